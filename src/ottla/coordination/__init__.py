@@ -1,0 +1,1 @@
+"""Group coordination: pure state machines that decide and replay."""

@@ -1,0 +1,1 @@
+"""The wire: headers, which messages exist, and their encoding. Pure."""

@@ -1,0 +1,1 @@
+"""Record batches: header view without decoding, full codec, validation, compression. Pure."""
