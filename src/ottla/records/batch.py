@@ -1,0 +1,242 @@
+"""A record batch's header, read and patched in place without touching its records.
+
+Only magic 2 (KIP-98) exists here: Kafka 4 dropped the older message formats (KIP-724). The layout, big-endian:
+base offset i64, batch length i32 (bytes after this field), partition leader epoch i32, magic i8, CRC-32C u32,
+attributes i16, last offset delta i32, base timestamp i64, max timestamp i64, producer id i64, producer epoch i16,
+base sequence i32, record count i32, then the records, compressed as one block when the attributes say so.
+
+The CRC covers everything from the attributes on. The base offset and the leader epoch lie outside of it, so a broker
+stamps both into a batch without recomputing anything.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+import google_crc32c
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+__all__ = [
+    "HEADER_SIZE",
+    "LOG_OVERHEAD",
+    "MAGIC_V2",
+    "NO_PRODUCER_EPOCH",
+    "NO_PRODUCER_ID",
+    "NO_SEQUENCE",
+    "NO_TIMESTAMP",
+    "BatchHeader",
+    "Buffer",
+    "TimestampType",
+    "compute_crc",
+    "has_valid_crc",
+    "iter_headers",
+    "parse_header",
+    "set_base_offset_and_epoch",
+    "set_max_timestamp",
+    "stamp",
+]
+
+Buffer = bytes | bytearray | memoryview
+
+BASE_OFFSET = 0
+LENGTH = 8
+LEADER_EPOCH = 12
+MAGIC = 16
+CRC = 17
+ATTRIBUTES = 21
+LAST_OFFSET_DELTA = 23
+BASE_TIMESTAMP = 27
+MAX_TIMESTAMP = 35
+PRODUCER_ID = 43
+PRODUCER_EPOCH = 51
+BASE_SEQUENCE = 53
+RECORD_COUNT = 57
+
+HEADER_SIZE = 61
+LOG_OVERHEAD = 12  # base offset and length: what the length field does not count
+MAGIC_V2 = 2
+
+CODEC_MASK = 0x07
+TIMESTAMP_TYPE_MASK = 0x08
+TRANSACTIONAL_MASK = 0x10
+CONTROL_MASK = 0x20
+DELETE_HORIZON_MASK = 0x40
+
+NO_TIMESTAMP = -1
+NO_PRODUCER_ID = -1
+NO_PRODUCER_EPOCH = -1
+NO_SEQUENCE = -1
+
+_HEADER = struct.Struct(">qiibIhiqqqhii")
+_STAMP = struct.Struct(">qii")
+_STAMPED_HEAD = struct.Struct(">qiibI")
+_CRC = struct.Struct(">I")
+_ATTRIBUTES = struct.Struct(">h")
+_TIMESTAMP = struct.Struct(">q")
+
+_new_tuple = tuple.__new__
+
+
+class TimestampType(IntEnum):
+    """What a batch's timestamps mean: when the client made the record, or when the broker appended it."""
+
+    create_time = 0
+    log_append_time = 1
+
+
+class BatchHeader(NamedTuple):
+    """The 61 header bytes of one batch. Offsets are the log's, timestamps milliseconds since the epoch."""
+
+    base_offset: int
+    batch_length: int
+    leader_epoch: int
+    magic: int
+    crc: int
+    attributes: int
+    last_offset_delta: int
+    base_timestamp: int
+    max_timestamp: int
+    producer_id: int
+    producer_epoch: int
+    base_sequence: int
+    record_count: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole batch, header included."""
+        return self.batch_length + LOG_OVERHEAD
+
+    @property
+    def last_offset(self) -> int:
+        return self.base_offset + self.last_offset_delta
+
+    @property
+    def next_offset(self) -> int:
+        return self.base_offset + self.last_offset_delta + 1
+
+    @property
+    def last_sequence(self) -> int:
+        """The last record's sequence number, which wraps to 0 after 2**31 - 1; -1 without sequence numbers."""
+        if self.base_sequence == NO_SEQUENCE:
+            return NO_SEQUENCE
+        return (self.base_sequence + self.last_offset_delta) & 0x7FFF_FFFF
+
+    @property
+    def codec(self) -> int:
+        """The compression codec's number; 5 to 7 name none (see `compression.Codec`)."""
+        return self.attributes & CODEC_MASK
+
+    @property
+    def timestamp_type(self) -> TimestampType:
+        if self.attributes & TIMESTAMP_TYPE_MASK:
+            return TimestampType.log_append_time
+        return TimestampType.create_time
+
+    @property
+    def is_transactional(self) -> bool:
+        return self.attributes & TRANSACTIONAL_MASK != 0
+
+    @property
+    def is_control(self) -> bool:
+        return self.attributes & CONTROL_MASK != 0
+
+    @property
+    def has_delete_horizon(self) -> bool:
+        return self.attributes & DELETE_HORIZON_MASK != 0
+
+    @property
+    def delete_horizon_ms(self) -> int | None:
+        """When compaction may drop this batch's tombstones and markers (KIP-534); None when not yet set."""
+        return self.base_timestamp if self.attributes & DELETE_HORIZON_MASK else None
+
+    @property
+    def has_producer_id(self) -> bool:
+        return self.producer_id > NO_PRODUCER_ID
+
+
+def parse_header(buffer: Buffer, pos: int = 0) -> BatchHeader:
+    """Read the header at `pos`. Checks nothing but that 61 bytes are there.
+
+    Raises KafkaError(corrupt_message) when they are not.
+    """
+    try:
+        return _new_tuple(BatchHeader, _HEADER.unpack_from(buffer, pos))
+    except struct.error:
+        raise KafkaError(ErrorCode.corrupt_message, "the buffer ends inside a batch header") from None
+
+
+def iter_headers(
+    buffer: Buffer, pos: int = 0, *, allow_partial: bool = True
+) -> Iterator[tuple[int, BatchHeader]]:
+    """Yield (position, header) of every whole batch in `buffer` from `pos` on.
+
+    A batch cut off by the buffer's end, as the last one of a fetch or of a torn write is, ends the iteration; with
+    `allow_partial=False` it raises KafkaError(corrupt_message), as a length that cannot be or another magic than 2
+    does in any case.
+    """
+    end = len(buffer)
+    while pos < end:
+        if end - pos < HEADER_SIZE:
+            if allow_partial:
+                return
+            raise KafkaError(ErrorCode.corrupt_message, f"{end - pos} stray bytes after the last batch")
+        header = _new_tuple(BatchHeader, _HEADER.unpack_from(buffer, pos))
+        size = header.batch_length + LOG_OVERHEAD
+        if size < HEADER_SIZE:
+            raise KafkaError(ErrorCode.corrupt_message, f"batch at byte {pos} says it has {size} bytes")
+        if header.magic != MAGIC_V2:
+            raise KafkaError(ErrorCode.corrupt_message, f"batch at byte {pos} has magic {header.magic}")
+        if pos + size > end:
+            if allow_partial:
+                return
+            raise KafkaError(ErrorCode.corrupt_message, f"batch at byte {pos} is cut off")
+        yield pos, header
+        pos += size
+
+
+def compute_crc(buffer: Buffer, pos: int = 0, size: int | None = None) -> int:
+    """The CRC-32C of the batch at `pos` with `size` bytes (to the buffer's end without it)."""
+    end = len(buffer) if size is None else pos + size
+    # The extension only takes bytes: one copy, which costs less than half of what the checksum itself does.
+    checksum: int = google_crc32c.value(bytes(memoryview(buffer)[pos + ATTRIBUTES : end]))
+    return checksum
+
+
+def has_valid_crc(buffer: Buffer, header: BatchHeader, pos: int = 0) -> bool:
+    """Whether the batch at `pos`, of which `header` is the header, is whole and carries its own checksum."""
+    size = header.batch_length + LOG_OVERHEAD
+    return HEADER_SIZE <= size <= len(buffer) - pos and compute_crc(buffer, pos, size) == header.crc
+
+
+def set_base_offset_and_epoch(
+    batch: bytearray | memoryview, base_offset: int, leader_epoch: int, pos: int = 0
+) -> None:
+    """Write the offset and the epoch that the leader gives to the batch at `pos`; the CRC stays valid."""
+    _STAMP.pack_into(
+        batch, pos, base_offset, int.from_bytes(batch[pos + LENGTH : pos + LEADER_EPOCH], "big"), leader_epoch
+    )
+
+
+def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
+    """The batch's first 21 bytes (up to the CRC inclusive) with another base offset and leader epoch.
+
+    For a gathering write of [stamp, batch[ATTRIBUTES:]], which appends a client's bytes without copying them.
+    """
+    return _STAMPED_HEAD.pack(base_offset, header.batch_length, leader_epoch, header.magic, header.crc)
+
+
+def set_max_timestamp(
+    batch: bytearray | memoryview, timestamp_type: TimestampType, max_timestamp: int
+) -> None:
+    """Rewrite timestamp type and max timestamp of the batch that fills `batch`, and its CRC."""
+    (attributes,) = _ATTRIBUTES.unpack_from(batch, ATTRIBUTES)
+    attributes &= ~TIMESTAMP_TYPE_MASK
+    if timestamp_type == TimestampType.log_append_time:
+        attributes |= TIMESTAMP_TYPE_MASK
+    _ATTRIBUTES.pack_into(batch, ATTRIBUTES, attributes)
+    _TIMESTAMP.pack_into(batch, MAX_TIMESTAMP, max_timestamp)
+    _CRC.pack_into(batch, CRC, compute_crc(batch))
