@@ -1,12 +1,13 @@
 """A record batch's header, read and patched in place without touching its records.
 
-Only magic 2 (KIP-98) exists here: Kafka 4 dropped the older message formats (KIP-724). The layout, big-endian:
-base offset i64, batch length i32 (bytes after this field), partition leader epoch i32, magic i8, CRC-32C u32,
-attributes i16, last offset delta i32, base timestamp i64, max timestamp i64, producer id i64, producer epoch i16,
-base sequence i32, record count i32, then the records, compressed as one block when the attributes say so.
+Only magic 2 (KIP-98) exists here: Kafka 4 dropped the older message formats (KIP-724). The layout, all of
+it big-endian: base offset i64, batch length i32 (bytes after this field), partition leader epoch i32, magic
+i8, CRC-32C u32, attributes i16, last offset delta i32, base timestamp i64, max timestamp i64, producer id
+i64, producer epoch i16, base sequence i32, record count i32, then the records, compressed as one block when
+the attributes say so.
 
-The CRC covers everything from the attributes on. The base offset and the leader epoch lie outside of it, so a broker
-stamps both into a batch without recomputing anything.
+The CRC covers everything from the attributes on. The base offset and the leader epoch lie outside of it, so a
+broker stamps both into a batch without recomputing anything.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class BatchHeader(NamedTuple):
 
     @property
     def last_sequence(self) -> int:
-        """The last record's sequence number, which wraps to 0 after 2**31 - 1; -1 without sequence numbers."""
+        """The last record's sequence number, which wraps to 0 after 2**31 - 1; -1 where there is none."""
         if self.base_sequence == NO_SEQUENCE:
             return NO_SEQUENCE
         return (self.base_sequence + self.last_offset_delta) & 0x7FFF_FFFF
@@ -174,9 +175,9 @@ def iter_headers(
 ) -> Iterator[tuple[int, BatchHeader]]:
     """Yield (position, header) of every whole batch in `buffer` from `pos` on.
 
-    A batch cut off by the buffer's end, as the last one of a fetch or of a torn write is, ends the iteration; with
-    `allow_partial=False` it raises KafkaError(corrupt_message), as a length that cannot be or another magic than 2
-    does in any case.
+    A batch cut off by the buffer's end, as the last one of a fetch or of a torn write is, ends the iteration;
+    with `allow_partial=False` it raises KafkaError(corrupt_message), as an impossible length or another magic
+    than 2 does in any case.
     """
     end = len(buffer)
     while pos < end:
