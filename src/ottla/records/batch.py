@@ -72,9 +72,9 @@ NO_PRODUCER_ID = -1
 NO_PRODUCER_EPOCH = -1
 NO_SEQUENCE = -1
 
+PREFIX = struct.Struct(">qiibI")  # what comes before the attributes and is not under the CRC
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _STAMP = struct.Struct(">qii")
-_STAMPED_HEAD = struct.Struct(">qiibI")
 _CRC = struct.Struct(">I")
 _ATTRIBUTES = struct.Struct(">h")
 _TIMESTAMP = struct.Struct(">q")
@@ -227,7 +227,7 @@ def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
 
     For a gathering write of [stamp, batch[ATTRIBUTES:]], which appends a client's bytes without copying them.
     """
-    return _STAMPED_HEAD.pack(base_offset, header.batch_length, leader_epoch, header.magic, header.crc)
+    return PREFIX.pack(base_offset, header.batch_length, leader_epoch, header.magic, header.crc)
 
 
 def set_max_timestamp(

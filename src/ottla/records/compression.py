@@ -84,8 +84,8 @@ def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
 def decompress(codec: int, data: bytes, max_bytes: int) -> bytes:
     """`data` inflated, if that is no more than `max_bytes`; memory stays within a small multiple of that.
 
-    Raises KafkaError: corrupt_message for what the codec cannot read or what ends early, message_too_large for
-    what would exceed the bound, unsupported_compression_type for an unknown codec.
+    Raises KafkaError: corrupt_message for what the codec cannot read or what ends early, message_too_large
+    for what would exceed the bound, unsupported_compression_type for an unknown codec.
     """
     match codec:
         case Codec.none:

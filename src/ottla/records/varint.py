@@ -1,0 +1,57 @@
+"""Zigzag variable-length integers, as record fields have them.
+
+Decoders of whole batches inline the one-byte form, which nearly every field has, and call this for the rest.
+"""
+
+from __future__ import annotations
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+__all__ = ["encode_varint", "read_long_varint"]
+
+_MAX_BYTES = 10
+_MAX_UNSIGNED = (1 << 64) - 1
+
+
+def read_long_varint(data: bytes, pos: int) -> tuple[int, int]:
+    """The signed value whose first byte (at `pos`) has its continuation bit set, and the position after it.
+
+    Raises KafkaError(corrupt_message) for more than 64 bits, IndexError where the data ends.
+    """
+    second = data[pos + 1]
+    if second < 0x80:
+        value = data[pos] & 0x7F | second << 7
+        return (value >> 1) ^ -(value & 1), pos + 2
+    value = data[pos] & 0x7F | (second & 0x7F) << 7
+    shift = 14
+    for index in range(pos + 2, pos + _MAX_BYTES):
+        byte = data[index]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            if value > _MAX_UNSIGNED:
+                break
+            return (value >> 1) ^ -(value & 1), index + 1
+        shift += 7
+    raise KafkaError(ErrorCode.corrupt_message, "a variable-length integer is longer than 64 bits")
+
+
+def _encode(value: int) -> bytes:
+    zigzag = (value << 1) ^ (value >> 63)
+    encoded = bytearray()
+    while zigzag >= 0x80:
+        encoded.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    encoded.append(zigzag)
+    return bytes(encoded)
+
+
+# Lengths and deltas are mostly small: all of one and two bytes, the negative ones at the negative indices.
+_SMALL = 1 << 13
+_ENCODED = tuple(_encode(value) for value in (*range(_SMALL), *range(-_SMALL, 0)))
+
+
+def encode_varint(value: int) -> bytes:
+    """`value`, which must fit 64 bits, in its shortest form."""
+    if -_SMALL <= value < _SMALL:
+        return _ENCODED[value]
+    return _encode(value)
