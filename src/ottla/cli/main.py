@@ -1,0 +1,100 @@
+"""The `ottla` command: its subcommands by name, its exit codes, and errors as one line.
+
+Subcommands are imported only when they are called, and Kafka's client only when it is needed: `ottla serve` and
+`ottla --help` must not wait for either.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+# Name: (where the click command is, what `ottla --help` says of it).
+COMMANDS = {
+    "serve": ("ottla.cli.serve:serve", "Run a broker."),
+    "topic": ("ottla.cli.topics:topic", "Create, list, describe, alter and delete topics."),
+    "produce": ("ottla.cli.produce:produce", "Send records from a file or standard input to a topic."),
+    "consume": ("ottla.cli.consume:consume", "Print records of topics."),
+    "group": ("ottla.cli.groups:group", "List, describe, rewind and delete consumer groups."),
+    "config": ("ottla.cli.configs:config", "Describe and change configs of topics, brokers and groups."),
+    "cluster": ("ottla.cli.cluster:cluster", "Describe the cluster."),
+    "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="ottla", message="ottla %(version)s")
+def cli() -> None:
+    """An event streaming platform that speaks the Kafka protocol.
+
+    `ottla serve` runs a broker. The other commands work against any Kafka cluster.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and leave the process: 0 done, 1 failed, 2 called wrongly, 130 interrupted."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of the command called with `arguments` (the process' own by default)."""
+    try:
+        answer: Any = cli.main(args=arguments, prog_name="ottla", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        return EXIT_USAGE
+    except click.ClickException as error:
+        _complain(error.format_message())
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough. Python would complain again when it flushes on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not _is_kafka_error(error):
+            raise
+        _complain(_kafka_message(error))
+        return EXIT_FAILURE
+    return answer if isinstance(answer, int) else 0
+
+
+def _complain(message: str) -> None:
+    click.echo(f"ottla: {message}", err=True)
+
+
+def _is_kafka_error(error: Exception) -> bool:
+    client = sys.modules.get("confluent_kafka")  # where it was not imported, the error is not its
+    return client is not None and isinstance(error, client.KafkaException)
+
+
+def _kafka_message(error: Exception) -> str:
+    from ottla.cli.connection import explain
+
+    return explain(error.args[0])
