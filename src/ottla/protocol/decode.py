@@ -1,0 +1,296 @@
+"""Compile a `Struct` to a function that decodes it, into dicts or into objects.
+
+Every length is checked against the bytes that are left before anything is allocated for it, so memory is
+bounded by a multiple of the buffer's size, whatever the buffer says.
+"""
+
+from __future__ import annotations
+
+import struct as binary
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from ottla.protocol.codegen import Source
+from ottla.protocol.errors import DecodeError
+from ottla.protocol.schema import FIXED_FORMATS, Field, Struct
+from ottla.protocol.varint import decode_uvarint
+
+Buffer = bytes | memoryview
+Defaults = Mapping[str, Mapping[str, Any]]
+
+_ZERO_UUID: Final = bytes(16)
+_NONSENSE: Final = (binary.error, IndexError, UnicodeDecodeError, OverflowError)
+
+
+def compile_dict_decoder(
+    struct: Struct, absent: Defaults
+) -> Callable[[Buffer, int], tuple[dict[str, Any], int]]:
+    """A function from a buffer and an offset to a dict and the offset behind the message; it raises
+    DecodeError.
+
+    `absent` gives for the path of each struct (`""` for the message itself, `"topics.partitions"`) what to
+    add for fields that this version lacks. The zero UUID decodes to None.
+    """
+    return _compile(struct, _DictTarget(absent))
+
+
+def compile_object_decoder(
+    struct: Struct, classes: Callable[[Struct, str], type]
+) -> Callable[[Buffer, int], tuple[Any, int]]:
+    """As `compile_dict_decoder`, but into instances of the class that `classes` gives for each struct and its
+    path.
+
+    Instances are made without calling the class; fields are set as attributes. Arrays become tuples.
+    """
+    return _compile(struct, _ObjectTarget(classes))
+
+
+def _compile(struct: Struct, target: _Target) -> Callable[[Buffer, int], tuple[Any, int]]:
+    source = Source()
+    source.namespace |= {
+        "DecodeError": DecodeError,
+        "uvarint": decode_uvarint,
+        "unpack_from": binary.unpack_from,
+        "uuid": _uuid,
+        "new": object.__new__,
+    }
+    decode = source.compile(_StructReader(source, target).write(struct, ""), f"decoder of {struct.name}")
+
+    def decode_checked(buffer: Buffer, offset: int) -> tuple[Any, int]:
+        try:
+            return decode(buffer, offset, len(buffer))  # type: ignore[no-any-return]
+        except _NONSENSE as error:
+            raise DecodeError(f"{struct.name}: {error}") from error
+
+    return decode_checked
+
+
+def _uuid(encoded: bytes) -> UUID | None:
+    return None if encoded == _ZERO_UUID else UUID(bytes=encoded)
+
+
+class _DictTarget:
+    """Structs become dicts, arrays lists."""
+
+    array = "values"
+
+    def __init__(self, absent: Defaults) -> None:
+        self._absent = absent
+
+    def default(self, each: Field, path: str) -> Any:
+        if each.struct is not None and not each.array and each.default is not None:
+            return self.defaults(each.struct, f"{path}.{each.name}".lstrip("."))
+        return each.default
+
+    def defaults(self, struct: Struct, path: str) -> dict[str, Any]:
+        fields = {each.name: self.default(each, path) for each in struct.fields}
+        return {**self._absent.get(path, {}), **fields}
+
+    def build(self, struct: Struct, path: str, source: Source) -> None:
+        absent = self._absent.get(path)
+        items = [f"{each.name!r}: v{number}" for number, each in enumerate(struct.fields)]
+        if absent:
+            items.insert(0, f"**{source.constant('absent', absent)}")
+        source.add(1, f"return {{{', '.join(items)}}}, p")
+
+
+class _ObjectTarget:
+    """Structs become objects, arrays tuples."""
+
+    array = "tuple(values)"
+
+    def __init__(self, classes: Callable[[Struct, str], type]) -> None:
+        self._make_class = classes
+        self._classes: dict[str, type] = {}
+
+    def default(self, each: Field, path: str) -> Any:
+        if each.struct is None or each.array or each.default is None:
+            return each.default
+        path = f"{path}.{each.name}".lstrip(".")
+        instance: Any = object.__new__(self._class(each.struct, path))
+        for nested in each.struct.fields:
+            setattr(instance, nested.name, self.default(nested, path))
+        return instance
+
+    def build(self, struct: Struct, path: str, source: Source) -> None:
+        source.add(1, f"made = new({source.constant('class', self._class(struct, path))})")
+        source.add(1, *(f"made.{each.name} = v{number}" for number, each in enumerate(struct.fields)))
+        source.add(1, "return made, p")
+
+    def _class(self, struct: Struct, path: str) -> type:
+        if path not in self._classes:
+            self._classes[path] = self._make_class(struct, path)
+        return self._classes[path]
+
+
+_Target = _DictTarget | _ObjectTarget
+
+
+def smallest_size(struct: Struct) -> int:
+    """The least number of bytes that a struct can take; at least 1, as a bound on counts."""
+    return max(1, sum(_smallest(each, struct.flexible) for each in struct.positional) + struct.flexible)
+
+
+def _smallest(each: Field, flexible: bool) -> int:
+    if each.array or each.type in ("string", "bytes", "records"):
+        if flexible:
+            return 1
+        return 2 if each.type == "string" and not each.array else 4
+    if each.struct is not None:
+        return 1 if each.nullable else smallest_size(each.struct)
+    return binary.calcsize(FIXED_FORMATS[each.type])
+
+
+class _StructReader:
+    """Writes the functions of a struct and of all structs inside it.
+
+    In the source, `b` is the buffer, `p` the position, `e` the end; `v0`, `v1`, ... are the values.
+    """
+
+    def __init__(self, source: Source, target: _Target) -> None:
+        self._source = source
+        self._target = target
+        self._functions = 0
+
+    def write(self, struct: Struct, path: str) -> str:
+        """Add the function for `struct`; give its name."""
+        nested = {
+            each.name: self.write(each.struct, f"{path}.{each.name}".lstrip("."))
+            for each in struct.fields
+            if each.struct is not None
+        }
+        name = f"decode_{self._functions}"
+        self._functions += 1
+        self._source.add(0, f"def {name}(b, p, e):")
+        numbers = {each.name: number for number, each in enumerate(struct.fields)}
+        run: list[Field] = []
+        for each in struct.positional:
+            if each.type in FIXED_FORMATS and not each.array:
+                run.append(each)
+                continue
+            self._fixed(run, numbers)
+            run = []
+            self._variable(1, each, numbers[each.name], struct.flexible, nested.get(each.name))
+        self._fixed(run, numbers)
+        if struct.flexible:
+            self._tagged(struct, numbers, nested, path)
+        self._target.build(struct, path, self._source)
+        return name
+
+    def _fixed(self, fields: list[Field], numbers: Mapping[str, int], depth: int = 1) -> None:
+        """Neighbouring fields of fixed size in one unpacking, which checks that they are there."""
+        if not fields:
+            return
+        layout = binary.Struct(">" + "".join(FIXED_FORMATS[each.type] for each in fields))
+        unpack = self._source.constant("unpack", layout.unpack_from)
+        values = "".join(f"v{numbers[each.name]}, " for each in fields)
+        self._source.add(depth, f"{values}= {unpack}(b, p)", f"p += {layout.size}")
+        self._source.add(
+            depth,
+            *(
+                f"v{numbers[each.name]} = uuid(v{numbers[each.name]})"
+                for each in fields
+                if each.type == "uuid"
+            ),
+        )
+
+    def _variable(self, depth: int, each: Field, number: int, flexible: bool, nested: str | None) -> None:
+        if each.array:
+            self._array(depth, each, f"v{number}", flexible, nested)
+        elif each.type == "struct" and each.nullable:
+            self._source.add(depth, "null = b[p] > 127", "p += 1", f"v{number} = None", "if not null:")
+            self._source.add(depth + 1, f"v{number}, p = {nested}(b, p, e)")
+        elif each.type == "struct":
+            self._source.add(depth, f"v{number}, p = {nested}(b, p, e)")
+        else:
+            self._data(depth, each.type, each.name, f"v{number}", flexible, nullable=each.nullable)
+
+    def _length(self, depth: int, format_: str, flexible: bool) -> None:
+        """Set `n`, negative for null."""
+        add = self._source.add
+        if flexible:
+            add(depth, "n = b[p]", "p += 1", "if n > 127:")
+            add(depth + 1, "n, p = uvarint(b, p - 1)")
+            add(depth, "n -= 1")
+        else:
+            layout = binary.Struct(">" + format_)
+            add(
+                depth,
+                f"n, = {self._source.constant('unpack', layout.unpack_from)}(b, p)",
+                f"p += {layout.size}",
+            )
+
+    def _null(self, depth: int, name: str, value: str, *, nullable: bool) -> None:
+        """Open the `if` around a null length; the caller adds its `else`."""
+        self._source.add(depth, "if n < 0:")
+        if nullable:
+            self._source.add(depth + 1, "if n < -1:")
+            self._source.add(depth + 2, f"raise DecodeError('{name}: negative length')")
+            self._source.add(depth + 1, f"{value} = None")
+        else:
+            self._source.add(depth + 1, f"raise DecodeError('{name}: no length where there must be one')")
+
+    def _data(self, depth: int, type_: str, name: str, value: str, flexible: bool, *, nullable: bool) -> None:
+        """A string or bytes."""
+        add = self._source.add
+        self._length(depth, "h" if type_ == "string" else "i", flexible)
+        self._null(depth, name, value, nullable=nullable)
+        add(depth, "else:")
+        add(depth + 1, "q = p + n", "if q > e:")
+        add(depth + 2, f"raise DecodeError('{name}: longer than the message')")
+        add(
+            depth + 1,
+            f"{value} = str(b[p:q], 'utf-8')" if type_ == "string" else f"{value} = bytes(b[p:q])",
+            "p = q",
+        )
+
+    def _array(self, depth: int, each: Field, value: str, flexible: bool, nested: str | None) -> None:
+        add = self._source.add
+        element = Field(each.name, each.type, struct=each.struct)
+        self._length(depth, "i", flexible)
+        self._null(depth, each.name, value, nullable=each.nullable)
+        add(depth, f"elif n > (e - p) // {max(1, _smallest(element, flexible))}:")
+        add(depth + 1, f"raise DecodeError('{each.name}: more elements than the message has room for')")
+        add(depth, "else:")
+        depth += 1
+        if each.type in FIXED_FORMATS and each.type != "uuid":
+            format_ = FIXED_FORMATS[each.type]
+            add(
+                depth,
+                f"values = unpack_from(f'>{{n}}{format_}', b, p)",
+                f"p += n * {binary.calcsize(format_)}",
+            )
+            add(depth, f"{value} = {'values' if self._target.array != 'values' else 'list(values)'}")
+            return
+        add(depth, "values = []", "append = values.append", "for _ in range(n):")
+        if each.type == "struct":
+            add(depth + 1, f"element, p = {nested}(b, p, e)")
+        elif each.type == "uuid":
+            add(depth + 1, "element = uuid(bytes(b[p:p + 16]))", "p += 16")
+        else:
+            self._data(depth + 1, each.type, each.name, "element", flexible, nullable=False)
+        add(depth + 1, "append(element)")
+        add(depth, f"{value} = {self._target.array}")
+
+    def _tagged(
+        self, struct: Struct, numbers: Mapping[str, int], nested: Mapping[str, str], path: str
+    ) -> None:
+        """The tagged fields: those that are known are read, others skipped, absent ones get their default."""
+        add = self._source.add
+        for each in struct.tagged:
+            default = self._source.constant("default", self._target.default(each, path))
+            add(1, f"v{numbers[each.name]} = {default}")
+        add(1, "n = b[p]", "p += 1", "if n:")
+        add(2, "count, p = uvarint(b, p - 1)", "for _ in range(count):")
+        add(3, "tag, p = uvarint(b, p)", "size, p = uvarint(b, p)", "after = p + size", "if after > e:")
+        add(4, "raise DecodeError('a tagged field longer than the message')")
+        for position, each in enumerate(struct.tagged):
+            add(3, f"{'elif' if position else 'if'} tag == {each.tag}:")
+            if each.type in FIXED_FORMATS and not each.array:
+                self._fixed([each], numbers, 4)
+            else:
+                self._variable(4, each, numbers[each.name], True, nested.get(each.name))
+            add(4, "if p != after:")
+            add(5, f"raise DecodeError('{each.name}: not of the size that its tag says')")
+        add(3, "p = after")
