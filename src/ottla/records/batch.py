@@ -73,6 +73,7 @@ NO_PRODUCER_EPOCH = -1
 NO_SEQUENCE = -1
 
 PREFIX = struct.Struct(">qiibI")  # what comes before the attributes and is not under the CRC
+BODY_HEADER = struct.Struct(">hiqqqhii")  # from the attributes to the record count
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _STAMP = struct.Struct(">qii")
 _CRC = struct.Struct(">I")

@@ -16,6 +16,7 @@ import google_crc32c
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
     ATTRIBUTES,
+    BODY_HEADER,
     CONTROL_MASK,
     DELETE_HORIZON_MASK,
     HEADER_SIZE,
@@ -45,7 +46,6 @@ __all__ = [
     "encode_end_transaction_marker",
 ]
 
-_BODY_HEADER = struct.Struct(">hiqqqhii")
 _CONTROL_KEY = struct.Struct(">hh")  # version, type
 _MARKER_VALUE = struct.Struct(">hi")  # version, coordinator epoch
 
@@ -217,7 +217,7 @@ def encode_batch(
         | (DELETE_HORIZON_MASK if delete_horizon_ms is not None else 0)
     )
     body = (
-        _BODY_HEADER.pack(
+        BODY_HEADER.pack(
             attributes,
             last_offset - base_offset,
             base_timestamp,
