@@ -1,7 +1,7 @@
 """The `ottla` command: its subcommands by name, its exit codes, and errors as one line.
 
-Subcommands are imported only when they are called, and Kafka's client only when it is needed: `ottla serve` and
-`ottla --help` must not wait for either.
+Subcommands are imported only when they are called, and Kafka's client only when it is needed: neither `ottla serve`
+nor `ottla --help` waits for it.
 """
 
 import os
@@ -32,22 +32,24 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99}
+)
 @click.version_option(package_name="ottla", message="ottla %(version)s")
 def cli() -> None:
     """An event streaming platform that speaks the Kafka protocol.
