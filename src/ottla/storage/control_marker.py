@@ -1,0 +1,40 @@
+"""What the log needs of an end-of-transaction marker, the one record of a control batch (KIP-98)."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.records.batch import BatchHeader, Buffer
+from ottla.records.codec import ControlType, decode_batch, decode_control_type
+
+__all__ = ["ControlMarker", "parse_control_marker"]
+
+_VALUE = struct.Struct(">hi")  # version, coordinator epoch
+_MAX_CONTROL_BATCH = 1 << 16  # bytes; a real one takes 78
+
+
+class ControlMarker(NamedTuple):
+    """How a transaction ended, under which coordinator epoch, and when in milliseconds."""
+
+    is_commit: bool
+    coordinator_epoch: int
+    timestamp: int
+
+
+def parse_control_marker(header: BatchHeader, batch: Buffer) -> ControlMarker | None:
+    """The marker in a control batch; None when compaction emptied it or the control record is another.
+
+    Raises KafkaError(corrupt_message) when the batch does not decode.
+    """
+    if header.record_count == 0:
+        return None
+    record = decode_batch(batch, max_bytes=_MAX_CONTROL_BATCH)[0]
+    control_type = decode_control_type(record.key)
+    if control_type is None:
+        return None
+    if record.value is None or len(record.value) < _VALUE.size:
+        raise KafkaError(ErrorCode.corrupt_message, "a transaction marker without a coordinator epoch")
+    _, coordinator_epoch = _VALUE.unpack_from(record.value)
+    return ControlMarker(control_type is ControlType.commit, coordinator_epoch, record.timestamp)

@@ -1,0 +1,163 @@
+"""Where each leader's records start (KIP-101, KIP-320): the file `leader-epoch-checkpoint` of a partition.
+
+A new epoch is on disk before the record that opened it may be acknowledged. What truncation removes may
+linger in the file after a crash: opening the log truncates again, so that only `flush` writes it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from ottla.storage.checkpoints import CorruptCheckpointError, decode_entries, encode_entries
+
+if TYPE_CHECKING:
+    from ottla.storage.fs import FileSystem
+
+__all__ = [
+    "FILE_NAME",
+    "UNDEFINED_EPOCH",
+    "UNDEFINED_EPOCH_OFFSET",
+    "EpochEntry",
+    "LeaderEpochCache",
+    "decode_epochs",
+]
+
+FILE_NAME = "leader-epoch-checkpoint"
+UNDEFINED_EPOCH = -1
+UNDEFINED_EPOCH_OFFSET = -1
+
+_epoch = attrgetter("epoch")
+_start_offset = attrgetter("start_offset")
+
+
+class EpochEntry(NamedTuple):
+    """The first offset that the leader of `epoch` wrote or may write."""
+
+    epoch: int
+    start_offset: int
+
+
+def decode_epochs(data: bytes, source: str) -> list[EpochEntry]:
+    """The entries of a leader-epoch-checkpoint file. Raises CorruptCheckpointError."""
+    entries = []
+    for line in decode_entries(data, source):
+        try:
+            epoch, start_offset = map(int, line.split())
+        except ValueError:
+            raise CorruptCheckpointError(f"{source}: malformed line {line!r}") from None
+        entries.append(EpochEntry(epoch, start_offset))
+    return entries
+
+
+class LeaderEpochCache:
+    """The epochs of one partition, both epochs and start offsets strictly ascending.
+
+    The file is read at first use and created with the first epoch. Reading raises CorruptCheckpointError.
+    """
+
+    __slots__ = ("_entries", "_fs", "_is_dirty", "_path")
+
+    def __init__(self, fs: FileSystem, directory: str) -> None:
+        self._fs = fs
+        self._path = f"{directory}/{FILE_NAME}"
+        self._entries: list[EpochEntry] | None = None
+        self._is_dirty = False
+
+    def _loaded(self) -> list[EpochEntry]:
+        if self._entries is None:
+            entries: list[EpochEntry] = []
+            try:
+                data = self._fs.read_bytes(self._path)
+            except FileNotFoundError:
+                data = b""
+            for entry in decode_epochs(data, self._path):
+                _insert(entries, entry)
+            self._entries = entries
+        return self._entries
+
+    @property
+    def entries(self) -> tuple[EpochEntry, ...]:
+        return tuple(self._loaded())
+
+    @property
+    def latest(self) -> EpochEntry | None:
+        entries = self._loaded()
+        return entries[-1] if entries else None
+
+    @property
+    def latest_epoch(self) -> int | None:
+        entries = self._loaded()
+        return entries[-1].epoch if entries else None
+
+    def assign(self, epoch: int, start_offset: int) -> bool:
+        """Record that `epoch` starts at `start_offset`; True when that is news, and then it is on disk.
+
+        Entries that contradict it (an epoch not below, or a start not below) belong to records that are gone,
+        and go. Raises ValueError on a negative epoch or offset.
+        """
+        if epoch < 0 or start_offset < 0:
+            raise ValueError(f"leader epoch {epoch} at offset {start_offset}")
+        if not _insert(self._loaded(), EpochEntry(epoch, start_offset)):
+            return False
+        self._is_dirty = True
+        self.flush()
+        return True
+
+    def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
+        """The largest known epoch not above `epoch`, and where it ended (OffsetsForLeaderEpoch, KIP-279).
+
+        An epoch older than all known ones ends where the first known one starts. (-1, -1) when nothing is
+        known: for epoch -1 and for one newer than all known ones.
+        """
+        entries = self._loaded()
+        if epoch == UNDEFINED_EPOCH or not entries or epoch > entries[-1].epoch:
+            return UNDEFINED_EPOCH, UNDEFINED_EPOCH_OFFSET
+        if epoch == entries[-1].epoch:
+            return epoch, log_end_offset
+        above = bisect_right(entries, epoch, key=_epoch)
+        found = entries[above - 1].epoch if above else epoch
+        return found, entries[above].start_offset
+
+    def epoch_for(self, offset: int) -> int | None:
+        """The epoch of the record at `offset`; None before the first known epoch."""
+        entries = self._loaded()
+        above = bisect_right(entries, offset, key=_start_offset)
+        return entries[above - 1].epoch if above else None
+
+    def truncate_from_end(self, end_offset: int) -> None:
+        """Forget the epochs that start at `end_offset` or later."""
+        entries = self._loaded()
+        if end_offset >= 0 and entries and entries[-1].start_offset >= end_offset:
+            del entries[bisect_left(entries, end_offset, key=_start_offset) :]
+            self._is_dirty = True
+
+    def truncate_from_start(self, start_offset: int) -> None:
+        """Forget the epochs that ended before `start_offset`; the one it falls into now starts there."""
+        entries = self._loaded()
+        above = bisect_right(entries, start_offset, key=_start_offset)
+        if above and (above > 1 or entries[0].start_offset != start_offset):
+            entries[:above] = [EpochEntry(entries[above - 1].epoch, start_offset)]
+            self._is_dirty = True
+
+    def clear(self) -> None:
+        self._entries = []
+        self._is_dirty = True
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the file if it is behind; truncations leave it so."""
+        if self._is_dirty:
+            lines = [f"{epoch} {start_offset}" for epoch, start_offset in self._loaded()]
+            self._fs.write_atomic(self._path, encode_entries(lines))
+            self._is_dirty = False
+
+
+def _insert(entries: list[EpochEntry], new: EpochEntry) -> bool:
+    if entries and new.epoch == entries[-1].epoch and new.start_offset >= entries[-1].start_offset:
+        return False
+    while entries and (entries[-1].epoch >= new.epoch or entries[-1].start_offset >= new.start_offset):
+        entries.pop()
+    entries.append(new)
+    return True
