@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import NO_TIMESTAMP
-from ottla.records.varint import read_long_varint
+from ottla.records.varint import MAX_INT32_BYTES, read_long_varint
 
 __all__ = ["MAX_FAULTS", "RecordRules", "count_records", "walk_records"]
 
@@ -44,8 +44,7 @@ def count_records(data: bytes, pos: int, count: int) -> None:
             elif (second := data[pos + 1]) < 0x80:
                 pos += 2 + ((byte & 0x7F | second << 7) >> 1)
             else:
-                length, pos = read_long_varint(data, pos)
-                pos += length
+                pos = _skip_long(data, pos)
     except (IndexError, KafkaError):
         raise _malformed() from None
     if pos != end or signs & 1:
@@ -89,7 +88,7 @@ def _walk(  # noqa: C901  (numbers of one and two bytes are read inline: a call 
             record_end = pos + 2 + ((byte & 0x7F | second << 7) >> 1)
             pos += 3
         else:
-            length, pos = read_long_varint(data, pos)
+            length, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
             record_end = pos + length
             pos += 1
 
@@ -108,7 +107,7 @@ def _walk(  # noqa: C901  (numbers of one and two bytes are read inline: a call 
             delta = delta & 0x7F | second << 7
             pos += 2
         else:
-            delta, pos = read_long_varint(data, pos)
+            delta, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
             delta <<= 1
         if delta != index << 1:
             raise _malformed()
@@ -150,7 +149,7 @@ def _add_fault(faults: list[tuple[int, int | None]], index: int, timestamp: int 
 
 
 def _skip_long(data: bytes, pos: int) -> int:
-    length, pos = read_long_varint(data, pos)
+    length, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
     if length < 0:
         raise _malformed()
     return pos + length
@@ -170,7 +169,7 @@ def _skip_headers(data: bytes, pos: int) -> int:
         count = (byte >> 1) ^ -(byte & 1)
         pos += 1
     else:
-        count, pos = read_long_varint(data, pos)
+        count, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
     if count < 0:
         raise _malformed()
     for _ in range(count):

@@ -1,9 +1,9 @@
 """What a leader checks of a produced batch before it appends it, and what it changes in it.
 
-The usual batch is uncompressed, goes to a topic that leaves compression and timestamps to the producer, and is
-appended as it came: its header is checked, its CRC, and that it holds as many records as it says, by walking their
-lengths. Records are looked into only where a topic's configuration or compression asks for it: then keys,
-timestamps, offsets and the structure of every record are checked.
+The usual batch is uncompressed, goes to a topic that leaves compression and timestamps to the producer, and
+is appended as it came: its header is checked, its CRC, and that it holds as many records as it says, by
+walking their lengths. Records are looked into only where a topic's configuration or compression asks for it:
+then keys, timestamps, offsets and the structure of every record are checked.
 
 Error codes are those of Kafka's LogValidator and ProduceRequest. Where Kafka would answer
 UNKNOWN_SERVER_ERROR (a codec that does not exist, data that does not decompress) the answer names the cause.
@@ -65,8 +65,8 @@ class ValidationOptions:
 class ValidatedBatch(NamedTuple):
     """A batch to append: [stamp(header, base_offset, leader_epoch), body], in one gathering write.
 
-    `header` tells what is in `body`, which has everything from the attributes on, as the client sent it or as the
-    topic's configuration changed it. `log_append_time_ms` is -1 unless the topic uses log append time.
+    `header` tells what is in `body`, which has everything from the attributes on, as the client sent it or as
+    the topic's configuration changed it. `log_append_time_ms` is -1 unless the topic uses log append time.
     """
 
     header: BatchHeader

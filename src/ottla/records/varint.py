@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-__all__ = ["encode_varint", "read_long_varint"]
+__all__ = ["MAX_INT32_BYTES", "MAX_INT64_BYTES", "encode_varint", "read_long_varint"]
 
-_MAX_BYTES = 10
+MAX_INT32_BYTES = 5
+MAX_INT64_BYTES = 10
 _MAX_UNSIGNED = (1 << 64) - 1
 
 
-def read_long_varint(data: bytes, pos: int) -> tuple[int, int]:
+def read_long_varint(data: bytes, pos: int, max_bytes: int = MAX_INT64_BYTES) -> tuple[int, int]:
     """The signed value whose first byte (at `pos`) has its continuation bit set, and the position after it.
 
-    Raises KafkaError(corrupt_message) for more than 64 bits, IndexError where the data ends.
+    Raises KafkaError(corrupt_message) for one that is longer than `max_bytes` or takes more than 64 bits,
+    IndexError where the data ends.
     """
     second = data[pos + 1]
     if second < 0x80:
@@ -24,7 +26,7 @@ def read_long_varint(data: bytes, pos: int) -> tuple[int, int]:
         return (value >> 1) ^ -(value & 1), pos + 2
     value = data[pos] & 0x7F | (second & 0x7F) << 7
     shift = 14
-    for index in range(pos + 2, pos + _MAX_BYTES):
+    for index in range(pos + 2, pos + max_bytes):
         byte = data[index]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
@@ -32,7 +34,7 @@ def read_long_varint(data: bytes, pos: int) -> tuple[int, int]:
                 break
             return (value >> 1) ^ -(value & 1), index + 1
         shift += 7
-    raise KafkaError(ErrorCode.corrupt_message, "a variable-length integer is longer than 64 bits")
+    raise KafkaError(ErrorCode.corrupt_message, "a variable-length integer is too long")
 
 
 def _encode(value: int) -> bytes:
