@@ -65,8 +65,10 @@ class Broker:
             command += ["--set", f"{name}={value}"]
         self._starts += 1
         out, err = (self._folder / f"{self._starts}.{name}" for name in ("stdout", "stderr"))
+        # OTTLA_* variables are settings of the broker, and not ours.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OTTLA_")}
         with out.open("wb") as stdout, err.open("wb") as stderr:
-            self._process = subprocess.Popen(command, stdout=stdout, stderr=stderr)
+            self._process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=environment)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (found := re.search(r"ready.*?127\.0\.0\.1:(\d+)", out.read_text())):
             if self._process.poll() is not None or time.monotonic() > deadline:

@@ -371,7 +371,10 @@ def test_acls_are_off(admin):
         AclOperation.READ,
         AclPermissionType.ALLOW,
     )
-    assert answer(admin.describe_acls(everything)) in ([], KafkaError.SECURITY_DISABLED)  # librdkafka hides it
+    assert answer(admin.describe_acls(everything)) in (
+        [],
+        KafkaError.SECURITY_DISABLED,
+    )  # librdkafka hides it
     assert refusal(admin.create_acls([binding])[binding]) == KafkaError.SECURITY_DISABLED
     assert refusal(admin.delete_acls([everything])[everything]) == KafkaError.SECURITY_DISABLED
 
