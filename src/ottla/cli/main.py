@@ -1,7 +1,7 @@
 """The `ottla` command: its subcommands by name, its exit codes, and errors as one line.
 
-Subcommands are imported only when they are called, and Kafka's client only when it is needed: neither `ottla serve`
-nor `ottla --help` waits for it.
+Subcommands are imported only when they are called, and Kafka's client only when it is needed, so that neither
+`ottla serve` nor `ottla --help` waits for it.
 """
 
 import os
