@@ -42,13 +42,17 @@ class BrokerLayers:
     dynamic_default: Mapping[str, str] = field(default_factory=dict)
     dynamic: Mapping[str, str] = field(default_factory=dict)
 
-    def texts(self, name: str) -> Iterator[SourcedText]:
-        """What each layer says of `name`, the winning one first."""
-        for layer, source in (
+    def by_source(self) -> tuple[tuple[Mapping[str, str], ConfigSource], ...]:
+        """The layers, the strongest first."""
+        return (
             (self.dynamic, ConfigSource.DYNAMIC_BROKER_CONFIG),
             (self.dynamic_default, ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG),
             (self.static, ConfigSource.STATIC_BROKER_CONFIG),
-        ):
+        )
+
+    def texts(self, name: str) -> Iterator[SourcedText]:
+        """What each layer says of `name`, the winning one first."""
+        for layer, source in self.by_source():
             if name in layer:
                 yield SourcedText(name, layer[name], source)
 

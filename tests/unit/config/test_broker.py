@@ -1,0 +1,149 @@
+import dataclasses
+
+import pytest
+
+from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config, check_dynamic_names
+from ottla.config.definition import ConfigError
+from ottla.config.group import group_config
+from ottla.config.group_keys import GROUP_CONFIGS
+from ottla.config.layers import BrokerLayers
+from ottla.config.listeners import Listener
+from ottla.config.topic_keys import TOPIC_CONFIGS
+
+# Keys that are honoured without a field of their own: they supply another key's value.
+SUPPLYING = {"broker.id", "log.dir", "listener.security.protocol.map", "controller.listener.names"}
+
+
+def static(**texts):
+    return broker_config(BrokerLayers(static={name.replace("_", "."): text for name, text in texts.items()}))
+
+
+def test_every_honoured_key_reaches_the_code():
+    fields = {field.name for field in dataclasses.fields(BrokerConfig)}
+    behind_topics = {name for entry in TOPIC_CONFIGS.values() for name in entry.synonyms}
+    for entry in BROKER_CONFIGS.values():
+        reached = entry.field in fields or entry.name in behind_topics or entry.name in SUPPLYING
+        assert reached == (entry.honoured or entry.name in behind_topics), entry.name
+
+
+def test_every_default_passes_its_own_validator():
+    for registry in (BROKER_CONFIGS, TOPIC_CONFIGS, GROUP_CONFIGS):
+        for entry in registry.values():
+            if entry.default is not None and entry.validator is not None:
+                assert entry.validator.check(entry.default) is None, entry.name
+
+
+def test_every_key_is_documented_and_every_synonym_exists():
+    for registry in (BROKER_CONFIGS, TOPIC_CONFIGS, GROUP_CONFIGS):
+        for entry in registry.values():
+            assert entry.doc.endswith("."), entry.name
+    for entry in (*BROKER_CONFIGS.values(), *TOPIC_CONFIGS.values(), *GROUP_CONFIGS.values()):
+        assert all(name in BROKER_CONFIGS for name in entry.synonyms), entry.name
+
+
+def test_dynamic_layers_win_over_static_ones():
+    layers = BrokerLayers(
+        static={"max.connections": "1", "log.retention.ms": "1", "message.max.bytes": "1"},
+        dynamic_default={"max.connections": "2", "log.retention.ms": "2"},
+        dynamic={"max.connections": "3"},
+    )
+    config = broker_config(layers)
+    assert config.max_connections == 3
+    assert config.topic_defaults.retention_ms == 2
+    assert config.topic_defaults.max_message_bytes == 1
+
+
+def test_node_id_falls_back_on_broker_id():
+    assert static(broker_id="7").node_id == 7
+    assert static(broker_id="7", node_id="8").node_id == 8
+    assert static().node_id == 1
+
+
+def test_log_dirs_wins_over_log_dir():
+    assert static(log_dir="/a").log_dirs == ("/a",)
+    assert static(log_dir="/a", log_dirs="/b").log_dirs == ("/b",)
+    with pytest.raises(ConfigError, match="exactly one data folder"):
+        static(log_dirs="/a,/b")
+
+
+def test_durations_in_other_units_keep_them():
+    assert static().offsets_retention_minutes == 10_080
+
+
+def test_listeners_of_a_kraft_controller_are_not_opened():
+    config = static(
+        listeners="PLAINTEXT://:9092,CONTROLLER://[::1]:9093,INSIDE://10.0.0.1:0",
+        advertised_listeners="PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093",
+        controller_listener_names="CONTROLLER",
+        listener_security_protocol_map="CONTROLLER:SSL,PLAINTEXT:PLAINTEXT,INSIDE:PLAINTEXT",
+    )
+    assert config.listeners == (Listener("PLAINTEXT", "", 9092), Listener("INSIDE", "10.0.0.1", 0))
+    assert config.advertised_listeners == (Listener("PLAINTEXT", "localhost", 9092),)
+
+
+def test_ipv6_addresses_are_bracketed():
+    listener = static(listeners="PLAINTEXT://[::1]:9092").listeners[0]
+    assert listener == Listener("PLAINTEXT", "::1", 9092)
+    assert str(listener) == "PLAINTEXT://[::1]:9092"
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"listeners": "localhost:9092"}, "expected name://host:port"),
+        ({"listeners": "PLAINTEXT://localhost:70000"}, "expected name://host:port"),
+        ({"listeners": "PLAINTEXT://a:1,PLAINTEXT://b:2"}, "each listener must have its own name"),
+        ({"listeners": "SSL://localhost:9093"}, "SSL is not supported, only PLAINTEXT"),
+        ({"listeners": "INSIDE://localhost:9093"}, "no protocol for INSIDE"),
+        ({"listeners": ""}, "must not be empty"),
+        ({"listeners": "C://:1", "controller_listener_names": "C"}, "every listener is in controller"),
+        ({"advertised_listeners": "PLAINTEXT://0.0.0.0:9092"}, "clients cannot connect"),
+        ({"advertised_listeners": "OTHER://host:9092"}, "not in listeners"),
+        ({"listener_security_protocol_map": "PLAINTEXT:TLS"}, "expected NAME:PROTOCOL"),
+        ({"max_connections_per_ip_overrides": "127.0.0.1"}, "expected address:count"),
+        ({"group_min_session_timeout_ms": "1800001"}, "group.max.session.timeout.ms must be greater"),
+        (
+            {"group_consumer_session_timeout_ms": "5000", "group_consumer_min_session_timeout_ms": "5000"},
+            "heartbeat.interval.ms must be less than",
+        ),
+        ({"no_such_key": "1"}, "Unknown broker config name: no.such.key"),
+    ],
+)
+def test_refuses_wrong_settings(texts, message):
+    with pytest.raises(ConfigError) as refused:
+        static(**texts)
+    assert message in refused.value.message
+
+
+def test_connection_overrides_are_parsed():
+    overrides = static(
+        max_connections_per_ip_overrides="127.0.0.1:10, ::1:3"
+    ).max_connections_per_ip_overrides
+    assert overrides == {"127.0.0.1": 10, "::1": 3}
+
+
+def test_only_dynamic_keys_may_change_while_running():
+    check_dynamic_names(["log.retention.ms", "max.connections"], per_broker=False)
+    check_dynamic_names(["ssl.keystore.location"], per_broker=True)
+    with pytest.raises(ConfigError, match=r"Cannot update these configs dynamically: node\.id"):
+        check_dynamic_names(["node.id", "max.connections"], per_broker=True)
+    with pytest.raises(ConfigError, match="broker id must be specified: ssl.keystore.location"):
+        check_dynamic_names(["ssl.keystore.location"], per_broker=False)
+    with pytest.raises(ConfigError, match="Unknown broker config name: retention"):
+        check_dynamic_names(["retention"], per_broker=True)
+
+
+def test_a_group_overrides_the_brokers_timeouts_within_bounds():
+    broker = static()
+    assert group_config({}, broker).consumer_session_timeout_ms == 45_000
+    assert (
+        group_config({"consumer.session.timeout.ms": "50000"}, broker).consumer_session_timeout_ms == 50_000
+    )
+    for overrides, message in (
+        ({"consumer.session.timeout.ms": "1000"}, r"greater than or equal to group\.consumer\.min"),
+        ({"consumer.heartbeat.interval.ms": "60000"}, r"less than or equal to group\.consumer\.max"),
+        ({"consumer.hartbeat": "1"}, "Unknown group config name"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            group_config(overrides, broker)
+    assert group_config({"share.delivery.count.limit": "3"}, broker) == group_config({}, broker)

@@ -1,0 +1,221 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ottla.config.broker import BROKER_CONFIGS
+from ottla.config.definition import ConfigError
+from ottla.config.inert_keys import REMOVED_NAMES
+from ottla.config.load import Sources, environment_variable, load_settings
+from ottla.config.properties import parse_properties
+from ottla.config.reference import reference_page
+
+
+def entries(text):
+    return [(entry.name, entry.value) for entry in parse_properties(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a=1\nb:2\nc 3\n", [("a", "1"), ("b", "2"), ("c", "3")]),
+        ("  a = 1 ", [("a", "1 ")]),
+        ("# no\n! no\n\n  \na=1", [("a", "1")]),
+        ("a=1,\\\n    2,\\\n  # 3", [("a", "1,2,# 3")]),
+        ("a=1\\\\\nb=2", [("a", "1\\"), ("b", "2")]),
+        ("a\\=b\\:c\\ d=1", [("a=b:c d", "1")]),
+        ("a=\\u00e9\\t\\q", [("a", "\u00e9\tq")]),
+        ("a", [("a", "")]),
+        ("=x", [("", "x")]),
+        ("a=1\rb=2\r\nc=3", [("a", "1"), ("b", "2"), ("c", "3")]),
+        ("a = = b", [("a", "= b")]),
+        ("a=1\\", [("a", "1")]),
+        ("\\\n#a=1", [("#a", "1")]),
+        ("a=1\\\n\nb=2", [("a", "1"), ("b", "2")]),
+        ("a=x\u0085y", [("a", "x\u0085y")]),
+    ],
+)
+def test_properties_are_read_as_java_reads_them(text, expected):
+    assert entries(text) == expected
+
+
+def test_a_property_knows_the_line_it_begins_on():
+    assert [entry.line for entry in parse_properties("# x\na=1\\\n2\nb=3")] == [2, 4]
+
+
+def test_a_malformed_escape_names_its_line():
+    with pytest.raises(ConfigError, match=r"^2: Malformed \\u12 escape"):
+        entries("a=1\nb=\\u12")
+
+
+def _escape(text):
+    return "".join(f"\\u{ord(character):04x}" for character in text)
+
+
+bmp = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+@given(st.dictionaries(bmp, bmp, max_size=5))
+def test_escaped_properties_read_back_the_same(properties):
+    text = "\n".join(f"{_escape(name)}={_escape(value)}" for name, value in properties.items())
+    assert dict(entries(text)) == properties
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_read_or_refused(text):
+    try:
+        list(parse_properties(text))
+    except ConfigError:
+        pass
+
+
+KRAFT_FILE = """\
+process.roles=broker,controller
+node.id=3
+controller.quorum.bootstrap.servers=localhost:9093
+listeners=PLAINTEXT://:9092,CONTROLLER://:9093
+inter.broker.listener.name=PLAINTEXT
+advertised.listeners=PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.name.plaintext.ssl.client.auth=none
+zookeeper.connect=localhost:2181
+num.network.threads=3
+num.io.threads=8
+log.dirs=/var/lib/logs
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+"""
+
+
+def test_a_server_properties_of_kafka_starts(tmp_path):
+    file = tmp_path / "server.properties"
+    file.write_text(KRAFT_FILE)
+    settings = load_settings(Sources(file=file))
+    assert settings.config.node_id == 3
+    assert [listener.name for listener in settings.config.listeners] == ["PLAINTEXT"]
+    assert "process.roles" in settings.without_effect
+    assert "zookeeper.connect" in settings.without_effect
+    assert "node.id" not in settings.without_effect
+    assert "zookeeper.connect" not in settings.static
+
+
+def test_later_sources_win(tmp_path):
+    file = tmp_path / "server.properties"
+    file.write_text("num.partitions=2\nnode.id=2\nlog.dir=/two\nmax.connections=2\n")
+    settings = load_settings(
+        Sources(
+            file=file,
+            environment={
+                "OTTLA_NODE_ID": "3",
+                "OTTLA_LOG_DIR": "/three",
+                "OTTLA_MAX_CONNECTIONS": "3",
+                "PATH": "x",
+            },
+            assignments=["log.dir=/four", "max.connections = 4"],
+            options={"max.connections": ("5", "--max-connections")},
+        )
+    )
+    config = settings.config
+    assert (config.num_partitions, config.node_id, config.log_dirs, config.max_connections) == (
+        2,
+        3,
+        ("/four",),
+        5,
+    )
+
+
+def test_toml_takes_tables_dotted_keys_lists_and_numbers(tmp_path):
+    file = tmp_path / "ottla.toml"
+    file.write_text(
+        'node.id = 4\n"max.connections" = 10\n"max.connections.per.ip" = 5\n'
+        'listeners = ["PLAINTEXT://127.0.0.1:0"]\n'
+        "[log]\ncleaner.enable = false\n[log.retention]\nms = 9\n[ottla.acks.all]\nflush = true\n"
+    )
+    config = load_settings(Sources(file=file)).config
+    assert (config.node_id, config.max_connections, config.max_connections_per_ip) == (4, 10, 5)
+    assert not config.log_cleaner_enable
+    assert config.topic_defaults.retention_ms == 9
+    assert config.ottla_acks_all_flush
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.properties",
+            "node.id=1\nlog.retension.ms=5",
+            ":2: unknown setting log.retension.ms; did you mean log.r",
+        ),
+        (
+            "a.properties",
+            "retention.ms=5",
+            ":1: unknown setting retention.ms; it is a topic setting, its default",
+        ),
+        (
+            "a.properties",
+            "num.partitions=many",
+            ":1: Invalid value many for configuration num.partitions: Not a",
+        ),
+        ("a.properties", "x=\\u1", ":1: Malformed"),
+        (
+            "a.properties",
+            "listeners=SSL://:1",
+            ":1: Invalid value SSL://:1 for configuration listeners: SSL is not",
+        ),
+        (
+            "a.properties",
+            "\ngroup.min.session.timeout.ms=1800001",
+            ":2: group.max.session.timeout.ms must be",
+        ),
+        ("a.toml", "node.id = ", "a.toml: "),
+        ("a.toml", "node.id = 1979-05-27", "a.toml: node.id: expected a string, a number"),
+        ("a.toml", "[log]\nretention.msx = 1", "a.toml: unknown setting log.retention.msx; did you mean"),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_line_naming_the_place(tmp_path, name, content, message):
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(ConfigError) as refused:
+        load_settings(Sources(file=file))
+    assert message in refused.value.message
+    assert "\n" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("sources", "message"),
+    [
+        (
+            Sources(environment={"OTTLA_LOG_RETENTON_MS": "5"}),
+            "OTTLA_LOG_RETENTON_MS: no setting has this environment variable; did you mean OTTLA_LOG_RET",
+        ),
+        (
+            Sources(environment={"OTTLA_NODE_ID": "x"}),
+            "OTTLA_NODE_ID: Invalid value x for configuration node.id",
+        ),
+        (Sources(assignments=["node.id"]), "--set node.id: expected name=value"),
+        (Sources(assignments=["node.ids=1"]), "--set: unknown setting node.ids; did you mean node.id?"),
+        (
+            Sources(options={"listeners": ("x", "--listen")}),
+            "--listen: Invalid value x for configuration listeners",
+        ),
+        (Sources(file=Path("/no/such/file")), "/no/such/file: No such file"),
+    ],
+)
+def test_a_mistake_elsewhere_names_its_source(sources, message):
+    with pytest.raises(ConfigError) as refused:
+        load_settings(sources)
+    assert message in refused.value.message
+
+
+def test_every_setting_has_its_own_environment_variable():
+    names = [*BROKER_CONFIGS, *REMOVED_NAMES]
+    assert len({environment_variable(name) for name in names}) == len(names)
+
+
+def test_the_committed_reference_is_current():
+    page = Path(__file__).parents[3] / "docs" / "configuration.md"
+    assert page.read_text(encoding="utf-8") == reference_page(), "run python -m ottla.config.reference"
