@@ -1,0 +1,182 @@
+"""Checkpoints and marks of a data folder: Kafka's text, damage, and the lock."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ottla.storage.checkpoints import (
+    HIGH_WATERMARKS,
+    CleanShutdown,
+    CorruptCheckpointError,
+    DirectoryLock,
+    DirectoryLockedError,
+    MetaProperties,
+    OffsetCheckpoint,
+    decode_entries,
+    encode_entries,
+    read_meta_properties,
+    read_partition_metadata,
+    take_clean_shutdown,
+    write_clean_shutdown,
+    write_meta_properties,
+    write_partition_metadata,
+)
+from ottla.storage.fs import OsFileSystem
+
+KAFKA_META = (
+    "#\n#Fri Nov 20 21:09:27 UTC 2026\nnode.id=1\ndirectory.id=2oPjpdSWmBAvFflC6688nA\n"
+    "version=1\ncluster.id=HFpJzxSFFZ64c3SZTk7eWw\n"
+)
+KAFKA_PARTITION_METADATA = "version: 0\ntopic_id: n3kQaiszRquWBr_hinL5pw"
+TOPIC_ID = UUID("9f79106a-2b33-46ab-9606-bfe18a72f9a7")
+
+
+@pytest.fixture
+def fs() -> OsFileSystem:
+    return OsFileSystem()
+
+
+class TestOffsets:
+    @pytest.fixture
+    def checkpoint(self, fs: OsFileSystem, tmp_path: Path) -> OffsetCheckpoint:
+        return OffsetCheckpoint(fs, str(tmp_path), HIGH_WATERMARKS)
+
+    def test_kafkas_file_is_read_and_written(self, checkpoint: OffsetCheckpoint, tmp_path: Path) -> None:
+        text = "0\n2\n__transaction_state 0 52\nctxn 3 3612\n"
+        (tmp_path / HIGH_WATERMARKS).write_text(text)
+        offsets = checkpoint.read()
+        assert offsets == {("__transaction_state", 0): 52, ("ctxn", 3): 3612}
+        (tmp_path / HIGH_WATERMARKS).unlink()
+        checkpoint.write(offsets)
+        assert (tmp_path / HIGH_WATERMARKS).read_text() == text
+
+    @pytest.mark.parametrize("text", [None, "", "0\n", "0\n0\n"])
+    def test_missing_and_empty_files_have_no_offsets(
+        self, checkpoint: OffsetCheckpoint, tmp_path: Path, text: str | None
+    ) -> None:
+        if text is not None:
+            (tmp_path / HIGH_WATERMARKS).write_text(text)
+        assert checkpoint.read() == {}
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"1\n0\n",
+            b"0\n2\nt 0 1\n",
+            b"0\n1\nt 0\n",
+            b"0\n1\nt x 1\n",
+            b"0\n1\nt 0 1 2\n",
+            b"0\n-1\n",
+            b"\xff\xfe",
+        ],
+    )
+    def test_damage_is_told_with_the_files_name(
+        self, checkpoint: OffsetCheckpoint, tmp_path: Path, data: bytes
+    ) -> None:
+        (tmp_path / HIGH_WATERMARKS).write_bytes(data)
+        with pytest.raises(CorruptCheckpointError, match=HIGH_WATERMARKS):
+            checkpoint.read()
+
+    @given(st.binary(max_size=60))
+    def test_any_bytes_read_or_are_corrupt(self, data: bytes) -> None:
+        try:
+            lines = decode_entries(data, "file")
+        except CorruptCheckpointError:
+            return
+        assert decode_entries(encode_entries(lines), "file") == lines
+
+
+class TestMetaProperties:
+    def test_kafkas_file_is_read(self, fs: OsFileSystem, tmp_path: Path) -> None:
+        (tmp_path / "meta.properties").write_text(KAFKA_META)
+        assert read_meta_properties(fs, str(tmp_path)) == MetaProperties(
+            cluster_id="HFpJzxSFFZ64c3SZTk7eWw", node_id=1, directory_id="2oPjpdSWmBAvFflC6688nA"
+        )
+
+    @pytest.mark.parametrize("directory_id", [None, "2oPjpdSWmBAvFflC6688nA"])
+    def test_what_is_written_is_read(
+        self, fs: OsFileSystem, tmp_path: Path, directory_id: str | None
+    ) -> None:
+        assert read_meta_properties(fs, str(tmp_path)) is None
+        meta = MetaProperties("HFpJzxSFFZ64c3SZTk7eWw", 7, directory_id)
+        write_meta_properties(fs, str(tmp_path), meta)
+        assert read_meta_properties(fs, str(tmp_path)) == meta
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("version=0\nbroker.id=1\n", "version '0'"),
+            ("version=1\nnode.id=1\n", "cluster.id is missing"),
+            ("version=1\ncluster.id=x\nnode.id=one\n", "'one'"),
+            ("version=1\nnonsense\n", "nonsense"),
+            ("", "version is missing"),
+        ],
+    )
+    def test_damage_is_told(self, fs: OsFileSystem, tmp_path: Path, text: str, message: str) -> None:
+        (tmp_path / "meta.properties").write_text(text)
+        with pytest.raises(CorruptCheckpointError, match=message):
+            read_meta_properties(fs, str(tmp_path))
+
+
+class TestPartitionMetadata:
+    def test_kafkas_file_is_read_and_written(self, fs: OsFileSystem, tmp_path: Path) -> None:
+        path = tmp_path / "partition.metadata"
+        path.write_text(KAFKA_PARTITION_METADATA)
+        assert read_partition_metadata(fs, str(tmp_path)) == TOPIC_ID
+        path.unlink()
+        assert read_partition_metadata(fs, str(tmp_path)) is None
+        write_partition_metadata(fs, str(tmp_path), TOPIC_ID)
+        assert path.read_text() == KAFKA_PARTITION_METADATA
+
+    @pytest.mark.parametrize(
+        "text", ["", "version: 1\ntopic_id: AA", "version: 0\ntopic_id: short", "version: 0\ntopic_id: !!"]
+    )
+    def test_damage_is_told(self, fs: OsFileSystem, tmp_path: Path, text: str) -> None:
+        (tmp_path / "partition.metadata").write_text(text)
+        with pytest.raises(CorruptCheckpointError, match=r"partition\.metadata"):
+            read_partition_metadata(fs, str(tmp_path))
+
+
+class TestCleanShutdown:
+    def test_the_mark_counts_once(self, fs: OsFileSystem, tmp_path: Path) -> None:
+        write_clean_shutdown(fs, str(tmp_path), 11)
+        assert (tmp_path / ".kafka_cleanshutdown").read_text() == '{"version":0,"brokerEpoch":11}'
+        assert take_clean_shutdown(fs, str(tmp_path)) == CleanShutdown(11)
+        assert take_clean_shutdown(fs, str(tmp_path)) is None
+
+    @pytest.mark.parametrize("text", ["", "[]", '{"version":0}', '{"brokerEpoch":"x"}'])
+    def test_an_older_or_odd_mark_is_still_one(self, fs: OsFileSystem, tmp_path: Path, text: str) -> None:
+        (tmp_path / ".kafka_cleanshutdown").write_text(text)
+        assert take_clean_shutdown(fs, str(tmp_path)) == CleanShutdown(None)
+
+
+class TestLock:
+    def test_a_second_holder_is_refused_until_release(self, fs: OsFileSystem, tmp_path: Path) -> None:
+        first, second = DirectoryLock(fs, str(tmp_path)), DirectoryLock(fs, str(tmp_path))
+        first.acquire()
+        with pytest.raises(DirectoryLockedError, match=str(tmp_path)):
+            second.acquire()
+        first.release()
+        first.release()
+        second.acquire()
+        second.release()
+
+    def test_another_process_is_refused(self, fs: OsFileSystem, tmp_path: Path) -> None:
+        lock = DirectoryLock(fs, str(tmp_path))
+        lock.acquire()
+        program = (
+            "import sys; from ottla.storage.checkpoints import *; from ottla.storage.fs import OsFileSystem\n"
+            "try: DirectoryLock(OsFileSystem(), sys.argv[1]).acquire()\n"
+            "except DirectoryLockedError: sys.exit(3)"
+        )
+        command = [sys.executable, "-c", program, str(tmp_path)]
+        assert subprocess.run(command, check=False).returncode == 3
+        lock.release()
+        assert subprocess.run(command, check=False).returncode == 0
