@@ -142,13 +142,13 @@ def _decompress_snappy(data: bytes, max_bytes: int) -> bytes:
     room = max_bytes
     pos = 0
     while pos < len(data):
-        if data.startswith(_XERIAL_MAGIC, pos):  # streams may follow each other
-            pos += len(_XERIAL_HEADER)
-            continue
-        start = pos + 4
-        pos = start + int.from_bytes(data[pos:start], "big")
+        is_header = data.startswith(_XERIAL_MAGIC, pos)  # again where streams follow each other
+        start = pos + (len(_XERIAL_HEADER) if is_header else 4)
+        pos = start if is_header else start + int.from_bytes(data[pos:start], "big")
         if pos > len(data):
-            raise KafkaError(ErrorCode.corrupt_message, "a snappy block ends early")
+            raise KafkaError(ErrorCode.corrupt_message, "a snappy stream ends early")
+        if is_header:
+            continue
         block = _decompress_snappy_block(data[start:pos], room)
         room -= len(block)
         blocks.append(block)
