@@ -1,0 +1,1 @@
+"""Committed offsets: where they are kept, committed, fetched, deleted and expired."""
