@@ -21,6 +21,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from kio.schema.index import api_key_map, schema_name_map
 from kio.static.constants import EntityType
 
+from ottla.protocol.additions import ADDITIONS
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.schema import Field, Struct, zero_value
 
@@ -51,36 +52,45 @@ def known_versions(api_key: int) -> range:
         for version, entities in schema_name_map[api_name(api_key)].items()
         if EntityType.request in entities and EntityType.response in entities
     ]
+    versions += ADDITIONS.get(api_key, ())
     return range(min(versions), max(versions) + 1)
 
 
 def is_flexible(api_key: int, version: int) -> bool:
     """Whether requests of this version are flexible (KIP-482); versions beyond the known ones are as the
-    nearest.
-    """
+    nearest."""
     versions = known_versions(api_key)
-    nearest = min(max(version, versions.start), versions.stop - 1)
-    return bool(_entity(api_key, nearest, EntityType.request).__flexible__)
+    if version not in versions:
+        version = versions[0] if version < versions[0] else versions[-1]
+    return _is_flexible(api_key, version)
+
+
+@cache
+def _is_flexible(api_key: int, version: int) -> bool:
+    return request_struct(api_key, version).flexible
 
 
 @cache
 def request_struct(api_key: int, version: int) -> Struct:
     """KafkaError(unsupported_version) where there is no such version."""
-    return _struct(_entity(api_key, version, EntityType.request))
+    addition = ADDITIONS.get(api_key, {}).get(version)
+    return addition.request.at(version) if addition else _kio_struct(api_key, version, EntityType.request)
 
 
 @cache
 def response_struct(api_key: int, version: int) -> Struct:
     """KafkaError(unsupported_version) where there is no such version."""
-    return _struct(_entity(api_key, version, EntityType.response))
+    addition = ADDITIONS.get(api_key, {}).get(version)
+    return addition.response.at(version) if addition else _kio_struct(api_key, version, EntityType.response)
 
 
-@cache
-def _entity(api_key: int, version: int, type_: Literal[EntityType.request, EntityType.response]) -> Any:
+def _kio_struct(
+    api_key: int, version: int, type_: Literal[EntityType.request, EntityType.response]
+) -> Struct:
     name = api_name(api_key)
     if version not in known_versions(api_key):
         raise KafkaError(ErrorCode.unsupported_version, f"{name} has no version {version}")
-    return resolve_name(schema_name_map[name][version][type_])
+    return _struct(resolve_name(schema_name_map[name][version][type_]))
 
 
 def _struct(entity: Any) -> Struct:
