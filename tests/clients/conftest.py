@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from typing import Any
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import kafka  # noqa: F401 -- reads its schemas in a way that Python 3.11 calls deprecated
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -230,6 +235,7 @@ def make_topic(broker: Broker | ExternalBroker) -> Callable[..., str]:
         admin = AdminClient({"bootstrap.servers": (at or broker).bootstrap})
         new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config or {})
         admin.create_topics([new])[name].result(30)
+        eventually(lambda: name in admin.list_topics(timeout=10).topics)
         return name
 
     return make
