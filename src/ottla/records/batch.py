@@ -37,7 +37,6 @@ __all__ = [
     "iter_headers",
     "parse_header",
     "set_base_offset_and_epoch",
-    "set_max_timestamp",
     "stamp",
 ]
 
@@ -76,9 +75,6 @@ PREFIX = struct.Struct(">qiibI")  # what comes before the attributes and is not 
 BODY_HEADER = struct.Struct(">hiqqqhii")  # from the attributes to the record count
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _STAMP = struct.Struct(">qii")
-_CRC = struct.Struct(">I")
-_ATTRIBUTES = struct.Struct(">h")
-_TIMESTAMP = struct.Struct(">q")
 
 _new_tuple = tuple.__new__
 
@@ -229,16 +225,3 @@ def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
     For a gathering write of [stamp, batch[ATTRIBUTES:]], which appends a client's bytes without copying them.
     """
     return PREFIX.pack(base_offset, header.batch_length, leader_epoch, header.magic, header.crc)
-
-
-def set_max_timestamp(
-    batch: bytearray | memoryview, timestamp_type: TimestampType, max_timestamp: int
-) -> None:
-    """Rewrite timestamp type and max timestamp of the batch that fills `batch`, and its CRC."""
-    (attributes,) = _ATTRIBUTES.unpack_from(batch, ATTRIBUTES)
-    attributes &= ~TIMESTAMP_TYPE_MASK
-    if timestamp_type == TimestampType.log_append_time:
-        attributes |= TIMESTAMP_TYPE_MASK
-    _ATTRIBUTES.pack_into(batch, ATTRIBUTES, attributes)
-    _TIMESTAMP.pack_into(batch, MAX_TIMESTAMP, max_timestamp)
-    _CRC.pack_into(batch, CRC, compute_crc(batch))

@@ -14,10 +14,9 @@ from ottla.records.batch import (
     iter_headers,
     parse_header,
     set_base_offset_and_epoch,
-    set_max_timestamp,
     stamp,
 )
-from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.records.codec import Record, encode_batch
 
 
 def batch(base_offset: int = 0, count: int = 3) -> bytes:
@@ -129,12 +128,3 @@ def test_offset_and_epoch_are_stamped_without_touching_the_crc() -> None:
     assert header[1] == parse_header(original).batch_length
     assert has_valid_crc(data, header, 3)
     assert stamp(parse_header(original), 1 << 33, 12) + original[ATTRIBUTES:] == data[3:]
-
-
-def test_max_timestamp_is_rewritten_with_its_type_and_crc() -> None:
-    data = bytearray(batch())
-    set_max_timestamp(data, TimestampType.log_append_time, 77)
-    assert has_valid_crc(data, parse_header(data))
-    assert [record.timestamp for record in decode_batch(data, max_bytes=0)] == [77, 77, 77]
-    set_max_timestamp(data, TimestampType.create_time, 1002)
-    assert data == batch()
