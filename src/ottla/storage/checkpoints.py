@@ -31,6 +31,7 @@ __all__ = [
     "MetaProperties",
     "OffsetCheckpoint",
     "decode_entries",
+    "decode_offsets",
     "encode_entries",
     "read_meta_properties",
     "read_partition_metadata",
@@ -87,6 +88,18 @@ def decode_entries(data: bytes, source: str) -> list[str]:
     return entries
 
 
+def decode_offsets(data: bytes, source: str) -> dict[Partition, int]:
+    """The content of an offset checkpoint. Raises CorruptCheckpointError."""
+    offsets: dict[Partition, int] = {}
+    for line in decode_entries(data, source):
+        try:
+            topic, partition, offset = line.split()
+            offsets[topic, int(partition)] = int(offset)
+        except ValueError:
+            raise CorruptCheckpointError(f"{source}: malformed line {line!r}") from None
+    return offsets
+
+
 class OffsetCheckpoint:
     """One offset for each partition in a file of the data folder: `topic partition offset` lines."""
 
@@ -102,14 +115,7 @@ class OffsetCheckpoint:
             data = self._fs.read_bytes(self.path)
         except FileNotFoundError:
             return {}
-        offsets: dict[Partition, int] = {}
-        for line in decode_entries(data, self.path):
-            try:
-                topic, partition, offset = line.split()
-                offsets[topic, int(partition)] = int(offset)
-            except ValueError:
-                raise CorruptCheckpointError(f"{self.path}: malformed line {line!r}") from None
-        return offsets
+        return decode_offsets(data, self.path)
 
     def write(self, offsets: Mapping[Partition, int]) -> None:
         self._fs.write_atomic(
@@ -188,9 +194,12 @@ def read_partition_metadata(fs: FileSystem, directory: str) -> UUID | None:
         raise CorruptCheckpointError(f"{path}: topic id {topic_id!r}") from None
 
 
-def write_partition_metadata(fs: FileSystem, directory: str, topic_id: UUID) -> None:
+def write_partition_metadata(fs: FileSystem, directory: str, topic_id: UUID) -> str:
+    """Note to which topic id a new folder belongs; returns the path, which the caller syncs before it relies on it."""
     text = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=")
-    fs.write_atomic(f"{directory}/{_PARTITION_METADATA}", b"version: 0\ntopic_id: " + text)
+    path = f"{directory}/{_PARTITION_METADATA}"
+    fs.write_bytes(path, b"version: 0\ntopic_id: " + text)
+    return path
 
 
 @dataclass(frozen=True, slots=True)
