@@ -32,6 +32,7 @@ class GroupCoordinatorConfig:
     group_consumer_max_size: int = _INT32_MAX
     group_consumer_assignors: tuple[str, ...] = ("uniform", "range")
     group_consumer_migration_policy: str = "bidirectional"
+    group_consumer_assignment_interval_ms: int = 1_000
     group_consumer_regex_refresh_interval_ms: int = 10 * _MINUTE_MS
 
     @property

@@ -1,0 +1,285 @@
+"""The state of one consumer group. Only replaying its records changes it; its siblings decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from ottla.coordination.consumer import records, timers
+from ottla.coordination.consumer.assignors import Partitions
+from ottla.coordination.consumer.member import (
+    ConsumerGroupMember,
+    CurrentAssignment,
+    MemberMetadata,
+    PartitionEpochs,
+)
+from ottla.coordination.effects import CancelTimer, CoordinatorRecord, SetTimer
+from ottla.coordination.group import Group, GroupType, PartitionCheck
+from ottla.coordination.offsets.store import StoredOffset
+from ottla.metadata.image import MetadataImage
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+INITIAL_EPOCH = 1
+CONSUMER_PROTOCOL_TYPE = "consumer"
+_FIRST_COMMIT_WITH_MEMBER_EPOCH = 9
+
+
+class ConsumerGroupState(StrEnum):
+    """Named as ConsumerGroupDescribe shows them."""
+
+    EMPTY = "Empty"
+    ASSIGNING = "Assigning"
+    RECONCILING = "Reconciling"
+    STABLE = "Stable"
+    DEAD = "Dead"
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedRegex:
+    """The topics that a pattern matched, and when."""
+
+    topics: frozenset[str]
+    timestamp_ms: int
+
+
+@dataclass(slots=True)
+class Freshness:
+    """What a group has been checked against. Not part of its state: a reloaded group is checked again."""
+
+    metadata_image: MetadataImage | None = None
+    """The image in which the subscribed topics were last found as the metadata hash has them."""
+    regex_image: MetadataImage | None = None
+    """The image in which the patterns were last found to match what is resolved."""
+    regex_checked_ms: int | None = None
+
+
+class ConsumerGroup(Group):
+    """A group of the consumer protocol (KIP-848)."""
+
+    type = GroupType.CONSUMER
+
+    def __init__(self, group_id: str) -> None:
+        self.group_id = group_id
+        self.group_epoch = INITIAL_EPOCH
+        """Rises with every change of members, subscriptions or topics."""
+        self.assignment_epoch = INITIAL_EPOCH
+        """The group epoch for which the target was computed."""
+        self.assignment_timestamp_ms = 0
+        """When the target was computed; 0 lets the next one be computed at once."""
+        self.metadata_hash = 0
+        self.members: dict[str, ConsumerGroupMember] = {}
+        self.static_members: dict[str, str] = {}
+        self.target: dict[str, Partitions] = {}
+        self.resolved_regexes: dict[str, ResolvedRegex] = {}
+        self.has_partition_metadata = False
+        """A record of before Kafka 4.1 that is still to be deleted."""
+        self.freshness = Freshness()
+        self.awaited_joins: set[str] = set()
+        """Classic members that were told to rejoin, and whose timer is running."""
+        self._owners: dict[UUID, dict[int, str]] = {}
+        self._subscribed_topics: frozenset[str] | None = None
+
+    # What every group answers
+
+    @property
+    def protocol_type(self) -> str:
+        return CONSUMER_PROTOCOL_TYPE
+
+    @property
+    def state(self) -> ConsumerGroupState:
+        if not self.members:
+            return ConsumerGroupState.EMPTY
+        if self.group_epoch > self.assignment_epoch:
+            return ConsumerGroupState.ASSIGNING
+        if all(m.current.is_reconciled_to(self.assignment_epoch) for m in self.members.values()):
+            return ConsumerGroupState.STABLE
+        return ConsumerGroupState.RECONCILING
+
+    @property
+    def state_name(self) -> str:
+        return self.state.value
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.members
+
+    def is_subscribed_to_topic(self, topic: str) -> bool:
+        return topic in self.subscribed_topics
+
+    def validate_offset_commit(
+        self,
+        member_id: str,
+        group_instance_id: str | None,
+        generation_or_epoch: int,
+        *,
+        api_version: int,
+        is_transactional: bool,
+    ) -> PartitionCheck | None:
+        if generation_or_epoch < 0 and not self.members:
+            return None
+        is_anonymous = generation_or_epoch == -1 and not member_id and group_instance_id is None
+        if is_transactional and is_anonymous:
+            return None  # a producer of before KIP-447
+        member = self.member(member_id)
+        is_too_old = api_version < _FIRST_COMMIT_WITH_MEMBER_EPOCH and not member.uses_classic_protocol
+        if is_too_old and not is_transactional:
+            raise KafkaError(
+                ErrorCode.unsupported_version,
+                "OffsetCommit version 9 or above must be used by members using the consumer group protocol",
+            )
+        if generation_or_epoch == member.epoch:
+            return None
+        if generation_or_epoch > member.epoch:
+            raise _stale(member, f"Received {generation_or_epoch} is newer than {member.epoch}.")
+        return _assigned_since(member, generation_or_epoch)
+
+    def validate_offset_fetch(self, member_id: str | None, member_epoch: int) -> None:
+        if not member_id and member_epoch < 0:
+            return
+        member = self.member(member_id or "")
+        if member.epoch != member_epoch:
+            raise _stale(member, f"Received {member_epoch} does not match {member.epoch}.")
+
+    def validate_offset_delete(self) -> None:
+        """Which topics are subscribed to is known, so that there is nothing to refuse."""
+
+    def validate_delete(self) -> None:
+        if self.members:
+            raise KafkaError(ErrorCode.non_empty_group)
+
+    def tombstones(self) -> list[CoordinatorRecord]:
+        return records.group_tombstones(self.group_id, list(self.members), list(self.resolved_regexes))
+
+    def cancelled_timers(self) -> list[CancelTimer]:
+        return [timer for member_id in self.members for timer in timers.cancel_all(self.group_id, member_id)]
+
+    def offset_expiration_base(self) -> Callable[[StoredOffset], int] | None:
+        return _commit_timestamp
+
+    def on_offset_commit_timers(self, member_id: str, now_ms: int) -> list[SetTimer]:  # noqa: ARG002
+        return []  # only heartbeats keep a member of this protocol alive
+
+    # What decisions ask
+
+    def member(self, member_id: str) -> ConsumerGroupMember:
+        """The member, or KafkaError(unknown_member_id)."""
+        member = self.members.get(member_id)
+        if member is None:
+            raise KafkaError(
+                ErrorCode.unknown_member_id, f"Member {member_id} is not a member of group {self.group_id}."
+            )
+        return member
+
+    def static_member(self, instance_id: str | None) -> ConsumerGroupMember | None:
+        """Who holds the instance id, if anybody."""
+        member_id = None if instance_id is None else self.static_members.get(instance_id)
+        return None if member_id is None else self.members[member_id]
+
+    def is_owned(self, topic_id: UUID, partition: int) -> bool:
+        """Whether a member has the partition, or has not yet confirmed that it gave it back."""
+        return partition in self._owners.get(topic_id, ())
+
+    @property
+    def subscribed_topics(self) -> frozenset[str]:
+        """All members' topics, those of resolved patterns included."""
+        if self._subscribed_topics is None:
+            metadata = (member.metadata for member in self.members.values())
+            self._subscribed_topics = subscribed_topics(metadata, self.resolved_regexes)
+        return self._subscribed_topics
+
+    @property
+    def classic_members(self) -> list[ConsumerGroupMember]:
+        return [member for member in self.members.values() if member.uses_classic_protocol]
+
+    # What replaying changes
+
+    def put_metadata(self, member_id: str, metadata: MemberMetadata) -> None:
+        """A member's own half; a new member starts with this."""
+        old = self.members.get(member_id, ConsumerGroupMember(member_id))
+        self._drop_instance_id(old)
+        if metadata.instance_id is not None:
+            self.static_members[metadata.instance_id] = member_id
+        self.members[member_id] = ConsumerGroupMember(member_id, metadata, old.current)
+        self._subscribed_topics = None
+
+    def put_current(self, member_id: str, current: CurrentAssignment) -> None:
+        """The group's half of a member: its epoch and what it owns."""
+        old = self.members.get(member_id, ConsumerGroupMember(member_id))
+        self._release(member_id, old.current.assigned)
+        self._release(member_id, old.current.pending_revocation)
+        self._own(member_id, current.assigned)
+        self._own(member_id, current.pending_revocation)
+        self.members[member_id] = ConsumerGroupMember(member_id, old.metadata, current)
+
+    def remove_member(self, member_id: str) -> None:
+        """Forget a member and what it owned."""
+        if member_id not in self.members:
+            return
+        self.put_current(member_id, CurrentAssignment())
+        self._drop_instance_id(self.members.pop(member_id))
+        self.awaited_joins.discard(member_id)
+        self._subscribed_topics = None
+
+    def put_regex(self, pattern: str, resolved: ResolvedRegex | None) -> None:
+        """What a pattern matches; None forgets the pattern."""
+        if resolved is None:
+            self.resolved_regexes.pop(pattern, None)
+        else:
+            self.resolved_regexes[pattern] = resolved
+        self._subscribed_topics = None
+
+    def _drop_instance_id(self, member: ConsumerGroupMember) -> None:
+        instance_id = member.metadata.instance_id
+        if instance_id is not None and self.static_members.get(instance_id) == member.member_id:
+            del self.static_members[instance_id]
+
+    def _own(self, member_id: str, partitions: PartitionEpochs) -> None:
+        for topic_id, epochs in partitions.items():
+            self._owners.setdefault(topic_id, {}).update(dict.fromkeys(epochs, member_id))
+
+    def _release(self, member_id: str, partitions: PartitionEpochs) -> None:
+        """Only what is still this member's: compaction can put the next owner's record before this one."""
+        for topic_id, epochs in partitions.items():
+            owners = self._owners.get(topic_id, {})
+            for partition in epochs:
+                if owners.get(partition) == member_id:
+                    del owners[partition]
+            if not owners:
+                self._owners.pop(topic_id, None)
+
+
+def subscribed_topics(
+    metadata: Iterable[MemberMetadata], resolved: Mapping[str, ResolvedRegex]
+) -> frozenset[str]:
+    """The names of the topics that these members want, existing or not."""
+    names: set[str] = set()
+    patterns: set[str] = set()
+    for each in metadata:
+        names |= each.subscribed_topic_names
+        patterns.add(each.subscribed_topic_regex)
+    return frozenset(names).union(*(resolved[pattern].topics for pattern in patterns & resolved.keys()))
+
+
+def _stale(member: ConsumerGroupMember, message: str) -> KafkaError:
+    """The protocol of the member decides how a wrong epoch is called."""
+    code = ErrorCode.illegal_generation if member.uses_classic_protocol else ErrorCode.stale_member_epoch
+    return KafkaError(code, message)
+
+
+def _assigned_since(member: ConsumerGroupMember, epoch: int) -> PartitionCheck:
+    """Accept commits of an older epoch for partitions that the member has had since then (KIP-1251)."""
+
+    def check(topic: str, topic_id: UUID, partition: int) -> None:
+        assigned_in = member.current.assignment_epoch(topic_id, partition)
+        if assigned_in is None:
+            raise _stale(member, f"{topic}-{partition} is not assigned or pending revocation for member.")
+        if epoch < assigned_in:
+            raise _stale(member, f"{topic}-{partition} was assigned in {assigned_in}, after {epoch}.")
+
+    return check
+
+
+def _commit_timestamp(offset: StoredOffset) -> int:
+    return offset.commit_timestamp_ms

@@ -1,0 +1,228 @@
+"""ConsumerGroupHeartbeat (KIP-848), versions 0 and 1: the whole protocol in one request.
+
+A member joins with epoch 0, leaves with -1 (static: -2, and comes back), and else reports the epoch it
+is in and, when it changed, what it owns. The answer carries its epoch and, when it changed, what it may
+own now.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from ottla.coordination.classic.group import ClassicGroup
+from ottla.coordination.consumer import leave, migration, timers
+from ottla.coordination.consumer.assignors import Partitions
+from ottla.coordination.consumer.config import heartbeat_interval_ms, session_timeout_ms
+from ottla.coordination.consumer.group import ConsumerGroup
+from ottla.coordination.consumer.member import (
+    JOIN_GROUP_EPOCH,
+    LEAVE_GROUP_EPOCH,
+    LEAVE_GROUP_STATIC_EPOCH,
+    ConsumerGroupMember,
+    MemberMetadata,
+    PartitionEpochs,
+)
+from ottla.coordination.consumer.membership import (
+    check_epoch,
+    check_size,
+    joining_static_member,
+    known_member,
+    replacement_records,
+)
+from ottla.coordination.consumer.update import (
+    MemberUpdate,
+    has_preferred_assignor_changed,
+    raise_group_epoch,
+    reconcile_member,
+    resolve_regexes,
+    update_target,
+    write_metadata,
+)
+from ottla.coordination.effects import Effects, RequestInfo, Response, SetTimer
+from ottla.coordination.state import ShardState
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+_FIRST_WITH_CLIENT_MEMBER_ID = 1
+
+
+def consumer_group_heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+    """One heartbeat; a refusal is an answer with its error code and message."""
+    try:
+        _check(state, request, info)
+        if request.member_epoch in (LEAVE_GROUP_EPOCH, LEAVE_GROUP_STATIC_EPOCH):
+            return leave.leave(state, _existing_group(state, request.group_id), request, info, now_ms)
+        return _heartbeat(state, request, info, now_ms)
+    except KafkaError as error:
+        return Effects.reply_with(info, {"error_code": error.code, "error_message": error.message})
+
+
+def _check(state: ShardState, request: Any, info: RequestInfo) -> None:
+    """What can be said without the group."""
+    epoch: int = request.member_epoch
+    needs_member_id = epoch > JOIN_GROUP_EPOCH or epoch == LEAVE_GROUP_EPOCH
+    if needs_member_id or info.api_version >= _FIRST_WITH_CLIENT_MEMBER_ID:
+        _require(request.member_id, "MemberId can't be empty.")
+    _require(request.group_id, "GroupId can't be empty.")
+    _require(request.instance_id != "", "InstanceId can't be empty.")
+    _require(request.rack_id != "", "RackId can't be empty.")
+    if epoch == JOIN_GROUP_EPOCH:
+        _require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")
+        _require(
+            request.topic_partitions is not None and not request.topic_partitions,
+            "TopicPartitions must be empty when (re-)joining.",
+        )
+        _require(
+            request.subscribed_topic_names is not None or _regex(request) is not None,
+            "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
+        )
+    elif epoch == LEAVE_GROUP_STATIC_EPOCH:
+        _require(request.instance_id is not None, "InstanceId can't be null.")
+    _require(epoch >= LEAVE_GROUP_STATIC_EPOCH, "MemberEpoch is invalid.")
+    supported = state.config.group_consumer_assignors
+    if request.server_assignor is not None and request.server_assignor not in supported:
+        raise KafkaError(
+            ErrorCode.unsupported_assignor,
+            f"ServerAssignor {request.server_assignor} is not supported. "
+            f"Supported assignors: {', '.join(supported)}.",
+        )
+
+
+def _require(condition: object, message: str) -> None:
+    if not condition:
+        raise KafkaError(ErrorCode.invalid_request, message)
+
+
+def _regex(request: Any) -> str | None:
+    pattern: str | None = request.subscribed_topic_regex
+    return pattern
+
+
+def _existing_group(state: ShardState, group_id: str) -> ConsumerGroup:
+    group = state.groups.get(group_id)
+    if isinstance(group, ConsumerGroup):
+        return group
+    what = "not found" if group is None else "is not a consumer group"
+    raise KafkaError(ErrorCode.group_id_not_found, f"Group {group_id} {what}.")
+
+
+def _group_to_join(state: ShardState, group_id: str, now_ms: int) -> tuple[ConsumerGroup, Effects]:
+    """The group as it will be when the effects are written: existing, new, or in a classic group's place."""
+    group = state.groups.get(group_id)
+    if isinstance(group, ConsumerGroup):
+        return group, Effects()
+    if not isinstance(group, ClassicGroup):
+        return ConsumerGroup(group_id), Effects()
+    if group.is_empty:
+        cancelled = timers.once_written(group.cancelled_timers())
+        return ConsumerGroup(group_id), Effects(records=group.tombstones(), continuations=[cancelled])
+    return migration.upgrade(state, group, now_ms)
+
+
+def _heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+    group_id: str = request.group_id
+    is_joining = request.member_epoch == JOIN_GROUP_EPOCH
+    if is_joining:
+        group, effects = _group_to_join(state, group_id, now_ms)
+    else:
+        group, effects = _existing_group(state, group_id), Effects()
+    check_size(state, group, request.member_id, request.instance_id)
+    member_id = request.member_id or new_member_id(state)
+    reported = _partitions(request.topic_partitions)
+
+    member, replaced_id = _subscribe(group, member_id, request, reported)
+    if replaced_id is not None:
+        effects.records += replacement_records(group, replaced_id, member)
+        if replaced_id != member_id:
+            effects.continuations.append(timers.once_written(timers.cancel_all(group_id, replaced_id)))
+    updated = replace(member, metadata=_metadata(member.metadata, request, info))
+    update = MemberUpdate(state, group, now_ms, member, updated, replaced_id, effects)
+    names_changed = write_metadata(update)
+    changed = resolve_regexes(update) or names_changed
+    raise_group_epoch(update, changed=changed or has_preferred_assignor_changed(update))
+    target_epoch, target = update_target(update)
+    result = reconcile_member(update, target_epoch, target, reported, changed=changed)
+
+    session_key = timers.key(timers.SESSION, group_id, member_id)
+    effects.timers.append(SetTimer(session_key, now_ms + session_timeout_ms(state, group_id)))
+    if member.uses_classic_protocol:
+        effects.timers += timers.cancel_classic(group_id, member_id)
+    response = _response(state, request, member, result)
+    return effects.extend(Effects.reply_with(info, response))
+
+
+def new_member_id(state: ShardState) -> str:
+    """A member id as Kafka makes them: a UUID in URL-safe base 64."""
+    return urlsafe_b64encode(state.new_uuid().bytes).rstrip(b"=").decode()
+
+
+def _subscribe(
+    group: ConsumerGroup, member_id: str, request: Any, reported: Partitions | None
+) -> tuple[ConsumerGroupMember, str | None]:
+    """Who it is: a member, a new one, or one that takes the place of the member whose id is answered."""
+    instance_id: str | None = request.instance_id
+    if request.member_epoch == JOIN_GROUP_EPOCH:
+        if instance_id is None:
+            return group.members.get(member_id, ConsumerGroupMember(member_id)), None
+        return joining_static_member(group, member_id, instance_id, uses_classic_protocol=False)
+    member = known_member(group, member_id, instance_id)
+    check_epoch(member, request.member_epoch, reported)
+    return member, None
+
+
+def _metadata(old: MemberMetadata, request: Any, info: RequestInfo) -> MemberMetadata:
+    """What the request tells; what it leaves out stays."""
+    names = request.subscribed_topic_names
+    pattern = _regex(request)
+    timeout_ms: int = request.rebalance_timeout_ms
+    return MemberMetadata(
+        instance_id=old.instance_id if request.instance_id is None else request.instance_id,
+        rack_id=old.rack_id if request.rack_id is None else request.rack_id,
+        client_id=info.client_id,
+        client_host=info.client_host,
+        subscribed_topic_names=old.subscribed_topic_names if names is None else frozenset(names),
+        subscribed_topic_regex=old.subscribed_topic_regex if pattern is None else pattern,
+        rebalance_timeout_ms=old.rebalance_timeout_ms if timeout_ms == -1 else timeout_ms,
+        server_assignor=old.server_assignor if request.server_assignor is None else request.server_assignor,
+        classic=None,
+    )
+
+
+def _partitions(topic_partitions: Iterable[Any] | None) -> Partitions | None:
+    if topic_partitions is None:
+        return None
+    reported: dict[UUID, frozenset[int]] = {}
+    for each in topic_partitions:
+        if each.partitions and each.topic_id is not None:
+            reported[each.topic_id] = reported.get(each.topic_id, frozenset()) | frozenset(each.partitions)
+    return reported
+
+
+def _response(
+    state: ShardState, request: Any, before: ConsumerGroupMember, after: ConsumerGroupMember
+) -> Response:
+    """The assignment is there when the member joins, when it reports everything, and when it changed."""
+    is_full_request = (
+        request.rebalance_timeout_ms != -1
+        and (request.subscribed_topic_names is not None or _regex(request) is not None)
+        and request.topic_partitions is not None
+    )
+    assignment = None
+    is_joining = request.member_epoch == JOIN_GROUP_EPOCH
+    if is_joining or is_full_request or before.current.assigned != after.current.assigned:
+        assignment = {"topic_partitions": _assignment(after.current.assigned)}
+    return {
+        "member_id": after.member_id,
+        "member_epoch": after.epoch,
+        "heartbeat_interval_ms": heartbeat_interval_ms(state, request.group_id),
+        "assignment": assignment,
+    }
+
+
+def _assignment(assigned: PartitionEpochs) -> list[dict[str, Any]]:
+    return [
+        {"topic_id": topic_id, "partitions": sorted(epochs)} for topic_id, epochs in sorted(assigned.items())
+    ]
