@@ -1,0 +1,19 @@
+"""What storage raises when the disk refuses."""
+
+from __future__ import annotations
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+__all__ = ["LogStorageError"]
+
+
+class LogStorageError(KafkaError):
+    """The disk refused a write, a sync or a read; clients are told kafka_storage_error and retry."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(ErrorCode.kafka_storage_error, message)
+
+    @classmethod
+    def wrap(cls, action: str, error: OSError) -> LogStorageError:
+        """An error that says what was being done, and what the operating system said."""
+        return cls(f"{action}: {error.strerror or error}")

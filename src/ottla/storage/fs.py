@@ -1,0 +1,352 @@
+"""The port through which storage reaches the disk, and its implementation over the operating system.
+
+Storage asks for little, so that a test can put a simulated disk in its place that runs full, tears writes and
+forgets what was not synced. Paths are strings. Errors are OSError, as the system raises them.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Protocol
+
+from ottla.records.batch import Buffer
+
+__all__ = ["File", "FileLock", "FileSystem", "OsFileSystem"]
+
+_MODE = 0o644
+_DIRECTORY_MODE = 0o755
+_NS_PER_MS = 1_000_000
+_OPEN = os.O_RDWR | os.O_CLOEXEC
+
+
+class File(Protocol):
+    """One file, addressed by position. It is created by the first write or truncation, not by opening it."""
+
+    @property
+    def path(self) -> str: ...
+
+    def write(self, buffers: Sequence[Buffer], position: int) -> int:
+        """Write the buffers one after another with one system call; returns how many bytes, maybe fewer than
+        all.
+        """
+
+    def pread(self, size: int, position: int) -> bytes:
+        """Read up to `size` bytes; fewer only at the end of the file."""
+
+    def truncate(self, size: int) -> None: ...
+
+    def size(self) -> int: ...
+
+    def sync(self) -> None:
+        """Wait until the file's data is on disk (fdatasync)."""
+
+    def close(self) -> None:
+        """Give the descriptor back. A pooled file opens again when it is next used."""
+
+
+class FileLock(Protocol):
+    def release(self) -> None: ...
+
+
+class FileSystem(Protocol):
+    """Files and folders. Only what says so may be called outside of the thread that owns the logs."""
+
+    def open(self, path: str) -> File:
+        """A file whose descriptor is opened when needed and shared in a bounded pool: owner thread only."""
+
+    def open_private(self, path: str, *, create: bool = True) -> File:
+        """A file with a descriptor of its own until `close`: any thread, one at a time.
+
+        With `create=False` a missing file raises FileNotFoundError when it is first used.
+        """
+
+    def read_bytes(self, path: str) -> bytes: ...
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Replace the file's content in place; not synced."""
+
+    def write_atomic(self, path: str, data: bytes) -> None:
+        """Replace the file durably: after a crash it has either the old content or the new (any thread)."""
+
+    def sync_file(self, path: str) -> None:
+        """Wait until the file's data is on disk (any thread)."""
+
+    def sync_dir(self, path: str) -> None:
+        """Wait until the folder's entries are on disk: creations, renames, removals (any thread)."""
+
+    def sync_all(self) -> None:
+        """Wait until everything written so far is on disk: cheaper than syncing thousands of files (any
+        thread).
+        """
+
+    def exists(self, path: str) -> bool: ...
+
+    def size(self, path: str) -> int: ...
+
+    def modified_ms(self, path: str) -> int: ...
+
+    def set_modified_ms(self, path: str, modified_ms: int) -> None: ...
+
+    def listdir(self, path: str) -> list[str]: ...
+
+    def make_dirs(self, path: str) -> None: ...
+
+    def rename(self, source: str, target: str) -> None:
+        """Rename a file or folder; an existing target file is replaced."""
+
+    def unlink(self, path: str, *, missing_ok: bool = True) -> None:
+        """Remove a file (any thread)."""
+
+    def remove_dir(self, path: str) -> None:
+        """Remove an empty folder."""
+
+    def lock(self, path: str) -> FileLock:
+        """Hold the file against every other holder. Raises BlockingIOError when there is one."""
+
+
+class _OsFile:
+    """A descriptor of its own, open until closed."""
+
+    __slots__ = ("_fd", "_flags", "path")
+
+    def __init__(self, path: str, *, create: bool = True) -> None:
+        self.path = path
+        self._fd = -1
+        self._flags = _OPEN | os.O_CREAT if create else _OPEN
+
+    def _descriptor(self) -> int:
+        if self._fd < 0:
+            self._fd = os.open(self.path, self._flags, _MODE)
+        return self._fd
+
+    def write(self, buffers: Sequence[Buffer], position: int) -> int:
+        return os.pwritev(self._descriptor(), buffers, position)
+
+    def pread(self, size: int, position: int) -> bytes:
+        return os.pread(self._descriptor(), size, position)
+
+    def truncate(self, size: int) -> None:
+        os.ftruncate(self._descriptor(), size)
+
+    def size(self) -> int:
+        return os.fstat(self._descriptor()).st_size
+
+    def sync(self) -> None:
+        os.fdatasync(self._descriptor())
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class _PooledFile(_OsFile):
+    """A file that has a descriptor only while it is in use or the pool has room."""
+
+    __slots__ = ("_pool", "recently_used")
+
+    def __init__(self, path: str, pool: _DescriptorPool) -> None:
+        super().__init__(path)
+        self._pool = pool
+        self.recently_used = False
+
+    def _descriptor(self) -> int:
+        self.recently_used = True
+        if self._fd < 0:
+            self._pool.make_room()
+            try:
+                super()._descriptor()
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE):
+                    raise
+                self._pool.shrink()
+                super()._descriptor()
+            self._pool.add(self)
+        return self._fd
+
+    def write(self, buffers: Sequence[Buffer], position: int) -> int:
+        fd = self._fd
+        if fd < 0:
+            fd = self._descriptor()
+        self.recently_used = True
+        return os.pwritev(fd, buffers, position)
+
+    def pread(self, size: int, position: int) -> bytes:
+        fd = self._fd
+        if fd < 0:
+            fd = self._descriptor()
+        self.recently_used = True
+        return os.pread(fd, size, position)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            self._pool.discard(self)
+            super().close()
+
+    def evict(self) -> None:
+        super().close()
+
+
+class _DescriptorPool:
+    """At most `limit` open descriptors; the second-chance rule picks which one to close."""
+
+    __slots__ = ("_limit", "_open")
+
+    def __init__(self, limit: int) -> None:
+        if limit < 1:
+            raise ValueError(f"a pool of {limit} descriptors")
+        self._limit = limit
+        self._open: OrderedDict[_PooledFile, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, file: _PooledFile) -> None:
+        self._open[file] = None
+
+    def discard(self, file: _PooledFile) -> None:
+        self._open.pop(file, None)
+
+    def make_room(self) -> None:
+        while len(self._open) >= self._limit:
+            self._evict_one()
+
+    def shrink(self) -> None:
+        """Close half of the descriptors: the process has run out of them."""
+        for _ in range((len(self._open) + 1) // 2):
+            self._evict_one()
+
+    def _evict_one(self) -> None:
+        while True:
+            file, _ = self._open.popitem(last=False)
+            if not file.recently_used:
+                file.evict()
+                return
+            file.recently_used = False
+            self._open[file] = None
+
+
+class _OsFileLock:
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        try:
+            # flock excludes a second broker in this process, lockf is what Kafka's Java lock sees.
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._fd)
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                raise BlockingIOError(error.errno, "held by another process", path) from None
+            raise
+
+    def release(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class OsFileSystem:
+    """The real disk. `max_open_files` bounds the descriptors that stay open between uses."""
+
+    def __init__(self, max_open_files: int = 4096) -> None:
+        self._pool = _DescriptorPool(max_open_files)
+
+    @property
+    def open_files(self) -> int:
+        """How many pooled descriptors are open."""
+        return len(self._pool)
+
+    def open(self, path: str) -> File:
+        return _PooledFile(path, self._pool)
+
+    def open_private(self, path: str, *, create: bool = True) -> File:
+        return _OsFile(path, create=create)
+
+    def read_bytes(self, path: str) -> bytes:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            chunks = []
+            while chunk := os.read(fd, max(os.fstat(fd).st_size, 4096)):
+                chunks.append(chunk)
+            return b"".join(chunks)
+        finally:
+            os.close(fd)
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        self._write(path, data, sync=False)
+
+    def write_atomic(self, path: str, data: bytes) -> None:
+        temporary = path + ".tmp"
+        try:
+            self._write(temporary, data, sync=True)
+            os.replace(temporary, path)
+        except OSError:
+            self.unlink(temporary)
+            raise
+        self.sync_dir(os.path.dirname(path))
+
+    def _write(self, path: str, data: bytes, *, sync: bool) -> None:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+            if sync:
+                os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_file(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_dir(self, path: str) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def sync_all(self) -> None:
+        os.sync()
+
+    def exists(self, path: str) -> bool:
+        return os.path.exists(path)
+
+    def size(self, path: str) -> int:
+        return os.stat(path).st_size
+
+    def modified_ms(self, path: str) -> int:
+        return os.stat(path).st_mtime_ns // _NS_PER_MS
+
+    def set_modified_ms(self, path: str, modified_ms: int) -> None:
+        os.utime(path, ns=(modified_ms * _NS_PER_MS, modified_ms * _NS_PER_MS))
+
+    def listdir(self, path: str) -> list[str]:
+        return os.listdir(path)
+
+    def make_dirs(self, path: str) -> None:
+        os.makedirs(path, _DIRECTORY_MODE, exist_ok=True)
+
+    def rename(self, source: str, target: str) -> None:
+        os.replace(source, target)
+
+    def unlink(self, path: str, *, missing_ok: bool = True) -> None:
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            if not missing_ok:
+                raise
+
+    def remove_dir(self, path: str) -> None:
+        os.rmdir(path)
+
+    def lock(self, path: str) -> FileLock:
+        return _OsFileLock(path)

@@ -1,0 +1,320 @@
+"""Opening a log: from a listing of its folder after a clean stop, by reading what was not flushed after a
+crash.
+
+Whatever a crash leaves of a roll, a deletion or a compaction is finished or undone here (Kafka's LogLoader).
+"""
+
+from __future__ import annotations
+
+import os.path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.records.batch import has_valid_crc
+from ottla.storage.checkpoints import read_partition_metadata, write_partition_metadata
+from ottla.storage.leader_epochs import LeaderEpochCache
+from ottla.storage.local_log import LogState
+from ottla.storage.log import Log
+from ottla.storage.log_producers import LogProducers
+from ottla.storage.names import (
+    CLEANED,
+    DELETED,
+    INDEX,
+    LOG,
+    SNAPSHOT,
+    SWAP,
+    TIMEINDEX,
+    TXNINDEX,
+    offset_of,
+    segment_path,
+)
+from ottla.storage.segment import MAX_RELATIVE_OFFSET, Segment
+from ottla.storage.segment_scan import scan_batches, scan_headers
+from ottla.storage.segments import SegmentList
+from ottla.storage.txn_index import AbortedTxn
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ottla.config.topic import TopicConfig
+    from ottla.storage.environment import LogEnvironment
+    from ottla.storage.fs import FileSystem
+
+__all__ = ["open_log"]
+
+_LEFTOVERS = (DELETED, CLEANED, SWAP)
+
+
+def open_log(
+    directory: str,
+    partition: str,
+    config: TopicConfig,
+    environment: LogEnvironment,
+    *,
+    clean: bool,
+    log_start_offset: int = 0,
+    recovery_point: int = 0,
+    now_ms: int,
+    topic_id: UUID | None = None,
+) -> Log:
+    """Open the log in `directory`, or create it there. `partition` names it in messages:
+    `<topic>-<partition>`.
+
+    `clean` says that the data folder was closed in order. Then no records are read; otherwise the segments
+    from the one that holds `recovery_point` on are checked and their indexes rebuilt. `recovery_point` and
+    `log_start_offset` come from the data folder's checkpoints.
+
+    Raises OSError, and KafkaError(inconsistent_topic_id) when the folder belongs to another topic of that
+    name.
+    """
+    opening = _Opening(environment, directory, partition, config, now_ms)
+    fs = environment.fs
+    try:
+        names = fs.listdir(directory)
+    except FileNotFoundError:
+        return opening.create(log_start_offset, topic_id)
+    unsynced = _check_topic_id(fs, directory, topic_id)
+    if any(name.endswith(_LEFTOVERS) for name in names):
+        _finish_leftovers(fs, directory, names)
+        names = fs.listdir(directory)
+    return opening.open(names, unsynced, clean, log_start_offset, recovery_point)
+
+
+def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[str, ...]:
+    """Compare the folder's topic id with the wanted one; returns the file that was written when it had none."""
+    if topic_id is None:
+        return ()
+    found = read_partition_metadata(fs, directory)
+    if found is None:
+        return (write_partition_metadata(fs, directory, topic_id),)
+    if found != topic_id:
+        raise KafkaError(
+            ErrorCode.inconsistent_topic_id, f"{directory} belongs to topic id {found}, not to {topic_id}"
+        )
+    return ()
+
+
+def _finish_leftovers(fs: FileSystem, directory: str, names: list[str]) -> None:
+    """Remove deleted files, and complete or undo an interrupted `SegmentList.replace`."""
+    offsets = {name: offset for name in names if (offset := offset_of(name)) is not None}
+    cleaned = [name for name in offsets if name.endswith(CLEANED)]
+    swapped = [name for name in offsets if name.endswith(SWAP)]
+    lowest_cleaned = min((offsets[name] for name in cleaned), default=None)
+    # Renaming went from the last segment to the first: a `.cleaned` below means that it did not get to the
+    # end.
+    undone = [name for name in swapped if lowest_cleaned is not None and offsets[name] >= lowest_cleaned]
+    for name in [*(name for name in names if name.endswith(DELETED)), *undone, *cleaned]:
+        fs.unlink(f"{directory}/{name}")
+    valid = [name for name in swapped if name not in undone]
+    replaced_from, replaced_to = _replaced_range(fs, directory, [n for n in valid if n.endswith(LOG + SWAP)])
+    for name, offset in offsets.items():
+        if not name.endswith(_LEFTOVERS) and replaced_from <= offset < replaced_to:
+            fs.unlink(f"{directory}/{name}")
+    for name in valid:
+        fs.rename(f"{directory}/{name}", f"{directory}/{name.removesuffix(SWAP)}")
+    fs.sync_dir(directory)
+
+
+def _replaced_range(fs: FileSystem, directory: str, names: list[str]) -> tuple[int, int]:
+    """The offsets that the segments to be swapped in cover: the old ones that begin there are to go."""
+    lowest, highest = 1 << 63, -1
+    for name in names:
+        base_offset = offset_of(name)
+        assert base_offset is not None
+        lowest = min(lowest, base_offset)
+        highest = max(highest, base_offset + 1)  # also an empty segment replaces the old one of its base
+        file = fs.open_private(f"{directory}/{name}", create=False)
+        try:
+            for _, header in scan_headers(file, 0, file.size()):
+                highest = max(highest, header.next_offset)
+        finally:
+            file.close()
+    return lowest, highest
+
+
+class _Recovered(NamedTuple):
+    log_end_offset: int
+    producers: LogProducers | None
+
+
+class _Opening:
+    """The opening of one log."""
+
+    def __init__(
+        self, environment: LogEnvironment, directory: str, partition: str, config: TopicConfig, now_ms: int
+    ) -> None:
+        self._environment = environment
+        self._fs = environment.fs
+        self._directory = directory
+        self._partition = partition
+        self._config = config
+        self._now_ms = now_ms
+
+    def create(self, log_start_offset: int, topic_id: UUID | None) -> Log:
+        """Make the folder of a new log."""
+        self._fs.make_dirs(self._directory)
+        unsynced = (
+            () if topic_id is None else (write_partition_metadata(self._fs, self._directory, topic_id),)
+        )
+        state = LogState(
+            log_start_offset,
+            log_start_offset,
+            log_start_offset,
+            unsynced_files=unsynced,
+            unsynced_directories=(self._directory, os.path.dirname(self._directory)),
+        )
+        return self._log([self._new_segment(log_start_offset)], state)
+
+    def open(
+        self,
+        names: list[str],
+        unsynced: tuple[str, ...],
+        clean: bool,
+        log_start_offset: int,
+        recovery_point: int,
+    ) -> Log:
+        """Open a log whose folder holds `names`, none of them left over from something interrupted."""
+        segments = SegmentList(self._environment, self._directory, self._segments(names))
+        snapshots = tuple(
+            offset for name in names if name.endswith(SNAPSHOT) and (offset := offset_of(name)) is not None
+        )
+        is_changed = not clean
+        producers = None
+        if not len(segments):
+            log_end_offset = log_start_offset
+        elif clean:
+            log_end_offset = _clean_end_offset(segments, snapshots)
+        else:
+            log_end_offset, producers = self._recover(segments, snapshots, log_start_offset, recovery_point)
+        if not len(segments) or log_end_offset < log_start_offset:
+            # Someone removed files: what the checkpoint calls deleted must not come back.
+            segments.remove(list(segments), self._now_ms)
+            segments.add(self._new_segment(log_start_offset))
+            LeaderEpochCache(self._fs, self._directory).clear()
+            for offset in snapshots:
+                self._fs.unlink(segment_path(self._directory, offset, SNAPSHOT))
+            log_end_offset, producers, snapshots, is_changed = log_start_offset, None, (), True
+        state = LogState(
+            max(log_start_offset, segments.first.base_offset),
+            log_end_offset,
+            log_end_offset if clean else min(recovery_point, log_end_offset),
+            snapshots,
+            producers,
+            unsynced_files=unsynced,
+            unsynced_directories=(self._directory,) if is_changed or unsynced else (),
+            is_changed=is_changed,
+        )
+        return self._log(list(segments), state)
+
+    def _log(self, segments: list[Segment], state: LogState) -> Log:
+        return Log(
+            self._environment,
+            self._directory,
+            self._partition,
+            self._config,
+            SegmentList(self._environment, self._directory, segments),
+            state,
+            now_ms=self._now_ms,
+        )
+
+    def _new_segment(self, base_offset: int) -> Segment:
+        segment = self._segment(base_offset, 0)
+        segment.create()
+        return segment
+
+    def _segment(self, base_offset: int, size: int) -> Segment:
+        return Segment(
+            self._environment,
+            self._directory,
+            base_offset,
+            self._config,
+            size=size,
+            created_ms=self._now_ms,
+        )
+
+    def _segments(self, names: list[str]) -> list[Segment]:
+        """The segments of the `.log` files; index files without one are removed."""
+        found = []
+        bases = {offset for name in names if name.endswith(LOG) and (offset := offset_of(name)) is not None}
+        for base_offset in sorted(bases):
+            size = self._fs.size(segment_path(self._directory, base_offset, LOG))
+            found.append(self._segment(base_offset, size))
+        for name in names:
+            if name.endswith((INDEX, TIMEINDEX, TXNINDEX)) and offset_of(name) not in bases:
+                self._fs.unlink(f"{self._directory}/{name}")
+        return found
+
+    def _recover(
+        self, segments: SegmentList, snapshots: tuple[int, ...], log_start_offset: int, recovery_point: int
+    ) -> _Recovered:
+        """Check what may not have been on the disk, and cut the log before the first thing that is damaged."""
+        unflushed = segments.since(recovery_point)
+        first_offset = unflushed[0].base_offset
+        flushed = [segment for segment in segments if segment.base_offset < first_offset]
+        producers = LogProducers(self._environment, self._directory, self._partition, snapshots)
+        producers.snapshots.delete_strays([segment.base_offset for segment in segments])
+        producers.reload(
+            SegmentList(self._environment, self._directory, flushed),
+            max(log_start_offset, segments.first.base_offset),
+            first_offset,
+        )
+        epochs = LeaderEpochCache(self._fs, self._directory)
+        log_end_offset = first_offset
+        for number, segment in enumerate(unflushed):
+            log_end_offset = max(log_end_offset, segment.base_offset)
+            producers.take_snapshot(segment.base_offset, sync=False)
+            end_offset, is_cut = _recover_segment(segment, log_end_offset, producers, epochs)
+            log_end_offset = max(log_end_offset, end_offset)
+            if is_cut:
+                segments.remove(unflushed[number + 1 :], self._now_ms)
+                break
+        epochs.truncate_from_end(log_end_offset)
+        epochs.truncate_from_start(log_start_offset)
+        epochs.flush()
+        producers.take_snapshot(log_end_offset, sync=False)
+        return _Recovered(log_end_offset, producers)
+
+
+def _clean_end_offset(segments: SegmentList, snapshots: tuple[int, ...]) -> int:
+    """Where the log ends after a clean stop: closing wrote a producer snapshot there."""
+    active = segments.active
+    newest = max(snapshots, default=-1)
+    if newest > active.base_offset:
+        return newest
+    return active.end_offset() if active.size else active.base_offset
+
+
+def _recover_segment(
+    segment: Segment, next_offset: int, producers: LogProducers, epochs: LeaderEpochCache
+) -> tuple[int, bool]:
+    """Check a segment's batches, rebuild its indexes, cut what is damaged; returns (end offset, was it cut)."""
+    segment.begin_rebuild()
+    segment.txn_index.reset()
+    end_offset = segment.base_offset
+    valid_bytes = 0
+    latest_epoch = epochs.latest_epoch
+    for position, header, batch in scan_batches(segment.file, 0, segment.size):
+        last_offset = header.last_offset
+        if (
+            header.last_offset_delta < 0
+            or header.base_offset < next_offset
+            or last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
+            or not has_valid_crc(batch, header)
+        ):
+            break
+        segment.note(position, header)
+        if header.leader_epoch >= 0 and (latest_epoch is None or header.leader_epoch > latest_epoch):
+            epochs.assign(header.leader_epoch, header.base_offset)
+            latest_epoch = header.leader_epoch
+        if header.producer_id >= 0:
+            completed = producers.replay(header, batch)
+            if completed is not None and completed.is_aborted:
+                segment.txn_index.append(AbortedTxn(*completed[:4]))
+        end_offset = next_offset = last_offset + 1
+        valid_bytes = position + header.size
+    is_cut = valid_bytes < segment.size
+    if is_cut:
+        segment.file.truncate(valid_bytes)
+        segment.size = valid_bytes
+    segment.seal()
+    return end_offset, is_cut
