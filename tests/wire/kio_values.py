@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import random
+import uuid
 from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass
 from types import NoneType
@@ -165,3 +167,24 @@ def from_entity(value: Any) -> Any:
     if names is None or not hasattr(type(value), "_path"):
         return value
     return {name: from_entity(getattr(value, name)) for name in names}
+
+
+def full(class_: Any, chance: random.Random) -> Any:
+    """An object of a kio class with something in every field."""
+    return to_kio(class_, {neutral_name(field): _full_value(field, chance) for field in fields(class_)})
+
+
+def _full_value(field: Field[Any], chance: random.Random) -> Any:
+    type_, array, _ = _shape(field)
+    if is_dataclass(type_):
+        value: Any = {neutral_name(each): _full_value(each, chance) for each in fields(type_)}
+    else:
+        value = {
+            "bool": True,
+            "float64": 1.5,
+            "string": "text",
+            "bytes": b"bytes",
+            "records": b"records",
+            "uuid": uuid.UUID(int=chance.getrandbits(128)),
+        }.get(field.metadata["kafka_type"], chance.randrange(1, 100))
+    return [value] if array else value

@@ -223,7 +223,7 @@ class _StructWriter:
         nullable = each.nullable and each.default is not None
         source.add(1, f"if value is not ABSENT{'' if nullable else ' and value is not None'}:")
         source.add(2, f"encoded = {encode}(value)")
-        if each.default is not None:
+        if each.default is not None or each.type == "uuid":
             source.add(2, f"if value == {default} or encoded == {encode}({default}):", "    encoded = b''")
         source.add(2, "if encoded:")
         source.add(3, f"tags.append({tag!r} + UV[len(encoded)] + encoded)")

@@ -42,7 +42,7 @@ def parse_request_header(buffer: bytes | memoryview, offset: int = 0) -> tuple[R
             raise MalformedRequest("the client id has a negative length")
         if is_flexible(api_key, api_version):
             offset = _skip_tagged_fields(buffer, offset)
-    except (binary.error, IndexError, UnicodeDecodeError, KafkaError) as error:
+    except (binary.error, IndexError, ValueError, KafkaError) as error:
         raise MalformedRequest(f"request header: {error}") from error
     return RequestHeader(api_key, api_version, correlation_id, client_id), offset
 

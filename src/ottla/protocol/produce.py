@@ -15,9 +15,6 @@ from uuid import UUID
 from ottla.protocol.errors import EncodeError, MalformedRequest
 from ottla.protocol.varint import UVARINT, decode_uvarint
 
-FIRST_VERSION: Final = 3
-LAST_VERSION: Final = 13
-
 _FIRST_FLEXIBLE: Final = 9
 _FIRST_WITH_TOPIC_IDS: Final = 13
 _NO_UUID: Final = UUID(int=0)

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import struct
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from ottla.protocol.errors import EncodeError, ErrorCode, KafkaError, MalformedRequest
+from ottla.protocol.messages import (
+    check_response,
+    decode_request,
+    encode_response,
+    encode_response_body,
+    known_response_keys,
+    known_versions,
+)
+
+TOPIC_ID = UUID("11111111-2222-3333-4444-555555555555")
+
+
+def test_api_versions_3_as_a_client_reads_it() -> None:
+    """The header stays version 0 although body and request are flexible."""
+    frame = encode_response(
+        18, 3, 42, {"api_keys": [{"api_key": 18, "min_version": 0, "max_version": 4}], "unknown_key": 1}
+    )
+    body = bytes.fromhex("0000 02 0012 0000 0004 00 00000000 00")
+    assert frame == struct.pack(">ii", len(body) + 4, 42) + body
+
+
+def test_api_versions_4_with_features_in_tagged_fields() -> None:
+    frame = encode_response(
+        18,
+        4,
+        42,
+        {
+            "supported_features": [{"name": "group.version", "min_version": 0, "max_version": 1}],
+            "finalized_features_epoch": 7,
+            "finalized_features": [],
+        },
+    )
+    features = bytes.fromhex("02 0e") + b"group.version" + bytes.fromhex("0000 0001 00")
+    body = (
+        bytes.fromhex("0000 01 00000000 02")
+        + b"\x00"
+        + bytes([len(features)])
+        + features
+        + bytes.fromhex("01 08 0000000000000007")
+    )
+    assert frame == struct.pack(">ii", len(body) + 4, 42) + body
+
+
+def test_api_versions_0_answers_an_unsupported_version() -> None:
+    frame = encode_response(18, 0, 42, {"error_code": ErrorCode.unsupported_version})
+    assert frame == bytes.fromhex("0000000a 0000002a 0023 00000000")
+
+
+def test_a_flexible_response_has_an_empty_tag_section_in_its_header() -> None:
+    frame = encode_response(12, 4, 42, {"error_code": ErrorCode.unknown_member_id})
+    assert frame == bytes.fromhex("0000000c 0000002a 00 00000000 0019 00")
+
+
+def test_fields_of_the_response_may_be_missing_or_unknown_to_the_version() -> None:
+    topic = {"name": "t", "topic_id": TOPIC_ID, "partitions": [{"partition_index": 1, "leader_epoch": 9}]}
+    brokers = [{"node_id": 1, "host": "h", "port": 9092, "rack": "r"}]
+    response = {"brokers": brokers, "topics": [topic], "cluster_id": "c"}
+    assert encode_response_body(3, 0, response) == bytes.fromhex(
+        "00000001 00000001 0001 68 00002384"
+        "00000001 0000 0001 74 00000001 0000 00000001 00000000 00000000 00000000"
+    )
+    assert TOPIC_ID.bytes in encode_response_body(3, 12, response)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"topics": [{"name": None}]}, "None for a string that cannot be null"),
+        ({"controller_id": 2**31}, "a number too large"),
+        ({"topics": 5}, "no array"),
+        ({"topics": [{"name": "n" * 40_000}]}, "a string too long"),
+        ({"topics": [{"topic_id": "text"}]}, "no UUID"),
+        ({"brokers": [{"port": "9092"}]}, "no number"),
+    ],
+)
+def test_values_that_do_not_fit_are_our_error(value: dict[str, Any], why: str) -> None:
+    for version in (8, 11) if why != "no UUID" else (12,):
+        if why == "a string too long" and version > 8:
+            continue
+        with pytest.raises(EncodeError):
+            encode_response_body(3, version, value)
+
+
+def test_misspelt_response_keys_are_found() -> None:
+    check_response(3, {"topics": [{"name": "t", "partitions": [{"isr_nodes": [1]}]}], "throttle_time_ms": 0})
+    with pytest.raises(EncodeError, match=r"\['isr'\] in topics\.partitions"):
+        check_response(3, {"topics": [{"name": "t", "partitions": [{"isr": [1]}]}]})
+    with pytest.raises(EncodeError, match="throttle_time"):
+        check_response(3, {"throttle_time": 0})
+    assert "topic_authorized_operations" in known_response_keys(3)["topics"]
+
+
+def test_unknown_apis_and_versions() -> None:
+    for api_key, version in ((3, 99), (3, -1), (4, 0), (1000, 0), (0, 2)):
+        with pytest.raises(KafkaError) as caught:
+            decode_request(api_key, version, b"")
+        assert caught.value.code is ErrorCode.unsupported_version
+
+
+def _decode(api_key: int, version: int, body: str) -> Any:
+    return decode_request(api_key, version, bytes.fromhex(body))
+
+
+def test_durations_are_integers_and_arrays_tuples() -> None:
+    request = _decode(19, 7, "01 00007530 01 00")
+    assert (request.timeout_ms, request.topics, request.validate_only) == (30_000, (), True)
+
+
+@pytest.mark.parametrize(
+    ("api_key", "version", "body", "expected"),
+    [
+        # JoinGroup 0: no rebalance timeout; Kafka then takes the session timeout.
+        (11, 0, "0001 67 00002710 0000 0001 63 00000000", {"rebalance_timeout_ms": -1, "reason": None}),
+        # Metadata 0 and 1 always create topics.
+        (3, 0, "00000000", {"allow_auto_topic_creation": True, "include_topic_authorized_operations": False}),
+        (3, 1, "ffffffff", {"allow_auto_topic_creation": True, "topics": None}),
+        (3, 4, "ffffffff 00", {"allow_auto_topic_creation": False}),
+        # FindCoordinator: one key up to 3, an array from 4 on; the key's type from 1 on.
+        (10, 0, "0001 67", {"key": "g", "key_type": 0, "coordinator_keys": ()}),
+        (10, 4, "00 02 02 67 00", {"key": "", "coordinator_keys": ("g",)}),
+        # OffsetFetch: one group up to 7, an array from 8 on.
+        (9, 1, "0001 67 00000000", {"group_id": "g", "groups": (), "topics": (), "require_stable": False}),
+        (9, 8, "01 01 00", {"group_id": "", "groups": (), "topics": None, "require_stable": True}),
+        # DeleteTopics: names up to 5, names or ids from 6 on.
+        (20, 1, "00000001 0001 74 00000001", {"topic_names": ("t",), "topics": (), "timeout_ms": 1}),
+        (20, 6, "01 00000001 00", {"topic_names": (), "topics": ()}),
+        # ListOffsets 1 has no isolation level; it reads uncommitted.
+        (2, 1, "ffffffff 00000000", {"isolation_level": 0, "timeout_ms": 0}),
+        # OffsetCommit 2 to 4 have a retention time, -1 elsewhere.
+        (8, 5, "0001 67 ffffffff 0000 00000000", {"retention_time_ms": -1, "group_instance_id": None}),
+        # LeaveGroup: one member up to 2, an array from 3 on.
+        (13, 0, "0001 67 0001 6d", {"member_id": "m", "members": ()}),
+        (13, 3, "0001 67 00000000", {"member_id": "", "members": ()}),
+        # Fetch: the replica id moved into a tagged struct with 15.
+        (1, 4, "ffffffff" + "00" * 17, {"replica_id": -1, "session_epoch": -1, "rack_id": ""}),
+        (1, 15, "000001f4" + "00" * 13 + "ffffffff 01 01 01 00", {"replica_id": -1, "max_wait_ms": 500}),
+        (32, 1, "00000000 00", {"include_documentation": False}),
+        (22, 0, "ffff 00000064", {"producer_id": -1, "producer_epoch": -1, "transactional_id": None}),
+        (60, 0, "00 00", {"endpoint_type": 1, "include_fenced_brokers": False}),
+        (43, 0, "00000000 00000064", {"election_type": 0, "topic_partitions": ()}),
+        (18, 0, "", {"client_software_name": "", "client_software_version": ""}),
+    ],
+)  # fmt: skip
+def test_what_a_version_lacks_has_its_default(
+    api_key: int, version: int, body: str, expected: dict[str, Any]
+) -> None:
+    request = _decode(api_key, version, body)
+    assert {name: getattr(request, name) for name in expected} == expected
+
+
+def test_defaults_reach_into_nested_structs() -> None:
+    request = _decode(1, 4, "ffffffff 00000000 00000000 00000400 00 00000001 0001 74 00000001" + "00" * 16)
+    (topic,) = request.topics
+    (partition,) = topic.partitions
+    assert topic.topic_id is None
+    assert (partition.current_leader_epoch, partition.last_fetched_epoch) == (-1, -1)
+    assert request.replica_state.replica_id == -1
+    assert request.replica_state.replica_epoch == -1
+
+
+@pytest.mark.parametrize("api_key", [1, 2, 3, 8, 9, 10, 11, 15, 18, 19, 20, 32])
+def test_a_field_of_no_version_is_an_attribute_error(api_key: int) -> None:
+    request = decode_request(api_key, known_versions(api_key)[0], bytes(64))
+    with pytest.raises(AttributeError, match="no version of"):
+        _ = request.topic_nmaes
+    assert not hasattr(request, "__len__")
+
+
+def test_entities_of_one_version_compare_by_value() -> None:
+    body = "00 02 02 67 00"
+    assert _decode(10, 4, body) == _decode(10, 4, body)
+    assert _decode(10, 4, body) != _decode(10, 4, "00 02 02 68 00")
+    assert repr(_decode(10, 4, body)) == "FindCoordinatorRequest(key_type=0, coordinator_keys=('g',))"
+
+
+def test_tagged_fields_are_read_unknown_ones_skipped() -> None:
+    before = "000001f4 00000001 00000400 00 00000000 ffffffff 01 01 01"
+    cluster, unknown = "00 03 02 63 63", "63 02 abcd"
+    with pytest.raises(MalformedRequest, match="cluster_id"):
+        _decode(1, 15, f"{before} 01 {cluster}")
+    request = _decode(1, 15, f"{before} 02 00 02 02 63 {unknown}")
+    assert request.cluster_id == "c"
+    with pytest.raises(MalformedRequest):
+        _decode(1, 15, f"{before} 01 63 03 abcd")
+
+
+def test_delete_groups_3_has_error_messages() -> None:
+    assert _decode(42, 3, "02 02 67 00").groups_names == ("g",)
+    results = [{"group_id": "g", "error_code": ErrorCode.group_id_not_found, "error_message": "m"}]
+    assert encode_response_body(42, 3, {"results": results}) == bytes.fromhex(
+        "00000000 02 02 67 0045 02 6d 00 00"
+    )

@@ -1,0 +1,215 @@
+"""The hand-packed Produce and Fetch codecs give what the generic encoder and kio give, byte for byte."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ottla.protocol.errors import EncodeError, MalformedRequest
+from ottla.protocol.fetch import FetchedPartition, FetchedTopic, encode_fetch_response
+from ottla.protocol.messages import encode_response
+from ottla.protocol.produce import (
+    NodeEndpoint,
+    PartitionResult,
+    ProduceRequest,
+    decode_produce,
+    encode_produce_response,
+)
+
+from . import kio_values
+
+PRODUCE, FETCH = 0, 1
+PRODUCE_VERSIONS = range(3, 14)
+FETCH_VERSIONS = range(4, 19)
+
+some = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+int16 = st.integers(-(2**15), 2**15 - 1)
+int32 = st.integers(-(2**31), 2**31 - 1)
+int64 = st.integers(-(2**63), 2**63 - 1)
+names = (
+    st.text("abc.é", min_size=1, max_size=8) | st.just("n" * 126) | st.just("n" * 127) | st.just("n" * 249)
+)
+texts = st.none() | st.text("abc é", max_size=5)
+pairs = st.none() | st.tuples(int32, int32)
+endpoints = st.lists(st.tuples(int32, names, int32, texts).map(NodeEndpoint._make), max_size=2)
+topics = st.lists(st.tuples(names, st.uuids()), max_size=3, unique_by=(lambda t: t[0], lambda t: t[1]))
+
+
+def _endpoints(nodes: list[NodeEndpoint]) -> list[dict[str, Any]]:
+    return [node._asdict() for node in nodes]
+
+
+def _leader(leader: tuple[int, int] | None) -> dict[str, int]:
+    return {} if leader is None else {"leader_id": leader[0], "leader_epoch": leader[1]}
+
+
+@pytest.mark.parametrize("version", PRODUCE_VERSIONS)
+@some
+@given(data=st.data())
+def test_produce_requests_are_read_as_kio_writes_them(version: int, data: st.DataObject) -> None:
+    class_ = kio_values.request_class(PRODUCE, version)
+    request = data.draw(kio_values.messages(class_))
+    encoded = kio_values.kio_write(kio_values.to_kio(class_, request))
+    decoded = decode_produce(version, memoryview(b"head" + encoded + b"ignored"), 4, max_partitions=6)
+    assert decoded == ProduceRequest(
+        request["transactional_id"],
+        request["acks"],
+        request["timeout_ms"],
+        [
+            (topic.get("name"), topic.get("topic_id"), partition["index"], partition["records"])
+            for topic in request["topic_data"]
+            for partition in topic["partition_data"]
+        ],
+    )
+
+
+def _request_9(partitions: int) -> bytes:
+    partition = struct.pack(">i", 0) + b"\x03ab\0"
+    head = b"\0" + struct.pack(">hi", -1, 1000) + b"\x02\x02t"
+    return head + bytes([partitions + 1]) + partition * partitions + b"\0\0"
+
+
+def test_records_are_a_slice_of_the_request() -> None:
+    buffer = bytearray(_request_9(1))
+    records = decode_produce(9, memoryview(buffer), max_partitions=1).partitions[0].records
+    assert records is not None
+    assert records.obj is buffer
+
+
+def test_a_produce_request_has_no_more_partitions_than_allowed() -> None:
+    assert len(decode_produce(9, _request_9(5), max_partitions=5).partitions) == 5
+    with pytest.raises(MalformedRequest, match="at most 4"):
+        decode_produce(9, _request_9(5), max_partitions=4)
+
+
+@pytest.mark.parametrize("version", PRODUCE_VERSIONS)
+@some
+@given(data=st.data())
+def test_produce_responses_are_as_the_generic_encoder_has_them(version: int, data: st.DataObject) -> None:
+    results: list[PartitionResult] = []
+    for name, topic_id in data.draw(topics):
+        plain = st.tuples(st.just(name), st.just(topic_id), int32, int16, int64, int64, int64)
+        errors = st.lists(st.tuples(int32, texts), max_size=2)
+        explained = st.tuples(plain, errors, texts, pairs).map(lambda parts: (*parts[0], *parts[1:]))
+        partition_results = (plain | explained).map(lambda values: PartitionResult(*values))
+        results += data.draw(st.lists(partition_results, min_size=1, max_size=3))
+    throttle_time_ms, nodes = data.draw(int32), data.draw(endpoints)
+    topics_seen = list(dict.fromkeys((result.topic, result.topic_id) for result in results))
+    responses = [
+        {
+            "name": name,
+            "topic_id": topic_id,
+            "partition_responses": [
+                {
+                    "index": result.partition,
+                    "error_code": result.error_code,
+                    "base_offset": result.base_offset,
+                    "log_append_time_ms": result.log_append_time_ms,
+                    "log_start_offset": result.log_start_offset,
+                    "record_errors": [
+                        {"batch_index": index, "batch_index_error_message": message}
+                        for index, message in result.record_errors
+                    ],
+                    "error_message": result.error_message,
+                    "current_leader": _leader(result.current_leader),
+                }
+                for result in results
+                if result.topic == name
+            ],
+        }
+        for name, topic_id in topics_seen
+    ]
+    response = {
+        "throttle_time_ms": throttle_time_ms,
+        "node_endpoints": _endpoints(nodes),
+        "responses": responses,
+    }
+    expected = encode_response(PRODUCE, version, 77, response)
+    assert encode_produce_response(version, 77, results, throttle_time_ms, nodes) == expected
+
+
+@pytest.mark.parametrize("version", FETCH_VERSIONS)
+@some
+@given(data=st.data())
+def test_fetch_responses_are_as_the_generic_encoder_has_them(version: int, data: st.DataObject) -> None:
+    buffers = st.lists(st.binary(max_size=9).map(memoryview) | st.just(b"r" * 300), max_size=3)
+    partitions = st.lists(
+        st.tuples(
+            int32,
+            int16,
+            int64,
+            int64,
+            int64,
+            st.none() | st.lists(st.tuples(int64, int64), max_size=2),
+            int32,
+            buffers | st.binary(max_size=9),
+            st.none() | st.tuples(int32, int64),
+            pairs,
+        ).map(FetchedPartition._make),
+        max_size=3,
+    )
+    fetched = [FetchedTopic(*topic, data.draw(partitions)) for topic in data.draw(topics)]
+    session_id, error_code, throttle_time_ms = data.draw(int32), data.draw(int16), data.draw(int32)
+    nodes = data.draw(endpoints)
+    response = {
+        "throttle_time_ms": throttle_time_ms,
+        "error_code": error_code,
+        "session_id": session_id,
+        "node_endpoints": _endpoints(nodes),
+        "responses": [
+            {
+                "topic": topic.topic,
+                "topic_id": topic.topic_id,
+                "partitions": [_fetched(partition) for partition in topic.partitions],
+            }
+            for topic in fetched
+        ],
+    }
+    frame = encode_fetch_response(
+        version,
+        77,
+        fetched,
+        error_code=error_code,
+        session_id=session_id,
+        throttle_time_ms=throttle_time_ms,
+        node_endpoints=nodes,
+    )
+    assert b"".join(frame) == encode_response(FETCH, version, 77, response)
+
+
+def _fetched(partition: FetchedPartition) -> dict[str, Any]:
+    aborted = partition.aborted
+    diverging = partition.diverging_epoch
+    return {
+        "partition_index": partition.partition,
+        "error_code": partition.error_code,
+        "high_watermark": partition.high_watermark,
+        "last_stable_offset": partition.last_stable_offset,
+        "log_start_offset": partition.log_start_offset,
+        "aborted_transactions": None
+        if aborted is None
+        else [{"producer_id": producer_id, "first_offset": offset} for producer_id, offset in aborted],
+        "preferred_read_replica": partition.preferred_read_replica,
+        "records": partition.records,
+        "diverging_epoch": {} if diverging is None else {"epoch": diverging[0], "end_offset": diverging[1]},
+        "current_leader": _leader(partition.current_leader),
+    }
+
+
+def test_fetched_records_are_not_copied() -> None:
+    records = memoryview(b"r" * 1000)
+    frame = encode_fetch_response(16, 1, [FetchedTopic("t", None, [FetchedPartition(0, records=[records])])])
+    assert any(buffer is records for buffer in frame)
+
+
+def test_a_response_that_does_not_fit_is_our_error() -> None:
+    with pytest.raises(EncodeError):
+        encode_produce_response(9, 1, [PartitionResult("t", None, 0, base_offset=2**63)])
+    with pytest.raises(EncodeError):
+        encode_produce_response(9, 1, [PartitionResult(None, None, 0)])
+    with pytest.raises(EncodeError):
+        encode_fetch_response(12, 1, [FetchedTopic(None, None, [])])
