@@ -175,15 +175,18 @@ def _java_properties(text: str) -> Iterable[tuple[str, str]]:
 
 
 def read_partition_metadata(fs: FileSystem, directory: str) -> UUID | None:
-    """The topic id that a partition's folder belongs to (KIP-516); None without the file.
+    """The topic id that a partition's folder belongs to (KIP-516); None when it was not noted yet.
 
-    Raises CorruptCheckpointError.
+    An empty file lost its content in a crash, before anything relied on it. Raises CorruptCheckpointError.
     """
     path = f"{directory}/{_PARTITION_METADATA}"
     try:
-        lines = fs.read_bytes(path).split(b"\n")
+        data = fs.read_bytes(path)
     except FileNotFoundError:
         return None
+    if not data:
+        return None
+    lines = data.split(b"\n")
     fields = dict(line.split(b": ", 1) for line in lines if b": " in line)
     topic_id = fields.get(b"topic_id", b"").strip()
     if fields.get(b"version", b"").strip() != b"0":
@@ -195,7 +198,7 @@ def read_partition_metadata(fs: FileSystem, directory: str) -> UUID | None:
 
 
 def write_partition_metadata(fs: FileSystem, directory: str, topic_id: UUID) -> str:
-    """Note to which topic id a new folder belongs; returns the path, which the caller syncs before it relies on it."""
+    """Note to which topic id a new folder belongs. The caller syncs the returned path before any record."""
     text = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=")
     path = f"{directory}/{_PARTITION_METADATA}"
     fs.write_bytes(path, b"version: 0\ntopic_id: " + text)

@@ -130,13 +130,15 @@ class TestPartitionMetadata:
         path = tmp_path / "partition.metadata"
         path.write_text(KAFKA_PARTITION_METADATA)
         assert read_partition_metadata(fs, str(tmp_path)) == TOPIC_ID
+        path.write_text("")
+        assert read_partition_metadata(fs, str(tmp_path)) is None
         path.unlink()
         assert read_partition_metadata(fs, str(tmp_path)) is None
         write_partition_metadata(fs, str(tmp_path), TOPIC_ID)
         assert path.read_text() == KAFKA_PARTITION_METADATA
 
     @pytest.mark.parametrize(
-        "text", ["", "version: 1\ntopic_id: AA", "version: 0\ntopic_id: short", "version: 0\ntopic_id: !!"]
+        "text", ["version: 1\ntopic_id: AA", "version: 0\ntopic_id: short", "version: 0\ntopic_id: !!"]
     )
     def test_damage_is_told(self, fs: OsFileSystem, tmp_path: Path, text: str) -> None:
         (tmp_path / "partition.metadata").write_text(text)
