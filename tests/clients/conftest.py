@@ -209,11 +209,25 @@ class ConfluentClients:
 
 
 @pytest.fixture
-def confluent(broker: Broker | ExternalBroker) -> Iterator[ConfluentClients]:
-    """confluent-kafka clients of the shared broker, closed after the test."""
-    clients = ConfluentClients(broker.bootstrap)
-    yield clients
-    clients.close()
+def confluent_at() -> Iterator[Callable[[Broker | ExternalBroker], ConfluentClients]]:
+    """confluent-kafka clients of a broker, closed after the test."""
+    made: list[ConfluentClients] = []
+
+    def at(broker: Broker | ExternalBroker) -> ConfluentClients:
+        made.append(ConfluentClients(broker.bootstrap))
+        return made[-1]
+
+    yield at
+    for clients in made:
+        clients.close()
+
+
+@pytest.fixture
+def confluent(
+    broker: Broker | ExternalBroker, confluent_at: Callable[..., ConfluentClients]
+) -> ConfluentClients:
+    """confluent-kafka clients of the shared broker."""
+    return confluent_at(broker)
 
 
 def unique(prefix: str) -> str:
