@@ -72,6 +72,7 @@ class BrokerConfig:
     group_consumer_migration_policy: str
     group_consumer_min_heartbeat_interval_ms: int
     group_consumer_min_session_timeout_ms: int
+    group_consumer_regex_refresh_interval_ms: int
     group_consumer_session_timeout_ms: int
     group_coordinator_rebalance_protocols: tuple[str, ...]
     group_initial_rebalance_delay_ms: int
@@ -92,6 +93,8 @@ class BrokerConfig:
     ottla_open_files_max: int
     ottla_request_max_bytes: int
     ottla_request_max_partitions: int
+    ottla_request_memory_max_bytes: int
+    ottla_request_stalled_ms: int
     ottla_requests_in_flight_max: int
     ottla_response_buffer_max_bytes: int
 

@@ -331,6 +331,22 @@ OTTLA_KEYS = (
         validator=at_least(1),
     ),
     _broker(
+        "ottla.request.memory.max.bytes",
+        _LONG,
+        128 << 20,
+        _MEDIUM,
+        "The memory that requests may take while they come in, over all connections.",
+        validator=at_least(1 << 20),
+    ),
+    _broker(
+        "ottla.request.stalled.ms",
+        _INT,
+        30_000,
+        _MEDIUM,
+        "A connection whose half-received request stands still for so long is closed.",
+        validator=at_least(1),
+    ),
+    _broker(
         "ottla.requests.in.flight.max",
         _INT,
         100,

@@ -124,6 +124,14 @@ _CONSUMER = (
         one_of_ignoring_case("disabled", "downgrade", "upgrade", "bidirectional"),
         "Whether a group may change between the classic and the consumer protocol while it has members.",
     ),
+    ConfigDef(
+        name="group.consumer.regex.refresh.interval.ms",
+        type=_INT,
+        default=600_000,
+        validator=at_least(10_000),
+        doc="How often the topics that match members' regular expressions are looked up again.",
+        internal=True,
+    ),
 )
 
 _OFFSETS = (

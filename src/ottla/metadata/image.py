@@ -1,0 +1,246 @@
+"""What the cluster knows at one revision, immutable; a newer image shares what has not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+from ottla.metadata import model
+from ottla.metadata.model import NO_CONFIGS, NO_OVERRIDES, BrokerRegistration, Configs, PartitionState, Topic
+from ottla.metadata.store import Event, MetadataFormatError, Store
+
+__all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "load_image"]
+
+_K = TypeVar("_K")
+
+
+class PartitionsAdded(NamedTuple):
+    topic: Topic
+    first_new: int  # the new ones are those from this number on
+
+
+class PartitionChange(NamedTuple):
+    topic: Topic
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageDelta:
+    """What differs between two images. Act on deletions first: a name may be deleted and created at once."""
+
+    topics_deleted: tuple[Topic, ...] = ()
+    topics_created: tuple[Topic, ...] = ()
+    partitions_added: tuple[PartitionsAdded, ...] = ()
+    partitions_changed: tuple[PartitionChange, ...] = ()
+    topic_configs_changed: tuple[Topic, ...] = ()
+    broker_configs_changed: frozenset[str] = frozenset()
+    group_configs_changed: frozenset[str] = frozenset()
+    brokers_changed: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataImage:
+    """Read only; `apply` makes the next one."""
+
+    revision: int = 0
+    topics: Mapping[str, Topic] = field(default_factory=dict)
+    topics_by_id: Mapping[UUID, Topic] = field(default_factory=dict)
+    brokers: Mapping[int, BrokerRegistration] = field(default_factory=dict)
+    broker_overrides: Mapping[str, Configs] = field(default_factory=dict)
+    group_overrides: Mapping[str, Configs] = field(default_factory=dict)
+    next_producer_id: int = 0
+    producer_ids_revision: int = 0
+
+    def broker_configs(self, name: str) -> Mapping[str, str]:
+        """A broker's dynamic settings by its number as text; "" for those of the whole cluster."""
+        return self.broker_overrides.get(name, NO_OVERRIDES).values
+
+    def group_configs(self, group_id: str) -> Mapping[str, str]:
+        overrides = self.group_overrides.get(group_id)
+        return NO_CONFIGS if overrides is None else overrides.values
+
+    def apply(self, events: Iterable[Event]) -> tuple[MetadataImage, ImageDelta]:
+        """The image after `events` (whole revisions, in order), and what they changed.
+
+        Raises MetadataFormatError for a key or value that is not as `model` writes it.
+        """
+        draft = _Draft(self)
+        for revision, changes in groupby(events, key=lambda event: event.revision):
+            draft.apply(revision, list(changes))
+        return draft.image(), draft.delta()
+
+
+def load_image(store: Store) -> MetadataImage:
+    """The present image of `store`; changes follow from a watch that begins at the revision after it."""
+    snapshot = store.get_prefix("")
+    draft = _Draft(MetadataImage())
+    # One step: what is present together needs no order.
+    draft.apply(
+        snapshot.revision, [Event(entry.mod_revision, entry.key, entry.value) for entry in snapshot.entries]
+    )
+    return draft.image()
+
+
+@dataclass(slots=True)
+class _TopicChange:
+    """What one revision does to one topic."""
+
+    topic: Event | None = None
+    partitions: dict[int, PartitionState | None] = field(default_factory=dict)
+    overrides: Configs | None = None
+
+
+class _Draft:
+    """The next image in the making; the large mappings, those of topics, are copied only if they change."""
+
+    def __init__(self, base: MetadataImage) -> None:
+        self._base = base
+        self._revision = base.revision
+        self._topics: dict[str, Topic] | None = None
+        self._topics_by_id: dict[UUID, Topic] = {}
+        self._brokers = dict(base.brokers)
+        self._broker_overrides = dict(base.broker_overrides)
+        self._group_overrides = dict(base.group_overrides)
+        self._producer_ids = (base.next_producer_id, base.producer_ids_revision)
+        self._touched_topics: dict[str, None] = {}
+
+    def apply(self, revision: int, changes: list[Event]) -> None:
+        topics: dict[str, _TopicChange] = {}
+        for event in changes:
+            if not self._note_topic(event, topics):
+                self._apply_other(event)
+        for name, change in topics.items():
+            self._apply_topic(name, change)
+        self._revision = revision
+
+    def image(self) -> MetadataImage:
+        return MetadataImage(
+            revision=self._revision,
+            topics=self._base.topics if self._topics is None else self._topics,
+            topics_by_id=self._base.topics_by_id if self._topics is None else self._topics_by_id,
+            brokers=self._brokers,
+            broker_overrides=self._broker_overrides,
+            group_overrides=self._group_overrides,
+            next_producer_id=self._producer_ids[0],
+            producer_ids_revision=self._producer_ids[1],
+        )
+
+    def delta(self) -> ImageDelta:
+        topics = self._topics or {}
+        deleted: list[Topic] = []
+        created: list[Topic] = []
+        configured: list[Topic] = []
+        added: list[PartitionsAdded] = []
+        changed: list[PartitionChange] = []
+        for name in self._touched_topics:
+            old, new = self._base.topics.get(name), topics.get(name)
+            same = old is not None and new is not None and old.topic_id == new.topic_id
+            if old is not None and not same:
+                deleted.append(old)
+            if new is not None and not same:
+                created.append(new)
+            if old is None or new is None or not same:
+                continue
+            if len(new.partitions) > len(old.partitions):
+                added.append(PartitionsAdded(new, len(old.partitions)))
+            states = zip(old.partitions, new.partitions, strict=False)  # only those that both have
+            changed.extend(
+                PartitionChange(new, number) for number, (was, is_) in enumerate(states) if was != is_
+            )
+            if old.configs != new.configs:
+                configured.append(new)
+        return ImageDelta(
+            tuple(deleted),
+            tuple(created),
+            tuple(added),
+            tuple(changed),
+            tuple(configured),
+            _differing(self._base.broker_overrides, self._broker_overrides),
+            _differing(self._base.group_overrides, self._group_overrides),
+            _differing(self._base.brokers, self._brokers),
+        )
+
+    def _note_topic(self, event: Event, topics: dict[str, _TopicChange]) -> bool:
+        key = event.key
+        if key.startswith(model.PARTITIONS):
+            name, partition = model.parse_partition_key(key)
+            state = None if event.value is None else model.decode_partition(event.value, event.revision)
+            topics.setdefault(name, _TopicChange()).partitions[partition] = state
+        elif key.startswith(model.TOPICS):
+            topics.setdefault(key.removeprefix(model.TOPICS), _TopicChange()).topic = event
+        elif key.startswith(model.TOPIC_CONFIGS):
+            overrides = _decode_configs(event)
+            topics.setdefault(key.removeprefix(model.TOPIC_CONFIGS), _TopicChange()).overrides = overrides
+        else:
+            return False
+        return True
+
+    def _apply_topic(self, name: str, change: _TopicChange) -> None:
+        if self._topics is None:
+            self._topics, self._topics_by_id = dict(self._base.topics), dict(self._base.topics_by_id)
+        topics, by_id = self._topics, self._topics_by_id
+        self._touched_topics[name] = None
+        old = topics.get(name)
+        if change.topic is not None and change.topic.value is None:
+            if old is not None:
+                del topics[name], by_id[old.topic_id]
+            return
+        if change.topic is not None and change.topic.value is not None:
+            topic_id, revision = model.decode_topic(change.topic.value), change.topic.revision
+        elif old is not None:
+            topic_id, revision = old.topic_id, old.revision
+        else:
+            raise MetadataFormatError(f"topic {name} has partitions or settings but no id")
+        partitions = _partitions_after(name, () if old is None else old.partitions, change.partitions)
+        overrides = change.overrides or (NO_OVERRIDES if old is None else old.overrides)
+        topic = Topic(name, topic_id, partitions, overrides, revision)
+        if old is not None and old.topic_id != topic_id:
+            raise MetadataFormatError(f"topic {name} got another id while it existed")
+        topics[name] = by_id[topic_id] = topic
+
+    def _apply_other(self, event: Event) -> None:
+        key = event.key
+        if key.startswith(model.BROKER_CONFIGS):
+            _set(self._broker_overrides, key.removeprefix(model.BROKER_CONFIGS), event)
+        elif key.startswith(model.GROUP_CONFIGS):
+            _set(self._group_overrides, key.removeprefix(model.GROUP_CONFIGS), event)
+        elif key.startswith(model.BROKERS):
+            if event.value is None:
+                self._brokers.pop(int(key.removeprefix(model.BROKERS)), None)
+            else:
+                broker = model.decode_broker(key, event.value, event.revision)
+                self._brokers[broker.node_id] = broker
+        elif key == model.PRODUCER_IDS and event.value is not None:
+            self._producer_ids = (model.decode_producer_ids(event.value), event.revision)
+        else:
+            raise MetadataFormatError(f"{key} is no key of this version")
+
+
+def _partitions_after(
+    name: str, old: tuple[PartitionState, ...], changes: Mapping[int, PartitionState | None]
+) -> tuple[PartitionState, ...]:
+    if not changes:
+        return old
+    states: dict[int, PartitionState | None] = {**dict(enumerate(old)), **changes}
+    present = [state for number in range(len(states)) if (state := states.get(number)) is not None]
+    if len(present) != len(states):
+        raise MetadataFormatError(f"topic {name} has gaps between its partitions")
+    return tuple(present)
+
+
+def _decode_configs(event: Event) -> Configs:
+    return NO_OVERRIDES if event.value is None else model.decode_configs(event.value, event.revision)
+
+
+def _set(overrides: dict[str, Configs], name: str, event: Event) -> None:
+    if event.value is None:
+        overrides.pop(name, None)
+    else:
+        overrides[name] = _decode_configs(event)
+
+
+def _differing(old: Mapping[_K, object], new: Mapping[_K, object]) -> frozenset[_K]:
+    return frozenset(key for key in {**old, **new} if old.get(key) != new.get(key))

@@ -1,0 +1,199 @@
+"""What metadata consists of, and how each piece is written into the store.
+
+One key each, values compact JSON:
+
+    /topics/<name>              the topic's id
+    /partitions/<name>/<n>      one partition's state; changed only by comparing the key's revision
+    /configs/topics/<name>      a topic's overrides
+    /configs/brokers/<id>       a broker's dynamic settings; `/configs/brokers/` is the cluster's default
+    /configs/groups/<group id>  a group's overrides
+    /brokers/<id>               a registered broker, under its lease
+    /producer_ids               the next block of producer ids
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from ottla.metadata.store import MetadataFormatError
+
+TOPICS = "/topics/"
+PARTITIONS = "/partitions/"
+TOPIC_CONFIGS = "/configs/topics/"
+BROKER_CONFIGS = "/configs/brokers/"
+GROUP_CONFIGS = "/configs/groups/"
+BROKERS = "/brokers/"
+PRODUCER_IDS = "/producer_ids"
+
+CLUSTER_DEFAULT = ""  # the name of the broker resource that holds for every broker
+NO_CONFIGS: Mapping[str, str] = MappingProxyType({})
+PRODUCER_ID_BLOCK_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """Who keeps a partition; `leader` is -1 when nobody can lead. `revision` is that of its key."""
+
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    leader: int
+    leader_epoch: int = 0
+    partition_epoch: int = 0
+    revision: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Configs:
+    """A resource's overrides; `revision` is that of its key, 0 when it has none."""
+
+    values: Mapping[str, str] = field(default_factory=lambda: NO_CONFIGS)
+    revision: int = field(default=0, compare=False)
+
+
+NO_OVERRIDES = Configs()
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic with all of its partitions, by their number."""
+
+    name: str
+    topic_id: UUID
+    partitions: tuple[PartitionState, ...]
+    overrides: Configs = NO_OVERRIDES
+    revision: int = field(default=0, compare=False)
+
+    @property
+    def configs(self) -> Mapping[str, str]:
+        return self.overrides.values
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerRegistration:
+    """A broker that holds its lease; `epoch` is the revision of its registration."""
+
+    node_id: int
+    host: str
+    port: int
+    rack: str | None = None
+    epoch: int = field(default=0, compare=False)
+
+
+def topic_key(name: str) -> str:
+    return TOPICS + name
+
+
+def partition_key(name: str, partition: int) -> str:
+    return f"{PARTITIONS}{name}/{partition}"
+
+
+def broker_key(node_id: int) -> str:
+    return f"{BROKERS}{node_id}"
+
+
+def parse_partition_key(key: str) -> tuple[str, int]:
+    name, _, number = key.removeprefix(PARTITIONS).rpartition("/")
+    if not name or not (number.isascii() and number.isdigit()):
+        raise MetadataFormatError(f"{key} is no partition's key")
+    return name, int(number)
+
+
+def encode_topic(topic_id: UUID) -> bytes:
+    return _encode({"id": str(topic_id)})
+
+
+def decode_topic(value: bytes) -> UUID:
+    (text,) = _decode(value, {"id": str})
+    try:
+        return UUID(text)
+    except ValueError:
+        raise MetadataFormatError(f"{text!r} is no topic id") from None
+
+
+# Most partitions of a cluster are in one of a few states, so the texts are worth remembering.
+@lru_cache(maxsize=1024)
+def encode_partition(state: PartitionState) -> bytes:
+    return _encode(
+        {
+            "replicas": state.replicas,
+            "isr": state.isr,
+            "leader": state.leader,
+            "leader_epoch": state.leader_epoch,
+            "partition_epoch": state.partition_epoch,
+        }
+    )
+
+
+@lru_cache(maxsize=1024)
+def decode_partition(value: bytes, revision: int) -> PartitionState:
+    replicas, isr, leader, leader_epoch, partition_epoch = _decode(
+        value, {"replicas": list, "isr": list, "leader": int, "leader_epoch": int, "partition_epoch": int}
+    )
+    if not all(type(broker) is int for broker in (*replicas, *isr)):
+        raise MetadataFormatError(f"{value!r} names replicas that are no numbers")
+    return PartitionState(tuple(replicas), tuple(isr), leader, leader_epoch, partition_epoch, revision)
+
+
+def encode_configs(values: Mapping[str, str]) -> bytes:
+    return _encode(dict(values))
+
+
+def decode_configs(value: bytes, revision: int) -> Configs:
+    values = _load(value)
+    if not all(isinstance(text, str) for text in values.values()):
+        raise MetadataFormatError(f"{value!r} holds settings that are no texts")
+    return Configs(MappingProxyType(values), revision)
+
+
+def encode_broker(broker: BrokerRegistration) -> bytes:
+    return _encode({"host": broker.host, "port": broker.port, "rack": broker.rack})
+
+
+def decode_broker(key: str, value: bytes, revision: int) -> BrokerRegistration:
+    number = key.removeprefix(BROKERS)
+    if not (number.isascii() and number.isdigit()):
+        raise MetadataFormatError(f"{key} is no broker's key")
+    host, port, rack = _decode(value, {"host": str, "port": int, "rack": (str, type(None))})
+    return BrokerRegistration(int(number), host, port, rack, revision)
+
+
+def encode_producer_ids(next_producer_id: int) -> bytes:
+    return _encode({"next": next_producer_id})
+
+
+def decode_producer_ids(value: bytes) -> int:
+    (next_producer_id,) = _decode(value, {"next": int})
+    if not isinstance(next_producer_id, int) or next_producer_id < 0:
+        raise MetadataFormatError(f"{next_producer_id} is no producer id")
+    return next_producer_id
+
+
+def _encode(document: Mapping[str, object]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _load(value: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(value)
+    except ValueError:
+        raise MetadataFormatError(f"{value!r} is no JSON") from None
+    if not isinstance(document, dict):
+        raise MetadataFormatError(f"{value!r} is no JSON object")
+    return document
+
+
+def _decode(value: bytes, fields: Mapping[str, type | tuple[type, ...]]) -> tuple[Any, ...]:
+    """The fields of a JSON object in order: these, of these types, and no others."""
+    document = _load(value)
+    if document.keys() != fields.keys():
+        raise MetadataFormatError(f"{value!r} has other fields than {', '.join(fields)}")
+    for name, kind in fields.items():
+        if not isinstance(document[name], kind) or (kind is int and isinstance(document[name], bool)):
+            raise MetadataFormatError(f"{value!r} has a wrong {name}")
+    return tuple(document[name] for name in fields)

@@ -1,0 +1,32 @@
+"""Producer ids come in blocks, so that a broker asks the store once for many producers (KIP-730)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ottla.metadata import model
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.store import Compare, Put, Transaction
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+_LAST_ID = (1 << 63) - 1
+
+
+class ProducerIdBlock(NamedTuple):
+    """The ids from `first` on, `size` of them; no other block has them, whatever becomes of this one."""
+
+    first: int
+    size: int
+
+
+def allocate_producer_ids(image: MetadataImage) -> tuple[Transaction, ProducerIdBlock]:
+    """The next block; it may be used once the transaction has succeeded."""
+    first = image.next_producer_id
+    if first > _LAST_ID - model.PRODUCER_ID_BLOCK_SIZE:
+        raise KafkaError(ErrorCode.unknown_server_error, "Exhausted all producer ids.")
+    block = ProducerIdBlock(first, model.PRODUCER_ID_BLOCK_SIZE)
+    transaction = Transaction(
+        compares=(Compare.unchanged(model.PRODUCER_IDS, image.producer_ids_revision),),
+        writes=(Put(model.PRODUCER_IDS, model.encode_producer_ids(first + block.size)),),
+    )
+    return transaction, block

@@ -1,0 +1,286 @@
+"""Creating, deleting and growing topics: decisions on an image, with Kafka's errors for each item."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from ottla.config.broker import BrokerConfig
+from ottla.config.definition import ConfigError
+from ottla.config.topic import topic_config
+from ottla.metadata import model
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import Configs, PartitionState, Topic
+from ottla.metadata.placement import check_manual_replicas, place_replicas
+from ottla.metadata.plan import Changes, Plan, check_partition_count
+from ottla.metadata.store import Compare, Delete, Put, Transaction
+from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name, unified_name, unified_names
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+__all__ = [
+    "NewPartitions",
+    "NewTopic",
+    "create_partitions",
+    "create_topics",
+    "delete_topics",
+    "is_usable_topic_id",
+    "is_valid_topic_name",
+]
+
+_UNSET = -1
+_LARGEST_RESERVED_ID = 99
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """One topic of a CreateTopics request; -1 asks for the broker's default."""
+
+    name: str
+    num_partitions: int = _UNSET
+    replication_factor: int = _UNSET
+    assignments: Sequence[tuple[int, Sequence[int]]] = ()  # partition and its replicas, in any order
+    configs: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPartitions:
+    """One topic of a CreatePartitions request: `count` in all, `assignments` for the new ones."""
+
+    name: str
+    count: int
+    assignments: Sequence[Sequence[int]] | None = None
+
+
+def is_usable_topic_id(topic_id: UUID) -> bool:
+    """Not an id that Kafka reserves, nor one whose base64 text begins with a dash, as options do."""
+    first_six_bits = topic_id.bytes[0] >> 2
+    return topic_id.int > _LARGEST_RESERVED_ID and first_six_bits != 62
+
+
+def create_topics(
+    image: MetadataImage, requests: Sequence[NewTopic], broker: BrokerConfig, topic_ids: Iterator[UUID]
+) -> Plan[str, Topic]:
+    """Plan the topics that can be created; `topic_ids` supplies random ids, unusable ones are passed over."""
+    try:
+        check_partition_count(sum(_requested_partitions(request, broker) for request in requests))
+    except KafkaError as error:
+        return Plan(Transaction(), {request.name: error for request in requests})
+    times_named = Counter(request.name for request in requests)
+    taken = unified_names(image.topics)
+    changes = Changes()
+    results: dict[str, Topic | KafkaError] = {}
+    for request in requests:
+        if request.name in results:
+            continue
+        try:
+            if times_named[request.name] > 1:
+                raise KafkaError(ErrorCode.invalid_request, "Found multiple entries for this topic.")
+            _check_new_name(request.name, image, taken)
+            topic = _new_topic(request, image, broker, topic_ids)
+        except KafkaError as error:
+            results[request.name] = error
+            continue
+        taken.update(unified_names([topic.name]))
+        results[topic.name] = topic
+        _write_new_topic(topic, changes)
+    return Plan(changes.transaction(), results)
+
+
+def delete_topics(image: MetadataImage, names: Iterable[str]) -> Plan[str, Topic]:
+    """Plan the deletion of whole topics with their settings."""
+    changes = Changes()
+    results: dict[str, Topic | KafkaError] = {}
+    for name in dict.fromkeys(names):
+        topic = image.topics.get(name)
+        if topic is None:
+            results[name] = KafkaError(ErrorCode.unknown_topic_or_partition)
+            continue
+        results[name] = topic
+        config_key = model.TOPIC_CONFIGS + name
+        changes.expect(
+            Compare.unchanged(model.topic_key(name), topic.revision),
+            Compare.unchanged(config_key, topic.overrides.revision),
+        )
+        changes.write(Delete(model.topic_key(name)), Delete(config_key))
+        changes.write(*(Delete(model.partition_key(name, number)) for number in range(len(topic.partitions))))
+    return Plan(changes.transaction(), results)
+
+
+def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -> Plan[str, Topic]:
+    """Plan the growth of topics; the results are the topics as they will be."""
+    times_named = Counter(request.name for request in requests)
+    changes = Changes()
+    results: dict[str, Topic | KafkaError] = {}
+    added = 0
+    for request in requests:
+        try:
+            if times_named[request.name] > 1:
+                raise KafkaError(ErrorCode.invalid_request, "Duplicate topic in request.")
+            topic = image.topics.get(request.name)
+            if topic is None:
+                raise KafkaError(ErrorCode.unknown_topic_or_partition)
+            _check_growth(topic, request)
+            check_partition_count(added + request.count - len(topic.partitions))
+            grown = _grown_topic(topic, request, image)
+        except KafkaError as error:
+            results[request.name] = error
+            continue
+        added += request.count - len(topic.partitions)
+        results[topic.name] = grown
+        # The topic's key is written again so that two changes of its partitions exclude each other.
+        changes.expect(Compare.unchanged(model.topic_key(topic.name), topic.revision))
+        changes.write(Put(model.topic_key(topic.name), model.encode_topic(topic.topic_id)))
+        _write_partitions(grown, len(topic.partitions), changes)
+    return Plan(changes.transaction(), results)
+
+
+def _requested_partitions(request: NewTopic, broker: BrokerConfig) -> int:
+    if request.assignments:
+        return len(request.assignments)
+    return broker.num_partitions if request.num_partitions == _UNSET else max(request.num_partitions, 0)
+
+
+def _check_new_name(name: str, image: MetadataImage, taken: Mapping[str, str]) -> None:
+    check_topic_name(name)
+    if name in image.topics:
+        raise KafkaError(ErrorCode.topic_already_exists, f"Topic '{name}' already exists.")
+    if ("." in name or "_" in name) and unified_name(name) in taken:
+        raise KafkaError(
+            ErrorCode.invalid_topic_exception,
+            f"Topic '{name}' collides with existing topic: {taken[unified_name(name)]}",
+        )
+
+
+def _new_topic(
+    request: NewTopic, image: MetadataImage, broker: BrokerConfig, topic_ids: Iterator[UUID]
+) -> Topic:
+    overrides = _checked_configs(request.configs, broker)
+    if request.assignments:
+        replicas = _manual_assignments(request, image)
+    else:
+        replicas = _automatic_assignments(request, image, broker)
+    topic_id = next(topic_id for topic_id in topic_ids if is_usable_topic_id(topic_id))
+    partitions = tuple(_initial_state(of_partition) for of_partition in replicas)
+    return Topic(request.name, topic_id, partitions, Configs(overrides))
+
+
+def _checked_configs(configs: Mapping[str, str | None], broker: BrokerConfig) -> dict[str, str]:
+    null = [name for name, text in configs.items() if text is None]
+    if null:
+        raise KafkaError(
+            ErrorCode.invalid_config, f"Null value not supported for topic configs: {','.join(null)}"
+        )
+    overrides = {name: text for name, text in configs.items() if text is not None}
+    try:
+        topic_config(overrides, broker)
+    except ConfigError as error:
+        raise KafkaError(ErrorCode.invalid_config, error.message) from None
+    return overrides
+
+
+def _manual_assignments(request: NewTopic, image: MetadataImage) -> list[tuple[int, ...]]:
+    for field_name, value in (
+        ("replication factor", request.replication_factor),
+        ("numPartitions", request.num_partitions),
+    ):
+        if value != _UNSET:
+            raise KafkaError(
+                ErrorCode.invalid_request,
+                f"A manual partition assignment was specified, but {field_name} was not set to -1.",
+            )
+    by_partition: dict[int, tuple[int, ...]] = {}
+    replication_factor: int | None = None
+    for partition, replicas in request.assignments:
+        if partition in by_partition:
+            raise KafkaError(
+                ErrorCode.invalid_replica_assignment,
+                f"Found multiple manual partition assignments for partition {partition}",
+            )
+        check_manual_replicas(replicas, image.brokers, replication_factor)
+        replication_factor = len(replicas)
+        by_partition[partition] = tuple(replicas)
+    if by_partition.keys() != set(range(len(by_partition))):
+        raise KafkaError(
+            ErrorCode.invalid_replica_assignment,
+            "partitions should be a consecutive 0-based integer sequence",
+        )
+    return [by_partition[partition] for partition in range(len(by_partition))]
+
+
+def _automatic_assignments(
+    request: NewTopic, image: MetadataImage, broker: BrokerConfig
+) -> list[tuple[int, ...]]:
+    if request.replication_factor != _UNSET and request.replication_factor <= 0:
+        raise KafkaError(
+            ErrorCode.invalid_replication_factor,
+            "Replication factor must be larger than 0, or -1 to use the default value.",
+        )
+    if request.num_partitions != _UNSET and request.num_partitions <= 0:
+        raise KafkaError(
+            ErrorCode.invalid_partitions, "Number of partitions was set to an invalid non-positive value."
+        )
+    factor = request.replication_factor
+    if factor == _UNSET:
+        factor = broker.default_replication_factor
+    partitions = range(_requested_partitions(request, broker))
+    return place_replicas(sorted(image.brokers), partitions, factor, first=len(image.topics))
+
+
+def _check_growth(topic: Topic, request: NewPartitions) -> None:
+    present = len(topic.partitions)
+    if request.count == present:
+        raise KafkaError(ErrorCode.invalid_partitions, f"Topic already has {present} partition(s).")
+    if request.count < present:
+        raise KafkaError(
+            ErrorCode.invalid_partitions,
+            f"The topic {topic.name} currently has {present} partition(s); {request.count} would not be an "
+            "increase.",
+        )
+    additional = request.count - present
+    if request.assignments is not None and len(request.assignments) != additional:
+        raise KafkaError(
+            ErrorCode.invalid_replica_assignment,
+            f"Attempted to add {additional} additional partition(s), but only {len(request.assignments)} "
+            "assignment(s) were specified.",
+        )
+
+
+def _grown_topic(topic: Topic, request: NewPartitions, image: MetadataImage) -> Topic:
+    factor = len(topic.partitions[0].replicas)
+    replicas: Iterable[Sequence[int]]
+    if request.assignments is not None:
+        for of_partition in request.assignments:
+            check_manual_replicas(of_partition, image.brokers, factor)
+        replicas = request.assignments
+    else:
+        new = range(len(topic.partitions), request.count)
+        brokers = sorted(image.brokers)
+        first = brokers.index(topic.partitions[0].leader) if topic.partitions[0].leader in brokers else 0
+        replicas = place_replicas(brokers, new, factor, first)
+    added = tuple(_initial_state(tuple(of_partition)) for of_partition in replicas)
+    return dataclasses.replace(topic, partitions=topic.partitions + added)
+
+
+def _initial_state(replicas: tuple[int, ...]) -> PartitionState:
+    return PartitionState(replicas=replicas, isr=replicas, leader=replicas[0])
+
+
+def _write_new_topic(topic: Topic, changes: Changes) -> None:
+    key = model.topic_key(topic.name)
+    changes.expect(Compare.absent(key))
+    changes.write(Put(key, model.encode_topic(topic.topic_id)))
+    if topic.configs:
+        changes.write(Put(model.TOPIC_CONFIGS + topic.name, model.encode_configs(topic.configs)))
+    _write_partitions(topic, 0, changes)
+
+
+def _write_partitions(topic: Topic, first: int, changes: Changes) -> None:
+    changes.write(
+        *(
+            Put(model.partition_key(topic.name, number), model.encode_partition(topic.partitions[number]))
+            for number in range(first, len(topic.partitions))
+        )
+    )
