@@ -57,11 +57,11 @@ class LeaderEpochCache:
     The file is read at first use and created with the first epoch. Reading raises CorruptCheckpointError.
     """
 
-    __slots__ = ("_entries", "_fs", "_is_dirty", "_path")
+    __slots__ = ("_entries", "_fs", "_is_dirty", "path")
 
     def __init__(self, fs: FileSystem, directory: str) -> None:
         self._fs = fs
-        self._path = f"{directory}/{FILE_NAME}"
+        self.path = f"{directory}/{FILE_NAME}"
         self._entries: list[EpochEntry] | None = None
         self._is_dirty = False
 
@@ -69,10 +69,10 @@ class LeaderEpochCache:
         if self._entries is None:
             entries: list[EpochEntry] = []
             try:
-                data = self._fs.read_bytes(self._path)
+                data = self._fs.read_bytes(self.path)
             except FileNotFoundError:
                 data = b""
-            for entry in decode_epochs(data, self._path):
+            for entry in decode_epochs(data, self.path):
                 _insert(entries, entry)
             self._entries = entries
         return self._entries
@@ -94,15 +94,22 @@ class LeaderEpochCache:
     def assign(self, epoch: int, start_offset: int) -> bool:
         """Record that `epoch` starts at `start_offset`; True when that is news, and then it is on disk.
 
-        Entries that contradict it (an epoch not below, or a start not below) belong to records that are gone,
-        and go. Raises ValueError on a negative epoch or offset.
+        A log's first epoch is only written, not synced: the caller syncs `path` together with the first
+        records, and until then recovery finds the epoch in them. Entries that contradict the new one (an epoch
+        not below, or a start not below) belong to records that are gone, and go. Raises ValueError on a negative
+        epoch or offset.
         """
         if epoch < 0 or start_offset < 0:
             raise ValueError(f"leader epoch {epoch} at offset {start_offset}")
+        is_first = not self._loaded()
         if not _insert(self._loaded(), EpochEntry(epoch, start_offset)):
             return False
-        self._is_dirty = True
-        self.flush()
+        if is_first:
+            self._fs.write_bytes(self.path, self._encoded())
+            self._is_dirty = False
+        else:
+            self._is_dirty = True
+            self.flush()
         return True
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
@@ -149,9 +156,11 @@ class LeaderEpochCache:
     def flush(self) -> None:
         """Write the file if it is behind; truncations leave it so."""
         if self._is_dirty:
-            lines = [f"{epoch} {start_offset}" for epoch, start_offset in self._loaded()]
-            self._fs.write_atomic(self._path, encode_entries(lines))
+            self._fs.write_atomic(self.path, self._encoded())
             self._is_dirty = False
+
+    def _encoded(self) -> bytes:
+        return encode_entries([f"{epoch} {start_offset}" for epoch, start_offset in self._loaded()])
 
 
 def _insert(entries: list[EpochEntry], new: EpochEntry) -> bool:

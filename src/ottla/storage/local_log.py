@@ -228,7 +228,7 @@ class LocalLog:
         self._activate()
 
     def _begin_rewrite(self, offset: int) -> None:
-        """From here on, offsets from `offset` on mean other records: flushes under way say nothing of them."""
+        """Offsets from `offset` on will mean other records: flushes under way say nothing of them."""
         self._generation += 1
         self._is_changed = True
         self.recovery_point = min(self.recovery_point, offset)

@@ -171,7 +171,7 @@ class Log(LocalLog):
             if header.base_offset < self.log_end_offset:
                 raise KafkaError(
                     ErrorCode.corrupt_message,
-                    f"a batch of {self.partition} begins at {header.base_offset}, before {self.log_end_offset}",
+                    f"a batch begins at {header.base_offset}, but {self.partition} at {self.log_end_offset}",
                 )
             if header.leader_epoch != self._leader_epoch:
                 self._begin_epoch(header.leader_epoch, header.base_offset)
@@ -201,8 +201,8 @@ class Log(LocalLog):
             raise self._failure
         _ = self.producers  # loaded now, while the log still ends where the snapshot says
         try:
-            if leader_epoch >= 0:
-                self.leader_epochs.assign(leader_epoch, start_offset)
+            if leader_epoch >= 0 and self.leader_epochs.assign(leader_epoch, start_offset):
+                self._unsynced_files = (*self._unsynced_files, self.leader_epochs.path)
         except OSError as error:
             raise LogStorageError.wrap(f"cannot begin a leader epoch of {self.partition}", error) from error
         self._is_changed = True

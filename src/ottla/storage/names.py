@@ -38,7 +38,7 @@ def segment_path(directory: str, base_offset: int, suffix: str) -> str:
 
 
 def offset_of(name: str) -> int | None:
-    """The offset at the start of a file's name; None when the name does not begin with 20 digits and a dot."""
+    """The offset at the start of a file's name; None without 20 digits and a dot there."""
     digits = name[:_DIGITS]
     if len(name) > _DIGITS and name[_DIGITS] == "." and digits.isascii() and digits.isdigit():
         return int(digits)

@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import has_valid_crc
-from ottla.storage.checkpoints import read_partition_metadata, write_partition_metadata
+from ottla.storage.checkpoints import (
+    CorruptCheckpointError,
+    read_partition_metadata,
+    write_partition_metadata,
+)
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local_log import LogState
 from ottla.storage.log import Log
@@ -81,7 +85,7 @@ def open_log(
 
 
 def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[str, ...]:
-    """Compare the folder's topic id with the wanted one; returns the file that was written when it had none."""
+    """Compare the folder's topic id with the wanted one; returns the file written when there was none."""
     if topic_id is None:
         return ()
     found = read_partition_metadata(fs, directory)
@@ -247,7 +251,7 @@ class _Opening:
     def _recover(
         self, segments: SegmentList, snapshots: tuple[int, ...], log_start_offset: int, recovery_point: int
     ) -> _Recovered:
-        """Check what may not have been on the disk, and cut the log before the first thing that is damaged."""
+        """Check what may not have been on the disk, and cut the log before what is damaged."""
         unflushed = segments.since(recovery_point)
         first_offset = unflushed[0].base_offset
         flushed = [segment for segment in segments if segment.base_offset < first_offset]
@@ -258,7 +262,7 @@ class _Opening:
             max(log_start_offset, segments.first.base_offset),
             first_offset,
         )
-        epochs = LeaderEpochCache(self._fs, self._directory)
+        epochs = _readable_epochs(self._fs, self._directory)
         log_end_offset = first_offset
         for number, segment in enumerate(unflushed):
             log_end_offset = max(log_end_offset, segment.base_offset)
@@ -275,6 +279,16 @@ class _Opening:
         return _Recovered(log_end_offset, producers)
 
 
+def _readable_epochs(fs: FileSystem, directory: str) -> LeaderEpochCache:
+    """The leader epochs after a crash: a file that was torn has no entries that a flush relied on."""
+    epochs = LeaderEpochCache(fs, directory)
+    try:
+        _ = epochs.entries
+    except CorruptCheckpointError:
+        epochs.clear()
+    return epochs
+
+
 def _clean_end_offset(segments: SegmentList, snapshots: tuple[int, ...]) -> int:
     """Where the log ends after a clean stop: closing wrote a producer snapshot there."""
     active = segments.active
@@ -287,7 +301,7 @@ def _clean_end_offset(segments: SegmentList, snapshots: tuple[int, ...]) -> int:
 def _recover_segment(
     segment: Segment, next_offset: int, producers: LogProducers, epochs: LeaderEpochCache
 ) -> tuple[int, bool]:
-    """Check a segment's batches, rebuild its indexes, cut what is damaged; returns (end offset, was it cut)."""
+    """Check a segment's batches, rebuild its indexes, cut what is damaged; returns (end offset, cut?)."""
     segment.begin_rebuild()
     segment.txn_index.reset()
     end_offset = segment.base_offset

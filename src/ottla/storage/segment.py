@@ -432,7 +432,7 @@ class Segment:
         return max_timestamp - first_timestamp if first_timestamp >= 0 else now_ms - self.created_ms
 
     def find_timestamp(self, timestamp: int, start_offset: int) -> tuple[int, int, int] | None:
-        """(timestamp, offset, leader epoch) of the first record at or after `start_offset` that is not older."""
+        """(timestamp, offset, leader epoch) of the first record from `start_offset` on not older."""
         from_offset = max(self.time_index().lookup(timestamp), start_offset)
         start, _ = self.offset_index().lookup(from_offset)
         for position, header in scan_headers(self.file, start, self.size):

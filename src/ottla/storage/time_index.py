@@ -88,7 +88,7 @@ class TimeIndex(IndexFile):
             self._grew()
 
     def lookup(self, timestamp: int) -> int:
-        """The offset up to which all timestamps are at most `timestamp`; the base offset when there is none."""
+        """The offset up to which all timestamps are at most `timestamp`; the base offset without any."""
         self.recently_used = True
         slot = bisect_right(self._timestamps, timestamp)
         return self.base_offset + (self._offsets[slot - 1] if slot else 0)

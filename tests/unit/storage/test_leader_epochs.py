@@ -140,6 +140,8 @@ class NullFileSystem(OsFileSystem):
     def write_atomic(self, path: str, data: bytes) -> None:
         self.written = data
 
+    write_bytes = write_atomic
+
 
 @settings(max_examples=200, deadline=None)
 @given(
