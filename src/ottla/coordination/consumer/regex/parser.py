@@ -296,14 +296,14 @@ class Parser:
         while first or self._peek() != "]":
             if self._peek() == "":
                 raise PatternError("missing closing ]")
-            bits |= self._class_item(is_first=first)
+            bits |= self._class_item()
             first = False
         self._at += 1
         if self._flags.ignore_case:
             bits = charset.fold_case(bits)
         return charset.complement(bits) if negated else bits
 
-    def _class_item(self, *, is_first: bool) -> int:
+    def _class_item(self) -> int:
         if self._skip("[:"):
             name = self._until(":]", "character class")
             posix = charset.POSIX.get(name.removeprefix("^"))
@@ -315,8 +315,6 @@ class Parser:
             return low
         if self._peek() != "-" or self._text.startswith("-]", self._at):
             return charset.span(low, low)
-        if low == ord("-") and not is_first:
-            raise PatternError("invalid character class range")
         self._at += 1
         high = self._class_character()
         if not isinstance(high, _Code) or high < low:
