@@ -1,25 +1,23 @@
 "use strict";
 
-const { after, before, describe, test } = require("node:test");
+const { describe, test } = require("node:test");
 const { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ConfigResourceTypes, ResourcePatternTypes } = require("kafkajs");
-const { assert, kafka, makeTopic, produce, unique, until } = require("./common");
-
-const admin = kafka.admin();
+const { assert, makeTopic, produce, unique, until, withAdmin } = require("./common");
 
 const numbered = (count) => Array.from({ length: count }, (_, n) => ({ value: String(n), timestamp: String(1_000 + n) }));
 
-async function committedGroup(topic, offset) {
+async function committedGroup(admin, topic, offset) {
   const groupId = unique("group");
   await admin.setOffsets({ groupId, topic, partitions: [{ partition: 0, offset }] });
   return groupId;
 }
 
+// Each with its own client: one client's metadata is not made for several topics at once.
+const check = (name, work) => test(name, () => withAdmin(work));
+
 // At once, because KafkaJS waits for a fetch of five seconds whenever it sets an offset.
 describe("admin", { concurrency: true }, () => {
-  before(() => admin.connect());
-  after(() => admin.disconnect());
-
-  test("topics are created, listed, described, grown and deleted", async () => {
+  check("topics are created, listed, described, grown and deleted", async (admin) => {
     const topic = unique("created");
     const topics = [{ topic, numPartitions: 2, replicationFactor: 1, configEntries: [{ name: "retention.ms", value: "12345" }] }];
     assert.equal(await admin.createTopics({ topics, validateOnly: true, waitForLeaders: false }), true);
@@ -36,7 +34,7 @@ describe("admin", { concurrency: true }, () => {
     await until(async () => !(await admin.listTopics()).includes(topic), "it is gone");
   });
 
-  test("replicas may be placed by hand", async () => {
+  check("replicas may be placed by hand", async (admin) => {
     const topic = unique("placed");
     const { controller } = await admin.describeCluster();
     await admin.createTopics({ topics: [{ topic, replicaAssignment: [{ partition: 0, replicas: [controller] }] }] });
@@ -44,11 +42,11 @@ describe("admin", { concurrency: true }, () => {
     assert.deepEqual(topics[0].partitions[0].replicas, [controller]);
   });
 
-  test("an unknown topic", async () => {
+  check("an unknown topic", async (admin) => {
     await assert.rejects(admin.fetchTopicMetadata({ topics: ["ottla-unknown"] }), { type: "UNKNOWN_TOPIC_OR_PARTITION" });
   });
 
-  test("configs are altered and described", async () => {
+  check("configs are altered and described", async (admin) => {
     const topic = await makeTopic();
     const type = ConfigResourceTypes.TOPIC;
     const alter = (value) =>
@@ -59,7 +57,7 @@ describe("admin", { concurrency: true }, () => {
     assert.deepEqual(resources[0].configEntries.map((entry) => [entry.configName, entry.configValue]), [["retention.ms", "777"]]);
   });
 
-  test("offsets of a topic", async () => {
+  check("offsets of a topic", async (admin) => {
     const topic = await makeTopic();
     await produce(topic, numbered(10));
     assert.deepEqual(await admin.fetchTopicOffsets(topic), [{ partition: 0, offset: "10", high: "10", low: "0" }]);
@@ -67,7 +65,7 @@ describe("admin", { concurrency: true }, () => {
     assert.deepEqual(await admin.fetchTopicOffsetsByTimestamp(topic, 9_999), [{ partition: 0, offset: "10" }]);
   });
 
-  test("records are deleted up to an offset", async () => {
+  check("records are deleted up to an offset", async (admin) => {
     const topic = await makeTopic();
     await produce(topic, numbered(10));
     await admin.fetchTopicOffsets(topic); // KafkaJS only deletes from topics that it has heard of
@@ -75,19 +73,19 @@ describe("admin", { concurrency: true }, () => {
     assert.equal((await admin.fetchTopicOffsets(topic))[0].low, "6");
   });
 
-  test("offsets of a group are set, reset and fetched", async () => {
+  check("offsets of a group are set, reset and fetched", async (admin) => {
     const topic = await makeTopic();
     await produce(topic, numbered(10));
-    const groupId = await committedGroup(topic, "3");
+    const groupId = await committedGroup(admin, topic, "3");
     const fetched = async (options) => (await admin.fetchOffsets({ groupId, topics: [topic], ...options }))[0].partitions[0].offset;
     assert.equal(await fetched(), "3");
     await admin.resetOffsets({ groupId, topic, earliest: true });
     assert.equal(await fetched({ resolveOffsets: true }), "0");
   });
 
-  test("groups are listed, described and deleted", async () => {
+  check("groups are listed, described and deleted", async (admin) => {
     const topic = await makeTopic();
-    const groupId = await committedGroup(topic, "3");
+    const groupId = await committedGroup(admin, topic, "3");
     assert.ok((await admin.listGroups()).groups.some((group) => group.groupId === groupId));
     const { groups } = await admin.describeGroups([groupId]);
     assert.deepEqual([groups[0].groupId, groups[0].state, groups[0].members], [groupId, "Empty", []]);
@@ -95,21 +93,21 @@ describe("admin", { concurrency: true }, () => {
     await assert.rejects(admin.deleteGroups([groupId]), (error) => error.groups[0].error.type === "GROUP_ID_NOT_FOUND");
   });
 
-  test("the cluster is described", async () => {
+  check("the cluster is described", async (admin) => {
     const cluster = await admin.describeCluster();
     assert.deepEqual(cluster.brokers.map(({ host, port }) => `${host}:${port}`), [process.env.BOOTSTRAP]);
     assert.equal(cluster.controller, cluster.brokers[0].nodeId);
     assert.ok(cluster.clusterId);
   });
 
-  test("reassignments", async () => {
+  check("reassignments", async (admin) => {
     const topic = await makeTopic();
     const { controller } = await admin.describeCluster();
     await admin.alterPartitionReassignments({ topics: [{ topic, partitionAssignment: [{ partition: 0, replicas: [controller] }] }] });
     assert.deepEqual(await admin.listPartitionReassignments({}), { topics: [] });
   });
 
-  test("ACLs are off", async () => {
+  check("ACLs are off", async (admin) => {
     const resource = { resourceType: AclResourceTypes.TOPIC, resourceName: "t", resourcePatternType: ResourcePatternTypes.LITERAL };
     const rule = { principal: "User:u", host: "*", operation: AclOperationTypes.READ, permissionType: AclPermissionTypes.ALLOW };
     await assert.rejects(admin.describeAcls({ ...resource, ...rule }), { type: "SECURITY_DISABLED" });
