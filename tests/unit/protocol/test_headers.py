@@ -68,3 +68,14 @@ def test_importing_the_codec_loads_no_schemas() -> None:
     )
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_importing_the_codec_leaves_hypothesis_alone() -> None:
+    script = (
+        "import sys, ottla.protocol.messages\n"
+        "print('hypothesis' in sys.modules)\n"
+        "import hypothesis.strategies\n"
+        "print(hypothesis.strategies.integers)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("False\n<function integers")
