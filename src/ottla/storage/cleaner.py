@@ -16,7 +16,7 @@ to there are filtered (see `cleaner_filter`), neighbours together while they fit
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,14 +28,22 @@ from ottla.storage.cleaner_offset_map import OffsetMap
 from ottla.storage.cleaner_policy import CleaningPlan, SegmentFacts, group_segments
 from ottla.storage.cleaner_transactions import CleanedTransactions
 from ottla.storage.control_marker import parse_control_marker
-from ottla.storage.names import CLEANED, INDEX, LOG, TIMEINDEX, TXNINDEX, segment_path
+from ottla.storage.names import CLEANED, LOG, SEGMENT_SUFFIXES, TXNINDEX, segment_path
 from ottla.storage.segment_writer import SegmentWriter
 from ottla.storage.txn_index import AbortedTxn, decode_aborted, encode_aborted
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem
 
-__all__ = ["CleanedGroup", "CleanerSettings", "CleaningFinished", "CleaningProgress", "CleaningStep", "clean"]
+__all__ = [
+    "CleanedGroup",
+    "CleanerSettings",
+    "CleaningFinished",
+    "CleaningProgress",
+    "CleaningStep",
+    "clean",
+    "discard",
+]
 
 _MAX_SEGMENT_BYTES = 2**31 - 1
 _MAX_OFFSET_RANGE = 2**31 - 1
@@ -91,7 +99,6 @@ def clean(
     aborted = _read_aborted(fs, plan)
     offsets = OffsetMap(settings.dedupe_buffer_size)
     yield from _map_offsets(fs, plan, settings, offsets, CleanedTransactions(aborted))
-    next_dirty_offset = offsets.latest_offset + 1
     transactions = CleanedTransactions(aborted)
     context = FilterContext(
         facts.last_records,
@@ -101,7 +108,7 @@ def clean(
         settings.max_decompressed_bytes,
     )
     batch_filter = BatchFilter(context, offsets, transactions)
-    segments = [segment for segment in facts.segments if segment.base_offset < next_dirty_offset]
+    segments = [segment for segment in facts.segments if segment.base_offset <= offsets.latest_offset]
     for group in group_segments(segments, facts.config.segment_bytes, plan.end_offset):
         output = _CleanedSegments(fs, plan, group, transactions)
         try:
@@ -116,7 +123,7 @@ def clean(
             output.abort()
             raise
         yield cleaned
-    yield CleaningFinished(next_dirty_offset)
+    yield CleaningFinished(max(plan.first_dirty_offset, offsets.latest_offset + 1))
 
 
 def _map_offsets(
@@ -207,6 +214,13 @@ def _read_segment(fs: FileSystem, directory: str, segment: SegmentFacts, buffer_
         file.close()
 
 
+def discard(fs: FileSystem, directory: str, base_offsets: Iterable[int]) -> None:
+    """Remove cleaned segments that are not to be swapped in, as when their log was truncated meanwhile."""
+    for base_offset in base_offsets:
+        for suffix in SEGMENT_SUFFIXES:
+            fs.unlink(segment_path(directory, base_offset, suffix + CLEANED), missing_ok=True)
+
+
 class _CleanedSegments:
     """The output of one group: one segment, or more when recompression outgrew the format's limits."""
 
@@ -263,10 +277,7 @@ class _CleanedSegments:
     def abort(self) -> None:
         """Remove everything that was written for the group."""
         self._writer.abort()
-        for base_offset in self._base_offsets:
-            self._fs.unlink(self._txn_index_path(base_offset), missing_ok=True)
-            for suffix in (LOG, INDEX, TIMEINDEX):
-                self._fs.unlink(segment_path(self._directory, base_offset, suffix + CLEANED), missing_ok=True)
+        discard(self._fs, self._directory, self._base_offsets)
 
     def _txn_index_path(self, base_offset: int) -> str:
         return segment_path(self._directory, base_offset, TXNINDEX + CLEANED)

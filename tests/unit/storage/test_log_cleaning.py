@@ -1,0 +1,168 @@
+"""The cleaner on a real log: while it is appended to, across reopening, and in a worker thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ottla.config.broker import broker_config
+from ottla.config.topic import TopicConfig, topic_config
+from ottla.records.batch import BatchHeader, iter_headers, parse_header
+from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
+from ottla.storage.cleaner import CleanedGroup, CleanerSettings, CleaningFinished, clean
+from ottla.storage.cleaner_policy import plan_cleaning
+from ottla.storage.environment import LogEnvironment
+from ottla.storage.fs import OsFileSystem
+from ottla.storage.log import Log
+from ottla.storage.recovery import open_log
+
+NOW_MS = 1_000_000
+CONFIG: TopicConfig = topic_config({"cleanup.policy": "compact", "delete.retention.ms": "0"}, broker_config())
+PRODUCER = {"producer_id": 1, "producer_epoch": 0}
+
+
+def open_at(directory: Path, *, clean_stop: bool = True) -> Log:
+    return open_log(
+        str(directory / "t-0"), "t-0", CONFIG, LogEnvironment(OsFileSystem()), clean=clean_stop, now_ms=NOW_MS
+    )
+
+
+def append(log: Log, *pairs: tuple[bytes, bytes | None], **options: int | bool) -> int:
+    records = [Record(i, NOW_MS, key, value) for i, (key, value) in enumerate(pairs)]
+    batch = encode_batch(records, **options)  # type: ignore[arg-type]
+    return log.append(batch, parse_header(batch), 0, NOW_MS).base_offset
+
+
+def abort(log: Log) -> None:
+    batch = encode_end_transaction_marker(
+        ControlType.abort,
+        base_offset=0,
+        timestamp=NOW_MS,
+        producer_id=1,
+        producer_epoch=0,
+        coordinator_epoch=0,
+    )
+    log.append(batch, parse_header(batch), 0, NOW_MS, from_client=False)
+
+
+def contents(log: Log) -> list[tuple[BatchHeader, list[tuple[int, bytes | None, bytes | None]]]]:
+    found = []
+    offset = log.log_start_offset
+    while offset < log.log_end_offset:
+        read = log.read(offset, 1 << 20, log.log_end_offset).records
+        if not read:
+            break
+        for pos, header in iter_headers(read):
+            records = decode_batch(read[pos : pos + header.size], max_bytes=1 << 20)
+            found.append((header, [(r.offset, r.key, r.value) for r in records]))
+            offset = header.next_offset
+    return found
+
+
+def records(log: Log) -> dict[int, tuple[bytes | None, bytes | None]]:
+    return {o: (key, value) for header, rs in contents(log) if not header.is_control for o, key, value in rs}
+
+
+def clean_log(log: Log, first_dirty: int | None = None) -> int:
+    log.advance_high_watermark(log.log_end_offset)
+    plan = plan_cleaning(log.cleaning_facts(log.log_end_offset), first_dirty, NOW_MS)
+    for step in clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS):
+        if isinstance(step, CleanedGroup):
+            log.replace_segments(step.new_base_offsets, step.old_base_offsets, NOW_MS)
+        elif isinstance(step, CleaningFinished):
+            first_dirty = step.next_dirty_offset
+    assert first_dirty is not None
+    return first_dirty
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Log:
+    log = open_at(tmp_path)
+    append(log, (b"a", b"1"), (b"b", b"1"), base_sequence=0, **PRODUCER)
+    append(log, (b"a", b"2"))
+    log.roll(NOW_MS)
+    append(log, (b"c", b"aborted"), base_sequence=2, is_transactional=True, **PRODUCER)
+    abort(log)
+    append(log, (b"b", b"2"))
+    log.roll(NOW_MS)
+    append(log, (b"a", b"active"))
+    return log
+
+
+NEWEST = {2: (b"a", b"2"), 5: (b"b", b"2"), 6: (b"a", b"active")}
+
+
+def test_readers_see_the_cleaned_log_at_unchanged_offsets(log: Log) -> None:
+    assert clean_log(log) == 6
+    assert records(log) == NEWEST
+    assert [segment.base_offset for segment in log.segments] == [0, 6]
+    assert log.log_end_offset == 7
+    assert append(log, (b"d", b"1")) == 7
+
+
+def test_it_opens_again_the_same_after_a_clean_stop_and_after_a_crash(log: Log, tmp_path: Path) -> None:
+    clean_log(log)
+    expected = contents(log)
+    producers = log.producer_state.describe()
+    log.close()
+    for clean_stop in (True, False):
+        log = open_at(tmp_path, clean_stop=clean_stop)
+        assert contents(log) == expected
+        assert log.producer_state.describe() == producers
+        assert log.log_end_offset == 7
+        log.close()
+
+
+def test_the_producer_goes_on_with_its_sequence(log: Log) -> None:
+    clean_log(log)
+    assert append(log, (b"x", b"1"), base_sequence=3, is_transactional=True, **PRODUCER) == 7
+    abort(log)
+    read = log.read(0, 1 << 20, log.log_end_offset)
+    assert [txn.first_offset for txn in log.aborted_transactions(0, read)][:1] == [3]
+
+
+def test_nothing_to_clean_leaves_everything(log: Log) -> None:
+    checkpoint = clean_log(log)
+    before = contents(log)
+    assert clean_log(log, checkpoint) == checkpoint
+    assert contents(log) == before
+
+
+def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
+    log.advance_high_watermark(log.log_end_offset)
+    plan = plan_cleaning(log.cleaning_facts(log.log_end_offset), None, NOW_MS)
+    steps = clean(OsFileSystem(), plan, CleanerSettings(io_buffer_size=64), NOW_MS)
+    with ThreadPoolExecutor(1) as worker:
+        while (step := worker.submit(next, steps, None).result()) is not None:
+            append(log, (b"during", b"1"))
+            assert records(log)[5] == (b"b", b"2")
+            if isinstance(step, CleanedGroup):
+                log.replace_segments(step.new_base_offsets, step.old_base_offsets, NOW_MS)
+    left = records(log)
+    assert {offset: left[offset] for offset in NEWEST} == NEWEST
+    assert all(left[offset] == (b"during", b"1") for offset in range(7, log.log_end_offset))
+
+
+def test_it_goes_on_where_it_stopped(log: Log) -> None:
+    checkpoint = clean_log(log)
+    append(log, (b"b", b"3"))
+    log.roll(NOW_MS)
+    assert clean_log(log, checkpoint) == 8
+    assert records(log) == {6: (b"a", b"active"), 7: (b"b", b"3")}
+
+
+def test_a_cleaned_segment_keeps_its_indexes(tmp_path: Path) -> None:
+    log = open_at(tmp_path)
+    for number in range(200):
+        append(log, (b"%d" % number, b"x" * 500))
+    log.roll(NOW_MS)
+    clean_log(log)
+    assert records(log).keys() == set(range(200))
+    for offset in (0, 57, 199):
+        (first, _), *_ = iter_headers(log.read(offset, 1, log.log_end_offset).records)
+        assert first == 0
+    found = log.offset_for_timestamp(NOW_MS)
+    assert found is not None
+    assert found.offset == 0
