@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -91,6 +93,51 @@ class TestOffsets:
         except CorruptCheckpointError:
             return
         assert decode_entries(encode_entries(lines), "file") == lines
+
+
+class CrashError(BaseException):
+    """The process ends here."""
+
+
+class CrashingFileSystem(OsFileSystem):
+    """Dies at one step of an atomic write, or finds the disk full half-way."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__()
+        self._step = step
+
+    def _write(self, path: str, data: bytes, *, sync: bool) -> None:
+        if self._step in ("torn", "full"):
+            super()._write(path, data[: len(data) // 2], sync=False)
+            raise CrashError if self._step == "torn" else OSError(errno.ENOSPC, "no space left")
+        super()._write(path, data, sync=sync)
+        if self._step == "written":
+            raise CrashError
+
+    def sync_dir(self, path: str) -> None:
+        if self._step == "renamed":
+            raise CrashError
+
+
+class TestCrashes:
+    @pytest.mark.parametrize(
+        ("step", "survivor"), [("torn", 1), ("full", 1), ("written", 1), ("renamed", 2), ("never", 2)]
+    )
+    def test_a_checkpoint_is_the_old_or_the_new_one(self, tmp_path: Path, step: str, survivor: int) -> None:
+        OffsetCheckpoint(OsFileSystem(), str(tmp_path), HIGH_WATERMARKS).write({("t", 0): 1})
+        with contextlib.suppress(CrashError, OSError):
+            OffsetCheckpoint(CrashingFileSystem(step), str(tmp_path), HIGH_WATERMARKS).write({("t", 0): 2})
+        after = OffsetCheckpoint(OsFileSystem(), str(tmp_path), HIGH_WATERMARKS)
+        assert after.read() == {("t", 0): survivor}
+        after.write({("t", 0): 3})
+        assert after.read() == {("t", 0): 3}
+        assert [path.name for path in tmp_path.iterdir()] == [HIGH_WATERMARKS]
+
+    @pytest.mark.parametrize("step", ["torn", "written"])
+    def test_a_clean_stop_only_counts_when_its_mark_was_completed(self, tmp_path: Path, step: str) -> None:
+        with pytest.raises(CrashError):
+            write_clean_shutdown(CrashingFileSystem(step), str(tmp_path), 1)
+        assert take_clean_shutdown(OsFileSystem(), str(tmp_path)) is None
 
 
 class TestMetaProperties:
