@@ -8,11 +8,9 @@ older ones.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
 from typing import Any, ClassVar
 
-from ottla.protocol.kio_schemas import known_versions, request_struct
+from ottla.protocol.kio_schemas import api_name, known_versions, request_struct
 from ottla.protocol.schema import Field, Struct
 
 
@@ -28,10 +26,7 @@ class Entity:
         if name.startswith("_"):
             raise AttributeError(name)
         cls = type(self)
-        try:
-            default = absent_defaults(cls._api_key)[cls._path][name]
-        except KeyError:
-            raise AttributeError(f"no version of {cls.__name__} has {name!r}") from None
+        default = _absent_default(cls._api_key, cls._path, name)
         setattr(cls, name, default)
         return default
 
@@ -55,31 +50,32 @@ def entity_class(api_key: int, struct: Struct, path: str) -> type[Entity]:
     return type(struct.name, (Entity,), {"__slots__": names, "_api_key": api_key, "_path": path})
 
 
-@cache
-def absent_defaults(api_key: int) -> Mapping[str, Mapping[str, Any]]:
-    """By path, the default of every field of every version; the newest version that has a field decides."""
-    found: dict[str, dict[str, Any]] = {}
-    for version in known_versions(api_key):
-        _collect(api_key, request_struct(api_key, version), "", found)
+def _absent_default(api_key: int, path: str, name: str) -> Any:
+    """The default of a field in the newest version that has it; newest first, as nearly all are there."""
+    for version in reversed(known_versions(api_key)):
+        struct = _struct_at(request_struct(api_key, version), path)
+        for each in struct.fields if struct is not None else ():
+            if each.name == name:
+                return _default_of(api_key, each, path)
+    raise AttributeError(f"no version of {api_name(api_key)} has {name!r} in {path or 'the request'}")
+
+
+def _struct_at(struct: Struct, path: str) -> Struct | None:
+    found: Struct | None = struct
+    for name in path.split(".") if path else ():
+        if found is not None:
+            found = next((each.struct for each in found.fields if each.name == name), None)
     return found
 
 
-def _collect(api_key: int, struct: Struct, path: str, found: dict[str, dict[str, Any]]) -> None:
-    defaults = found.setdefault(path, {})
-    for each in struct.fields:
-        defaults[each.name] = default_of(api_key, each, path)
-        if each.struct is not None:
-            _collect(api_key, each.struct, child_path(path, each), found)
-
-
-def default_of(api_key: int, each: Field, path: str) -> Any:
+def _default_of(api_key: int, each: Field, path: str) -> Any:
     """A field's default as handlers see it: a struct's is an entity of defaults."""
     if each.struct is None or each.array or each.default is None:
         return each.default
     path = child_path(path, each)
     instance = object.__new__(entity_class(api_key, each.struct, path))
     for nested in each.struct.fields:
-        setattr(instance, nested.name, default_of(api_key, nested, path))
+        setattr(instance, nested.name, _default_of(api_key, nested, path))
     return instance
 
 
