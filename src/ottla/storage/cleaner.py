@@ -89,7 +89,7 @@ CleaningStep = CleaningProgress | CleanedGroup | CleaningFinished
 
 def clean(
     fs: FileSystem, plan: CleaningPlan, settings: CleanerSettings, now_ms: int
-) -> Iterator[CleaningStep]:
+) -> Generator[CleaningStep, None, None]:
     """Clean one log as planned, step by step.
 
     Raises KafkaError(corrupt_message) on a segment that does not read: the log is then not to be tried again

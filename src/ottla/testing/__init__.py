@@ -1,1 +1,30 @@
-"""A broker inside a test process."""
+"""A real broker inside a test: no container, no JVM, ready in a few hundredths of a second.
+
+    from ottla.testing import run_broker, run_broker_async
+
+    with run_broker() as broker:                        # in a thread of this process
+        producer = Producer({"bootstrap.servers": broker.bootstrap_servers})
+
+    async with run_broker_async() as broker:            # in the running event loop
+        ...
+
+With pytest installed the fixture `ottla_broker` gives each test a fresh one (see `pytest_plugin`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ottla.testing.in_process import InProcessBroker, run_broker, run_broker_async
+
+__all__ = ["InProcessBroker", "run_broker", "run_broker_async"]
+
+
+def __getattr__(name: str) -> Any:
+    # pytest loads the plugin in every test run, and with it this package: the broker only when it is wanted.
+    if name in __all__:
+        from ottla.testing import in_process
+
+        return getattr(in_process, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

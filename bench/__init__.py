@@ -1,0 +1,1 @@
+"""Measurements of Ottla that anyone can run: `python -m bench --help`."""

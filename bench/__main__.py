@@ -1,0 +1,107 @@
+"""`python -m bench`: Ottla against the floor, in turn, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable
+
+from bench import brokers, footprint, requests, throughput
+
+Row = dict[str, float]
+
+
+def _throughput(megabytes: int) -> Row:
+    row: Row = {}
+    for start in (brokers.prototype, brokers.ottla):
+        with start() as broker:
+            if broker.name == "ottla":
+                throughput.create_topic(broker.address)
+            throughput.produce(broker.address, megabytes // 10)  # warm up, and create what is made lazily
+            cpu_s = broker.cpu_s()
+            row[f"{broker.name} produce MB/s"] = throughput.produce(broker.address, megabytes)
+            row[f"{broker.name} produce CPU s/GB"] = (broker.cpu_s() - cpu_s) / megabytes * 1000
+            cpu_s = broker.cpu_s()
+            row[f"{broker.name} consume MB/s"] = throughput.consume(broker.address, megabytes)
+            row[f"{broker.name} consume CPU s/GB"] = (broker.cpu_s() - cpu_s) / megabytes * 1000
+    return row
+
+
+def _requests(count: int) -> Row:
+    row: Row = {}
+    for start in (brokers.prototype, brokers.ottla):
+        with start() as broker:
+            if broker.name == "ottla":
+                throughput.create_topic(broker.address, "bench-requests", 1)
+            requests.requests_per_second(broker.address, "bench-requests", count=count // 10)
+            row[f"{broker.name} requests/s"] = requests.requests_per_second(
+                broker.address, "bench-requests", count=count
+            )
+            median, p99 = requests.latency_us(broker.address, "bench-requests")
+            row[f"{broker.name} latency median us"] = median
+            row[f"{broker.name} latency p99 us"] = p99
+    return row
+
+
+def _footprint(partitions: int) -> Row:
+    found = footprint.measure(partitions)
+    return {
+        "ottla ready s": found.start_s,
+        "ottla idle MB": found.idle_mb,
+        f"ottla create {partitions} partitions s": found.create_s,
+        f"ottla MB with {partitions} partitions": found.full_mb,
+        f"ottla restart with {partitions} partitions s": found.restart_s,
+        f"ottla MB after restart with {partitions} partitions": found.restarted_mb,
+    }
+
+
+def _median(rows: list[Row]) -> Row:
+    return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
+
+
+def _print(title: str, row: Row) -> None:
+    print(f"\n{title}")
+    for name, value in row.items():
+        ratio = ""
+        floor = row.get(name.replace("ottla", "prototype")) if name.startswith("ottla") else None
+        if floor:
+            ratio = f"   {value / floor:.2f} of the floor"
+        print(f"  {name:52} {value:12.2f}{ratio}")
+
+
+def main() -> int:
+    """Run what is asked for and print it."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="*", help="throughput, requests, footprint (default: all)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median is shown")
+    parser.add_argument("--megabytes", type=int, default=400)
+    parser.add_argument("--requests", type=int, default=160_000)
+    parser.add_argument("--partitions", type=int, default=10_000)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    options = parser.parse_args()
+    parts: dict[str, Callable[[], Row]] = {
+        "throughput": lambda: _throughput(options.megabytes),
+        "requests": lambda: _requests(options.requests),
+        "footprint": lambda: _footprint(options.partitions),
+    }
+    unknown = set(options.what) - parts.keys()
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    results = {
+        name: _median([measure() for _ in range(1 if name == "footprint" else options.rounds)])
+        for name, measure in parts.items()
+        if not options.what or name in options.what
+    }
+    if options.json:
+        json.dump(results, sys.stdout, indent=2)
+        print()
+        return 0
+    for name, row in results.items():
+        _print(name, row)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

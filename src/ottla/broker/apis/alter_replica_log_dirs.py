@@ -1,0 +1,40 @@
+"""AlterReplicaLogDirs: move a replica to another log directory of its broker (KIP-113)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(request: Request, message: Any) -> Response:
+    topics: dict[str, list[dict[str, Any]]] = {}
+    for directory in message.dirs:
+        for topic in directory.topics:
+            found = topics.setdefault(topic.name, [])
+            found += [
+                {"partition_index": index, "error_code": _one(request, directory.path, topic.name, index)}
+                for index in topic.partitions
+            ]
+    return {"results": [{"topic_name": name, "partitions": found} for name, found in topics.items()]}
+
+
+def _one(request: Request, path: str, topic: str, index: int) -> ErrorCode:
+    if path != request.broker.data_dir.path:
+        return ErrorCode.log_dir_not_found
+    try:
+        request.broker.partitions.get(topic, index)
+    except KafkaError as error:
+        return error.code
+    return ErrorCode.none
+
+
+API = Api(
+    key=34,
+    name="AlterReplicaLogDirs",
+    versions=(1, 2),
+    handle=_handle,
+    kips=(113,),
+    gaps=("A broker has one log directory, so there is no other to move to.",),
+)

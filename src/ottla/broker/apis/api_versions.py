@@ -1,0 +1,38 @@
+"""ApiVersions: which APIs and versions this broker serves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode
+
+VERSION_NOT_SERVED = -1
+"""Given by the router as the request's version where the client's is too new (KIP-511)."""
+
+
+def _handle(request: Request, message: Any) -> Response:
+    if request.api_version == VERSION_NOT_SERVED:
+        return {"error_code": ErrorCode.unsupported_version, "api_keys": request.broker.api_table}
+    if request.api_version >= 3 and not _is_acceptable(message):
+        return {"error_code": ErrorCode.invalid_request, "api_keys": []}
+    return {
+        "error_code": ErrorCode.none,
+        "api_keys": request.broker.api_table,
+        "finalized_features_epoch": 0,
+    }
+
+
+def _is_acceptable(message: Any) -> bool:
+    """Names of clients are shown in logs and metrics, so they are held to Kafka's alphabet (KIP-511)."""
+    return all(
+        text
+        and text.replace("-", "").replace(".", "").isalnum()
+        and text.isascii()
+        and text[0].isalnum()
+        and text[-1].isalnum()
+        for text in (message.client_software_name, message.client_software_version)
+    )
+
+
+API = Api(key=18, name="ApiVersions", versions=(0, 4), handle=_handle, kips=(35, 511, 584))

@@ -1,0 +1,47 @@
+"""What the four APIs on configuration share: the kinds of resources, and finding the one that is meant."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+if TYPE_CHECKING:
+    from ottla.broker.api import Request
+
+
+class ResourceType(IntEnum):
+    """Kafka's ConfigResource.Type codes."""
+
+    TOPIC = 2
+    BROKER = 4
+    BROKER_LOGGER = 8
+    CLIENT_METRICS = 16
+    GROUP = 32
+
+
+def check_resource(request: Request, resource_type: int, name: str) -> ResourceType:
+    """The kind of a resource that this broker can answer for.
+
+    Raises KafkaError: unknown_topic_or_partition, invalid_request.
+    """
+    try:
+        kind = ResourceType(resource_type)
+    except ValueError:
+        raise KafkaError(ErrorCode.invalid_request, f"Unknown resource type {resource_type}") from None
+    if kind is ResourceType.TOPIC:
+        if name not in request.broker.image.topics:
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+    elif kind is ResourceType.BROKER:
+        if name and name != str(request.broker.node_id):
+            raise KafkaError(
+                ErrorCode.invalid_request,
+                f"Unexpected broker id: {name} is neither {request.broker.node_id} nor empty",
+            )
+    elif kind is ResourceType.GROUP:
+        if not name:
+            raise KafkaError(ErrorCode.invalid_request, "Group name must not be empty")
+    else:
+        raise KafkaError(ErrorCode.invalid_request, f"{kind.name} resources are not supported.")
+    return kind

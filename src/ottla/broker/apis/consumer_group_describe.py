@@ -1,0 +1,27 @@
+"""ConsumerGroupDescribe: the state and the members of groups of the new protocol (KIP-848)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.coordination.effects import RequestInfo
+from ottla.security.operations import GROUP_OPERATIONS
+
+
+def _handle(request: Request, message: Any) -> Response:
+    owned, refused = request.broker.groups.by_shard(message.group_ids)
+    info = RequestInfo(request.client_id or "", request.client_host, request.api_version, None)
+    now_ms = request.broker.clock.now_ms()
+    described = [
+        group
+        for owner, group_ids in owned.items()
+        for group in owner.shard.consumer_group_describe(group_ids, info, now_ms)
+    ]
+    if message.include_authorized_operations:
+        for group in described:
+            group["authorized_operations"] = GROUP_OPERATIONS
+    return {"groups": described + [{"group_id": name, "error_code": code} for name, code in refused.items()]}
+
+
+API = Api(key=69, name="ConsumerGroupDescribe", versions=(0, 1), handle=_handle, kips=(848, 1099))

@@ -1,0 +1,24 @@
+"""DescribeGroups: the state and the members of classic groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.coordination.effects import RequestInfo
+from ottla.security.operations import GROUP_OPERATIONS
+
+
+def _handle(request: Request, message: Any) -> Response:
+    owned, refused = request.broker.groups.by_shard(message.groups)
+    info = RequestInfo(request.client_id or "", request.client_host, request.api_version, None)
+    described = [
+        group for owner, group_ids in owned.items() for group in owner.shard.describe_groups(group_ids, info)
+    ]
+    if message.include_authorized_operations:
+        for group in described:
+            group["authorized_operations"] = GROUP_OPERATIONS
+    return {"groups": described + [{"group_id": name, "error_code": code} for name, code in refused.items()]}
+
+
+API = Api(key=15, name="DescribeGroups", versions=(0, 6), handle=_handle, kips=(345, 430, 1043))

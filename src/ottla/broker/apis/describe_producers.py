@@ -1,0 +1,45 @@
+"""DescribeProducers: the idempotent and transactional producers that a partition remembers (KIP-664)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(request: Request, message: Any) -> Response:
+    return {
+        "topics": [
+            {
+                "name": topic.name,
+                "partitions": [_one(request, topic.name, index) for index in topic.partition_indexes],
+            }
+            for topic in message.topics
+        ]
+    }
+
+
+def _one(request: Request, topic: str, index: int) -> dict[str, Any]:
+    try:
+        partition = request.broker.partitions.get(topic, index)
+    except KafkaError as error:
+        return {"partition_index": index, "error_code": error.code, "error_message": error.message}
+    return {
+        "partition_index": index,
+        "error_code": ErrorCode.none,
+        "active_producers": [
+            {
+                "producer_id": producer.producer_id,
+                "producer_epoch": producer.producer_epoch,
+                "last_sequence": producer.last_sequence,
+                "last_timestamp": producer.last_timestamp,
+                "coordinator_epoch": producer.coordinator_epoch,
+                "current_txn_start_offset": producer.current_txn_start_offset,
+            }
+            for producer in partition.log.producer_state.describe()
+        ],
+    }
+
+
+API = Api(key=61, name="DescribeProducers", versions=(0, 0), handle=_handle, kips=(664,))

@@ -1,0 +1,24 @@
+"""DescribeQuorum: the state of KRaft's quorum, which Ottla does not have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(_request: Request, _message: Any) -> Response:
+    raise KafkaError(
+        ErrorCode.unsupported_version, "The metadata of this cluster is not kept by a KRaft quorum."
+    )
+
+
+API = Api(
+    key=55,
+    name="DescribeQuorum",
+    versions=(0, 2),
+    handle=_handle,
+    kips=(595, 836, 853),
+    gaps=("There is no KRaft quorum to describe.",),
+)

@@ -1,0 +1,52 @@
+"""ElectLeaders: move leadership to the preferred replica, or to any that is alive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+PREFERRED, UNCLEAN = 0, 1
+
+
+def _handle(request: Request, message: Any) -> Response:
+    if message.election_type not in {PREFERRED, UNCLEAN}:
+        raise KafkaError(ErrorCode.invalid_request)
+    topics: dict[str, list[dict[str, Any]]] = {}
+    for topic, index in _asked(request, message):
+        try:
+            request.broker.partitions.get(topic, index)
+            # With one replica the leader is the preferred one.
+            code = ErrorCode.election_not_needed
+        except KafkaError as error:
+            code = error.code
+        if (
+            message.topic_partitions is not None
+        ):  # asked for all, Kafka names only those that an election changed
+            topics.setdefault(topic, []).append({"partition_id": index, "error_code": code})
+    return {
+        "error_code": ErrorCode.none,
+        "replica_election_results": [
+            {"topic": name, "partition_result": found} for name, found in topics.items()
+        ],
+    }
+
+
+def _asked(request: Request, message: Any) -> Iterator[tuple[str, int]]:
+    if message.topic_partitions is None:
+        yield from ((partition.topic, partition.index) for partition in request.broker.partitions)
+        return
+    for topic in message.topic_partitions:
+        yield from ((topic.topic, index) for index in topic.partitions)
+
+
+API = Api(
+    key=43,
+    name="ElectLeaders",
+    versions=(0, 2),
+    handle=_handle,
+    kips=(183, 460),
+    gaps=("There is one replica of each partition, so no election is ever needed.",),
+)

@@ -1,0 +1,32 @@
+"""InitProducerId: an identity for an idempotent producer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+async def _handle(request: Request, message: Any) -> Response:
+    if message.transactional_id is not None:
+        if not message.transactional_id:
+            raise KafkaError(ErrorCode.invalid_request)
+        raise KafkaError(ErrorCode.transactional_id_authorization_failed)
+    producer_id = await request.broker.controller.next_producer_id()
+    return {"error_code": ErrorCode.none, "producer_id": producer_id, "producer_epoch": 0}
+
+
+def _error(_message: Any, code: ErrorCode, _text: str | None) -> Response:
+    return {"error_code": code, "producer_id": -1, "producer_epoch": -1}
+
+
+API = Api(
+    key=22,
+    name="InitProducerId",
+    versions=(0, 5),
+    handle=_handle,
+    error=_error,
+    kips=(98, 360, 588, 890),
+    gaps=("A transactional id is refused until the transaction coordinator exists.",),
+)

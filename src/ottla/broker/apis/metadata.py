@@ -1,0 +1,111 @@
+"""Metadata: the brokers, the topics and their partitions' leaders; creates topics that clients ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.metadata.topics import is_valid_topic_name
+from ottla.protocol.errors import ErrorCode
+from ottla.security.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
+
+if TYPE_CHECKING:
+    from ottla.metadata.image import MetadataImage
+    from ottla.metadata.model import Topic
+
+INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+
+
+def _handle(request: Request, message: Any) -> Response | Awaitable[Response]:
+    missing = _to_create(request, message)
+    if missing:
+        return _create_and_answer(request, message, missing)
+    return _answer(request, message)
+
+
+def _wants_all(request: Request, message: Any) -> bool:
+    return message.topics is None or (request.api_version == 0 and not message.topics)
+
+
+def _to_create(request: Request, message: Any) -> Sequence[str]:
+    if not (message.allow_auto_topic_creation and request.broker.config.auto_create_topics_enable):
+        return ()
+    topics = request.broker.image.topics
+    return [
+        asked.name
+        for asked in message.topics or ()
+        if asked.name and asked.name not in topics and is_valid_topic_name(asked.name)
+    ]
+
+
+async def _create_and_answer(request: Request, message: Any, missing: Sequence[str]) -> Response:
+    await request.broker.controller.auto_create_topics(missing)
+    return _answer(request, message)
+
+
+def _answer(request: Request, message: Any) -> Response:
+    broker, image = request.broker, request.broker.image
+    host, port = broker.advertised_address
+    if _wants_all(request, message):
+        topics = [_describe(topic, message) for topic in image.topics.values()]
+    else:
+        topics = [_one(image, asked, message) for asked in message.topics]
+    return {
+        "brokers": [
+            {"node_id": broker.node_id, "host": host, "port": port, "rack": broker.config.broker_rack}
+        ],
+        "cluster_id": broker.cluster_id,
+        "controller_id": broker.node_id,
+        "topics": topics,
+        **(
+            {"cluster_authorized_operations": CLUSTER_OPERATIONS}
+            if message.include_cluster_authorized_operations
+            else {}
+        ),
+    }
+
+
+def _one(image: MetadataImage, asked: Any, message: Any) -> dict[str, Any]:
+    if asked.name is None:
+        topic = image.topics_by_id.get(asked.topic_id)
+        missing = ErrorCode.unknown_topic_id
+    else:
+        topic = image.topics.get(asked.name)
+        valid = is_valid_topic_name(asked.name)
+        missing = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
+    if topic is None:
+        return {"error_code": missing, "name": asked.name, "topic_id": asked.topic_id, "partitions": ()}
+    return _describe(topic, message)
+
+
+def _describe(topic: Topic, message: Any) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "error_code": ErrorCode.none,
+        "name": topic.name,
+        "topic_id": topic.topic_id,
+        "is_internal": topic.name in INTERNAL_TOPICS,
+        "partitions": [
+            {
+                "error_code": ErrorCode.none,
+                "partition_index": index,
+                "leader_id": state.leader,
+                "leader_epoch": state.leader_epoch,
+                "replica_nodes": state.replicas,
+                "isr_nodes": state.isr,
+            }
+            for index, state in enumerate(topic.partitions)
+        ],
+    }
+    if message.include_topic_authorized_operations:
+        described["topic_authorized_operations"] = TOPIC_OPERATIONS
+    return described
+
+
+API = Api(
+    key=3,
+    name="Metadata",
+    versions=(0, 13),
+    handle=_handle,
+    kips=(4, 78, 204, 430, 516, 1102),
+)

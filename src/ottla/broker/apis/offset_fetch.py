@@ -1,0 +1,28 @@
+"""OffsetFetch: the positions that groups have committed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.coordination.offsets.fetch import FETCH_GROUPS_SINCE, as_single_group_response, fetch_error
+from ottla.protocol.errors import KafkaError
+
+
+def _handle(request: Request, message: Any) -> Response:
+    if request.api_version >= FETCH_GROUPS_SINCE:
+        return {"groups": [_one(request, group, message.require_stable) for group in message.groups]}
+    group = SimpleNamespace(group_id=message.group_id, topics=message.topics, member_id=None, member_epoch=-1)
+    return as_single_group_response(_one(request, group, message.require_stable))
+
+
+def _one(request: Request, group: Any, require_stable: bool) -> dict[str, Any]:
+    try:
+        shard = request.broker.groups.shard_of(group.group_id).shard
+    except KafkaError as error:
+        return fetch_error(group, error.code, request.api_version)
+    return shard.offset_fetch(group, require_stable=require_stable, api_version=request.api_version)
+
+
+API = Api(key=9, name="OffsetFetch", versions=(1, 10), handle=_handle, kips=(88, 447, 709, 848))

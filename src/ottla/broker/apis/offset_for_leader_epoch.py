@@ -1,0 +1,38 @@
+"""OffsetForLeaderEpoch: where a leader epoch ended, by which clients and followers find diverged records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(request: Request, message: Any) -> Response:
+    return {
+        "topics": [
+            {
+                "topic": topic.topic,
+                "partitions": [_one(request, topic.topic, each) for each in topic.partitions],
+            }
+            for topic in message.topics
+        ]
+    }
+
+
+def _one(request: Request, topic: str, asked: Any) -> dict[str, Any]:
+    try:
+        partition = request.broker.partitions.get(topic, asked.partition)
+        partition.check_leader_epoch(asked.current_leader_epoch)
+        epoch, end_offset = partition.end_of_epoch(asked.leader_epoch)
+    except KafkaError as error:
+        return {"partition": asked.partition, "error_code": error.code, "leader_epoch": -1, "end_offset": -1}
+    return {
+        "partition": asked.partition,
+        "error_code": ErrorCode.none,
+        "leader_epoch": epoch,
+        "end_offset": end_offset,
+    }
+
+
+API = Api(key=23, name="OffsetForLeaderEpoch", versions=(2, 4), handle=_handle, kips=(279, 320))

@@ -1,0 +1,105 @@
+"""Produce: append record batches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from ottla.broker.api import Api, Request, Result
+from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
+from ottla.protocol.produce import (
+    PartitionData,
+    PartitionResult,
+    ProduceRequest,
+    decode_produce,
+    encode_produce_response,
+)
+from ottla.records.validation import RecordValidationError
+
+if TYPE_CHECKING:
+    from ottla.broker.partition import Partition
+
+ACKS_NONE, ACKS_ALL = 0, -1
+FIRST_VERSION_WITH_ZSTD = 7
+
+
+def _decode(request: Request, frame: memoryview, position: int) -> ProduceRequest:
+    limit = request.broker.config.ottla_request_max_partitions
+    return decode_produce(request.api_version, frame, position, max_partitions=limit)
+
+
+def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Future[Any]:
+    """First append, in the order of the connection; then wait for durability where it is asked for."""
+    now_ms = request.broker.clock.now_ms()
+    acks = produce.acks
+    if acks not in {ACKS_ALL, ACKS_NONE, 1}:
+        results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
+    else:
+        results = [_append(request, data, acks, now_ms) for data in produce.partitions]
+    if acks == ACKS_NONE:
+        failed = next((result for result in results if result.error_code), None)
+        if failed is not None:
+            # As Kafka: a producer that waits for no answer learns from the closed connection.
+            raise MalformedRequest(f"produce with acks=0 failed: {ErrorCode(failed.error_code).name}")
+        return None
+    frame = encode_produce_response(request.api_version, request.correlation_id, results)
+    if acks == ACKS_ALL and request.broker.group_commit is not None:
+        written = [
+            _partition(request, data).log
+            for data, result in zip(produce.partitions, results, strict=True)
+            if not result.error_code
+        ]
+        if written:
+            return request.broker.group_commit.when_durable(written, frame)
+    return frame
+
+
+def _append(request: Request, data: PartitionData, acks: int, now_ms: int) -> PartitionResult:
+    try:
+        if data.records is None:
+            raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
+        partition = _partition(request, data)
+        appended = partition.append(
+            data.records, now_ms, acks=acks, allow_zstd=request.api_version >= FIRST_VERSION_WITH_ZSTD
+        )
+        return PartitionResult(
+            data.topic,
+            data.topic_id,
+            data.partition,
+            0,
+            appended.base_offset,
+            appended.log_append_time_ms,
+            partition.log.log_start_offset,
+        )
+    except RecordValidationError as error:
+        return _failure(data, error.code, error.message, error.record_errors)
+    except KafkaError as error:
+        return _failure(data, error.code, error.message)
+
+
+def _partition(request: Request, data: PartitionData) -> Partition:
+    if data.topic is not None:
+        return request.broker.partitions.get(data.topic, data.partition)
+    return request.broker.partitions.get_by_id(data.topic_id, data.partition)
+
+
+def _failure(
+    data: PartitionData, code: ErrorCode, message: str | None = None, record_errors: tuple[Any, ...] = ()
+) -> PartitionResult:
+    return PartitionResult(
+        data.topic, data.topic_id, data.partition, code, record_errors=record_errors, error_message=message
+    )
+
+
+API = Api(
+    key=0,
+    name="Produce",
+    versions=(3, 13),
+    advertised_min=0,  # librdkafka takes a broker without version 0 for one without Produce (KAFKA-18659)
+    handle=_handle,
+    decode=_decode,
+    pipelined=True,
+    frame_max_bytes=lambda config: config.socket_request_max_bytes,
+    kips=(98, 467, 516, 951),
+    gaps=("Transactional batches are refused until the transaction coordinator exists.",),
+)

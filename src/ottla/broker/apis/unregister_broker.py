@@ -1,0 +1,26 @@
+"""UnregisterBroker: forget a broker that is gone for good (KIP-500)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(request: Request, message: Any) -> Response:
+    if message.broker_id != request.broker.node_id:
+        raise KafkaError(
+            ErrorCode.broker_id_not_registered, f"Broker ID {message.broker_id} is not registered."
+        )
+    raise KafkaError(ErrorCode.invalid_request, "A broker that is alive cannot be unregistered.")
+
+
+API = Api(
+    key=64,
+    name="UnregisterBroker",
+    versions=(0, 0),
+    handle=_handle,
+    kips=(500,),
+    gaps=("There is one broker, and it is alive.",),
+)

@@ -1,0 +1,27 @@
+"""UpdateFeatures: change the levels of cluster-wide features (KIP-584)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(_request: Request, message: Any) -> Response:
+    for update in message.feature_updates:
+        raise KafkaError(
+            ErrorCode.feature_update_failed,
+            f"Feature {update.feature} is not supported by this cluster, which has no versioned features.",
+        )
+    return {"error_code": ErrorCode.none}
+
+
+API = Api(
+    key=57,
+    name="UpdateFeatures",
+    versions=(0, 2),
+    handle=_handle,
+    kips=(584, 1022),
+    gaps=("There are no versioned features, so every update is refused.",),
+)

@@ -1,0 +1,129 @@
+"""Compaction in the background: one log at a time, the dirtiest first, in a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ottla.protocol.errors import KafkaError
+from ottla.storage import checkpoints
+from ottla.storage.checkpoints import CorruptCheckpointError, OffsetCheckpoint
+from ottla.storage.cleaner import (
+    CleanedGroup,
+    CleanerSettings,
+    CleaningFinished,
+    CleaningProgress,
+    CleaningStep,
+    clean,
+)
+from ottla.storage.cleaner_policy import CleaningPlan, plan_cleaning
+
+if TYPE_CHECKING:
+    from ottla.broker.broker import Broker
+    from ottla.broker.partition import Partition
+    from ottla.storage.environment import LogEnvironment
+
+log = logging.getLogger(__name__)
+
+
+class Compaction:
+    """The log cleaner (`log.cleaner.*`)."""
+
+    def __init__(self, broker: Broker, environment: LogEnvironment) -> None:
+        self._broker = broker
+        self._environment = environment
+        self._worker = ThreadPoolExecutor(1, "ottla-cleaner")
+        self._checkpoint = OffsetCheckpoint(
+            environment.fs, broker.config.log_dirs[0], checkpoints.CLEANER_OFFSETS
+        )
+        self._clean_offsets: dict[tuple[str, int], int] | None = None
+        self._uncleanable: set[tuple[str, int]] = set()
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let the step under way end, and begin no other."""
+        self._stopping = True
+        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    async def run_once(self) -> None:
+        """Clean logs until none is due."""
+        if self._clean_offsets is None:
+            self._clean_offsets = self._read_checkpoint()
+        while not self._stopping:
+            found = self._dirtiest()
+            if found is None:
+                return
+            partition, plan = found
+            try:
+                await self._clean(partition, plan)
+            except KafkaError as error:
+                log.error("%s is not compacted any more, its log does not read: %s", partition, error)
+                self._uncleanable.add((partition.topic, partition.index))
+
+    def _read_checkpoint(self) -> dict[tuple[str, int], int]:
+        try:
+            return self._checkpoint.read()
+        except CorruptCheckpointError as error:
+            log.warning("%s; compacting from the start", error)
+            return {}
+
+    def _dirtiest(self) -> tuple[Partition, CleaningPlan] | None:
+        assert self._clean_offsets is not None
+        now_ms = self._broker.clock.now_ms()
+        best: tuple[Partition, CleaningPlan] | None = None
+        for partition in self._broker.partitions:
+            key = (partition.topic, partition.index)
+            if not partition.config.compact or key in self._uncleanable or len(partition.log.segments) < 2:
+                continue
+            plan = plan_cleaning(
+                partition.log.cleaning_facts(partition.high_watermark), self._clean_offsets.get(key), now_ms
+            )
+            if plan.is_due and (best is None or plan.dirty_ratio > best[1].dirty_ratio):
+                best = partition, plan
+        return best
+
+    async def _clean(self, partition: Partition, plan: CleaningPlan) -> None:
+        assert self._clean_offsets is not None
+        config, loop = self._broker.config, asyncio.get_running_loop()
+        settings = CleanerSettings(
+            dedupe_buffer_size=config.log_cleaner_dedupe_buffer_size,
+            max_decompressed_bytes=config.ottla_decompressed_batch_max_bytes,
+        )
+        steps = clean(self._environment.fs, plan, settings, self._broker.clock.now_ms())
+        began = time.monotonic()
+        read_bytes = before = after = 0
+        try:
+            while (step := await loop.run_in_executor(self._worker, _next, steps)) is not None:
+                if isinstance(step, CleaningProgress):
+                    read_bytes += step.bytes_read
+                    await self._throttle(read_bytes, began)
+                elif isinstance(step, CleanedGroup):
+                    partition.log.replace_segments(
+                        step.new_base_offsets, step.old_base_offsets, self._broker.clock.now_ms()
+                    )
+                    before += step.bytes_before
+                    after += step.bytes_after
+                elif isinstance(step, CleaningFinished):
+                    self._clean_offsets[partition.topic, partition.index] = step.next_dirty_offset
+                    self._checkpoint.write(self._clean_offsets)
+                if self._stopping:
+                    return
+        finally:
+            steps.close()
+        log.info("compacted %s from %d to %d bytes", partition, before, after)
+
+    async def _throttle(self, read_bytes: int, began: float) -> None:
+        """Hold to `log.cleaner.io.max.bytes.per.second`."""
+        ahead_s = read_bytes / self._broker.config.log_cleaner_io_max_bytes_per_second - (
+            time.monotonic() - began
+        )
+        if ahead_s > 0.01:
+            await asyncio.sleep(min(ahead_s, 1))
+
+
+def _next(steps: Iterator[CleaningStep]) -> CleaningStep | None:
+    return next(steps, None)

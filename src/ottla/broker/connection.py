@@ -1,0 +1,310 @@
+"""One client connection: bytes in, frames to the router, responses out in request order.
+
+The receive buffer is shared by all connections of the loop: a read callback consumes what it got before it
+returns, and only a frame that has not arrived whole gets memory of its own, grown as its bytes come in. So an
+idle connection costs no buffer, and a size that a client claims costs nothing until it is sent.
+
+A request is handled before the next one of its connection is looked at, as in Kafka, except that the second
+stage of a pipelined API (a produce waiting for its durability) lets the next requests go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import struct
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ottla.broker.memory import RequestMemory
+from ottla.protocol.errors import MalformedRequest
+
+if TYPE_CHECKING:
+    from ottla.broker.api import Frame
+    from ottla.broker.router import Router
+
+log = logging.getLogger(__name__)
+
+_SIZE = struct.Struct(">i")
+_PREFIX = struct.Struct(">ih")
+_PREFIX_BYTES = 8
+"""Frame size, API key and version: what decides whether a frame may come in."""
+_SMALLEST_REQUEST = 8
+_FIRST_GRANT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What one connection may occupy; each a setting."""
+
+    frame_max_bytes: int
+    """`socket.request.max.bytes`"""
+    requests_in_flight_max: int
+    """`ottla.requests.in.flight.max`: answers of one connection that may be outstanding"""
+    response_buffer_max_bytes: int
+    """`ottla.response.buffer.max.bytes`: unsent output above which a connection is not read"""
+
+
+class Shared:
+    """What the connections of one server have in common."""
+
+    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router")
+
+    def __init__(
+        self, router: Router, limits: ConnectionLimits, memory: RequestMemory, receive_buffer_bytes: int
+    ) -> None:
+        self.router = router
+        self.limits = limits
+        self.memory = memory
+        self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
+        self.connections: set[Connection] = set()
+
+
+class _Answer:
+    """A place in the queue of responses."""
+
+    __slots__ = ("frame", "pending")
+
+    def __init__(self, pending: asyncio.Future[Any]) -> None:
+        self.pending: asyncio.Future[Any] | None = pending
+        self.frame: Frame | None = None
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol object of one accepted socket."""
+
+    __slots__ = (
+        "_admit",
+        "_answers",
+        "_backlog",
+        "_filled",
+        "_frame",
+        "_need",
+        "_serial",
+        "_shared",
+        "_transport",
+        "_writable",
+        "active",
+        "peer_host",
+        "quiet_rounds",
+    )
+
+    def __init__(self, shared: Shared, admit: Callable[[Connection], str | None]) -> None:
+        self._admit = admit
+        self._shared = shared
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
+        self._frame: bytearray | None = None
+        self._filled = 0
+        self._need = 0
+        self._backlog: memoryview | None = None
+        self._answers: deque[_Answer] = deque()
+        self._serial = False
+        self._writable = True
+        self.active = True
+        self.quiet_rounds = 0
+        self.peer_host = ""
+
+    # -- the transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self.peer_host = peer[0] if peer else ""
+        self._transport.set_write_buffer_limits(high=self._shared.limits.response_buffer_max_bytes)
+        self._shared.connections.add(self)
+        refusal = self._admit(self)
+        if refusal is not None:
+            self.refuse(refusal)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._shared.connections.discard(self)
+        self._shared.memory.forget(self)
+        self._release_frame()
+        self._backlog = None
+        for answer in self._answers:
+            # A waiting fetch is dropped; a task goes on: what it changes is not the client's to stop.
+            if answer.pending is not None and not isinstance(answer.pending, asyncio.Task):
+                answer.pending.cancel()
+        self._answers.clear()
+        self._serial = True
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        if self._frame is None:
+            return self._shared.receive_buffer
+        return memoryview(self._frame)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.active = True
+        if self._frame is None:
+            self._consume(self._shared.receive_buffer[:nbytes])
+            return
+        self._filled += nbytes
+        if self._filled < len(self._frame):
+            return
+        if self._filled < self._need:
+            self._grow()
+            return
+        whole = memoryview(self._frame)
+        self._release_frame()
+        self._consume(whole)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._go_on()
+
+    # -- frames in
+
+    def _consume(self, data: memoryview) -> None:
+        """Handle every whole frame in `data` and keep the rest."""
+        position, end = 0, len(data)
+        while position < end:
+            if self._must_wait():
+                self._backlog = memoryview(bytes(data[position:]))
+                self._transport.pause_reading()
+                return
+            if end - position < _PREFIX_BYTES:
+                self._begin(data[position:], _PREFIX_BYTES)
+                return
+            size, api_key = _PREFIX.unpack_from(data, position)
+            if not self._acceptable(size, api_key):
+                return
+            next_position = position + 4 + size
+            if next_position > end:
+                self._begin(data[position:], 4 + size)
+                return
+            if not self._handle(data[position + 4 : next_position].toreadonly()):
+                return
+            position = next_position
+
+    def _must_wait(self) -> bool:
+        return (
+            self._serial
+            or not self._writable
+            or len(self._answers) >= self._shared.limits.requests_in_flight_max
+        )
+
+    def _acceptable(self, size: int, api_key: int) -> bool:
+        limit = self._shared.router.frame_limit(api_key, self._shared.limits.frame_max_bytes)
+        if _SMALLEST_REQUEST <= size <= limit:
+            return True
+        self.refuse(f"a frame of {size} bytes for API {api_key} (limit {limit}){_guess(size)}")
+        return False
+
+    def _begin(self, data: memoryview, need: int) -> None:
+        """Keep the start of a frame that has not come in whole."""
+        frame = bytearray(min(need, max(_FIRST_GRANT_BYTES, len(data))))
+        frame[: len(data)] = data
+        self._frame, self._filled, self._need = frame, len(data), need
+        if not self._shared.memory.take(self, len(frame)):
+            self._transport.pause_reading()
+
+    def _grow(self) -> None:
+        assert self._frame is not None
+        more = min(self._need, 2 * len(self._frame)) - len(self._frame)
+        self._frame.extend(bytes(more))
+        if not self._shared.memory.take(self, more):
+            self._transport.pause_reading()
+
+    def memory_granted(self) -> None:
+        """The request memory has room again."""
+        if self._backlog is None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _release_frame(self) -> None:
+        if self._frame is not None:
+            self._shared.memory.give_back(self, len(self._frame))
+            self._frame, self._filled, self._need = None, 0, 0
+
+    def _handle(self, request: memoryview) -> bool:
+        """Route one request; False when the connection was closed over it."""
+        try:
+            outcome, pipelined = self._shared.router.dispatch(self.peer_host, request)
+        except MalformedRequest as error:
+            self.refuse(str(error))
+            return False
+        if outcome is None:
+            return True
+        if isinstance(outcome, asyncio.Future):
+            answer = _Answer(outcome)
+            self._answers.append(answer)
+            self._serial = not pipelined
+            outcome.add_done_callback(lambda done: self._answered(answer, done, pipelined))
+        elif self._answers:
+            answer = _Answer(outcome)  # type: ignore[arg-type]
+            answer.pending, answer.frame = None, outcome
+            self._answers.append(answer)
+        else:
+            self._send(outcome)
+        return True
+
+    def refuse(self, why: str) -> None:
+        """Close over bad input, with one line in the log."""
+        log.warning("closed connection from %s: %s", self.peer_host, why)
+        self._transport.abort()
+        self._serial = True
+
+    def close(self) -> None:
+        """Close after what is written has been sent."""
+        self._serial = True
+        self._transport.close()
+
+    # -- responses out
+
+    def _answered(self, answer: _Answer, done: asyncio.Future[Any], pipelined: bool) -> None:
+        answer.pending = None
+        if done.cancelled() or self._transport.is_closing():
+            return
+        error = done.exception()
+        if error is not None:
+            self.refuse(str(error))
+            return
+        answer.frame = done.result()
+        while self._answers and self._answers[0].pending is None:
+            frame = self._answers.popleft().frame
+            if frame is not None:
+                self._send(frame)
+        if not pipelined:
+            self._serial = False
+        self._go_on()
+
+    def _send(self, frame: Frame) -> None:
+        if isinstance(frame, list):
+            self._transport.writelines(frame)
+        else:
+            self._transport.write(frame)
+
+    def _go_on(self) -> None:
+        """Take up the frames that had to wait."""
+        if self._backlog is None or self._must_wait() or self._transport.is_closing():
+            return
+        backlog, self._backlog = self._backlog, None
+        self._consume(backlog)
+        if self._backlog is None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def idle(self) -> bool:
+        """Nothing outstanding and nothing half received."""
+        return not self._answers and self._frame is None and self._backlog is None
+
+    @property
+    def half_received(self) -> bool:
+        """A request has begun to come in, and nothing of ours keeps it from going on."""
+        return self._frame is not None and not self._must_wait()
+
+
+def _guess(size: int) -> str:
+    start = _SIZE.pack(size)
+    if start[0] == 0x16 and start[1] == 0x03:
+        return "; this looks like TLS on a plaintext listener"
+    if start in {b"GET ", b"POST", b"HEAD", b"PUT "}:
+        return "; this looks like HTTP"
+    return ""

@@ -1,0 +1,105 @@
+"""The data folder as a whole: its lock, its identity, its checkpoints, and whether it was closed in order."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ottla.storage import checkpoints
+from ottla.storage.checkpoints import (
+    CorruptCheckpointError,
+    DirectoryLock,
+    MetaProperties,
+    OffsetCheckpoint,
+    read_meta_properties,
+    take_clean_shutdown,
+    write_clean_shutdown,
+    write_meta_properties,
+)
+
+if TYPE_CHECKING:
+    from ottla.broker.partition import Partition
+    from ottla.storage.fs import FileSystem
+
+log = logging.getLogger(__name__)
+
+
+class DataDirError(Exception):
+    """A data folder that this broker must not use."""
+
+
+class DataDir:
+    """Owns `path` while the broker runs."""
+
+    def __init__(self, fs: FileSystem, path: str) -> None:
+        self.fs = fs
+        self.path = path
+        self._lock = DirectoryLock(fs, path)
+        self._recovery_points = OffsetCheckpoint(fs, path, checkpoints.RECOVERY_POINTS)
+        self._log_starts = OffsetCheckpoint(fs, path, checkpoints.LOG_START_OFFSETS)
+        self._high_watermarks = OffsetCheckpoint(fs, path, checkpoints.HIGH_WATERMARKS)
+        self.recovery_points: dict[tuple[str, int], int] = {}
+        self.log_starts: dict[tuple[str, int], int] = {}
+        self.clean = False
+        """The last stop was in order: no log has to be read."""
+
+    def open(self, node_id: int, new_cluster_id: str, directory_id: str) -> str:
+        """Take the folder, making it on first use; returns its cluster id.
+
+        Raises DirectoryLockedError when another process has it, DataDirError when it is another node's.
+        """
+        self.fs.make_dirs(self.path)
+        self._lock.acquire()
+        meta = read_meta_properties(self.fs, self.path)
+        if meta is None:
+            meta = MetaProperties(new_cluster_id, node_id, directory_id)
+            write_meta_properties(self.fs, self.path, meta)
+        elif meta.node_id != node_id:
+            raise DataDirError(
+                f"{self.path} holds the data of node {meta.node_id}, but this broker is node {node_id}: "
+                f"start it with --node-id {meta.node_id} or another folder"
+            )
+        self.clean = take_clean_shutdown(self.fs, self.path) is not None
+        self.recovery_points = self._read(self._recovery_points)
+        self.log_starts = self._read(self._log_starts)
+        return meta.cluster_id
+
+    @staticmethod
+    def _read(checkpoint: OffsetCheckpoint) -> dict[tuple[str, int], int]:
+        try:
+            return checkpoint.read()
+        except CorruptCheckpointError as error:
+            # Without it more is read again than need be, but nothing is lost.
+            log.warning("%s; recovering without it", error)
+            return {}
+
+    def checkpoint(self, partitions: Iterable[Partition]) -> None:
+        """Write down how far each log is on the disk, where it starts, and what is committed."""
+        recovery_points, log_starts, high_watermarks = {}, {}, {}
+        for partition in partitions:
+            key = (partition.topic, partition.index)
+            recovery_points[key] = partition.log.recovery_point
+            high_watermarks[key] = partition.high_watermark
+            if partition.log.log_start_offset > 0:
+                log_starts[key] = partition.log.log_start_offset
+        self._recovery_points.write(recovery_points)
+        self._log_starts.write(log_starts)
+        self._high_watermarks.write(high_watermarks)
+
+    def space(self) -> tuple[int, int]:
+        """Bytes of the disk that holds the folder: in all, and free for us."""
+        usage = shutil.disk_usage(self.path)
+        return usage.total, usage.free
+
+    def close(self, partitions: Iterable[Partition], *, clean: bool) -> None:
+        """Give the folder back; `clean` when every log was closed and synced."""
+        if clean:
+            self.checkpoint(partitions)
+            write_clean_shutdown(self.fs, self.path, -1)
+        self.release()
+
+    def release(self) -> None:
+        """Only drop the lock."""
+        self._lock.release()

@@ -1,0 +1,164 @@
+"""One partition that this broker leads: its log, its high watermark, and who waits for its data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.records.batch import parse_header
+from ottla.records.validation import ValidationOptions, validate
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ottla.config.topic import TopicConfig
+    from ottla.records.batch import Buffer
+    from ottla.storage.log import Log
+    from ottla.storage.log_reader import LogRead
+
+READ_COMMITTED = 1
+
+
+class Waiter(Protocol):
+    """Something that new data in a partition may complete."""
+
+    def appended(self, size: int) -> None:
+        """`size` bytes became readable, or 0 when the partition changed otherwise."""
+
+
+class Appended(NamedTuple):
+    """Where a batch went."""
+
+    base_offset: int
+    log_append_time_ms: int
+    """-1 unless the topic stamps records with the time of their append"""
+
+
+class Partition:
+    """The leader's view of a partition.
+
+    With one replica the in-sync set is that replica, so the high watermark is the log's end.  Replication
+    will move it from here.
+    """
+
+    __slots__ = ("_options", "_waiters", "config", "index", "leader_epoch", "log", "topic", "topic_id")
+
+    def __init__(
+        self, topic: str, topic_id: UUID, index: int, log: Log, leader_epoch: int, options: ValidationOptions
+    ) -> None:
+        self.topic = topic
+        self.topic_id = topic_id
+        self.index = index
+        self.log = log
+        self.leader_epoch = leader_epoch
+        self.config: TopicConfig = log.config
+        self._options = options
+        self._waiters: set[Waiter] | None = None
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.index}"
+
+    @property
+    def high_watermark(self) -> int:
+        """Offset below which records are committed."""
+        return self.log.log_end_offset
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Offset below which every transaction is decided (KIP-98)."""
+        unstable = self.log.first_unstable_offset
+        return self.log.log_end_offset if unstable is None else min(unstable, self.log.log_end_offset)
+
+    def reconfigure(self, config: TopicConfig, options: ValidationOptions) -> None:
+        """Apply a changed topic configuration at once."""
+        self.config = config
+        self._options = options
+        self.log.reconfigure(config)
+
+    def check_leader_epoch(self, current_leader_epoch: int) -> None:
+        """Fence a client whose metadata is older or newer than ours (KIP-320); -1 does not ask."""
+        if current_leader_epoch in {-1, self.leader_epoch}:
+            return
+        if current_leader_epoch < self.leader_epoch:
+            raise KafkaError(ErrorCode.fenced_leader_epoch)
+        raise KafkaError(ErrorCode.unknown_leader_epoch)
+
+    def append(self, records: Buffer, now_ms: int, *, acks: int, allow_zstd: bool = True) -> Appended:
+        """Check a client's batch and append it.
+
+        Raises KafkaError (RecordValidationError where it can be said which records are at fault) with what
+        Kafka answers; nothing is written then.
+        """
+        if acks == -1 and self.config.min_insync_replicas > 1:
+            raise KafkaError(
+                ErrorCode.not_enough_replicas,
+                f"The size of the current ISR (1) is insufficient to satisfy min.insync.replicas="
+                f"{self.config.min_insync_replicas} for partition {self}",
+            )
+        checked = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
+        header = checked.header
+        if header.is_transactional:
+            raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
+        result = self.log.append(checked.to_bytes(0, 0), header, self.leader_epoch, now_ms)
+        if self._waiters is not None and not result.duplicate:
+            self.wake(header.size)
+        return Appended(result.base_offset, checked.log_append_time_ms)
+
+    def append_own(self, batch: bytes, now_ms: int) -> int:
+        """Append a batch of the broker's own making (an internal topic's); returns its base offset."""
+        header = parse_header(batch)
+        result = self.log.append(batch, header, self.leader_epoch, now_ms, from_client=False)
+        self.wake(len(batch))
+        return result.base_offset
+
+    def read(self, offset: int, max_bytes: int, isolation_level: int, *, min_one: bool) -> LogRead:
+        """Record batches from `offset` on, as they lie in the file.
+
+        At most `max_bytes`, but the first batch whole when `min_one`; never past the high watermark (or the
+        last stable offset).  Raises KafkaError: offset_out_of_range, kafka_storage_error.
+        """
+        upper = self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
+        return self.log.read(offset, max_bytes, upper, min_one=min_one)
+
+    def aborted_transactions(self, offset: int, read: LogRead) -> list[tuple[int, int]]:
+        """Producer id and first offset of what a reader of committed records must skip in `read`."""
+        if not len(read.records):
+            return []
+        return [(txn.producer_id, txn.first_offset) for txn in self.log.aborted_transactions(offset, read)]
+
+    def diverging_epoch(self, last_fetched_epoch: int, fetch_offset: int) -> tuple[int, int] | None:
+        """(epoch, end offset) up to which a reader agrees with this log, when it does not agree (KIP-595)."""
+        epoch, end_offset = self.end_of_epoch(last_fetched_epoch)
+        if epoch < last_fetched_epoch or end_offset < fetch_offset:
+            return epoch, end_offset
+        return None
+
+    def end_of_epoch(self, leader_epoch: int) -> tuple[int, int]:
+        """The largest epoch not above `leader_epoch` and where it ends; (-1, -1) when unknown (KIP-320)."""
+        if leader_epoch == self.leader_epoch:
+            return leader_epoch, self.log.log_end_offset
+        return self.log.end_offset_for_epoch(leader_epoch)
+
+    def epoch_of(self, offset: int) -> int:
+        """The leader epoch that wrote `offset`, or -1."""
+        epoch = self.log.leader_epochs.epoch_for(offset)
+        return -1 if epoch is None else epoch
+
+    def wake(self, size: int) -> None:
+        """Tell those who wait that something is new."""
+        if self._waiters:
+            for waiter in tuple(self._waiters):
+                waiter.appended(size)
+
+    def add_waiter(self, waiter: Waiter) -> None:
+        """Have `waiter` told of appends, until it is removed."""
+        if self._waiters is None:
+            self._waiters = set()
+        self._waiters.add(waiter)
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Stop telling `waiter`."""
+        if self._waiters is not None:
+            self._waiters.discard(waiter)
+            if not self._waiters:
+                self._waiters = None

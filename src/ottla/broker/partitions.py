@@ -1,0 +1,187 @@
+"""The partitions that this broker hosts, and their folders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from ottla.broker.partition import Partition
+from ottla.config.topic import topic_config
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.records.batch import TimestampType
+from ottla.records.compression import Codec
+from ottla.records.validation import ValidationOptions
+from ottla.storage.recovery import open_log
+
+if TYPE_CHECKING:
+    from ottla.broker.data_dir import DataDir
+    from ottla.config.broker import BrokerConfig
+    from ottla.config.topic import TopicConfig
+    from ottla.metadata.model import Topic
+    from ottla.storage.log import LogEnvironment
+
+log = logging.getLogger(__name__)
+
+_TIMESTAMP_TYPES = {"CreateTime": TimestampType.create_time, "LogAppendTime": TimestampType.log_append_time}
+_CODECS = {"uncompressed": Codec.none} | {codec.name: codec for codec in Codec if codec is not Codec.none}
+"""`compression.type` to what batches are recompressed to; "producer" leaves them as they are."""
+
+_YIELD_EVERY = 50
+"""Partitions opened or closed before the event loop gets a turn."""
+
+
+class Partitions:
+    """Finds a partition by name or id; opens and removes them as topics come and go."""
+
+    def __init__(
+        self, data_dir: DataDir, environment: LogEnvironment, config: BrokerConfig, worker: Executor
+    ) -> None:
+        self._data_dir = data_dir
+        self._environment = environment
+        self._config = config
+        self._worker = worker
+        self._by_topic: dict[str, list[Partition | None]] = {}
+        self._by_id: dict[UUID, list[Partition | None]] = {}
+
+    # -- finding
+
+    def get(self, topic: str, index: int) -> Partition:
+        """Raises KafkaError: unknown_topic_or_partition, kafka_storage_error where it could not be opened."""
+        return self._pick(self._by_topic.get(topic), index, ErrorCode.unknown_topic_or_partition)
+
+    def get_by_id(self, topic_id: UUID | None, index: int) -> Partition:
+        """As `get`; an id that no topic has raises unknown_topic_id."""
+        return self._pick(self._by_id.get(topic_id) if topic_id else None, index, ErrorCode.unknown_topic_id)
+
+    @staticmethod
+    def _pick(partitions: list[Partition | None] | None, index: int, missing: ErrorCode) -> Partition:
+        if partitions is None:
+            raise KafkaError(missing)
+        if not 0 <= index < len(partitions):
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+        partition = partitions[index]
+        if partition is None:
+            raise KafkaError(ErrorCode.kafka_storage_error, "The partition's log could not be opened.")
+        return partition
+
+    def of_topic(self, topic: str) -> list[Partition]:
+        """The partitions of a topic that are online."""
+        return [each for each in self._by_topic.get(topic, ()) if each is not None]
+
+    def __iter__(self) -> Iterator[Partition]:
+        for partitions in list(self._by_topic.values()):
+            yield from (each for each in partitions if each is not None)
+
+    def __len__(self) -> int:
+        return sum(len(partitions) for partitions in self._by_topic.values())
+
+    # -- topics come and go
+
+    async def open_topic(self, topic: Topic, now_ms: int) -> None:
+        """Open the logs of a topic's partitions, making those that are new."""
+        config = topic_config(topic.configs, self._config)
+        known = self._by_topic.get(topic.name, [])
+        for index in range(len(known), len(topic.partitions)):
+            known.append(self._open(topic, index, config, now_ms))
+            if index % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        self._by_topic[topic.name] = self._by_id[topic.topic_id] = known
+
+    def _open(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Partition | None:
+        key = (topic.name, index)
+        try:
+            opened = open_log(
+                f"{self._data_dir.path}/{topic.name}-{index}",
+                f"{topic.name}-{index}",
+                config,
+                self._environment,
+                clean=self._data_dir.clean,
+                log_start_offset=self._data_dir.log_starts.get(key, 0),
+                recovery_point=self._data_dir.recovery_points.get(key, 0),
+                now_ms=now_ms,
+                topic_id=topic.topic_id,
+            )
+        except (OSError, KafkaError) as error:
+            log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
+            return None
+        return Partition(
+            topic.name,
+            topic.topic_id,
+            index,
+            opened,
+            topic.partitions[index].leader_epoch,
+            validation_options(config, self._config),
+        )
+
+    def reconfigure(self, topic: Topic) -> None:
+        """Apply a topic's changed configuration at once."""
+        config = topic_config(topic.configs, self._config)
+        options = validation_options(config, self._config)
+        for partition in self.of_topic(topic.name):
+            partition.reconfigure(config, options)
+
+    def broker_reconfigured(self, config: BrokerConfig, topics: Iterable[Topic]) -> None:
+        """Apply changed broker-wide defaults to every topic."""
+        self._config = config
+        for topic in topics:
+            self.reconfigure(topic)
+
+    async def remove_topic(self, name: str) -> None:
+        """Close a deleted topic's logs and remove their folders: renamed at once, their files later."""
+        removed = [each for each in self._by_topic.pop(name, []) if each is not None]
+        fs, loop = self._data_dir.fs, asyncio.get_running_loop()
+        for position, partition in enumerate(removed):
+            self._by_id.pop(partition.topic_id, None)
+            partition.log.close(flush=False)
+            doomed = f"{self._data_dir.path}/{name}-{partition.index}.{uuid4().hex}-delete"
+            fs.rename(partition.log.directory, doomed)
+            partition.wake(0)
+            loop.run_in_executor(self._worker, self._remove_folder, doomed)
+            if position % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+
+    def _remove_folder(self, path: str) -> None:
+        fs = self._data_dir.fs
+        try:
+            for name in fs.listdir(path):
+                fs.unlink(f"{path}/{name}")
+            fs.remove_dir(path)
+        except OSError as error:
+            log.warning("cannot remove %s: %s", path, error)
+
+    def remove_orphans(self) -> None:
+        """Remove folders of topics that were deleted while their files could not be."""
+        for name in self._data_dir.fs.listdir(self._data_dir.path):
+            if name.endswith("-delete"):
+                self._remove_folder(f"{self._data_dir.path}/{name}")
+
+    async def close(self) -> bool:
+        """Sync and close every log; True when all went well."""
+        clean = True
+        for position, partition in enumerate(self):
+            try:
+                partition.log.close()
+            except (OSError, KafkaError) as error:
+                log.error("cannot close the log of %s: %s", partition, error)
+                clean = False
+            if position % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        return clean
+
+
+def validation_options(config: TopicConfig, broker: BrokerConfig) -> ValidationOptions:
+    """What a topic's configuration asks of the batches that producers send."""
+    return ValidationOptions(
+        max_message_bytes=config.max_message_bytes,
+        codec=_CODECS.get(config.compression_type),
+        level=config.compression_level,
+        is_compacted=config.compact,
+        timestamp_type=_TIMESTAMP_TYPES[config.message_timestamp_type],
+        timestamp_before_max_ms=config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms=config.message_timestamp_after_max_ms,
+        max_inflated_bytes=broker.ottla_decompressed_batch_max_bytes,
+    )

@@ -1,0 +1,104 @@
+"""A broker as a process of its own: settings in, one `ready` line out, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+
+from ottla.broker.broker import Broker, BrokerSettings
+from ottla.broker.data_dir import DataDirError
+from ottla.config.definition import ConfigError
+from ottla.config.layers import BrokerLayers
+from ottla.config.load import Sources, load_settings
+from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
+
+log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+
+
+def run_process(
+    data: str | None,
+    listen: str | None,
+    node_id: int | None,
+    config_file: str | None,
+    assignments: Sequence[str],
+    *,
+    verbose: bool = False,
+) -> int:
+    """Run a broker until SIGINT or SIGTERM; returns the process's exit code."""
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    try:
+        settings = _settings(data, listen, node_id, config_file, assignments)
+    except (ConfigError, OSError) as error:
+        return _fail(error, EXIT_USAGE)
+    try:
+        uvloop.run(_serve(settings))
+    except (DataDirError, DirectoryLockedError, CorruptCheckpointError, OSError) as error:
+        return _fail(error, EXIT_FAILURE)
+    except KeyboardInterrupt:
+        return EXIT_OK
+    return EXIT_OK
+
+
+def _fail(error: Exception, code: int) -> int:
+    sys.stderr.write(f"ottla: {error}\n")
+    return code
+
+
+def _settings(
+    data: str | None,
+    listen: str | None,
+    node_id: int | None,
+    config_file: str | None,
+    assignments: Sequence[str],
+) -> BrokerSettings:
+    options: dict[str, tuple[str, str]] = {}
+    if data is not None:
+        options["log.dirs"] = data, "--data"
+    if listen is not None:
+        options["listeners"] = (listen if "://" in listen else f"PLAINTEXT://{listen}"), "--listen"
+    if node_id is not None:
+        options["node.id"] = str(node_id), "--node-id"
+    file = Path(config_file) if config_file else None
+    loaded = load_settings(Sources(file, os.environ, assignments, options))
+    for name in loaded.without_effect:
+        log.info("%s has no effect here", name)
+    return BrokerSettings(loaded.config, BrokerLayers(static=loaded.static))
+
+
+async def _serve(settings: BrokerSettings) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    broker = Broker(settings)
+    host, port = await broker.start()
+    # What the start made stays for good: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    sys.stdout.write(
+        f"ottla is ready on {_shown(host)}:{port} (node {broker.node_id}, cluster {broker.cluster_id})\n"
+    )
+    sys.stdout.flush()
+    await stopping.wait()
+    log.info("stopping")
+    await broker.stop()
+    log.info("stopped")
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,43 @@
+"""`ottla serve`: the broker in the foreground; imported only when it runs, as `ottla --help` must be quick."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.option(
+    "--data", "data", metavar="DIR", help="Data folder (log.dirs); made on first use.  [default: ottla-data]"
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Address to listen on; port 0 picks a free one.  [default: 127.0.0.1:9092]",
+)
+@click.option("--node-id", type=click.IntRange(0, 2**31 - 1), help="This node's id (node.id).  [default: 1]")
+@click.option("--config", "config_file", metavar="FILE", help="A server.properties or a TOML file.")
+@click.option(
+    "--set",
+    "assignments",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="One setting, by Kafka's name; repeatable.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Log more.")
+def serve(
+    data: str | None,
+    listen: str | None,
+    node_id: int | None,
+    config_file: str | None,
+    assignments: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Run a broker until Ctrl-C or SIGTERM.
+
+    Settings have Kafka's names. They come from --config, then OTTLA_* environment variables
+    (OTTLA_LOG_RETENTION_MS sets log.retention.ms), then --set, then the options below; later ones win. When
+    it accepts connections it prints one line with "ready" and its address.
+    """
+    from ottla.broker.process import run_process
+
+    raise SystemExit(run_process(data, listen, node_id, config_file, assignments, verbose=verbose))
