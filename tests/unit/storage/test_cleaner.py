@@ -408,7 +408,7 @@ class TestSegments:
             steps = clean(OsFileSystem(), plan, SETTINGS, NOW_MS)
             for _ in range(stop + 1):
                 next(steps)
-            steps.close()  # type: ignore[attr-defined]
+            steps.close()
             assert log.files() == before
 
     def test_a_segment_that_retention_removed_is_not_recreated(self, log: Segments) -> None:
