@@ -16,6 +16,7 @@ from ottla.coordination.classic.records import replay_group_metadata
 from ottla.coordination.classic.responses import refused_join
 from ottla.coordination.config import GroupCoordinatorConfig
 from ottla.coordination.effects import CancelTimer, Effects, Reply, RequestInfo, Response, SetTimer, TimerKey
+from ottla.coordination.group import Group
 from ottla.coordination.listing import list_groups
 from ottla.coordination.offsets import removal
 from ottla.coordination.offsets.commit import commit_error, commit_offsets, commit_transaction_offsets
@@ -79,7 +80,7 @@ class GroupShard:
             return _refuse(info, ErrorCode.unknown_member_id)
         if isinstance(group, ClassicGroup):
             return sync.sync(self.state, group, request, info)
-        return consumer.classic_sync(self.state, group, request, info, now_ms)
+        return consumer.classic_sync(self.state, _consumer(group), request, info, now_ms)
 
     def heartbeat(self, request: Any, info: RequestInfo, now_ms: int) -> Effects:
         """Heartbeat of the classic protocol."""
@@ -90,7 +91,7 @@ class GroupShard:
             return _refuse(info, ErrorCode.unknown_member_id)
         if isinstance(group, ClassicGroup):
             return membership.heartbeat(group, request, info, now_ms)
-        return consumer.classic_heartbeat(self.state, group, request, info, now_ms)
+        return consumer.classic_heartbeat(self.state, _consumer(group), request, info, now_ms)
 
     def leave_group(self, request: Any, info: RequestInfo, now_ms: int) -> Effects:
         """LeaveGroup, of one member or of several."""
@@ -101,7 +102,7 @@ class GroupShard:
             return Effects.reply_with(info, membership.unknown_members_response(request, info))
         if isinstance(group, ClassicGroup):
             return membership.leave(self.state, group, request, info, now_ms)
-        return consumer.classic_leave(self.state, group, request, info, now_ms)
+        return consumer.classic_leave(self.state, _consumer(group), request, info, now_ms)
 
     # The consumer protocol
 
@@ -275,6 +276,11 @@ class GroupShard:
             record_offset=offset,
         )
         self.state.offsets.replay(group_id, partition, stored, producer_id)
+
+
+def _consumer(group: Group) -> consumer.ConsumerGroup:
+    assert isinstance(group, consumer.ConsumerGroup), f"{group.group_id} is of type {group.type}"
+    return group
 
 
 def _refuse(info: RequestInfo, code: ErrorCode) -> Effects:

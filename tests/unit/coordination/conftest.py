@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
+from functools import cache
 from itertools import count
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,12 @@ import pytest
 from ottla.coordination.config import GroupCoordinatorConfig
 from ottla.coordination.effects import CancelTimer, Effects, RequestInfo, SetTimer
 from ottla.coordination.shard import GroupShard
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import PartitionState, Topic
+from ottla.protocol.encode import Encoder, compile_encoder
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages import encode_response
+from ottla.protocol.kio_schemas import request_struct
+from ottla.protocol.messages import check_response, decode_request, encode_response
 
 API_KEYS = {
     "offset_commit": 8,
@@ -30,24 +34,30 @@ API_KEYS = {
 NEWEST = {8: 10, 11: 9, 12: 4, 13: 5, 14: 5, 28: 5, 42: 2, 47: 0}
 
 
-def image(**partitions: int) -> Any:
-    """An image of topics with so many partitions each; ids are the same for the same names."""
+def image(**partitions: int) -> MetadataImage:
+    """An image of topics with so many partitions each; the same name has the same id."""
+    state = PartitionState(replicas=(1,), isr=(1,), leader=1)
     topics = {
-        name: SimpleNamespace(
-            name=name,
-            topic_id=UUID(bytes=name.encode().ljust(16, b"\1")[:16]),
-            partitions=(None,) * n,
-            configs={},
-        )
-        for name, n in partitions.items()
+        name: Topic(name, UUID(bytes=name.encode().ljust(16, b"\1")), (state,) * count_of)
+        for name, count_of in partitions.items()
     }
-    return SimpleNamespace(topics=topics, topics_by_id={t.topic_id: t for t in topics.values()})
+    return MetadataImage(topics=topics, topics_by_id={topic.topic_id: topic for topic in topics.values()})
 
 
 def subscription(*topics: str, version: int = 1) -> bytes:
     """The consumer protocol's subscription."""
     names = b"".join(struct.pack(">h", len(t)) + t.encode() for t in topics)
     return struct.pack(">hi", version, len(topics)) + names + struct.pack(">i", -1)
+
+
+def decoded(api_key: int, version: int, body: Mapping[str, Any]) -> Any:
+    """The request as it comes off the wire at this version; keys that the version lacks are lost."""
+    return decode_request(api_key, version, request_encoder(api_key, version)(body))
+
+
+@cache
+def request_encoder(api_key: int, version: int) -> Encoder:
+    return compile_encoder(request_struct(api_key, version))
 
 
 class Driver:
@@ -65,6 +75,8 @@ class Driver:
         self.replies: dict[Any, dict[str, Any]] = {}
         self.outstanding: set[Any] = set()
         self.append_error: ErrorCode | None = None
+        self.lost_keys: set[bytes] = set()
+        """Keys whose last record could not be written."""
 
     def new_shard(self) -> GroupShard:
         return GroupShard(self.config, lambda: UUID(int=next(self._uuids)), self.image)
@@ -75,12 +87,14 @@ class Driver:
         while True:
             further = None
             if effects.records and self.append_error is not None:
+                self.lost_keys |= {record.key for record in effects.records}
                 effects = self.shard.on_append_failed(effects, self.append_error, self.now_ms)
                 continue
             if effects.records:
                 base_offset = len(self.log)
                 for offset, record in enumerate(effects.records, base_offset):
                     self.log.append((record.key, record.value, offset, self.now_ms))
+                    self.lost_keys.discard(record.key)
                 further = self.shard.on_appended(effects, base_offset, self.now_ms)
             for timer in effects.timers:
                 if isinstance(timer, SetTimer):
@@ -97,6 +111,7 @@ class Driver:
         assert reply_to in self.outstanding, f"a second answer to {reply_to}: {response}"
         self.outstanding.discard(reply_to)
         self.replies[reply_to] = response
+        check_response(reply_to[0], response)
         encode_response(reply_to[0], reply_to[1], 1, response)
 
     def advance(self, ms: int) -> None:
@@ -137,6 +152,8 @@ class Driver:
         info = RequestInfo(client_id, "/10.0.0.1", number, reply_to)
         if api not in ("delete_groups", "offset_delete"):
             kwargs["now_ms"] = self.now_ms
+        if isinstance(request, Mapping):
+            request = decoded(key, number, request)
         self.obey(getattr(self.shard, api)(request, info, **kwargs))
         return reply_to
 
@@ -147,16 +164,16 @@ class Driver:
     def join(self, group_id: str = "g", member_id: str = "", **more: Any) -> Any:
         """Send JoinGroup."""
         protocols: Mapping[str, bytes] = more.pop("protocols", {"range": subscription("t")})
-        request = SimpleNamespace(
-            group_id=group_id,
-            member_id=member_id,
-            session_timeout_ms=more.pop("session_timeout_ms", 10_000),
-            rebalance_timeout_ms=more.pop("rebalance_timeout_ms", 60_000),
-            group_instance_id=more.pop("instance", None),
-            protocol_type=more.pop("protocol_type", "consumer"),
-            protocols=tuple(SimpleNamespace(name=n, metadata=m) for n, m in protocols.items()),
-            reason=more.pop("reason", None),
-        )
+        request = {
+            "group_id": group_id,
+            "member_id": member_id,
+            "session_timeout_ms": more.pop("session_timeout_ms", 10_000),
+            "rebalance_timeout_ms": more.pop("rebalance_timeout_ms", 60_000),
+            "group_instance_id": more.pop("instance", None),
+            "protocol_type": more.pop("protocol_type", "consumer"),
+            "protocols": [{"name": name, "metadata": metadata} for name, metadata in protocols.items()],
+            "reason": more.pop("reason", None),
+        }
         return self.send("join_group", request, **more)
 
     def join_new(self, group_id: str = "g", **more: Any) -> tuple[str, Any]:
@@ -169,91 +186,80 @@ class Driver:
         self, generation: int, member_id: str, assignment: Mapping[str, bytes] | None = None, **more: Any
     ) -> Any:
         """Send SyncGroup; a leader brings an assignment."""
-        request = SimpleNamespace(
-            group_id=more.pop("group_id", "g"),
-            generation_id=generation,
-            member_id=member_id,
-            group_instance_id=more.pop("instance", None),
-            protocol_type=more.pop("protocol_type", "consumer"),
-            protocol_name=more.pop("protocol_name", None),
-            assignments=tuple(
-                SimpleNamespace(member_id=m, assignment=a) for m, a in (assignment or {}).items()
-            ),
-        )
+        request = {
+            "group_id": more.pop("group_id", "g"),
+            "generation_id": generation,
+            "member_id": member_id,
+            "group_instance_id": more.pop("instance", None),
+            "protocol_type": more.pop("protocol_type", "consumer"),
+            "protocol_name": more.pop("protocol_name", None),
+            "assignments": [{"member_id": m, "assignment": a} for m, a in (assignment or {}).items()],
+        }
         return self.send("sync_group", request, **more)
 
     def heartbeat(self, generation: int, member_id: str, **more: Any) -> ErrorCode:
-        request = SimpleNamespace(
-            group_id=more.pop("group_id", "g"),
-            generation_id=generation,
-            member_id=member_id,
-            group_instance_id=more.pop("instance", None),
-        )
+        request = {
+            "group_id": more.pop("group_id", "g"),
+            "generation_id": generation,
+            "member_id": member_id,
+            "group_instance_id": more.pop("instance", None),
+        }
         code: ErrorCode = self.call("heartbeat", request, **more)["error_code"]
         return code
 
     def leave(self, *members: str | tuple[str, str | None], **more: Any) -> dict[str, Any]:
         """Leave as member ids, or as pairs of member id and instance id."""
         pairs = [(m, None) if isinstance(m, str) else m for m in members]
-        version = more.get("version", 5)
-        request = SimpleNamespace(
-            group_id=more.pop("group_id", "g"),
-            member_id=pairs[0][0] if version < 3 else "",
-            members=()
-            if version < 3
-            else tuple(SimpleNamespace(member_id=m, group_instance_id=i, reason=None) for m, i in pairs),
-        )
+        request = {
+            "group_id": more.pop("group_id", "g"),
+            "member_id": pairs[0][0],
+            "members": [{"member_id": m, "group_instance_id": i} for m, i in pairs],
+        }
         return self.call("leave_group", request, **more)
 
     def commit(
         self, offsets: Mapping[tuple[str, int], int], generation: int = -1, member_id: str = "", **more: Any
     ) -> list[ErrorCode]:
-        """Send OffsetCommit; the codes in the order of the offsets."""
+        """Send OffsetCommit, or TxnOffsetCommit for a producer; the codes in the order of the offsets."""
         api = "txn_offset_commit" if "producer_id" in more else "offset_commit"
-        by_id = api == "offset_commit" and more.get("version", 10) >= 10
         metadata = more.pop("metadata", "")
         topics = []
         for (name, index), offset in offsets.items():
-            partition = SimpleNamespace(
-                partition_index=index,
-                committed_offset=offset,
-                committed_leader_epoch=5,
-                committed_metadata=metadata,
-            )
             known = self.shard.state.image.topics.get(name)
-            topic_id = (known.topic_id if known else UUID(int=99)) if by_id else None
-            topics.append(
-                SimpleNamespace(name="" if by_id else name, topic_id=topic_id, partitions=(partition,))
-            )
-        request = SimpleNamespace(
-            group_id=more.pop("group_id", "g"),
-            member_id=member_id,
-            generation_id=generation,
-            generation_id_or_member_epoch=generation,
-            group_instance_id=more.pop("instance", None),
-            retention_time_ms=more.pop("retention_time_ms", -1),
-            producer_id=more.pop("producer_id", -1),
-            producer_epoch=0,
-            topics=tuple(topics),
-        )
+            partition = {
+                "partition_index": index,
+                "committed_offset": offset,
+                "committed_leader_epoch": 5,
+                "committed_metadata": metadata,
+            }
+            topic_id = known.topic_id if known else UUID(int=99)
+            topics.append({"name": name, "topic_id": topic_id, "partitions": [partition]})
+        request = {
+            "group_id": more.pop("group_id", "g"),
+            "member_id": member_id,
+            "generation_id": generation,
+            "generation_id_or_member_epoch": generation,
+            "group_instance_id": more.pop("instance", None),
+            "retention_time_ms": more.pop("retention_time_ms", -1),
+            "transactional_id": "x",
+            "producer_id": more.pop("producer_id", -1),
+            "producer_epoch": 0,
+            "topics": topics,
+        }
         response = self.call(api, request, **more)
         return [topic["partitions"][0]["error_code"] for topic in response["topics"]]
 
     def fetch(self, *partitions: tuple[str, int], **more: Any) -> dict[tuple[str, int], dict[str, Any]]:
         """Fetch these offsets, or all of the group's."""
-        group = SimpleNamespace(
-            group_id=more.get("group_id", "g"),
-            member_id=None,
-            member_epoch=-1,
-            topics=tuple(
-                SimpleNamespace(name=t, topic_id=None, partition_indexes=(i,)) for t, i in partitions
-            )
-            or None,
-        )
+        version = more.get("version", 9)
+        topics = [{"name": topic, "partition_indexes": [index]} for topic, index in partitions]
+        body = {"groups": [{"group_id": more.get("group_id", "g"), "topics": topics or None}]}
+        (group,) = decoded(9, version, body).groups
         response = self.shard.offset_fetch(
-            group, require_stable=more.get("require_stable", False), api_version=more.get("version", 9)
+            group, require_stable=more.get("require_stable", False), api_version=version
         )
-        encode_response(9, more.get("version", 9), 1, {"groups": [response]})
+        check_response(9, {"groups": [response]})
+        encode_response(9, version, 1, {"groups": [response]})
         return {(t["name"], p["partition_index"]): p for t in response["topics"] for p in t["partitions"]}
 
     # Whole rebalances

@@ -202,7 +202,8 @@ def _replace_static_member(
         group.rename_static_member(instance_id, old_member_id)
         group.update_protocols(member, former[0])
         _, member.rebalance_timeout_ms, member.session_timeout_ms = former
-        return Effects(timers=[group.session_timer(member, undone_ms)])
+        replaced = CancelTimer(group.session_key(new_member_id))
+        return Effects(timers=[replaced, group.session_timer(member, undone_ms)])
 
     effects.records.append(group_metadata_record(group))
     effects.continuations.append(undo)

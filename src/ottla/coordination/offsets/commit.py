@@ -10,7 +10,7 @@ from ottla.coordination.effects import CoordinatorRecord, Effects, Producer, Req
 from ottla.coordination.group import Group, PartitionCheck
 from ottla.coordination.records import RecordType, encode_record
 from ottla.coordination.state import ShardState
-from ottla.metadata.image import Topic
+from ottla.metadata.model import Topic
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 COMMIT_TOPIC_IDS_SINCE: Final = 10
@@ -167,7 +167,10 @@ def offset_key(group_id: str, topic: str, partition: int) -> dict[str, Any]:
 
 
 def _topic_response(asked: Any, partitions: list[Response]) -> Response:
-    return {"name": asked.name, "topic_id": getattr(asked, "topic_id", None), "partitions": partitions}
+    response: Response = {"name": asked.name, "partitions": partitions}
+    if hasattr(asked, "topic_id"):
+        response["topic_id"] = asked.topic_id
+    return response
 
 
 def _partition(index: int, code: ErrorCode) -> Response:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from ottla.coordination.effects import Response
 from ottla.coordination.offsets.store import NO_TOPIC_ID, StoredOffset, TopicPartition
 from ottla.coordination.state import ShardState
-from ottla.metadata.image import Topic
+from ottla.metadata.model import Topic
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 FETCH_GROUPS_SINCE: Final = 8
