@@ -1,0 +1,216 @@
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ottla.metadata import model
+from ottla.metadata.image import ImageDelta, MetadataImage, load_image
+from ottla.metadata.memory import MemoryStore
+from ottla.metadata.model import BrokerRegistration, PartitionState
+from ottla.metadata.store import Delete, Event, MetadataFormatError, Put, Transaction
+
+ID, OTHER_ID = UUID(int=1 << 100), UUID(int=2 << 100)
+STATE = PartitionState((1, 2), (1,), 1, leader_epoch=3, partition_epoch=4)
+
+
+class Cluster:
+    """A store, and the image that follows it change by change."""
+
+    def __init__(self):
+        self.store = MemoryStore()
+        self.watch = self.store.watch("", 1)
+        self.image = MetadataImage()
+
+    def write(self, *writes):
+        self.store.transaction(Transaction(writes=writes))
+        self.image, delta = self.image.apply(self.watch.poll())
+        assert self.image == load_image(self.store)
+        return delta
+
+
+def topic(name, topic_id=ID, partitions=1):
+    return (
+        Put(model.topic_key(name), model.encode_topic(topic_id)),
+        *(partition(name, number) for number in range(partitions)),
+    )
+
+
+def partition(name, number, state=STATE):
+    return Put(model.partition_key(name, number), model.encode_partition(state))
+
+
+@pytest.fixture
+def cluster():
+    return Cluster()
+
+
+def test_a_created_topic_is_found_by_name_and_id(cluster):
+    delta = cluster.write(*topic("t", partitions=12))
+    created = cluster.image.topics["t"]
+    assert created.topic_id == ID
+    assert created.partitions == (STATE,) * 12
+    assert created.partitions[11].revision == created.revision == 1
+    assert cluster.image.topics_by_id[ID] is created
+    assert delta == ImageDelta(topics_created=(created,))
+
+
+def test_images_before_stay_as_they_were(cluster):
+    cluster.write(*topic("t"))
+    before = cluster.image
+    cluster.write(*topic("u", OTHER_ID))
+    assert set(before.topics) == {"t"}
+    assert cluster.image.topics["t"] is before.topics["t"]
+
+
+def test_a_change_elsewhere_copies_no_topics(cluster):
+    cluster.write(*topic("t"))
+    before = cluster.image
+    cluster.write(Put(model.PRODUCER_IDS, model.encode_producer_ids(1000)))
+    assert cluster.image.topics is before.topics
+    assert cluster.image.next_producer_id == 1000
+    assert cluster.image.producer_ids_revision == 2
+
+
+def test_a_deleted_topic_is_gone_with_its_partitions_and_settings(cluster):
+    cluster.write(*topic("t", partitions=2), Put("/configs/topics/t", b'{"retention.ms":"1"}'))
+    old = cluster.image.topics["t"]
+    gone = [
+        Delete("/topics/t"),
+        Delete("/partitions/t/0"),
+        Delete("/partitions/t/1"),
+        Delete("/configs/topics/t"),
+    ]
+    assert cluster.write(*gone) == ImageDelta(topics_deleted=(old,))
+    assert not cluster.image.topics
+    assert not cluster.image.topics_by_id
+
+
+def test_deleted_and_created_again_in_one_poll_is_both(cluster):
+    cluster.write(*topic("t"))
+    old = cluster.image.topics["t"]
+    cluster.store.transaction(Transaction(writes=(Delete("/topics/t"), Delete("/partitions/t/0"))))
+    delta = cluster.write(*topic("t", OTHER_ID))
+    assert delta.topics_deleted == (old,)
+    assert delta.topics_created == (cluster.image.topics["t"],)
+    assert set(cluster.image.topics_by_id) == {OTHER_ID}
+
+
+def test_new_and_changed_partitions_are_told_apart(cluster):
+    cluster.write(*topic("t", partitions=2))
+    shrunk = PartitionState((1, 2), (2,), 2, leader_epoch=4, partition_epoch=5)
+    delta = cluster.write(partition("t", 1, shrunk), partition("t", 2), partition("t", 3))
+    now = cluster.image.topics["t"]
+    assert [(added.topic, added.first_new) for added in delta.partitions_added] == [(now, 2)]
+    assert [(changed.topic, changed.partition) for changed in delta.partitions_changed] == [(now, 1)]
+    assert now.partitions[1] == shrunk
+    assert now.partitions[1].revision == 2
+    assert now.partitions[0].revision == 1
+
+
+def test_settings_of_each_kind_are_kept_and_reported(cluster):
+    cluster.write(*topic("t"))
+    delta = cluster.write(
+        Put("/configs/topics/t", model.encode_configs({"retention.ms": "5"})),
+        Put("/configs/brokers/", model.encode_configs({"max.connections": "7"})),
+        Put("/configs/groups/a/b", model.encode_configs({"consumer.session.timeout.ms": "45000"})),
+    )
+    assert delta.topic_configs_changed == (cluster.image.topics["t"],)
+    assert cluster.image.topics["t"].configs == {"retention.ms": "5"}
+    assert cluster.image.topics["t"].overrides.revision == 2
+    assert delta.broker_configs_changed == {""}
+    assert cluster.image.broker_configs("") == {"max.connections": "7"}
+    assert cluster.image.broker_configs("1") == {}
+    assert delta.group_configs_changed == {"a/b"}
+    assert cluster.image.group_configs("a/b") == {"consumer.session.timeout.ms": "45000"}
+    assert cluster.write(Delete("/configs/topics/t")).topic_configs_changed == (cluster.image.topics["t"],)
+    assert cluster.image.topics["t"].configs == {}
+    assert cluster.write(Delete("/configs/groups/a/b")).group_configs_changed == {"a/b"}
+    assert cluster.image.group_configs("a/b") == {}
+
+
+def test_brokers_come_and_go(cluster):
+    broker = BrokerRegistration(3, "localhost", 9092, "r1")
+    delta = cluster.write(Put(model.broker_key(3), model.encode_broker(broker)))
+    assert delta.brokers_changed == {3}
+    assert cluster.image.brokers == {3: broker}
+    assert cluster.image.brokers[3].epoch == 1
+    assert cluster.write(Delete(model.broker_key(3))).brokers_changed == {3}
+    assert not cluster.image.brokers
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("/unknown", b"{}"),
+        ("/topics/t", b""),
+        ("/topics/t", b"[]"),
+        ("/topics/t", b'{"id":"no uuid"}'),
+        ("/topics/t", b'{"id":"%s","more":1}' % str(ID).encode()),
+        ("/partitions/t/0", model.encode_partition(STATE)),
+        ("/partitions/t/x", model.encode_partition(STATE)),
+        ("/partitions/0", model.encode_partition(STATE)),
+        ("/configs/topics/t", b"{}"),
+        ("/configs/brokers/1", b'{"a":1}'),
+        ("/brokers/x", b'{"host":"h","port":1,"rack":null}'),
+        ("/brokers/1", b'{"host":"h","port":"1","rack":null}'),
+        ("/brokers/1", b'{"host":"h","port":true,"rack":null}'),
+        ("/producer_ids", b'{"next":-1}'),
+        ("/producer_ids", b"\xff"),
+    ],
+)
+def test_what_the_model_does_not_write_is_refused(key, value):
+    with pytest.raises(MetadataFormatError):
+        MetadataImage().apply([Event(1, key, value)])
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"replicas":["1"],"isr":[],"leader":1,"leader_epoch":0,"partition_epoch":0}',
+        b'{"replicas":[1],"isr":[true],"leader":1,"leader_epoch":0,"partition_epoch":0}',
+        b'{"replicas":[1],"isr":[1],"leader":1,"leader_epoch":0}',
+    ],
+)
+def test_malformed_partitions_are_refused(value):
+    with pytest.raises(MetadataFormatError):
+        model.decode_partition(value, 1)
+
+
+def test_gaps_between_partitions_are_refused(cluster):
+    with pytest.raises(MetadataFormatError, match="gaps"):
+        cluster.write(*topic("t"), partition("t", 2))
+
+
+def test_a_topic_does_not_change_its_id(cluster):
+    cluster.write(*topic("t"))
+    with pytest.raises(MetadataFormatError, match="another id"):
+        cluster.write(*topic("t", OTHER_ID))
+
+
+NUMBERS = st.integers(0, 2**31 - 1)
+
+
+@given(st.builds(PartitionState, st.tuples(NUMBERS, NUMBERS), st.tuples(NUMBERS), NUMBERS, NUMBERS, NUMBERS))
+def test_partition_states_read_back_the_same(state):
+    assert model.decode_partition(model.encode_partition(state), 7) == state
+
+
+@given(st.dictionaries(st.text(max_size=5), st.text(max_size=5)))
+def test_settings_read_back_the_same(values):
+    assert model.decode_configs(model.encode_configs(values), 7).values == values
+
+
+@given(st.builds(BrokerRegistration, NUMBERS, st.text(), NUMBERS, st.none() | st.text()))
+def test_registrations_read_back_the_same(broker):
+    key = model.broker_key(broker.node_id)
+    assert model.decode_broker(key, model.encode_broker(broker), 7) == broker
+
+
+@given(st.binary(max_size=60))
+def test_any_value_is_read_or_refused(value):
+    for decode in (model.decode_topic, model.decode_producer_ids):
+        with pytest.raises(MetadataFormatError):
+            decode(value)
+    with pytest.raises(MetadataFormatError):
+        model.decode_partition(value, 1)

@@ -1,0 +1,272 @@
+import itertools
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ottla.config.broker import broker_config
+from ottla.config.layers import BrokerLayers
+from ottla.metadata import model
+from ottla.metadata.image import load_image
+from ottla.metadata.memory import MemoryStore
+from ottla.metadata.model import BrokerRegistration
+from ottla.metadata.placement import place_replicas
+from ottla.metadata.producer_ids import ProducerIdBlock, allocate_producer_ids
+from ottla.metadata.store import Put, Transaction
+from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name
+from ottla.metadata.topics import (
+    NewPartitions,
+    NewTopic,
+    create_partitions,
+    create_topics,
+    delete_topics,
+    is_usable_topic_id,
+)
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+BROKER = broker_config(BrokerLayers(static={"num.partitions": "3"}))
+
+
+class Cluster:
+    def __init__(self, brokers=(1,)):
+        self.store = MemoryStore()
+        self.ids = (UUID(int=(1 << 100) + number) for number in itertools.count())
+        registrations = [BrokerRegistration(node_id, "localhost", 9092) for node_id in brokers]
+        self.store.transaction(
+            Transaction(
+                writes=tuple(
+                    Put(model.broker_key(each.node_id), model.encode_broker(each)) for each in registrations
+                )
+            )
+        )
+        self.image = load_image(self.store)
+
+    def commit(self, plan):
+        assert self.store.transaction(plan.transaction).succeeded
+        self.image = load_image(self.store)
+        return plan.results
+
+    def create(self, *requests):
+        return self.commit(create_topics(self.image, requests, BROKER, self.ids))
+
+    def refused(self, request):
+        """The error that a single item comes to; nothing may be written."""
+        plan = create_topics(self.image, [request], BROKER, self.ids)
+        return self._error(plan)
+
+    def growth_refused(self, request):
+        return self._error(create_partitions(self.image, [request]))
+
+    def _error(self, plan):
+        assert plan.transaction == Transaction()
+        (error,) = plan.results.values()
+        assert isinstance(error, KafkaError)
+        return error
+
+
+@pytest.fixture
+def cluster():
+    return Cluster()
+
+
+def test_a_topic_takes_the_brokers_defaults(cluster):
+    created = cluster.create(NewTopic("t"))["t"]
+    assert created == cluster.image.topics["t"]
+    assert len(created.partitions) == 3
+    assert {(state.replicas, state.isr, state.leader) for state in created.partitions} == {((1,), (1,), 1)}
+    assert {(state.leader_epoch, state.partition_epoch) for state in created.partitions} == {(0, 0)}
+
+
+def test_counts_configs_and_ids_are_as_asked(cluster):
+    created = cluster.create(NewTopic("t", 5, 1, configs={"retention.ms": "7"}))["t"]
+    assert len(created.partitions) == 5
+    assert cluster.image.topics["t"].configs == {"retention.ms": "7"}
+    assert cluster.image.topics_by_id[UUID(int=1 << 100)].name == "t"
+
+
+def test_ten_thousand_partitions_are_one_transaction(cluster):
+    before = cluster.store.revision
+    cluster.create(NewTopic("t", 10_000))
+    assert cluster.store.revision == before + 1
+    assert len(cluster.image.topics["t"].partitions) == 10_000
+
+
+def test_good_items_succeed_beside_bad_ones(cluster):
+    results = cluster.create(NewTopic("good"), NewTopic("bad name"), NewTopic("also.good", 1))
+    assert set(cluster.image.topics) == {"good", "also.good"}
+    assert results["bad name"].code is ErrorCode.invalid_topic_exception
+
+
+def test_manual_assignments_are_followed():
+    cluster = Cluster(brokers=(1, 2, 3))
+    created = cluster.create(NewTopic("t", assignments=[(1, [2, 3]), (0, [3, 1])]))["t"]
+    assert [state.replicas for state in created.partitions] == [(3, 1), (2, 3)]
+    assert [state.leader for state in created.partitions] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "message"),
+    [
+        (NewTopic("t", 0), "invalid_partitions", "non-positive"),
+        (NewTopic("t", -2), "invalid_partitions", "non-positive"),
+        (NewTopic("t", 1, 0), "invalid_replication_factor", "larger than 0"),
+        (NewTopic("t", 1, 2), "invalid_replication_factor", "only 1 broker(s) are registered"),
+        (NewTopic("t", 10_001), "policy_violation", "Excessively large"),
+        (
+            NewTopic("t", configs={"retention.msx": "1"}),
+            "invalid_config",
+            "Unknown topic config name: retention.msx",
+        ),
+        (
+            NewTopic("t", configs={"retention.ms": "-7"}),
+            "invalid_config",
+            "Invalid value -7 for configuration",
+        ),
+        (NewTopic("t", configs={"retention.ms": None}), "invalid_config", "Null value not supported"),
+        (NewTopic("t", 1, assignments=[(0, [1])]), "invalid_request", "numPartitions was not set to -1"),
+        (
+            NewTopic("t", -1, 1, assignments=[(0, [1])]),
+            "invalid_request",
+            "replication factor was not set to -1",
+        ),
+        (NewTopic("t", assignments=[(0, [1]), (0, [1])]), "invalid_replica_assignment", "multiple manual"),
+        (NewTopic("t", assignments=[(1, [1])]), "invalid_replica_assignment", "consecutive 0-based"),
+        (NewTopic("t", assignments=[(0, [])]), "invalid_replica_assignment", "empty replica list"),
+        (NewTopic("t", assignments=[(0, [9])]), "invalid_replica_assignment", "no such broker is registered"),
+        (NewTopic("t", assignments=[(0, [1, 1])]), "invalid_replica_assignment", "broker 1 more than once"),
+    ],
+)
+def test_refuses_what_kafka_refuses(cluster, request_, code, message):
+    error = cluster.refused(request_)
+    assert error.code is ErrorCode[code]
+    assert message in error.message
+
+
+def test_replicas_of_all_partitions_are_as_many():
+    error = Cluster(brokers=(1, 2)).refused(NewTopic("t", assignments=[(0, [1, 2]), (1, [1])]))
+    assert error.code is ErrorCode.invalid_replica_assignment
+    assert "not consistent" in error.message
+
+
+def test_a_name_is_taken_once(cluster):
+    cluster.create(NewTopic("a.b"))
+    assert cluster.refused(NewTopic("a.b")).code is ErrorCode.topic_already_exists
+    collision = cluster.refused(NewTopic("a_b"))
+    assert collision.code is ErrorCode.invalid_topic_exception
+    assert collision.message == "Topic 'a_b' collides with existing topic: a.b"
+
+
+def test_a_batch_does_not_collide_with_itself(cluster):
+    results = cluster.create(NewTopic("x.y"), NewTopic("x_y"), NewTopic("twice"), NewTopic("twice"))
+    assert results["x_y"].code is ErrorCode.invalid_topic_exception
+    assert results["twice"].code is ErrorCode.invalid_request
+    assert set(cluster.image.topics) == {"x.y"}
+
+
+def test_the_whole_request_has_one_bound(cluster):
+    plan = create_topics(cluster.image, [NewTopic("a", 6_000), NewTopic("b", 6_000)], BROKER, cluster.ids)
+    assert {error.code for error in plan.results.values()} == {ErrorCode.policy_violation}
+    assert plan.transaction == Transaction()
+
+
+def test_two_plans_for_the_same_name_exclude_each_other(cluster):
+    first, second = (create_topics(cluster.image, [NewTopic("t")], BROKER, cluster.ids) for _ in range(2))
+    assert cluster.store.transaction(first.transaction).succeeded
+    assert not cluster.store.transaction(second.transaction).succeeded
+
+
+@pytest.mark.parametrize("name", ["a", "a-b_c.D9", "x" * 249, "__consumer_offsets", "..."])
+def test_legal_names(name):
+    assert is_valid_topic_name(name)
+    check_topic_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "x" * 250, "a b", "a/b", "\u00e4", "a\n", "\u0663", "a\x00"])
+def test_illegal_names(name):
+    assert not is_valid_topic_name(name)
+    with pytest.raises(KafkaError) as refused:
+        check_topic_name(name)
+    assert refused.value.code is ErrorCode.invalid_topic_exception
+
+
+def test_unusable_ids_are_passed_over(cluster):
+    dash = UUID(bytes=bytes([0xF8]) + bytes(15))
+    cluster.ids = iter([UUID(int=0), UUID(int=1), dash, UUID(int=1 << 90)])
+    assert not is_usable_topic_id(dash)
+    assert cluster.create(NewTopic("t"))["t"].topic_id == UUID(int=1 << 90)
+
+
+def test_deletion_takes_everything_along(cluster):
+    cluster.create(NewTopic("t", configs={"retention.ms": "7"}), NewTopic("u"))
+    results = cluster.commit(delete_topics(cluster.image, ["t", "none", "t"]))
+    assert results["t"].name == "t"
+    assert results["none"].code is ErrorCode.unknown_topic_or_partition
+    assert set(cluster.image.topics) == {"u"}
+    assert all(
+        "/u" in entry.key or "/brokers/" in entry.key for entry in cluster.store.get_prefix("").entries
+    )
+
+
+def test_growth_keeps_what_is_there(cluster):
+    cluster.create(NewTopic("t", 2))
+    grown = cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 4)]))["t"]
+    assert len(grown.partitions) == len(cluster.image.topics["t"].partitions) == 4
+    assert cluster.image.topics["t"].topic_id == grown.topic_id
+    manual = cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 5, [[1]])]))["t"]
+    assert manual.partitions[4].replicas == (1,)
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "message"),
+    [
+        (NewPartitions("none", 3), "unknown_topic_or_partition", None),
+        (NewPartitions("t", 2), "invalid_partitions", "Topic already has 2 partition(s)."),
+        (NewPartitions("t", 1), "invalid_partitions", "would not be an increase"),
+        (NewPartitions("t", -1), "invalid_partitions", "would not be an increase"),
+        (NewPartitions("t", 10_003), "policy_violation", "Excessively large"),
+        (NewPartitions("t", 4, [[1]]), "invalid_replica_assignment", "only 1 assignment(s)"),
+        (NewPartitions("t", 3, [[]]), "invalid_replica_assignment", "empty replica list"),
+        (NewPartitions("t", 3, [[8]]), "invalid_replica_assignment", "no such broker"),
+    ],
+)
+def test_growth_refuses_what_kafka_refuses(cluster, request_, code, message):
+    cluster.create(NewTopic("t", 2))
+    error = cluster.growth_refused(request_)
+    assert error.code is ErrorCode[code]
+    assert message is None or message in error.message
+
+
+def test_a_topic_deleted_meanwhile_does_not_grow(cluster):
+    cluster.create(NewTopic("t", 2))
+    growth = create_partitions(cluster.image, [NewPartitions("t", 3)])
+    cluster.commit(delete_topics(cluster.image, ["t"]))
+    assert not cluster.store.transaction(growth.transaction).succeeded
+
+
+def test_a_topic_that_grows_meanwhile_is_not_deleted_in_part(cluster):
+    cluster.create(NewTopic("t", 2))
+    deletion = delete_topics(cluster.image, ["t"])
+    cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 3)]))
+    assert not cluster.store.transaction(deletion.transaction).succeeded
+
+
+@given(st.integers(1, 7), st.integers(0, 40), st.integers(0, 10), st.data())
+def test_placement_spreads_leaders_and_repeats_no_broker(brokers, partitions, first, data):
+    factor = data.draw(st.integers(1, brokers))
+    placed = place_replicas(range(10, 10 + brokers), range(partitions), factor, first)
+    assert len(placed) == partitions
+    assert all(len(set(replicas)) == factor for replicas in placed)
+    leaders = [replicas[0] for replicas in placed]
+    counts = [leaders.count(broker) for broker in range(10, 10 + brokers)]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_producer_ids_are_never_given_twice(cluster):
+    first, block = allocate_producer_ids(cluster.image)
+    assert block == ProducerIdBlock(0, 1000)
+    stale, _ = allocate_producer_ids(cluster.image)
+    assert cluster.store.transaction(first).succeeded
+    assert not cluster.store.transaction(stale).succeeded
+    _, block = allocate_producer_ids(load_image(cluster.store))
+    assert block == ProducerIdBlock(1000, 1000)
