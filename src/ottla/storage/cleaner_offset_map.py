@@ -11,7 +11,7 @@ _DIGEST_SIZE = 20
 _LOAD_FACTOR = 0.9  # log.cleaner.io.buffer.load.factor
 # What an entry takes apart from the key: the key's object, the offset's, and its share of a dict just after
 # it grew.
-_ENTRY_OVERHEAD = sys.getsizeof(b"") + sys.getsizeof(2**40) + 150
+_ENTRY_OVERHEAD = sys.getsizeof(b"") + sys.getsizeof(2**40) + 90
 
 
 class OffsetMap:

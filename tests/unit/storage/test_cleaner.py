@@ -428,7 +428,7 @@ def test_the_map_stays_within_its_bytes() -> None:
     while not offsets.is_full:
         offsets.put(b"%d" % count, count)
         count += 1
-    assert 250 < count < 600
+    assert 400 < count < 700
     assert offsets.get(b"7") == 7
     assert offsets.get(b"unknown") == -1
 
