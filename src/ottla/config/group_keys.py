@@ -213,7 +213,7 @@ def _group(
     if isinstance(default, bool):
         kind = ConfigType.BOOLEAN
     prefix, _, key = name.partition(".")
-    has_broker_key = key in ("session.timeout.ms", "heartbeat.interval.ms")
+    has_broker_key = key in ("session.timeout.ms", "heartbeat.interval.ms", "assignment.interval.ms")
     synonyms = (f"group.{prefix}.{key}",) if has_broker_key else ()
     return ConfigDef(
         name=name, type=kind, default=default, validator=validator, doc=doc, synonyms=synonyms, effect=effect
@@ -233,6 +233,13 @@ _GROUP_KEYS = (
         at_least(1),
         "How often members of this group are told to send heartbeats.",
     ),
+    _group(
+        "consumer.assignment.interval.ms",
+        1000,
+        at_least(0),
+        "The shortest time between two assignments of this group. Without effect: changes are assigned at once.",
+        Effect.NONE,
+    ),
     *(
         _group(name, default, validator, _NOT_YET.format(name.partition(".")[0]), effect=Effect.NONE)
         for name, default, validator in (
@@ -244,6 +251,8 @@ _GROUP_KEYS = (
             ("share.auto.offset.reset", "latest", None),
             ("share.isolation.level", "read_uncommitted", one_of("read_committed", "read_uncommitted")),
             ("share.renew.acknowledge.enable", True, None),
+            ("share.assignment.interval.ms", 1000, at_least(0)),
+            ("streams.assignment.interval.ms", 1000, at_least(0)),
             ("streams.session.timeout.ms", 45_000, at_least(1)),
             ("streams.heartbeat.interval.ms", 5000, at_least(1)),
             ("streams.initial.rebalance.delay.ms", 3000, at_least(0)),

@@ -277,6 +277,13 @@ def test_sqlite_opens_again_as_it_was(tmp_path):
     second.close()
 
 
+def test_sqlite_syncs_each_transaction(tmp_path):
+    store = SqliteStore(tmp_path / "metadata.sqlite")
+    assert store._database.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+    assert store._database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.close()
+
+
 def test_sqlite_forgets_leased_keys_of_the_process_before(tmp_path):
     path = tmp_path / "metadata.sqlite"
     first = SqliteStore(path)
