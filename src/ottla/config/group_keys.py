@@ -237,7 +237,7 @@ _GROUP_KEYS = (
         "consumer.assignment.interval.ms",
         1000,
         at_least(0),
-        "The shortest time between two assignments of this group. Without effect: changes are assigned at once.",
+        "The shortest time between two assignments of a group. Without effect: changes are assigned at once.",
         Effect.NONE,
     ),
     *(
