@@ -33,6 +33,8 @@ _PREFIX_BYTES = 8
 """Frame size, API key and version: what decides whether a frame may come in."""
 _SMALLEST_REQUEST = 8
 _FIRST_GRANT_BYTES = 64 * 1024
+_GENEROUS_GRANT_BYTES = 1024 * 1024
+"""Most frames fit, and need not be moved as they grow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +202,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, data: memoryview, need: int) -> None:
         """Keep the start of a frame that has not come in whole."""
-        frame = bytearray(min(need, max(_FIRST_GRANT_BYTES, len(data))))
+        generous = self._shared.memory.is_plentiful
+        grant = max(_GENEROUS_GRANT_BYTES if generous else _FIRST_GRANT_BYTES, 2 * len(data))
+        frame = bytearray(min(need, grant))
         frame[: len(data)] = data
         self._frame, self._filled, self._need = frame, len(data), need
         if not self._shared.memory.take(self, len(frame)):

@@ -30,6 +30,11 @@ class RequestMemory:
         self._overdrawing: Receiver | None = None
         self.used_bytes = 0
 
+    @property
+    def is_plentiful(self) -> bool:
+        """Less than half is taken."""
+        return self.used_bytes < self._limit // 2
+
     def take(self, receiver: Receiver, size: int) -> bool:
         """Count `size` bytes; False asks the receiver to stop until `memory_granted`."""
         self.used_bytes += size

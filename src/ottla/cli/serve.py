@@ -1,4 +1,4 @@
-"""`ottla serve`: the broker in the foreground; imported only when it runs, as `ottla --help` must be quick."""
+"""`ottla serve`: the broker in the foreground; imported only to run, as `ottla --help` must be quick."""
 
 from __future__ import annotations
 

@@ -95,9 +95,9 @@ class LeaderEpochCache:
         """Record that `epoch` starts at `start_offset`; True when that is news, and then it is on disk.
 
         A log's first epoch is only written, not synced: the caller syncs `path` together with the first
-        records, and until then recovery finds the epoch in them. Entries that contradict the new one (an epoch
-        not below, or a start not below) belong to records that are gone, and go. Raises ValueError on a negative
-        epoch or offset.
+        records, and until then recovery finds the epoch in them. Entries that contradict the new one (an
+        epoch not below, or a start not below) belong to records that are gone, and go. Raises ValueError on a
+        negative epoch or offset.
         """
         if epoch < 0 or start_offset < 0:
             raise ValueError(f"leader epoch {epoch} at offset {start_offset}")

@@ -168,10 +168,11 @@ class Log(LocalLog):
         """
         view = memoryview(records)
         for position, header in iter_headers(view):
-            if header.base_offset < self.log_end_offset:
+            if header.base_offset < self.log_end_offset or header.last_offset_delta < 0:
                 raise KafkaError(
                     ErrorCode.corrupt_message,
-                    f"a batch begins at {header.base_offset}, but {self.partition} at {self.log_end_offset}",
+                    f"a batch has offsets {header.base_offset} to {header.last_offset}, but "
+                    f"{self.partition} goes on at {self.log_end_offset}",
                 )
             if header.leader_epoch != self._leader_epoch:
                 self._begin_epoch(header.leader_epoch, header.base_offset)

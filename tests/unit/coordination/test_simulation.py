@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any
+from typing import Any, TypeAlias
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     precondition,
     rule,
@@ -20,6 +21,9 @@ from ottla.coordination.classic.records import group_metadata_record
 from ottla.coordination.records import decode_record
 from ottla.protocol.errors import ErrorCode
 
+TIMEOUTS_MS = st.sampled_from([(6_000, 10_000), (10_000, 3_000)])
+"""Of the session and of a rebalance."""
+
 REJOIN = {
     ErrorCode.rebalance_in_progress,
     ErrorCode.illegal_generation,
@@ -29,14 +33,20 @@ REJOIN = {
 }
 
 
+Kind: TypeAlias = tuple[str | None, int, tuple[int, int]]
+KINDS = st.one_of(
+    st.tuples(st.none(), st.sampled_from([3, 5, 9]), TIMEOUTS_MS),
+    st.tuples(st.sampled_from("abc"), st.sampled_from([5, 8, 9]), TIMEOUTS_MS),
+)
+"""Instance id, version of JoinGroup (static members came with version 5), and timeouts."""
+
+
 class Client:
     """A consumer as client libraries write it: it joins, syncs, heartbeats, and obeys the error codes."""
 
-    def __init__(self, driver: Any, instance: str | None, version: int, timeouts_ms: tuple[int, int]) -> None:
+    def __init__(self, driver: Any, kind: Kind) -> None:
         self.driver = driver
-        self.instance = instance
-        self.version = version
-        self.session_timeout_ms, self.rebalance_timeout_ms = timeouts_ms
+        self.instance, self.version, (self.session_timeout_ms, self.rebalance_timeout_ms) = kind
         self.metadata = b"1"
         self.member_id = ""
         self.generation = -1
@@ -114,16 +124,17 @@ class Simulation(RuleBasedStateMachine):
     def any_alive(self) -> bool:
         return any(client.alive for client in self.clients)
 
-    @rule(
-        instance=st.sampled_from([None, None, "a", "b", "c"]),
-        version=st.sampled_from([3, 5, 8, 9]),
-        timeouts_ms=st.sampled_from([(6_000, 10_000), (10_000, 3_000)]),
-    )
-    def start(self, instance: str | None, version: int, timeouts_ms: tuple[int, int]) -> None:
+    @initialize(kinds=st.lists(KINDS, min_size=1, max_size=4), together=st.booleans())
+    def begin(self, kinds: list[Kind], together: bool) -> None:
+        for kind in kinds:
+            self.start(kind)
+            if not together:
+                self.live_on()
+
+    @rule(kind=KINDS)
+    def start(self, kind: Kind) -> None:
         if sum(client.alive for client in self.clients) < 6:
-            # Static members came with version 5.
-            version = max(version, 5) if instance else version
-            self.clients.append(Client(self.driver, instance, version, timeouts_ms))
+            self.clients.append(Client(self.driver, kind))
 
     @precondition(any_alive)
     @rule(data=st.data(), times=st.integers(1, 3))
@@ -136,6 +147,13 @@ class Simulation(RuleBasedStateMachine):
     def poll_all(self) -> None:
         for client in self.clients:
             client.poll()
+
+    @rule()
+    def live_on(self) -> None:
+        """Long enough for a rebalance, when nothing comes in between."""
+        for _ in range(12):
+            self.poll_all()
+            self.driver.advance(250)
 
     @precondition(any_alive)
     @rule(data=st.data())
@@ -209,8 +227,7 @@ class Simulation(RuleBasedStateMachine):
         """Everybody who lives ends up in one stable generation, and the log says so."""
         self.driver.append_error = None
         for _ in range(240):
-            for client in self.clients:
-                client.poll()
+            self.poll_all()
             self.driver.advance(250)
         alive = [client for client in self.clients if client.alive]
         group = self.driver.shard.state.groups.get("g")
@@ -252,7 +269,7 @@ def test_random_members_converge(new_driver: Any, initial_delay_ms: int) -> None
     run_state_machine_as_test(
         lambda: Simulation(new_driver(group_initial_rebalance_delay_ms=initial_delay_ms)),
         settings=settings(
-            max_examples=30,
+            max_examples=60,
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

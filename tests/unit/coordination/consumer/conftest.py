@@ -20,7 +20,8 @@ from ottla.protocol.messages import check_response, encode_response
 
 HEARTBEAT = 68
 DESCRIBE = 69
-CLASSIC_KEYS = {"join_group": 11, "heartbeat": 12, "leave_group": 13, "sync_group": 14}
+CLASSIC = {"join_group": (11, 9), "heartbeat": (12, 4), "leave_group": (13, 5), "sync_group": (14, 5)}
+"""Api key and newest version."""
 Owned = Mapping[str, Iterable[int]]
 
 
@@ -139,14 +140,17 @@ class Cluster:
 
     # Requests
 
-    def _call(self, api: str, api_key: int, request: Any, version: int, client_id: str) -> dict[str, Any]:
+    def _send(self, api: str, request: Any, version: int, client_id: str) -> int:
         reply_to = next(self._numbers)
         info = RequestInfo(client_id, "/10.0.0.1", version, reply_to)
         self.obey(getattr(self.shard, api)(request, info, self.now_ms))
+        return reply_to
+
+    def _reply(self, reply_to: int, api_key: int, version: int) -> dict[str, Any]:
         response = self.replies[reply_to]
         check_response(api_key, response)
         encode_response(api_key, version, 1, response)
-        return response
+        return {"error_code": ErrorCode.none, **response}
 
     def heartbeat(self, member_id: str, epoch: int, **fields: Any) -> dict[str, Any]:
         """Send ConsumerGroupHeartbeat; `owned` by topic name, durations in milliseconds."""
@@ -173,8 +177,8 @@ class Cluster:
         )
         client_id = fields.pop("client_id", "client")
         assert not fields, fields
-        response = self._call("consumer_group_heartbeat", HEARTBEAT, request, version, client_id)
-        return {"error_code": ErrorCode.none, **response}
+        handle = self._send("consumer_group_heartbeat", request, version, client_id)
+        return self._reply(handle, HEARTBEAT, version)
 
     def join(self, member_id: str, *topics: str, **fields: Any) -> dict[str, Any]:
         """Send the first heartbeat of a member."""
@@ -189,15 +193,22 @@ class Cluster:
         encode_response(DESCRIBE, version, 1, {"groups": [group]})
         return dict(group)
 
-    def classic(self, api: str, **fields: Any) -> dict[str, Any]:
-        """Send a request of the classic protocol that must be answered at once."""
-        key = CLASSIC_KEYS[api]
-        version = fields.pop("version", {11: 9, 12: 4, 13: 5, 14: 5}[key])
+    def send_classic(self, api: str, **fields: Any) -> Callable[[], dict[str, Any]]:
+        """Send a request of the classic protocol; what is returned gives the reply once there is one."""
+        key, newest = CLASSIC[api]
+        version = fields.pop("version", newest)
         defaults = {"group_id": "g", "member_id": "", "group_instance_id": None, "reason": None}
         if api == "sync_group":
             defaults |= {"protocol_type": "consumer", "protocol_name": None, "assignments": ()}
-        request = SimpleNamespace(**{**defaults, **fields})
-        return {"error_code": ErrorCode.none, **self._call(api, key, request, version, "classic")}
+        if api == "join_group":
+            defaults |= {"protocol_type": "consumer", "session_timeout_ms": 10_000}
+            defaults |= {"rebalance_timeout_ms": 20_000}
+        handle = self._send(api, SimpleNamespace(**{**defaults, **fields}), version, "classic")
+        return lambda: self._reply(handle, key, version)
+
+    def classic(self, api: str, **fields: Any) -> dict[str, Any]:
+        """Send a request of the classic protocol that must be answered at once."""
+        return self.send_classic(api, **fields)()
 
     # What tests look at
 

@@ -1,0 +1,75 @@
+"""Builders for tests of whole logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.config.broker import broker_config
+from ottla.config.topic import TopicConfig, topic_config
+from ottla.records.batch import iter_headers
+from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.storage.environment import LogEnvironment
+from ottla.storage.fs import FileSystem
+from ottla.storage.log import Log
+from ottla.storage.recovery import open_log
+
+DIRECTORY = "/data/t-0"
+NOW_MS = 1_000_000
+MAX_BYTES = 1 << 20
+
+_BROKER = broker_config()
+
+
+def config(**overrides: object) -> TopicConfig:
+    """A topic's configuration: `segment_bytes=1000` for `segment.bytes`."""
+    return topic_config({name.replace("_", "."): str(value) for name, value in overrides.items()}, _BROKER)
+
+
+def small_segments(**overrides: object) -> TopicConfig:
+    """Segments of a few batches, and an index entry for almost every batch."""
+    base = config(index_interval_bytes=100)
+    values = {name: getattr(base, name) for name in base.__dataclass_fields__}
+    values.update(segment_bytes=600, file_delete_delay_ms=0)
+    values.update(overrides)
+    return TopicConfig(**values)
+
+
+def batch(count: int = 1, timestamp: int = 1_000, value: bytes = b"value", **options: Any) -> bytes:
+    """Records with timestamps that ascend by one."""
+    base_offset = options.get("base_offset", 0)
+    records = [
+        Record(base_offset + number, timestamp + number, None, value, ()) for number in range(count)
+    ]
+    return encode_batch(records, **options)
+
+
+def open_at(
+    fs: FileSystem, topic_config: TopicConfig, *, directory: str = DIRECTORY, clean: bool = True, **options: Any
+) -> Log:
+    environment = options.pop("environment", None) or LogEnvironment(fs)
+    return open_log(directory, "t-0", topic_config, environment, clean=clean, now_ms=NOW_MS, **options)
+
+
+def append(log: Log, *batches: bytes, leader_epoch: int = 0, now_ms: int = NOW_MS) -> list[int]:
+    """Append each batch; returns their base offsets."""
+    return [log.append(each, None, leader_epoch, now_ms).base_offset for each in batches]
+
+
+def read_all(log: Log, *, max_bytes: int = MAX_BYTES) -> list[Record]:
+    """Every record from the log start on, read as a consumer would."""
+    records: list[Record] = []
+    offset = log.log_start_offset
+    while offset < log.log_end_offset:
+        read = log.read(offset, max_bytes, log.log_end_offset)
+        headers = list(iter_headers(read.records))
+        if not headers:
+            break
+        for position, header in headers:
+            data = bytes(read.records[position : position + header.size])
+            records += [r for r in decode_batch(data, max_bytes=MAX_BYTES) if r.offset >= log.log_start_offset]
+        offset = headers[-1][1].next_offset
+    return records
+
+
+def offsets(log: Log) -> list[int]:
+    return [record.offset for record in read_all(log)]
