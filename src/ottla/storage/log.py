@@ -19,6 +19,7 @@ from ottla.records.batch import (
     parse_header,
     stamp,
 )
+from ottla.storage.cleaner import discard
 from ottla.storage.cleaner_policy import CleaningFacts, SegmentFacts
 from ottla.storage.control_marker import ControlMarker, parse_control_marker
 from ottla.storage.environment import LogEnvironment
@@ -357,6 +358,7 @@ class Log(LocalLog):
                 self.truncate_fully_and_start_at(offset, now_ms)
                 return True
             producers = self.producers
+            producers.state.map_end_offset = self.log_end_offset
             self._truncate_segments(offset, now_ms)
             self.leader_epochs.truncate_from_end(offset)
             producers.reload(self.segments, self.log_start_offset, offset)
@@ -378,12 +380,18 @@ class Log(LocalLog):
         finally:
             self._after_rewrite()
 
-    def replace_segments(self, new: Collection[int], old: Collection[int], now_ms: int) -> None:
+    def replace_segments(self, new: Collection[int], old: Collection[int], now_ms: int) -> bool:
         """Put compacted segments, which lie there as `.cleaned`, in place of closed ones, by base offsets.
 
-        Safe against a crash at any point (see `SegmentList.replace`). Raises LogStorageError.
+        False when one of the old ones is gone, by retention or truncation: then the new ones are discarded,
+        as they would bring its records back. Safe against a crash at any point (see `SegmentList.replace`).
+        Raises LogStorageError.
         """
+        closed = {segment.base_offset for segment in self.segments if segment is not self._active}
         try:
+            if not closed.issuperset(old):
+                discard(self.environment.fs, self.directory, new)
+                return False
             gone = self.segments.replace(new, old, self.config, self._due_ms(now_ms))
             for base_offset in gone:
                 self.producers.snapshots.delete_at(base_offset)
@@ -391,6 +399,7 @@ class Log(LocalLog):
             raise LogStorageError.wrap(f"cannot replace segments of {self.partition}", error) from error
         finally:
             self._reader.forget_positions()
+        return True
 
     def cleaning_facts(self, high_watermark: int) -> CleaningFacts:
         """What compaction needs to know of this log. Raises OSError."""

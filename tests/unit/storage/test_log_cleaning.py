@@ -145,6 +145,17 @@ def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
     assert all(left[offset] == (b"during", b"1") for offset in range(7, log.log_end_offset))
 
 
+def test_records_deleted_while_a_worker_cleans_stay_deleted(log: Log, tmp_path: Path) -> None:
+    log.advance_high_watermark(log.log_end_offset)
+    plan = plan_cleaning(log.cleaning_facts(log.log_end_offset), None, NOW_MS)
+    steps = list(clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS))
+    (group,) = (step for step in steps if isinstance(step, CleanedGroup))
+    log.truncate_to(3, NOW_MS)
+    assert not log.replace_segments(group.new_base_offsets, group.old_base_offsets, NOW_MS)
+    assert records(log) == {0: (b"a", b"1"), 1: (b"b", b"1"), 2: (b"a", b"2")}
+    assert not list((tmp_path / "t-0").glob("*.cleaned"))
+
+
 def test_it_goes_on_where_it_stopped(log: Log) -> None:
     checkpoint = clean_log(log)
     append(log, (b"b", b"3"))
