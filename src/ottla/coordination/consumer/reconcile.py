@@ -107,7 +107,7 @@ def _advance(current: CurrentAssignment, goal: Goal, held_epoch: int) -> Current
         mine = kept.get(topic_id, {})
         given_back = current.pending_revocation.get(topic_id, {})
         for partition in sorted(_wanted(goal, topic_id) - mine.keys()):
-            if False:
+            if goal.is_owned(topic_id, partition) and partition not in given_back:
                 unreleased = True
             else:
                 kept.setdefault(topic_id, {})[partition] = goal.epoch
