@@ -1,0 +1,181 @@
+"""How commands reach a cluster: the options for it, clients with quiet logs, and errors in plain words."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from confluent_kafka import Consumer, KafkaError, Producer
+    from confluent_kafka.admin import AdminClient
+
+DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
+DEFAULT_PORT = 9092
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 30.0
+
+Result = TypeVar("Result")
+
+
+class CommandError(click.ClickException):
+    """What went wrong, in one line for the person who called the command."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Where the cluster is and with which librdkafka properties to talk to it."""
+
+    bootstrap_servers: str
+    properties: tuple[tuple[str, str], ...] = ()
+
+    def config(self, **settings: Any) -> dict[str, Any]:
+        """Properties of a client: ours (`_` for `.`), then the caller's, which win."""
+        ours = {name.replace("_", "."): value for name, value in settings.items()}
+        quiet = {"log_level": 0, "client.id": "ottla-cli"}
+        return {"bootstrap.servers": self.bootstrap_servers, **quiet, **ours, **dict(self.properties)}
+
+    @functools.cached_property
+    def admin(self) -> AdminClient:
+        """Kept for the whole command: librdkafka drops what a client still has under way when it goes."""
+        from confluent_kafka.admin import AdminClient
+
+        return self._client(AdminClient, self.config())
+
+    def producer(self, **settings: Any) -> Producer:
+        from confluent_kafka import Producer
+
+        return self._client(Producer, self.config(**settings))
+
+    def consumer(self, **settings: Any) -> Consumer:
+        from confluent_kafka import Consumer
+
+        return self._client(Consumer, self.config(**settings))
+
+    def _client(self, kind: Callable[[dict[str, Any]], Result], config: dict[str, Any]) -> Result:
+        self._check_reachable()
+        from confluent_kafka import KafkaException
+
+        try:
+            return kind(config)
+        except KafkaException as error:
+            raise click.UsageError(str(error.args[0].str())) from error
+
+    def _check_reachable(self) -> None:
+        """Refuse at once what librdkafka would try again until its timeouts."""
+        problem: OSError | None = None
+        for host, port in addresses(self.bootstrap_servers):
+            try:
+                socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
+            except OSError as error:
+                problem = error
+            else:
+                return
+        reason = problem.strerror or str(problem) if problem is not None else "no address given"
+        raise CommandError(f"no broker answers at {self.bootstrap_servers}: {reason}")
+
+
+class NameType(click.ParamType[str]):
+    """The name of a topic, a group or what else librdkafka does not take empty."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return value or self.fail("it is empty", param, ctx)
+
+
+NAME = NameType()
+
+
+def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
+    """Hosts and ports of a `bootstrap.servers` value: `[PROTOCOL://]HOST[:PORT],...`."""
+    found = []
+    for part in filter(None, (part.strip() for part in bootstrap_servers.split(","))):
+        address = part.rpartition("://")[2]
+        host, colon, port = address.rpartition(":")
+        if not colon or address.endswith("]"):
+            host, port = address, str(DEFAULT_PORT)
+        if not port.isdigit():
+            raise click.UsageError(f"{part!r} is no HOST:PORT")
+        found.append((host.strip("[]"), int(port)))
+    return found
+
+
+def parse_properties(
+    _context: click.Context, _parameter: click.Parameter, values: Iterable[str]
+) -> tuple[tuple[str, str], ...]:
+    """`name=value` options as pairs."""
+    pairs = []
+    for value in values:
+        name, equals, setting = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r} is not name=value")
+        pairs.append((name.strip(), setting))
+    return tuple(pairs)
+
+
+def connected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that reach a cluster; it is called with a Connection first."""
+
+    @click.option(
+        "--bootstrap-server",
+        "-b",
+        "bootstrap_servers",
+        metavar="HOST:PORT[,...]",
+        default=DEFAULT_BOOTSTRAP,
+        envvar="OTTLA_BOOTSTRAP_SERVERS",
+        show_default=True,
+        show_envvar=True,
+        help="Brokers to start from.",
+    )
+    @click.option(
+        "-X",
+        "properties",
+        metavar="NAME=VALUE",
+        multiple=True,
+        callback=parse_properties,
+        help="A librdkafka property; repeatable.",
+    )
+    @functools.wraps(command)
+    def run(bootstrap_servers: str, properties: tuple[tuple[str, str], ...], **options: Any) -> Any:
+        return command(Connection(bootstrap_servers, properties), **options)
+
+    return run
+
+
+def wait(future: Future[Result]) -> Result:
+    """The result of an admin request."""
+    return future.result(REQUEST_TIMEOUT_S)
+
+
+def wait_each(futures: dict[Any, Future[Any]], name: Callable[[Any], str] = str) -> dict[Any, Any]:
+    """The results of a request about several things. Those that failed are told on stderr before it fails."""
+    from confluent_kafka import KafkaException
+
+    results, failures = {}, []
+    for key, future in futures.items():
+        try:
+            results[key] = wait(future)
+        except KafkaException as error:
+            failures.append(f"{name(key)}: {explain(error.args[0])}")
+    for failure in failures[:-1]:
+        click.echo(f"ottla: {failure}", err=True)
+    if failures:
+        raise CommandError(failures[-1])
+    return results
+
+
+def explain(error: KafkaError) -> str:
+    """An error of Kafka as one line."""
+    from confluent_kafka import KafkaError as Code
+
+    if error.code() in (Code._ALL_BROKERS_DOWN, Code._TRANSPORT, Code._TIMED_OUT):  # noqa: SLF001
+        return f"the cluster does not answer ({error.str()})"
+    message = " ".join(error.str().split())
+    return message.removeprefix("Broker: ").removeprefix("Local: ")

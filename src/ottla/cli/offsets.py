@@ -1,0 +1,143 @@
+"""Where to read from: offsets and times as people write them, and what a cluster makes of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ottla.cli.connection import CommandError, explain, wait
+
+if TYPE_CHECKING:
+    from confluent_kafka.admin import AdminClient
+
+Partition = tuple[str, int]
+
+
+class Kind(Enum):
+    """What a position is counted from."""
+
+    BEGINNING = "beginning"
+    END = "end"
+    OFFSET = "offset"  # from 0, or back from the end when negative
+    TIMESTAMP = "timestamp"  # milliseconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in every partition that is asked for."""
+
+    kind: Kind
+    value: int = 0
+
+
+class PositionType(click.ParamType[Position]):
+    """`beginning`, `end`, an offset (negative: back from the end), or a time (see `parse_time`)."""
+
+    name = "position"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Position:
+        if isinstance(value, Position):
+            return value
+        try:
+            return parse_position(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class TimeType(click.ParamType[int]):
+    """A time, as milliseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def parse_position(text: str) -> Position:
+    """A position as people write it; ValueError says what it may be."""
+    if text in ("beginning", "end"):
+        return Position(Kind(text))
+    if re.fullmatch(r"-?\d+", text):
+        return Position(Kind.OFFSET, int(text))
+    try:
+        return Position(Kind.TIMESTAMP, parse_time(text))
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is neither 'beginning' nor 'end', an offset, @MILLISECONDS or a date and time"
+        ) from error
+
+
+def parse_time(text: str) -> int:
+    """Milliseconds since 1970 of `@MILLISECONDS` or ISO 8601, which is local time where it names no zone."""
+    if text.startswith("@") and text[1:].isdigit():
+        return int(text[1:])
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(
+            f"{text!r} is neither @MILLISECONDS nor a date and time like 2031-12-24T18:00:00Z"
+        ) from error
+    return round(moment.astimezone(UTC).timestamp() * 1000)
+
+
+def log_ranges(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+    """The earliest offset of each partition and the one that its next record will have."""
+    from confluent_kafka.admin import OffsetSpec
+
+    wanted = list(partitions)
+    earliest = list_offsets(admin, wanted, OffsetSpec.earliest())
+    latest = list_offsets(admin, wanted, OffsetSpec.latest())
+    return {partition: (earliest[partition], latest[partition]) for partition in wanted}
+
+
+def resolve(admin: AdminClient, position: Position, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    """The offset that a position means in each partition, within what its log holds."""
+    from confluent_kafka.admin import OffsetSpec
+
+    ranges = log_ranges(admin, partitions)
+    found = {}
+    if position.kind is Kind.TIMESTAMP:
+        found = list_offsets(admin, ranges, OffsetSpec.for_timestamp(position.value))
+    return {
+        partition: offset_in(position, earliest, latest, found.get(partition, -1))
+        for partition, (earliest, latest) in ranges.items()
+    }
+
+
+def offset_in(position: Position, earliest: int, latest: int, found: int = -1) -> int:
+    """A position within a log from `earliest` up to `latest`; `found` is what a timestamp led to, or -1."""
+    match position.kind:
+        case Kind.BEGINNING:
+            return earliest
+        case Kind.END:
+            return latest
+        case Kind.TIMESTAMP:
+            return latest if found < 0 else found
+        case Kind.OFFSET:
+            wanted = position.value if position.value >= 0 else latest + position.value
+            return min(max(wanted, earliest), latest)
+
+
+def list_offsets(admin: AdminClient, partitions: Iterable[Partition], spec: Any) -> dict[Partition, int]:
+    """One offset of each partition, -1 where there is none."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    request = {TopicPartition(topic, partition): spec for topic, partition in partitions}
+    offsets = {}
+    for where, future in (admin.list_offsets(request) if request else {}).items():
+        try:
+            offsets[where.topic, where.partition] = wait(future).offset
+        except KafkaException as error:
+            raise CommandError(f"{where.topic}-{where.partition}: {explain(error.args[0])}") from error
+    return offsets

@@ -1,0 +1,58 @@
+"""Tables for people, plain columns for pipes, JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+Row = Mapping[str, Any]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def show_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+
+
+def show_table(columns: Sequence[str], rows: Iterable[Row], *, title: str | None = None) -> None:
+    """Print rows; a column shows the field of its name with `_` for the spaces.
+
+    Piped, a table is a line of headings and lines of columns two spaces apart, without frames or cuts.
+    """
+    fields = [column.replace(" ", "_") for column in columns]
+    lines = [[cell(row.get(field)) for field in fields] for row in rows]
+    if sys.stdout.isatty():
+        _show_rich(columns, lines, title)
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *lines, strict=True)]
+    for line in [[column.upper() for column in columns], *lines]:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def cell(value: Any) -> str:
+    """A value as it stands in a table: `-` for none, lists with commas."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value)) or "-"
+    return str(value)
+
+
+def _show_rich(columns: Sequence[str], lines: Iterable[Sequence[str]], title: str | None) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for line in lines:
+        table.add_row(*map(escape, line))
+    Console().print(table)
