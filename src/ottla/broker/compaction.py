@@ -60,8 +60,8 @@ class Compaction:
             partition, plan = found
             try:
                 await self._clean(partition, plan)
-            except KafkaError as error:
-                log.error("%s is not compacted any more, its log does not read: %s", partition, error)
+            except (KafkaError, OSError) as error:
+                log.error("%s is not compacted any more until the next start: %s", partition, error)
                 self._uncleanable.add((partition.topic, partition.index))
 
     def _read_checkpoint(self) -> dict[tuple[str, int], int]:
@@ -87,7 +87,6 @@ class Compaction:
         return best
 
     async def _clean(self, partition: Partition, plan: CleaningPlan) -> None:
-        assert self._clean_offsets is not None
         config, loop = self._broker.config, asyncio.get_running_loop()
         settings = CleanerSettings(
             dedupe_buffer_size=config.log_cleaner_dedupe_buffer_size,
@@ -101,20 +100,32 @@ class Compaction:
                 if isinstance(step, CleaningProgress):
                     read_bytes += step.bytes_read
                     await self._throttle(read_bytes, began)
-                elif isinstance(step, CleanedGroup):
-                    partition.log.replace_segments(
-                        step.new_base_offsets, step.old_base_offsets, self._broker.clock.now_ms()
-                    )
+                elif isinstance(step, CleaningFinished):
+                    await self._finish(partition, step.next_dirty_offset)
+                elif not self._swap(partition, step):
+                    return  # what was cleaned is gone meanwhile
+                else:
                     before += step.bytes_before
                     after += step.bytes_after
-                elif isinstance(step, CleaningFinished):
-                    self._clean_offsets[partition.topic, partition.index] = step.next_dirty_offset
-                    self._checkpoint.write(self._clean_offsets)
                 if self._stopping:
                     return
         finally:
             steps.close()
         log.info("compacted %s from %d to %d bytes", partition, before, after)
+
+    def _swap(self, partition: Partition, group: CleanedGroup) -> bool:
+        now_ms = self._broker.clock.now_ms()
+        return partition.log.replace_segments(group.new_base_offsets, group.old_base_offsets, now_ms)
+
+    async def _finish(self, partition: Partition, next_dirty_offset: int) -> None:
+        """Remember how far the log is clean; entries of deleted topics go with it."""
+        assert self._clean_offsets is not None
+        self._clean_offsets[partition.topic, partition.index] = next_dirty_offset
+        hosted = {(each.topic, each.index) for each in self._broker.partitions}
+        self._clean_offsets = {key: offset for key, offset in self._clean_offsets.items() if key in hosted}
+        await asyncio.get_running_loop().run_in_executor(
+            self._worker, self._checkpoint.write, dict(self._clean_offsets)
+        )
 
     async def _throttle(self, read_bytes: int, began: float) -> None:
         """Hold to `log.cleaner.io.max.bytes.per.second`."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ottla.broker.memory import RequestMemory
-from ottla.protocol.errors import MalformedRequest
+from ottla.protocol.errors import KafkaError, MalformedRequest
 
 if TYPE_CHECKING:
     from ottla.broker.api import Frame
@@ -84,13 +84,17 @@ class Connection(asyncio.BufferedProtocol):
         "_filled",
         "_frame",
         "_need",
+        "_reserved",
         "_serial",
         "_shared",
         "_transport",
+        "_waits_for_memory",
         "_writable",
         "active",
         "peer_host",
         "quiet_rounds",
+        "request_rounds",
+        "unsent_bytes_before",
     )
 
     def __init__(self, shared: Shared, admit: Callable[[Connection], str | None]) -> None:
@@ -100,12 +104,17 @@ class Connection(asyncio.BufferedProtocol):
         self._frame: bytearray | None = None
         self._filled = 0
         self._need = 0
+        self._reserved = 0
+        self._waits_for_memory = False
         self._backlog: memoryview | None = None
         self._answers: deque[_Answer] = deque()
         self._serial = False
         self._writable = True
+        # What the server's sweeps remember of this connection.
         self.active = True
         self.quiet_rounds = 0
+        self.request_rounds = 0
+        self.unsent_bytes_before = 0
         self.peer_host = ""
 
     # -- the transport's side
@@ -122,7 +131,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._shared.connections.discard(self)
-        self._shared.memory.forget(self)
         self._release_frame()
         self._backlog = None
         for answer in self._answers:
@@ -135,6 +143,9 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, _sizehint: int) -> memoryview:
         if self._frame is None:
             return self._shared.receive_buffer
+        if self._reserved > len(self._frame):
+            # Not before: in `buffer_updated` the loop still holds the last view, and the frame cannot move.
+            self._frame.extend(bytes(self._reserved - len(self._frame)))
         return memoryview(self._frame)[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -143,10 +154,8 @@ class Connection(asyncio.BufferedProtocol):
             self._consume(self._shared.receive_buffer[:nbytes])
             return
         self._filled += nbytes
-        if self._filled < len(self._frame):
-            return
         if self._filled < self._need:
-            self._grow()
+            self._ask_for_room()
             return
         whole = memoryview(self._frame)
         self._release_frame()
@@ -202,37 +211,44 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, data: memoryview, need: int) -> None:
         """Keep the start of a frame that has not come in whole."""
-        generous = self._shared.memory.is_plentiful
-        grant = max(_GENEROUS_GRANT_BYTES if generous else _FIRST_GRANT_BYTES, 2 * len(data))
-        frame = bytearray(min(need, grant))
+        memory = self._shared.memory
+        grant = _GENEROUS_GRANT_BYTES if memory.is_plentiful else _FIRST_GRANT_BYTES
+        frame = bytearray(min(need, max(grant, len(data))))
         frame[: len(data)] = data
-        self._frame, self._filled, self._need = frame, len(data), need
-        if not self._shared.memory.take(self, len(frame)):
-            self._transport.pause_reading()
+        self._frame, self._filled, self._need, self._reserved = frame, len(data), need, len(frame)
+        memory.take_first(len(frame))
+        self._ask_for_room()
 
-    def _grow(self) -> None:
-        assert self._frame is not None
-        more = min(self._need, 2 * len(self._frame)) - len(self._frame)
-        self._frame.extend(bytes(more))
-        if not self._shared.memory.take(self, more):
+    def _ask_for_room(self) -> None:
+        """When what there is of the frame is full: room for as much again."""
+        if self._filled < self._reserved:
+            return
+        more = min(self._need, 2 * self._reserved) - self._reserved
+        self._waits_for_memory = not self._shared.memory.take(self, more)
+        self._reserved += more
+        if self._waits_for_memory:
             self._transport.pause_reading()
 
     def memory_granted(self) -> None:
         """The request memory has room again."""
-        if self._backlog is None and not self._transport.is_closing():
+        self._waits_for_memory = False
+        if not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _release_frame(self) -> None:
         if self._frame is not None:
-            self._shared.memory.give_back(self, len(self._frame))
-            self._frame, self._filled, self._need = None, 0, 0
+            waits, self._waits_for_memory = self._waits_for_memory, False
+            given = len(self._frame) if waits else self._reserved
+            self._frame, self._filled, self._need, self._reserved = None, 0, 0, 0
+            self.request_rounds = 0
+            self._shared.memory.give_back(self, given)
 
     def _handle(self, request: memoryview) -> bool:
         """Route one request; False when the connection was closed over it."""
         try:
             outcome, pipelined = self._shared.router.dispatch(self.peer_host, request)
-        except MalformedRequest as error:
-            self.refuse(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this connection alone
+            self._fail(error)
             return False
         if outcome is None:
             return True
@@ -255,6 +271,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.abort()
         self._serial = True
 
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, MalformedRequest | KafkaError | OSError):
+            log.error("a request from %s failed", self.peer_host, exc_info=error)
+        self.refuse(str(error))
+
     def close(self) -> None:
         """Close after what is written has been sent."""
         self._serial = True
@@ -268,7 +289,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         error = done.exception()
         if error is not None:
-            self.refuse(str(error))
+            self._fail(error)
             return
         answer.frame = done.result()
         while self._answers and self._answers[0].pending is None:
@@ -291,7 +312,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         backlog, self._backlog = self._backlog, None
         self._consume(backlog)
-        if self._backlog is None and not self._transport.is_closing():
+        if self._backlog is None and not self._waits_for_memory and not self._transport.is_closing():
             self._transport.resume_reading()
 
     @property
@@ -302,7 +323,12 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def half_received(self) -> bool:
         """A request has begun to come in, and nothing of ours keeps it from going on."""
-        return self._frame is not None and not self._must_wait()
+        return self._frame is not None and not self._waits_for_memory
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Output that the client has not taken yet."""
+        return self._transport.get_write_buffer_size()
 
 
 def _guess(size: int) -> str:

@@ -154,6 +154,7 @@ class Controller:
         if validate_only:
             return make_plan().results
         # A client that goes away does not leave a change half applied.
+        change: asyncio.Future[Mapping[_Item, _Outcome | KafkaError]]
         change = asyncio.ensure_future(self._change_whole(make_plan))
         return await asyncio.shield(change)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
@@ -152,7 +152,7 @@ class ShardOwner:
     def perform(self, request: Request, decide: Callable[[RequestInfo, int], Effects]) -> Answered:
         """Have the shard decide on a request; the answer now, or later where it must wait."""
         token = object()
-        info = RequestInfo(request.client_id or "", request.client_host, request.api_version, token)
+        info = request_info(request, token)
         self._perform(decide(info, self._now_ms()))
         answer = self._replies.pop(token, None)
         if answer is None:
@@ -270,6 +270,11 @@ class ShardOwner:
     @property
     def _max_bytes(self) -> int:
         return self._broker.config.ottla_decompressed_batch_max_bytes
+
+
+def request_info(request: Request, reply_to: Hashable = None) -> RequestInfo:
+    """Who asks, as the coordinator wants it; the host is written as Java writes addresses."""
+    return RequestInfo(request.client_id or "", f"/{request.client_host}", request.api_version, reply_to)
 
 
 def _coordinator_config(config: BrokerConfig) -> GroupCoordinatorConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Protocol
 
 
@@ -10,23 +9,23 @@ class Receiver(Protocol):
     """A connection that can wait for memory."""
 
     def memory_granted(self) -> None:
-        """Go on receiving."""
+        """What was asked for is counted now: go on receiving."""
 
 
 class RequestMemory:
-    """A budget of bytes (`queued.max.request.bytes`).
+    """A budget of bytes (`ottla.request.memory.max.bytes`).
 
-    A connection always gets the piece it asks for and, once the budget is overdrawn, must stop reading until
-    others have given theirs back; so the overdraft is at most one piece for each connection. One receiver at
-    a time may overdraw freely, up to its own frame limit: otherwise many half-received frames could fill the
-    budget and wait for each other for ever.
+    The first piece of a request is always given, so that small requests come in whatever others do; each
+    further one is given before it is allocated, or else the receiver waits. One receiver at a time may
+    overdraw, up to its own frame limit: otherwise half-received frames could fill the budget and wait for each
+    other for ever. So no more is used than the budget, one frame, and one first piece for each connection.
     """
 
     __slots__ = ("_limit", "_overdrawing", "_waiting", "used_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
-        self._waiting: deque[Receiver] = deque()
+        self._waiting: dict[Receiver, int] = {}
         self._overdrawing: Receiver | None = None
         self.used_bytes = 0
 
@@ -35,29 +34,36 @@ class RequestMemory:
         """Less than half is taken."""
         return self.used_bytes < self._limit // 2
 
-    def take(self, receiver: Receiver, size: int) -> bool:
-        """Count `size` bytes; False asks the receiver to stop until `memory_granted`."""
+    def take_first(self, size: int) -> None:
+        """Count the first piece of a request."""
         self.used_bytes += size
-        if self.used_bytes <= self._limit or self._overdrawing is receiver:
+
+    def take(self, receiver: Receiver, size: int) -> bool:
+        """Count `size` bytes more, now or, when the answer is False, by the time of `memory_granted`."""
+        if self._may_take(receiver, size):
+            self.used_bytes += size
+            return True
+        self._waiting[receiver] = size
+        return False
+
+    def give_back(self, receiver: Receiver, size: int) -> None:
+        """Return all that a receiver was given, drop what it waits for, and grant others what fits now."""
+        self.used_bytes -= size
+        self._waiting.pop(receiver, None)
+        if self._overdrawing is receiver:
+            self._overdrawing = None
+        while self._waiting:
+            first, wanted = next(iter(self._waiting.items()))
+            if not self._may_take(first, wanted):
+                return
+            del self._waiting[first]
+            self.used_bytes += wanted
+            first.memory_granted()
+
+    def _may_take(self, receiver: Receiver, size: int) -> bool:
+        if self.used_bytes + size <= self._limit or self._overdrawing is receiver:
             return True
         if self._overdrawing is None:
             self._overdrawing = receiver
             return True
-        self._waiting.append(receiver)
         return False
-
-    def give_back(self, receiver: Receiver, size: int) -> None:
-        """Return what a receiver took and wake those that may go on now."""
-        self.used_bytes -= size
-        self.forget(receiver)
-
-    def forget(self, receiver: Receiver) -> None:
-        """Drop a receiver that is done or went away."""
-        if self._overdrawing is receiver:
-            self._overdrawing = None
-        elif receiver in self._waiting:
-            self._waiting.remove(receiver)
-        while self._waiting and (self.used_bytes <= self._limit or self._overdrawing is None):
-            if self.used_bytes > self._limit:
-                self._overdrawing = self._waiting[0]
-            self._waiting.popleft().memory_granted()

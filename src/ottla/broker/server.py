@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import Counter
 from dataclasses import dataclass
 
 from ottla.broker.connection import Connection, Shared
 
-log = logging.getLogger(__name__)
+_ROUNDS_FOR_ONE_REQUEST = 10
+"""A request may trickle in for ten times as long as it may stand still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +84,32 @@ class Server:
         return None
 
     async def _sweep(self) -> None:
-        """Close connections that neither send nor wait, and those that stopped in the middle of a request."""
-        stalled_s = max(self._limits.stalled_max_ms / 1000, 0.05)
-        idle_rounds = max(1, round(self._limits.idle_max_ms / self._limits.stalled_max_ms))
+        """Look at every connection once in `ottla.request.stalled.ms`."""
+        round_s = max(self._limits.stalled_max_ms / 1000, 0.05)
+        idle_rounds = max(1, round(self._limits.idle_max_ms / 1000 / round_s))
         while True:
-            await asyncio.sleep(stalled_s)
+            await asyncio.sleep(round_s)
             for connection in list(self._shared.connections):
-                if connection.active:
-                    connection.active, connection.quiet_rounds = False, 0
-                    continue
-                connection.quiet_rounds += 1
-                if connection.half_received:
-                    connection.refuse("a request stopped in the middle")
-                elif connection.idle and connection.quiet_rounds >= idle_rounds:
-                    connection.close()
+                _sweep_one(connection, idle_rounds if self._limits.idle_max_ms >= 0 else None)
+
+
+def _sweep_one(connection: Connection, idle_rounds: int | None) -> None:
+    """Close a connection that stopped in the middle of a request, or neither sends, waits nor reads."""
+    if connection.half_received:
+        connection.request_rounds += 1
+        if connection.request_rounds > _ROUNDS_FOR_ONE_REQUEST:
+            connection.refuse("a request came in too slowly")
+            return
+    unsent_bytes, before = connection.unsent_bytes, connection.unsent_bytes_before
+    connection.unsent_bytes_before = unsent_bytes
+    if connection.active or unsent_bytes < before:
+        connection.active, connection.quiet_rounds = False, 0
+        return
+    connection.quiet_rounds += 1
+    if connection.half_received:
+        connection.refuse("a request stopped in the middle")
+    elif idle_rounds is not None and connection.quiet_rounds >= idle_rounds:
+        if unsent_bytes:
+            connection.refuse(f"{unsent_bytes} bytes of answers are not read")
+        elif connection.idle:
+            connection.close()

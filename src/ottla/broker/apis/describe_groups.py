@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ottla.broker.api import Api, Request, Response
-from ottla.coordination.effects import RequestInfo
+from ottla.broker.groups import request_info
 from ottla.security.operations import GROUP_OPERATIONS
 
 
 def _handle(request: Request, message: Any) -> Response:
     owned, refused = request.broker.groups.by_shard(message.groups)
-    info = RequestInfo(request.client_id or "", request.client_host, request.api_version, None)
+    info = request_info(request)
     described = [
         group for owner, group_ids in owned.items() for group in owner.shard.describe_groups(group_ids, info)
     ]

@@ -13,7 +13,11 @@ from ottla.protocol.errors import KafkaError
 def _handle(request: Request, message: Any) -> Response:
     if request.api_version >= FETCH_GROUPS_SINCE:
         return {"groups": [_one(request, group, message.require_stable) for group in message.groups]}
-    group = SimpleNamespace(group_id=message.group_id, topics=message.topics, member_id=None, member_epoch=-1)
+    topics = message.topics and tuple(
+        SimpleNamespace(name=topic.name, topic_id=None, partition_indexes=topic.partition_indexes)
+        for topic in message.topics
+    )
+    group = SimpleNamespace(group_id=message.group_id, topics=topics, member_id=None, member_epoch=-1)
     return as_single_group_response(_one(request, group, message.require_stable))
 
 
