@@ -25,12 +25,13 @@ CLASSIC = {"join_group": (11, 9), "heartbeat": (12, 4), "leave_group": (13, 5), 
 Owned = Mapping[str, Iterable[int]]
 
 
-def image(**partitions: int) -> MetadataImage:
-    """Topics with so many partitions; the same name has the same id."""
+def image(incarnations: Mapping[str, int] | None = None, **partitions: int) -> MetadataImage:
+    """Topics with so many partitions; the same name has the same id, unless it was deleted in between."""
+    padding = {name: bytes([1 + (incarnations or {}).get(name, 0)]) for name in partitions}
     topics: dict[str, Any] = {
         name.replace("_", "-"): SimpleNamespace(
             name=name.replace("_", "-"),
-            topic_id=UUID(bytes=name.encode().ljust(16, b"\1")[:16]),
+            topic_id=UUID(bytes=name.encode().ljust(16, padding[name])[:16]),
             partitions=(None,) * number,
         )
         for name, number in partitions.items()
@@ -82,8 +83,8 @@ class Cluster:
             lambda _group_id: self.group_configs,
         )
 
-    def set_topics(self, **partitions: int) -> None:
-        self.image = image(**partitions)
+    def set_topics(self, incarnations: Mapping[str, int] | None = None, **partitions: int) -> None:
+        self.image = image(incarnations, **partitions)
         self.obey(self.shard.on_image(self.image))
 
     def obey(self, effects: Effects) -> None:
@@ -217,11 +218,15 @@ class Cluster:
         return self.shard.state.groups["g"]
 
     def names(self, assignment: Mapping[str, Any] | None) -> dict[str, list[int]] | None:
-        """A response's assignment by topic name."""
+        """A response's assignment by topic name; a client leaves out what it cannot find."""
         if assignment is None:
             return None
         by_id = self.image.topics_by_id
-        return {by_id[each["topic_id"]].name: each["partitions"] for each in assignment["topic_partitions"]}
+        return {
+            by_id[each["topic_id"]].name: each["partitions"]
+            for each in assignment["topic_partitions"]
+            if each["topic_id"] in by_id
+        }
 
     def member(self, member_id: str, *topics: str, **fields: Any) -> Member:
         """A member that has joined."""

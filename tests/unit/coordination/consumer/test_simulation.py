@@ -1,244 +1,229 @@
 """Members that heartbeat truthfully, die, lose answers, come and go, while topics and shards change.
 
 Whatever happens, no partition is consumed by two members at once, every record can be replayed, and once
-things calm down all reach the target: every partition is consumed, by one member.
+things calm down all reach the target: every partition is consumed, by one member. A run is its seed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from random import Random
 from typing import Any
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    consumes,
-    invariant,
-    rule,
-    run_state_machine_as_test,
-)
+import pytest
 
 from ottla.protocol.errors import ErrorCode
 
 TOPICS = ("t1", "t2", "t3")
-subscriptions = st.one_of(
-    st.builds(lambda names: {"topics": sorted(names)}, st.frozensets(st.sampled_from(TOPICS))),
-    st.sampled_from([{"regex": "t.*"}, {"regex": "t[12]"}, {"topics": ["t1"], "regex": "t3"}]),
+SUBSCRIPTIONS = (
+    *({"topics": ["t1"]}, {"topics": ["t1", "t2"]}, {"topics": ["t2", "t3"]}, {"topics": []}),
+    *({"regex": "t.*"}, {"regex": "t[12]"}, {"topics": ["t1"], "regex": "t3"}),
 )
+STEPS = 80
 
 
 class Client:
-    """A consumer: what it consumes, and what it has been told and not done yet."""
+    """A consumer: what it consumes, and what it has been assigned and not taken up yet."""
 
-    def __init__(
-        self, member_id: str, instance: str | None, subscription: dict[str, Any], assignor: str
-    ) -> None:
+    def __init__(self, member_id: str, instance: str | None, assignor: str) -> None:
         self.member_id = member_id
         self.instance = instance
-        self.subscription = {"topics": [], "regex": "", **subscription}
         self.assignor = assignor
+        self.subscription: dict[str, Any] = {}
         self.alive = True
         self.epoch = 0
         self.consumed: set[tuple[str, int]] = set()
         self.assigned: set[tuple[str, int]] | None = None
         self.owes_full_request = False
 
+    def subscribe(self, subscription: dict[str, Any]) -> None:
+        self.subscription = {"topics": [], "regex": "", **subscription}
+        self.owes_full_request = True
+
     def drop_everything(self) -> None:
         self.epoch, self.consumed, self.assigned = 0, set(), None
 
-    def by_topic(self) -> dict[str, list[int]]:
+    def owned(self) -> dict[str, list[int]]:
+        """All that it may be consuming before its next heartbeat, by topic."""
         owned: dict[str, list[int]] = {}
-        for topic, number in self.consumed:
+        for topic, number in sorted(self.consumed | (self.assigned or set())):
             owned.setdefault(topic, []).append(number)
         return owned
 
-
-class ConsumerGroupMachine(RuleBasedStateMachine):
-    """The rules; `new_cluster` is the fixture's, put in by the test."""
-
-    new_cluster: Any
-    clients = Bundle("clients")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.topics = {"t1": 4, "t2": 2}
-        self.cluster = self.new_cluster(group_consumer_assignment_interval_ms=1_000)
-        self.cluster.set_topics(**self.topics)
-        self.all: list[Client] = []
-        self.names = 0
-
-    # Clients
-
-    @rule(
-        target=clients,
-        subscription=subscriptions,
-        instance=st.sampled_from([None, None, "i-1", "i-2"]),
-        assignor=st.sampled_from(["uniform", "range"]),
-    )
-    def join(self, subscription, instance, assignor):
-        self.names += 1
-        client = Client(f"m{self.names}", instance, subscription, assignor)
-        self.all.append(client)
-        self.heartbeat(client, answered=True)
-        return client
-
-    @rule(client=clients, answered=st.sampled_from([True, True, True, False]))
-    def heartbeat(self, client, answered):
-        """A heartbeat whose answer may be lost; partitions are given back, and taken, only in `apply`."""
-        if not client.alive:
+    def take(self, response: dict[str, Any], assignment: dict[str, list[int]] | None) -> None:
+        """Obey an answer; what is assigned is taken up later."""
+        code = response["error_code"]
+        self.owes_full_request = False
+        if code is ErrorCode.none:
+            self.epoch = response["member_epoch"]
+            if assignment is not None:
+                self.assigned = {(topic, n) for topic, numbers in assignment.items() for n in numbers}
             return
-        fields: dict[str, Any] = {"instance": client.instance, "owned": client.by_topic()}
+        assert code in (
+            *(ErrorCode.unknown_member_id, ErrorCode.fenced_member_epoch, ErrorCode.group_id_not_found),
+            *(ErrorCode.unreleased_instance_id, ErrorCode.fenced_instance_id),
+        ), response
+        self.drop_everything()
+        self.alive = code is not ErrorCode.fenced_instance_id
+
+
+class Simulation:
+    """What can happen is every method that begins with `do_`."""
+
+    def __init__(self, cluster: Any, random: Random) -> None:
+        self.cluster = cluster
+        self.random = random
+        self.topics = {"t1": 4, "t2": 2}
+        self.incarnations: Counter[str] = Counter()
+        self.cluster.set_topics(self.incarnations, **self.topics)
+        self.clients: list[Client] = []
+        self.actions = {
+            self.do_heartbeat: 30,
+            self.do_take_up: 20,
+            self.do_revoke_only: 5,
+            self.do_wait: 12,
+            self.do_join: 6,
+            self.do_resubscribe: 3,
+            self.do_leave: 3,
+            self.do_die: 2,
+            self.do_change_topics: 4,
+            self.do_fail_over: 1,
+        }
+
+    def run(self) -> None:
+        for action in self.random.choices(list(self.actions), list(self.actions.values()), k=STEPS):
+            action()
+            self.check()
+        self.cluster.check_replay()
+        self.calm_down()
+
+    @property
+    def living(self) -> list[Client]:
+        return [client for client in self.clients if client.alive]
+
+    def some(self) -> Client:
+        if not self.living:
+            self.do_join()
+        return self.random.choice(self.living)
+
+    def do_join(self) -> None:
+        instance = self.random.choice([None, None, "i-1", "i-2"])
+        client = Client(f"m{len(self.clients)}", instance, self.random.choice(["uniform", "range"]))
+        client.subscribe(self.random.choice(SUBSCRIPTIONS))
+        self.clients.append(client)
+        self.heartbeat(client)
+
+    def do_heartbeat(self) -> None:
+        self.heartbeat(self.some(), answered=self.random.random() < 0.8)
+
+    def heartbeat(self, client: Client, *, answered: bool = True) -> None:
+        fields: dict[str, Any] = {"instance": client.instance}
         if client.epoch == 0 or client.owes_full_request:
             fields |= client.subscription | {"assignor": client.assignor, "rebalance_timeout_ms": 20_000}
-        response = self.cluster.heartbeat(client.member_id, client.epoch, **fields)
+        response = self.cluster.heartbeat(client.member_id, client.epoch, owned=client.owned(), **fields)
         if answered:
-            self._take(client, response)
+            client.take(response, self.cluster.names(response.get("assignment")))
         else:
             client.owes_full_request = True
 
-    def _take(self, client, response):
-        code = response["error_code"]
-        client.owes_full_request = False
-        if code is ErrorCode.none:
-            client.epoch = response["member_epoch"]
-            assignment = self.cluster.names(response["assignment"])
-            if assignment is not None:
-                client.assigned = {(t, n) for t, numbers in assignment.items() for n in numbers}
-        elif code is ErrorCode.unreleased_instance_id:
-            client.drop_everything()
-        elif code is ErrorCode.fenced_instance_id:
-            client.alive = False
-            client.drop_everything()
-        else:
-            assert code in (
-                ErrorCode.unknown_member_id,
-                ErrorCode.fenced_member_epoch,
-                ErrorCode.group_id_not_found,
-            ), response
-            client.drop_everything()
+    def do_take_up(self) -> None:
+        self.take_up(self.some())
 
-    @rule(client=clients)
-    def apply(self, client):
-        """Stop consuming what is not assigned any more and start what is new."""
-        if client.alive and client.assigned is not None:
+    def take_up(self, client: Client) -> None:
+        if client.assigned is not None:
             client.consumed, client.assigned = client.assigned, None
 
-    @rule(client=clients)
-    def revoke_only(self, client):
-        """Half of it: the callback that gives back has run, the other has not."""
-        if client.alive and client.assigned is not None:
+    def do_revoke_only(self) -> None:
+        """Half of taking up: what is gone is given back, what is new is not begun."""
+        client = self.some()
+        if client.assigned is not None:
             client.consumed &= client.assigned
 
-    @rule(client=clients, subscription=subscriptions)
-    def resubscribe(self, client, subscription):
-        client.subscription = {"topics": [], "regex": "", **subscription}
-        client.owes_full_request = True
+    def do_resubscribe(self) -> None:
+        self.some().subscribe(self.random.choice(SUBSCRIPTIONS))
 
-    @rule(client=consumes(clients))
-    def die(self, client):
-        """It stops at once, and the group learns of it only by its silence."""
+    def do_die(self) -> None:
+        """It stops at once; the group learns of it by its silence."""
+        client = self.some()
         client.alive = False
         client.drop_everything()
 
-    @rule(client=consumes(clients), for_good=st.booleans())
-    def leave(self, client, for_good):
-        if client.alive and client.epoch > 0:
-            epoch = -1 if for_good or client.instance is None else -2
-            self.cluster.heartbeat(client.member_id, epoch, instance=client.instance)
+    def do_leave(self) -> None:
+        client = self.some()
+        if client.epoch > 0:
+            for_good = client.instance is None or self.random.random() < 0.5
+            self.cluster.heartbeat(client.member_id, -1 if for_good else -2, instance=client.instance)
         client.alive = False
         client.drop_everything()
 
-    # The world
-
-    @rule(ms=st.sampled_from([0, 500, 5_000, 20_000, 45_000]))
-    def wait(self, ms):
-        """Whoever is fenced by then has noticed it: a client stops by itself when it cannot heartbeat."""
-        self.cluster.advance(ms)
-        group = self.cluster.shard.state.groups.get("g")
-        for client in self.all:
-            if group is None or client.member_id not in group.members:
+    def do_wait(self) -> None:
+        """Whoever was silent too long has stopped: a client that cannot heartbeat gives up in time."""
+        self.cluster.advance(self.random.choice([500, 1_000, 5_000, 5_000, 20_000, 45_000]))
+        members = self.members
+        for client in self.clients:
+            if client.member_id not in members:
                 client.drop_everything()
 
-    @rule(topic=st.sampled_from(TOPICS), more=st.integers(1, 3))
-    def grow(self, topic, more):
-        self.topics[topic] = self.topics.get(topic, 0) + more
-        self.cluster.set_topics(**self.topics)
+    def do_change_topics(self) -> None:
+        name = self.random.choice(TOPICS)
+        if self.random.random() < 0.3:
+            self.topics.pop(name, None)
+            self.incarnations[name] += 1
+            for client in self.clients:
+                client.consumed = {each for each in client.consumed if each[0] != name}
+                client.assigned = client.assigned and {each for each in client.assigned if each[0] != name}
+        else:
+            self.topics[name] = self.topics.get(name, 0) + self.random.randrange(1, 4)
+        self.cluster.set_topics(self.incarnations, **self.topics)
 
-    @rule(topic=st.sampled_from(TOPICS))
-    def delete_topic(self, topic):
-        self.topics.pop(topic, None)
-        self.cluster.set_topics(**self.topics)
-        for client in self.all:
-            client.consumed = {each for each in client.consumed if each[0] != topic}
-            if client.assigned is not None:
-                client.assigned = {each for each in client.assigned if each[0] != topic}
-
-    @rule()
-    def fail_over(self):
+    def do_fail_over(self) -> None:
         self.cluster.restart()
 
-    # What always holds
-
-    @invariant()
-    def no_partition_is_consumed_twice(self):
-        consumed = Counter(each for client in self.all for each in client.consumed)
-        assert not [each for each, times in consumed.items() if times > 1]
-
-    @invariant()
-    def no_partition_has_two_owners(self):
+    @property
+    def members(self) -> dict[str, Any]:
         group = self.cluster.shard.state.groups.get("g")
-        if group is None:
-            return
+        return {} if group is None else group.members
+
+    def check(self) -> None:
+        consumed = Counter(each for client in self.clients for each in client.consumed)
+        assert not [each for each, times in consumed.items() if times > 1], "consumed twice"
         owned = Counter(
             (topic_id, number)
-            for member in group.members.values()
+            for member in self.members.values()
             for partitions in (member.current.assigned, member.current.pending_revocation)
             for topic_id, epochs in partitions.items()
             for number in epochs
         )
-        assert not [each for each, times in owned.items() if times > 1]
-        for client in self.all:
-            if client.consumed and client.epoch > 0 and client.member_id in group.members:
-                assert all(
-                    group.is_owned(self.cluster.image.topics[topic].topic_id, number)
-                    for topic, number in client.consumed
-                )
+        assert not [each for each, times in owned.items() if times > 1], "owned twice"
 
-    def teardown(self):
+    def calm_down(self) -> None:
+        """Nothing happens any more but heartbeats, as long as the longest session and revocation last."""
+        for _ in range(30):
+            for client in self.living:
+                self.take_up(client)
+                self.heartbeat(client)
+                self.check()
+            self.cluster.advance(5_000)
         self.cluster.check_replay()
-        for _ in range(40):
-            for client in self.all:
-                self.apply(client)
-                self.heartbeat(client, answered=True)
-                self.no_partition_is_consumed_twice()
-            self.wait(5_000)
-        self._check_settled()
-        self.cluster.check_replay()
-
-    def _check_settled(self):
-        group = self.cluster.shard.state.groups.get("g")
-        alive = [client for client in self.all if client.alive and client.epoch > 0]
-        assert {client.member_id for client in alive} == (set(group.members) if group else set())
-        if not alive:
+        joined = {client.member_id: client for client in self.living if client.epoch > 0}
+        assert joined.keys() == self.members.keys()
+        if not joined:
             return
+        group = self.cluster.group
         assert group.state_name == "Stable"
-        wanted = {
-            (topic.name, number)
-            for topic in self.cluster.image.topics.values()
-            if group.is_subscribed_to_topic(topic.name)
-            for number in range(len(topic.partitions))
-        }
-        assert Counter(each for client in alive for each in client.consumed) == Counter(wanted)
-        ids = {client.member_id: client.by_topic() for client in alive}
-        for member_id, target in group.target.items():
-            names = {self.cluster.image.topics_by_id[t].name: sorted(n) for t, n in target.items()}
-            assert {topic: sorted(numbers) for topic, numbers in ids[member_id].items()} == names
+        names = {topic_id: topic.name for topic_id, topic in self.cluster.image.topics_by_id.items()}
+        for member_id, client in joined.items():
+            target = group.target.get(member_id, {})
+            assert client.consumed == {
+                (names[t], number) for t, numbers in target.items() for number in numbers
+            }
+        wanted = {(t, n) for t, size in self.topics.items() for n in range(size)}
+        subscribed = {(t, n) for t, n in wanted if group.is_subscribed_to_topic(t)}
+        assert {each for client in joined.values() for each in client.consumed} == subscribed
 
 
-def test_members_that_come_and_go(new_cluster):
-    ConsumerGroupMachine.new_cluster = staticmethod(new_cluster)
-    run_state_machine_as_test(
-        ConsumerGroupMachine, settings=settings(max_examples=60, stateful_step_count=40, deadline=None)
-    )
+@pytest.mark.parametrize("seed", range(100))
+def test_members_that_come_and_go(new_cluster, seed):
+    random = Random(seed)
+    cluster = new_cluster(group_consumer_assignment_interval_ms=random.choice([0, 1_000, 15_000]))
+    Simulation(cluster, random).run()
