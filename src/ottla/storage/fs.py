@@ -155,8 +155,9 @@ class _PooledFile(_OsFile):
         self.recently_used = False
 
     def _descriptor(self) -> int:
-        self.recently_used = True
-        if self._fd < 0:
+        if self._fd >= 0:
+            self.recently_used = True
+        else:
             self._pool.make_room()
             try:
                 super()._descriptor()
@@ -172,14 +173,16 @@ class _PooledFile(_OsFile):
         fd = self._fd
         if fd < 0:
             fd = self._descriptor()
-        self.recently_used = True
+        else:
+            self.recently_used = True
         return os.pwritev(fd, buffers, position)
 
     def pread(self, size: int, position: int) -> bytes:
         fd = self._fd
         if fd < 0:
             fd = self._descriptor()
-        self.recently_used = True
+        else:
+            self.recently_used = True
         return os.pread(fd, size, position)
 
     def close(self) -> None:
@@ -206,6 +209,7 @@ class _DescriptorPool:
         return len(self._open)
 
     def add(self, file: _PooledFile) -> None:
+        file.recently_used = False  # one use alone does not earn a second chance
         self._open[file] = None
 
     def discard(self, file: _PooledFile) -> None:

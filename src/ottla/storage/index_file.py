@@ -127,6 +127,7 @@ class IndexFile(ABC):
 
     def _grew(self) -> None:
         """Called after an entry was added: writes the file now and then."""
+        self.recently_used = True
         if len(self) - self._saved >= _SAVE_EVERY:
             try:
                 self.save()

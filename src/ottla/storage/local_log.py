@@ -117,8 +117,7 @@ class LocalLog:
 
     def _roll_segment(self, base_offset: int, now_ms: int) -> None:
         """Begin a new active segment. Raises OSError; then the old one still is."""
-        old = self._active
-        old.seal()
+        self._seal_active()
         segment = Segment(self.environment, self.directory, base_offset, self.config, created_ms=now_ms)
         segment.create()
         self.segments.add(segment)
@@ -144,10 +143,12 @@ class LocalLog:
         return self.log_end_offset - self.recovery_point
 
     def needs_flush(self, now_ms: int) -> bool:
-        """Whether `flush.messages` or `flush.ms` asks for a flush."""
+        """Whether `flush.messages` or `flush.ms` asks for a flush, or a closed segment is not synced yet."""
         unflushed = self.unflushed_records
         if unflushed <= 0:
             return False
+        if self.recovery_point < self._active.base_offset:
+            return True
         return unflushed >= self.config.flush_messages or now_ms - self.last_flush_ms >= self.config.flush_ms
 
     def prepare_flush(self, now_ms: int = 0) -> Flush:
@@ -166,6 +167,7 @@ class LocalLog:
                     paths += (segment.path(INDEX), segment.path(TIMEINDEX), segment.path(TXNINDEX))
                 if segment.base_offset > self.recovery_point:
                     paths.append(segment.path(SNAPSHOT))
+        paths = list(dict.fromkeys(paths))
         directories = tuple(dict.fromkeys(self._unsynced_directories))
         self._unsynced_files = self._unsynced_directories = ()
         return Flush(

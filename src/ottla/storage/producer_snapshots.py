@@ -131,6 +131,7 @@ class ProducerSnapshots:
         `state.map_end_offset` says from where the log's batches must be replayed.
         """
         self._delete(offset for offset in self.offsets if offset > log_end or offset <= log_start)
+        self._last_taken = self._offsets[-1] if self._offsets else _NO_OFFSET
         if state.map_end_offset == log_end:
             state.advance_log_start(log_start)
             return

@@ -252,7 +252,8 @@ class _Opening:
         self, segments: SegmentList, snapshots: tuple[int, ...], log_start_offset: int, recovery_point: int
     ) -> _Recovered:
         """Check what may not have been on the disk, and cut the log before what is damaged."""
-        unflushed = segments.since(recovery_point)
+        # A segment that ends at the recovery point may have been flushed while active, without its indexes.
+        unflushed = segments.since(max(recovery_point - 1, 0))
         first_offset = unflushed[0].base_offset
         flushed = [segment for segment in segments if segment.base_offset < first_offset]
         producers = LogProducers(self._environment, self._directory, self._partition, snapshots)

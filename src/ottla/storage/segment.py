@@ -266,7 +266,7 @@ class Segment:
         if self._max_timestamp is not None:
             self.time_index().append(self._max_timestamp, self._max_timestamp_offset)
             self.time_index().save()
-        if self.size:
+        if self._offset_index is not None or self.size:
             self.offset_index().save()
 
     def truncate(self, offset: int) -> bool:

@@ -37,14 +37,17 @@ def small_segments(**overrides: object) -> TopicConfig:
 def batch(count: int = 1, timestamp: int = 1_000, value: bytes = b"value", **options: Any) -> bytes:
     """Records with timestamps that ascend by one."""
     base_offset = options.get("base_offset", 0)
-    records = [
-        Record(base_offset + number, timestamp + number, None, value, ()) for number in range(count)
-    ]
+    records = [Record(base_offset + number, timestamp + number, None, value, ()) for number in range(count)]
     return encode_batch(records, **options)
 
 
 def open_at(
-    fs: FileSystem, topic_config: TopicConfig, *, directory: str = DIRECTORY, clean: bool = True, **options: Any
+    fs: FileSystem,
+    topic_config: TopicConfig,
+    *,
+    directory: str = DIRECTORY,
+    clean: bool = True,
+    **options: Any,
 ) -> Log:
     environment = options.pop("environment", None) or LogEnvironment(fs)
     return open_log(directory, "t-0", topic_config, environment, clean=clean, now_ms=NOW_MS, **options)
@@ -66,7 +69,9 @@ def read_all(log: Log, *, max_bytes: int = MAX_BYTES) -> list[Record]:
             break
         for position, header in headers:
             data = bytes(read.records[position : position + header.size])
-            records += [r for r in decode_batch(data, max_bytes=MAX_BYTES) if r.offset >= log.log_start_offset]
+            records += [
+                r for r in decode_batch(data, max_bytes=MAX_BYTES) if r.offset >= log.log_start_offset
+            ]
         offset = headers[-1][1].next_offset
     return records
 

@@ -1,7 +1,8 @@
 """A disk in memory that forgets what was not synced, tears writes, runs full and fails to sync.
 
-Files and folder entries each remember what was done to them since they were last synced. A power loss keeps some of
-that: of every file's writes any subset, one of them maybe cut short, and of the entries a prefix, as a journal does.
+Files and folder entries each remember what was done to them since they were last synced. A power loss keeps
+some of that: of every file's writes any subset, one of them maybe cut short, and of the entries a prefix, as
+a journal does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from random import Random
 from ottla.records.batch import Buffer
 
 
-class PowerLoss(Exception):
+class PowerLossError(Exception):
     """The machine is off: nothing works until `SimulatedDisk.restart`."""
 
 
@@ -23,7 +24,9 @@ class PowerLoss(Exception):
 class _Inode:
     data: bytearray = field(default_factory=bytearray)
     durable: bytes = b""
-    unsynced: list[tuple[int, bytes | None]] = field(default_factory=list)  # (position, data), (size, None) cuts
+    unsynced: list[tuple[int, bytes | None]] = field(
+        default_factory=list
+    )  # (position, data), (size, None) cuts
     modified_ms: int = 0
 
     def write(self, position: int, data: bytes) -> None:
@@ -132,13 +135,13 @@ class SimulatedDisk:
         self.fails_to_truncate = False
         self.now_ms = 0
 
-    # -- Faults --------------------------------------------------------------------------------------------------
+    # -- Faults ----------------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """One change is about to happen."""
         if self._is_off or self.steps == self.power_loss_at:
             self._is_off = True
-            raise PowerLoss
+            raise PowerLossError
         self.steps += 1
 
     def lose_power(self) -> None:
@@ -150,7 +153,7 @@ class SimulatedDisk:
         entries = dict(self._durable_entries)
         for entry in self._unsynced_entries[:kept]:
             _change(entries, entry)
-        for inode in set(entries.values()):
+        for inode in dict.fromkeys(entries.values()):
             inode.lose_power(self._random)
         self._entries = entries
         self._durable_entries = dict(entries)
@@ -168,7 +171,7 @@ class SimulatedDisk:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return min(size, available)
 
-    # -- FileSystem ----------------------------------------------------------------------------------------------
+    # -- FileSystem ------------------------------------------------------------------------------------------
 
     def inode(self, path: str, *, create: bool = False) -> _Inode:
         inode = self._entries.get(path)

@@ -297,7 +297,7 @@ def test_deleted_segments_are_renamed_then_removed(disk: SimulatedDisk) -> None:
     append(log, *(batch(3) for _ in range(20)))
     removed = log.apply_retention(60, logs.NOW_MS)
     assert removed > 0
-    assert len([name for name in names(disk, LOG + DELETED)]) == removed
+    assert len(names(disk, LOG + DELETED)) == removed
     assert 700 <= log.size < 700 + 600
     assert environment.removals.take_due(logs.NOW_MS + 59) == []
     for path in environment.removals.take_due(logs.NOW_MS + 60):

@@ -1,0 +1,265 @@
+"""Power lost at every point of a log's life: what was flushed is there, whole, and the log goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+
+from ottla.records.batch import iter_headers
+from ottla.records.codec import Record
+from ottla.storage.environment import LogEnvironment
+from ottla.storage.log import Log
+from ottla.storage.names import DELETED
+from ottla.storage.segment_writer import SegmentWriter
+
+from . import logs
+from .logs import DIRECTORY, append, batch, open_at, read_all, small_segments
+from .simulated_disk import PowerLossError, SimulatedDisk
+
+CONFIG = small_segments(segment_bytes=500, retention_bytes=1_200)
+
+
+class Life:
+    """A log's life until the power goes, and what its owner knows to be safe."""
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        self.disk = disk
+        self.log: Log | None = None
+        self.written: dict[int, Record] = {}
+        self.next_offset = 0
+        self.recovery_point = 0
+        self.log_start_offset = 0
+        self.may_start_at = 0
+        self.sequence = 0
+
+    def run(self) -> None:
+        """Appends, rolls, flushes, retention, a clean stop and an opening, twice over."""
+        for _ in range(2):
+            self.log = log = open_at(
+                self.disk,
+                CONFIG,
+                clean=True,
+                recovery_point=self.recovery_point,
+                log_start_offset=self.log_start_offset,
+            )
+            for number in range(24):
+                self.append(log, number)
+                if number % 5 == 4:
+                    self.flush(log)
+            self.may_start_at = log.log_end_offset
+            log.apply_retention(self.recovery_point, logs.NOW_MS)
+            for path in log.environment.removals.take_due(logs.NOW_MS):
+                self.disk.unlink(path)
+            self.append(log, 1)
+            log.close()
+            self.recovery_point = log.recovery_point
+            self.log_start_offset = log.log_start_offset
+
+    def append(self, log: Log, number: int) -> None:
+        count = number % 3 + 1
+        value = b"%d" % number
+        options = {}
+        if number % 2:
+            options = {"producer_id": 3, "producer_epoch": 0, "base_sequence": self.sequence}
+            self.sequence += count
+        # Written or not, these are the only records that may be found at those offsets.
+        for index in range(count):
+            self.written[self.next_offset + index] = Record(
+                self.next_offset + index, 1_000 + number + index, None, value, ()
+            )
+        log.append(batch(count, 1_000 + number, value, **options), None, number // 10, logs.NOW_MS)
+        self.next_offset += count
+
+    def flush(self, log: Log) -> None:
+        log.flush()
+        self.recovery_point = log.recovery_point
+
+
+def steps_of(life: Callable[[SimulatedDisk], object]) -> int:
+    disk = SimulatedDisk()
+    life(disk)
+    return disk.steps
+
+
+STEPS = steps_of(lambda disk: Life(disk).run())
+
+
+def check(life: Life) -> None:
+    log = open_at(
+        life.disk,
+        CONFIG,
+        clean=False,
+        recovery_point=life.recovery_point,
+        log_start_offset=life.log_start_offset,
+    )
+    assert life.recovery_point <= log.log_end_offset <= max(life.written, default=-1) + 1
+    assert log.log_start_offset <= life.may_start_at
+    found = read_all(log)
+    first = found[0].offset if found else log.log_end_offset
+    assert first == log.log_start_offset
+    assert found == [life.written[record.offset] for record in found]
+    # Above the recovery point a closed segment may have lost its last batches, as a whole, but nothing else.
+    lost = set(range(first, log.log_end_offset)) - {record.offset for record in found}
+    assert min(lost, default=life.recovery_point) >= life.recovery_point
+    bases = {segment.base_offset for segment in log.segments}
+    assert all(offset + 1 in lost or offset + 1 in bases for offset in lost)
+    check_indexes(log)
+    epochs = log.leader_epochs.entries
+    assert all(entry.start_offset < log.log_end_offset for entry in epochs)
+    append(log, batch(2), leader_epoch=9)
+    log.close()
+    again = open_at(life.disk, CONFIG, clean=True, log_start_offset=log.log_start_offset)
+    assert len(read_all(again)) == len(found) + 2
+    assert not [name for name in life.disk.listdir(DIRECTORY) if name.endswith(DELETED)]
+
+
+def check_indexes(log: Log) -> None:
+    """An index that was not rebuilt answers as a rebuilt one does."""
+    for segment in log.segments:
+        offsets = range(segment.base_offset, log.log_end_offset)
+        before = [segment.position_of(offset) for offset in offsets]
+        max_timestamp = (segment.max_timestamp, segment.max_timestamp_offset)
+        segment.rebuild_indexes()
+        assert [segment.position_of(offset) for offset in offsets] == before
+        assert (segment.max_timestamp, segment.max_timestamp_offset) == max_timestamp
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_no_flushed_record_is_lost_wherever_the_power_goes(part: int) -> None:
+    for step in range(part, STEPS, 4):
+        for seed in (step, step + 10_000):
+            disk = SimulatedDisk(seed)
+            disk.power_loss_at = step
+            life = Life(disk)
+            with suppress(PowerLossError):
+                life.run()
+            disk.lose_power()
+            disk.restart()
+            check(life)
+
+
+def filled_log(disk: SimulatedDisk) -> Log:
+    log = open_at(disk, CONFIG)
+    append(log, *(batch(2, 1_000 + number, b"%d" % number) for number in range(30)))
+    log.close()
+    log = open_at(disk, CONFIG, recovery_point=log.recovery_point)
+    assert len(log.segments) > 4
+    return log
+
+
+def replace_three_segments(log: Log) -> None:
+    """Compact segments 0 to 2 into two, leaving every third batch, the last one included."""
+    old = list(log.segments)[:3]
+    kept = []
+    for segment in old:
+        data = segment.file.pread(segment.size, 0)
+        kept += [(data[pos : pos + header.size], header) for pos, header in iter_headers(data)]
+    kept = kept[::-3][::-1]
+    half = len(kept) // 2
+    new = []
+    for base_offset, part in ((0, kept[:half]), (kept[half][1].base_offset, kept[half:])):
+        writer = SegmentWriter(log.environment.fs, log.directory, base_offset, index_interval_bytes=100)
+        for data, header in part:
+            writer.append(data, header)
+        assert writer.finish(5_000) == sum(len(data) for data, _ in part)
+        new.append(base_offset)
+    log.replace_segments(new, [segment.base_offset for segment in old], logs.NOW_MS)
+
+
+def test_compacted_segments_take_the_place_of_old_ones() -> None:
+    disk = SimulatedDisk()
+    log = filled_log(disk)
+    before = read_all(log)
+    old_end = log.segments[3].base_offset
+    replace_three_segments(log)
+    after = read_all(log)
+    kept = [record for record in after if record.offset < old_end]
+    assert 0 < len(kept) < old_end
+    assert after == [record for record in before if record in after]
+    assert [r for r in after if r.offset >= old_end] == [r for r in before if r.offset >= old_end]
+    assert disk.modified_ms(log.segments.first.log_path) == 5_000
+    check_indexes(log)
+    log.close()
+    assert read_all(open_at(disk, CONFIG)) == after
+
+
+def crashes() -> Iterator[tuple[SimulatedDisk, int]]:
+    disk = SimulatedDisk()
+    log = filled_log(disk)
+    start = disk.steps
+    replace_three_segments(log)
+    for step in range(disk.steps - start):
+        disk = SimulatedDisk(step)
+        yield disk, step
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_a_replacement_happens_whole_or_not_at_all(clean: bool) -> None:
+    disk = SimulatedDisk()
+    log = filled_log(disk)
+    old = read_all(log)
+    replace_three_segments(log)
+    new = read_all(log)
+    outcomes = set()
+    for disk, step in crashes():
+        log = filled_log(disk)
+        disk.sync_all()
+        disk.power_loss_at = disk.steps + step
+        with suppress(PowerLossError):
+            replace_three_segments(log)
+        disk.lose_power()
+        disk.restart()
+        log = open_at(disk, CONFIG, clean=clean, recovery_point=log.recovery_point)
+        found = read_all(log)
+        assert found in (old, new)
+        outcomes.add(found == new)
+        check_indexes(log)
+        append(log, batch())
+        assert read_all(log)[:-1] == found
+    assert outcomes == {True, False}
+
+
+def test_a_truncation_cut_short_leaves_a_sound_log() -> None:
+    def live(disk: SimulatedDisk) -> None:
+        log = filled_log(disk)
+        log.truncate_to(11, logs.NOW_MS)
+        append(log, batch(1, 7_000))
+        log.close()
+
+    for step in range(steps_of(filled_log), steps_of(live)):
+        disk = SimulatedDisk(step)
+        disk.power_loss_at = step
+        with suppress(PowerLossError):
+            live(disk)
+        disk.lose_power()
+        disk.restart()
+        log = open_at(disk, CONFIG, clean=False, recovery_point=10, environment=LogEnvironment(disk))
+        found = read_all(log)
+        assert [record.offset for record in found[:10]] == list(range(10))
+        assert log.log_end_offset >= 10
+        check_indexes(log)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_what_a_clean_stop_synced_outlives_a_power_loss(at_once: bool) -> None:
+    for seed in range(20):
+        disk = SimulatedDisk(seed)
+        log = open_at(disk, CONFIG)
+        append(log, *(batch(2, 1_000 + number) for number in range(17)))
+        if at_once:
+            log.prepare_close()
+            flush = log.prepare_flush()
+            disk.sync_all()
+            log.complete_flush(flush.assume_synced())
+            log.close()
+        else:
+            log.close()
+        assert log.recovery_point == 34
+        disk.lose_power()
+        disk.restart()
+        log = open_at(disk, CONFIG, clean=True)
+        assert [record.offset for record in read_all(log)] == list(range(34))
+        assert log.leader_epochs.entries == ((0, 0),)
+        check_indexes(log)
