@@ -14,8 +14,8 @@ PARTITIONS = 3
 
 def create_topic(address: str, topic: str = TOPIC, partitions: int = PARTITIONS) -> None:
     """Make the topic where the broker knows the API (the prototype does not)."""
-    futures = AdminClient({"bootstrap.servers": address}).create_topics([NewTopic(topic, partitions, 1)])
-    futures[topic].result(30)
+    admin = AdminClient({"bootstrap.servers": address})
+    admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30)
 
 
 def produce(address: str, total_mb: int, record_bytes: int = 1024, **properties: Any) -> float:
@@ -28,7 +28,6 @@ def produce(address: str, total_mb: int, record_bytes: int = 1024, **properties:
             "linger.ms": 5,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 256 * 1024,
-            "broker.version.fallback": "2.8.0",
             **properties,
         }
     )

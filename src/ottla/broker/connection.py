@@ -33,6 +33,8 @@ _PREFIX_BYTES = 8
 """Frame size, API key and version: what decides whether a frame may come in."""
 _SMALLEST_REQUEST = 8
 _FIRST_GRANT_BYTES = 64 * 1024
+_ANSWERS_TOGETHER = 64
+_SMALL_ANSWER_BYTES = 16 * 1024
 _GENEROUS_GRANT_BYTES = 1024 * 1024
 """Most frames fit, and need not be moved as they grow."""
 
@@ -84,6 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         "_filled",
         "_frame",
         "_need",
+        "_output",
         "_reserved",
         "_serial",
         "_shared",
@@ -107,6 +110,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reserved = 0
         self._waits_for_memory = False
         self._backlog: memoryview | None = None
+        self._output: list[bytes] | None = None
         self._answers: deque[_Answer] = deque()
         self._serial = False
         self._writable = True
@@ -174,6 +178,13 @@ class Connection(asyncio.BufferedProtocol):
     # -- frames in
 
     def _consume(self, data: memoryview) -> None:
+        """Handle what came in, and answer it with one write: a system call costs more than a small request."""
+        self._output = []
+        self._consume_frames(data)
+        self._flush_output()
+        self._output = None
+
+    def _consume_frames(self, data: memoryview) -> None:
         """Handle every whole frame in `data` and keep the rest."""
         position, end = 0, len(data)
         while position < end:
@@ -301,10 +312,23 @@ class Connection(asyncio.BufferedProtocol):
         self._go_on()
 
     def _send(self, frame: Frame) -> None:
+        output = self._output
         if isinstance(frame, list):
+            # Fetched records are large: they go out at once, so that the bound on unsent output holds.
+            self._flush_output()
             self._transport.writelines(frame)
-        else:
+        elif output is None:
             self._transport.write(frame)
+        else:
+            output.append(frame)
+            if len(output) >= _ANSWERS_TOGETHER or len(frame) > _SMALL_ANSWER_BYTES:
+                self._flush_output()
+
+    def _flush_output(self) -> None:
+        output = self._output
+        if output:
+            self._output = []
+            self._transport.write(output[0] if len(output) == 1 else b"".join(output))
 
     def _go_on(self) -> None:
         """Take up the frames that had to wait."""
