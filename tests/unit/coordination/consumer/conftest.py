@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 
 from ottla.coordination.config import GroupCoordinatorConfig
 from ottla.coordination.consumer import ConsumerGroup
+from ottla.coordination.consumer.embedded import decode_assignment
 from ottla.coordination.effects import Effects, RequestInfo, SetTimer
 from ottla.coordination.shard import GroupShard
 from ottla.metadata.image import MetadataImage
@@ -228,6 +230,18 @@ class Cluster:
             if each["topic_id"] in by_id
         }
 
+    def classic_member(self, *topics: str, **fields: Any) -> Classic:
+        """A consumer of the classic protocol that has done nothing yet."""
+        return Classic(self, *topics, **fields)
+
+    @staticmethod
+    def embedded_subscription(*topics: str, version: int = 1) -> bytes:
+        return subscription(*topics, version=version)
+
+    @staticmethod
+    def embedded_assignment(owned: Owned) -> bytes:
+        return struct.pack(">h", 1) + topic_partitions(owned) + struct.pack(">i", -1)
+
     def member(self, member_id: str, *topics: str, **fields: Any) -> Member:
         """A member that has joined."""
         member = Member(self, member_id, fields.pop("instance", None))
@@ -267,6 +281,101 @@ class Member:
     @property
     def count(self) -> int:
         return sum(map(len, self.owned.values()))
+
+
+def topic_partitions(owned: Owned) -> bytes:
+    """An array of topics and partitions in the consumer protocol."""
+    parts = [struct.pack(">i", len(owned))]
+    for name, numbers in sorted(owned.items()):
+        numbers = sorted(numbers)
+        parts.append(struct.pack(f">h{len(name)}si", len(name), name.encode(), len(numbers)))
+        parts.append(struct.pack(f">{len(numbers)}i", *numbers))
+    return b"".join(parts)
+
+
+def subscription(*topics: str, owned: Owned | None = None, version: int = 1) -> bytes:
+    """The consumer protocol's subscription."""
+    names = b"".join(struct.pack(f">h{len(t)}s", len(t), t.encode()) for t in topics)
+    data = struct.pack(">hi", version, len(topics)) + names + struct.pack(">i", -1)
+    return data + (topic_partitions(owned or {}) if version >= 1 else b"")
+
+
+class Classic:
+    """A consumer of the classic protocol with the cooperative assignor."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *topics: str,
+        instance: str | None = None,
+        protocols: tuple[str, ...] = ("cooperative-sticky", "range"),
+    ) -> None:
+        self.cluster = cluster
+        self.topics = topics
+        self.instance = instance
+        self.names = protocols
+        self.member_id = ""
+        self.generation = -1
+        self.owned: dict[str, Iterable[int]] = {}
+
+    def send_join(self, **fields: Any) -> Callable[[], dict[str, Any]]:
+        data = subscription(*self.topics, owned=self.owned)
+        protocols = [SimpleNamespace(name=name, metadata=data) for name in self.names]
+        request = {
+            "member_id": self.member_id,
+            "group_instance_id": self.instance,
+            "protocols": fields.pop("protocols", protocols),
+            **fields,
+        }
+        return self.cluster.send_classic("join_group", **request)
+
+    def join(self, **fields: Any) -> dict[str, Any]:
+        """Both steps, answered at once (in a consumer group)."""
+        response = self.send_join(**fields)()
+        if response["error_code"] is ErrorCode.member_id_required:
+            self.member_id = response["member_id"]
+            response = self.send_join(**fields)()
+        if response["error_code"] is ErrorCode.none:
+            self.member_id, self.generation = response["member_id"], response["generation_id"]
+        return response
+
+    def send_sync(self, assignments: Iterable[Any] = ()) -> Callable[[], dict[str, Any]]:
+        return self.cluster.send_classic(
+            "sync_group",
+            member_id=self.member_id,
+            group_instance_id=self.instance,
+            generation_id=self.generation,
+            protocol_name=self.names[0],
+            assignments=assignments,
+        )
+
+    def sync(self) -> ErrorCode:
+        response = self.send_sync()()
+        code: ErrorCode = response["error_code"]
+        if code is ErrorCode.none:
+            self.owned = dict(decode_assignment(response["assignment"]).partitions)
+        return code
+
+    def beat(self) -> ErrorCode:
+        code: ErrorCode = self.cluster.classic(
+            "heartbeat",
+            member_id=self.member_id,
+            group_instance_id=self.instance,
+            generation_id=self.generation,
+        )["error_code"]
+        return code
+
+    def follow(self) -> bool:
+        """What a consumer does with a heartbeat's answer; whether it had to rejoin."""
+        if self.beat() is not ErrorCode.rebalance_in_progress:
+            return False
+        self.join()
+        assert self.sync() is ErrorCode.none
+        return True
+
+    @property
+    def count(self) -> int:
+        return sum(len(list(numbers)) for numbers in self.owned.values())
 
 
 @pytest.fixture

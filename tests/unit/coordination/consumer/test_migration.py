@@ -13,91 +13,6 @@ from ottla.coordination.consumer.embedded import decode_assignment, encode_assig
 from ottla.protocol.errors import ErrorCode
 
 
-def topic_partitions(owned):
-    parts = [struct.pack(">i", len(owned))]
-    for name, numbers in sorted(owned.items()):
-        numbers = sorted(numbers)
-        parts.append(struct.pack(f">h{len(name)}si", len(name), name.encode(), len(numbers)))
-        parts.append(struct.pack(f">{len(numbers)}i", *numbers))
-    return b"".join(parts)
-
-
-def subscription(*topics, owned=None, version=1):
-    names = b"".join(struct.pack(f">h{len(t)}s", len(t), t.encode()) for t in topics)
-    data = struct.pack(">hi", version, len(topics)) + names + struct.pack(">i", -1)
-    return data + (topic_partitions(owned or {}) if version >= 1 else b"")
-
-
-class Classic:
-    """A consumer of the classic protocol with the cooperative assignor."""
-
-    def __init__(self, cluster, *topics, instance=None, protocols=("cooperative-sticky", "range")):
-        self.cluster = cluster
-        self.topics = topics
-        self.instance = instance
-        self.names = protocols
-        self.member_id = ""
-        self.generation = -1
-        self.owned = {}
-
-    def send_join(self, **fields):
-        data = subscription(*self.topics, owned=self.owned)
-        protocols = [SimpleNamespace(name=name, metadata=data) for name in self.names]
-        request = {
-            "member_id": self.member_id,
-            "group_instance_id": self.instance,
-            "protocols": fields.pop("protocols", protocols),
-            **fields,
-        }
-        return self.cluster.send_classic("join_group", **request)
-
-    def join(self, **fields):
-        """Both steps, answered at once (in a consumer group)."""
-        response = self.send_join(**fields)()
-        if response["error_code"] is ErrorCode.member_id_required:
-            self.member_id = response["member_id"]
-            response = self.send_join(**fields)()
-        if response["error_code"] is ErrorCode.none:
-            self.member_id, self.generation = response["member_id"], response["generation_id"]
-        return response
-
-    def send_sync(self, assignments=()):
-        return self.cluster.send_classic(
-            "sync_group",
-            member_id=self.member_id,
-            group_instance_id=self.instance,
-            generation_id=self.generation,
-            protocol_name=self.names[0],
-            assignments=assignments,
-        )
-
-    def sync(self):
-        response = self.send_sync()()
-        if response["error_code"] is ErrorCode.none:
-            self.owned = dict(decode_assignment(response["assignment"]).partitions)
-        return response["error_code"]
-
-    def beat(self):
-        return self.cluster.classic(
-            "heartbeat",
-            member_id=self.member_id,
-            group_instance_id=self.instance,
-            generation_id=self.generation,
-        )["error_code"]
-
-    def follow(self):
-        """What a consumer does with a heartbeat's answer; whether it had to rejoin."""
-        if self.beat() is not ErrorCode.rebalance_in_progress:
-            return False
-        self.join()
-        assert self.sync() is ErrorCode.none
-        return True
-
-    @property
-    def count(self):
-        return sum(map(len, self.owned.values()))
-
-
 def classic_group(cluster, *members, assignments):
     """Let the members form a stable classic group with these assignments by topic name."""
     for member in members:
@@ -112,7 +27,7 @@ def classic_group(cluster, *members, assignments):
     given = [
         SimpleNamespace(
             member_id=member.member_id,
-            assignment=struct.pack(">h", 1) + topic_partitions(owned) + struct.pack(">i", -1),
+            assignment=cluster.embedded_assignment(owned),
         )
         for member, owned in zip(members, assignments, strict=True)
     ]
@@ -126,7 +41,7 @@ def classic_group(cluster, *members, assignments):
 @pytest.fixture
 def upgraded(cluster):
     """Two classic members of a stable group, joined by one of the new protocol."""
-    a, b = Classic(cluster, "foo"), Classic(cluster, "foo")
+    a, b = cluster.classic_member("foo"), cluster.classic_member("foo")
     classic_group(cluster, a, b, assignments=[{"foo": range(3)}, {"foo": range(3, 6)}])
     c = cluster.member("c", "foo")
     return cluster, a, b, c
@@ -162,7 +77,7 @@ def test_classic_members_give_back_and_the_new_one_gets(upgraded):
 
 def test_a_classic_member_waits_for_a_new_one_without_being_told_to_rejoin(cluster):
     c = cluster.member("c", "foo")
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     assert a.join()["leader"] == ""
     assert a.sync() is ErrorCode.none
     assert a.count == 0
@@ -202,7 +117,7 @@ def test_the_downgraded_group_is_stable_with_the_target_in_the_log(upgraded):
 
 
 def test_parked_joins_are_told_to_rejoin_when_the_group_is_upgraded(cluster):
-    a, b = Classic(cluster, "foo"), Classic(cluster, "foo")
+    a, b = cluster.classic_member("foo"), cluster.classic_member("foo")
     classic_group(cluster, a, assignments=[{"foo": range(6)}])
     b.member_id = b.send_join()()["member_id"]
     parked = b.send_join()
@@ -218,7 +133,7 @@ def test_parked_joins_are_told_to_rejoin_when_the_group_is_upgraded(cluster):
 @pytest.mark.parametrize("policy", ["disabled", "downgrade"])
 def test_upgrades_can_be_forbidden(new_cluster, policy):
     cluster = new_cluster(group_consumer_migration_policy=policy)
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     classic_group(cluster, a, assignments=[{"foo": range(6)}])
     assert cluster.join("c", "foo")["error_code"] is ErrorCode.group_id_not_found
     assert isinstance(cluster.group, ClassicGroup)
@@ -231,7 +146,7 @@ def test_upgrades_can_be_forbidden(new_cluster, policy):
 def test_downgrades_can_be_forbidden(new_cluster, policy, code):
     cluster = new_cluster(group_consumer_migration_policy=policy)
     c = cluster.member("c", "foo")
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     assert a.join()["error_code"] is code
     c.leave()
     assert isinstance(cluster.group, ConsumerGroup)
@@ -243,7 +158,7 @@ def test_downgrades_can_be_forbidden(new_cluster, policy, code):
     ids=["short", "cut", "data"],
 )
 def test_what_cannot_be_read_is_not_upgraded(cluster, assignment):
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     classic_group(cluster, a, assignments=[{"foo": range(6)}])
     cluster.group.members[a.member_id].assignment = assignment
     assert cluster.join("c", "foo")["error_code"] is ErrorCode.group_id_not_found
@@ -253,21 +168,24 @@ def test_what_cannot_be_read_is_not_upgraded(cluster, assignment):
 @pytest.mark.parametrize("data", [b"", b"\0", b"\xff\xff\0\0\0\0", struct.pack(">hi", 0, 2**31 - 1)])
 def test_a_malformed_subscription_is_refused(cluster, data):
     cluster.member("c", "foo")
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     response = a.join(protocols=[SimpleNamespace(name="range", metadata=data)])
     assert response["error_code"] is ErrorCode.inconsistent_group_protocol
 
 
 def test_protocols_must_be_common_to_all_classic_members(cluster):
     cluster.member("c", "foo")
-    assert Classic(cluster, "foo").join()["error_code"] is ErrorCode.none
-    stranger = Classic(cluster, "foo", protocols=("mine",))
+    assert cluster.classic_member("foo").join()["error_code"] is ErrorCode.none
+    stranger = cluster.classic_member("foo", protocols=("mine",))
     assert stranger.join()["error_code"] is ErrorCode.inconsistent_group_protocol
     assert (
-        Classic(cluster, "foo").join(protocol_type="connect")["error_code"]
+        cluster.classic_member("foo").join(protocol_type="connect")["error_code"]
         is ErrorCode.inconsistent_group_protocol
     )
-    assert Classic(cluster, "foo").join(protocols=[])["error_code"] is ErrorCode.inconsistent_group_protocol
+    assert (
+        cluster.classic_member("foo").join(protocols=[])["error_code"]
+        is ErrorCode.inconsistent_group_protocol
+    )
 
 
 def test_a_classic_member_that_does_not_rejoin_is_removed(upgraded):
@@ -283,7 +201,7 @@ def test_a_classic_member_that_does_not_rejoin_is_removed(upgraded):
 
 def test_a_classic_member_that_does_not_sync_is_removed(cluster):
     cluster.member("c", "foo")
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     a.join()
     for _ in range(4):
         cluster.advance(5_000)
@@ -303,7 +221,7 @@ def test_a_silent_classic_member_is_removed_after_its_own_session(upgraded):
 
 def test_who_may_ask_what(upgraded):
     cluster, a, _, c = upgraded
-    new = Classic(cluster, "foo")
+    new = cluster.classic_member("foo")
     new.member_id, new.generation = "c", c.epoch
     assert new.beat() is ErrorCode.unknown_member_id, "c does not speak the classic protocol"
     a.generation += 1
@@ -334,7 +252,7 @@ def test_members_leave_by_either_protocol(upgraded):
 
 
 def test_a_rolling_upgrade_and_back_of_static_members(cluster):
-    old = [Classic(cluster, "foo", instance=f"i-{n}") for n in range(2)]
+    old = [cluster.classic_member("foo", instance=f"i-{n}") for n in range(2)]
     classic_group(cluster, *old, assignments=[{"foo": range(3)}, {"foo": range(3, 6)}])
     new = [cluster.member(f"n{n}", "foo", instance=f"i-{n}") for n in range(2)]
     for member in (*new, *new):
@@ -344,7 +262,7 @@ def test_a_rolling_upgrade_and_back_of_static_members(cluster):
     assert old[0].beat() is ErrorCode.fenced_instance_id
     cluster.check_replay()
 
-    back = [Classic(cluster, "foo", instance=f"i-{n}") for n in range(2)]
+    back = [cluster.classic_member("foo", instance=f"i-{n}") for n in range(2)]
     assert back[0].join()["error_code"] is ErrorCode.none
     assert isinstance(cluster.group, ConsumerGroup)
     assert back[1].join()["error_code"] is ErrorCode.none
@@ -358,7 +276,7 @@ def test_a_rolling_upgrade_and_back_of_static_members(cluster):
 def test_an_empty_group_changes_its_kind(cluster):
     c = cluster.member("c", "foo")
     c.leave()
-    a = Classic(cluster, "foo")
+    a = cluster.classic_member("foo")
     classic_group(cluster, a, assignments=[{"foo": range(6)}])
     cluster.check_replay()
     leaving = [SimpleNamespace(member_id=a.member_id, group_instance_id=None)]
@@ -372,6 +290,8 @@ def test_an_empty_group_changes_its_kind(cluster):
 @pytest.mark.parametrize("version", [0, 1, 3, 7])
 def test_assignments_are_encoded_at_the_version_of_the_subscription(cluster, version):
     topic = cluster.image.topics["foo"]
-    data = encode_assignment(cluster.image, {topic.topic_id: {2, 1}}, subscription("foo", version=version))
+    data = encode_assignment(
+        cluster.image, {topic.topic_id: {2, 1}}, cluster.embedded_subscription("foo", version=version)
+    )
     assert int.from_bytes(data[:2], "big") == min(version, 3)
     assert decode_assignment(data).partitions == (("foo", frozenset({1, 2})),)
