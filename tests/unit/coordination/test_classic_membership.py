@@ -208,6 +208,7 @@ def test_deleting_a_group_forgets_ids_that_were_handed_out(driver: Any) -> None:
 def test_offset_delete(driver: Any, subscribe: Any) -> None:
     (member,) = driver.stable_group(1, protocols={"range": subscribe("t")})
     driver.commit({("t", 0): 1, ("u", 0): 2}, 1, member)
+    driver.restart()  # the subscription is read from the log, too
     topics = [
         {"name": name, "partitions": [{"partition_index": index}]}
         for name, index in [("t", 0), ("u", 0), ("u", 9), ("ghost", 0)]

@@ -55,6 +55,18 @@ def test_wrong_syncs_are_refused(
     assert driver.replies[driver.sync(generation, member or leader, **more)]["error_code"] is code
 
 
+def test_a_followers_session_counts_from_its_assignment(driver: Any) -> None:
+    leader, _ = driver.join_new()
+    follower, _ = driver.join_new(session_timeout_ms=10_000)
+    driver.advance(0)
+    driver.sync(1, follower)
+    driver.advance(9_000)
+    driver.sync(1, leader, {})
+    driver.advance(9_000)
+
+    assert driver.heartbeat(1, follower) is not ErrorCode.unknown_member_id
+
+
 def test_a_sync_while_members_rejoin_sends_them_to_the_join(driver: Any) -> None:
     leader, follower = driver.stable_group(2)
     driver.join(member_id=leader)

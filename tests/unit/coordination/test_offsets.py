@@ -168,6 +168,7 @@ class TestTransactions:
         driver.shard.replay_transaction_end(4, committed=True)
 
         assert not driver.shard.state.offsets.of_group("g")
+        assert not driver.shard.state.offsets.has_open_transactions("g")
 
     def test_members_are_checked_where_they_are_told(self, driver: Any) -> None:
         (member,) = driver.stable_group(1)
@@ -248,6 +249,12 @@ class TestExpiry:
 
         assert set(expiring.fetch()) == {("t", 0)}
 
+    def test_a_group_with_members_needs_no_offsets_to_stay(self, expiring: Any) -> None:
+        (member,) = expiring.stable_group(1, session_timeout_ms=1_800_000)
+        expiring.advance(600_000)
+
+        assert expiring.heartbeat(1, member) is ErrorCode.none
+
     def test_a_group_that_was_never_joined_goes(self, expiring: Any) -> None:
         expiring.join()
         expiring.advance(600_000)
@@ -266,3 +273,15 @@ def test_the_offsets_of_a_deleted_topic_go(driver: Any, topics: Any) -> None:
 
     assert set(driver.fetch()) == {("u", 0)}
     assert driver.rebuilt(compacted=True).state.offsets.get("g", "t", 0) is None
+
+
+def test_the_offsets_of_a_topic_that_was_made_again_stay(driver: Any) -> None:
+    old = driver.image.topics["t"]
+    new = replace(old, topic_id=UUID(int=5))
+    driver.obey(driver.shard.on_image(MetadataImage(topics={"t": new}, topics_by_id={new.topic_id: new})))
+    driver.commit({("t", 0): 1})
+    both = {old.topic_id: old, new.topic_id: new}
+    driver.shard.state.image = MetadataImage(topics={"t": new}, topics_by_id=both)
+    driver.obey(driver.shard.on_image(MetadataImage(topics={"t": new}, topics_by_id={new.topic_id: new})))
+
+    assert set(driver.fetch()) == {("t", 0)}

@@ -35,7 +35,7 @@ def delete_offsets(state: ShardState, request: Any, info: RequestInfo) -> Effect
                 code = ErrorCode.unknown_topic_or_partition
             elif group.is_subscribed_to_topic(topic.name):
                 code = ErrorCode.group_subscribed_to_topic
-            elif (topic.name, index) in state.offsets.partitions_of_group(request.group_id):
+            elif state.offsets.is_known(request.group_id, topic.name, index):
                 effects.records.append(offset_tombstone(request.group_id, topic.name, index))
             partitions.append({"partition_index": index, "error_code": code})
         topics.append({"name": topic.name, "partitions": partitions})

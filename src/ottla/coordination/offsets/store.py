@@ -62,6 +62,11 @@ class OffsetStore:
         """Whether a commit of this partition waits for the end of a transaction."""
         return (topic, partition) in self._open.get(group_id, {})
 
+    def is_known(self, group_id: str, topic: str, partition: int) -> bool:
+        """Whether there is anything that a tombstone would remove."""
+        committed = self.get(group_id, topic, partition) is not None
+        return committed or self.has_open_transaction(group_id, topic, partition)
+
     def has_open_transactions(self, group_id: str) -> bool:
         """Whether any commit of the group waits for the end of a transaction."""
         return group_id in self._open
