@@ -7,7 +7,8 @@ The cores do no I/O. A shell obeys an `Effects` in this order:
 2. On success call `GroupShard.on_appended`: it returns further effects, to be obeyed after these. On failure
    call `GroupShard.on_append_failed`: it returns the effects to obey instead of these.
 3. Obey `timers`, in order.
-4. Send `replies` once the records are durable (at once where there are none).
+4. Send `replies` once every record so far is durable. That holds for further effects, too: they often have
+   no records of their own and answer for those of the effects that they follow.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def fetch_error(group: Any, code: ErrorCode, api_version: int) -> Response:
 
 def as_single_group_response(response: Response) -> Response:
     """Up to version 7 one group's topics and error stand at the top."""
-    return {"error_code": response["error_code"], "topics": response["topics"]}
+    topics = [{"name": topic["name"], "partitions": topic["partitions"]} for topic in response["topics"]]
+    return {"error_code": response["error_code"], "topics": topics}
 
 
 def _asked(
