@@ -53,10 +53,6 @@ class Flush:
             return FlushResult(self, error)
         return FlushResult(self, None)
 
-    def assume_synced(self) -> FlushResult:
-        """The result when `FileSystem.sync_all` was called instead, as when thousands of logs are closed."""
-        return FlushResult(self, None)
-
     def _sync_file(self, path: str) -> None:
         try:
             self._fs.sync_file(path)

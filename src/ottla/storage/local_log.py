@@ -142,6 +142,11 @@ class LocalLog:
         """How many offsets are not known to be on the disk."""
         return self.log_end_offset - self.recovery_point
 
+    @property
+    def needs_sync(self) -> bool:
+        """Whether anything at all was written that a power loss could take back."""
+        return bool(self.unflushed_records > 0 or self._unsynced_files or self._unsynced_directories)
+
     def needs_flush(self, now_ms: int) -> bool:
         """Whether `flush.messages` or `flush.ms` asks for a flush, or a closed segment is not synced yet."""
         unflushed = self.unflushed_records

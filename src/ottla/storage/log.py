@@ -443,7 +443,7 @@ class Log(LocalLog):
         try:
             if flush:
                 self.prepare_close()
-                if self.unflushed_records > 0 or self._unsynced_files or self._unsynced_directories:
+                if self.needs_sync:
                     self.flush()
         finally:
             self.segments.close()

@@ -9,6 +9,7 @@ import pytest
 
 from ottla.records.batch import iter_headers
 from ottla.records.codec import Record
+from ottla.storage.closing import close_logs
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.log import Log
 from ottla.storage.names import DELETED
@@ -249,11 +250,8 @@ def test_what_a_clean_stop_synced_outlives_a_power_loss(at_once: bool) -> None:
         log = open_at(disk, CONFIG)
         append(log, *(batch(2, 1_000 + number) for number in range(17)))
         if at_once:
-            log.prepare_close()
-            flush = log.prepare_flush()
-            disk.sync_all()
-            log.complete_flush(flush.assume_synced())
-            log.close()
+            others = [open_at(disk, CONFIG, directory=f"/data/u-{number}") for number in range(40)]
+            assert close_logs(disk, [log, *others]) == []
         else:
             log.close()
         assert log.recovery_point == 34

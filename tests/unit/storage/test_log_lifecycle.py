@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.storage.closing import close_logs
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
 from ottla.storage.log import Log
@@ -205,6 +206,18 @@ def test_after_a_failed_sync_nothing_is_appended_but_reads_go_on(disk: Simulated
         log.flush()
     assert offsets(log) == [0, 1]
     assert log.recovery_point == 0
+
+
+@pytest.mark.parametrize("count", [3, 50])
+def test_logs_that_cannot_be_synced_do_not_close_cleanly(disk: SimulatedDisk, count: int) -> None:
+    logs_to_close = [open_at(disk, small_segments(), directory=f"/data/u-{n}") for n in range(count)]
+    append(logs_to_close[0], batch())
+    disk.fails_to_sync = True
+    assert len(close_logs(disk, logs_to_close)) == count
+    disk.fails_to_sync = False
+    again = [open_at(disk, small_segments(), directory=f"/data/u-{n}", clean=False) for n in range(count)]
+    assert [log.log_end_offset for log in again] == [1] + [0] * (count - 1)
+    assert close_logs(disk, again) == close_logs(disk, again) == []
 
 
 @pytest.mark.parametrize("truncation_fails", [False, True])
