@@ -1,7 +1,7 @@
 """A Kafka client of nothing but frames: any request at any version, whole, cut or wrong.
 
-Requests are plain dicts with Kafka's names, written by a small encoder over the schemas; responses are read by
-kio, which shares no code with the broker's encoders and refuses bytes that are left over.
+Requests are plain dicts with Kafka's names, written by a small encoder over the schemas; responses are read
+by kio, which shares no code with the broker's encoders and refuses bytes that are left over.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import AsyncIterator, Mapping
 from functools import cache
 from typing import Any
 
+from tests.wire import kio_values
+
 from ottla.protocol.additions import ADDITIONS
 from ottla.protocol.decode import compile_dict_decoder
 from ottla.protocol.encode import Encoder, compile_encoder
 from ottla.protocol.headers import response_header_version
 from ottla.protocol.kio_schemas import request_struct, response_struct
-
-from .wire import kio_values
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS = 18, 19

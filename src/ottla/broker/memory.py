@@ -17,8 +17,9 @@ class RequestMemory:
 
     The first piece of a request is always given, so that small requests come in whatever others do; each
     further one is given before it is allocated, or else the receiver waits. One receiver at a time may
-    overdraw, up to its own frame limit: otherwise half-received frames could fill the budget and wait for each
-    other for ever. So no more is used than the budget, one frame, and one first piece for each connection.
+    overdraw, up to its own frame limit: otherwise half-received frames could fill the budget and wait for
+    each other for ever. So no more is used than the budget, one frame, and one first piece for each
+    connection.
     """
 
     __slots__ = ("_limit", "_overdrawing", "_waiting", "used_bytes")

@@ -50,7 +50,7 @@ def test_several_frames_in_one_read_and_the_start_of_another() -> None:
         wire = Wire()
         wire.receive(data[:cut])
         wire.receive(data[cut:])
-        assert wire.written == bodies
+        assert b"".join(wire.written) == b"".join(bodies)
 
 
 @pytest.mark.parametrize("size", [64 * KIB - 12, 64 * KIB, 1024 * KIB, 9_000_000])
@@ -243,19 +243,21 @@ async def test_a_client_that_does_not_read_is_not_read() -> None:
     assert wire.router.received == []
     assert not wire.transport.reading
     wire.connection.resume_writing()
-    assert wire.written == [b"1", b"2"]
+    assert wire.router.received == [b"1", b"2"]
+    assert b"".join(wire.written) == b"12"
     assert wire.transport.reading
 
 
 async def test_writing_pauses_in_the_middle_of_a_read() -> None:
     wire = Wire()
-    write = wire.transport.write
+    write = wire.transport.writelines
 
-    def write_and_pause(data: bytes) -> None:
-        write(data)
+    def write_and_pause(buffers: list[bytes]) -> None:
+        write(buffers)
         wire.connection.pause_writing()
 
-    wire.transport.write = write_and_pause  # type: ignore[method-assign]
+    wire.transport.writelines = write_and_pause  # type: ignore[method-assign]
+    wire.router.planned |= {body: [body] for body in (b"1", b"2", b"3")}
     wire.receive(request(b"1") + request(b"2") + request(b"3"))
     assert wire.written == [b"1"]
     wire.connection.resume_writing()
@@ -263,6 +265,13 @@ async def test_writing_pauses_in_the_middle_of_a_read() -> None:
     assert not wire.transport.reading
     wire.connection.resume_writing()
     assert wire.written == [b"1", b"2", b"3"]
+
+
+def test_small_answers_to_one_read_are_written_together_and_before_records() -> None:
+    wire = Wire()
+    wire.router.planned[b"fetch"] = [b"head", b"records"]
+    wire.receive(b"".join(map(request, (b"1", b"2", b"fetch", b"3"))))
+    assert wire.written == [b"12", b"headrecords", b"3"]
 
 
 async def test_a_lost_connection_drops_waiting_fetches_and_keeps_tasks() -> None:

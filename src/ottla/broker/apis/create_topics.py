@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ottla.broker.api import Api, Request, Response
-from ottla.broker.apis.describe_configs import config_entries
 from ottla.config.effective import describe_topic
 from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewTopic
@@ -32,14 +31,22 @@ def _new_topic(topic: Any) -> NewTopic:
 def _result(request: Request, name: str, result: Topic | KafkaError) -> dict[str, Any]:
     if isinstance(result, KafkaError):
         return {"name": name, "error_code": result.code, "error_message": result.message, "configs": None}
-    entries = describe_topic(result.configs, request.broker.settings.layers)
     return {
         "name": name,
         "topic_id": result.topic_id,
         "error_code": ErrorCode.none,
         "num_partitions": len(result.partitions),
         "replication_factor": len(result.partitions[0].replicas),
-        "configs": config_entries(entries),
+        "configs": [
+            {
+                "name": entry.name,
+                "value": entry.value,
+                "read_only": entry.read_only,
+                "config_source": entry.source,
+                "is_sensitive": entry.is_sensitive,
+            }
+            for entry in describe_topic(result.configs, request.broker.settings.layers)
+        ],
     }
 
 

@@ -32,7 +32,7 @@ def _one(request: Request, message: Any, resource: Any) -> dict[str, Any]:
         entries = _describe(request, check_resource(request, *_identity(resource)), resource.resource_name)
     except KafkaError as error:
         return result | {"error_code": error.code, "error_message": error.message or ""}
-    if resource.configuration_keys is not None:
+    if resource.configuration_keys:
         entries = [entry for entry in entries if entry.name in resource.configuration_keys]
     result["configs"] = config_entries(
         entries,

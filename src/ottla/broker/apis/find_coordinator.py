@@ -16,6 +16,7 @@ async def _handle(request: Request, message: Any) -> Response:
     coordinators = [await _find(request, message.key_type, key) for key in keys]
     if request.api_version >= 4:
         return {"coordinators": coordinators}
+    del coordinators[0]["key"]
     return coordinators[0]
 
 
