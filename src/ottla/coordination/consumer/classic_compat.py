@@ -30,6 +30,7 @@ from ottla.coordination.consumer.membership import (
     known_static_member,
     replacement_records,
 )
+from ottla.coordination.consumer.topics import metadata_hash
 from ottla.coordination.consumer.update import (
     MemberUpdate,
     raise_group_epoch,
@@ -201,11 +202,7 @@ def _check_protocol(member: ConsumerGroupMember, request: Any) -> None:
 
 
 def classic_heartbeat(
-    state: ShardState,  # noqa: ARG001 - all requests are called alike
-    group: ConsumerGroup,
-    request: Any,
-    info: RequestInfo,
-    now_ms: int,
+    state: ShardState, group: ConsumerGroup, request: Any, info: RequestInfo, now_ms: int
 ) -> Effects:
     """Heartbeat; the answer tells the member to rejoin where there is something to give or to take."""
     try:
@@ -214,6 +211,7 @@ def classic_heartbeat(
         return Effects.reply_with(info, {"error_code": error.code})
     must_rejoin = (
         member.epoch < group.assignment_epoch
+        or _has_nobody_else_to_assign(state, group)
         or member.current.state is MemberState.UNREVOKED_PARTITIONS
         or (
             member.current.state is MemberState.UNRELEASED_PARTITIONS and not _waits_for_others(group, member)
@@ -225,6 +223,21 @@ def classic_heartbeat(
     if must_rejoin:
         effects.timers += _await_join(group, member, now_ms)
     return effects
+
+
+def _has_nobody_else_to_assign(state: ShardState, group: ConsumerGroup) -> bool:
+    """Whether a target is due that only a join will compute: nobody is left with the other heartbeat.
+
+    Kafka waits for a join to happen, and so, where a downgrade is not allowed, leaves without an owner what
+    the last member of the new protocol had, and partitions that are added later.
+    """
+    if len(group.classic_members) < len(group.members):
+        return False
+    if group.freshness.metadata_image is not state.image:
+        if metadata_hash(state.image, group.subscribed_topics) != group.metadata_hash:
+            return True
+        group.freshness.metadata_image = state.image
+    return group.assignment_epoch < group.group_epoch
 
 
 def _waits_for_others(group: ConsumerGroup, member: ConsumerGroupMember) -> bool:

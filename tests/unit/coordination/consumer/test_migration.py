@@ -188,6 +188,22 @@ def test_protocols_must_be_common_to_all_classic_members(cluster):
     )
 
 
+def test_classic_members_that_are_left_alone_are_told_to_rejoin(new_cluster):
+    cluster = new_cluster(group_consumer_migration_policy="upgrade")
+    c = cluster.member("c", "foo")
+    a = cluster.classic_member("foo")
+    a.join()
+    assert a.sync() is ErrorCode.none
+    c.leave()
+    assert a.follow()
+    assert a.count == 6
+    cluster.set_topics(foo=8)
+    assert a.follow()
+    assert a.count == 8
+    assert not a.follow()
+    cluster.check_replay()
+
+
 def test_a_classic_member_that_does_not_rejoin_is_removed(upgraded):
     cluster, a, b, c = upgraded
     for _ in range(4):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -50,6 +51,10 @@ class Client:
             owned.setdefault(topic, []).append(number)
         return owned
 
+    def forget_topic(self, name: str) -> None:
+        self.consumed = {each for each in self.consumed if each[0] != name}
+        self.assigned = self.assigned and {each for each in self.assigned if each[0] != name}
+
     def take(self, response: dict[str, Any], assignment: dict[str, list[int]] | None) -> None:
         """Obey an answer; what is assigned is taken up later."""
         code = response["error_code"]
@@ -67,16 +72,63 @@ class Client:
         self.alive = code is not ErrorCode.fenced_instance_id
 
 
+class ClassicClient:
+    """A consumer of the classic protocol: cooperative, or eager and giving everything back for each round."""
+
+    def __init__(self, member: Any, *, eager: bool) -> None:
+        self.member = member
+        self.eager = eager
+        self.alive = True
+        self.next = self.join
+
+    @property
+    def member_id(self) -> str:
+        return self.member.member_id
+
+    @property
+    def consumed(self) -> set[tuple[str, int]]:
+        return {(topic, number) for topic, numbers in self.member.owned.items() for number in numbers}
+
+    def drop_everything(self) -> None:
+        self.member.member_id, self.member.owned, self.next = "", {}, self.join
+
+    def forget_topic(self, name: str) -> None:
+        self.member.owned.pop(name, None)
+
+    def join(self) -> None:
+        if self.eager:
+            self.member.owned = {}
+        self.obey(self.member.join()["error_code"], self.sync)
+
+    def sync(self) -> None:
+        before = self.consumed
+        code = self.member.sync()
+        self.obey(code, self.heartbeat if self.consumed >= before else self.join)
+
+    def heartbeat(self) -> None:
+        self.obey(self.member.beat(), self.heartbeat)
+
+    def obey(self, code: ErrorCode, following: Any) -> None:
+        if code is ErrorCode.none:
+            self.next = following
+        elif code is ErrorCode.rebalance_in_progress:
+            self.next = self.join
+        else:
+            assert code in (ErrorCode.unknown_member_id, ErrorCode.illegal_generation), code
+            self.drop_everything()
+
+
 class Simulation:
     """What can happen is every method that begins with `do_`."""
 
-    def __init__(self, cluster: Any, random: Random) -> None:
+    def __init__(self, cluster: Any, random: Random, *, mixed: bool = False) -> None:
         self.cluster = cluster
         self.random = random
         self.topics = {"t1": 4, "t2": 2}
         self.incarnations: Counter[str] = Counter()
         self.cluster.set_topics(self.incarnations, **self.topics)
         self.clients: list[Client] = []
+        self.classic: list[ClassicClient] = []
         self.actions = {
             self.do_heartbeat: 30,
             self.do_take_up: 20,
@@ -89,6 +141,8 @@ class Simulation:
             self.do_change_topics: 4,
             self.do_fail_over: 1,
         }
+        if mixed:
+            self.actions |= {self.do_classic_join: 8, self.do_classic_step: 60, self.do_classic_end: 4}
 
     def run(self) -> None:
         for action in self.random.choices(list(self.actions), list(self.actions.values()), k=STEPS):
@@ -96,6 +150,10 @@ class Simulation:
             self.check()
         self.cluster.check_replay()
         self.calm_down()
+
+    @property
+    def everybody(self) -> list[Client | ClassicClient]:
+        return [*self.clients, *self.classic]
 
     @property
     def living(self) -> list[Client]:
@@ -160,18 +218,42 @@ class Simulation:
         """Whoever was silent too long has stopped: a client that cannot heartbeat gives up in time."""
         self.cluster.advance(self.random.choice([500, 1_000, 5_000, 5_000, 20_000, 45_000]))
         members = self.members
-        for client in self.clients:
+        for client in self.everybody:
             if client.member_id not in members:
                 client.drop_everything()
+
+    def do_classic_join(self) -> None:
+        topics = self.random.choice([("t1",), ("t1", "t2"), ("t2", "t3")])
+        client = ClassicClient(self.cluster.classic_member(*topics), eager=self.random.random() < 0.5)
+        self.classic.append(client)
+        self.step(client)
+
+    def do_classic_step(self) -> None:
+        self.step(self.random.choice(self.classic or [None]))
+
+    def step(self, client: ClassicClient | None) -> None:
+        """In an empty group the next classic member would find a classic group: another story."""
+        if client is not None and client.alive and self.members:
+            client.next()
+
+    def do_classic_end(self) -> None:
+        """By its word or by its silence."""
+        if not self.classic:
+            return
+        client = self.random.choice(self.classic)
+        if client.alive and client.member_id and self.random.random() < 0.5:
+            identity = SimpleNamespace(member_id=client.member_id, group_instance_id=None)
+            self.cluster.classic("leave_group", members=[identity])
+        client.alive = False
+        client.drop_everything()
 
     def do_change_topics(self) -> None:
         name = self.random.choice(TOPICS)
         if self.random.random() < 0.3:
             self.topics.pop(name, None)
             self.incarnations[name] += 1
-            for client in self.clients:
-                client.consumed = {each for each in client.consumed if each[0] != name}
-                client.assigned = client.assigned and {each for each in client.assigned if each[0] != name}
+            for client in self.everybody:
+                client.forget_topic(name)
         else:
             self.topics[name] = self.topics.get(name, 0) + self.random.randrange(1, 4)
         self.cluster.set_topics(self.incarnations, **self.topics)
@@ -185,7 +267,7 @@ class Simulation:
         return {} if group is None else group.members
 
     def check(self) -> None:
-        consumed = Counter(each for client in self.clients for each in client.consumed)
+        consumed = Counter(each for client in self.everybody for each in client.consumed)
         assert not [each for each, times in consumed.items() if times > 1], "consumed twice"
         owned = Counter(
             (topic_id, number)
@@ -198,14 +280,18 @@ class Simulation:
 
     def calm_down(self) -> None:
         """Nothing happens any more but heartbeats, as long as the longest session and revocation last."""
-        for _ in range(30):
+        for round_number in range(80):
             for client in self.living:
                 self.take_up(client)
                 self.heartbeat(client)
                 self.check()
-            self.cluster.advance(5_000)
+            for client in self.classic:
+                self.step(client)
+                self.check()
+            self.cluster.advance(1_000 if round_number < 60 else 5_000)
         self.cluster.check_replay()
-        joined = {client.member_id: client for client in self.living if client.epoch > 0}
+        joined = {client.member_id: client for client in self.everybody if client.alive and client.member_id}
+        joined = {member_id: client for member_id, client in joined.items() if member_id in self.members}
         assert joined.keys() == self.members.keys()
         if not joined:
             return
@@ -227,3 +313,10 @@ def test_members_that_come_and_go(new_cluster, seed):
     random = Random(seed)
     cluster = new_cluster(group_consumer_assignment_interval_ms=random.choice([0, 1_000, 15_000]))
     Simulation(cluster, random).run()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_members_of_both_protocols(new_cluster, seed):
+    random = Random(seed)
+    cluster = new_cluster(group_consumer_migration_policy="upgrade")
+    Simulation(cluster, random, mixed=True).run()
