@@ -329,7 +329,7 @@ class Segment:
                 candidate = start + distance
                 if candidate < end:
                     data = self._read_at(candidate, max_bytes, end, min_one)
-                    if data and LOCATOR.unpack_from(data)[0] <= offset:
+                    if len(data) >= LOCATOR.size and LOCATOR.unpack_from(data)[0] <= offset:
                         return candidate, data
             elif distance > 0 or end - start <= _WASTE:
                 return self._search_and_read(offset, start, max_bytes, end, min_one)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import parse_header
+from ottla.records.batch import has_valid_crc, parse_header
 from ottla.records.codec import ControlType, encode_end_transaction_marker
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.index_file import IndexCache
@@ -79,6 +81,26 @@ def test_a_large_first_batch_comes_whole(disk: SimulatedDisk) -> None:
         header = parse_header(log.read(offset, 1_000, 3).records)
         assert header.base_offset == offset
         assert len(log.read(offset, 1_000, 3).records) >= header.size
+
+
+def test_batches_of_all_sizes_are_found(disk: SimulatedDisk) -> None:
+    log = open_at(disk, config(index_interval_bytes=4096))
+    random = Random(1)
+    for _ in range(60):
+        append(log, batch(random.randrange(1, 4), value=bytes(random.choice((1, 50, 900, 5_000, 20_000)))))
+    starts = [
+        parse_header(log.read(offset, 1, log.log_end_offset).records) for offset in range(log.log_end_offset)
+    ]
+    for offset, header in enumerate(starts):
+        assert header.base_offset <= offset <= header.last_offset
+        for max_bytes in (0, 1, 30, 61, 1_000, 9_000, 50_000):
+            read = log.read(offset, max_bytes, log.log_end_offset, min_one=False)
+            assert len(read.records) <= max_bytes
+            if max_bytes >= 61:
+                assert parse_header(read.records) == header
+            whole = log.read(offset, max_bytes, log.log_end_offset)
+            assert len(whole.records) >= header.size
+            assert has_valid_crc(bytes(whole.records), header)
 
 
 def test_nothing_past_the_upper_bound_is_read(log: Log) -> None:
