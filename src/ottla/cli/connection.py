@@ -36,8 +36,11 @@ class Connection:
     properties: tuple[tuple[str, str], ...] = ()
 
     def config(self, **settings: Any) -> dict[str, Any]:
-        """Properties of a client: ours (`_` for `.`), then the caller's, which win."""
-        ours = {name.replace("_", "."): value for name, value in settings.items()}
+        """Properties of a client: ours (`_` for `.`, but in callbacks), then the caller's, which win."""
+        ours = {
+            name if name.startswith("on_") else name.replace("_", "."): value
+            for name, value in settings.items()
+        }
         quiet = {"log_level": 0, "client.id": "ottla-cli"}
         return {"bootstrap.servers": self.bootstrap_servers, **quiet, **ours, **dict(self.properties)}
 

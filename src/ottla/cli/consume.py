@@ -111,6 +111,7 @@ def consume(
         enable_partition_eof=limits.exit_at_end,
         isolation_level="read_uncommitted" if read_uncommitted else "read_committed",
         fetch_wait_max_ms=100,
+        fetch_queue_backoff_ms=20,
     )
     reader = Reader(consumer, sys.stdout.buffer, _writer(**options), stores_offsets=group is not None)
     shown = Progress(False if progress is None and sys.stdout.isatty() else progress)
