@@ -37,12 +37,14 @@ class Connection:
 
     def config(self, **settings: Any) -> dict[str, Any]:
         """Properties of a client: ours (`_` for `.`, but in callbacks), then the caller's, which win."""
-        ours = {
-            name if name.startswith("on_") else name.replace("_", "."): value
-            for name, value in settings.items()
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": "ottla-cli",
+            "log_level": 0,  # what matters comes back as an error
         }
-        quiet = {"log_level": 0, "client.id": "ottla-cli"}
-        return {"bootstrap.servers": self.bootstrap_servers, **quiet, **ours, **dict(self.properties)}
+        for name, value in settings.items():
+            config[name if name.startswith("on_") else name.replace("_", ".")] = value
+        return {**config, **dict(self.properties)}
 
     @functools.cached_property
     def admin(self) -> AdminClient:

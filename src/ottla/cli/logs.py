@@ -38,26 +38,30 @@ def dump(files: tuple[str, ...], with_records: bool, use_base64: bool, as_json: 
     Reads segments (.log), indexes (.index, .timeindex, .txnindex), producer snapshots and checkpoints, also
     half-written ones. Ends with code 1 if a file is damaged.
     """
-    from ottla.storage.dump import UnknownFileError
-    from ottla.storage.dump import dump as read
-    from ottla.storage.fs import OsFileSystem
-
     if use_base64 and not as_json:
         raise click.UsageError("--base64 goes with --json.")
     damaged: dict[str, None] = {}
     for file in files:
         if len(files) > 1 and not as_json:
             click.echo(f"{file}:")
-        try:
-            for fact in read(OsFileSystem(), file, with_records=with_records):
-                if is_damage(fact):
-                    damaged[file] = None
-                for line in [json_line(file, fact, use_base64)] if as_json else text_lines(fact):
-                    click.echo(line)
-        except (UnknownFileError, OSError) as error:
-            raise CommandError(str(error)) from error
+        for fact in read_facts(file, with_records=with_records):
+            if is_damage(fact):
+                damaged[file] = None
+            for line in [json_line(file, fact, use_base64)] if as_json else text_lines(fact):
+                click.echo(line)
     if damaged:
         raise CommandError(f"damaged: {', '.join(damaged)}")
+
+
+def read_facts(file: str, *, with_records: bool) -> Iterator[Fact]:
+    from ottla.storage.dump import UnknownFileError
+    from ottla.storage.dump import dump as read
+    from ottla.storage.fs import OsFileSystem
+
+    try:
+        yield from read(OsFileSystem(), file, with_records=with_records)
+    except (UnknownFileError, OSError) as error:
+        raise CommandError(str(error)) from error
 
 
 def is_damage(fact: Fact) -> bool:
@@ -158,4 +162,4 @@ def _shortened(text: str | None) -> str:
     if text is None:
         return "null"
     shown = text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}... ({len(text)} characters)"
-    return shown.encode("unicode_escape", "surrogatepass").decode() if not shown.isprintable() else shown
+    return shown if shown.isprintable() else repr(shown)[1:-1]
