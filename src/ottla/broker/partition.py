@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import parse_header
+from ottla.records.batch import ATTRIBUTES, parse_header
 from ottla.records.validation import ValidationOptions, validate
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Partition:
         header = checked.header
         if header.is_transactional:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
-        result = self.log.append(checked.to_bytes(0, 0), header, self.leader_epoch, now_ms)
+        result = self.log.append(header, checked.body, self.leader_epoch, now_ms)
         if self._waiters is not None and not result.duplicate:
             self.wake(header.size)
         return Appended(result.base_offset, checked.log_append_time_ms)
@@ -107,7 +107,8 @@ class Partition:
     def append_own(self, batch: bytes, now_ms: int) -> int:
         """Append a batch of the broker's own making (an internal topic's); returns its base offset."""
         header = parse_header(batch)
-        result = self.log.append(batch, header, self.leader_epoch, now_ms, from_client=False)
+        body = memoryview(batch)[ATTRIBUTES:]
+        result = self.log.append(header, body, self.leader_epoch, now_ms, from_client=False)
         self.wake(len(batch))
         return result.base_offset
 

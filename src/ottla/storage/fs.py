@@ -20,7 +20,6 @@ __all__ = ["File", "FileLock", "FileSystem", "OsFileSystem"]
 _MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _NS_PER_MS = 1_000_000
-_OPEN = os.O_RDWR | os.O_CLOEXEC
 
 
 class File(Protocol):
@@ -61,7 +60,7 @@ class FileSystem(Protocol):
     def open_private(self, path: str, *, create: bool = True) -> File:
         """A file with a descriptor of its own until `close`: any thread, one at a time.
 
-        With `create=False` a missing file raises FileNotFoundError when it is first used.
+        With `create=False` it is only read, and raises FileNotFoundError at first use when it is missing.
         """
 
     def read_bytes(self, path: str) -> bytes: ...
@@ -116,7 +115,7 @@ class _OsFile:
     def __init__(self, path: str, *, create: bool = True) -> None:
         self.path = path
         self._fd = -1
-        self._flags = _OPEN | os.O_CREAT if create else _OPEN
+        self._flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC if create else os.O_RDONLY | os.O_CLOEXEC
 
     def _descriptor(self) -> int:
         if self._fd < 0:

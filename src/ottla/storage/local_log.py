@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
-from ottla.storage.flush import Flush, FlushResult
+from ottla.storage.flush import Flush, FlushResult, Unsynced
 from ottla.storage.names import INDEX, SNAPSHOT, TIMEINDEX, TXNINDEX, segment_path
 from ottla.storage.segment import Segment
 from ottla.storage.segments import SegmentList
@@ -24,9 +24,8 @@ class LogState(NamedTuple):
     """What opening a log found out; the offsets are those of `Log`.
 
     `snapshot_offsets` are those of the producer snapshots in the folder; `producers` is their state when
-    recovery had to build it. `unsynced_files` and `unsynced_directories` are paths that opening wrote to and
-    that a crash could still lose. `is_changed` says that closing must bring indexes and producer snapshot up
-    to date.
+    recovery had to build it. `unsynced` is what opening wrote and a crash could still lose. `is_changed` says
+    that closing must bring indexes and producer snapshot up to date.
     """
 
     log_start_offset: int
@@ -34,8 +33,7 @@ class LogState(NamedTuple):
     recovery_point: int
     snapshot_offsets: tuple[int, ...] = ()
     producers: LogProducers | None = None
-    unsynced_files: tuple[str, ...] = ()
-    unsynced_directories: tuple[str, ...] = ()
+    unsynced: tuple[Unsynced, ...] = ()
     is_changed: bool = False
 
 
@@ -50,8 +48,7 @@ class LocalLog:
         "_generation",
         "_is_changed",
         "_roll_timestamp",
-        "_unsynced_directories",
-        "_unsynced_files",
+        "_unsynced",
         "config",
         "directory",
         "environment",
@@ -84,8 +81,7 @@ class LocalLog:
         self.recovery_point = state.recovery_point
         self.last_flush_ms = now_ms
         self._activate()
-        self._unsynced_files = state.unsynced_files
-        self._unsynced_directories = state.unsynced_directories
+        self._unsynced = state.unsynced
         self._is_changed = state.is_changed
         self._generation = 0
         self._failure: LogStorageError | None = None
@@ -122,7 +118,7 @@ class LocalLog:
         segment.create()
         self.segments.add(segment)
         self._activate()
-        self._unsynced_directories = (*self._unsynced_directories, self.directory)
+        self._must_sync(directory=self.directory)
 
     def _activate(self) -> None:
         """Follow a change of the last segment."""
@@ -145,7 +141,12 @@ class LocalLog:
     @property
     def needs_sync(self) -> bool:
         """Whether anything at all was written that a power loss could take back."""
-        return bool(self.unflushed_records > 0 or self._unsynced_files or self._unsynced_directories)
+        return self.unflushed_records > 0 or bool(self._unsynced)
+
+    def _must_sync(self, *paths: str, directory: str | None = None) -> None:
+        """Have the next flush sync these files and this folder too."""
+        folders = () if directory is None else (Unsynced(directory, is_directory=True),)
+        self._unsynced = (*self._unsynced, *map(Unsynced, paths), *folders)
 
     def needs_flush(self, now_ms: int) -> bool:
         """Whether `flush.messages` or `flush.ms` asks for a flush, or a closed segment is not synced yet."""
@@ -164,7 +165,7 @@ class LocalLog:
         """
         if self._failure is not None:
             raise self._failure
-        paths = list(self._unsynced_files)
+        paths: list[str] = []
         if self.recovery_point < self.log_end_offset:
             for segment in self.segments.since(self.recovery_point):
                 paths.append(segment.log_path)
@@ -172,13 +173,10 @@ class LocalLog:
                     paths += (segment.path(INDEX), segment.path(TIMEINDEX), segment.path(TXNINDEX))
                 if segment.base_offset > self.recovery_point:
                     paths.append(segment.path(SNAPSHOT))
-        paths = list(dict.fromkeys(paths))
-        directories = tuple(dict.fromkeys(self._unsynced_directories))
-        self._unsynced_files = self._unsynced_directories = ()
         return Flush(
             self.environment.fs,
             paths,
-            directories,
+            self._unsynced,
             end_offset=self.log_end_offset,
             generation=self._generation,
             now_ms=now_ms,
@@ -193,6 +191,9 @@ class LocalLog:
         flush, error = result
         if error is not None:
             self._fail(f"cannot sync {self.partition}", error)
+        # By identity: while this flush ran, the same path may have been added anew.
+        covered = {id(entry) for entry in flush.covers}
+        self._unsynced = tuple(entry for entry in self._unsynced if id(entry) not in covered)
         if flush.generation == self._generation:
             self.recovery_point = max(self.recovery_point, flush.end_offset)
         self.last_flush_ms = max(self.last_flush_ms, flush.now_ms)
@@ -239,7 +240,7 @@ class LocalLog:
         self._generation += 1
         self._is_changed = True
         self.recovery_point = min(self.recovery_point, offset)
-        self._unsynced_directories = (*self._unsynced_directories, self.directory)
+        self._must_sync(directory=self.directory)
 
     def _seal_active(self) -> None:
         """Bring the active segment's indexes to their files, to be synced by the next flush.
@@ -248,8 +249,7 @@ class LocalLog:
         """
         active = self._active
         active.seal()
-        self._unsynced_files = (
-            *self._unsynced_files,
+        self._must_sync(
             active.path(INDEX),
             active.path(TIMEINDEX),
             active.path(TXNINDEX),

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
-    ATTRIBUTES,
     LOG_OVERHEAD,
     BatchHeader,
     Buffer,
     iter_headers,
-    parse_header,
     stamp,
 )
 from ottla.storage.cleaner import discard
@@ -57,7 +55,14 @@ class AppendResult(NamedTuple):
 class Log(LocalLog):
     """Appending, reading, and what depends on the records: leader epochs and producers."""
 
-    __slots__ = ("_leader_epoch", "_leader_epochs", "_producers", "_reader", "_snapshot_offsets")
+    __slots__ = (
+        "_cleaning_generation",
+        "_leader_epoch",
+        "_leader_epochs",
+        "_producers",
+        "_reader",
+        "_snapshot_offsets",
+    )
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class Log(LocalLog):
         self._producers = state.producers
         self._snapshot_offsets = state.snapshot_offsets
         self._reader = LogReader(segments)
+        self._cleaning_generation = 0
 
     @property
     def leader_epochs(self) -> LeaderEpochCache:
@@ -104,14 +110,15 @@ class Log(LocalLog):
 
     def append(
         self,
-        batch: Buffer,
-        header: BatchHeader | None,
+        header: BatchHeader,
+        body: Buffer,
         leader_epoch: int,
         now_ms: int,
         *,
         from_client: bool = True,
     ) -> AppendResult:
-        """Append one valid batch as the leader of `leader_epoch`; `header` is what `parse_header` says of it.
+        """Append one valid batch as the leader of `leader_epoch`: `body` is everything from its attributes
+        on.
 
         The batch gets the next offsets; its bytes are neither copied nor changed. `from_client=False` is a
         coordinator's own batch, whose sequence numbers are not checked.
@@ -119,8 +126,6 @@ class Log(LocalLog):
         Raises KafkaError: record_list_too_large for a batch above `segment.bytes`, what ProducerState.check
         and check_marker raise, and LogStorageError when the disk refuses. Nothing has changed then.
         """
-        if header is None:
-            header = parse_header(batch)
         if leader_epoch != self._leader_epoch:
             self._begin_epoch(leader_epoch, self.log_end_offset)
         producer_id = header.producer_id
@@ -128,7 +133,8 @@ class Log(LocalLog):
         marker = None
         if producer_id >= 0:
             if header.attributes & _CONTROL:
-                marker = parse_control_marker(header, batch)
+                whole = stamp(header, base_offset, leader_epoch) + bytes(body)
+                marker = parse_control_marker(header, whole)
                 if marker is not None:
                     self.producer_state.check_marker(header, marker, base_offset)
             else:
@@ -150,8 +156,7 @@ class Log(LocalLog):
             if self._must_roll(size, max_timestamp, last_offset, now_ms):
                 self.roll(now_ms)
                 active = self._active
-        pieces = (stamp(header, base_offset, leader_epoch), memoryview(batch)[ATTRIBUTES:])
-        active.append(pieces, size, last_offset, max_timestamp)
+        active.append((stamp(header, base_offset, leader_epoch), body), size, last_offset, max_timestamp)
         self.log_end_offset = last_offset + 1
         if producer_id >= 0:
             if marker is not None:
@@ -204,7 +209,7 @@ class Log(LocalLog):
         _ = self.producers  # loaded now, while the log still ends where the snapshot says
         try:
             if leader_epoch >= 0 and self.leader_epochs.assign(leader_epoch, start_offset):
-                self._unsynced_files = (*self._unsynced_files, self.leader_epochs.path)
+                self._must_sync(self.leader_epochs.path)
         except OSError as error:
             raise LogStorageError.wrap(f"cannot begin a leader epoch of {self.partition}", error) from error
         self._is_changed = True
@@ -383,13 +388,13 @@ class Log(LocalLog):
     def replace_segments(self, new: Collection[int], old: Collection[int], now_ms: int) -> bool:
         """Put compacted segments, which lie there as `.cleaned`, in place of closed ones, by base offsets.
 
-        False when one of the old ones is gone, by retention or truncation: then the new ones are discarded,
-        as they would bring its records back. Safe against a crash at any point (see `SegmentList.replace`).
-        Raises LogStorageError.
+        False when an old one is gone, or the log was truncated since `cleaning_facts`: then the new ones are
+        discarded, as they would bring removed records back. Safe against a crash at any point (see
+        `SegmentList.replace`). Raises LogStorageError.
         """
         closed = {segment.base_offset for segment in self.segments if segment is not self._active}
         try:
-            if not closed.issuperset(old):
+            if not closed.issuperset(old) or self._generation != self._cleaning_generation:
                 discard(self.environment.fs, self.directory, new)
                 return False
             gone = self.segments.replace(new, old, self.config, self._due_ms(now_ms))
@@ -414,6 +419,7 @@ class Log(LocalLog):
             for segment in self.segments
             if segment is not self._active
         )
+        self._cleaning_generation = self._generation
         unstable = self.first_unstable_offset
         return CleaningFacts(
             directory=self.directory,

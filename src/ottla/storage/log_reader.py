@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ottla.records.batch import Buffer
-
 if TYPE_CHECKING:
     from ottla.storage.segment import Segment
     from ottla.storage.segments import SegmentList
@@ -22,7 +20,7 @@ class LogRead(NamedTuple):
     `segment_base_offset` and `position` say where; both are -1 when there was nothing to read.
     """
 
-    records: Buffer
+    records: bytes
     segment_base_offset: int
     position: int
 

@@ -16,6 +16,7 @@ from ottla.storage.checkpoints import (
     read_partition_metadata,
     write_partition_metadata,
 )
+from ottla.storage.flush import Unsynced
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local_log import LogState
 from ottla.storage.log import Log
@@ -84,13 +85,13 @@ def open_log(
     return opening.open(names, unsynced, clean, log_start_offset, recovery_point)
 
 
-def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[str, ...]:
+def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[Unsynced, ...]:
     """Compare the folder's topic id with the wanted one; returns the file written when there was none."""
     if topic_id is None:
         return ()
     found = read_partition_metadata(fs, directory)
     if found is None:
-        return (write_partition_metadata(fs, directory, topic_id),)
+        return (Unsynced(write_partition_metadata(fs, directory, topic_id)),)
     if found != topic_id:
         raise KafkaError(
             ErrorCode.inconsistent_topic_id, f"{directory} belongs to topic id {found}, not to {topic_id}"
@@ -153,26 +154,26 @@ class _Opening:
         self._partition = partition
         self._config = config
         self._now_ms = now_ms
+        self._folder = Unsynced(directory, is_directory=True)
 
     def create(self, log_start_offset: int, topic_id: UUID | None) -> Log:
         """Make the folder of a new log."""
         self._fs.make_dirs(self._directory)
-        unsynced = (
-            () if topic_id is None else (write_partition_metadata(self._fs, self._directory, topic_id),)
-        )
+        unsynced: tuple[Unsynced, ...] = ()
+        if topic_id is not None:
+            unsynced = (Unsynced(write_partition_metadata(self._fs, self._directory, topic_id)),)
         state = LogState(
             log_start_offset,
             log_start_offset,
             log_start_offset,
-            unsynced_files=unsynced,
-            unsynced_directories=(self._directory, os.path.dirname(self._directory)),
+            unsynced=(*unsynced, self._folder, Unsynced(os.path.dirname(self._directory), is_directory=True)),
         )
         return self._log([self._new_segment(log_start_offset)], state)
 
     def open(
         self,
         names: list[str],
-        unsynced: tuple[str, ...],
+        unsynced: tuple[Unsynced, ...],
         clean: bool,
         log_start_offset: int,
         recovery_point: int,
@@ -204,8 +205,7 @@ class _Opening:
             log_end_offset if clean else min(recovery_point, log_end_offset),
             snapshots,
             producers,
-            unsynced_files=unsynced,
-            unsynced_directories=(self._directory,) if is_changed or unsynced else (),
+            unsynced=(*unsynced, self._folder) if is_changed or unsynced else (),
             is_changed=is_changed,
         )
         return self._log(list(segments), state)

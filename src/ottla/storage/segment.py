@@ -26,7 +26,7 @@ __all__ = ["MAX_RELATIVE_OFFSET", "Segment"]
 
 MAX_RELATIVE_OFFSET = 0x7FFF_FFFF
 _FULL = -1
-_WASTE = 8 << 10  # bytes read in vain at most, to find a batch and read it with the same system call
+_LARGE = 8 << 10  # bytes between index entries that speak of large batches
 
 
 class Segment:
@@ -314,16 +314,16 @@ class Segment:
 
     def read(
         self, offset: int, max_bytes: int, end: int, *, min_one: bool, position: int | None = None
-    ) -> tuple[int, Buffer] | None:
+    ) -> tuple[int, bytes] | None:
         """Read from the batch that contains `offset`, or the next one, up to `end` (a position).
 
         Returns (position, bytes): at most `max_bytes`, the last batch maybe cut off; with `min_one` the first
         batch is whole whatever its size. None when all batches end before `offset`. `position` skips the
-        search when the caller knows it. Usually one system call. Raises OSError.
+        search when the caller knows it. Raises OSError.
         """
         if position is None:
             start, distance = self.offset_index().lookup(offset)
-            if distance > _WASTE:
+            if distance > _LARGE:
                 # Batches as large as this have an index entry each: the next one is likely the one looked
                 # for.
                 candidate = start + distance
@@ -331,8 +331,6 @@ class Segment:
                     data = self._read_at(candidate, max_bytes, end, min_one)
                     if len(data) >= LOCATOR.size and LOCATOR.unpack_from(data)[0] <= offset:
                         return candidate, data
-            elif distance > 0 or end - start <= _WASTE:
-                return self._search_and_read(offset, start, max_bytes, end, min_one)
             position = find_batch(self.file, offset, start, self.size)
         if position is None or position >= self.size:
             return None
@@ -348,36 +346,6 @@ class Segment:
             if first_size > len(data):
                 data = file.pread(min(first_size, end - position), position)
         return data
-
-    def _search_and_read(
-        self, offset: int, start: int, max_bytes: int, end: int, min_one: bool
-    ) -> tuple[int, Buffer] | None:
-        """Read a little more than asked for, from an index entry's batch on, and search in memory."""
-        data = self.file.pread(min(max_bytes + _WASTE, self.size - start), start)
-        unpack = LOCATOR.unpack_from
-        pos = 0
-        last = len(data) - HEADER_SIZE
-        while pos <= last:
-            base_offset, length, last_offset_delta = unpack(data, pos)
-            size = length + LOG_OVERHEAD
-            if base_offset + last_offset_delta >= offset:
-                position = start + pos
-                available = min(len(data) - pos, end - position)
-                if min_one and size > max_bytes:
-                    if size > available:
-                        return position, self._read_at(position, max_bytes, end, min_one)
-                    max_bytes = size
-                return position, memoryview(data)[pos : pos + max(min(max_bytes, available), 0)]
-            pos += size
-        position_of = find_batch(self.file, offset, start + pos, self.size)
-        return (
-            None
-            if position_of is None
-            else (
-                position_of,
-                self._read_at(position_of, max_bytes, end, min_one),
-            )
-        )
 
     def offset_after(self, position: int) -> int | None:
         """An offset behind everything that begins before `position`; None when the index does not reach

@@ -14,7 +14,7 @@ from ottla.storage.index_file import IndexCache
 from ottla.storage.log import Log
 
 from . import logs
-from .logs import append, batch, config, offsets, open_at, read_all, small_segments
+from .logs import append, append_one, batch, config, offsets, open_at, read_all, small_segments
 from .simulated_disk import SimulatedDisk
 
 
@@ -33,8 +33,8 @@ def code_of(error: pytest.ExceptionInfo[KafkaError]) -> ErrorCode:
 
 
 def test_batches_get_the_next_offsets_and_the_epoch(log: Log) -> None:
-    assert log.append(batch(3), None, 7, logs.NOW_MS) == (0, 3, 1_002, False)
-    assert log.append(batch(2), None, 7, logs.NOW_MS) == (3, 5, 1_001, False)
+    assert append_one(log, batch(3), 7, logs.NOW_MS) == (0, 3, 1_002, False)
+    assert append_one(log, batch(2), 7, logs.NOW_MS) == (3, 5, 1_001, False)
     header = parse_header(log.read(3, 1_000, 5).records)
     assert (header.base_offset, header.leader_epoch, header.last_offset) == (3, 7, 4)
     assert log.log_end_offset == 5
@@ -44,7 +44,7 @@ def test_batches_get_the_next_offsets_and_the_epoch(log: Log) -> None:
 def test_the_client_bytes_are_not_touched(log: Log) -> None:
     sent = batch(2)
     view = memoryview(bytearray(sent))
-    log.append(view, None, 5, logs.NOW_MS)
+    append_one(log, view, 5, logs.NOW_MS)
     assert view == sent
 
 
@@ -152,9 +152,9 @@ def test_segments_end_by_the_age_of_their_records(disk: SimulatedDisk) -> None:
 
 def test_segments_without_timestamps_end_by_the_clock(disk: SimulatedDisk) -> None:
     log = open_at(disk, config(segment_ms=1_000))
-    log.append(batch(timestamp=-1), None, 0, logs.NOW_MS + 1_000)
-    log.append(batch(timestamp=-1), None, 0, logs.NOW_MS + 1_000)
-    log.append(batch(timestamp=-1), None, 0, logs.NOW_MS + 1_001)
+    append_one(log, batch(timestamp=-1), 0, logs.NOW_MS + 1_000)
+    append_one(log, batch(timestamp=-1), 0, logs.NOW_MS + 1_000)
+    append_one(log, batch(timestamp=-1), 0, logs.NOW_MS + 1_001)
     assert [segment.base_offset for segment in log.segments] == [0, 2]
 
 
@@ -217,7 +217,7 @@ def producer_batch(sequence: int, *, epoch: int = 0, count: int = 1, **options: 
 def test_a_repeated_batch_is_answered_and_not_written(log: Log) -> None:
     append(log, producer_batch(0, count=2), batch(), producer_batch(2))
     size = log.size
-    assert log.append(producer_batch(0, count=2), None, 0, logs.NOW_MS) == (0, 2, 1_001, True)
+    assert append_one(log, producer_batch(0, count=2), 0, logs.NOW_MS) == (0, 2, 1_001, True)
     assert (log.size, log.log_end_offset) == (size, 4)
 
 
@@ -237,8 +237,8 @@ def test_producers_are_known_after_opening_again(disk: SimulatedDisk, clean: boo
     append(log, *(producer_batch(number) for number in range(20)))
     log.close(flush=clean)
     log = open_at(disk, small_segments(), clean=clean)
-    assert log.append(producer_batch(19), None, 0, logs.NOW_MS).duplicate
-    assert not log.append(producer_batch(20), None, 0, logs.NOW_MS).duplicate
+    assert append_one(log, producer_batch(19), 0, logs.NOW_MS).duplicate
+    assert not append_one(log, producer_batch(20), 0, logs.NOW_MS).duplicate
 
 
 def marker(kind: ControlType) -> bytes:

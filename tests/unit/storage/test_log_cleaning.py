@@ -9,7 +9,7 @@ import pytest
 
 from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
-from ottla.records.batch import BatchHeader, iter_headers, parse_header
+from ottla.records.batch import ATTRIBUTES, BatchHeader, iter_headers, parse_header
 from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
 from ottla.storage.cleaner import CleanedGroup, CleanerSettings, CleaningFinished, clean
 from ottla.storage.cleaner_policy import plan_cleaning
@@ -32,7 +32,7 @@ def open_at(directory: Path, *, clean_stop: bool = True) -> Log:
 def append(log: Log, *pairs: tuple[bytes, bytes | None], **options: int | bool) -> int:
     records = [Record(i, NOW_MS, key, value) for i, (key, value) in enumerate(pairs)]
     batch = encode_batch(records, **options)  # type: ignore[arg-type]
-    return log.append(batch, parse_header(batch), 0, NOW_MS).base_offset
+    return log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], 0, NOW_MS).base_offset
 
 
 def abort(log: Log) -> None:
@@ -44,7 +44,7 @@ def abort(log: Log) -> None:
         producer_epoch=0,
         coordinator_epoch=0,
     )
-    log.append(batch, parse_header(batch), 0, NOW_MS, from_client=False)
+    log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], 0, NOW_MS, from_client=False)
 
 
 def contents(log: Log) -> list[tuple[BatchHeader, list[tuple[int, bytes | None, bytes | None]]]]:

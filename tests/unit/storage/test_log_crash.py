@@ -16,7 +16,7 @@ from ottla.storage.names import DELETED
 from ottla.storage.segment_writer import SegmentWriter
 
 from . import logs
-from .logs import DIRECTORY, append, batch, open_at, read_all, small_segments
+from .logs import DIRECTORY, append, append_one, batch, open_at, read_all, small_segments
 from .simulated_disk import PowerLossError, SimulatedDisk
 
 CONFIG = small_segments(segment_bytes=500, retention_bytes=1_200)
@@ -70,7 +70,7 @@ class Life:
             self.written[self.next_offset + index] = Record(
                 self.next_offset + index, 1_000 + number + index, None, value, ()
             )
-        log.append(batch(count, 1_000 + number, value, **options), None, number // 10, logs.NOW_MS)
+        append_one(log, batch(count, 1_000 + number, value, **options), number // 10, logs.NOW_MS)
         self.next_offset += count
 
     def flush(self, log: Log) -> None:

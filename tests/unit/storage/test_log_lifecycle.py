@@ -12,6 +12,7 @@ from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
 from ottla.storage.log import Log
 from ottla.storage.names import CLEANED, DELETED, INDEX, LOG, SWAP, TIMEINDEX
+from ottla.storage.segment_writer import SegmentWriter
 
 from . import logs
 from .logs import DIRECTORY, append, batch, offsets, open_at, read_all, small_segments
@@ -373,3 +374,37 @@ def test_swap_files_behind_a_cleaned_one_are_undone(disk: SimulatedDisk, log: Lo
     disk.write_bytes(f"{DIRECTORY}/{0:020d}{INDEX}{CLEANED}", b"")
     assert offsets(open_at(disk, small_segments(), clean=False)) == [0, 1, 2]
     assert names(disk, SWAP) == names(disk, CLEANED) == []
+
+
+def test_a_second_flush_does_not_rely_on_one_under_way(disk: SimulatedDisk, log: Log) -> None:
+    append(log, *(batch(2) for _ in range(20)))
+    first = log.prepare_flush()
+    second = log.prepare_flush()
+    log.complete_flush(second())
+    assert log.recovery_point == 40
+    disk.lose_power()
+    disk.restart()
+    assert offsets(open_at(disk, small_segments(), clean=False, recovery_point=40)) == list(range(40))
+    assert first.end_offset == 40
+
+
+def test_a_deleted_folder_does_not_fail_a_flush(disk: SimulatedDisk, log: Log) -> None:
+    append(log, *(batch(2) for _ in range(20)))
+    flush = log.prepare_flush()
+    log.close(flush=False)
+    for name in disk.listdir(DIRECTORY):
+        disk.unlink(f"{DIRECTORY}/{name}")
+    disk.remove_dir(DIRECTORY)
+    assert flush().error is None
+
+
+def test_segments_cleaned_before_a_truncation_are_discarded(disk: SimulatedDisk, log: Log) -> None:
+    append(log, *(batch(2) for _ in range(20)))
+    facts = log.cleaning_facts(40)
+    writer = SegmentWriter(disk, log.directory, 0)
+    writer.finish(1)
+    log.truncate_to(2, logs.NOW_MS)
+    append(log, *(batch(2) for _ in range(20)))
+    assert not log.replace_segments((0,), (facts.segments[0].base_offset,), logs.NOW_MS)
+    assert offsets(log) == list(range(42))
+    assert names(disk, CLEANED) == []

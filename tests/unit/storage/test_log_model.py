@@ -16,7 +16,7 @@ from ottla.storage.index_file import IndexCache
 from ottla.storage.log import Log
 
 from . import logs
-from .logs import DIRECTORY, batch, open_at, read_all, small_segments
+from .logs import DIRECTORY, append_one, batch, open_at, read_all, small_segments
 from .simulated_disk import SimulatedDisk
 
 CONFIG = small_segments(retention_bytes=1_500, retention_ms=-1)
@@ -54,10 +54,10 @@ class LogMachine(RuleBasedStateMachine):
         self._append(count, timestamp, b"", **options)
         self.sequence += count
         again = batch(count, timestamp, b"", **options)
-        assert self.log.append(again, None, self.epoch, logs.NOW_MS)[0::3] == (base_offset, True)
+        assert append_one(self.log, again, self.epoch, logs.NOW_MS)[0::3] == (base_offset, True)
 
     def _append(self, count: int, timestamp: int, value: bytes, **options: Any) -> None:
-        result = self.log.append(batch(count, timestamp, value, **options), None, self.epoch, logs.NOW_MS)
+        result = append_one(self.log, batch(count, timestamp, value, **options), self.epoch, logs.NOW_MS)
         assert result.base_offset == self.end_offset
         self.model.append(
             [Record(self.end_offset + number, timestamp + number, None, value, ()) for number in range(count)]
