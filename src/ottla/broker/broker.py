@@ -138,8 +138,17 @@ class Broker:
     async def start(self) -> tuple[str, int]:
         """Open the data folder, the logs and the listener; returns the address that clients connect to.
 
-        Raises OSError for an address in use, DataDirError and DirectoryLockedError for the folder.
+        Raises OSError for an address in use, DataDirError and DirectoryLockedError for the folder, StoreError
+        for the metadata.
         """
+        try:
+            return await self._start()
+        except BaseException:
+            await self._server.stop()
+            self.data_dir.release()
+            raise
+
+    async def _start(self) -> tuple[str, int]:
         self.cluster_id = self.data_dir.open(self.node_id, _new_id(), _new_id())
         listener = self.config.listeners[0]
         host, port = await self._server.start(listener.host, listener.port)
@@ -147,7 +156,8 @@ class Broker:
         await self.controller.start(self.advertised_address)
         if self.image.broker_overrides:
             self.reconfigure()
-        self.partitions.remove_orphans()
+        self.data_dir.begin()
+        self.partitions.clear_folders(self.image.topics)
         now_ms = self.clock.now_ms()
         for topic in self.image.topics.values():
             await self.partitions.open_topic(topic, now_ms)
@@ -172,9 +182,9 @@ class Broker:
             self._loading.cancel()
         self.groups.stop()
         await self._server.stop()
+        await self.controller.stop()
         await self.maintenance.stop()
         clean = await self.partitions.close()
-        await self.controller.stop()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
         self.data_dir.close(self.partitions, clean=clean)

@@ -19,10 +19,14 @@ from ottla.storage.cleaner import (
     CleaningProgress,
     CleaningStep,
     clean,
+    discard,
 )
 from ottla.storage.cleaner_policy import CleaningPlan, plan_cleaning
+from ottla.storage.errors import LogStorageError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ottla.broker.broker import Broker
     from ottla.broker.partition import Partition
     from ottla.storage.environment import LogEnvironment
@@ -40,29 +44,54 @@ class Compaction:
         self._checkpoint = OffsetCheckpoint(
             environment.fs, broker.config.log_dirs[0], checkpoints.CLEANER_OFFSETS
         )
-        self._clean_offsets: dict[tuple[str, int], int] | None = None
-        self._uncleanable: set[tuple[str, int]] = set()
+        self._clean_offsets: dict[tuple[str, int], int] = {}
+        self._is_loaded = False
+        self._uncleanable: set[tuple[UUID, int]] = set()
         self._stopping = False
 
     def stop(self) -> None:
         """Let the step under way end, and begin no other."""
         self._stopping = True
-        self._worker.shutdown(wait=True, cancel_futures=True)
+
+    def close(self) -> None:
+        """Give the worker thread back, once nothing is under way."""
+        self._worker.shutdown()
 
     async def run_once(self) -> None:
         """Clean logs until none is due."""
-        if self._clean_offsets is None:
-            self._clean_offsets = self._read_checkpoint()
+        failed: set[tuple[str, int]] = set()
+        await self._load()
         while not self._stopping:
-            found = self._dirtiest()
+            found = self._dirtiest(failed)
             if found is None:
                 return
             partition, plan = found
             try:
                 await self._clean(partition, plan)
-            except (KafkaError, OSError) as error:
-                log.error("%s is not compacted any more until the next start: %s", partition, error)
-                self._uncleanable.add((partition.topic, partition.index))
+            except (OSError, LogStorageError) as error:
+                failed.add((partition.topic, partition.index))
+                if self._is_current(partition):
+                    log.error("cannot compact %s now: %s", partition, error)
+            except KafkaError as error:
+                if self._is_current(partition):
+                    log.error("%s is not compacted any more, its log does not read: %s", partition, error)
+                    self._uncleanable.add((partition.topic_id, partition.index))
+
+    async def topics_deleted(self) -> None:
+        """Forget how far the logs of deleted topics were clean: others may get their names."""
+        await self._load()
+        topics = self._broker.image.topics
+        gone = [key for key in self._clean_offsets if key[0] not in topics]
+        for key in gone:
+            del self._clean_offsets[key]
+        if gone:
+            await self._write_checkpoint()
+
+    async def _load(self) -> None:
+        if not self._is_loaded:
+            self._is_loaded = True
+            self._clean_offsets = self._read_checkpoint()
+            await self.topics_deleted()  # before a crash, maybe
 
     def _read_checkpoint(self) -> dict[tuple[str, int], int]:
         try:
@@ -71,17 +100,28 @@ class Compaction:
             log.warning("%s; compacting from the start", error)
             return {}
 
-    def _dirtiest(self) -> tuple[Partition, CleaningPlan] | None:
-        assert self._clean_offsets is not None
+    async def _write_checkpoint(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._worker, self._checkpoint.write, self._clean_offsets.copy())
+
+    def _is_current(self, partition: Partition) -> bool:
+        """Whether the partition was not deleted meanwhile; its folder may be that of another topic then."""
+        return partition in self._broker.partitions.of_topic(partition.topic)
+
+    def _dirtiest(self, failed: set[tuple[str, int]]) -> tuple[Partition, CleaningPlan] | None:
         now_ms = self._broker.clock.now_ms()
         best: tuple[Partition, CleaningPlan] | None = None
         for partition in self._broker.partitions:
             key = (partition.topic, partition.index)
-            if not partition.config.compact or key in self._uncleanable or len(partition.log.segments) < 2:
+            if (
+                not partition.config.compact
+                or key in failed
+                or (partition.topic_id, partition.index) in self._uncleanable
+                or len(partition.log.segments) < 2
+            ):
                 continue
-            plan = plan_cleaning(
-                partition.log.cleaning_facts(partition.high_watermark), self._clean_offsets.get(key), now_ms
-            )
+            facts = partition.log.cleaning_facts(partition.high_watermark)
+            plan = plan_cleaning(facts, self._clean_offsets.get(key), now_ms)
             if plan.is_due and (best is None or plan.dirty_ratio > best[1].dirty_ratio):
                 best = partition, plan
         return best
@@ -97,16 +137,22 @@ class Compaction:
         read_bytes = before = after = 0
         try:
             while (step := await loop.run_in_executor(self._worker, _next, steps)) is not None:
+                if not self._is_current(partition):
+                    if isinstance(step, CleanedGroup):
+                        discard(self._environment.fs, partition.log.directory, step.new_base_offsets)
+                    return
                 if isinstance(step, CleaningProgress):
                     read_bytes += step.bytes_read
                     await self._throttle(read_bytes, began)
-                elif isinstance(step, CleaningFinished):
-                    await self._finish(partition, step.next_dirty_offset)
-                elif not self._swap(partition, step):
-                    return  # what was cleaned is gone meanwhile
-                else:
+                elif isinstance(step, CleanedGroup):
+                    new, old = step.new_base_offsets, step.old_base_offsets
+                    if not partition.log.replace_segments(new, old, self._broker.clock.now_ms()):
+                        return  # retention took away what was cleaned
                     before += step.bytes_before
                     after += step.bytes_after
+                elif isinstance(step, CleaningFinished):
+                    self._clean_offsets[partition.topic, partition.index] = step.next_dirty_offset
+                    await self._write_checkpoint()
                 if self._stopping:
                     return
         finally:
@@ -119,7 +165,6 @@ class Compaction:
 
     async def _finish(self, partition: Partition, next_dirty_offset: int) -> None:
         """Remember how far the log is clean; entries of deleted topics go with it."""
-        assert self._clean_offsets is not None
         self._clean_offsets[partition.topic, partition.index] = next_dirty_offset
         hosted = {(each.topic, each.index) for each in self._broker.partitions}
         self._clean_offsets = {key: offset for key, offset in self._clean_offsets.items() if key in hosted}

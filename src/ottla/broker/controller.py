@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
+from ottla.broker.groups import OFFSETS_TOPIC
 from ottla.metadata import config_changes, model, topics
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource, ConfigScope
 from ottla.metadata.image import ImageDelta, MetadataImage, load_image
@@ -46,7 +47,10 @@ class Controller:
         self._store: Store
 
     async def start(self, address: tuple[str, int]) -> None:
-        """Open the store, load the image, register this broker."""
+        """Open the store, load the image, register this broker.
+
+        Raises StoreError, and KafkaError(kafka_storage_error) when the disk takes no change.
+        """
         self._store = SqliteStore(self._path)
         self.image = load_image(self._store)
         node_id = self._broker.node_id
@@ -111,6 +115,13 @@ class Controller:
         if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
             raise KafkaError(ErrorCode.coordinator_not_available, result.message)
 
+    async def reopen_partitions(self) -> None:
+        """Try again to open the partitions that could not be opened."""
+        async with self._lock:
+            partitions = self._broker.partitions
+            await partitions.reopen(self.image.topics.values(), self._broker.clock.now_ms())
+            await self._broker.groups.load(partitions.of_topic(OFFSETS_TOPIC))
+
     # -- configuration and producer ids
 
     async def alter_configs(
@@ -154,9 +165,8 @@ class Controller:
         if validate_only:
             return make_plan().results
         # A client that goes away does not leave a change half applied.
-        change: asyncio.Future[Mapping[_Item, _Outcome | KafkaError]]
-        change = asyncio.ensure_future(self._change_whole(make_plan))
-        return await asyncio.shield(change)
+        change = self._change_whole(make_plan)
+        return await asyncio.shield(asyncio.ensure_future(change))
 
     async def _change_whole(
         self, make_plan: Callable[[], Plan[_Item, _Outcome]]
@@ -187,7 +197,9 @@ class Controller:
         """Open, close and reconfigure what changed."""
         partitions, now_ms = self._broker.partitions, self._broker.clock.now_ms()
         for topic in delta.topics_deleted:
-            await partitions.remove_topic(topic.name)
+            await partitions.remove_topic(topic)
+        if delta.topics_deleted:
+            await self._broker.maintenance.topics_deleted()
         for topic in (*delta.topics_created, *(topic for topic, _ in delta.partitions_added)):
             await partitions.open_topic(topic, now_ms)
         for topic in delta.topic_configs_changed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ottla.storage import checkpoints
@@ -20,7 +20,7 @@ from ottla.storage.checkpoints import (
 )
 
 if TYPE_CHECKING:
-    from ottla.broker.partition import Partition
+    from ottla.broker.partitions import Partitions
     from ottla.storage.fs import FileSystem
 
 log = logging.getLogger(__name__)
@@ -61,10 +61,16 @@ class DataDir:
                 f"{self.path} holds the data of node {meta.node_id}, but this broker is node {node_id}: "
                 f"start it with --node-id {meta.node_id} or another folder"
             )
-        self.clean = take_clean_shutdown(self.fs, self.path) is not None
+        return meta.cluster_id
+
+    def begin(self) -> None:
+        """Read the checkpoints and take the mark of a clean stop: the logs are opened next.
+
+        What can keep a broker from starting comes before, so that a failed start costs no recovery.
+        """
         self.recovery_points = self._read(self._recovery_points)
         self.log_starts = self._read(self._log_starts)
-        return meta.cluster_id
+        self.clean = take_clean_shutdown(self.fs, self.path) is not None
 
     @staticmethod
     def _read(checkpoint: OffsetCheckpoint) -> dict[tuple[str, int], int]:
@@ -75,30 +81,45 @@ class DataDir:
             log.warning("%s; recovering without it", error)
             return {}
 
-    def checkpoint(self, partitions: Iterable[Partition]) -> None:
-        """Write down how far each log is on the disk, where it starts, and what is committed."""
-        recovery_points, log_starts, high_watermarks = {}, {}, {}
+    def checkpoint(self, partitions: Partitions) -> Callable[[], None]:
+        """Note how far each log is on the disk, where it starts, and what is committed.
+
+        Returns what writes that down: for any thread, one at a time, and in order.  Of a partition that could
+        not be opened what was known stays; of a deleted one nothing does, so that a topic which gets its name
+        later does not start where it ended.
+        """
+        offline = set(partitions.offline)
+        recovery_points = {key: offset for key, offset in self.recovery_points.items() if key in offline}
+        log_starts = {key: offset for key, offset in self.log_starts.items() if key in offline}
+        self.recovery_points, self.log_starts = recovery_points.copy(), log_starts.copy()
+        high_watermarks = {}
         for partition in partitions:
             key = (partition.topic, partition.index)
             recovery_points[key] = partition.log.recovery_point
             high_watermarks[key] = partition.high_watermark
             if partition.log.log_start_offset > 0:
                 log_starts[key] = partition.log.log_start_offset
-        self._recovery_points.write(recovery_points)
-        self._log_starts.write(log_starts)
-        self._high_watermarks.write(high_watermarks)
+
+        def write() -> None:
+            self._recovery_points.write(recovery_points)
+            self._log_starts.write(log_starts)
+            self._high_watermarks.write(high_watermarks)
+
+        return write
 
     def space(self) -> tuple[int, int]:
         """Bytes of the disk that holds the folder: in all, and free for us."""
         usage = shutil.disk_usage(self.path)
         return usage.total, usage.free
 
-    def close(self, partitions: Iterable[Partition], *, clean: bool) -> None:
+    def close(self, partitions: Partitions, *, clean: bool) -> None:
         """Give the folder back; `clean` when every log was closed and synced."""
-        if clean:
-            self.checkpoint(partitions)
-            write_clean_shutdown(self.fs, self.path, -1)
-        self.release()
+        try:
+            self.checkpoint(partitions)()
+            if clean:
+                write_clean_shutdown(self.fs, self.path, -1)
+        finally:
+            self.release()
 
     def release(self) -> None:
         """Only drop the lock."""

@@ -7,14 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from ottla.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
+    from ottla.storage.flush import Flush, FlushResult
     from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
+
+Failures: TypeAlias = "Mapping[Log, KafkaError]"
+"""The logs that could not be synced, and why."""
+
+
+class _Waiting(NamedTuple):
+    future: asyncio.Future[Any]
+    logs: Sequence[Log]
+    answer: Callable[[Failures], Any]
 
 
 class GroupCommit:
@@ -23,35 +35,64 @@ class GroupCommit:
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._dirty: dict[Log, None] = {}
-        self._waiting: list[tuple[asyncio.Future[Any], Any]] = []
+        self._waiting: list[_Waiting] = []
         self._round: asyncio.Task[None] | None = None
 
-    def when_durable(self, logs: Sequence[Log], outcome: Any) -> asyncio.Future[Any]:
-        """A future of `outcome`, done once everything appended to `logs` so far is on the disk."""
+    def when_durable(self, logs: Sequence[Log], answer: Callable[[Failures], Any]) -> asyncio.Future[Any]:
+        """A future of `answer(failures)`, done once everything appended to `logs` so far is on the disk.
+
+        `failures` has those of `logs` that the disk refused, and is empty when all is well.
+        """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._dirty.update(dict.fromkeys(logs))
-        self._waiting.append((future, outcome))
+        self._waiting.append(_Waiting(future, logs, answer))
         if self._round is None:
             self._round = loop.create_task(self._run())
         return future
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            logs, waiting = list(self._dirty), self._waiting
-            self._dirty, self._waiting = {}, []
+        try:
+            while self._waiting:
+                logs, waiting = list(self._dirty), self._waiting
+                self._dirty, self._waiting = {}, []
+                failures: dict[Log, KafkaError] = {}
+                try:
+                    failures = await self._sync(logs)
+                finally:
+                    for each in waiting:
+                        _settle(each, failures)
+        finally:
+            self._round = None
+
+    async def _sync(self, logs: Sequence[Log]) -> dict[Log, KafkaError]:
+        failures: dict[Log, KafkaError] = {}
+        flushes: list[tuple[Log, Flush]] = []
+        for each in logs:
             try:
-                for each in logs:
-                    flush = each.prepare_flush()
-                    each.complete_flush(await loop.run_in_executor(self._executor, flush))
-            except Exception as error:  # noqa: BLE001 - the producers must hear of it, whatever it is
-                log.error("cannot flush: %s", error)
-                for future, _ in waiting:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for future, outcome in waiting:
-                if not future.done():
-                    future.set_result(outcome)
-        self._round = None
+                flushes.append((each, each.prepare_flush()))
+            except KafkaError as error:
+                failures[each] = error
+        loop = asyncio.get_running_loop()
+        results = await loop.run_in_executor(self._executor, _call_all, [flush for _, flush in flushes])
+        for (each, _), result in zip(flushes, results, strict=True):
+            try:
+                each.complete_flush(result)
+            except KafkaError as error:
+                log.error("%s", error)
+                failures[each] = error
+        return failures
+
+
+def _call_all(flushes: Sequence[Flush]) -> list[FlushResult]:
+    return [flush() for flush in flushes]
+
+
+def _settle(waiting: _Waiting, failures: Failures) -> None:
+    if waiting.future.done():
+        return
+    try:
+        mine = {each: failures[each] for each in waiting.logs if each in failures} if failures else failures
+        waiting.future.set_result(waiting.answer(mine))
+    except Exception as error:  # noqa: BLE001 - it reaches the connection through the future
+        waiting.future.set_exception(error)

@@ -23,6 +23,7 @@ from ottla.records.codec import Record, decode_batch, encode_batch
 if TYPE_CHECKING:
     from ottla.broker.api import Request
     from ottla.broker.broker import Broker
+    from ottla.broker.group_commit import Failures
     from ottla.broker.partition import Partition
     from ottla.config.broker import BrokerConfig
     from ottla.metadata.image import ImageDelta, MetadataImage
@@ -154,11 +155,12 @@ class ShardOwner:
         token = object()
         info = request_info(request, token)
         self._perform(decide(info, self._now_ms()))
-        answer = self._replies.pop(token, None)
+        answer = self._replies.get(token)
         if answer is None:
             answer = self._replies[token] = asyncio.get_running_loop().create_future()
         if isinstance(answer, asyncio.Future):
             return _wait(answer)
+        del self._replies[token]
         return answer
 
     async def load(self) -> None:
@@ -197,7 +199,7 @@ class ShardOwner:
 
     def _perform(self, effects: Effects) -> None:
         """Append what was decided, obey the timers, answer; until nothing more follows from it."""
-        pending = effects
+        pending, is_written = effects, False
         while not _is_empty(pending):
             more = Effects()
             if pending.records:
@@ -207,10 +209,11 @@ class ShardOwner:
                     log.error("cannot write to %s: %s", self._partition, error)
                     pending = self.shard.on_append_failed(pending, error.code, self._now_ms())
                     continue
+                is_written = True
                 more = self.shard.on_appended(pending, base_offset, self._now_ms())
             for timer in pending.timers:
                 self._obey(timer)
-            self._answer(pending)
+            self._answer(pending.replies, is_written=is_written)
             pending = more
 
     def _append(self, effects: Effects) -> int:
@@ -220,21 +223,24 @@ class ShardOwner:
         )
         return self._partition.append_own(batch, now_ms)
 
-    def _answer(self, effects: Effects) -> None:
-        if not effects.replies:
-            return
+    def _answer(self, replies: list[Reply], *, is_written: bool) -> None:
+        """Hand replies out, those that tell of something written not before that is durable."""
         group_commit = self._broker.group_commit
-        if group_commit is None or not effects.records:
-            self._hand_out(effects.replies)
+        if group_commit is None or not is_written or not replies:
+            self._hand_out(replies)
             return
-        for reply in effects.replies:
+        for reply in replies:
             self._replies.setdefault(reply.reply_to, asyncio.get_running_loop().create_future())
-        durable = group_commit.when_durable([self._partition.log], effects.replies)
-        durable.add_done_callback(self._hand_out_durable)
 
-    def _hand_out_durable(self, durable: asyncio.Future[list[Reply]]) -> None:
-        if not durable.cancelled() and durable.exception() is None:
-            self._hand_out(durable.result())
+        def answer(failures: Failures) -> None:
+            told = replies
+            for error in failures.values():
+                told = self.shard.on_append_failed(
+                    Effects(replies=replies), error.code, self._now_ms()
+                ).replies
+            self._hand_out(told)
+
+        group_commit.when_durable([self._partition.log], answer)
 
     def _hand_out(self, replies: Iterable[Reply]) -> None:
         for reply in replies:

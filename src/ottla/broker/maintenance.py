@@ -1,16 +1,16 @@
 """What a broker does on its own from time to time: retention, flushing, checkpoints, compaction.
 
-Each is a loop of its own; a failure is logged and tried again at the next turn.
+Each is a loop of its own; a failure is logged and tried again at the next turn.  A stop waits for the turns
+that are under way, so that nothing is half done when the logs are closed.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ottla.broker.compaction import Compaction
 from ottla.protocol.errors import KafkaError
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 _YIELD_EVERY = 200
 """Partitions looked at before the event loop gets a turn."""
 _REMOVAL_INTERVAL_MS = 5_000
+_REOPEN_INTERVAL_MS = 30_000
+_NEVER_S = 365 * 86400.0
+"""The longest sleep: an interval that means never is a number too large for the loop's clock."""
 
 
 class Maintenance:
@@ -37,6 +40,7 @@ class Maintenance:
         self._sync_worker = sync_worker
         self._file_worker = file_worker
         self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = asyncio.Event()
         self._compaction = Compaction(broker, environment)
 
     def start(self) -> None:
@@ -47,30 +51,37 @@ class Maintenance:
         self._every(config.log_flush_offset_checkpoint_interval_ms, self.checkpoint)
         self._every(config.producer_id_expiration_check_interval_ms, self.expire_producers)
         self._every(_REMOVAL_INTERVAL_MS, self.remove_files)
+        self._every(_REOPEN_INTERVAL_MS, self.reopen)
         if config.log_cleaner_enable:
             self._every(config.log_cleaner_backoff_ms, self._compaction.run_once)
 
     async def stop(self) -> None:
-        """End; what runs in a worker thread is waited for."""
+        """End; the turns under way are waited for."""
+        self._stopping.set()
         self._compaction.stop()
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks)
         self._tasks.clear()
+        self._compaction.close()
 
-    def _every(self, interval_ms: int, work: Callable[[], Awaitable[None]]) -> None:
+    def _every(self, interval_ms: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(asyncio.get_running_loop().create_task(self._loop(interval_ms, work)))
 
-    async def _loop(self, interval_ms: int, work: Callable[[], Awaitable[None]]) -> None:
-        interval_s = min(interval_ms / 1000, 365 * 86400)  # never is a number too large for the loop's clock
-        while True:
-            await asyncio.sleep(interval_s)
+    async def _loop(self, interval_ms: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while not await self._sleep(interval_ms):
             try:
                 await work()
             except (OSError, KafkaError) as error:
-                log.error("%s failed: %s", getattr(work, "__name__", "maintenance"), error)
+                log.error("%s failed: %s", work.__name__, error)
+            except Exception:
+                log.exception("%s failed", work.__name__)
+
+    async def _sleep(self, interval_ms: int) -> bool:
+        """Wait for the next turn; True when there is to be none."""
+        try:
+            await asyncio.wait_for(self._stopping.wait(), min(interval_ms / 1000, _NEVER_S))
+        except TimeoutError:
+            return False
+        return True
 
     # -- the work
 
@@ -93,20 +104,42 @@ class Maintenance:
         now_ms = self._broker.clock.now_ms()
         loop = asyncio.get_running_loop()
         for partition in self._broker.partitions:
-            if partition.log.needs_flush(now_ms):
+            if not partition.log.needs_flush(now_ms):
+                continue
+            try:
                 flush = partition.log.prepare_flush(now_ms)
                 partition.log.complete_flush(await loop.run_in_executor(self._sync_worker, flush))
+            except KafkaError as error:
+                log.error("flush of %s failed: %s", partition, error)
 
     async def checkpoint(self) -> None:
         """Write the checkpoints of the data folder."""
-        self._broker.data_dir.checkpoint(self._broker.partitions)
+        write = self._broker.data_dir.checkpoint(self._broker.partitions)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._sync_worker, write)
+
+    async def topics_deleted(self) -> None:
+        """Have no checkpoint speak of topics that are gone, before their names are used again."""
+        try:
+            await self.checkpoint()
+            await self._compaction.topics_deleted()
+        except OSError as error:
+            log.error("cannot write checkpoints: %s", error)
+
+    async def reopen(self) -> None:
+        """Try again to open the partitions that could not be opened."""
+        if self._broker.partitions.offline:
+            await self._broker.controller.reopen_partitions()
 
     async def expire_producers(self) -> None:
         """Forget idempotent producers that have not written for `producer.id.expiration.ms`."""
         now_ms = self._broker.clock.now_ms()
         expiration_ms = self._broker.config.producer_id_expiration_ms
         for number, partition in enumerate(self._broker.partitions):
-            partition.log.producer_state.remove_expired(now_ms, expiration_ms)
+            try:
+                partition.log.producer_state.remove_expired(now_ms, expiration_ms)
+            except KafkaError as error:
+                log.error("expiry of the producers of %s failed: %s", partition, error)
             if number % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import TimestampType
 from ottla.records.compression import Codec
 from ottla.records.validation import ValidationOptions
+from ottla.storage.checkpoints import CorruptCheckpointError
 from ottla.storage.recovery import open_log
 
 if TYPE_CHECKING:
@@ -22,13 +24,16 @@ if TYPE_CHECKING:
     from ottla.config.broker import BrokerConfig
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import Topic
-    from ottla.storage.log import LogEnvironment
+    from ottla.storage.log import Log, LogEnvironment
 
 log = logging.getLogger(__name__)
 
 _TIMESTAMP_TYPES = {"CreateTime": TimestampType.create_time, "LogAppendTime": TimestampType.log_append_time}
 _CODECS = {"uncompressed": Codec.none} | {codec.name: codec for codec in Codec if codec is not Codec.none}
 """`compression.type` to what batches are recompressed to; "producer" leaves them as they are."""
+
+_FOLDER = re.compile(r"(.+)-(\d+)")
+_DELETED, _STRAY = "-delete", "-stray"
 
 _YIELD_EVERY = 50
 """Partitions opened or closed before the event loop gets a turn."""
@@ -79,6 +84,16 @@ class Partitions:
     def __len__(self) -> int:
         return sum(len(partitions) for partitions in self._by_topic.values())
 
+    @property
+    def offline(self) -> list[tuple[str, int]]:
+        """Topic and index of the partitions whose logs could not be opened."""
+        return [
+            (topic, index)
+            for topic, partitions in self._by_topic.items()
+            for index, partition in enumerate(partitions)
+            if partition is None
+        ]
+
     # -- topics come and go
 
     async def open_topic(self, topic: Topic, now_ms: int) -> None:
@@ -91,21 +106,25 @@ class Partitions:
                 await asyncio.sleep(0)
         self._by_topic[topic.name] = self._by_id[topic.topic_id] = known
 
+    async def reopen(self, topics: Iterable[Topic], now_ms: int) -> None:
+        """Try once more to open what could not be opened, as when the disk was full."""
+        for topic in topics:
+            known = self._by_topic.get(topic.name, [])
+            for index in [index for index, partition in enumerate(known) if partition is None]:
+                known[index] = self._open(topic, index, topic_config(topic.configs, self._config), now_ms)
+                await asyncio.sleep(0)
+
     def _open(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Partition | None:
-        key = (topic.name, index)
         try:
-            opened = open_log(
-                f"{self._data_dir.path}/{topic.name}-{index}",
-                f"{topic.name}-{index}",
-                config,
-                self._environment,
-                clean=self._data_dir.clean,
-                log_start_offset=self._data_dir.log_starts.get(key, 0),
-                recovery_point=self._data_dir.recovery_points.get(key, 0),
-                now_ms=now_ms,
-                topic_id=topic.topic_id,
-            )
-        except (OSError, KafkaError) as error:
+            try:
+                opened = self._open_log(topic, index, config, now_ms)
+            except KafkaError as error:
+                if error.code is not ErrorCode.inconsistent_topic_id:
+                    raise
+                # An older topic of that name, whose deletion a crash has undone on the disk.
+                self._move_aside(f"{topic.name}-{index}")
+                opened = self._open_log(topic, index, config, now_ms)
+        except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
             return None
         return Partition(
@@ -115,6 +134,20 @@ class Partitions:
             opened,
             topic.partitions[index].leader_epoch,
             validation_options(config, self._config),
+        )
+
+    def _open_log(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Log:
+        key = (topic.name, index)
+        return open_log(
+            f"{self._data_dir.path}/{topic.name}-{index}",
+            f"{topic.name}-{index}",
+            config,
+            self._environment,
+            clean=self._data_dir.clean,
+            log_start_offset=self._data_dir.log_starts.get(key, 0),
+            recovery_point=self._data_dir.recovery_points.get(key, 0),
+            now_ms=now_ms,
+            topic_id=topic.topic_id,
         )
 
     def reconfigure(self, topic: Topic) -> None:
@@ -130,19 +163,31 @@ class Partitions:
         for topic in topics:
             self.reconfigure(topic)
 
-    async def remove_topic(self, name: str) -> None:
+    async def remove_topic(self, topic: Topic) -> None:
         """Close a deleted topic's logs and remove their folders: renamed at once, their files later."""
-        removed = [each for each in self._by_topic.pop(name, []) if each is not None]
-        fs, loop = self._data_dir.fs, asyncio.get_running_loop()
-        for position, partition in enumerate(removed):
-            self._by_id.pop(partition.topic_id, None)
-            partition.log.close(flush=False)
-            doomed = f"{self._data_dir.path}/{name}-{partition.index}.{uuid4().hex}-delete"
-            fs.rename(partition.log.directory, doomed)
-            partition.wake(0)
-            loop.run_in_executor(self._worker, self._remove_folder, doomed)
-            if position % _YIELD_EVERY == _YIELD_EVERY - 1:
+        removed = self._by_topic.pop(topic.name, [])
+        self._by_id.pop(topic.topic_id, None)
+        loop = asyncio.get_running_loop()
+        for index, partition in enumerate(removed):
+            if partition is not None:
+                partition.log.close(flush=False)
+                partition.wake(0)
+            doomed = self._rename(f"{topic.name}-{index}", _DELETED)
+            if doomed is not None:
+                loop.run_in_executor(self._worker, self._remove_folder, doomed)
+            if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
+
+    def _rename(self, folder: str, suffix: str) -> str | None:
+        """Take a partition's folder out of the way; its new path, or None where that failed."""
+        path = f"{self._data_dir.path}/{folder}"
+        target = f"{path}.{uuid4().hex}{suffix}"
+        try:
+            self._data_dir.fs.rename(path, target)
+        except OSError as error:
+            log.error("cannot rename %s: %s", path, error)
+            return None
+        return target
 
     def _remove_folder(self, path: str) -> None:
         fs = self._data_dir.fs
@@ -153,15 +198,25 @@ class Partitions:
         except OSError as error:
             log.warning("cannot remove %s: %s", path, error)
 
-    def remove_orphans(self) -> None:
-        """Remove folders of topics that were deleted while their files could not be."""
+    def _move_aside(self, folder: str) -> None:
+        """Keep the folder of a topic that nobody knows, out of the way: it is for people to look at."""
+        moved = self._rename(folder, _STRAY)
+        if moved is not None:
+            log.warning("%s/%s belongs to no topic; it is %s now", self._data_dir.path, folder, moved)
+
+    def clear_folders(self, topics: Mapping[str, Topic]) -> None:
+        """Before logs are opened: finish deletions that a crash has stopped."""
         for name in self._data_dir.fs.listdir(self._data_dir.path):
-            if name.endswith("-delete"):
+            if name.endswith(_DELETED):
                 self._remove_folder(f"{self._data_dir.path}/{name}")
+            elif (folder := _FOLDER.fullmatch(name)) is not None:
+                topic = topics.get(folder[1])
+                if topic is None or int(folder[2]) >= len(topic.partitions):
+                    self._move_aside(name)
 
     async def close(self) -> bool:
-        """Sync and close every log; True when all went well."""
-        clean = True
+        """Sync and close every log; True when all went well, and none was left out."""
+        clean = not self.offline
         for position, partition in enumerate(self):
             try:
                 partition.log.close()

@@ -18,6 +18,8 @@ from ottla.broker.data_dir import DataDirError
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
+from ottla.metadata.store import StoreError
+from ottla.protocol.errors import KafkaError
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,14 @@ def run_process(
         return _fail(error, EXIT_USAGE)
     try:
         uvloop.run(_serve(settings))
-    except (DataDirError, DirectoryLockedError, CorruptCheckpointError, OSError) as error:
+    except (
+        DataDirError,
+        DirectoryLockedError,
+        CorruptCheckpointError,
+        StoreError,
+        KafkaError,
+        OSError,
+    ) as error:
         return _fail(error, EXIT_FAILURE)
     except KeyboardInterrupt:
         return EXIT_OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ottla.broker.api import Api, Request, Result
@@ -17,7 +18,9 @@ from ottla.protocol.produce import (
 from ottla.records.validation import RecordValidationError
 
 if TYPE_CHECKING:
+    from ottla.broker.group_commit import Failures
     from ottla.broker.partition import Partition
+    from ottla.storage.log import Log
 
 ACKS_NONE, ACKS_ALL = 0, -1
 FIRST_VERSION_WITH_ZSTD = 7
@@ -44,14 +47,33 @@ def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Futur
         return None
     frame = encode_produce_response(request.api_version, request.correlation_id, results)
     if acks == ACKS_ALL and request.broker.group_commit is not None:
-        written = [
-            _partition(request, data).log
-            for data, result in zip(produce.partitions, results, strict=True)
+        written = {
+            number: _partition(request, data).log
+            for number, (data, result) in enumerate(zip(produce.partitions, results, strict=True))
             if not result.error_code
-        ]
+        }
         if written:
-            return request.broker.group_commit.when_durable(written, frame)
+
+            def answer(failures: Failures) -> Result:
+                return _not_durable(request, produce, results, written, failures) if failures else frame
+
+            return request.broker.group_commit.when_durable(list(written.values()), answer)
     return frame
+
+
+def _not_durable(
+    request: Request,
+    produce: ProduceRequest,
+    results: list[PartitionResult],
+    written: Mapping[int, Log],
+    failures: Failures,
+) -> Result:
+    """The answer when the disk did not keep what was appended: an error for the partitions concerned."""
+    for number, log in written.items():
+        if log in failures:
+            error = failures[log]
+            results[number] = _failure(produce.partitions[number], error.code, error.message)
+    return encode_produce_response(request.api_version, request.correlation_id, results)
 
 
 def _append(request: Request, data: PartitionData, acks: int, now_ms: int) -> PartitionResult:
