@@ -85,10 +85,8 @@ def text_lines(fact: Fact) -> Iterator[str]:
     for record in records:
         headers = ",".join(f"{name}={value}" for name, value in record["headers"])
         key, value = (_shortened(record[name]) for name in ("key", "value"))
-        time = iso_time(record["timestamp"])
-        yield f"  {record['offset']}  {time}  key={key}  value={value}" + (
-            f"  headers={headers}" if headers else ""
-        )
+        line = f"  {record['offset']}  {iso_time(record['timestamp'])}  key={key}  value={value}"
+        yield f"{line}  headers={_shortened(headers)}" if headers else line
 
 
 def describe(fact: Fact, *, use_base64: bool = False) -> dict[str, Any]:
