@@ -256,14 +256,15 @@ async def test_a_static_member_comes_back_without_a_rebalance(start, make_topic,
         AIOKafkaConsumer, group_id=group, group_instance_id="stays", heartbeat_interval_ms=100
     )
     stays.subscribe([topic], listener=listener)
+    await until(lambda: listener.count == 1)
     settings = {"group_id": group, "group_instance_id": "returns", "heartbeat_interval_ms": 100}
     returns = await start(AIOKafkaConsumer, topic, **settings)
-    await until(lambda: len(stays.assignment()) == len(returns.assignment()) == 1)
-    before, rebalances = returns.assignment(), listener.count
+    await until(lambda: listener.count == 2 and len(stays.assignment()) == len(returns.assignment()) == 1)
+    before = returns.assignment()
     await returns.stop()
     returned = await start(AIOKafkaConsumer, topic, **settings)
     await until(lambda: returned.assignment() == before)
-    assert listener.count == rebalances
+    assert listener.count == 2
 
 
 async def test_commits_keep_offset_and_metadata(start, make_topic, new_name):

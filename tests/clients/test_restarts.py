@@ -8,6 +8,9 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import ConfigResource
 from kafka import KafkaConsumer, KafkaProducer
 
+# kafka-python leaves the sockets of refused connections to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 RESTARTS = ["restart", "kill_and_start"]
 CLASSIC = {"partition_assignment_strategy": "range"}
 CONSUMER = {"group_protocol": "consumer"}
