@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.kio_schemas import response_struct
 from ottla.protocol.messages import decode_request
 
 if TYPE_CHECKING:
@@ -55,6 +57,14 @@ class Request:
 def top_level_error(_request: Any, code: ErrorCode, message: str | None) -> Response:
     """The error response of the many APIs that carry one error for the whole request."""
     return {"error_code": code, "error_message": message}
+
+
+@cache
+def has_top_level_error(api_key: int, version: int) -> bool:
+    """Whether `top_level_error` says anything.  Where it does not, and an API has nothing of its own to say
+    instead, closing the connection is better than an empty response, which would look like success.
+    """
+    return any(field.name == "error_code" for field in response_struct(api_key, version).fields)
 
 
 def _decode(request: Request, frame: memoryview, position: int) -> Any:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from ottla.broker.api import Api, Frame, Request, Result
+from ottla.broker.api import Api, Frame, Request, Result, has_top_level_error, top_level_error
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
 from ottla.protocol.messages import encode_response
@@ -106,5 +106,7 @@ class Router:
         else:
             log.error("%s version %d failed", api.name, request.api_version, exc_info=error)
             code, text = ErrorCode.unknown_server_error, None
+        if api.error is top_level_error and not has_top_level_error(api.key, request.api_version):
+            raise MalformedRequest(f"{api.name} version {request.api_version} failed with {code.name}")
         response = api.error(message, code, text)
         return self._encode(request.api_key, request.api_version, request.correlation_id, response)

@@ -1,0 +1,231 @@
+"""One request through the router: versions, the fallback of ApiVersions, how failures reach the client."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import struct
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from tests.raw_client import read_response, request_body
+
+from ottla.broker.api import Api, Request, has_top_level_error, top_level_error
+from ottla.broker.apis import APIS
+from ottla.broker.router import Router
+from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
+from ottla.protocol.headers import parse_request_header
+from ottla.protocol.kio_schemas import request_struct
+from ottla.protocol.messages import check_response, encode_response_body
+from ottla.protocol.schema import Struct
+from ottla.security.principal import ANONYMOUS
+
+from .test_every_version import error_codes
+
+BROKER = SimpleNamespace(
+    config=SimpleNamespace(
+        socket_request_max_bytes=1000, ottla_request_max_bytes=500, ottla_request_max_partitions=10
+    ),
+    api_table=[{"api_key": 18, "min_version": 0, "max_version": 4}],
+)
+HEARTBEAT, LIST_GROUPS = 12, 16
+
+
+def router(*apis: Api) -> Router:
+    return Router(BROKER, apis)  # type: ignore[arg-type]
+
+
+def heartbeat(handle: Any, **fields: Any) -> Api:
+    return Api(key=HEARTBEAT, name="Heartbeat", versions=(1, 3), handle=handle, **fields)
+
+
+def ask(routed: Router, version: int = 3, **request: Any) -> Any:
+    body = request_body(HEARTBEAT, version, 7, {"group_id": "g", **request})
+    return routed.dispatch("192.0.2.1", memoryview(body))
+
+
+def answer(outcome: Any, version: int = 3) -> dict[str, Any]:
+    frame, pipelined = outcome
+    assert not pipelined
+    (size,) = struct.unpack_from(">i", frame)
+    assert size == len(frame) - 4
+    correlation_id, message = read_response(HEARTBEAT, version, frame[4:])
+    assert correlation_id == 7
+    return message
+
+
+def fail_with(error: Exception) -> Any:
+    def handle(_request: Request, _message: Any) -> Any:
+        raise error
+
+    return handle
+
+
+def fail_later_with(error: Exception) -> Any:
+    async def handle(_request: Request, _message: Any) -> Any:
+        await asyncio.sleep(0)
+        raise error
+
+    return handle
+
+
+def test_an_api_is_declared_once() -> None:
+    with pytest.raises(ValueError, match="declared twice"):
+        router(heartbeat(fail_with), heartbeat(fail_with))
+
+
+def test_the_table_is_sound() -> None:
+    """Keys differ, versions have schemas, and every version can be encoded from nothing."""
+    Router(BROKER, APIS)  # type: ignore[arg-type]
+    for api in APIS:
+        for version in range(api.versions[0], api.versions[1] + 1):
+            encode_response_body(api.key, version, {})
+
+
+def test_a_handler_learns_who_asks() -> None:
+    asked: list[Any] = []
+
+    def handle(request: Request, message: Any) -> Any:
+        asked.append((request.client_id, request.client_host, request.api_version, message.group_id))
+        return {"error_code": ErrorCode.none}
+
+    assert answer(ask(router(heartbeat(handle))))["error_code"] == 0
+    assert asked == [("raw", "192.0.2.1", 3, "g")]
+
+
+def test_an_unknown_api_closes() -> None:
+    with pytest.raises(MalformedRequest, match="unknown API key 12"):
+        ask(router())
+
+
+@pytest.mark.parametrize("version", [0, 4])
+def test_a_version_that_is_not_served_closes(version: int) -> None:
+    with pytest.raises(MalformedRequest, match="Heartbeat version . is not supported"):
+        ask(router(heartbeat(fail_with)), version)
+
+
+@pytest.mark.parametrize("version", [5, 30_000, -1])
+def test_api_versions_of_a_newer_client_is_answered_with_version_0(version: int) -> None:
+    api = next(api for api in APIS if api.key == 18)
+    body = struct.pack(">hhih", 18, version, 7, -1) + b"\0whatever is new"
+    frame, _ = router(api).dispatch("192.0.2.1", memoryview(body))
+    correlation_id, message = read_response(18, 0, frame[4:])  # type: ignore[index]
+    assert correlation_id == 7
+    assert message["error_code"] == ErrorCode.unsupported_version
+    assert message["api_keys"] == BROKER.api_table
+
+
+def test_a_refusal_becomes_its_error_code() -> None:
+    routed = router(heartbeat(fail_with(KafkaError(ErrorCode.illegal_generation))))
+    assert answer(ask(routed))["error_code"] == ErrorCode.illegal_generation
+
+
+async def test_a_refusal_later_becomes_its_error_code() -> None:
+    routed = router(heartbeat(fail_later_with(KafkaError(ErrorCode.illegal_generation))))
+    future, pipelined = ask(routed)
+    assert answer((await future, pipelined))["error_code"] == ErrorCode.illegal_generation
+
+
+def test_a_defect_becomes_unknown_server_error_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    routed = router(heartbeat(fail_with(ZeroDivisionError("secret"))))
+    assert answer(ask(routed))["error_code"] == ErrorCode.unknown_server_error
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert record.getMessage() == "Heartbeat version 3 failed"
+
+
+async def test_a_defect_later_becomes_unknown_server_error(caplog: pytest.LogCaptureFixture) -> None:
+    routed = router(heartbeat(fail_later_with(ZeroDivisionError("secret"))))
+    future, pipelined = ask(routed)
+    assert answer((await future, pipelined))["error_code"] == ErrorCode.unknown_server_error
+    assert caplog.records
+
+
+def test_a_malformed_request_passes_through_to_close_the_connection() -> None:
+    with pytest.raises(MalformedRequest):
+        ask(router(heartbeat(fail_with(MalformedRequest("acks=0 failed")))))
+    body = request_body(HEARTBEAT, 3, 7, {"group_id": "g"})[:-3]
+    with pytest.raises(MalformedRequest):
+        router(heartbeat(fail_with)).dispatch("192.0.2.1", memoryview(body))
+
+
+def test_frame_limits() -> None:
+    routed = Router(BROKER, APIS)  # type: ignore[arg-type]
+    assert routed.frame_limit(0, 1000) == 1000
+    assert routed.frame_limit(3, 1000) == 500
+    assert routed.frame_limit(3, 100) == 100
+    assert routed.frame_limit(999, 1000) <= 1000
+
+
+def filled(struct_: Struct) -> dict[str, Any]:
+    """A message with something in every array, as an error response may have to echo it."""
+    scalars = {"string": "name", "bytes": b"", "records": b"", "uuid": None, "bool": False}
+    message: dict[str, Any] = {}
+    for each in struct_.fields:
+        value = filled(each.struct) if each.struct is not None else scalars.get(each.type, 1)
+        message[each.name] = [value] if each.array else value
+    return message
+
+
+NO_ERROR_TOLD = {"DescribeTopicPartitions"}
+"""Where a failure gives an empty answer, as in Kafka."""
+
+CLOSE_INSTEAD = {
+    "Produce",
+    "ListOffsets",
+    "Metadata",
+    "OffsetFetch",
+    "FindCoordinator",
+    "DescribeGroups",
+    "DeleteRecords",
+    "OffsetForLeaderEpoch",
+    "DescribeConfigs",
+    "CreateAcls",
+    "DeleteAcls",
+    "AlterReplicaLogDirs",
+    "DescribeLogDirs",
+    "DeleteGroups",
+    "ElectLeaders",
+    "AlterClientQuotas",
+    "DescribeProducers",
+    "ConsumerGroupDescribe",
+    "Fetch",
+}
+"""At least in some version these have no error for the response as a whole. Their handlers tell errors item
+by item, so that it takes a defect of the broker's to get there.
+"""
+
+VERSIONS = [
+    pytest.param(api, version, id=f"{api.name}-{version}")
+    for api in APIS
+    for version in range(api.versions[0], api.versions[1] + 1)
+]
+
+
+@pytest.mark.parametrize(("api", "version"), VERSIONS)
+def test_a_failure_of_any_api_is_told_in_its_response(api: Api, version: int) -> None:
+    """Whatever goes wrong in a handler, the client finds the error code where it looks for it."""
+    body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
+    failing = dataclasses.replace(api, handle=fail_with(KafkaError(ErrorCode.kafka_storage_error, "why")))
+    if api.name in CLOSE_INSTEAD and not has_top_level_error(api.key, version):
+        with pytest.raises(MalformedRequest, match="failed with kafka_storage_error"):
+            router(failing).dispatch("192.0.2.1", body)
+        return
+    frame, _ = router(failing).dispatch("192.0.2.1", body)
+    _, read = read_response(api.key, version, frame[4:])  # type: ignore[index]
+    if api.name not in NO_ERROR_TOLD:
+        assert ErrorCode.kafka_storage_error in set(error_codes(read)), read
+
+
+OWN_ERRORS = [pytest.param(api, id=api.name) for api in APIS if api.error is not top_level_error]
+
+
+@pytest.mark.parametrize("api", OWN_ERRORS)
+def test_error_responses_are_spelled_as_the_schema_has_them(api: Api) -> None:
+    for version in range(api.versions[0], api.versions[1] + 1):
+        body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
+        header, position = parse_request_header(body)
+        request = Request(BROKER, header, "", ANONYMOUS)  # type: ignore[arg-type]
+        message = api.decode(request, body, position)
+        check_response(api.key, api.error(message, ErrorCode.kafka_storage_error, "why"))
