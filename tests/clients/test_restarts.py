@@ -1,5 +1,7 @@
 """Clients over a restart of their broker: what was acknowledged is there, and they go on by themselves."""
 
+import gc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,12 +10,18 @@ from confluent_kafka import TopicPartition
 from confluent_kafka.admin import ConfigResource
 from kafka import KafkaConsumer, KafkaProducer
 
-# kafka-python leaves the sockets of refused connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+# kafka-python leaves the sockets of refused connections to the garbage collector, which then warns of them.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 RESTARTS = ["restart", "kill_and_start"]
 CLASSIC = {"partition_assignment_strategy": "range"}
 CONSUMER = {"group_protocol": "consumer"}
+
+
+@pytest.fixture(autouse=True)
+def _collect_sockets() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @pytest.fixture
