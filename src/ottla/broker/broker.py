@@ -184,7 +184,7 @@ class Broker:
         await self._server.stop()
         await self.controller.stop()
         await self.maintenance.stop()
-        clean = await self.partitions.close()
+        clean = self.partitions.close()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
         self.data_dir.close(self.partitions, clean=clean)

@@ -178,7 +178,7 @@ class Connection(asyncio.BufferedProtocol):
     # -- frames in
 
     def _consume(self, data: memoryview) -> None:
-        """Handle what came in, and answer it with one write: a system call costs more than a small request."""
+        """Handle what came in, and answer it with one write, as a system call costs more than a request."""
         self._output = []
         self._consume_frames(data)
         self._flush_output()

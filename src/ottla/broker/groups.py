@@ -115,7 +115,10 @@ class GroupCoordinator:
                 owner = self._shards[partition.index] = ShardOwner(self._broker, partition)
                 owners.append(owner)
         for owner in owners:
-            await owner.load()
+            try:
+                await owner.load()
+            except KafkaError as error:
+                log.error("cannot load the groups of a partition, they are not served: %s", error)
 
     async def topics_changed(self, delta: ImageDelta) -> None:
         """Take over the offsets topic when it was created or grew; tell every shard of changed topics."""
@@ -179,6 +182,7 @@ class ShardOwner:
                 offset = header.next_offset
             await asyncio.sleep(0)
         self.loading = False
+        self._perform(self.shard.on_image(self._broker.image))  # it may have changed meanwhile
         self._perform(self.shard.on_loaded(self._now_ms()))
         if records:
             log.info("loaded %d records of %s", records, self._partition)

@@ -17,6 +17,7 @@ from ottla.records.batch import TimestampType
 from ottla.records.compression import Codec
 from ottla.records.validation import ValidationOptions
 from ottla.storage.checkpoints import CorruptCheckpointError
+from ottla.storage.closing import close_logs
 from ottla.storage.recovery import open_log
 
 if TYPE_CHECKING:
@@ -214,18 +215,12 @@ class Partitions:
                 if topic is None or int(folder[2]) >= len(topic.partitions):
                     self._move_aside(name)
 
-    async def close(self) -> bool:
+    def close(self) -> bool:
         """Sync and close every log; True when all went well, and none was left out."""
-        clean = not self.offline
-        for position, partition in enumerate(self):
-            try:
-                partition.log.close()
-            except (OSError, KafkaError) as error:
-                log.error("cannot close the log of %s: %s", partition, error)
-                clean = False
-            if position % _YIELD_EVERY == _YIELD_EVERY - 1:
-                await asyncio.sleep(0)
-        return clean
+        errors = close_logs(self._data_dir.fs, (partition.log for partition in self))
+        for error in errors:
+            log.error("%s", error)
+        return not errors and not self.offline
 
 
 def validation_options(config: TopicConfig, broker: BrokerConfig) -> ValidationOptions:

@@ -18,7 +18,7 @@ from ottla.broker.data_dir import DataDirError
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
-from ottla.metadata.store import StoreError
+from ottla.metadata.store import MetadataFormatError, StoreError
 from ottla.protocol.errors import KafkaError
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
 
@@ -54,6 +54,7 @@ def run_process(
         DirectoryLockedError,
         CorruptCheckpointError,
         StoreError,
+        MetadataFormatError,
         KafkaError,
         OSError,
     ) as error:
