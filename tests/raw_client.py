@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import struct
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -58,6 +58,19 @@ def read_response(api_key: int, version: int, response: bytes) -> tuple[int, dic
         return correlation_id, message
     read = kio_values.kio_read(kio_values.response_class(api_key, version), body)
     return correlation_id, kio_values.from_kio(read)
+
+
+def error_codes(message: Any) -> Iterator[int]:
+    """Every error code in a response."""
+    if isinstance(message, dict):
+        for name, value in message.items():
+            if name == "error_code":
+                yield value
+            else:
+                yield from error_codes(value)
+    elif isinstance(message, list):
+        for each in message:
+            yield from error_codes(each)
 
 
 class RawClient:

@@ -15,7 +15,9 @@ PAGES = [*sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("*.md"))]
 
 
 def test_api_page_is_current() -> None:
-    assert (ROOT / "docs/apis.md").read_text() == apis_page(), "python -m ottla.broker.reference > docs/apis.md"
+    assert (ROOT / "docs/apis.md").read_text() == apis_page(), (
+        "python -m ottla.broker.reference > docs/apis.md"
+    )
 
 
 def test_reference_page_is_current() -> None:
@@ -31,6 +33,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_architecture_names_files_that_exist() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     assert len(text.splitlines()) <= 300
-    named = re.findall(r"`((?:broker|protocol|records|config|metadata|storage|coordination|security)/[\w/]+\.py)`", text)
+    named = re.findall(
+        r"`((?:broker|protocol|records|config|metadata|storage|coordination|security)/[\w/]+\.py)`", text
+    )
     assert len(named) > 15
     assert [name for name in named if not (ROOT / "src/ottla" / name).exists()] == []

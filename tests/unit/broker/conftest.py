@@ -8,14 +8,12 @@ from typing import Any
 
 import pytest
 from tests.raw_client import CREATE_TOPICS, FETCH, METADATA, PRODUCE, RawClient, connect
+from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 
 from ottla.broker import router
 from ottla.protocol.errors import EncodeError, ErrorCode
 from ottla.protocol.messages import check_response
 from ottla.testing import InProcessBroker, run_broker
-
-FETCH_DEFAULTS = {"max_wait_ms": 0, "min_bytes": 0, "max_bytes": 1 << 20, "replica_id": -1}
-PARTITION_MAX_BYTES = 1 << 20
 
 
 class Topic:

@@ -6,177 +6,20 @@ The cases derive from the table of APIs; one that has no request here fails.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.raw_client import RawClient
+from tests.raw_client import RawClient, error_codes
+from tests.sample_requests import BATCH, REQUESTS, Case
 
 from ottla.broker.apis import APIS
 from ottla.protocol.errors import ErrorCode
-from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.records.codec import decode_batch
 
-from .conftest import FETCH_DEFAULTS, PARTITION_MAX_BYTES, Topic, create_topic
+from .conftest import create_topic
 
-BATCH = encode_batch([Record(index, 1_700_000_000_000 + index, b"k", b"v%d" % index) for index in range(3)])
-TOPIC, BROKER, GROUP = 2, 4, 32
-NEEDS_NO_ELECTION = ErrorCode.election_not_needed
-
-
-@dataclass
-class Case:
-    """What a request may name: a topic with three records in partition 0, a group, one joined member."""
-
-    version: int
-    topic: Topic
-    group: str
-    member: str = ""
-    generation: int = -1
-
-    @property
-    def topic_partition(self) -> dict[str, Any]:
-        return {"name": self.topic.name, "topic": self.topic.name, "topic_id": self.topic.topic_id}
-
-    def partitions(self, **fields: Any) -> list[dict[str, Any]]:
-        return [{**self.topic_partition, "partitions": [{"partition_index": 0, "partition": 0, **fields}]}]
-
-    def resources(self, **fields: Any) -> list[dict[str, Any]]:
-        return [{"resource_type": TOPIC, "resource_name": self.topic.name, **fields}]
-
-    @property
-    def membership(self) -> dict[str, Any]:
-        return {
-            "group_id": self.group,
-            "generation_id": self.generation,
-            "generation_id_or_member_epoch": self.generation,
-            "member_id": self.member,
-        }
-
-
-def delete_topics(case: Case) -> dict[str, Any]:
-    if case.version >= 6:
-        return {"topics": [{"name": None, "topic_id": case.topic.topic_id}], "timeout_ms": 1000}
-    return {"topic_names": [case.topic.name], "timeout_ms": 1000}
-
-
-def metadata(case: Case) -> dict[str, Any]:
-    by_id = {"topic_id": case.topic.topic_id, "name": None}
-    return {"topics": [by_id if case.version >= 12 else {"name": case.topic.name}]}
-
-
-def offset_fetch(case: Case) -> dict[str, Any]:
-    topics = [{**case.topic_partition, "partition_indexes": [0]}]
-    return {"group_id": case.group, "topics": topics, "groups": [{"group_id": case.group, "topics": topics}]}
-
-
-REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
-    "Produce": lambda case: {
-        "acks": -1,
-        "timeout_ms": 1000,
-        "topic_data": [{**case.topic_partition, "partition_data": [{"index": 0, "records": BATCH}]}],
-    },
-    "Fetch": lambda case: {
-        **FETCH_DEFAULTS,
-        "topics": case.partitions(fetch_offset=0, partition_max_bytes=PARTITION_MAX_BYTES),
-    },
-    "ListOffsets": lambda case: {"replica_id": -1, "topics": case.partitions(timestamp=-1)},
-    "Metadata": metadata,
-    "OffsetCommit": lambda case: {**case.membership, "topics": case.partitions(committed_offset=2)},
-    "OffsetFetch": offset_fetch,
-    "FindCoordinator": lambda case: {"key": case.group, "coordinator_keys": [case.group, "another"]},
-    "JoinGroup": lambda case: {
-        "group_id": f"joined-{uuid.uuid4()}",
-        "session_timeout_ms": 10_000,
-        "rebalance_timeout_ms": 10_000,
-        "protocol_type": "consumer",
-        "protocols": [{"name": "range", "metadata": b"m"}],
-    },
-    "Heartbeat": lambda case: case.membership,
-    "LeaveGroup": lambda case: {**case.membership, "members": [{"member_id": case.member}]},
-    "SyncGroup": lambda case: {
-        **case.membership,
-        "protocol_type": "consumer",
-        "protocol_name": "range",
-        "assignments": [{"member_id": case.member, "assignment": b"mine"}],
-    },
-    "DescribeGroups": lambda case: {"groups": [case.group], "include_authorized_operations": True},
-    "ListGroups": lambda _case: {},
-    "ApiVersions": lambda _case: {"client_software_name": "raw", "client_software_version": "1.0"},
-    "CreateTopics": lambda case: {
-        "topics": [
-            {"name": f"new-{case.topic.name}", "num_partitions": 2, "replication_factor": 1},
-            {
-                "name": f"assigned-{case.topic.name}",
-                "num_partitions": -1,
-                "replication_factor": -1,
-                "assignments": [{"partition_index": 0, "broker_ids": [1]}],
-                "configs": [{"name": "retention.ms", "value": "60000"}],
-            },
-        ],
-        "timeout_ms": 1000,
-    },
-    "DeleteTopics": delete_topics,
-    "DeleteRecords": lambda case: {"topics": case.partitions(offset=1), "timeout_ms": 1000},
-    "InitProducerId": lambda _case: {"transactional_id": None, "transaction_timeout_ms": 1000},
-    "OffsetForLeaderEpoch": lambda case: {"replica_id": -1, "topics": case.partitions(leader_epoch=0)},
-    "DescribeConfigs": lambda case: {
-        "resources": [
-            {"resource_type": TOPIC, "resource_name": case.topic.name, "configuration_keys": None},
-            {"resource_type": BROKER, "resource_name": "1", "configuration_keys": ["log.retention.hours"]},
-        ],
-        "include_synonyms": True,
-        "include_documentation": True,
-    },
-    "AlterConfigs": lambda case: {
-        "resources": case.resources(configs=[{"name": "retention.ms", "value": "70000"}])
-    },
-    "IncrementalAlterConfigs": lambda case: {
-        "resources": case.resources(configs=[{"name": "retention.ms", "value": "80000"}])
-    },
-    "DescribeLogDirs": lambda case: {"topics": [{"topic": case.topic.name, "partitions": [0, 1]}]},
-    "CreatePartitions": lambda case: {
-        "topics": [{"name": case.topic.name, "count": 3, "assignments": None}],
-        "timeout_ms": 1000,
-    },
-    "DeleteGroups": lambda case: {"groups_names": [case.group]},
-    "ElectLeaders": lambda case: {"topic_partitions": [{"topic": case.topic.name, "partitions": [0]}]},
-    "AlterPartitionReassignments": lambda case: {"topics": case.partitions(replicas=[1])},
-    "ListPartitionReassignments": lambda _case: {"topics": None},
-    "OffsetDelete": lambda case: {"group_id": case.group, "topics": case.partitions()},
-    "DescribeClientQuotas": lambda _case: {
-        "components": [{"entity_type": "user", "match_type": 0, "match": "u"}]
-    },
-    "AlterClientQuotas": lambda _case: {
-        "entries": [{"entity": [{"entity_type": "user", "entity_name": "u"}], "ops": [{"key": "k"}]}]
-    },
-    "DescribeQuorum": lambda _case: {"topics": []},
-    "UpdateFeatures": lambda _case: {"feature_updates": []},
-    "DescribeCluster": lambda _case: {"include_cluster_authorized_operations": True},
-    "DescribeProducers": lambda case: {"topics": [{"name": case.topic.name, "partition_indexes": [0]}]},
-    "UnregisterBroker": lambda _case: {"broker_id": 5},
-    "ConsumerGroupHeartbeat": lambda case: {
-        "group_id": f"modern-{uuid.uuid4()}",
-        "member_id": str(uuid.uuid4()),
-        "rebalance_timeout_ms": 10_000,
-        "subscribed_topic_names": [case.topic.name],
-        "topic_partitions": [],
-    },
-    "ConsumerGroupDescribe": lambda case: {"group_ids": ["no such group"]},
-    "ListConfigResources": lambda _case: {"resource_types": [TOPIC]},
-    "DescribeTopicPartitions": lambda case: {"topics": [{"name": case.topic.name}]},
-    "AlterReplicaLogDirs": lambda case: {
-        "dirs": [{"path": "/elsewhere", "topics": [{"name": case.topic.name, "partitions": [0]}]}]
-    },
-    "DescribeAcls": lambda _case: {
-        "resource_type_filter": 1,
-        "pattern_type_filter": 1,
-        "operation": 1,
-        "permission_type": 1,
-    },
-    "CreateAcls": lambda _case: {"creations": [{"resource_type": TOPIC, "resource_name": "t"}]},
-    "DeleteAcls": lambda _case: {"filters": [{"resource_type_filter": TOPIC, "pattern_type_filter": 3}]},
-}
+NO_TOPIC = uuid.UUID(int=0)
 
 EXPECTED_ERRORS = {
     "JoinGroup": {ErrorCode.none, ErrorCode.member_id_required},
@@ -201,21 +44,9 @@ CASES = [
 ]
 
 
-def error_codes(message: Any) -> Iterator[int]:
-    if isinstance(message, dict):
-        for name, value in message.items():
-            if name == "error_code":
-                yield value
-            else:
-                yield from error_codes(value)
-    elif isinstance(message, list):
-        for each in message:
-            yield from error_codes(each)
-
-
 async def join(client: RawClient, group: str) -> tuple[str, int]:
     """A member of a new classic group, alone in it."""
-    request = REQUESTS["JoinGroup"](Case(9, None, group)) | {"group_id": group}  # type: ignore[arg-type]
+    request = REQUESTS["JoinGroup"](Case(9, "", NO_TOPIC, group)) | {"group_id": group}
     refused = await client.call(11, 9, request)
     assert refused["error_code"] == ErrorCode.member_id_required
     joined = await client.call(11, 9, request | {"member_id": refused["member_id"]})
@@ -226,7 +57,7 @@ async def join(client: RawClient, group: str) -> tuple[str, int]:
 async def prepare(client: RawClient, name: str, version: int) -> Case:
     topic = await create_topic(client, partitions=2)
     assert (await topic.produce(BATCH))["error_code"] == ErrorCode.none
-    case = Case(version, topic, f"group-{uuid.uuid4()}")
+    case = Case(version, topic.name, topic.topic_id, f"group-{uuid.uuid4()}")
     await client.call(10, 4, {"coordinator_keys": [case.group]})
     committed = await client.call(8, 8, {**case.membership, "topics": case.partitions(committed_offset=1)})
     assert set(error_codes(committed)) == {ErrorCode.none}
@@ -246,9 +77,9 @@ def check_fetch(case: Case, response: dict[str, Any]) -> None:
     (topic,) = response["responses"]
     (partition,) = topic["partitions"]
     if case.version >= 13:
-        assert topic["topic_id"] == case.topic.topic_id
+        assert topic["topic_id"] == case.topic_id
     else:
-        assert topic["topic"] == case.topic.name
+        assert topic["topic"] == case.topic
     assert partition["high_watermark"] == partition["last_stable_offset"] == 3
     records = decode_batch(partition["records"], max_bytes=10_000)
     assert [record.value for record in records] == [b"v0", b"v1", b"v2"]
@@ -260,7 +91,7 @@ def check_list_offsets(case: Case, response: dict[str, Any]) -> None:
 
 def check_metadata(case: Case, response: dict[str, Any]) -> None:
     (topic,) = response["topics"]
-    assert topic["name"] == case.topic.name
+    assert topic["name"] == case.topic
     assert [each["leader_id"] for each in topic["partitions"]] == [1, 1]
     assert [each["node_id"] for each in response["brokers"]] == [1]
 
@@ -333,9 +164,7 @@ def check_describe_topic_partitions(case: Case, response: dict[str, Any]) -> Non
 
 def check_consumer_group_heartbeat(case: Case, response: dict[str, Any]) -> None:
     assert response["member_epoch"] > 0
-    assert response["assignment"]["topic_partitions"] == [
-        {"topic_id": case.topic.topic_id, "partitions": [0, 1]}
-    ]
+    assert response["assignment"]["topic_partitions"] == [{"topic_id": case.topic_id, "partitions": [0, 1]}]
 
 
 CHECKS: dict[str, Callable[[Case, dict[str, Any]], None]] = {

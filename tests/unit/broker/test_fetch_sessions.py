@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from tests.raw_client import FETCH, RawClient, connect
+from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 
 from ottla.broker.fetch_sessions import FetchedPartition, FetchKey, FetchSessions
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.codec import Record, encode_batch
 from ottla.testing import InProcessBroker, run_broker
 
-from .conftest import FETCH_DEFAULTS, PARTITION_MAX_BYTES, Topic, create_topic
+from .conftest import Topic, create_topic
 
 BATCH = encode_batch([Record(0, 1, None, b"value")])
 
