@@ -22,6 +22,8 @@ QUICK_TO_RETURN = {
     "reconnect.backoff.max.ms": 100,
     "retry.backoff.ms": 20,
     "retry.backoff.max.ms": 100,
+    # To bootstrap anew when all brokers are away takes librdkafka a second longer.
+    "metadata.recovery.strategy": "none",
 }
 ADMIN_TIMEOUT_S = 5
 
@@ -84,6 +86,16 @@ class Clients:
         ]
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
         self.admin.incremental_alter_configs([resource])[resource].result(20)
+
+    def broker_config(self) -> dict[str, str]:
+        """The configuration of node 1."""
+        resource = ConfigResource(ConfigResource.Type.BROKER, "1")
+        entries = self.admin.describe_configs([resource])[resource].result(20)
+        return {name: entry.value for name, entry in entries.items()}
+
+    @staticmethod
+    def start_of(topic: str, partition: int = 0) -> TopicPartition:
+        return TopicPartition(topic, partition, 0)
 
     def produce(
         self,

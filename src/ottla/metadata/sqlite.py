@@ -80,11 +80,11 @@ class SqliteStore:
         self._history_revisions = history_revisions
         self._leases = Leases()
         self._watches: list[Watch] = []
-        with _store_errors():
+        with _store_errors(path):
             # The store has one owner at a time, but that may be a thread other than the one that opened it.
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
-            with _store_errors():
+            with _store_errors(path):
                 self._open(path)
         except BaseException:
             self._database.close()
@@ -229,11 +229,11 @@ class SqliteStore:
 
 
 @contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors(name: Path | str = "metadata store") -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"metadata store: {error}") from error
+        raise StoreError(f"{name}: {error}") from error
 
 
 def _bounds(prefix: str) -> tuple[str, str | bytes]:

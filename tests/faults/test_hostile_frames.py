@@ -1,0 +1,145 @@
+"""Bytes that are no requests: refused with one line in the log, and nobody else notices."""
+
+from __future__ import annotations
+
+import random
+import struct
+from collections.abc import Iterator
+
+import pytest
+from tests.raw_client import request_frame
+
+from .broker_process import BrokerProcess
+from .clients import Clients
+from .hostile import MIB, SMALL_LIMITS, Target, call, receive_all
+
+API_VERSIONS_REQUEST = request_frame(18, 0, 1, {})
+METADATA_REQUEST = request_frame(3, 12, 1, {"topics": None})
+
+
+@pytest.fixture(scope="module")
+def module_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    broker = BrokerProcess(tmp_path_factory.mktemp("hostile"), SMALL_LIMITS)
+    broker.start()
+    yield Target(broker, Clients(broker.bootstrap))
+    assert broker.stop() == 0, broker.stderr
+
+
+@pytest.fixture
+def target(module_target: Target) -> Iterator[Target]:
+    yield module_target
+    module_target.assert_unharmed()
+
+
+def refused(target: Target, sent: bytes) -> None:
+    """The broker closes a connection over what was sent, with exactly one line."""
+    before = target.refusals()
+    with target.connect() as connection:
+        connection.sendall(sent)
+        receive_all(connection)
+    target.wait_for_refusals(before + 1)
+    assert target.refusals() == before + 1
+
+
+def test_random_bytes(target: Target, pytestconfig: pytest.Config) -> None:
+    chance = random.Random(1)
+    for _ in range(2000 if pytestconfig.getoption("--full") else 200):
+        with target.connect() as connection:
+            connection.sendall(chance.randbytes(chance.choice([1, 4, 8, 20, 300, 70_000])))
+            connection.shutdown(1)
+            receive_all(connection)
+
+
+@pytest.mark.parametrize("size", [-(1 << 31), -1, 0, 1, 7, 4 * MIB + 1, (1 << 31) - 1])
+def test_impossible_sizes(target: Target, size: int) -> None:
+    refused(target, struct.pack(">ihh", size, 0, 8) + bytes(100))
+
+
+def test_a_frame_too_large_for_its_api(target: Target) -> None:
+    refused(target, struct.pack(">ihh", MIB + 1, 3, 8) + bytes(100))
+
+
+@pytest.mark.parametrize("whole", [API_VERSIONS_REQUEST, METADATA_REQUEST])
+def test_frames_cut_anywhere(target: Target, whole: bytes) -> None:
+    for cut in range(len(whole)):
+        with target.connect() as connection:
+            connection.sendall(whole[:cut])
+            connection.shutdown(1)
+            assert receive_all(connection) == b""
+
+
+def test_frames_that_say_less_than_they_need(target: Target) -> None:
+    body = METADATA_REQUEST[4:]
+    for size in range(8, len(body)):
+        refused(target, struct.pack(">i", size) + body)
+
+
+@pytest.mark.parametrize("api_key", [-1, -(1 << 15), 4, 5, 6, 7, 93, 999, (1 << 15) - 1])
+def test_apis_that_are_not_served(target: Target, api_key: int) -> None:
+    refused(target, struct.pack(">ihhih", 30, api_key, 0, 1, -1) + bytes(20))
+
+
+@pytest.mark.parametrize("version", [-1, -(1 << 15), 14, 99, (1 << 15) - 1])
+def test_versions_that_are_not_served(target: Target, version: int) -> None:
+    refused(target, struct.pack(">ihhih", 30, 3, version, 1, -1) + bytes(20))
+
+
+def test_client_ids_that_do_not_fit(target: Target) -> None:
+    for length in (-2, -(1 << 15), 1000, (1 << 15) - 1):
+        refused(target, struct.pack(">ihhih", 30, 18, 0, 1, length) + bytes(20))
+    refused(target, struct.pack(">ihhih", 12, 18, 0, 1, 2) + b"\xff\xff")
+
+
+@pytest.mark.parametrize(
+    ("sent", "guess"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500), "looks like TLS"),
+        (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "looks like HTTP"),
+        (b"POST /topics HTTP/1.1\r\n\r\n", "looks like HTTP"),
+    ],
+)
+def test_clients_of_other_protocols_are_named_in_the_log(target: Target, sent: bytes, guess: str) -> None:
+    refused(target, sent)
+    assert guess in target.broker.stderr.splitlines()[-1]
+
+
+def test_a_bad_frame_behind_good_ones(target: Target) -> None:
+    refused(target, API_VERSIONS_REQUEST * 50 + struct.pack(">i", -1) + bytes(50))
+
+
+def test_requests_on_and_on_without_reading_an_answer(target: Target) -> None:
+    """The answers' buffer fills, and with it the client's: the broker stops reading."""
+    with target.connect(timeout_s=1.0, receive_buffer_bytes=4096) as connection:
+        with pytest.raises(TimeoutError):
+            for _ in range(100_000):
+                connection.sendall(API_VERSIONS_REQUEST * 100)
+        assert target.rss_bytes() < target.rss_at_rest + 24 * MIB
+
+
+def test_slow_frames_are_cut_off_and_fast_ones_are_not(target: Target) -> None:
+    """Slowloris: a byte now and then. `ottla.request.stalled.ms` is 300 here; a request may take ten times it."""
+    before = target.refusals()
+    connections = [target.connect(timeout_s=0.1) for _ in range(50)]
+    try:
+        for connection in connections:
+            connection.sendall(METADATA_REQUEST[:20])
+        still_open = list(connections)
+        for position in range(20, 120):
+            for connection in list(still_open):
+                try:
+                    connection.sendall(bytes([position]))
+                    if connection.recv(1) == b"":
+                        still_open.remove(connection)
+                except TimeoutError:
+                    pass
+                except ConnectionError:
+                    still_open.remove(connection)
+            if not still_open:
+                break
+        assert still_open == []
+    finally:
+        for connection in connections:
+            connection.close()
+    assert target.refusals() == before + 50
+    with target.connect() as connection:
+        assert call(connection, 18, 0, {})["error_code"] == 0
