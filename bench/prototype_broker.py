@@ -1,298 +1,307 @@
 """A floor for benchmarks, not a design: the least code that lets librdkafka produce, fetch and list offsets.
 
-Unsafe, incomplete, single node, no groups, keeps its index in memory. Run: DATA=<empty folder> NP=<partitions> python prototype_broker.py PORT
-Needs uvloop, kio and google-crc32c.
+Unsafe, incomplete, single node, no groups; keeps its index in memory and believes what clients send.
+Run: `DATA=<empty folder> NP=<partitions> python prototype_broker.py PORT`.
 """
 
-import asyncio, struct, os, io, time, sys, uvloop, uuid, gc, datetime
+from __future__ import annotations
+
+import asyncio
+import bisect
+import datetime as dt
+import gc
+import io
+import os
+import struct
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import kio.schema.api_versions.v3.response as api_versions
+import kio.schema.fetch.v12.request as fetch
+import kio.schema.list_offsets.v7.request as list_offsets
+import kio.schema.list_offsets.v7.response as offsets_listed
+import kio.schema.metadata.v12.request as metadata
+import kio.schema.metadata.v12.response as described
+import kio.schema.produce.v9.request as produce
+import uvloop
 from google_crc32c import value as crc32c
-import kio.index as ki
-from kio.serial import entity_reader, entity_writer
-from kio.schema.types import *
-from kio.static.primitive import *
 from kio.schema.errors import ErrorCode
-import kio.schema.api_versions.v3.response as av
-import kio.schema.metadata.v12.response as md, kio.schema.metadata.v12.request as mdq
-import kio.schema.produce.v9.request as pq
-import kio.schema.fetch.v12.request as fq
-import kio.schema.list_offsets.v7.request as lq, kio.schema.list_offsets.v7.response as lr
-from kio.schema.api_versions.v3.response import *
+from kio.schema.types import BrokerId, TopicName
+from kio.serial import entity_reader, entity_writer
+from kio.static.primitive import i16, i32, i64
 
 PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 19092
-NP = int(os.environ.get("NP", "3"))
-S = struct.Struct
+PARTITIONS = int(os.environ.get("NP", "3"))
+APIS = [(0, 9, 9), (1, 12, 12), (2, 7, 7), (3, 12, 12), (18, 0, 3)]
+RECEIVE_BYTES = 65536
+
+read_produce = entity_reader(produce.ProduceRequest)
+read_fetch = entity_reader(fetch.FetchRequest)
+read_metadata = entity_reader(metadata.MetadataRequest)
+read_list_offsets = entity_reader(list_offsets.ListOffsetsRequest)
+write_metadata = entity_writer(described.MetadataResponse)
+write_api_versions = entity_writer(api_versions.ApiVersionsResponse)
+write_list_offsets = entity_writer(offsets_listed.ListOffsetsResponse)
 
 
 class Log:
-    def __init__(s, path):
-        s.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-        s.off = 0
-        s.pos = 0
-        s.index = []
-        s.waiters = []
+    """One file, with every batch's position in memory."""
 
-    def append(s, rec):
-        n = len(rec)
-        (crc,) = struct.unpack_from(">I", rec, 17)
-        if crc32c(bytes(rec[21:]) if CP else rec[21:]) != crc:
-            raise ValueError
-        (cnt,) = struct.unpack_from(">i", rec, 57)
-        base = s.off
-        hdr = struct.pack(">q", base)
-        os.writev(s.fd, [hdr, rec[8:]])
-        s.index.append((base, s.pos))
-        s.off += cnt
-        s.pos += n
-        if s.waiters:
-            w = s.waiters
-            s.waiters = []
-            for f in w:
-                if not f.done():
-                    f.set_result(None)
-        return base
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        self.end_offset = 0
+        self.size = 0
+        self.index: list[tuple[int, int]] = []
+        self.waiters: list[asyncio.Future[None]] = []
 
+    def append(self, batch: bytes) -> int:
+        """Append a batch whose CRC is right; its base offset."""
+        (crc,) = struct.unpack_from(">I", batch, 17)
+        if crc32c(batch[21:]) != crc:
+            raise ValueError("CRC")
+        (count,) = struct.unpack_from(">i", batch, 57)
+        base_offset = self.end_offset
+        os.writev(self.fd, [struct.pack(">q", base_offset), batch[8:]])
+        self.index.append((base_offset, self.size))
+        self.end_offset += count
+        self.size += len(batch)
+        if self.waiters:
+            waiters, self.waiters = self.waiters, []
+            for future in waiters:
+                if not future.done():
+                    future.set_result(None)
+        return base_offset
 
-CP = os.environ.get("CP")
-logs = {}
-
-
-def getlog(t, p):
-    k = (t, p)
-    l = logs.get(k)
-    if l is None:
-        l = logs[k] = Log(os.environ["DATA"] + "/%s-%d.log" % k)
-    return l
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """Batches from the one that holds `offset` on."""
+        position = self.index[bisect.bisect_right(self.index, (offset, 1 << 62)) - 1][1]
+        return os.pread(self.fd, min(max_bytes, self.size - position), position)
 
 
-rp = entity_reader(pq.ProduceRequest)
-rf = entity_reader(fq.FetchRequest)
-rm = entity_reader(mdq.MetadataRequest)
-rl = entity_reader(lq.ListOffsetsRequest)
-wm = entity_writer(md.MetadataResponse)
-wa = entity_writer(av.ApiVersionsResponse)
-wl = entity_writer(lr.ListOffsetsResponse)
+logs: dict[tuple[str, int], Log] = {}
 
 
-def uvar(n):
-    o = bytearray()
-    while n >= 128:
-        o.append(n & 127 | 128)
-        n >>= 7
-    o.append(n)
-    return bytes(o)
+def log_of(topic: str, partition: int) -> Log:
+    """The log of a partition, made at first use."""
+    key = (topic, partition)
+    if key not in logs:
+        logs[key] = Log(f"{os.environ['DATA']}/{topic}-{partition}.log")
+    return logs[key]
 
 
-def cstr(s):
-    s = s.encode()
-    return uvar(len(s) + 1) + s
+def uvarint(value: int) -> bytes:
+    """An unsigned varint."""
+    out = bytearray()
+    while value >= 128:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
-APIS = [(0, 9, 9), (1, 12, 12), (2, 7, 7), (3, 12, 12), (18, 0, 3)]
-import bisect
+def compact(text: str) -> bytes:
+    """A compact string."""
+    encoded = text.encode()
+    return uvarint(len(encoded) + 1) + encoded
 
 
-class P(asyncio.BufferedProtocol):
-    def connection_made(s, t):
-        s.t = t
-        s.small = bytearray(65536)
-        s.sm = memoryview(s.small)
-        s.have = 0
-        s.big = None
-        t.set_write_buffer_limits(high=1 << 24)
+class Connection(asyncio.BufferedProtocol):
+    """Frames in, responses out."""
 
-    def get_buffer(s, hint):
-        if s.big is not None:
-            return s.bigmv[s.have :]
-        return s.sm[s.have :]
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.small = bytearray(RECEIVE_BYTES)
+        self.small_view = memoryview(self.small)
+        self.have = 0
+        self.big: bytearray | None = None
+        transport.set_write_buffer_limits(high=1 << 24)
 
-    def buffer_updated(s, n):
-        s.have += n
-        if s.big is not None:
-            if s.have == len(s.big):
-                b = s.big
-                s.big = None
-                s.bigmv = None
-                s.have = 0
-                s.req(memoryview(b).toreadonly())
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        return (self.small_view if self.big is None else memoryview(self.big))[self.have :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.have += nbytes
+        if self.big is not None:
+            if self.have == len(self.big):
+                whole, self.big, self.have = self.big, None, 0
+                self.handle(memoryview(whole).toreadonly())
             return
-        pos = 0
-        have = s.have
-        sm = s.sm
-        while have - pos >= 4:
-            (ln,) = struct.unpack_from(">i", s.small, pos)
-            if have - pos - 4 < ln:
-                if ln + 4 > 65536 - 0:
-                    s.big = bytearray(ln)
-                    s.bigmv = memoryview(s.big)
-                    got = have - pos - 4
-                    s.big[:got] = sm[pos + 4 : have]
-                    s.have = got
+        position, have, view = 0, self.have, self.small_view
+        while have - position >= 4:
+            (size,) = struct.unpack_from(">i", self.small, position)
+            if have - position - 4 < size:
+                if size + 4 > RECEIVE_BYTES:
+                    self.big = bytearray(size)
+                    self.have = have - position - 4
+                    self.big[: self.have] = view[position + 4 : have]
                     return
                 break
-            s.req(memoryview(bytes(sm[pos + 4 : pos + 4 + ln])))
-            pos += 4 + ln
-        if pos:
-            rest = bytes(sm[pos:have])
-            s.small[: len(rest)] = rest
-            s.have = len(rest)
+            self.handle(memoryview(bytes(view[position + 4 : position + 4 + size])))
+            position += 4 + size
+        if position:
+            rest = bytes(view[position:have])
+            self.small[: len(rest)] = rest
+            self.have = len(rest)
 
-    def req(s, m):
-        key, ver, cid, cl = struct.unpack_from(">hhih", m)
-        p = 10 + (cl if cl > 0 else 0)
-        flex = not (key == 18 and ver < 3)
-        if flex:
-            p += 1
-        if key == 0:
-            r = rp(m, p)[0]
-            out = []
-            out.append(uvar(len(r.topic_data) + 1))
-            for td in r.topic_data:
-                out.append(cstr(td.name) + uvar(len(td.partition_data) + 1))
-                for pd in td.partition_data:
-                    l = getlog(td.name, pd.index)
-                    b = l.append(pd.records)
-                    out.append(struct.pack(">ihqqq", pd.index, 0, b, -1, 0) + b"\x01\x00\x00")
-                out.append(b"\0")
-            out.append(b"\0\0\0\0\0")
-            body = b"".join(out)
-            if r.acks != 0:
-                s.t.write(struct.pack(">iiB", len(body) + 5, cid, 0) + body)
-        elif key == 1:
-            r = rf(m, p)[0]
-            s.fetch(cid, r)
-        elif key == 18:
-            resp = ApiVersionsResponse(
-                error_code=ErrorCode.none,
-                api_keys=tuple(
-                    ApiVersion(api_key=i16(a), min_version=i16(b), max_version=i16(c)) for a, b, c in APIS
-                ),
-                throttle_time=datetime.timedelta(0),
-            )
-            b = io.BytesIO()
-            if ver == 3:
-                wa(b, resp)
-            else:
-                b.write(
-                    struct.pack(">hi", 35 if ver != 3 else 0, len(APIS))
-                    + b"".join(struct.pack(">hhh", *a) for a in APIS)
-                )
-            body = b.getvalue()
-            s.t.write(struct.pack(">ii", len(body) + 4, cid) + body)
-        elif key == 3:
-            r = rm(m, p)[0]
-            names = [t.name for t in r.topics] if r.topics else []
-            resp = md.MetadataResponse(
-                throttle_time=datetime.timedelta(0),
-                brokers=(
-                    md.MetadataResponseBroker(
-                        node_id=BrokerId(1), host="127.0.0.1", port=i32(PORT), rack=None
-                    ),
-                ),
-                cluster_id="abc",
-                controller_id=BrokerId(1),
-                topics=tuple(
-                    md.MetadataResponseTopic(
-                        error_code=ErrorCode.none,
-                        name=TopicName(t),
-                        topic_id=uuid.uuid5(uuid.NAMESPACE_DNS, t),
-                        is_internal=False,
-                        partitions=tuple(
-                            md.MetadataResponsePartition(
-                                error_code=ErrorCode.none,
-                                partition_index=i32(p),
-                                leader_id=BrokerId(1),
-                                leader_epoch=i32(0),
-                                replica_nodes=(BrokerId(1),),
-                                isr_nodes=(BrokerId(1),),
-                                offline_replicas=(),
-                            )
-                            for p in range(NP)
-                        ),
-                        topic_authorized_operations=i32(0),
-                    )
-                    for t in names
-                ),
-            )
-            b = io.BytesIO()
-            wm(b, resp)
-            body = b.getvalue()
-            s.t.write(struct.pack(">iiB", len(body) + 5, cid, 0) + body)
-        elif key == 2:
-            r = rl(m, p)[0]
-            resp = lr.ListOffsetsResponse(
-                throttle_time=datetime.timedelta(0),
-                topics=tuple(
-                    lr.ListOffsetsTopicResponse(
-                        name=t.name,
-                        partitions=tuple(
-                            lr.ListOffsetsPartitionResponse(
-                                partition_index=pp.partition_index,
-                                error_code=ErrorCode.none,
-                                timestamp=i64(-1),
-                                offset=i64(
-                                    0 if pp.timestamp == -2 else getlog(t.name, pp.partition_index).off
-                                ),
-                                leader_epoch=i32(0),
-                            )
-                            for pp in t.partitions
-                        ),
-                    )
-                    for t in r.topics
-                ),
-            )
-            b = io.BytesIO()
-            wl(b, resp)
-            body = b.getvalue()
-            s.t.write(struct.pack(">iiB", len(body) + 5, cid, 0) + body)
-        else:
-            raise Exception(key)
+    def handle(self, frame: memoryview) -> None:
+        """Route one request."""
+        key, version, correlation_id, client_length = struct.unpack_from(">hhih", frame)
+        position = 10 + max(0, client_length) + (not (key == 18 and version < 3))
+        HANDLERS[key](self, frame, position, correlation_id, version)
 
-    def fetch(s, cid, r, final=False):
-        out = [struct.pack(">ihi", 0, 0, 0), uvar(len(r.topics) + 1)]
-        total = 0
-        ls = []
-        for t in r.topics:
-            out.append(cstr(t.topic) + uvar(len(t.partitions) + 1))
-            for p in t.partitions:
-                l = getlog(t.topic, p.partition)
-                ls.append(l)
-                fo = p.fetch_offset
+    def respond(self, correlation_id: int, body: bytes, *, flexible: bool = True) -> None:
+        """Send a response."""
+        head = struct.pack(">ii", len(body) + 4 + flexible, correlation_id) + b"\0" * flexible
+        self.transport.write(head + body)
+
+    def produce(self, frame: memoryview, position: int, correlation_id: int, _version: int) -> None:
+        request = read_produce(frame, position)[0]
+        out = [uvarint(len(request.topic_data) + 1)]
+        for topic in request.topic_data:
+            out.append(compact(topic.name) + uvarint(len(topic.partition_data) + 1))
+            for data in topic.partition_data:
+                base_offset = log_of(topic.name, data.index).append(data.records)
+                out.append(struct.pack(">ihqqq", data.index, 0, base_offset, -1, 0) + b"\x01\x00\x00")
+            out.append(b"\0")
+        out.append(b"\0\0\0\0\0")
+        if request.acks != 0:
+            self.respond(correlation_id, b"".join(out))
+
+    def fetch(self, frame: memoryview, position: int, correlation_id: int, _version: int) -> None:
+        self.answer_fetch(correlation_id, read_fetch(frame, position)[0])
+
+    def answer_fetch(self, correlation_id: int, request: Any, *, final: bool = False) -> None:
+        """Answer with what there is; with nothing, once there is something or the time is over."""
+        out = [struct.pack(">ihi", 0, 0, 0), uvarint(len(request.topics) + 1)]
+        total, asked = 0, []
+        for topic in request.topics:
+            out.append(compact(topic.topic) + uvarint(len(topic.partitions) + 1))
+            for each in topic.partitions:
+                log = log_of(topic.topic, each.partition)
+                asked.append(log)
                 data = b""
-                if fo < l.off and total < r.max_bytes:
-                    i = bisect.bisect_right(l.index, (fo, 1 << 62)) - 1
-                    pos = l.index[i][1]
-                    want = min(p.partition_max_bytes, l.pos - pos)
-                    data = os.pread(l.fd, want, pos)
+                if each.fetch_offset < log.end_offset and total < request.max_bytes:
+                    data = log.read(each.fetch_offset, each.partition_max_bytes)
                     total += len(data)
-                out.append(
-                    struct.pack(">ihqqq", p.partition, 0, l.off, l.off, 0)
-                    + b"\x01"
-                    + struct.pack(">i", -1)
-                    + uvar(len(data) + 1)
-                )
-                out.append(data)
-                out.append(b"\0")
+                fixed = struct.pack(">ihqqq", each.partition, 0, log.end_offset, log.end_offset, 0)
+                out += [fixed + b"\x01" + struct.pack(">i", -1) + uvarint(len(data) + 1), data, b"\0"]
             out.append(b"\0")
         if total == 0 and not final:
-            fut = asyncio.get_event_loop().create_future()
-            for l in ls:
-                l.waiters.append(fut)
-            h = asyncio.get_event_loop().call_later(
-                r.max_wait.total_seconds() if hasattr(r.max_wait, "total_seconds") else 0.5,
-                lambda: fut.done() or fut.set_result(None),
+            loop = asyncio.get_running_loop()
+            future = loop.create_future()
+            for log in asked:
+                log.waiters.append(future)
+            wait_s = request.max_wait.total_seconds()
+            timer = loop.call_later(wait_s, lambda: future.done() or future.set_result(None))
+            future.add_done_callback(
+                lambda _: (timer.cancel(), self.answer_fetch(correlation_id, request, final=True))
             )
-            fut.add_done_callback(lambda f: (h.cancel(), s.fetch(cid, r, True)))
             return
         out.append(b"\0")
-        n = sum(map(len, out))
-        s.t.writelines([struct.pack(">iiB", n + 5, cid, 0)] + out)
+        size = sum(map(len, out))
+        self.transport.writelines([struct.pack(">iiB", size + 5, correlation_id, 0), *out])
+
+    def list_offsets(self, frame: memoryview, position: int, correlation_id: int, _version: int) -> None:
+        request = read_list_offsets(frame, position)[0]
+        topics = tuple(
+            offsets_listed.ListOffsetsTopicResponse(
+                name=topic.name,
+                partitions=tuple(
+                    offsets_listed.ListOffsetsPartitionResponse(
+                        partition_index=each.partition_index,
+                        error_code=ErrorCode.none,
+                        timestamp=i64(-1),
+                        offset=i64(
+                            0 if each.timestamp == -2 else log_of(topic.name, each.partition_index).end_offset
+                        ),
+                        leader_epoch=i32(0),
+                    )
+                    for each in topic.partitions
+                ),
+            )
+            for topic in request.topics
+        )
+        response = offsets_listed.ListOffsetsResponse(throttle_time=dt.timedelta(0), topics=topics)
+        self.respond(correlation_id, encode(write_list_offsets, response))
+
+    def metadata(self, frame: memoryview, position: int, correlation_id: int, _version: int) -> None:
+        request = read_metadata(frame, position)[0]
+        self_id = BrokerId(1)
+        partitions = tuple(
+            described.MetadataResponsePartition(
+                error_code=ErrorCode.none,
+                partition_index=i32(index),
+                leader_id=self_id,
+                leader_epoch=i32(0),
+                replica_nodes=(self_id,),
+                isr_nodes=(self_id,),
+                offline_replicas=(),
+            )
+            for index in range(PARTITIONS)
+        )
+        topics = tuple(
+            described.MetadataResponseTopic(
+                error_code=ErrorCode.none,
+                name=TopicName(topic.name),
+                topic_id=uuid.uuid5(uuid.NAMESPACE_DNS, topic.name),
+                is_internal=False,
+                partitions=partitions,
+                topic_authorized_operations=i32(0),
+            )
+            for topic in request.topics or ()
+        )
+        broker = described.MetadataResponseBroker(
+            node_id=self_id, host="127.0.0.1", port=i32(PORT), rack=None
+        )
+        response = described.MetadataResponse(
+            throttle_time=dt.timedelta(0),
+            brokers=(broker,),
+            cluster_id="prototype",
+            controller_id=self_id,
+            topics=topics,
+        )
+        self.respond(correlation_id, encode(write_metadata, response))
+
+    def api_versions(self, _frame: memoryview, _position: int, correlation_id: int, version: int) -> None:
+        if version != 3:
+            body = struct.pack(">hi", 35 if version > 3 else 0, len(APIS))
+            body += b"".join(struct.pack(">hhh", *api) for api in APIS)
+        else:
+            keys = tuple(
+                api_versions.ApiVersion(api_key=i16(key), min_version=i16(low), max_version=i16(high))
+                for key, low, high in APIS
+            )
+            response = api_versions.ApiVersionsResponse(
+                error_code=ErrorCode.none, api_keys=keys, throttle_time=dt.timedelta(0)
+            )
+            body = encode(write_api_versions, response)
+        self.respond(correlation_id, body, flexible=False)
 
 
-async def main():
+def encode(write: Any, response: Any) -> bytes:
+    """A response's bytes."""
+    buffer = io.BytesIO()
+    write(buffer, response)
+    return buffer.getvalue()
+
+
+HANDLERS: dict[int, Callable[..., None]] = {
+    0: Connection.produce,
+    1: Connection.fetch,
+    2: Connection.list_offsets,
+    3: Connection.metadata,
+    18: Connection.api_versions,
+}
+
+
+async def main() -> None:
+    """Listen until killed."""
     os.makedirs(os.environ["DATA"], exist_ok=True)
     gc.freeze()
-    srv = await asyncio.get_running_loop().create_server(P, "127.0.0.1", PORT)
-    await srv.serve_forever()
+    server = await asyncio.get_running_loop().create_server(Connection, "127.0.0.1", PORT)
+    await server.serve_forever()
 
 
 uvloop.run(main())

@@ -1,4 +1,4 @@
-"""Single-record produce requests over raw connections: requests a second, and the latency of one in flight."""
+"""Single-record produce requests over raw connections: how many a second, and the latency of a single one."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Client(asyncio.Protocol):
         self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: asyncio.Transport = transport  # type: ignore[assignment]
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment]
 
     def start(self) -> None:
         self._send(self._in_flight)
@@ -68,7 +68,7 @@ class _Client(asyncio.Protocol):
         self._unsent -= number
         self._sent_at = time.perf_counter()
         if number:
-            self._transport.write(self._request * number)
+            self.transport.write(self._request * number)
 
     def data_received(self, data: bytes) -> None:
         data = self._buffer + data
@@ -115,7 +115,7 @@ async def _run(
     await asyncio.wait_for(finished, 120)
     elapsed = time.perf_counter() - began
     for client in clients:
-        client._transport.abort()
+        client.transport.abort()
     return count / elapsed, [each for client in clients for each in client.latencies_us]
 
 

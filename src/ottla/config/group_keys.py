@@ -96,6 +96,13 @@ _CONSUMER = (
         "How often members of a consumer group are told to send heartbeats.",
     ),
     _key(
+        "group.consumer.assignment.interval.ms",
+        _INT,
+        1000,
+        at_least(0),
+        "The shortest time between two assignments of a consumer group.",
+    ),
+    _key(
         "group.consumer.min.heartbeat.interval.ms",
         _INT,
         5000,
@@ -237,8 +244,7 @@ _GROUP_KEYS = (
         "consumer.assignment.interval.ms",
         1000,
         at_least(0),
-        "The shortest time between two assignments of a group. Without effect: changes are assigned at once.",
-        Effect.NONE,
+        "The shortest time between two assignments of this group; members that come meanwhile wait for it.",
     ),
     *(
         _group(name, default, validator, _NOT_YET.format(name.partition(".")[0]), effect=Effect.NONE)

@@ -318,7 +318,6 @@ _PROCESS: _Rows = (
     ("create.topic.policy.class.name", _CLASS, None, None, _LOW),
     ("delete.records.purgatory.purge.interval.requests", _INT, 1, None, _MEDIUM),
     ("fetch.purgatory.purge.interval.requests", _INT, 1000, None, _MEDIUM),
-    ("group.consumer.assignment.interval.ms", _INT, 1000, at_least(0), _MEDIUM, _DYNAMIC),
     ("group.consumer.max.assignment.interval.ms", _INT, 15_000, at_least(0), _MEDIUM),
     ("group.consumer.min.assignment.interval.ms", _INT, 0, at_least(0), _MEDIUM),
     ("group.coordinator.append.linger.ms", _INT, -1, at_least(-1), _MEDIUM),

@@ -16,6 +16,7 @@ from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
 
 QUICK_SETTINGS: Mapping[str, str] = {
+    "group.consumer.assignment.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
     "offsets.topic.num.partitions": "1",
 }
