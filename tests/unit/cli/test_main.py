@@ -1,0 +1,109 @@
+import subprocess
+import sys
+
+import click
+import pytest
+
+from ottla.cli import main as command
+from ottla.cli.connection import CommandError
+from ottla.cli.reference import commands
+
+
+def test_help_names_every_command(capsys):
+    assert command.run(["--help"]) == 0
+    out = capsys.readouterr().out
+    assert all(f"\n  {name} " in out for name in command.COMMANDS)
+
+
+def test_every_command_has_help_in_one_line():
+    for context in commands():
+        assert context.command.get_short_help_str(200).endswith("."), context.command_path
+
+
+def test_every_option_says_what_it_is_for():
+    for context in commands():
+        for parameter in context.command.params:
+            if isinstance(parameter, click.Option):
+                assert parameter.help, f"{context.command_path} {parameter.opts}"
+
+
+def test_version(capsys):
+    assert command.run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("ottla 0.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["topic", "create"],
+        ["topic", "create", ""],
+        ["topic", "alter", "t"],
+        ["topic", "create", "t", "--partitions", "0"],
+        ["topic", "create", "t", "--config", "x"],
+        ["topic", "list", "-b", "a:b"],
+        ["consume", "t", "--group", "g", "--partition", "1"],
+        ["consume", "t", "--group", "g", "--from", "5"],
+        ["consume", "t", "--from", "whenever"],
+        ["consume", "t", "--format", "raw", "--keys"],
+        ["consume", "t", "--base64"],
+        ["produce", "t", "--base64"],
+        ["produce", "t", "--format", "json", "--key-separator", ":"],
+        ["group", "reset-offsets", "g"],
+        ["group", "reset-offsets", "g", "--to-earliest", "--shift-by", "1"],
+        ["config", "set", "planet", "x", "a=b"],
+        ["log", "dump", "/no/such/file"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_calls_end_with_2_and_say_why(capsys, arguments):
+    assert command.run(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Error: " in captured.err
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (CommandError("it failed"), 1, "ottla: it failed\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (click.Abort(), 130, ""),
+    ],
+)
+def test_exit_codes(monkeypatch, capsys, error, code, told):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(command.cli, "main", fail)
+    assert command.run([]) == code
+    assert capsys.readouterr().err == told
+
+
+def test_kafkas_errors_are_one_line(monkeypatch, capsys):
+    from confluent_kafka import KafkaError, KafkaException
+
+    def fail(**_):
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+
+    monkeypatch.setattr(command.cli, "main", fail)
+    assert command.run([]) == 1
+    assert capsys.readouterr().err == "ottla: Unknown topic or partition\n"
+
+
+def test_help_and_serve_do_not_load_the_kafka_client():
+    program = (
+        "import sys; from ottla.cli.main import run; run(['--help']); run(['serve', '--help']);"
+        "sys.exit(bool({'confluent_kafka', 'rich', 'ottla.broker.broker'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
+    index = tmp_path / "00000000000000000000.index"
+    index.write_bytes(bytes(range(1, 251)) * 4000)
+    program = f"{sys.executable} -m ottla log dump {index} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("index  offset=")
