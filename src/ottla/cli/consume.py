@@ -102,6 +102,7 @@ def consume(
             "In a group --from is beginning or end; `ottla group reset-offsets` moves a group."
         )
     limits = Limits(options.pop("max_messages"), options.pop("exit_at_end"), options.pop("timeout_s"))
+    write = _writer(**options)
     start = start or Position(Kind.BEGINNING)
     consumer = connection.consumer(
         group_id=group or "ottla-consume",
@@ -113,7 +114,7 @@ def consume(
         fetch_wait_max_ms=100,
         fetch_queue_backoff_ms=20,
     )
-    reader = Reader(consumer, sys.stdout.buffer, _writer(**options), stores_offsets=group is not None)
+    reader = Reader(consumer, sys.stdout.buffer, write, stores_offsets=group is not None)
     shown = Progress(False if progress is None and sys.stdout.isatty() else progress)
     try:
         if group is None:

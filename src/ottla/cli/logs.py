@@ -83,7 +83,7 @@ def text_lines(fact: Fact) -> Iterator[str]:
     kind = described.pop("kind")
     yield "  ".join([kind, *(f"{name}={_word(name, value)}" for name, value in described.items())])
     for record in records:
-        headers = ",".join(f"{name}={value}" for name, value in record["headers"])
+        headers = ",".join(f"{name}={_or_null(value)}" for name, value in record["headers"])
         key, value = (_shortened(record[name]) for name in ("key", "value"))
         line = f"  {record['offset']}  {iso_time(record['timestamp'])}  key={key}  value={value}"
         yield f"{line}  headers={_shortened(headers)}" if headers else line
@@ -155,9 +155,12 @@ def _word(name: str, value: Any) -> str:
     return str(value)
 
 
+def _or_null(text: str | None) -> str:
+    return "null" if text is None else text
+
+
 def _shortened(text: str | None) -> str:
     """Text of a record without what would break the line or fill the screen."""
-    if text is None:
-        return "null"
+    text = _or_null(text)
     shown = text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}... ({len(text)} characters)"
     return shown if shown.isprintable() else repr(shown)[1:-1]

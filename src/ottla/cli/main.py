@@ -16,6 +16,8 @@ EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
+STDOUT = 1
+
 # Name: (where the click command is, what `ottla --help` says of it).
 COMMANDS = {
     "serve": ("ottla.cli.serve:serve", "Run a broker."),
@@ -27,6 +29,10 @@ COMMANDS = {
     "cluster": ("ottla.cli.cluster:cluster", "Describe the cluster."),
     "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
 }
+
+
+class ReaderGoneError(Exception):
+    """Whoever read our output has seen enough. Not an OSError, for click ends those with code 1."""
 
 
 class LazyGroup(click.Group):
@@ -41,6 +47,12 @@ class LazyGroup(click.Group):
         module, attribute = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -75,9 +87,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain again when it flushes on exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except ReaderGoneError:
+        # Python would complain again when it flushes on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         return 0
     except Exception as error:
         if not _is_kafka_error(error):
