@@ -1,0 +1,288 @@
+"""The `ottla` command against a broker, as people and scripts call it."""
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Cli = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def command(bootstrap: str, *arguments: str) -> dict[str, Any]:
+    return {
+        "args": [sys.executable, "-m", "ottla", *arguments],
+        "env": {**os.environ, "OTTLA_BOOTSTRAP_SERVERS": bootstrap},
+    }
+
+
+@pytest.fixture
+def cli(broker) -> Cli:
+    """Run `ottla` and hold its exit code; errors must be lines, never tracebacks."""
+
+    def run(*arguments: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
+        called = command(broker.bootstrap, *arguments)
+        done = subprocess.run(**called, input=stdin, capture_output=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def answer(cli) -> Callable[..., Any]:
+    """What a command prints with --json."""
+    return lambda *arguments: json.loads(cli(*arguments, "--json").stdout)
+
+
+def columns(done: subprocess.CompletedProcess[bytes]) -> list[list[str]]:
+    return [line.split() for line in done.stdout.decode().splitlines()]
+
+
+# Topics
+
+
+def test_topics_from_creation_to_deletion(cli, answer, new_name, eventually):
+    name = new_name("topic")
+    cli("topic", "create", name, "--partitions", "2", "--config", "retention.ms=12345")
+    assert cli("topic", "create", name, code=1).stderr.decode().startswith(f"ottla: {name}: ")
+    cli("topic", "create", name, "--if-not-exists")
+    assert [name, "2", "1"] in columns(cli("topic", "list"))
+    (described,) = answer("topic", "describe", name)
+    assert described["configs"] == {"retention.ms": "12345"}
+    assert [(p["partition"], p["earliest"], p["latest"]) for p in described["partitions"]] == [
+        (0, 0, 0),
+        (1, 0, 0),
+    ]
+    changes = ["--partitions", "3", "--config", "segment.ms=77777", "--delete-config", "retention.ms"]
+    cli("topic", "alter", name, *changes)
+    eventually(lambda: len(answer("topic", "describe", name)[0]["partitions"]) == 3)
+    assert answer("topic", "describe", name)[0]["configs"] == {"segment.ms": "77777"}
+    cli("topic", "delete", name)
+    eventually(lambda: name not in [listed["topic"] for listed in answer("topic", "list")])
+    assert cli("topic", "delete", name, code=1).stderr.decode().startswith(f"ottla: {name}: ")
+    cli("topic", "delete", name, "--if-exists")
+    cli("topic", "describe", name, code=1)
+
+
+def test_validating_creates_nothing(cli, answer, new_name):
+    name = new_name("topic")
+    cli("topic", "create", name, "--validate-only")
+    assert name not in [listed["topic"] for listed in answer("topic", "list", "--internal")]
+    refused = cli("topic", "create", name, "--config", "no.such=1", code=1)
+    assert b"no.such" in refused.stderr
+
+
+# Records
+
+
+@pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
+def test_lines_come_back_byte_for_byte(cli, make_topic, codec):
+    topic = make_topic()
+    lines = (
+        b"".join(b"line %d \xff\xc3\xa9 %s\n" % (n, b"x" * (n % 50)) for n in range(20_000)) + b"\n\nlast\n"
+    )
+    cli("produce", topic, "--compression", codec, stdin=lines)
+    assert cli("consume", topic, "--exit-at-end").stdout == lines
+
+
+def test_a_file_in_partitions(cli, make_topic, tmp_path):
+    topic = make_topic(partitions=3)
+    file = tmp_path / "lines"
+    file.write_bytes(b"a\nb\nc")
+    cli("produce", topic, str(file), "--partition", "2", "--acks", "1")
+    assert cli("consume", topic, "-e", "--partition", "2").stdout == b"a\nb\nc\n"
+    assert cli("consume", topic, "-e", "--partition", "0", "--partition", "1").stdout == b""
+    assert cli("consume", topic, "-e", "--format", "raw").stdout == b"abc"
+
+
+def test_keys_headers_and_what_is_shown_of_them(cli, make_topic):
+    topic = make_topic()
+    cli("produce", topic, "--key-separator", r"\t", "--header", "h=1", "--header", "n", stdin=b"k\tv\n\t\n")
+    shown = cli("consume", topic, "-e", "--keys", "--headers", "--offsets", "--separator", "|").stdout
+    assert shown == f"{topic}-0:0|h=1,n=null|k|v\n{topic}-0:1|h=1,n=null||\n".encode()
+
+
+@pytest.mark.parametrize("options", [[], ["--base64"]], ids=["text", "base64"])
+def test_json_lines_go_around(cli, make_topic, options):
+    first, second = make_topic(), make_topic()
+
+    def encoded(data: bytes) -> str:
+        return base64.b64encode(data).decode() if options else data.decode(errors="surrogateescape")
+
+    records = [
+        {
+            "key": None,
+            "value": encoded(b"\xff\x00"),
+            "headers": [["a", encoded(b"1")], ["a", None]],
+            "timestamp": 5,
+        },
+        {"key": encoded(b"k"), "value": None, "headers": [], "timestamp": 1_600_000_000_000},
+    ]
+    stdin = "".join(json.dumps(record) + "\n" for record in records).encode()
+    cli("produce", first, "--format", "json", *options, stdin=stdin)
+    printed = cli("consume", first, "-e", "--format", "json", *options).stdout
+    cli("produce", second, "--format", "json", *options, stdin=printed)
+    again = cli("consume", second, "-e", "--format", "json", *options).stdout
+    for offset, (line, record) in enumerate(zip(again.splitlines(), records, strict=True)):
+        assert json.loads(line) == {"topic": second, "partition": 0, "offset": offset, **record}
+
+
+def test_a_wrong_line_is_named_and_those_before_it_are_sent(cli, make_topic):
+    topic = make_topic()
+    failed = cli("produce", topic, "--format", "json", stdin=b'{"value": "v"}\n{"value"\n', code=1)
+    assert failed.stderr.startswith(b"ottla: line 2: no JSON")
+    assert cli("consume", topic, "-e").stdout == b"v\n"
+
+
+def test_records_that_are_refused_are_counted(cli, make_topic):
+    topic = make_topic(config={"max.message.bytes": "1000"})
+    lines = b"x" * 2000 + b"\n"
+    failed = cli("produce", topic, stdin=lines * 3, code=1)
+    assert failed.stderr.startswith(b"ottla: 3 of 3 records were not delivered: ")
+
+
+def test_where_to_begin_and_to_stop(cli, make_topic):
+    topic = make_topic()
+    records = [{"value": str(n), "timestamp": 1_600_000_000_000 + n} for n in range(100)]
+    cli("produce", topic, "--format", "json", stdin="\n".join(map(json.dumps, records)).encode())
+
+    def read(*options: str) -> list[int]:
+        return [int(line) for line in cli("consume", topic, *options).stdout.split()]
+
+    assert read("--max-messages", "3") == [0, 1, 2]
+    assert read("--from", "57", "-n", "2") == [57, 58]
+    assert read("--from", "-2", "-e") == [98, 99]
+    assert read("--from", "@1600000000042", "-n", "1") == [42]
+    assert read("--from", "2020-09-13T12:26:40.050Z", "-n", "1") == [50]
+    assert read("--from", "end", "-e") == []
+    assert read("--from", "98", "--timeout", "2") == [98, 99]
+
+
+def test_progress_goes_to_stderr(cli, make_topic):
+    topic = make_topic()
+    assert b"3 records" in cli("produce", topic, "--progress", stdin=b"a\nb\nc\n").stderr
+    done = cli("consume", topic, "-e", "--progress")
+    assert (done.stdout, b"3 records" in done.stderr) == (b"a\nb\nc\n", True)
+
+
+def test_what_is_unknown_is_told_in_one_line(cli, make_topic):
+    topic = make_topic()
+    for arguments in (
+        ["consume", "ottla-unknown"],
+        ["consume", topic, "--partition", "7"],
+        ["consume", "ottla-unknown", "--group", "ottla-unknown", "--timeout", "10"],
+        ["produce", topic, "--partition", "7"],
+        ["topic", "describe", "ottla-unknown"],
+        ["group", "describe", "ottla-unknown"],
+        ["group", "delete", "ottla-unknown"],
+        ["config", "describe", "topic", "ottla-unknown"],
+        ["topic", "list", "-b", "127.0.0.1:1"],
+    ):
+        told = cli(*arguments, code=1).stderr.decode()
+        assert told.startswith("ottla: ")
+        assert told.count("\n") == 1
+
+
+# Groups
+
+
+def test_a_group_from_its_first_record_to_its_end(cli, answer, make_topic, new_name):
+    topic, group = make_topic(), new_name("group")
+    cli("produce", topic, stdin=b"".join(b"%d\n" % n for n in range(10)))
+    assert cli("consume", topic, "--group", group, "-n", "4").stdout == b"0\n1\n2\n3\n"
+    assert {"group": group, "state": "empty", "protocol": "classic"} in answer("group", "list")
+    (described,) = answer("group", "describe", group)
+    (partition,) = described["partitions"]
+    assert (partition["committed"], partition["latest"], partition["lag"]) == (4, 10, 6)
+    assert cli("consume", topic, "--group", group, "--exit-at-end").stdout == b"4\n5\n6\n7\n8\n9\n"
+
+    def reset(*options: str) -> int:
+        (moved,) = answer("group", "reset-offsets", group, *options)
+        return int(moved["new_offset"])
+
+    assert reset("--to-offset", "2") == 2
+    assert reset("--shift-by", "-3", "--dry-run") == 7
+    assert reset("--to-latest") == 10
+    assert reset("--to-datetime", "@0") == 0
+    assert cli("consume", topic, "-g", group, "-e").stdout == b""  # nothing was moved yet
+    assert reset("--to-earliest", "--topic", f"{topic}:0", "--execute") == 0
+    assert len(cli("consume", topic, "-g", group, "-e").stdout.split()) == 10
+    cli("group", "delete", group)
+    assert group not in [listed["group"] for listed in answer("group", "list")]
+
+
+def test_a_living_group(broker, cli, answer, make_topic, new_name, eventually):
+    """It shows its member, cannot be moved or deleted, and commits what it printed when Ctrl-C ends it."""
+    topic, group = make_topic(), new_name("group")
+    cli("produce", topic, stdin=b"one\n")
+    called = command(broker.bootstrap, "consume", topic, "--group", group)
+    with subprocess.Popen(**called, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as member:
+        assert member.stdout is not None
+        assert member.stdout.readline() == b"one\n"
+        (described,) = answer("group", "describe", group)
+        assert described["state"] == "stable"
+        assert [found["partitions"] for found in described["members"]] == [[f"{topic}-0"]]
+        refused = cli("group", "reset-offsets", group, "--topic", topic, "--to-latest", "--execute", code=1)
+        assert b"has members" in refused.stderr
+        cli("group", "delete", group, code=1)
+        member.send_signal(signal.SIGINT)
+        assert member.wait(10) == 130
+        assert member.stderr is not None
+        assert member.stderr.read().strip() == b""
+    (partition,) = answer("group", "describe", group)[0]["partitions"]
+    assert partition["committed"] == 1
+
+
+def test_two_members_share_a_topic(broker, cli, make_topic, new_name, tmp_path):
+    topic, group = make_topic(partitions=4), new_name("group")
+    lines = [b"line %d" % n for n in range(40_000)]
+    called = command(broker.bootstrap, "consume", topic, "--group", group, "--timeout", "3")
+    outputs = [tmp_path / "one", tmp_path / "two"]
+    members = []
+    for output in outputs:
+        with output.open("wb") as out:
+            members.append(subprocess.Popen(**called, stdout=out))
+    time.sleep(1)
+    cli("produce", topic, stdin=b"\n".join(lines))
+    assert [member.wait(60) for member in members] == [0, 0]
+    assert sorted(b"".join(output.read_bytes() for output in outputs).split(b"\n")) == sorted([b"", *lines])
+
+
+# Configs and the cluster
+
+
+def test_configs(cli, answer, make_topic, new_name):
+    topic, group = make_topic(), new_name("group")
+    cli("config", "set", "topic", topic, "retention.ms=777", "cleanup.policy=compact")
+    changed = answer("config", "describe", "topic", topic)
+    assert {(entry["name"], entry["value"]) for entry in changed if entry["source"] == "topic"} == {
+        ("cleanup.policy", "compact"),
+        ("retention.ms", "777"),
+    }
+    cli("config", "delete", "topic", topic, "retention.ms", "cleanup.policy")
+    everything = {entry["name"]: entry for entry in answer("config", "describe", "topic", topic, "--all")}
+    assert everything["retention.ms"]["source"] != "topic"
+    assert b"retention.ms" in cli("config", "set", "topic", topic, "retention.ms=soon", code=1).stderr
+    cli("config", "set", "topic", topic, "retention.ms=1", "--validate-only")
+    assert "topic" not in {entry["source"] for entry in answer("config", "describe", "topic", topic)}
+    cli("config", "set", "group", group, "consumer.session.timeout.ms=3000")
+    assert ["consumer.session.timeout.ms", "3000", "group", "no"] in columns(
+        cli("config", "describe", "group", group)
+    )
+
+
+def test_the_cluster(broker, cli, answer):
+    described = answer("cluster", "describe")
+    (node,) = described["brokers"]
+    assert f"{node['host']}:{node['port']}" == broker.bootstrap
+    assert (described["controller"], node["controller"]) == (node["broker"], True)
+    assert answer("config", "describe", "broker", str(node["broker"]), "--all")
+    assert columns(cli("cluster", "describe"))[0] == ["Cluster", described["cluster_id"]]
