@@ -61,6 +61,8 @@ class Broker:
             _SESSION_EVICTABLE_AFTER_MS,
             lambda: secrets.randbelow(2**31 - 1) + 1,
         )
+        self.encoded_metadata: dict[tuple[int, bool, bool], tuple[MetadataImage, bytes]] = {}
+        """Answers for the whole cluster, with the image that each was made from (see `apis.metadata`)."""
         self.api_table = [
             {
                 "api_key": api.key,

@@ -45,9 +45,17 @@ class Compaction:
             environment.fs, broker.config.log_dirs[0], checkpoints.CLEANER_OFFSETS
         )
         self._clean_offsets: dict[tuple[str, int], int] = {}
-        self._is_loaded = False
         self._uncleanable: set[tuple[UUID, int]] = set()
         self._stopping = False
+
+    def start(self) -> None:
+        """Read how far each log is clean."""
+        try:
+            self._clean_offsets = self._checkpoint.read()
+        except CorruptCheckpointError as error:
+            log.warning("%s; compacting from the start", error)
+        if self._forget_deleted():
+            self._checkpoint.write(self._clean_offsets)
 
     def stop(self) -> None:
         """Let the step under way end, and begin no other."""
@@ -60,7 +68,6 @@ class Compaction:
     async def run_once(self) -> None:
         """Clean logs until none is due."""
         failed: set[tuple[str, int]] = set()
-        await self._load()
         while not self._stopping:
             found = self._dirtiest(failed)
             if found is None:
@@ -79,26 +86,14 @@ class Compaction:
 
     async def topics_deleted(self) -> None:
         """Forget how far the logs of deleted topics were clean: others may get their names."""
-        await self._load()
-        topics = self._broker.image.topics
-        gone = [key for key in self._clean_offsets if key[0] not in topics]
-        for key in gone:
-            del self._clean_offsets[key]
-        if gone:
+        if self._forget_deleted():
             await self._write_checkpoint()
 
-    async def _load(self) -> None:
-        if not self._is_loaded:
-            self._is_loaded = True
-            self._clean_offsets = self._read_checkpoint()
-            await self.topics_deleted()  # before a crash, maybe
-
-    def _read_checkpoint(self) -> dict[tuple[str, int], int]:
-        try:
-            return self._checkpoint.read()
-        except CorruptCheckpointError as error:
-            log.warning("%s; compacting from the start", error)
-            return {}
+    def _forget_deleted(self) -> bool:
+        gone = [key for key in self._clean_offsets if key[0] not in self._broker.image.topics]
+        for key in gone:
+            del self._clean_offsets[key]
+        return bool(gone)
 
     async def _write_checkpoint(self) -> None:
         loop = asyncio.get_running_loop()

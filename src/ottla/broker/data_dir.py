@@ -81,6 +81,12 @@ class DataDir:
             log.warning("%s; recovering without it", error)
             return {}
 
+    def drop_stale(self, partitions: Partitions) -> None:
+        """After a start: have the checkpoints forget what was deleted just before a crash."""
+        hosted = {(partition.topic, partition.index) for partition in partitions} | set(partitions.offline)
+        if not hosted.issuperset(self.recovery_points.keys() | self.log_starts.keys()):
+            self.checkpoint(partitions)()
+
     def checkpoint(self, partitions: Partitions) -> Callable[[], None]:
         """Note how far each log is on the disk, where it starts, and what is committed.
 

@@ -44,8 +44,10 @@ class Maintenance:
         self._compaction = Compaction(broker, environment)
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, with the checkpoints as they have to be."""
         config = self._broker.config
+        self._broker.data_dir.drop_stale(self._broker.partitions)
+        self._compaction.start()
         self._every(config.log_retention_check_interval_ms, self.apply_retention)
         self._every(config.log_flush_scheduler_interval_ms, self.flush_due)
         self._every(config.log_flush_offset_checkpoint_interval_ms, self.checkpoint)

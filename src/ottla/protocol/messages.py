@@ -27,6 +27,7 @@ __all__ = [
     "decode_request",
     "encode_response",
     "encode_response_body",
+    "frame_response",
     "known_response_keys",
     "known_versions",
 ]
@@ -51,7 +52,11 @@ def encode_response(api_key: int, version: int, correlation_id: int, response: M
     """The whole frame: size, response header, body. Keys that the version lacks are dropped, missing ones
     filled with the schema's default; EncodeError where a value does not fit.
     """
-    body = encode_response_body(api_key, version, response)
+    return frame_response(api_key, version, correlation_id, encode_response_body(api_key, version, response))
+
+
+def frame_response(api_key: int, version: int, correlation_id: int, body: bytes) -> bytes:
+    """Size and response header before a body that is encoded already."""
     if response_header_version(api_key, version):
         return _SIZE_AND_CORRELATION.pack(len(body) + 5, correlation_id) + b"\0" + body
     return _SIZE_AND_CORRELATION.pack(len(body) + 4, correlation_id) + body

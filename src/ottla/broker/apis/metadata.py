@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api, Request, Response, Result
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages import encode_response_body, frame_response
 from ottla.security.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
 
 if TYPE_CHECKING:
     from ottla.metadata.image import MetadataImage
     from ottla.metadata.model import Topic
 
+_ENCODED_KEPT = 8
 INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
-def _handle(request: Request, message: Any) -> Response | Awaitable[Response]:
+def _handle(request: Request, message: Any) -> Result | Awaitable[Result]:
     missing = _to_create(request, message)
     if missing:
         return _create_and_answer(request, message, missing)
@@ -39,31 +41,52 @@ def _to_create(request: Request, message: Any) -> Sequence[str]:
     ]
 
 
-async def _create_and_answer(request: Request, message: Any, missing: Sequence[str]) -> Response:
+async def _create_and_answer(request: Request, message: Any, missing: Sequence[str]) -> Result:
     await request.broker.controller.auto_create_topics(missing)
     return _answer(request, message)
 
 
-def _answer(request: Request, message: Any) -> Response:
-    broker, image = request.broker, request.broker.image
+def _answer(request: Request, message: Any) -> Result:
+    if not _wants_all(request, message):
+        image = request.broker.image
+        return _response(request, message, [_one(image, asked, message) for asked in message.topics])
+    body = _encoded_all(request, message)
+    return frame_response(request.api_key, request.api_version, request.correlation_id, body)
+
+
+def _encoded_all(request: Request, message: Any) -> bytes:
+    """The whole cluster, encoded once for an image: every client asks for it every few minutes."""
+    image, cache = request.broker.image, request.broker.encoded_metadata
+    key = (
+        request.api_version,
+        message.include_cluster_authorized_operations,
+        message.include_topic_authorized_operations,
+    )
+    cached = cache.get(key)
+    if cached is not None and cached[0] is image:
+        return cached[1]
+    response = _response(request, message, [_describe(topic, message) for topic in image.topics.values()])
+    body = encode_response_body(request.api_key, request.api_version, response)
+    if len(cache) >= _ENCODED_KEPT:
+        cache.clear()
+    cache[key] = image, body
+    return body
+
+
+def _response(request: Request, message: Any, topics: list[dict[str, Any]]) -> Response:
+    broker = request.broker
     host, port = broker.advertised_address
-    if _wants_all(request, message):
-        topics = [_describe(topic, message) for topic in image.topics.values()]
-    else:
-        topics = [_one(image, asked, message) for asked in message.topics]
-    return {
+    response = {
         "brokers": [
             {"node_id": broker.node_id, "host": host, "port": port, "rack": broker.config.broker_rack}
         ],
         "cluster_id": broker.cluster_id,
         "controller_id": broker.node_id,
         "topics": topics,
-        **(
-            {"cluster_authorized_operations": CLUSTER_OPERATIONS}
-            if message.include_cluster_authorized_operations
-            else {}
-        ),
     }
+    if message.include_cluster_authorized_operations:
+        response["cluster_authorized_operations"] = CLUSTER_OPERATIONS
+    return response
 
 
 def _one(image: MetadataImage, asked: Any, message: Any) -> dict[str, Any]:
