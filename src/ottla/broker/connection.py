@@ -180,9 +180,11 @@ class Connection(asyncio.BufferedProtocol):
     def _consume(self, data: memoryview) -> None:
         """Handle what came in, and answer it with one write, as a system call costs more than a request."""
         self._output = []
-        self._consume_frames(data)
-        self._flush_output()
-        self._output = None
+        try:
+            self._consume_frames(data)
+            self._flush_output()
+        finally:
+            self._output = None
 
     def _consume_frames(self, data: memoryview) -> None:
         """Handle every whole frame in `data` and keep the rest."""
