@@ -20,9 +20,11 @@ TEST_SETTINGS = {"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.par
 class BrokerProcess:
     """`ottla serve` on one data folder; it keeps its port over restarts. Output goes to files beside it."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str] | None = None, data: Path | None = None
+    ) -> None:
         self.folder = folder
-        self.data = folder / "data"
+        self.data = data or folder / "data"
         self.settings = {**TEST_SETTINGS, **(settings or {})}
         self.port = 0
         self.starts = 0
@@ -49,16 +51,21 @@ class BrokerProcess:
         with self._trace("stdout").open("wb") as stdout, self._trace("stderr").open("wb") as stderr:
             self.process = subprocess.Popen(command, stdout=stdout, stderr=stderr, env=clean_environment())
 
-    def wait_until_ready(self) -> None:
-        """Raises AssertionError with the broker's last words when it ends instead."""
+    def is_ready_or_over(self) -> bool:
+        """Wait until the broker is ready, or has ended, which is False."""
         assert self.process is not None
         deadline = time.monotonic() + START_TIMEOUT_S
         while not (found := re.search(r"ready.*?127\.0\.0\.1:(\d+)", self._trace("stdout").read_text())):
-            ended = self.process.poll()
-            assert ended is None, f"the broker ended with {ended}: {self.stderr[-3000:]}"
+            if self.process.poll() is not None:
+                return False
             assert time.monotonic() < deadline, f"the broker does not get ready: {self.stderr[-3000:]}"
             time.sleep(0.005)
         self.port = int(found[1])
+        return True
+
+    def wait_until_ready(self) -> None:
+        """Raises AssertionError with the broker's last words when it ends instead."""
+        assert self.is_ready_or_over(), f"the broker ended: {self.stderr[-3000:]}"
 
     def start(self) -> None:
         self.spawn()

@@ -15,8 +15,8 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     """A broker that was not started yet: `make_broker({"num.partitions": "3"})`; killed after the test."""
     brokers: list[BrokerProcess] = []
 
-    def make(settings: dict[str, str] | None = None, folder: Path | None = None) -> BrokerProcess:
-        brokers.append(BrokerProcess(folder or tmp_path_factory.mktemp("broker"), settings))
+    def make(settings: dict[str, str] | None = None, data: Path | None = None) -> BrokerProcess:
+        brokers.append(BrokerProcess(tmp_path_factory.mktemp("broker"), settings, data))
         return brokers[-1]
 
     yield make

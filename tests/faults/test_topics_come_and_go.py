@@ -54,6 +54,7 @@ def test_checkpoints_of_a_deleted_topic_are_gone_before_its_name_is_used(
     if is_down_between:
         broker.kill_and_start()
     insist(at.create_topic, "t")
+    assert insist(at.offsets, "t") == (0, 0)
     at.produce("t", THREE)
     broker.kill_and_start()
     assert values(at, "t") == [value for _, value in THREE]
