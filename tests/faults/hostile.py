@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.raw_client import frame, read_response, request_body
+from tests.sample_requests import FETCH_DEFAULTS
+
+from ottla.records.codec import Record, decode_batch, encode_batch
 
 from .broker_process import BrokerProcess
 from .clients import Clients
@@ -39,7 +42,6 @@ class Target:
         self.clients = clients
         clients.create_topic("victim")
         self._produced = 0
-        self._seen_log = ""
         self._produce_and_consume()
         self.rss_at_rest = self.rss_bytes()
 
@@ -77,9 +79,20 @@ class Target:
 
     def _produce_and_consume(self) -> None:
         value = b"record %d" % self._produced
-        self.clients.produce("victim", [(b"key", value)], acks="all")
+        batch = encode_batch([Record(0, int(time.time() * 1000), b"key", value)])
+        with self.connect() as connection:
+            produced = produce(connection, batch)
+            assert produced["error_code"] == 0, produced
+            (record,) = decode_batch(fetch(connection, produced["base_offset"]), max_bytes=MIB)
+        assert record.value == value
         self._produced += 1
-        assert self.clients.read("victim", timeout_s=20)[-1].value() == value
+
+    def assert_real_clients_work(self) -> None:
+        """librdkafka produces, and reads all that was produced in the meantime."""
+        self.clients.produce("victim", [(b"key", b"last")], acks="all")
+        values = [message.value() for message in self.clients.read("victim")]
+        assert values[-1] == b"last"
+        assert len(values) > self._produced
 
     def assert_unharmed(self, grown_by_bytes: int = 0) -> None:
         """Others still produce and consume, memory is what it was, and nothing failed unexpectedly."""
@@ -126,3 +139,11 @@ def produce(connection: socket.socket, records: bytes | None, topic: str = "vict
     data = {"name": topic, "partition_data": [{"index": 0, "records": records}]}
     response = call(connection, 0, 8, {"acks": -1, "timeout_ms": 1000, "topic_data": [data]})
     return dict(response["responses"][0]["partition_responses"][0])
+
+
+def fetch(connection: socket.socket, offset: int, topic: str = "victim") -> bytes:
+    """The batches of partition 0 from an offset on."""
+    asked = {"partition": 0, "fetch_offset": offset, "partition_max_bytes": MIB}
+    topics = [{"topic": topic, "partitions": [asked]}]
+    response = call(connection, 1, 11, {**FETCH_DEFAULTS, "topics": topics})
+    return bytes(response["responses"][0]["partitions"][0]["records"])

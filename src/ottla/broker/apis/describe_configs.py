@@ -18,7 +18,8 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 
 
 def _handle(request: Request, message: Any) -> Response:
-    return {"results": [_one(request, message, resource) for resource in message.resources]}
+    distinct = {_identity(resource): resource for resource in message.resources}
+    return {"results": [_one(request, message, resource) for resource in distinct.values()]}
 
 
 def _one(request: Request, message: Any, resource: Any) -> dict[str, Any]:

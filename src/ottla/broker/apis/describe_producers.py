@@ -13,9 +13,11 @@ def _handle(request: Request, message: Any) -> Response:
         "topics": [
             {
                 "name": topic.name,
-                "partitions": [_one(request, topic.name, index) for index in topic.partition_indexes],
+                "partitions": [
+                    _one(request, topic.name, index) for index in dict.fromkeys(topic.partition_indexes)
+                ],
             }
-            for topic in message.topics
+            for topic in {topic.name: topic for topic in message.topics}.values()
         ]
     }
 

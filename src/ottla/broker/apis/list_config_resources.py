@@ -14,7 +14,7 @@ def _handle(request: Request, message: Any) -> Response:
     if request.api_version == 0:
         asked: Iterable[int] = (ResourceType.CLIENT_METRICS,)
     else:
-        asked = message.resource_types or tuple(ResourceType)
+        asked = dict.fromkeys(message.resource_types) or tuple(ResourceType)
     return {
         "error_code": ErrorCode.none,
         "config_resources": [

@@ -49,7 +49,9 @@ async def _create_and_answer(request: Request, message: Any, missing: Sequence[s
 def _answer(request: Request, message: Any) -> Result:
     if not _wants_all(request, message):
         image = request.broker.image
-        return _response(request, message, [_one(image, asked, message) for asked in message.topics])
+        # Each once, however often it is asked for: the answer stays no large multiple of the request.
+        distinct = {(asked.name, asked.topic_id): asked for asked in message.topics}
+        return _response(request, message, [_one(image, asked, message) for asked in distinct.values()])
     body = _encoded_all(request, message)
     return frame_response(request.api_key, request.api_version, request.correlation_id, body)
 

@@ -12,7 +12,8 @@ from ottla.protocol.errors import KafkaError
 
 def _handle(request: Request, message: Any) -> Response:
     if request.api_version >= FETCH_GROUPS_SINCE:
-        return {"groups": [_one(request, group, message.require_stable) for group in message.groups]}
+        distinct = {group.group_id: group for group in message.groups}
+        return {"groups": [_one(request, group, message.require_stable) for group in distinct.values()]}
     topics = message.topics and tuple(
         SimpleNamespace(name=topic.name, topic_id=None, partition_indexes=topic.partition_indexes)
         for topic in message.topics
