@@ -73,6 +73,8 @@ class Router:
             result = api.handle(request, message)
         except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an error code
             return self._failed(api, request, message, error), False
+        if type(result) is bytes:  # the usual case of the produce path, without the costlier question below
+            return result, False
         if isinstance(result, Awaitable):
             return self._eventually(api, request, message, result), api.pipelined
         return self._encode(api_key, version, correlation_id, result), False
