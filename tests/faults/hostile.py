@@ -42,6 +42,7 @@ class Target:
         self.clients = clients
         clients.create_topic("victim")
         self._produced = 0
+        self._log_read = 0
         self._produce_and_consume()
         self.rss_at_rest = self.rss_bytes()
 
@@ -70,6 +71,14 @@ class Target:
     def refusals(self) -> int:
         """How many connections the log says were closed."""
         return self.broker.stderr.count("closed connection from")
+
+    def new_log(self) -> str:
+        """What was logged since the last call."""
+        with (self.broker.folder / f"{self.broker.starts}.stderr").open() as log:
+            log.seek(self._log_read)
+            new = log.read()
+            self._log_read = log.tell()
+        return new
 
     def wait_for_refusals(self, count: int) -> None:
         deadline = time.monotonic() + 10
