@@ -1,6 +1,7 @@
 """aiokafka's admin client: every method it offers."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -20,6 +21,23 @@ async def admin(broker) -> AsyncIterator[AIOKafkaAdminClient]:
     await client.close()
 
 
+async def settles(ask: Callable[[], Awaitable[Any]], expected: Any) -> None:
+    """Kafka shows a change a moment after it has answered."""
+    async with asyncio.timeout(20):
+        while await ask() != expected:
+            await asyncio.sleep(0.02)
+
+
+async def node(admin: AIOKafkaAdminClient) -> int:
+    return (await admin.describe_cluster())["controller_id"]
+
+
+async def replicas(admin: AIOKafkaAdminClient, topic: str) -> list[list[int]]:
+    (description,) = await admin.describe_topics([topic])
+    assert description["topic"] == topic
+    return [partition["replicas"] for partition in description["partitions"]]
+
+
 def codes(errors: list[tuple[Any, ...]]) -> dict[str, int]:
     return {error[0]: error[1] for error in errors}
 
@@ -29,9 +47,8 @@ async def test_topics_are_created_listed_described_and_deleted(admin, new_name):
     new = NewTopic(name=name, num_partitions=2, replication_factor=1, topic_configs={"retention.ms": "1"})
     assert codes((await admin.create_topics([new])).topic_errors) == {name: 0}
     assert codes((await admin.create_topics([new])).topic_errors) == {name: TOPIC_EXISTS}
+    await settles(lambda: replicas(admin, name), [[await node(admin)]] * 2)
     assert name in await admin.list_topics()
-    (description,) = await admin.describe_topics([name])
-    assert (description["topic"], len(description["partitions"])) == (name, 2)
     assert codes((await admin.delete_topics([name])).topic_error_codes) == {name: 0}
     assert codes((await admin.delete_topics([name])).topic_error_codes) == {name: UNKNOWN_TOPIC}
 
@@ -45,13 +62,12 @@ async def test_a_topic_is_only_checked_when_asked(admin, new_name):
 
 async def test_replicas_may_be_placed_by_hand(admin, new_name):
     name = new_name("placed")
-    node = (await admin.describe_cluster())["brokers"][0]["node_id"]
+    here = await node(admin)
     new = NewTopic(
-        name=name, num_partitions=-1, replication_factor=-1, replica_assignments={0: [node], 1: [node]}
+        name=name, num_partitions=-1, replication_factor=-1, replica_assignments={0: [here], 1: [here]}
     )
     assert codes((await admin.create_topics([new])).topic_errors) == {name: 0}
-    (description,) = await admin.describe_topics([name])
-    assert [partition["replicas"] for partition in description["partitions"]] == [[node], [node]]
+    await settles(lambda: replicas(admin, name), [[here], [here]])
 
 
 async def test_a_topic_grows(admin, make_topic):
@@ -60,8 +76,7 @@ async def test_a_topic_grows(admin, make_topic):
     assert codes(answer.topic_errors) == {topic: 0}
     with pytest.raises(InvalidPartitionsError):
         await admin.create_partitions({topic: NewPartitions(2)})
-    (description,) = await admin.describe_topics([topic])
-    assert len(description["partitions"]) == 3
+    await settles(lambda: replicas(admin, topic), [[await node(admin)]] * 3)
 
 
 async def test_configs_are_altered_and_described(admin, make_topic):
@@ -77,9 +92,13 @@ async def test_configs_are_altered_and_described(admin, make_topic):
     (answer,) = await admin.alter_configs([resource(retention_ms="soon")])
     assert answer.resources[0][0] == INVALID_CONFIG
     asked = ConfigResource(ConfigResourceType.TOPIC, topic)
-    (answer,) = await admin.describe_configs([asked], include_synonyms=True)
-    configs = {entry[0]: entry[1] for entry in answer.resources[0][4]}
-    assert (configs["retention.ms"], configs["cleanup.policy"]) == ("777", "delete")
+
+    async def described() -> tuple[str, str]:
+        (answer,) = await admin.describe_configs([asked], include_synonyms=True)
+        configs = {entry[0]: entry[1] for entry in answer.resources[0][4]}
+        return configs["retention.ms"], configs["cleanup.policy"]
+
+    await settles(described, ("777", "delete"))
 
 
 async def test_the_cluster_is_described(admin, broker):
