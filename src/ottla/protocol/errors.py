@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kio.schema.errors import ErrorCode
 
 __all__ = ["DecodeError", "EncodeError", "ErrorCode", "KafkaError", "MalformedRequest"]
+
+_LONGEST_MESSAGE: Final = 1000
+"""Characters: messages quote what clients sent, and in old versions a string has room for 32 KiB."""
 
 
 class KafkaError(Exception):
@@ -14,6 +19,8 @@ class KafkaError(Exception):
     """
 
     def __init__(self, code: ErrorCode, message: str | None = None) -> None:
+        if message is not None and len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]}..."
         super().__init__(code, message)
         self.code = code
         self.message = message

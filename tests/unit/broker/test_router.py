@@ -229,3 +229,14 @@ def test_error_responses_are_spelled_as_the_schema_has_them(api: Api) -> None:
         request = Request(BROKER, header, "", ANONYMOUS)  # type: ignore[arg-type]
         message = api.decode(request, body, position)
         check_response(api.key, api.error(message, ErrorCode.kafka_storage_error, "why"))
+
+
+def test_a_refusal_that_quotes_a_long_name_fits_its_response() -> None:
+    """Old versions have no room for more than 32 KiB in a string."""
+    api = next(api for api in APIS if api.name == "DescribeClientQuotas")
+    components = [{"entity_type": "x" * 32_767, "match_type": 0, "match": None}]
+    body = memoryview(request_body(api.key, 0, 7, {"components": components}))
+    frame, _ = router(api).dispatch("192.0.2.1", body)
+    _, message = read_response(api.key, 0, frame[4:])  # type: ignore[index]
+    assert message["error_code"] == ErrorCode.unsupported_version
+    assert len(message["error_message"]) < 2000
