@@ -26,6 +26,7 @@ from ottla.broker.partitions import Partitions
 from ottla.broker.router import Router
 from ottla.broker.server import ListenerLimits, Server
 from ottla.config.broker import BrokerConfig, broker_config
+from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.metadata.image import MetadataImage
 from ottla.storage.environment import LogEnvironment
@@ -99,20 +100,37 @@ class Broker:
         """What the cluster knows at this moment."""
         return self.controller.image
 
+    @property
+    def serves_consumer_protocol(self) -> bool:
+        """Whether groups may use the protocol of KIP-848 (`group.coordinator.rebalance.protocols`)."""
+        return "consumer" in self.config.group_coordinator_rebalance_protocols
+
     def group_configs(self, group_id: str) -> Mapping[str, str]:
         """The dynamic configuration of one group (KIP-848)."""
         return self.image.group_configs(group_id)
 
-    def reconfigure(self) -> None:
-        """Apply changed dynamic broker configuration (KIP-226)."""
+    async def reconfigure(self) -> None:
+        """Apply changed dynamic broker configuration (KIP-226).
+
+        It was checked when it was set, but the settings of the last start may have changed since: what
+        contradicts them is left out, as in Kafka.
+        """
         layers = BrokerLayers(
             static=self.settings.layers.static,
             dynamic_default=dict(self.image.broker_configs("")),
             dynamic=dict(self.image.broker_configs(str(self.node_id))),
         )
-        self.settings = BrokerSettings(broker_config(layers), layers)
+        try:
+            self.settings = BrokerSettings(broker_config(layers), layers)
+        except ConfigError as error:
+            log.error("the dynamic broker configuration has no effect: %s", error)
+            return
         self.config = self.settings.config
+        self._environment.producer_id_expiration_ms = self.config.producer_id_expiration_ms
         self.partitions.broker_reconfigured(self.config, self.image.topics.values())
+        self.groups.reconfigure(self.config)
+        self.maintenance.reconfigure()
+        await self._server.reconfigure(_listener_limits(self.config))
 
     def _make_server(self) -> Server:
         config = self.config
@@ -126,14 +144,7 @@ class Broker:
             RequestMemory(config.ottla_request_memory_max_bytes),
             _RECEIVE_BUFFER_BYTES,
         )
-        limits = ListenerLimits(
-            max_connections=config.max_connections,
-            max_connections_per_ip=config.max_connections_per_ip,
-            idle_max_ms=config.connections_max_idle_ms,
-            stalled_max_ms=config.ottla_request_stalled_ms,
-            backlog=config.socket_listen_backlog_size,
-        )
-        return Server(shared, limits)
+        return Server(shared, _listener_limits(config))
 
     # -- life cycle
 
@@ -157,7 +168,7 @@ class Broker:
         self.advertised_address = self._advertised(host, port)
         await self.controller.start(self.advertised_address)
         if self.image.broker_overrides:
-            self.reconfigure()
+            await self.reconfigure()
         self.data_dir.begin()
         self.partitions.clear_folders(self.image.topics)
         now_ms = self.clock.now_ms()
@@ -190,6 +201,19 @@ class Broker:
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
         self.data_dir.close(self.partitions, clean=clean)
+
+
+def _listener_limits(config: BrokerConfig) -> ListenerLimits:
+    return ListenerLimits(
+        max_connections=config.max_connections,
+        max_connections_per_ip=config.max_connections_per_ip,
+        max_connections_per_ip_overrides=config.max_connections_per_ip_overrides,
+        idle_max_ms=config.connections_max_idle_ms,
+        stalled_max_ms=config.ottla_request_stalled_ms,
+        backlog=config.socket_listen_backlog_size,
+        send_buffer_bytes=config.socket_send_buffer_bytes,
+        receive_buffer_bytes=config.socket_receive_buffer_bytes,
+    )
 
 
 def _new_id() -> str:

@@ -125,6 +125,8 @@ class Compaction:
         config, loop = self._broker.config, asyncio.get_running_loop()
         settings = CleanerSettings(
             dedupe_buffer_size=config.log_cleaner_dedupe_buffer_size,
+            dedupe_buffer_load_factor=config.log_cleaner_io_buffer_load_factor,
+            io_buffer_size=config.log_cleaner_io_buffer_size,
             max_decompressed_bytes=config.ottla_decompressed_batch_max_bytes,
         )
         steps = clean(self._environment.fs, plan, settings, self._broker.clock.now_ms())

@@ -113,6 +113,7 @@ class Controller:
         )
         result = (await self.create_topics([topic]))[name]
         if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
+            log.error("cannot create topic %s: %s", name, result.message or result.code.name)
             raise KafkaError(ErrorCode.coordinator_not_available, result.message)
 
     async def reopen_partitions(self) -> None:
@@ -205,7 +206,7 @@ class Controller:
         for topic in delta.topic_configs_changed:
             partitions.reconfigure(topic)
         if delta.broker_configs_changed:
-            self._broker.reconfigure()
+            await self._broker.reconfigure()
         await self._broker.groups.topics_changed(delta)
 
 

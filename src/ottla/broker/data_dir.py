@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ottla.storage import checkpoints
@@ -86,32 +86,38 @@ class DataDir:
         hosted = {(partition.topic, partition.index) for partition in partitions} | set(partitions.offline)
         if not hosted.issuperset(self.recovery_points.keys() | self.log_starts.keys()):
             self.checkpoint(partitions)()
+            self.checkpoint_log_starts(partitions)()
 
     def checkpoint(self, partitions: Partitions) -> Callable[[], None]:
-        """Note how far each log is on the disk, where it starts, and what is committed.
+        """Note how far each log is on the disk, and what is committed.
 
         Returns what writes that down: for any thread, one at a time, and in order.  Of a partition that could
         not be opened what was known stays; of a deleted one nothing does, so that a topic which gets its name
         later does not start where it ended.
         """
-        offline = set(partitions.offline)
-        recovery_points = {key: offset for key, offset in self.recovery_points.items() if key in offline}
-        log_starts = {key: offset for key, offset in self.log_starts.items() if key in offline}
-        self.recovery_points, self.log_starts = recovery_points.copy(), log_starts.copy()
+        self.recovery_points = _of_offline(self.recovery_points, partitions)
+        recovery_points = self.recovery_points.copy()
         high_watermarks = {}
         for partition in partitions:
             key = (partition.topic, partition.index)
             recovery_points[key] = partition.log.recovery_point
             high_watermarks[key] = partition.high_watermark
-            if partition.log.log_start_offset > 0:
-                log_starts[key] = partition.log.log_start_offset
 
         def write() -> None:
             self._recovery_points.write(recovery_points)
-            self._log_starts.write(log_starts)
             self._high_watermarks.write(high_watermarks)
 
         return write
+
+    def checkpoint_log_starts(self, partitions: Partitions) -> Callable[[], None]:
+        """Note where each log starts; as `checkpoint`."""
+        self.log_starts = _of_offline(self.log_starts, partitions)
+        log_starts = self.log_starts | {
+            (partition.topic, partition.index): partition.log.log_start_offset
+            for partition in partitions
+            if partition.log.log_start_offset > 0
+        }
+        return lambda: self._log_starts.write(log_starts)
 
     def space(self) -> tuple[int, int]:
         """Bytes of the disk that holds the folder: in all, and free for us."""
@@ -122,6 +128,7 @@ class DataDir:
         """Give the folder back; `clean` when every log was closed and synced."""
         try:
             self.checkpoint(partitions)()
+            self.checkpoint_log_starts(partitions)()
             if clean:
                 write_clean_shutdown(self.fs, self.path, -1)
         finally:
@@ -130,3 +137,8 @@ class DataDir:
     def release(self) -> None:
         """Only drop the lock."""
         self._lock.release()
+
+
+def _of_offline(known: Mapping[tuple[str, int], int], partitions: Partitions) -> dict[tuple[str, int], int]:
+    offline = set(partitions.offline)
+    return {key: offset for key, offset in known.items() if key in offline}

@@ -131,6 +131,12 @@ class GroupCoordinator:
         ):
             await self.load(self._broker.partitions.of_topic(OFFSETS_TOPIC))
 
+    def reconfigure(self, config: BrokerConfig) -> None:
+        """Apply changed settings from the next decision on."""
+        coordinator_config = _coordinator_config(config)
+        for owner in self._shards.values():
+            owner.shard.reconfigure(coordinator_config)
+
     def stop(self) -> None:
         """Answer whoever waits, and drop all timers."""
         for owner in self._shards.values():
@@ -223,7 +229,8 @@ class ShardOwner:
     def _append(self, effects: Effects) -> int:
         now_ms = self._now_ms()
         batch = encode_batch(
-            [Record(i, now_ms, record.key, record.value, ()) for i, record in enumerate(effects.records)]
+            [Record(i, now_ms, record.key, record.value, ()) for i, record in enumerate(effects.records)],
+            codec=self._broker.config.offsets_topic_compression_codec,
         )
         return self._partition.append_own(batch, now_ms)
 

@@ -7,10 +7,11 @@ that are under way, so that nothing is half done when the logs are closed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ottla.broker.compaction import Compaction
 from ottla.protocol.errors import KafkaError
@@ -29,6 +30,44 @@ _NEVER_S = 365 * 86400.0
 """The longest sleep: an interval that means never is a number too large for the loop's clock."""
 
 
+_Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+
+class _Loop:
+    """One piece of work, again and again until `stop`; `wake` brings the next turn forward."""
+
+    def __init__(self, work: _Work, first_ms: int, interval_ms: Callable[[], int]) -> None:
+        self._work = work
+        self._first_ms = first_ms
+        self._interval_ms = interval_ms
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    async def _run(self) -> None:
+        await self._sleep(self._first_ms)
+        while not self._stopping:
+            try:
+                await self._work()
+            except (OSError, KafkaError) as error:
+                log.error("%s failed: %s", self._work.__name__, error)
+            except Exception:
+                log.exception("%s failed", self._work.__name__)
+            await self._sleep(self._interval_ms())
+
+    async def _sleep(self, interval_ms: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), min(interval_ms / 1000, _NEVER_S))
+        self._woken.clear()
+
+
 class Maintenance:
     """The broker's periodic work."""
 
@@ -39,51 +78,51 @@ class Maintenance:
         self._environment = environment
         self._sync_worker = sync_worker
         self._file_worker = file_worker
-        self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = asyncio.Event()
+        self._loops: list[_Loop] = []
+        self._cleaning: _Loop | None = None
         self._compaction = Compaction(broker, environment)
 
     def start(self) -> None:
-        """Begin, with the checkpoints as they have to be."""
+        """Begin; what concerns all logs is looked at first after `log.initial.task.delay.ms`, as in Kafka."""
         config = self._broker.config
         self._broker.data_dir.drop_stale(self._broker.partitions)
         self._compaction.start()
-        self._every(config.log_retention_check_interval_ms, self.apply_retention)
-        self._every(config.log_flush_scheduler_interval_ms, self.flush_due)
-        self._every(config.log_flush_offset_checkpoint_interval_ms, self.checkpoint)
+        first_ms = config.log_initial_task_delay_ms
+        for work, interval_ms in (
+            (self.apply_retention, config.log_retention_check_interval_ms),
+            (self.flush_due, config.log_flush_scheduler_interval_ms),
+            (self.checkpoint, config.log_flush_offset_checkpoint_interval_ms),
+            (self.checkpoint_log_starts, config.log_flush_start_offset_checkpoint_interval_ms),
+        ):
+            self._every(interval_ms, work, first_ms)
         self._every(config.producer_id_expiration_check_interval_ms, self.expire_producers)
         self._every(_REMOVAL_INTERVAL_MS, self.remove_files)
         self._every(_REOPEN_INTERVAL_MS, self.reopen)
         if config.log_cleaner_enable:
-            self._every(config.log_cleaner_backoff_ms, self._compaction.run_once)
+            self._cleaning = _Loop(
+                self._compaction.run_once,
+                config.log_cleaner_backoff_ms,
+                lambda: self._broker.config.log_cleaner_backoff_ms,
+            )
+            self._loops.append(self._cleaning)
+
+    def reconfigure(self) -> None:
+        """Apply changed `log.cleaner.*`: look for something to clean now, then by the new intervals."""
+        if self._cleaning is not None:
+            self._cleaning.wake()
 
     async def stop(self) -> None:
         """End; the turns under way are waited for."""
-        self._stopping.set()
         self._compaction.stop()
-        await asyncio.gather(*self._tasks)
-        self._tasks.clear()
+        for loop in self._loops:
+            loop.stop()
+        await asyncio.gather(*(loop.task for loop in self._loops))
+        self._loops.clear()
         self._compaction.close()
 
-    def _every(self, interval_ms: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(self._loop(interval_ms, work)))
-
-    async def _loop(self, interval_ms: int, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        while not await self._sleep(interval_ms):
-            try:
-                await work()
-            except (OSError, KafkaError) as error:
-                log.error("%s failed: %s", work.__name__, error)
-            except Exception:
-                log.exception("%s failed", work.__name__)
-
-    async def _sleep(self, interval_ms: int) -> bool:
-        """Wait for the next turn; True when there is to be none."""
-        try:
-            await asyncio.wait_for(self._stopping.wait(), min(interval_ms / 1000, _NEVER_S))
-        except TimeoutError:
-            return False
-        return True
+    def _every(self, interval_ms: int, work: _Work, first_ms: int | None = None) -> None:
+        first_ms = interval_ms if first_ms is None else first_ms
+        self._loops.append(_Loop(work, first_ms, lambda: interval_ms))
 
     # -- the work
 
@@ -115,15 +154,20 @@ class Maintenance:
                 log.error("flush of %s failed: %s", partition, error)
 
     async def checkpoint(self) -> None:
-        """Write the checkpoints of the data folder."""
+        """Write down how far the logs are on the disk, and what is committed."""
         write = self._broker.data_dir.checkpoint(self._broker.partitions)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._sync_worker, write)
+        await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
+
+    async def checkpoint_log_starts(self) -> None:
+        """Write down where the logs start."""
+        write = self._broker.data_dir.checkpoint_log_starts(self._broker.partitions)
+        await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def topics_deleted(self) -> None:
         """Have no checkpoint speak of topics that are gone, before their names are used again."""
         try:
             await self.checkpoint()
+            await self.checkpoint_log_starts()
             await self._compaction.topics_deleted()
         except OSError as error:
             log.error("cannot write checkpoints: %s", error)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
-from dataclasses import dataclass
+import logging
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ottla.broker.connection import Connection, Shared
+
+log = logging.getLogger(__name__)
 
 _ROUNDS_FOR_ONE_REQUEST = 10
 """A request may trickle in for ten times as long as it may stand still."""
@@ -19,12 +23,18 @@ class ListenerLimits:
 
     max_connections: int
     max_connections_per_ip: int
+    max_connections_per_ip_overrides: Mapping[str, int] = field(default_factory=dict)
+    """by address or host name"""
     idle_max_ms: int
     """`connections.max.idle.ms`"""
     stalled_max_ms: int
     """`ottla.request.stalled.ms`: how long a half-received request may stand still"""
     backlog: int
     """`socket.listen.backlog.size`"""
+    send_buffer_bytes: int = -1
+    """`socket.send.buffer.bytes`; -1 leaves the system's own, which grows as need be"""
+    receive_buffer_bytes: int = -1
+    """`socket.receive.buffer.bytes`; as above"""
 
 
 class Server:
@@ -33,18 +43,38 @@ class Server:
     def __init__(self, shared: Shared, limits: ListenerLimits) -> None:
         self._shared = shared
         self._limits = limits
+        self._per_address: Mapping[str, int] = {}
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Bind and listen; returns the address with the port that was given for 0."""
         loop = asyncio.get_running_loop()
+        self._per_address = await _by_address(self._limits.max_connections_per_ip_overrides)
         self._server = await loop.create_server(
             self._accept, host or None, port, backlog=self._limits.backlog, start_serving=False
         )
+        self._size_buffers(self._server)
         self._sweeper = loop.create_task(self._sweep())
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
+
+    def _size_buffers(self, server: asyncio.Server) -> None:
+        """Accepted sockets inherit what the listening one has."""
+        sizes = (
+            (socket.SO_SNDBUF, self._limits.send_buffer_bytes),
+            (socket.SO_RCVBUF, self._limits.receive_buffer_bytes),
+        )
+        for listening in server.sockets:
+            for option, size in sizes:
+                if size >= 0:
+                    listening.setsockopt(socket.SOL_SOCKET, option, size)
+
+    async def reconfigure(self, limits: ListenerLimits) -> None:
+        """Apply changed bounds to connections that come from now on."""
+        if limits.max_connections_per_ip_overrides != self._limits.max_connections_per_ip_overrides:
+            self._per_address = await _by_address(limits.max_connections_per_ip_overrides)
+        self._limits = limits
 
     async def serve(self) -> None:
         """Accept connections."""
@@ -77,10 +107,10 @@ class Server:
         connections = self._shared.connections
         if len(connections) > self._limits.max_connections:
             return f"more than max.connections={self._limits.max_connections} connections"
-        if self._limits.max_connections_per_ip < len(connections):
-            hosts = Counter(each.peer_host for each in connections)
-            if hosts[connection.peer_host] > self._limits.max_connections_per_ip:
-                return f"more than max.connections.per.ip={self._limits.max_connections_per_ip} connections"
+        host = connection.peer_host
+        limit = self._per_address.get(host, self._limits.max_connections_per_ip)
+        if limit < len(connections) and sum(each.peer_host == host for each in connections) > limit:
+            return f"more than max.connections.per.ip={limit} connections"
         return None
 
     async def _sweep(self) -> None:
@@ -91,6 +121,24 @@ class Server:
             await asyncio.sleep(round_s)
             for connection in list(self._shared.connections):
                 _sweep_one(connection, idle_rounds if self._limits.idle_max_ms >= 0 else None)
+
+
+async def _by_address(overrides: Mapping[str, int]) -> dict[str, int]:
+    """`max.connections.per.ip.overrides` by address as the system writes it; host names are looked up."""
+    loop = asyncio.get_running_loop()
+    limits: dict[str, int] = {}
+    for host, limit in overrides.items():
+        try:
+            # A mere address is not looked up, so that it need not go through a thread.
+            found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+        except OSError:
+            try:
+                found = await loop.getaddrinfo(host, None)
+            except OSError as error:
+                log.warning("max.connections.per.ip.overrides: cannot find %s: %s", host, error)
+                continue
+        limits.update((str(address[0]), limit) for *_, address in found)
+    return limits
 
 
 def _sweep_one(connection: Connection, idle_rounds: int | None) -> None:

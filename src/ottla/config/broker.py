@@ -46,7 +46,6 @@ class BrokerConfig:
     max_connections_per_ip_overrides: Mapping[str, int]
     max_incremental_fetch_session_cache_slots: int
     max_request_partition_size_limit: int
-    queued_max_requests: int
     socket_listen_backlog_size: int
     socket_receive_buffer_bytes: int
     socket_request_max_bytes: int
@@ -55,6 +54,8 @@ class BrokerConfig:
     log_cleaner_backoff_ms: int
     log_cleaner_dedupe_buffer_size: int
     log_cleaner_enable: bool
+    log_cleaner_io_buffer_load_factor: float
+    log_cleaner_io_buffer_size: int
     log_cleaner_io_max_bytes_per_second: float
     log_flush_offset_checkpoint_interval_ms: int
     log_flush_scheduler_interval_ms: int
@@ -81,7 +82,6 @@ class BrokerConfig:
     group_max_size: int
     group_min_session_timeout_ms: int
     offset_metadata_max_bytes: int
-    offsets_commit_timeout_ms: int
     offsets_retention_check_interval_ms: int
     offsets_retention_minutes: int
     offsets_topic_compression_codec: int
@@ -229,6 +229,13 @@ def _check(config: BrokerConfig) -> None:
         raise ConfigError(
             "group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms",
             "group.consumer.heartbeat.interval.ms",
+        )
+    if "classic" not in config.group_coordinator_rebalance_protocols:
+        key = "group.coordinator.rebalance.protocols"
+        value = ",".join(config.group_coordinator_rebalance_protocols)
+        raise ConfigError(
+            f"Invalid value {value} for configuration {key}: the classic protocol cannot be left out",
+            key,
         )
     if len(config.log_dirs) != 1:
         raise ConfigError(

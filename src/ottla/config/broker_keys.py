@@ -184,14 +184,6 @@ NETWORK_KEYS = (
         "A connection that carried nothing for so long is closed; negative for never.",
     ),
     _broker(
-        "queued.max.requests",
-        _INT,
-        500,
-        _HIGH,
-        "How many requests may be in progress before the broker stops reading from connections.",
-        validator=at_least(1),
-    ),
-    _broker(
         "fetch.max.bytes",
         _INT,
         55 << 20,
@@ -267,6 +259,23 @@ LOG_KEYS = (
         _MEDIUM,
         "The memory in bytes that the cleaner's map of keys may take.",
         validator=at_least(1 << 20),
+        update_mode=_DYNAMIC,
+    ),
+    _broker(
+        "log.cleaner.io.buffer.load.factor",
+        _DOUBLE,
+        0.9,
+        _MEDIUM,
+        "The share of `log.cleaner.dedupe.buffer.size` that may fill before a cleaning goes no further.",
+        update_mode=_DYNAMIC,
+    ),
+    _broker(
+        "log.cleaner.io.buffer.size",
+        _INT,
+        512 << 10,
+        _MEDIUM,
+        "How many bytes of a log the cleaner reads at once.",
+        validator=at_least(0),
         update_mode=_DYNAMIC,
     ),
     _broker(

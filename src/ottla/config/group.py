@@ -52,11 +52,21 @@ def group_definition(name: str) -> ConfigDef:
 
 
 def _check(config: GroupConfig, broker: BrokerConfig) -> None:
-    for name in ("session.timeout.ms", "heartbeat.interval.ms"):
-        field = name.replace(".", "_")
-        value = getattr(config, f"consumer_{field}")
-        minimum = getattr(broker, f"group_consumer_min_{field}")
-        maximum = getattr(broker, f"group_consumer_max_{field}")
+    bounds = (
+        (
+            "session.timeout.ms",
+            config.consumer_session_timeout_ms,
+            broker.group_consumer_min_session_timeout_ms,
+            broker.group_consumer_max_session_timeout_ms,
+        ),
+        (
+            "heartbeat.interval.ms",
+            config.consumer_heartbeat_interval_ms,
+            broker.group_consumer_min_heartbeat_interval_ms,
+            broker.group_consumer_max_heartbeat_interval_ms,
+        ),
+    )
+    for name, value, minimum, maximum in bounds:
         if value < minimum:
             raise ConfigError(
                 f"consumer.{name} must be greater than or equal to group.consumer.min.{name} ({minimum})",

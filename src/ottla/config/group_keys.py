@@ -10,6 +10,7 @@ from ottla.config.definition import (
     ConfigValue,
     Effect,
     Importance,
+    UpdateMode,
     Validator,
     at_least,
     between,
@@ -62,7 +63,8 @@ _CLASSIC = (
         _LIST,
         ("classic", "consumer"),
         list_of("classic", "consumer", "share", "streams"),
-        "Which group protocols are served; share and streams groups are not, even when named.",
+        "Which group protocols are served: `classic` always is, share and streams groups are not yet, even "
+        "when named.",
     ),
 )
 
@@ -95,12 +97,13 @@ _CONSUMER = (
         at_least(1),
         "How often members of a consumer group are told to send heartbeats.",
     ),
-    _key(
-        "group.consumer.assignment.interval.ms",
-        _INT,
-        1000,
-        at_least(0),
-        "The shortest time between two assignments of a consumer group.",
+    ConfigDef(
+        name="group.consumer.assignment.interval.ms",
+        type=_INT,
+        default=1000,
+        validator=at_least(0),
+        doc="The shortest time between two assignments of a consumer group.",
+        update_mode=UpdateMode.CLUSTER_WIDE,
     ),
     _key(
         "group.consumer.min.heartbeat.interval.ms",
@@ -196,14 +199,6 @@ _OFFSETS = (
         4096,
         at_least(0),
         "The longest metadata text in a committed offset.",
-        _HIGH,
-    ),
-    _key(
-        "offsets.commit.timeout.ms",
-        _INT,
-        5000,
-        at_least(1),
-        "How long a commit may take to become durable before it is answered with an error.",
         _HIGH,
     ),
 )

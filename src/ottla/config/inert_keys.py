@@ -295,6 +295,7 @@ _REPLICATION: _Rows = (
     ("inter.broker.listener.name", _STRING, None, None, _MEDIUM),
     ("leader.imbalance.check.interval.seconds", _LONG, 300, at_least(1), _HIGH),
     ("num.replica.fetchers", _INT, 1, at_least(1), _HIGH, _DYNAMIC),
+    ("offsets.commit.timeout.ms", _INT, 5000, at_least(1), _HIGH),
     ("replica.fetch.backoff.ms", _INT, 1000, at_least(0), _MEDIUM),
     ("replica.fetch.max.bytes", _INT, 1_048_576, at_least(0), _MEDIUM),
     ("replica.fetch.min.bytes", _INT, 1, None, _HIGH),
@@ -324,8 +325,6 @@ _PROCESS: _Rows = (
     ("group.coordinator.background.threads", _INT, 2, at_least(1), _HIGH),
     ("group.coordinator.cached.buffer.max.bytes", _INT, 1_048_588, at_least(524288), _MEDIUM, _DYNAMIC),
     ("group.coordinator.threads", _INT, 4, at_least(1), _HIGH),
-    ("log.cleaner.io.buffer.load.factor", _DOUBLE, 0.9, None, _MEDIUM, _DYNAMIC),
-    ("log.cleaner.io.buffer.size", _INT, 524_288, at_least(0), _MEDIUM, _DYNAMIC),
     ("log.cleaner.threads", _INT, 1, at_least(0), _MEDIUM, _DYNAMIC),
     ("log.dir.failure.timeout.ms", _LONG, 30_000, at_least(1), _LOW),
     ("num.io.threads", _INT, 8, at_least(1), _HIGH, _DYNAMIC),
@@ -334,6 +333,7 @@ _PROCESS: _Rows = (
     ("num.replica.alter.log.dirs.threads", _INT, None, None, _HIGH),
     ("offsets.load.buffer.size", _INT, 5_242_880, at_least(1), _HIGH),
     ("producer.purgatory.purge.interval.requests", _INT, 1000, None, _MEDIUM),
+    ("queued.max.requests", _INT, 500, at_least(1), _HIGH),
     ("queued.max.request.bytes", _LONG, -1, None, _MEDIUM),
 )
 

@@ -150,8 +150,10 @@ _SEGMENTS = (
         "preallocate",
         _BOOLEAN,
         False,
-        "Reserve a new segment's whole size on disk when it is created.",
+        "Reserve a new segment's whole size on disk when it is created. Without effect: files grow as they "
+        "are written.",
         ("log.preallocate",),
+        effect=Effect.NONE,
     ),
     _topic(
         "segment.bytes",
@@ -261,8 +263,10 @@ _REPLICATION = (
         "unclean.leader.election.enable",
         _BOOLEAN,
         False,
-        "Whether a replica that is not in sync may lead when no other is left, at the price of lost records.",
+        "Whether a replica that is not in sync may lead when no other is left, at the price of lost records. "
+        "Without effect: there is one replica, and it is always in sync.",
         ("unclean.leader.election.enable",),
+        effect=Effect.NONE,
     ),
     *(
         _topic(

@@ -55,6 +55,10 @@ class GroupShard:
     ) -> None:
         self.state = ShardState(config, new_uuid, image, group_configs)
 
+    def reconfigure(self, config: GroupCoordinatorConfig) -> None:
+        """Decide by changed settings from now on."""
+        self.state.config = config
+
     # The classic protocol
 
     def join_group(self, request: Any, info: RequestInfo, now_ms: int) -> Effects:

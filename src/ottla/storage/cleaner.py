@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import BatchHeader, has_valid_crc, iter_headers, parse_header
+from ottla.records.batch import HEADER_SIZE, BatchHeader, has_valid_crc, iter_headers, parse_header
 from ottla.records.codec import decode_batch
 from ottla.storage.cleaner_filter import BatchFilter, FilterContext
 from ottla.storage.cleaner_offset_map import OffsetMap
@@ -53,12 +53,14 @@ _MAX_OFFSET_RANGE = 2**31 - 1
 class CleanerSettings:
     """Bounds on one cleaning's memory, in bytes.
 
-    `dedupe_buffer_size` holds the key map (`log.cleaner.dedupe.buffer.size`), `io_buffer_size` what is read
-    at once (`log.cleaner.io.buffer.size`; a larger batch is read whole), `max_decompressed_bytes` one batch
-    inflated.
+    `dedupe_buffer_size` holds the key map (`log.cleaner.dedupe.buffer.size`), which
+    `dedupe_buffer_load_factor` of it may fill (`log.cleaner.io.buffer.load.factor`), `io_buffer_size` what is
+    read at once (`log.cleaner.io.buffer.size`; a larger batch is read whole), `max_decompressed_bytes` one
+    batch inflated.
     """
 
     dedupe_buffer_size: int = 128 << 20
+    dedupe_buffer_load_factor: float = 0.9
     io_buffer_size: int = 512 << 10
     max_decompressed_bytes: int = 1 << 30
 
@@ -97,7 +99,7 @@ def clean(
     """
     facts = plan.facts
     aborted = _read_aborted(fs, plan)
-    offsets = OffsetMap(settings.dedupe_buffer_size)
+    offsets = OffsetMap(int(settings.dedupe_buffer_size * settings.dedupe_buffer_load_factor))
     yield from _map_offsets(fs, plan, settings, offsets, CleanedTransactions(aborted))
     transactions = CleanedTransactions(aborted)
     context = FilterContext(
@@ -195,7 +197,7 @@ def _read_segment(fs: FileSystem, directory: str, segment: SegmentFacts, buffer_
     try:
         position = 0
         while position < segment.size:
-            data = file.pread(min(buffer_size, segment.size - position), position)
+            data = file.pread(min(max(buffer_size, HEADER_SIZE), segment.size - position), position)
             header = parse_header(data)
             if header.size > len(data):
                 data = file.pread(min(header.size, segment.size - position), position)

@@ -8,7 +8,6 @@ from hashlib import blake2b
 __all__ = ["OffsetMap"]
 
 _DIGEST_SIZE = 20
-_LOAD_FACTOR = 0.9  # log.cleaner.io.buffer.load.factor
 # What an entry takes apart from the key: the key's object, the offset's, and its share of a dict just after
 # it grew.
 _ENTRY_OVERHEAD = sys.getsizeof(b"") + sys.getsizeof(2**40) + 90
@@ -24,7 +23,7 @@ class OffsetMap:
     __slots__ = ("_budget", "_offsets", "_used", "latest_offset")
 
     def __init__(self, buffer_bytes: int) -> None:
-        self._budget = int(buffer_bytes * _LOAD_FACTOR)
+        self._budget = buffer_bytes
         self._offsets: dict[bytes, int] = {}
         self._used = 0
         self.latest_offset = -1

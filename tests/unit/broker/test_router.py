@@ -189,7 +189,6 @@ CLOSE_INSTEAD = {
     "ElectLeaders",
     "AlterClientQuotas",
     "DescribeProducers",
-    "ConsumerGroupDescribe",
     "Fetch",
 }
 """At least in some version these have no error for the response as a whole. Their handlers tell errors item

@@ -360,11 +360,12 @@ class TestSegments:
         assert [log.path(base_offset).stat().st_size for base_offset in log.bases] == [0, 70, 0]
         assert log.left() == {1: ("a", "2")}
 
-    def test_a_batch_larger_than_the_buffer_is_read_whole(self, log: Segments) -> None:
+    @pytest.mark.parametrize("buffer_size", [0, 100])
+    def test_a_batch_larger_than_the_buffer_is_read_whole(self, log: Segments, buffer_size: int) -> None:
         log.append(("a", "x" * 5000), ("b", "y" * 5000))
         log.append(("a", "1"))
         log.cut()
-        log.clean(settings=CleanerSettings(io_buffer_size=100))
+        log.clean(settings=CleanerSettings(io_buffer_size=buffer_size))
         assert sorted(log.left()) == [1, 2]
 
     def test_little_memory_means_several_cleanings(self, log: Segments) -> None:
@@ -379,6 +380,16 @@ class TestSegments:
             assert seen == sorted(set(seen)), "each cleaning gets on"
         assert len(seen) > 1
         assert log.left() == {16 + key: (f"key{key}", "2") for key in range(8)}
+
+    def test_only_a_share_of_the_memory_may_fill(self, log: Segments) -> None:
+        for key in range(8):
+            log.append((f"key{key}", "1"))
+        log.cut()
+        log.clean(settings=CleanerSettings(dedupe_buffer_size=10_000, dedupe_buffer_load_factor=0.01))
+        assert log.next_dirty is not None
+        assert 0 < log.next_dirty < log.end
+        log.clean(settings=CleanerSettings(dedupe_buffer_size=10_000))
+        assert log.next_dirty == log.end
 
     @pytest.mark.parametrize("position", [8, 16, 40, 70])
     def test_a_damaged_segment_is_reported_and_left_alone(self, log: Segments, position: int) -> None:

@@ -6,10 +6,13 @@ from typing import Any
 
 from ottla.broker.api import Api, Request, Response
 from ottla.broker.groups import request_info
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.operations import GROUP_OPERATIONS
 
 
 def _handle(request: Request, message: Any) -> Response:
+    if not request.broker.serves_consumer_protocol:
+        raise KafkaError(ErrorCode.unsupported_version)
     owned, refused = request.broker.groups.by_shard(message.group_ids)
     info = request_info(request)
     now_ms = request.broker.clock.now_ms()
@@ -24,4 +27,14 @@ def _handle(request: Request, message: Any) -> Response:
     return {"groups": described + [{"group_id": name, "error_code": code} for name, code in refused.items()]}
 
 
-API = Api(key=69, name="ConsumerGroupDescribe", versions=(0, 1), handle=_handle, kips=(848, 1099))
+def _error(message: Any, code: ErrorCode, text: str | None) -> Response:
+    return {
+        "groups": [
+            {"group_id": name, "error_code": code, "error_message": text} for name in message.group_ids
+        ]
+    }
+
+
+API = Api(
+    key=69, name="ConsumerGroupDescribe", versions=(0, 1), handle=_handle, error=_error, kips=(848, 1099)
+)

@@ -6,9 +6,12 @@ from collections.abc import Awaitable
 from typing import Any
 
 from ottla.broker.api import Api, Request, Response, Result
+from ottla.protocol.errors import ErrorCode, KafkaError
 
 
 def _handle(request: Request, message: Any) -> Result | Awaitable[Response]:
+    if not request.broker.serves_consumer_protocol:
+        raise KafkaError(ErrorCode.unsupported_version)
     return request.broker.groups.request("consumer_group_heartbeat", message.group_id, request, message)
 
 
