@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from ottla.broker.api import Api, Frame, Request, Result
 from ottla.broker.delayed_fetch import DelayedFetch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ottla.broker.partition import Partition
 
 FIRST_VERSION_WITH_TOPIC_IDS = 13
+_NO_TOPIC_ID = UUID(int=0)
 
 
 def _handle(request: Request, message: Any) -> Result | asyncio.Future[Any]:
@@ -50,7 +52,7 @@ def _resolve_session(
         if message.session_id != NO_SESSION:
             sessions.close(message.session_id)
         asked: dict[FetchKey, FetchedPartition] = {}
-        _update(asked, message)
+        _update(asked, message, uses_topic_ids=uses_topic_ids)
         if len(asked) > request.broker.config.ottla_request_max_partitions:
             raise KafkaError(ErrorCode.invalid_request)
         if message.session_epoch == FINAL_EPOCH or not asked:
@@ -62,16 +64,16 @@ def _resolve_session(
     for topic in message.forgotten_topics_data:
         for index in topic.partitions:
             session.partitions.pop((topic.topic_id if uses_topic_ids else topic.topic, index), None)
-    _update(session.partitions, message)
+    _update(session.partitions, message, uses_topic_ids=uses_topic_ids)
     if len(session.partitions) > request.broker.config.ottla_request_max_partitions:
         sessions.close(session.session_id)
         raise KafkaError(ErrorCode.invalid_request)
     return session.partitions, session
 
 
-def _update(partitions: dict[FetchKey, FetchedPartition], message: Any) -> None:
+def _update(partitions: dict[FetchKey, FetchedPartition], message: Any, *, uses_topic_ids: bool) -> None:
     for topic in message.topics:
-        name = topic.topic_id or topic.topic
+        name = (topic.topic_id or _NO_TOPIC_ID) if uses_topic_ids else topic.topic
         for each in topic.partitions:
             key = (name, each.partition)
             known = partitions.get(key)
