@@ -12,7 +12,12 @@ from .broker_process import BrokerProcess
 from .clients import Clients, eventually, insist
 from .full_disk import FullDisk, SmallDisk, SmallFilesOnly
 
-SETTINGS = {"log.flush.offset.checkpoint.interval.ms": "100", "log.retention.check.interval.ms": "100"}
+SETTINGS = {
+    "log.initial.task.delay.ms": "0",
+    "log.flush.start.offset.checkpoint.interval.ms": "100",
+    "log.flush.offset.checkpoint.interval.ms": "100",
+    "log.retention.check.interval.ms": "100",
+}
 VALUE_BYTES = 10_000
 
 

@@ -14,6 +14,8 @@ SHORT_KILLS, FULL_KILLS = 10, 200
 
 # Everything that a broker does on its own is done all the time, so that kills fall into it.
 BUSY = {
+    "log.initial.task.delay.ms": "0",
+    "log.flush.start.offset.checkpoint.interval.ms": "100",
     "log.flush.offset.checkpoint.interval.ms": "100",
     "log.flush.scheduler.interval.ms": "50",
     "log.retention.check.interval.ms": "100",
