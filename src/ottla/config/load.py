@@ -7,6 +7,7 @@ allowed.
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,14 @@ from ottla.config.topic_keys import TOPIC_CONFIGS
 
 ENVIRONMENT_PREFIX = "OTTLA_"
 _OPEN_PREFIX = "listener.name."  # Kafka accepts any key behind it
+
+_NOT_SETTINGS = re.compile(
+    r"OTTLA_(BOOTSTRAP_SERVERS|TEST_\w+"
+    r"|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?))"
+)
+"""Variables with our prefix that are not the broker's: the command line's, the test suite's, and those that
+Kubernetes gives every pod for services whose names begin with "ottla".
+"""
 
 
 class Setting(NamedTuple):
@@ -143,6 +152,8 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[Setting]:
     names = {environment_variable(name): name for name in (*BROKER_CONFIGS, *REMOVED_NAMES)}
     for variable in given:
         if variable not in names:
+            if _NOT_SETTINGS.fullmatch(variable):
+                continue
             nearest = difflib.get_close_matches(variable, names, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             raise ConfigError(f"{variable}: no setting has this environment variable{hint}", variable)

@@ -219,3 +219,29 @@ def test_every_setting_has_its_own_environment_variable():
 def test_the_committed_reference_is_current():
     page = Path(__file__).parents[3] / "docs" / "configuration.md"
     assert page.read_text(encoding="utf-8") == reference_page(), "run python -m ottla.config.reference"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "OTTLA_BOOTSTRAP_SERVERS",
+        "OTTLA_TEST_SERVE",
+        "OTTLA_SERVICE_HOST",
+        "OTTLA_SERVICE_PORT",
+        "OTTLA_SERVICE_PORT_KAFKA",
+        "OTTLA_PORT",
+        "OTTLA_PORT_9092_TCP",
+        "OTTLA_PORT_9092_TCP_ADDR",
+        "OTTLA_HEADLESS_SERVICE_HOST",
+        "OTTLA_HEADLESS_PORT_9092_TCP_PROTO",
+    ],
+)
+def test_variables_that_are_not_the_brokers_are_left_alone(variable):
+    loaded = load_settings(Sources(environment={variable: "127.0.0.1:9092", "OTTLA_NODE_ID": "3"}))
+    assert loaded.static == {"node.id": "3"}
+
+
+@pytest.mark.parametrize("variable", ["OTTLA_BOOTSTRAP_SERVER", "OTTLA_TEST", "OTTLA_PORTS"])
+def test_variables_that_resemble_them_are_mistakes(variable):
+    with pytest.raises(ConfigError, match=f"{variable}: no setting has this environment variable"):
+        load_settings(Sources(environment={variable: "x"}))
