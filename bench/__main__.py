@@ -1,4 +1,7 @@
-"""`python -m bench`: Ottla against the floor, in turn, on this machine."""
+"""`python -m bench`: Ottla against the floor, in turn, on this machine.
+
+`python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +76,10 @@ def _print(title: str, row: Row) -> None:
 
 def main() -> int:
     """Run what is asked for and print it."""
+    if sys.argv[1:2] in (["compare"], ["diff"]):
+        from bench import compare
+
+        return compare.main(sys.argv[1], sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("what", nargs="*", help="throughput, requests, footprint (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median is shown")

@@ -119,14 +119,21 @@ async def _run(
     return count / elapsed, [each for client in clients for each in client.latencies_us]
 
 
+def drive(
+    address: str, request: bytes, connections: int, count: int, *, in_flight: int = 1
+) -> tuple[float, list[float]]:
+    """Send the same request `count` times; answers a second, and with one in flight their latencies in us."""
+    return uvloop.run(_run(address, request, connections, count, in_flight))
+
+
 def requests_per_second(
     address: str, topic: str, *, connections: int = 16, count: int = 160_000, in_flight: int = 8
 ) -> float:
     """Answers a second to single-record produce requests of 100 bytes."""
-    return uvloop.run(_run(address, produce_request(topic, 0, 100), connections, count, in_flight))[0]
+    return drive(address, produce_request(topic, 0, 100), connections, count, in_flight=in_flight)[0]
 
 
 def latency_us(address: str, topic: str, *, count: int = 5_000) -> tuple[float, float]:
     """Median and 99th percentile, in microseconds, of one produce request at a time on one connection."""
-    _, samples = uvloop.run(_run(address, produce_request(topic, 0, 100), 1, count, 1))
+    _, samples = drive(address, produce_request(topic, 0, 100), 1, count)
     return statistics.median(samples), statistics.quantiles(samples, n=100)[98]

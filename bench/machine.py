@@ -1,0 +1,72 @@
+"""What the numbers were made on and with."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import platform
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import confluent_kafka
+
+from bench.kafka.install import Kafka
+
+ROOT = Path(__file__).parent.parent
+
+
+def about(release: Kafka | None, command: str, form: str) -> dict[str, str]:
+    """Machine, versions, command and date, in the order they are shown."""
+    found = {
+        "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "command": f"`{command}`",
+        "form": form,
+        "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gb()} GB of memory",
+        "system": f"{platform.system()} {platform.release()}, {_file_system(tempfile.gettempdir())}",
+        "ottla": f"commit {commit()} on Python {platform.python_version()}",
+        "librdkafka": f"{confluent_kafka.libversion()[0]} (confluent-kafka {confluent_kafka.__version__})",
+    }
+    if release is not None:
+        found["kafka"] = f"{release.version} on {_java()}, heap 1 GB as in kafka-server-start.sh"
+    return found
+
+
+def commit() -> str:
+    """The commit of the checkout, and whether the source differs from it."""
+    revision = _output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD") or "unknown"
+    changed = _output("git", "-C", str(ROOT), "status", "--porcelain", "--", "src")
+    return f"{revision} with changes" if changed else revision
+
+
+def _cpu() -> str:
+    with contextlib.suppress(OSError):
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        if found:
+            return found[1]
+    return platform.machine()
+
+
+def _memory_gb() -> int:
+    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9)
+
+
+def _file_system(path: str) -> str:
+    kind = _output("stat", "-f", "-c", "%T", path)
+    return f"data on {kind}" if kind else "data on an unknown file system"
+
+
+def _java() -> str:
+    done = subprocess.run(["java", "-version"], check=False, capture_output=True, text=True)
+    found = re.search(r"\(build ([^)]+)\)", done.stderr)
+    return f"OpenJDK {found[1]}" if found else "an unknown Java"
+
+
+def _output(*command: str) -> str:
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
