@@ -383,6 +383,17 @@ async def test_topics_asked_for_twice_are_told_once(client: RawClient, topic: To
     assert [each["name"] for each in metadata["topics"]] == [topic.name]
 
 
+@pytest.mark.parametrize("version", [10, 11])
+async def test_topic_ids_name_topics_only_from_version_12_on(
+    client: RawClient, topic: Topic, version: int
+) -> None:
+    asked = {"topics": [{"name": None, "topic_id": topic.topic_id}]}
+    response = await client.call(METADATA, version, asked)
+    assert response["topics"][0]["error_code"] == ErrorCode.invalid_request
+    response = await client.call(METADATA, 12, asked)
+    assert response["topics"][0]["name"] == topic.name
+
+
 # -- configuration
 
 

@@ -174,7 +174,6 @@ NO_ERROR_TOLD = {"DescribeTopicPartitions"}
 CLOSE_INSTEAD = {
     "Produce",
     "ListOffsets",
-    "Metadata",
     "OffsetFetch",
     "FindCoordinator",
     "DescribeGroups",

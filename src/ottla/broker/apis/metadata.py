@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ottla.broker.api import Api, Request, Response, Result
 from ottla.metadata.topics import is_valid_topic_name
-from ottla.protocol.errors import ErrorCode
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages import encode_response_body, frame_response
 from ottla.security.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
 
@@ -15,15 +15,27 @@ if TYPE_CHECKING:
     from ottla.metadata.image import MetadataImage
     from ottla.metadata.model import Topic
 
+FIRST_VERSION_BY_TOPIC_ID = 12
 _ENCODED_KEPT = 8
 INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
 def _handle(request: Request, message: Any) -> Result | Awaitable[Result]:
+    _check(request, message)
     missing = _to_create(request, message)
     if missing:
         return _create_and_answer(request, message, missing)
     return _answer(request, message)
+
+
+def _check(request: Request, message: Any) -> None:
+    """Versions 10 and 11 can name a topic by its id, but no broker answers that."""
+    if request.api_version < FIRST_VERSION_BY_TOPIC_ID:
+        for asked in message.topics or ():
+            if asked.name is None or asked.topic_id is not None:
+                raise KafkaError(
+                    ErrorCode.invalid_request, f"Topics need names in version {request.api_version}."
+                )
 
 
 def _wants_all(request: Request, message: Any) -> bool:
@@ -127,10 +139,19 @@ def _describe(topic: Topic, message: Any) -> dict[str, Any]:
     return described
 
 
+def _error(message: Any, code: ErrorCode, _text: str | None) -> Response:
+    topics = [
+        {"error_code": code, "name": asked.name or "", "topic_id": asked.topic_id}
+        for asked in message.topics or ()
+    ]
+    return {"error_code": code, "topics": topics}
+
+
 API = Api(
     key=3,
     name="Metadata",
     versions=(0, 13),
     handle=_handle,
+    error=_error,
     kips=(4, 78, 204, 430, 516, 1102),
 )
