@@ -143,7 +143,7 @@ class Clients:
             consumer.assign([TopicPartition(topic, partition, low)])
             position = low
             while position < high:
-                for message in consumer.consume(10_000, timeout=0.5):
+                for message in consumer.consume(min(high - position, 10_000), timeout=0.5):
                     if message.error() is None:
                         messages.append(message)
                     elif message.error().name() != "_PARTITION_EOF":

@@ -31,7 +31,7 @@ PARTITIONS = 2
 
 @pytest.fixture
 def kills(pytestconfig: pytest.Config) -> int:
-    return FULL_KILLS if pytestconfig.getoption("--full", default=False) else SHORT_KILLS
+    return FULL_KILLS if pytestconfig.getoption("--full") else SHORT_KILLS
 
 
 def make_load(clients: Clients) -> list[Load]:
