@@ -157,9 +157,15 @@ class Broker:
         try:
             return await self._start()
         except BaseException:
-            await self._server.stop()
-            self.data_dir.release()
+            await self._abandon_start()
             raise
+
+    async def _abandon_start(self) -> None:
+        """Give back what a failed start has taken, and leave the folder as after a crash."""
+        await self._stop_work()
+        for partition in self.partitions:
+            partition.log.close(flush=False)
+        self.data_dir.release()
 
     async def _start(self) -> tuple[str, int]:
         self.cluster_id = self.data_dir.open(self.node_id, _new_id(), _new_id())
@@ -191,16 +197,21 @@ class Broker:
 
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""
+        await self._stop_work()
+        clean = self.partitions.close()
+        self.data_dir.close(self.partitions, clean=clean)
+
+    async def _stop_work(self) -> None:
+        """End all tasks and threads."""
         if self._loading is not None:
             self._loading.cancel()
+            await asyncio.wait([self._loading])
         self.groups.stop()
         await self._server.stop()
         await self.controller.stop()
         await self.maintenance.stop()
-        clean = self.partitions.close()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
-        self.data_dir.close(self.partitions, clean=clean)
 
 
 def _listener_limits(config: BrokerConfig) -> ListenerLimits:
@@ -225,8 +236,6 @@ def _new_id() -> str:
 
 
 def _open_files(wanted: int) -> int:
-    """Raise the process's soft limit of descriptors to the hard one; how many of them logs may keep open."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return max(64, min(wanted, hard - _DESCRIPTORS_BESIDE_LOGS))
+    """How many of the process's descriptors logs may keep open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, min(wanted, limit - _DESCRIPTORS_BESIDE_LOGS))

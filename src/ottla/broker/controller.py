@@ -7,6 +7,7 @@ image that is out of date fails and is made again; with one broker that does not
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
@@ -43,6 +44,7 @@ class Controller:
         self._path = f"{data_path}/{FILE_NAME}"
         self._lock = asyncio.Lock()
         self._producer_ids: Iterator[int] = iter(())
+        self._closing = contextlib.ExitStack()
         self.image: MetadataImage
         self._store: Store
 
@@ -52,6 +54,7 @@ class Controller:
         Raises StoreError, and KafkaError(kafka_storage_error) when the disk takes no change.
         """
         self._store = SqliteStore(self._path)
+        self._closing.callback(self._store.close)
         self.image = load_image(self._store)
         node_id = self._broker.node_id
         registration = BrokerRegistration(node_id, *address, self._broker.config.broker_rack)
@@ -59,9 +62,9 @@ class Controller:
         self._take_events()
 
     async def stop(self) -> None:
-        """Close the store, once the change under way is done."""
+        """Close the store, if it was opened, once the change under way is done."""
         async with self._lock:
-            self._store.close()
+            self._closing.close()
 
     # -- topics
 

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,7 @@ def run_process(
         stream=sys.stderr,
     )
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    _allow_many_descriptors()
     try:
         settings = _settings(data, listen, node_id, config_file, assignments)
     except (ConfigError, OSError) as error:
@@ -62,6 +64,13 @@ def run_process(
     except KeyboardInterrupt:
         return EXIT_OK
     return EXIT_OK
+
+
+def _allow_many_descriptors() -> None:
+    """Connections and logs need them; where a broker is but a part of the process, its limit is not ours."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _fail(error: Exception, code: int) -> int:

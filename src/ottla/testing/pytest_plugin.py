@@ -7,12 +7,13 @@
     async def test_orders_async(ottla_broker): ...
 
 `ottla_broker` is a fresh broker for each test; `ottla_session_broker` one for the whole run (under
-pytest-xdist one for each worker), quicker where tests keep to topics of their own.
+pytest-xdist one for each worker), quicker where tests keep to topics of their own. Markers of a module, a
+class and a test add up, the nearest one winning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,9 +34,17 @@ def ottla_broker(request: pytest.FixtureRequest) -> Iterator[InProcessBroker]:
     """A fresh Kafka-compatible broker for one test, in a thread of this process."""
     from ottla.testing.in_process import run_broker
 
-    marker = request.node.get_closest_marker("ottla")
-    with run_broker(marker.args[0] if marker and marker.args else None) as broker:
+    with run_broker(_settings(request.node)) as broker:
         yield broker
+
+
+def _settings(node: pytest.Item) -> dict[str, object]:
+    settings: dict[str, object] = {}
+    for marker in reversed(list(node.iter_markers("ottla"))):
+        if marker.kwargs or len(marker.args) != 1 or not isinstance(marker.args[0], Mapping):
+            raise pytest.UsageError("expected settings, as in @pytest.mark.ottla({'num.partitions': 3})")
+        settings |= marker.args[0]
+    return settings
 
 
 @pytest.fixture(scope="session")
