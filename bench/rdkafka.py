@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 _SPAWN = multiprocessing.get_context("spawn")
 _TIMEOUT_S = 240
+_LOG_LEVEL = 4  # warnings
 _STAMP = struct.Struct(">q")
 
 
@@ -108,6 +109,7 @@ def _producer(task: Task) -> Producer:
     producer = Producer(
         {
             "bootstrap.servers": task.address,
+            "log_level": _LOG_LEVEL,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 128 * 1024,
             **task.properties,
@@ -161,6 +163,7 @@ def _consumer(task: Task) -> Consumer:
     return Consumer(
         {
             "bootstrap.servers": task.address,
+            "log_level": _LOG_LEVEL,
             "group.id": task.group or "bench",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",

@@ -57,7 +57,7 @@ class Context:
     def topic(self, partitions: int) -> Iterator[str]:
         """A new topic whose partitions answer; deleted afterwards."""
         name = f"bench-{next(_numbers)}"
-        admin = AdminClient({"bootstrap.servers": self.broker.address})
+        admin = admin_of(self.broker)
         create_topics(admin, [NewTopic(name, partitions, 1)])
         wire.wait_topic(self.broker.address, name, partitions)
         try:
@@ -69,7 +69,7 @@ class Context:
         """A topic with records to read, made once for each record size, and how many there are."""
         if record_bytes not in self._filled:
             records = self.scaled(megabytes * 1_000_000) // record_bytes
-            admin = AdminClient({"bootstrap.servers": self.broker.address})
+            admin = admin_of(self.broker)
             name = f"bench-filled-{record_bytes}"
             create_topics(admin, [NewTopic(name, partitions, 1)])
             wire.wait_topic(self.broker.address, name, partitions)
@@ -112,6 +112,11 @@ class Workload:
     """For work that takes minutes."""
     floor: Callable[[float], float] | None = None
     """Takes the scale; MB/s of the floor for the same bytes."""
+
+
+def admin_of(broker: Running) -> AdminClient:
+    """A client that does not complain when its broker ends before it."""
+    return AdminClient({"bootstrap.servers": broker.address, "log_level": 2})
 
 
 def create_topics(admin: AdminClient, topics: list[NewTopic]) -> None:

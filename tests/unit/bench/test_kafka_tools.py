@@ -1,0 +1,81 @@
+"""What Apache Kafka's load generators print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from bench.kafka import install
+from bench.kafka.tools import ToolError, parse_consumer, parse_latency, parse_producer
+
+PRODUCED = """\
+Reading payloads from: /tmp/payloads
+Number of records read: 1000
+250001 records sent, 50000.2 records/sec (48.83 MB/sec), 12.3 ms avg latency, 99.0 ms max latency.
+300000 records sent, 103412.616339 records/sec (100.00 MB/sec), 10.52 ms avg latency, 181.00 ms max latency, \
+5 ms 50th, 41 ms 95th, 88 ms 99th, 120 ms 99.9th.
+"""
+CONSUMED = """\
+WARNING: something about a log4j
+2030-01-01 10:00:00:000, 2030-01-01 10:00:05:000, 100.0000, 20.0000, 102400, 20480.0000, \
+3000, 2000, 50.0000, 51200.0000
+"""
+LATENCY = "0\t5.5\n1000\t0.9\nAvg latency: 1.2345 ms\nPercentiles: 50th = 1, 99th = 4, 99.9th = 9\n"
+
+
+def test_producer_total_is_not_taken_from_a_window() -> None:
+    result = parse_producer(PRODUCED)
+    assert (result.records, result.records_per_s) == (300_000, pytest.approx(103_412.6, abs=0.1))
+    assert result.mb_per_s == pytest.approx(104.8576)
+    assert (result.p50_ms, result.p99_ms, result.p999_ms, result.max_ms) == (5, 88, 120, 181)
+
+
+def test_consumer_rate_is_without_the_rebalance() -> None:
+    result = parse_consumer(CONSUMED)
+    assert result.records == 102_400
+    assert result.mb == pytest.approx(104.8576)
+    assert result.mb_per_s == pytest.approx(52.4288)
+
+
+def test_latency() -> None:
+    result = parse_latency(LATENCY)
+    assert (result.average_ms, result.p50_ms, result.p99_ms, result.p999_ms) == (1.2345, 1, 4, 9)
+
+
+@pytest.mark.parametrize("parse", [parse_producer, parse_consumer, parse_latency])
+@pytest.mark.parametrize("output", ["", "Exception in thread main\n", PRODUCED.splitlines()[2]])
+def test_other_output_is_refused(parse: object, output: str) -> None:
+    assert callable(parse)
+    with pytest.raises(ToolError, match="in the output of"):
+        parse(output)
+
+
+def test_command_has_kafkas_own_options_and_heap() -> None:
+    command = install.Kafka("4", Path("/jars")).command("kafka.Kafka", "x", heap=install.BROKER_HEAP)
+    assert command[:3] == ["java", "-Xmx1G", "-Xms1G"]
+    assert "-XX:+UseG1GC" in command
+    assert command[-4:] == ["-cp", "/jars/*", "kafka.Kafka", "x"]
+
+
+def test_jars_are_kept_outside_the_repository(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert install.cache_folder() == tmp_path / "ottla-bench"
+
+
+def test_missing_java_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(install.KafkaUnavailableError, match="java is not installed"):
+        install.install()
+
+
+def test_missing_maven_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    java = tmp_path / "java"
+    java.touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(install.KafkaUnavailableError, match="mvn is not installed"):
+        install.install()
+
+
+def test_pinned_version_comes_from_the_pom() -> None:
+    assert install.pinned_version()[0].isdigit()
