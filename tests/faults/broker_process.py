@@ -14,7 +14,12 @@ from pathlib import Path
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 
-TEST_SETTINGS = {"group.initial.rebalance.delay.ms": "0", "offsets.topic.num.partitions": "2"}
+TEST_SETTINGS = {
+    "group.initial.rebalance.delay.ms": "0",
+    "offsets.topic.num.partitions": "2",
+    # Clients of a deleted topic would make it again.
+    "auto.create.topics.enable": "false",
+}
 
 
 class BrokerProcess:

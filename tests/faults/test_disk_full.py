@@ -69,7 +69,8 @@ def produce(at: Clients, number: int) -> None:
 def commit(at: Clients, offset: int) -> None:
     consumer = at.consumer("group")
     try:
-        consumer.commit(offsets=[TopicPartition("t", 0, offset)], asynchronous=False)
+        where = TopicPartition("t", 0, offset, metadata="x" * 3000)
+        consumer.commit(offsets=[where], asynchronous=False)
     finally:
         consumer.close()
 
