@@ -195,6 +195,9 @@ def test_segments_of_a_deleted_topic_do_not_get_into_the_next_of_its_name(
         fill(at, "other", 30)
         compacted(at, rounds(1, start=29), "other")
         assert contents(at) == new
+    with run_broker(EAGER, data_dir=str(tmp_path)) as broker:
+        at = Clients(broker.bootstrap_servers)
+        assert contents(at) == new
         assert not [path.name for path in (tmp_path / "t-0").iterdir() if path.suffix == ".cleaned"]
         fill(at, "t", 30)
         compacted(at, rounds(1, start=29))
