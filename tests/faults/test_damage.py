@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
+from ottla.broker.groups import partition_for
+
 from .broker_process import BrokerProcess
 from .clients import Clients, insist
 
@@ -194,3 +196,35 @@ def test_checkpoints_only_save_time(
             DAMAGES[number % len(DAMAGES)](path)
         broker.start()
         check(at, COUNT + 10)
+
+
+def test_groups_beside_a_damaged_offsets_partition_are_served(broker: BrokerProcess, at: Clients) -> None:
+    groups = [f"group-{number}" for number in range(8)]
+    for group in groups:
+        insist(commit, at, group)
+    assert broker.stop() == 0
+    log = next(broker.partition("__consumer_offsets", 1).glob("*.log"))
+    with log.open("r+b") as damaged:
+        damaged.seek(log.stat().st_size - 20)
+        damaged.write(b"nothing that was written")
+    broker.start()
+    served = [group for group in groups if partition_for(group, 2) == 0]
+    assert 0 < len(served) < len(groups)
+    for group in served:
+        assert insist(committed, at, group) == 7
+    assert "cannot load the groups" in broker.stderr
+    assert broker.stop() == 0
+    assert "Traceback" not in broker.all_stderr()
+
+
+def commit(at: Clients, group: str) -> None:
+    consumer = at.consumer(group)
+    consumer.commit(offsets=[TopicPartition("t", 0, 7)], asynchronous=False)
+    consumer.close()
+
+
+def committed(at: Clients, group: str) -> int:
+    consumer = at.consumer(group)
+    (found,) = consumer.committed([TopicPartition("t", 0)], timeout=20)
+    consumer.close()
+    return int(found.offset)

@@ -1,9 +1,13 @@
 """Topics deleted and made again, and folders that do not fit: nothing old gets into something new."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
+
+from ottla.broker import maintenance
+from ottla.testing.in_process import run_broker
 
 from .broker_process import BrokerProcess
 from .clients import Clients, eventually, insist
@@ -115,3 +119,25 @@ def test_a_log_that_cannot_be_opened_stops_neither_the_others_nor_its_own_return
     at.produce("t", THREE)
     assert values(at, "t") == [value for _, value in TEN[4:] + TEN[:1] + THREE]
     assert len(insist(at.read, "t", 1)) == 13
+
+
+def test_a_log_that_could_not_be_made_is_made_when_it_can(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(maintenance, "_REOPEN_INTERVAL_MS", 50)
+    with run_broker(data_dir=str(tmp_path)) as broker:
+        at = Clients(broker.bootstrap_servers)
+        for topic in ("t", "__consumer_offsets"):
+            (tmp_path / f"{topic}-0").write_bytes(b"in the way")
+        at.create_topic("t")
+        with pytest.raises(KafkaException):
+            at.produce("t", THREE, retries=0)
+        consumer = at.consumer("group")
+        with pytest.raises(KafkaException):
+            consumer.committed([at.start_of("t")], timeout=0.5)
+        for topic in ("t", "__consumer_offsets"):
+            (tmp_path / f"{topic}-0").unlink()
+        insist(at.produce, "t", THREE)
+        assert values(at, "t") == [value for _, value in THREE]
+        insist(lambda: consumer.commit(offsets=[TopicPartition("t", 0, 2)], asynchronous=False))
+        consumer.close()
