@@ -17,7 +17,6 @@ from ottla.records.batch import BatchHeader, has_valid_crc, iter_headers
 from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
 from ottla.records.compression import Codec
 from ottla.storage.cleaner import CleanedGroup, CleanerSettings, CleaningFinished, clean
-from ottla.storage.cleaner_offset_map import OffsetMap
 from ottla.storage.cleaner_policy import CleaningFacts, SegmentFacts, plan_cleaning
 from ottla.storage.control_marker import parse_control_marker
 from ottla.storage.fs import OsFileSystem
@@ -431,17 +430,6 @@ class TestSegments:
         with pytest.raises(FileNotFoundError):
             list(clean(OsFileSystem(), plan, SETTINGS, NOW_MS))
         assert log.files() == before
-
-
-def test_the_map_stays_within_its_bytes() -> None:
-    offsets = OffsetMap(100_000)
-    count = 0
-    while not offsets.is_full:
-        offsets.put(b"%d" % count, count)
-        count += 1
-    assert 400 < count < 700
-    assert offsets.get(b"7") == 7
-    assert offsets.get(b"unknown") == -1
 
 
 batch_strategy = st.tuples(
