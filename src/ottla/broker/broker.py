@@ -74,7 +74,7 @@ class Broker:
         ]
         self._sync_worker = ThreadPoolExecutor(1, "ottla-sync")
         self._file_worker = ThreadPoolExecutor(1, "ottla-files")
-        self.group_commit = GroupCommit(self._sync_worker) if self.config.ottla_acks_all_flush else None
+        self.group_commit = GroupCommit(self._sync_worker)
         self._fs = OsFileSystem(_open_files(self.config.ottla_open_files_max))
         self.data_dir = DataDir(self._fs, self.config.log_dirs[0])
         self._environment = LogEnvironment(
@@ -87,6 +87,7 @@ class Broker:
             self._environment,
             self.config,
             self._file_worker,
+            self.group_commit,
         )
         self.controller = Controller(self, self.data_dir.path)
         self.groups = GroupCoordinator(self)
@@ -210,6 +211,7 @@ class Broker:
         await self._server.stop()
         await self.controller.stop()
         await self.maintenance.stop()
+        await self.group_commit.finish()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
 

@@ -1,6 +1,8 @@
-"""Group commit: an `acks=all` answer waits for fdatasync, and one fdatasync serves all that wait.
+"""Group commit: an answer waits for fdatasync, and one fdatasync serves all that wait.
 
-While one round of syncs runs in the worker thread, the appends that arrive collect for the next.
+Answers wait where `ottla.acks.all.flush` or `flush.messages` says so; closed segments are synced here, too,
+with nobody waiting. While one round of syncs runs in the worker thread, the appends that arrive collect for
+the next.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ class _Waiting(NamedTuple):
 
 
 class GroupCommit:
-    """Syncs logs in rounds (`ottla.acks.all.flush`)."""
+    """Syncs logs in rounds."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -43,17 +45,29 @@ class GroupCommit:
 
         `failures` has those of `logs` that the disk refused, and is empty when all is well.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._dirty.update(dict.fromkeys(logs))
         self._waiting.append(_Waiting(future, logs, answer))
-        if self._round is None:
-            self._round = loop.create_task(self._run())
+        self._begin()
         return future
+
+    def sync_soon(self, log: Log) -> None:
+        """Have everything appended to `log` so far synced, though nobody waits for it."""
+        self._dirty[log] = None
+        self._begin()
+
+    async def finish(self) -> None:
+        """Wait for what is under way."""
+        while self._round is not None:
+            await asyncio.wait([self._round])
+
+    def _begin(self) -> None:
+        if self._round is None:
+            self._round = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
+            while self._dirty or self._waiting:
                 logs, waiting = list(self._dirty), self._waiting
                 self._dirty, self._waiting = {}, []
                 failures: dict[Log, KafkaError] = {}

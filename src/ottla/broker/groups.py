@@ -236,8 +236,7 @@ class ShardOwner:
 
     def _answer(self, replies: list[Reply], *, is_written: bool) -> None:
         """Hand replies out, those that tell of something written not before that is durable."""
-        group_commit = self._broker.group_commit
-        if group_commit is None or not is_written or not replies:
+        if not self._broker.config.ottla_acks_all_flush or not is_written or not replies:
             self._hand_out(replies)
             return
         for reply in replies:
@@ -251,7 +250,7 @@ class ShardOwner:
                 ).replies
             self._hand_out(told)
 
-        group_commit.when_durable([self._partition.log], answer)
+        self._broker.group_commit.when_durable([self._partition.log], answer)
 
     def _hand_out(self, replies: Iterable[Reply]) -> None:
         for reply in replies:

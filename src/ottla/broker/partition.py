@@ -9,6 +9,7 @@ from ottla.records.batch import ATTRIBUTES, parse_header
 from ottla.records.validation import ValidationOptions, validate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from ottla.config.topic import TopicConfig
@@ -32,6 +33,8 @@ class Appended(NamedTuple):
     base_offset: int
     log_append_time_ms: int
     """-1 unless the topic stamps records with the time of their append"""
+    must_be_durable: bool
+    """`flush.messages` asks for it to be on the disk before it is answered"""
 
 
 class Partition:
@@ -41,10 +44,27 @@ class Partition:
     will move it from here.
     """
 
-    __slots__ = ("_options", "_waiters", "config", "index", "leader_epoch", "log", "topic", "topic_id")
+    __slots__ = (
+        "_options",
+        "_sync_soon",
+        "_waiters",
+        "config",
+        "index",
+        "leader_epoch",
+        "log",
+        "topic",
+        "topic_id",
+    )
 
     def __init__(
-        self, topic: str, topic_id: UUID, index: int, log: Log, leader_epoch: int, options: ValidationOptions
+        self,
+        topic: str,
+        topic_id: UUID,
+        index: int,
+        log: Log,
+        leader_epoch: int,
+        options: ValidationOptions,
+        sync_soon: Callable[[Log], None],
     ) -> None:
         self.topic = topic
         self.topic_id = topic_id
@@ -53,6 +73,7 @@ class Partition:
         self.leader_epoch = leader_epoch
         self.config: TopicConfig = log.config
         self._options = options
+        self._sync_soon = sync_soon
         self._waiters: set[Waiter] | None = None
 
     def __str__(self) -> str:
@@ -99,17 +120,25 @@ class Partition:
         header = checked.header
         if header.is_transactional:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
-        result = self.log.append(header, checked.body, self.leader_epoch, now_ms)
+        log = self.log
+        result = log.append(header, checked.body, self.leader_epoch, now_ms)
         if self._waiters is not None and not result.duplicate:
             self.wake(header.size)
-        return Appended(result.base_offset, checked.log_append_time_ms)
+        must_be_durable = False
+        if log.log_end_offset >= log.flush_due_offset:
+            self._sync_soon(log)
+            must_be_durable = log.unflushed_records >= self.config.flush_messages
+        return Appended(result.base_offset, checked.log_append_time_ms, must_be_durable)
 
     def append_own(self, batch: bytes, now_ms: int) -> int:
         """Append a batch of the broker's own making (an internal topic's); returns its base offset."""
         header = parse_header(batch)
         body = memoryview(batch)[ATTRIBUTES:]
-        result = self.log.append(header, body, self.leader_epoch, now_ms, from_client=False)
+        log = self.log
+        result = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
         self.wake(len(batch))
+        if log.log_end_offset >= log.flush_due_offset:
+            self._sync_soon(log)
         return result.base_offset
 
     def read(self, offset: int, max_bytes: int, isolation_level: int, *, min_one: bool) -> LogRead:

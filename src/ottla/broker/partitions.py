@@ -22,6 +22,7 @@ from ottla.storage.recovery import open_log
 
 if TYPE_CHECKING:
     from ottla.broker.data_dir import DataDir
+    from ottla.broker.group_commit import GroupCommit
     from ottla.config.broker import BrokerConfig
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import Topic
@@ -44,12 +45,18 @@ class Partitions:
     """Finds a partition by name or id; opens and removes them as topics come and go."""
 
     def __init__(
-        self, data_dir: DataDir, environment: LogEnvironment, config: BrokerConfig, worker: Executor
+        self,
+        data_dir: DataDir,
+        environment: LogEnvironment,
+        config: BrokerConfig,
+        worker: Executor,
+        group_commit: GroupCommit,
     ) -> None:
         self._data_dir = data_dir
         self._environment = environment
         self._config = config
         self._worker = worker
+        self._group_commit = group_commit
         self._by_topic: dict[str, list[Partition | None]] = {}
         self._by_id: dict[UUID, list[Partition | None]] = {}
 
@@ -135,6 +142,7 @@ class Partitions:
             opened,
             topic.partitions[index].leader_epoch,
             validation_options(config, self._config),
+            self._group_commit.sync_soon,
         )
 
     def _open_log(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Log:

@@ -52,6 +52,7 @@ class LocalLog:
         "config",
         "directory",
         "environment",
+        "flush_due_offset",
         "last_flush_ms",
         "log_end_offset",
         "log_start_offset",
@@ -125,6 +126,7 @@ class LocalLog:
         self._active = self.segments.active
         self._active.activate(self.config)
         self._roll_timestamp = UNKNOWN_TIMESTAMP
+        self._follow_flush()
 
     def reconfigure(self, config: TopicConfig) -> None:
         """Apply a changed topic configuration from the next append on."""
@@ -148,14 +150,20 @@ class LocalLog:
         folders = () if directory is None else (Unsynced(directory, is_directory=True),)
         self._unsynced = (*self._unsynced, *map(Unsynced, paths), *folders)
 
+    def _follow_flush(self) -> None:
+        """Set `flush_due_offset`: a flush is due once the log ends there, so that each append can ask."""
+        if self.recovery_point < self._active.base_offset:
+            self.flush_due_offset = 0  # a closed segment is not synced yet
+        else:
+            self.flush_due_offset = self.recovery_point + self.config.flush_messages
+
     def needs_flush(self, now_ms: int) -> bool:
         """Whether `flush.messages` or `flush.ms` asks for a flush, or a closed segment is not synced yet."""
-        unflushed = self.unflushed_records
-        if unflushed <= 0:
+        if self.unflushed_records <= 0:
             return False
-        if self.recovery_point < self._active.base_offset:
+        if self.log_end_offset >= self.flush_due_offset:
             return True
-        return unflushed >= self.config.flush_messages or now_ms - self.last_flush_ms >= self.config.flush_ms
+        return now_ms - self.last_flush_ms >= self.config.flush_ms
 
     def prepare_flush(self, now_ms: int = 0) -> Flush:
         """What syncs everything appended so far: call it in any thread, then hand the result to
@@ -196,6 +204,7 @@ class LocalLog:
         self._unsynced = tuple(entry for entry in self._unsynced if id(entry) not in covered)
         if flush.generation == self._generation:
             self.recovery_point = max(self.recovery_point, flush.end_offset)
+            self._follow_flush()
         self.last_flush_ms = max(self.last_flush_ms, flush.now_ms)
 
     def _fail(self, action: str, error: OSError) -> NoReturn:

@@ -21,7 +21,7 @@ from ottla.records.compression import Codec
 
 DELETE_RECORDS, FIND_COORDINATOR, OFFSET_COMMIT = 21, 10, 8
 INCREMENTAL_ALTER_CONFIGS, GROUP_HEARTBEAT, GROUP_DESCRIBE = 44, 68, 69
-BROKER_RESOURCE = 4
+TOPIC_RESOURCE, BROKER_RESOURCE = 2, 4
 SET, DELETE = 0, 1
 
 
@@ -57,13 +57,15 @@ async def is_admitted(client: RawClient) -> bool:
     return bool(answer["error_code"] == ErrorCode.none)
 
 
-async def alter(client: RawClient, name: str, operation: int, **configs: str) -> None:
-    """Change dynamic settings of one broker, or of all with the name ""."""
+async def alter(
+    client: RawClient, name: str, operation: int, kind: int = BROKER_RESOURCE, **configs: str
+) -> None:
+    """Change dynamic settings of one broker, or of all with the name "", or of a topic."""
     wanted = [
         {"name": key.replace("_", "."), "config_operation": operation, "value": value}
         for key, value in configs.items()
     ]
-    resource = {"resource_type": BROKER_RESOURCE, "resource_name": name, "configs": wanted}
+    resource = {"resource_type": kind, "resource_name": name, "configs": wanted}
     answer = await client.call(INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [resource]})
     assert answer["responses"][0]["error_code"] == ErrorCode.none, answer
 

@@ -35,10 +35,11 @@ def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Futur
     """First append, in the order of the connection; then wait for durability where it is asked for."""
     now_ms = request.broker.clock.now_ms()
     acks = produce.acks
+    urgent: set[Log] = set()
     if acks not in {ACKS_ALL, ACKS_NONE, 1}:
         results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
     else:
-        results = [_append(request, data, acks, now_ms) for data in produce.partitions]
+        results = [_append(request, data, acks, now_ms, urgent) for data in produce.partitions]
     if acks == ACKS_NONE:
         failed = next((result for result in results if result.error_code), None)
         if failed is not None:
@@ -46,11 +47,12 @@ def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Futur
             raise MalformedRequest(f"produce with acks=0 failed: {ErrorCode(failed.error_code).name}")
         return None
     frame = encode_produce_response(request.api_version, request.correlation_id, results)
-    if acks == ACKS_ALL and request.broker.group_commit is not None:
+    all_urgent = acks == ACKS_ALL and request.broker.config.ottla_acks_all_flush
+    if all_urgent or urgent:
         written = {
-            number: _partition(request, data).log
+            number: log
             for number, (data, result) in enumerate(zip(produce.partitions, results, strict=True))
-            if not result.error_code
+            if not result.error_code and ((log := _partition(request, data).log) in urgent or all_urgent)
         }
         if written:
 
@@ -76,7 +78,10 @@ def _not_durable(
     return encode_produce_response(request.api_version, request.correlation_id, results)
 
 
-def _append(request: Request, data: PartitionData, acks: int, now_ms: int) -> PartitionResult:
+def _append(
+    request: Request, data: PartitionData, acks: int, now_ms: int, urgent: set[Log]
+) -> PartitionResult:
+    """Append to one partition; its log joins `urgent` when it is to be on the disk before the answer."""
     try:
         if data.records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
@@ -84,6 +89,8 @@ def _append(request: Request, data: PartitionData, acks: int, now_ms: int) -> Pa
         appended = partition.append(
             data.records, now_ms, acks=acks, allow_zstd=request.api_version >= FIRST_VERSION_WITH_ZSTD
         )
+        if appended.must_be_durable:
+            urgent.add(partition.log)
         return PartitionResult(
             data.topic,
             data.topic_id,
