@@ -6,6 +6,7 @@ from typing import Any
 
 import kafka.errors as errors
 import pytest
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import (
     ACL,
     AbortTransactionSpec,
@@ -26,8 +27,6 @@ from kafka.admin import (
 )
 from kafka.protocol.admin import ElectionType
 from kafka.structs import OffsetAndMetadata
-
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 
 # What a broker says that leaves a whole API out, instead of what Kafka says here.
 LEFT_OUT = (errors.UnsupportedVersionError, errors.IncompatibleBrokerVersion)
