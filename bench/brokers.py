@@ -29,7 +29,7 @@ class Running:
 
     name: str
     address: str
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[Any]
     start_s: float
     """From the command to its readiness."""
 

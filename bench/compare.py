@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -23,11 +25,20 @@ from bench.kafka.install import Kafka, KafkaUnavailableError, install, pinned_ve
 from bench.kafka.tools import ToolError
 from bench.results import FLOOR, Results
 from bench.wire import RefusedError
-from bench.workloads import chosen
+from bench.workloads import WARMING, chosen
 from bench.workloads.model import Context, Start, Workload
 
 _T = TypeVar("_T")
-_FAILURES = (RuntimeError, OSError, RefusedError, ToolError, KafkaException, subprocess.TimeoutExpired)
+_FAILURES = (
+    RuntimeError,
+    ValueError,
+    struct.error,
+    OSError,
+    RefusedError,
+    ToolError,
+    KafkaException,
+    subprocess.TimeoutExpired,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +48,12 @@ class Form:
     name: str
     scale: float
     rounds: int
+    warm_s: float
 
 
-QUICK = Form("short (--quick)", 0.3, 3)
-DEFAULT = Form("default", 1.0, 3)
-FULL = Form("full (--full)", 2.0, 5)
+QUICK = Form("short (--quick)", 0.3, 3, 8)
+DEFAULT = Form("default", 1.0, 3, 30)
+FULL = Form("full (--full)", 1.5, 5, 60)
 
 
 def arguments(command: str) -> argparse.ArgumentParser:
@@ -53,7 +65,9 @@ def arguments(command: str) -> argparse.ArgumentParser:
         parser.add_argument(
             "--kafka", metavar="VERSION", help=f"release to fetch (default: {pinned_version()})"
         )
-        parser.add_argument("--full", action="store_true", help="twice the load, five rounds")
+        parser.add_argument(
+            "--full", action="store_true", help="more load, five rounds, 10 GB to recover; under an hour"
+        )
         parser.add_argument("--markdown", type=Path, metavar="FILE", help="write docs/performance.md")
     parser.add_argument("workloads", nargs="*", help="subjects, or parts of names (default: all; see --list)")
     parser.add_argument("--quick", action="store_true", help="the short form, under three minutes")
@@ -78,7 +92,7 @@ def main(command: str, given: list[str]) -> int:
         print("\n".join(f"{each.subject:10} {each.name} ({each.client})" for each in workloads))
         return 0
     form = QUICK if quick else FULL if options.full else DEFAULT
-    form = Form(form.name, options.scale or form.scale, options.rounds or form.rounds)
+    form = Form(form.name, options.scale or form.scale, options.rounds or form.rounds, form.warm_s)
     release = _release(getattr(options, "kafka", None))
     if release is None:
         workloads = [each for each in workloads if not each.java]
@@ -141,7 +155,7 @@ def _run(
         for start in starts.values():
             context = Context(stack.enter_context(start()), start, form.scale, release)
             stack.callback(context.close)
-            context.filled(1024, 300, 12)  # warm code, before anything is measured
+            _warm_up(context, form.warm_s)
             contexts.append(context)
         for place, workload in enumerate(workloads, 1):
             print(
@@ -158,12 +172,25 @@ def _run(
         results.save(json)
 
 
+def _warm_up(context: Context, seconds: float) -> None:
+    """Small load of every kind, not measured: a JVM that has just started uses several times the CPU."""
+    print(f"warming {context.broker.name} for {seconds:g} s", file=sys.stderr, flush=True)
+    warming = context.for_warming()
+    deadline = time.monotonic() + seconds
+    for workload in itertools.cycle(WARMING):
+        workload.run(warming)
+        if time.monotonic() > deadline:
+            return
+
+
 def _round(results: Results, workload: Workload, contexts: list[Context], scale: float) -> None:
     for context in contexts:
         name = context.broker.name
         row = _measured(results, f"{workload.name} on {name}", functools.partial(workload.run, context))
         if row is not None:
             results.add(workload.name, workload.subject, workload.client, name, row)
+        elif context.broker.process.poll() is not None:
+            raise SystemExit(f"{name} ended by itself during {workload.name}")
     if workload.floor is not None:
         rate = _measured(results, f"{workload.name}, floor", functools.partial(workload.floor, scale))
         if rate is not None:

@@ -54,8 +54,8 @@ def _memory_gb() -> int:
 
 
 def _file_system(path: str) -> str:
-    kind = _output("stat", "-f", "-c", "%T", path)
-    return f"data on {kind}" if kind else "data on an unknown file system"
+    lines = _output("df", "--output=fstype", path).splitlines()
+    return f"data on {lines[-1]}" if lines else "data on an unknown file system"
 
 
 def _java() -> str:

@@ -15,8 +15,16 @@ WORKLOADS: tuple[Workload, ...] = (
 )
 
 
+WARMING = tuple(
+    each
+    for each in WORKLOADS
+    if each.quick and not each.java and each.subject in {"produce", "consume", "requests"}
+)
+"""What brokers do before anything is measured."""
+
+
 def chosen(patterns: list[str], *, quick: bool) -> list[Workload]:
-    """Those whose subject is named, or whose name contains a pattern; all, or the short form, without any.
+    """Those of a subject, with a name, or else with a part of it; all, or the short form, without patterns.
 
     Raises `ValueError` for a pattern that matches nothing.
     """
@@ -24,7 +32,7 @@ def chosen(patterns: list[str], *, quick: bool) -> list[Workload]:
         return [each for each in WORKLOADS if each.quick or not quick]
     found: list[Workload] = []
     for pattern in patterns:
-        matching = [each for each in WORKLOADS if pattern == each.subject] or [
+        matching = [each for each in WORKLOADS if pattern in (each.subject, each.name)] or [
             each for each in WORKLOADS if pattern in each.name
         ]
         if not matching:

@@ -9,7 +9,7 @@ from bench import floor, rdkafka
 from bench.kafka import tools
 from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload, throughput
 
-_MEGABYTES = {100: 60, 1024: 300, 10_240: 500}
+_MEGABYTES = {100: 50, 1024: 300, 10_240: 500}
 _PARTITIONS = 12
 _groups = itertools.count()
 

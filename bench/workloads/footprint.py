@@ -16,7 +16,7 @@ _MANY = 10_000
 _TOPIC_PARTITIONS = 100
 _TOPICS_AT_ONCE = 20
 """Kafka's controller refuses 10,000 partitions in one request."""
-_LOG_GB = 1
+_LOG_MB, _FULL_LOG_MB = 1_000, 10_000
 _LOG_PARTITIONS = 12
 _CLIENT = "Metadata by hand"
 
@@ -60,7 +60,7 @@ def _wait_topics(broker: Running, topics: list[str]) -> None:
 
 def _restart_after_kill(context: Context) -> Row:
     """Until every partition answers for its end, with all of its log still in the page cache."""
-    megabytes = context.scaled(_LOG_GB * 1000)
+    megabytes = _FULL_LOG_MB if context.scale > 1 else context.scaled(_LOG_MB)
     with tempfile.TemporaryDirectory(prefix="bench-") as data:
         with context.start(data=data) as broker:
             create_topics(admin_of(broker), [NewTopic("log", _LOG_PARTITIONS, 1)])
@@ -89,5 +89,5 @@ def _restart_after_kill(context: Context) -> Row:
 WORKLOADS = (
     Workload("start in a new folder", "footprint", _CLIENT, _start, quick=True),
     Workload("10,000 partitions", "footprint", "librdkafka", _many_partitions, max_rounds=1),
-    Workload("restart after SIGKILL", "footprint", "librdkafka", _restart_after_kill, max_rounds=3),
+    Workload("restart after SIGKILL", "footprint", "librdkafka", _restart_after_kill, max_rounds=2),
 )

@@ -186,15 +186,15 @@ def _sync(connection: wire.Connection, group: str, topic: str) -> None:
 
 
 WORKLOADS = (
-    Workload("20 members, classic", "groups", LIBRDKAFKA, lambda c: _rebalance(c, "classic"), max_rounds=5),
+    Workload("20 members, classic", "groups", LIBRDKAFKA, lambda c: _rebalance(c, "classic"), max_rounds=3),
     Workload(
         "20 members, consumer protocol",
         "groups",
         LIBRDKAFKA,
         lambda c: _rebalance(c, "consumer"),
-        max_rounds=5,
+        max_rounds=3,
     ),
-    Workload("500 groups of one", "groups", "raw connections", _many_groups, max_rounds=5),
+    Workload("500 groups of one", "groups", "raw connections", _many_groups, max_rounds=3),
     Workload(
         "20 members, classic, no initial delay",
         "groups",
@@ -207,6 +207,6 @@ WORKLOADS = (
         "groups",
         "raw connections",
         lambda c: _without_delay(c, _many_groups),
-        max_rounds=5,
+        max_rounds=3,
     ),
 )

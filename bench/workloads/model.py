@@ -20,6 +20,7 @@ Row = dict[str, float]
 """Metric name (see `bench.results.METRICS`) to its value in one round."""
 
 LIBRDKAFKA = "librdkafka"
+_WARMING_SCALE = 0.2
 _numbers = itertools.count()
 
 
@@ -53,6 +54,10 @@ class Context:
         assert self.release is not None
         return self.release
 
+    def for_warming(self) -> Context:
+        """The same broker under small load, with topics of its own."""
+        return Context(self.broker, self.start, _WARMING_SCALE, self.release)
+
     @contextlib.contextmanager
     def topic(self, partitions: int) -> Iterator[str]:
         """A new topic whose partitions answer; deleted afterwards."""
@@ -70,7 +75,7 @@ class Context:
         if record_bytes not in self._filled:
             records = self.scaled(megabytes * 1_000_000) // record_bytes
             admin = admin_of(self.broker)
-            name = f"bench-filled-{record_bytes}"
+            name = f"bench-filled-{next(_numbers)}"
             create_topics(admin, [NewTopic(name, partitions, 1)])
             wire.wait_topic(self.broker.address, name, partitions)
             properties = {"acks": 1, "batch.size": 16 * 1024}

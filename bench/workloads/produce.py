@@ -8,7 +8,7 @@ from bench import floor, rdkafka, wire
 from bench.kafka import tools
 from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload, throughput
 
-_MEGABYTES = {100: 60, 1024: 300, 10_240: 500}
+_MEGABYTES = {100: 50, 1024: 200, 10_240: 300}
 """Of each record size in the default form: one to three seconds at the rates of a small machine."""
 LARGE_BATCH = 1_000_000
 
