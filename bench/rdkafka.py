@@ -167,6 +167,10 @@ def _consumer(task: Task) -> Consumer:
             "group.id": task.group or "bench",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # A full local queue stops fetching for a second by default, which would be all that a row shows.
+            "queued.min.messages": 1_000_000,
+            "queued.max.messages.kbytes": 256 * 1024,
+            "fetch.queue.backoff.ms": 5,
             **task.properties,
         }
     )

@@ -45,7 +45,7 @@ def kafka(release: Kafka, *, data: str | None = None, settings: tuple[str, ...] 
         stack.enter_context(ended(process))
         address = f"127.0.0.1:{port}"
         try:
-            wire.wait_ready(address, process, timeout_s=120)
+            wire.wait_ready(address, process, timeout_s=600)
         except RuntimeError as error:
             said = (folder / "stderr").read_text(errors="replace")[-2000:]
             raise RuntimeError(f"Apache Kafka did not start: {said}") from error
