@@ -108,10 +108,11 @@ def main(command: str, given: list[str]) -> int:
         results = Results(tuple(starts), about)
         _run(results, starts, workloads, form, release, options.json)
     print(report.table(results))
-    if options.svg:
+    drawn = options.svg is not None and bool(plot.bars(results))
+    if drawn:
         plot.save(results, options.svg)
     if getattr(options, "markdown", None):
-        beside = os.path.relpath(options.svg, options.markdown.parent) if options.svg else None
+        beside = os.path.relpath(options.svg, options.markdown.parent) if drawn else None
         options.markdown.write_text(report.markdown(results, beside))
     return 1 if results.failures else 0
 

@@ -79,3 +79,9 @@ def test_bars_know_who_wins(results: Results) -> None:
         ("start: ready s", True),
     ]
     assert bars[0][1:5] == (2.0, 1.5, 3.0, 1.5)
+
+
+def test_ottla_alone_has_no_bars() -> None:
+    alone = Results(("ottla",))
+    alone.add("produce", "produce", "librdkafka", "ottla", {"MB/s": 1.0})
+    assert plot.bars(alone) == []
