@@ -69,9 +69,9 @@ def _restart_after_kill(context: Context) -> Row:
                 broker.address,
                 "log",
                 _LOG_PARTITIONS,
-                megabytes * 1_000_000 // 10_240,
-                10_240,
-                properties={"acks": 1, "batch.size": 1_000_000},
+                megabytes * 1_000_000 // 1024,
+                1024,
+                properties={"acks": 1, "batch.size": 16_384},
             )
             rdkafka.together((rdkafka.produce, task))
             broker.crash()
