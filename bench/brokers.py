@@ -111,16 +111,21 @@ def ottla(
         command += ["--set", setting]
     environment = {**os.environ, "PYTHONPATH": str(source)} if source else None
     began = time.perf_counter()
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
     try:
-        with ended(process):
+        with (
+            tempfile.TemporaryFile("w+") as errors,
+            subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            ) as process,
+            ended(process),
+        ):
             assert process.stdout is not None
             line = process.stdout.readline()
             found = re.search(r"ready.*?(\d+\.\d+\.\d+\.\d+:\d+)", line)
             if found is None:
-                raise RuntimeError(f"ottla did not start: {line!r}")
+                process.wait(30)
+                errors.seek(0)
+                raise RuntimeError(f"ottla did not start: {line}{errors.read()[-2000:]}")
             wire.wait_ready(found[1], process, timeout_s=60)
             yield Running(name, found[1], process, time.perf_counter() - began)
     finally:
