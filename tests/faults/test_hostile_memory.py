@@ -95,7 +95,8 @@ def test_fetches_whose_answers_are_never_read(target: Target) -> None:
     with target.connect() as connection:
         for _ in range(6):
             assert produce(connection, batch_of(900_000))["error_code"] == 0
-    bound = count * (buffer_bytes + fetch_bytes + MIB)
+    response_memory = int(SMALL_LIMITS["ottla.response.memory.max.bytes"])
+    bound = response_memory + fetch_bytes + count * (buffer_bytes + MIB)
     asked = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 100 * MIB}
     request = {
         **FETCH_DEFAULTS,

@@ -25,6 +25,7 @@ from ottla.broker.memory import RequestMemory
 from ottla.broker.partitions import Partitions
 from ottla.broker.router import Router
 from ottla.broker.server import ListenerLimits, Server
+from ottla.broker.unsent import UnsentOutput
 from ottla.config.broker import BrokerConfig, broker_config
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
@@ -92,6 +93,7 @@ class Broker:
         self.controller = Controller(self, self.data_dir.path)
         self.groups = GroupCoordinator(self)
         self.maintenance = Maintenance(self, self._environment, self._sync_worker, self._file_worker)
+        self.unsent = UnsentOutput(self.config.ottla_response_memory_max_bytes)
         self._server = self._make_server()
         self.advertised_address: tuple[str, int] = ("", -1)
         self._loading: asyncio.Task[None] | None = None
@@ -143,6 +145,7 @@ class Broker:
                 response_buffer_max_bytes=config.ottla_response_buffer_max_bytes,
             ),
             RequestMemory(config.ottla_request_memory_max_bytes),
+            self.unsent,
             _RECEIVE_BUFFER_BYTES,
         )
         return Server(shared, _listener_limits(config))

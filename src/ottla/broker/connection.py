@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ottla.broker.memory import RequestMemory
+from ottla.broker.unsent import UnsentOutput
 from ottla.protocol.errors import KafkaError, MalformedRequest
 
 if TYPE_CHECKING:
@@ -54,14 +55,20 @@ class ConnectionLimits:
 class Shared:
     """What the connections of one server have in common."""
 
-    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router")
+    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router", "unsent")
 
     def __init__(
-        self, router: Router, limits: ConnectionLimits, memory: RequestMemory, receive_buffer_bytes: int
+        self,
+        router: Router,
+        limits: ConnectionLimits,
+        memory: RequestMemory,
+        unsent: UnsentOutput,
+        receive_buffer_bytes: int,
     ) -> None:
         self.router = router
         self.limits = limits
         self.memory = memory
+        self.unsent = unsent
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
         self.connections: set[Connection] = set()
 
@@ -135,6 +142,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._shared.connections.discard(self)
+        self._shared.unsent.discard(self)
         self._release_frame()
         self._backlog = None
         for answer in self._answers:
@@ -170,9 +178,11 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         self._writable = False
+        self._shared.unsent.add(self)
 
     def resume_writing(self) -> None:
         self._writable = True
+        self._shared.unsent.discard(self)
         self._go_on()
 
     # -- frames in

@@ -98,6 +98,7 @@ class BrokerConfig:
     ottla_request_stalled_ms: int
     ottla_requests_in_flight_max: int
     ottla_response_buffer_max_bytes: int
+    ottla_response_memory_max_bytes: int
 
 
 _FIELDS = frozenset(field.name for field in dataclasses.fields(BrokerConfig))

@@ -326,7 +326,7 @@ OTTLA_KEYS = (
     _broker(
         "ottla.request.max.bytes",
         _INT,
-        8 << 20,
+        2 << 20,
         _MEDIUM,
         "The largest request of every API but Produce; larger ones close the connection.",
         validator=at_least(4096),
@@ -364,9 +364,17 @@ OTTLA_KEYS = (
         validator=at_least(1),
     ),
     _broker(
+        "ottla.response.memory.max.bytes",
+        _LONG,
+        256 << 20,
+        _MEDIUM,
+        "How many response bytes slow readers may hold together; above it a fetch gets one batch at most.",
+        validator=at_least(1 << 20),
+    ),
+    _broker(
         "ottla.response.buffer.max.bytes",
         _INT,
-        16 << 20,
+        1 << 20,
         _MEDIUM,
         "How many response bytes may wait for a slow reader before the broker stops reading its requests.",
         validator=at_least(1),

@@ -8,6 +8,7 @@ from typing import Any
 
 from ottla.broker.connection import Connection, ConnectionLimits, Shared
 from ottla.broker.memory import RequestMemory
+from ottla.broker.unsent import UnsentOutput
 from ottla.protocol.errors import MalformedRequest
 
 API = 3
@@ -92,12 +93,13 @@ class Wire:
     ) -> None:
         self.router = FakeRouter()
         self.memory = memory or RequestMemory(1 << 30)
+        self.unsent = UnsentOutput(1 << 20)
         limits = ConnectionLimits(
             frame_max_bytes=frame_max_bytes,
             requests_in_flight_max=in_flight_max,
             response_buffer_max_bytes=1000,
         )
-        self.shared = Shared(self.router, limits, self.memory, receive_buffer_bytes)  # type: ignore[arg-type]
+        self.shared = Shared(self.router, limits, self.memory, self.unsent, receive_buffer_bytes)  # type: ignore[arg-type]
         self.transport = FakeTransport()
         self.connection = Connection(self.shared, lambda _connection: refusal)
         self.connection.connection_made(self.transport)

@@ -64,7 +64,7 @@ def test_a_broker_key_says_whether_it_can_change_and_where_it_comes_from():
     assert entry(entries, "broker.id").value == "5"
     assert entry(entries, "node.id").read_only
     assert entry(entries, "log.retention.minutes").value is None
-    assert entry(entries, "ottla.request.max.bytes").value == "8388608"
+    assert entry(entries, "ottla.request.max.bytes").value == "2097152"
 
 
 def test_passwords_are_never_shown():

@@ -116,9 +116,11 @@ class _Fetch:
         self._results.clear()
         self.served.clear()
         size = 0
+        # While slow readers hold too much, everybody gets one batch at a time.
+        budget = 0 if self._request.broker.unsent.is_full else self._budget
         for key, asked in self._asked.items():
             try:
-                result = self._read_one(key, asked, self._budget - size, min_one=size == 0)
+                result = self._read_one(key, asked, budget - size, min_one=size == 0)
             except KafkaError as error:
                 self.failed = True
                 result = wire.FetchedPartition(key[1], error.code, records=b"")
