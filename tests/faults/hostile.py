@@ -31,8 +31,8 @@ SMALL_LIMITS = {
     "fetch.max.bytes": str(2 * MIB),
     "log.segment.bytes": str(16 * MIB),
 }
-RSS_SLACK_BYTES = 32 * MIB  # the allocator keeps some of what a flood made it take; a second flood adds nothing
-"""What a broker may grow by over what its limits say: arenas, caches, logs of the tests."""
+RSS_SLACK_BYTES = 32 * MIB
+"""What a broker may grow by over what its limits say: what the allocator keeps, caches, logs of the tests."""
 
 
 class Target:
@@ -112,7 +112,7 @@ class Target:
         deadline = time.monotonic() + 5
         while self.rss_bytes() >= bound and time.monotonic() < deadline:
             time.sleep(0.02)  # closed connections give their memory back when the broker has noticed
-        assert self.rss_bytes() < bound, f"{(self.rss_bytes() - self.rss_at_rest) / MIB:.1f} MiB more than at rest"
+        assert self.rss_bytes() < bound, f"{self.rss_bytes()} bytes; at rest {self.rss_at_rest}"
         log, self._log_judged = self.broker.stderr[self._log_judged :], len(self.broker.stderr)
         assert "Traceback" not in log, log[-3000:]
         assert " ERROR " not in log, log[-3000:]
