@@ -7,18 +7,27 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from bench import brokers, footprint, requests, throughput
 
 Row = dict[str, float]
 
 
-def _throughput(megabytes: int) -> Row:
+def _in_turn(round_number: int) -> list[Callable[[], AbstractContextManager[brokers.Running]]]:
+    """Both brokers, each first in every other round, as what the first leaves behind slows the second."""
+    order: list[Callable[[], AbstractContextManager[brokers.Running]]] = [brokers.prototype, brokers.ottla]
+    return order[:: -1 if round_number % 2 else 1]
+
+
+def _throughput(megabytes: int, round_number: int) -> Row:
     row: Row = {}
-    for start in (brokers.prototype, brokers.ottla):
+    for start in _in_turn(round_number):
+        os.sync()
         with start() as broker:
             if broker.name == "ottla":
                 throughput.create_topic(broker.address)
@@ -32,9 +41,9 @@ def _throughput(megabytes: int) -> Row:
     return row
 
 
-def _requests(count: int) -> Row:
+def _requests(count: int, round_number: int) -> Row:
     row: Row = {}
-    for start in (brokers.prototype, brokers.ottla):
+    for start in _in_turn(round_number):
         with start() as broker:
             if broker.name == "ottla":
                 throughput.create_topic(broker.address, "bench-requests", 1)
@@ -88,16 +97,16 @@ def main() -> int:
     parser.add_argument("--partitions", type=int, default=10_000)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
-    parts: dict[str, Callable[[], Row]] = {
-        "throughput": lambda: _throughput(options.megabytes),
-        "requests": lambda: _requests(options.requests),
-        "footprint": lambda: _footprint(options.partitions),
+    parts: dict[str, Callable[[int], Row]] = {
+        "throughput": lambda number: _throughput(options.megabytes, number),
+        "requests": lambda number: _requests(options.requests, number),
+        "footprint": lambda _number: _footprint(options.partitions),
     }
     unknown = set(options.what) - parts.keys()
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
     results = {
-        name: _median([measure() for _ in range(1 if name == "footprint" else options.rounds)])
+        name: _median([measure(number) for number in range(1 if name == "footprint" else options.rounds)])
         for name, measure in parts.items()
         if not options.what or name in options.what
     }
