@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,12 +49,17 @@ class Server:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Bind and listen; returns the address with the port that was given for 0."""
+        """Bind and listen; returns the address with the port that was given for 0. Raises OSError."""
         loop = asyncio.get_running_loop()
         self._per_address = await _by_address(self._limits.max_connections_per_ip_overrides)
-        self._server = await loop.create_server(
-            self._accept, host or None, port, backlog=self._limits.backlog, start_serving=False
-        )
+        try:
+            self._server = await loop.create_server(
+                self._accept, host or None, port, backlog=self._limits.backlog, start_serving=False
+            )
+        except OSError as error:
+            known = error.errno is not None and error.errno > 0
+            reason = os.strerror(error.errno) if known else error.strerror or str(error)
+            raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
         self._size_buffers(self._server)
         self._sweeper = loop.create_task(self._sweep())
         address = self._server.sockets[0].getsockname()
