@@ -57,8 +57,9 @@ class Server:
                 self._accept, host or None, port, backlog=self._limits.backlog, start_serving=False
             )
         except OSError as error:
-            known = error.errno is not None and error.errno > 0
-            reason = os.strerror(error.errno) if known else error.strerror or str(error)
+            # The loop's own text repeats the address; a name that does not resolve has a negative number.
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
             raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
         self._size_buffers(self._server)
         self._sweeper = loop.create_task(self._sweep())
