@@ -8,6 +8,7 @@ import pytest
 
 from .broker_process import BrokerProcess
 from .clients import Clients
+from .hostile import SMALL_LIMITS, Target
 
 
 @pytest.fixture
@@ -40,3 +41,14 @@ def start_broker(make_broker: Callable[..., BrokerProcess]) -> Callable[..., Bro
 def clients() -> Callable[[BrokerProcess], Clients]:
     """Clients of a broker: `clients(broker).produce(...)`."""
     return lambda broker: Clients(broker.bootstrap)
+
+
+@pytest.fixture(scope="module")
+def module_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A broker with small limits for all hostile tests of a module."""
+    broker = BrokerProcess(tmp_path_factory.mktemp("hostile"), SMALL_LIMITS)
+    broker.start()
+    made = Target(broker, Clients(broker.bootstrap))
+    yield made
+    made.assert_real_clients_work()
+    assert broker.stop() == 0, broker.stderr

@@ -12,9 +12,7 @@ from collections.abc import Iterator
 import pytest
 from tests.raw_client import request_frame
 
-from .broker_process import BrokerProcess
-from .clients import Clients
-from .hostile import MIB, RSS_SLACK_BYTES, SMALL_LIMITS, Target, receive_all
+from .hostile import MIB, RSS_SLACK_BYTES, Target, receive_all
 
 API_VERSIONS_REQUEST = request_frame(18, 0, 1, {})
 METADATA_REQUEST = request_frame(3, 12, 1, {"topics": None})
@@ -24,16 +22,6 @@ def send_for_ever(connection: socket.socket, data: bytes) -> None:
     """Send until it takes longer than the socket's timeout."""
     while True:
         connection.sendall(data)
-
-
-@pytest.fixture(scope="module")
-def module_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    broker = BrokerProcess(tmp_path_factory.mktemp("hostile"), SMALL_LIMITS)
-    broker.start()
-    made = Target(broker, Clients(broker.bootstrap))
-    yield made
-    made.assert_real_clients_work()
-    assert broker.stop() == 0, broker.stderr
 
 
 @pytest.fixture

@@ -17,23 +17,11 @@ from ottla.records.batch import compute_crc
 from ottla.records.codec import Record, encode_batch
 from ottla.records.compression import Codec
 
-from .broker_process import BrokerProcess
-from .clients import Clients
 from .hostile import MIB, SMALL_LIMITS, Target, call, produce, receive_all
 
 CRC, ATTRIBUTES, LAST_OFFSET_DELTA, RECORD_COUNT, RECORDS = 17, 21, 23, 57, 61
 INFLATED_MAX = int(SMALL_LIMITS["ottla.decompressed.batch.max.bytes"])
 CODECS = [Codec.gzip, Codec.snappy, Codec.lz4, Codec.zstd]
-
-
-@pytest.fixture(scope="module")
-def module_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    broker = BrokerProcess(tmp_path_factory.mktemp("hostile"), SMALL_LIMITS)
-    broker.start()
-    made = Target(broker, Clients(broker.bootstrap))
-    yield made
-    made.assert_real_clients_work()
-    assert broker.stop() == 0, broker.stderr
 
 
 @pytest.fixture

@@ -156,19 +156,6 @@ class Compaction:
             steps.close()
         log.info("compacted %s from %d to %d bytes", partition, before, after)
 
-    def _swap(self, partition: Partition, group: CleanedGroup) -> bool:
-        now_ms = self._broker.clock.now_ms()
-        return partition.log.replace_segments(group.new_base_offsets, group.old_base_offsets, now_ms)
-
-    async def _finish(self, partition: Partition, next_dirty_offset: int) -> None:
-        """Remember how far the log is clean; entries of deleted topics go with it."""
-        self._clean_offsets[partition.topic, partition.index] = next_dirty_offset
-        hosted = {(each.topic, each.index) for each in self._broker.partitions}
-        self._clean_offsets = {key: offset for key, offset in self._clean_offsets.items() if key in hosted}
-        await asyncio.get_running_loop().run_in_executor(
-            self._worker, self._checkpoint.write, dict(self._clean_offsets)
-        )
-
     async def _throttle(self, read_bytes: int, began: float) -> None:
         """Hold to `log.cleaner.io.max.bytes.per.second`."""
         ahead_s = read_bytes / self._broker.config.log_cleaner_io_max_bytes_per_second - (

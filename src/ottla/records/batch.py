@@ -36,7 +36,6 @@ __all__ = [
     "has_valid_crc",
     "iter_headers",
     "parse_header",
-    "set_base_offset_and_epoch",
     "stamp",
 ]
 
@@ -74,7 +73,6 @@ NO_SEQUENCE = -1
 PREFIX = struct.Struct(">qiibI")  # what comes before the attributes and is not under the CRC
 BODY_HEADER = struct.Struct(">hiqqqhii")  # from the attributes to the record count
 _HEADER = struct.Struct(">qiibIhiqqqhii")
-_STAMP = struct.Struct(">qii")
 
 _new_tuple = tuple.__new__
 
@@ -208,15 +206,6 @@ def has_valid_crc(buffer: Buffer, header: BatchHeader, pos: int = 0) -> bool:
     """Whether the batch at `pos`, of which `header` is the header, is whole and carries its own checksum."""
     size = header.batch_length + LOG_OVERHEAD
     return HEADER_SIZE <= size <= len(buffer) - pos and compute_crc(buffer, pos, size) == header.crc
-
-
-def set_base_offset_and_epoch(
-    batch: bytearray | memoryview, base_offset: int, leader_epoch: int, pos: int = 0
-) -> None:
-    """Write the offset and the epoch that the leader gives to the batch at `pos`; the CRC stays valid."""
-    _STAMP.pack_into(
-        batch, pos, base_offset, int.from_bytes(batch[pos + LENGTH : pos + LEADER_EPOCH], "big"), leader_epoch
-    )
 
 
 def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:

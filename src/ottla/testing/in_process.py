@@ -18,12 +18,13 @@ from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
 
 QUICK_SETTINGS: Mapping[str, str] = {
+    "group.consumer.assignment.interval.ms": "0",
     "group.initial.rebalance.delay.ms": "0",
     "listeners": "PLAINTEXT://127.0.0.1:0",
     "offsets.topic.num.partitions": "1",
 }
-"""What differs from a broker's defaults: a free port, no wait for more members, and one partition of offsets
-is enough.
+"""What differs from a broker's defaults: a free port, no wait for more members or between assignments, and
+one partition of offsets is enough.
 """
 
 
