@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from ottla.config.definition import (
@@ -438,8 +437,7 @@ def _topic_default_keys() -> Iterator[ConfigDef]:
             continue
         name = topic_key.synonyms[0]
         chain = _TIME_CHAINS.get(name, ())
-        yield replace(
-            topic_key,
+        yield topic_key._replace(
             name=name,
             doc=f"The default of the topic setting `{topic_key.name}`. {topic_key.doc}",
             default=None if chain else topic_key.default,

@@ -9,8 +9,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 ConfigValue: TypeAlias = bool | int | float | str | tuple[str, ...] | None
 
@@ -62,8 +61,7 @@ class Effect(enum.Enum):
     NONE = "none"  # known to Kafka, checked and described, without effect in Ottla
 
 
-@dataclass(frozen=True, slots=True)
-class Validator:
+class Validator(NamedTuple):
     """A rule on a parsed value: `check` returns what is wrong, or None; `text` goes into the reference."""
 
     text: str
@@ -147,8 +145,7 @@ def matching(pattern: str, text: str) -> Validator:
     return Validator(text, check)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigDef:
+class ConfigDef(NamedTuple):
     """One key. `synonyms` are the keys that supply its value when it is unset, in the order asked."""
 
     name: str
@@ -172,7 +169,7 @@ class ConfigDef:
 
     @property
     def field(self) -> str:
-        """The attribute that holds the value in the typed dataclasses."""
+        """The attribute that holds the value in the typed configurations."""
         return self.name.replace(".", "_")
 
     def parse(self, text: str | None) -> ConfigValue:

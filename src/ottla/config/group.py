@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ottla.config.broker import BrokerConfig
 from ottla.config.definition import ConfigDef, ConfigError
 from ottla.config.group_keys import GROUP_CONFIGS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupConfig:
+class GroupConfig(NamedTuple):
     consumer_heartbeat_interval_ms: int
     consumer_session_timeout_ms: int
-
-
-_FIELDS = frozenset(field.name for field in dataclasses.fields(GroupConfig))
 
 
 def group_config(overrides: Mapping[str, str], broker: BrokerConfig) -> GroupConfig:
@@ -37,9 +31,9 @@ def group_config(overrides: Mapping[str, str], broker: BrokerConfig) -> GroupCon
     for name, text in overrides.items():
         definition = group_definition(name)
         value = definition.parse(text)
-        if definition.field in _FIELDS:
+        if definition.field in GroupConfig._fields:
             values[definition.field] = value
-    config = dataclasses.replace(config, **values)
+    config = config._replace(**values)
     _check(config, broker)
     return config
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ottla.config.definition import ConfigDef, ConfigValue
@@ -34,13 +34,15 @@ class SourcedText(NamedTuple):
     source: ConfigSource
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerLayers:
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class BrokerLayers(NamedTuple):
     """The texts that each layer sets, by key."""
 
-    static: Mapping[str, str] = field(default_factory=dict)
-    dynamic_default: Mapping[str, str] = field(default_factory=dict)
-    dynamic: Mapping[str, str] = field(default_factory=dict)
+    static: Mapping[str, str] = _NOTHING
+    dynamic_default: Mapping[str, str] = _NOTHING
+    dynamic: Mapping[str, str] = _NOTHING
 
     def by_source(self) -> tuple[tuple[Mapping[str, str], ConfigSource], ...]:
         """The layers, the strongest first."""

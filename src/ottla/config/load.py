@@ -10,8 +10,8 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config
@@ -39,18 +39,16 @@ class Setting(NamedTuple):
     origin: str  # "server.properties:12", "OTTLA_NODE_ID", "--set", "--listen"
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(NamedTuple):
     """What the caller found; nothing else is read. `options` maps a key to its text and the option's name."""
 
     file: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = MappingProxyType({})
     assignments: Sequence[str] = ()
-    options: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    options: Mapping[str, tuple[str, str]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The static layer, what it resolves to, and the names in it that change nothing."""
 
     static: Mapping[str, str]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ottla.config.definition import ConfigDef, ConfigError, ConfigValue
 from ottla.config.topic_keys import TOPIC_CONFIGS
@@ -14,8 +12,7 @@ if TYPE_CHECKING:
     from ottla.config.broker import BrokerConfig
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TopicConfig:
+class TopicConfig(NamedTuple):
     """What one topic's partitions are kept by; times in milliseconds, sizes in bytes, -1 for no limit."""
 
     cleanup_policy: frozenset[str]
@@ -87,7 +84,7 @@ def topic_config(overrides: Mapping[str, str], broker: BrokerConfig) -> TopicCon
     """
     if not overrides:
         return broker.topic_defaults
-    config = dataclasses.replace(broker.topic_defaults, **parse_topic_overrides(overrides))
+    config = broker.topic_defaults._replace(**parse_topic_overrides(overrides))
     check_topic_config(config)
     return config
 

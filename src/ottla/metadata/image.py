@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from itertools import groupby
-from typing import NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from ottla.metadata import model
@@ -27,8 +27,7 @@ class PartitionChange(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class ImageDelta:
+class ImageDelta(NamedTuple):
     """What differs between two images. Act on deletions first: a name may be deleted and created at once."""
 
     topics_deleted: tuple[Topic, ...] = ()
@@ -41,16 +40,18 @@ class ImageDelta:
     brokers_changed: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class MetadataImage:
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+class MetadataImage(NamedTuple):
     """Read only; `apply` makes the next one."""
 
     revision: int = 0
-    topics: Mapping[str, Topic] = field(default_factory=dict)
-    topics_by_id: Mapping[UUID, Topic] = field(default_factory=dict)
-    brokers: Mapping[int, BrokerRegistration] = field(default_factory=dict)
-    broker_overrides: Mapping[str, Configs] = field(default_factory=dict)
-    group_overrides: Mapping[str, Configs] = field(default_factory=dict)
+    topics: Mapping[str, Topic] = _NOTHING
+    topics_by_id: Mapping[UUID, Topic] = _NOTHING
+    brokers: Mapping[int, BrokerRegistration] = _NOTHING
+    broker_overrides: Mapping[str, Configs] = _NOTHING
+    group_overrides: Mapping[str, Configs] = _NOTHING
     next_producer_id: int = 0
     producer_ids_revision: int = 0
 
@@ -84,13 +85,15 @@ def load_image(store: Store) -> MetadataImage:
     return draft.image()
 
 
-@dataclass(slots=True)
 class _TopicChange:
     """What one revision does to one topic."""
 
-    topic: Event | None = None
-    partitions: dict[int, PartitionState | None] = field(default_factory=dict)
-    overrides: Configs | None = None
+    __slots__ = ("overrides", "partitions", "topic")
+
+    def __init__(self) -> None:
+        self.topic: Event | None = None
+        self.partitions: dict[int, PartitionState | None] = {}
+        self.overrides: Configs | None = None
 
 
 class _Draft:

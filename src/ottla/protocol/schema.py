@@ -29,9 +29,7 @@ from __future__ import annotations
 
 import struct as binary
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as dataclass_field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ottla.protocol.errors import DecodeError, EncodeError
 
@@ -57,10 +55,10 @@ _ZERO: Final[Mapping[str, object]] = {
 }
 _TYPES: Final = frozenset((*FIXED_FORMATS, "string", "bytes", "records", "struct"))
 _UNSET: Final = object()
+_NO_LAST_VERSION: Final = 1 << 15
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field of a message at one version.
 
     `default` stands for a field that is absent: `()` for arrays, `{}` for structs, None for nullable fields
@@ -76,8 +74,7 @@ class Field:
     struct: Struct | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Struct:
+class Struct(NamedTuple):
     """A message, or a struct inside one, at one version. `flexible` as in KIP-482: compact lengths, tagged
     fields.
     """
@@ -112,38 +109,27 @@ def zero_value(type_: str, *, array: bool, nullable: bool) -> Any:
     return _ZERO.get(type_, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRange:
-    """An inclusive range of versions; empty when `first > last`."""
-
-    first: int
-    last: int
-
-    def __contains__(self, version: int) -> bool:
-        return self.first <= version <= self.last
-
-    @classmethod
-    def parse(cls, text: str) -> VersionRange:
-        if text == "none":
-            return cls(0, -1)
-        if text.endswith("+"):
-            return cls(int(text[:-1]), 32767)
-        first, _, last = text.partition("-")
-        return cls(int(first), int(last or first))
+def _versions(text: str) -> range:
+    """The versions that `"2"`, `"1-3"`, `"2+"` and `"none"` stand for."""
+    if text == "none":
+        return range(0)
+    if text.endswith("+"):
+        return range(int(text[:-1]), _NO_LAST_VERSION)
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class VersionedField:
+class VersionedField(NamedTuple):
     """A field with the versions that have it; made by `field`."""
 
     name: str
     type: str
     array: bool
-    versions: VersionRange
-    nullable: VersionRange
+    versions: range
+    nullable: range
     default: Any
     tag: int | None
-    tagged: VersionRange
+    tagged: range
     fields: tuple[VersionedField, ...]
 
     def default_value(self, *, nullable: bool) -> Any:
@@ -191,11 +177,11 @@ def field(
         name=name,
         type=base,
         array=array,
-        versions=VersionRange.parse(versions),
-        nullable=VersionRange.parse(nullable),
+        versions=_versions(versions),
+        nullable=_versions(nullable),
         default=default,
         tag=tag,
-        tagged=VersionRange.parse((tagged or versions) if tag is not None else "none"),
+        tagged=_versions((tagged or versions) if tag is not None else "none"),
         fields=fields,
     )
 
@@ -208,24 +194,26 @@ _Encoder = Callable[[Mapping[str, Any]], bytes]
 _Decoder = Callable[[bytes | memoryview, int], tuple[dict[str, Any], int]]
 
 
-@dataclass(frozen=True, slots=True)
 class Message:
     """A message of our own with all its versions. Encoders and decoders are compiled at first use, one per
     version.
     """
 
-    name: str
-    versions: str
-    flexible: str
-    fields: tuple[VersionedField, ...]
-    _encoders: dict[int, _Encoder] = dataclass_field(default_factory=dict, repr=False, compare=False)
-    _decoders: dict[int, _Decoder] = dataclass_field(default_factory=dict, repr=False, compare=False)
+    __slots__ = ("_decoders", "_encoders", "_flexible", "_versions", "fields", "name")
+
+    def __init__(self, name: str, versions: str, flexible: str, fields: tuple[VersionedField, ...]) -> None:
+        self.name = name
+        self.fields = fields
+        self._versions = _versions(versions)
+        self._flexible = _versions(flexible)
+        self._encoders: dict[int, _Encoder] = {}
+        self._decoders: dict[int, _Decoder] = {}
 
     def at(self, version: int) -> Struct:
         """The description at one version; ValueError where the message has no such version."""
-        if version not in VersionRange.parse(self.versions):
+        if version not in self._versions:
             raise ValueError(f"{self.name} has no version {version}")
-        flexible = version in VersionRange.parse(self.flexible)
+        flexible = version in self._flexible
         return Struct(self.name, flexible, _fields_at(self.fields, version, flexible))
 
     def encode(self, version: int, message: Mapping[str, Any]) -> bytes:
@@ -260,7 +248,7 @@ class Message:
         if len(buffer) < 2:
             raise DecodeError(f"{self.name} without a version")
         (version,) = binary.unpack_from(">h", buffer)
-        if version not in VersionRange.parse(self.versions):
+        if version not in self._versions:
             raise DecodeError(f"{self.name} of unknown version {version}")
         return version, self.decode(version, buffer, 2)
 
@@ -275,7 +263,7 @@ def _absent_defaults(
 ) -> dict[str, dict[str, Any]]:
     """By the path of each struct, the defaults of the fields that this version lacks."""
     absent = {
-        each.name: each.default_value(nullable=each.nullable.first <= each.nullable.last)
+        each.name: each.default_value(nullable=bool(each.nullable))
         for each in fields
         if version not in each.versions
     }

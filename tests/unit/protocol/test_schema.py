@@ -131,7 +131,7 @@ def _messages(fields: tuple[VersionedField, ...], version: int) -> st.SearchStra
         {
             each.name: _value(each, version)
             if version in each.versions
-            else st.just(each.default_value(nullable=each.nullable.last >= each.nullable.first))
+            else st.just(each.default_value(nullable=bool(each.nullable)))
             for each in fields
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -97,7 +97,7 @@ class Segments:
             high_watermark=high_watermark,
             last_stable_offset=min(high_watermark, self.producers.first_undecided_offset or high_watermark),
             last_records=self.producers.last_records(),
-            config=replace(topic_config(overrides, broker_config()), segment_bytes=self.segment_bytes),
+            config=topic_config(overrides, broker_config())._replace(segment_bytes=self.segment_bytes),
         )
 
     def clean(self, now_ms: int = NOW_MS, settings: CleanerSettings = SETTINGS) -> None:
