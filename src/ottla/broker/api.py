@@ -13,12 +13,13 @@ from ottla.protocol.messages import decode_request
 
 if TYPE_CHECKING:
     from ottla.broker.broker import Broker
+    from ottla.broker.streamed import Piece
     from ottla.config.broker import BrokerConfig
     from ottla.security.principal import Principal
 
 Response: TypeAlias = Mapping[str, Any]
-Frame: TypeAlias = bytes | list[bytes | memoryview]
-"""A whole encoded response, as one buffer or as buffers for one gathering write."""
+Frame: TypeAlias = bytes | list["Piece"]
+"""A whole encoded response, in one piece, or in pieces of which some may still be in files."""
 
 Result: TypeAlias = Response | Frame | None
 """What a handler answers with: a response to encode, a frame that is encoded already, or no answer."""

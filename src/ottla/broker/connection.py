@@ -19,12 +19,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ottla.broker.memory import RequestMemory
+from ottla.broker.streamed import StreamedOutput, in_memory, new_buffer
 from ottla.broker.unsent import UnsentOutput
 from ottla.protocol.errors import KafkaError, MalformedRequest
 
 if TYPE_CHECKING:
     from ottla.broker.api import Frame
     from ottla.broker.router import Router
+    from ottla.broker.streamed import Piece
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class ConnectionLimits:
 class Shared:
     """What the connections of one server have in common."""
 
-    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router", "unsent")
+    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router", "send_buffer", "unsent")
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class Shared:
         self.memory = memory
         self.unsent = unsent
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
+        self.send_buffer = new_buffer()
         self.connections: set[Connection] = set()
 
 
@@ -97,6 +100,7 @@ class Connection(asyncio.BufferedProtocol):
         "_reserved",
         "_serial",
         "_shared",
+        "_streamed",
         "_transport",
         "_waits_for_memory",
         "_writable",
@@ -121,6 +125,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answers: deque[_Answer] = deque()
         self._serial = False
         self._writable = True
+        self._streamed: StreamedOutput | None = None
         # What the server's sweeps remember of this connection.
         self.active = True
         self.quiet_rounds = 0
@@ -151,6 +156,9 @@ class Connection(asyncio.BufferedProtocol):
                 answer.pending.cancel()
         self._answers.clear()
         self._serial = True
+        if self._streamed is not None:
+            self._streamed.close()
+            self._streamed = None
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         if self._frame is None:
@@ -222,6 +230,7 @@ class Connection(asyncio.BufferedProtocol):
         return (
             self._serial
             or not self._writable
+            or (self._streamed is not None and self._streamed.is_busy)
             or len(self._answers) >= self._shared.limits.requests_in_flight_max
         )
 
@@ -300,7 +309,7 @@ class Connection(asyncio.BufferedProtocol):
         self.refuse(str(error))
 
     def close(self) -> None:
-        """Close after what is written has been sent."""
+        """Close after what is written has been sent, but for records on their way from a file."""
         self._serial = True
         self._transport.close()
 
@@ -326,15 +335,45 @@ class Connection(asyncio.BufferedProtocol):
     def _send(self, frame: Frame) -> None:
         output = self._output
         if isinstance(frame, list):
-            # Fetched records are large: they go out at once, so that the bound on unsent output holds.
-            self._flush_output()
-            self._transport.writelines(frame)
+            self._stream(frame)
+        elif self._streamed is not None and self._streamed.is_busy:
+            self._streamed.send((frame,))
         elif output is None:
             self._transport.write(frame)
         else:
             output.append(frame)
             if len(output) >= _ANSWERS_TOGETHER or len(frame) > _SMALL_ANSWER_BYTES:
                 self._flush_output()
+
+    def _stream(self, frame: list[Piece]) -> None:
+        """Send records from their files, behind the answers that are not written yet."""
+        if self._transport.get_write_buffer_size() or not self._can_stream():
+            # Not past what the transport has: then in memory, within the bound on unsent output.
+            self._flush_output()
+            self._transport.writelines(in_memory(frame))
+            return
+        assert self._streamed is not None
+        if self._output:
+            frame = [*self._output, *frame]
+            self._output = []
+        self._streamed.send(frame)
+
+    def _can_stream(self) -> bool:
+        """Whether the transport is a plain socket, which can be written to beside it."""
+        if self._streamed is None:
+            plain = self._transport.get_extra_info("socket")
+            if plain is None or self._transport.get_extra_info("sslcontext") is not None:
+                return False
+            self._streamed = StreamedOutput(
+                plain.fileno(), self._shared.send_buffer, self._go_on, self._stream_failed
+            )
+        return True
+
+    def _stream_failed(self, error: OSError) -> None:
+        if isinstance(error, ConnectionError):
+            self._transport.abort()
+        else:
+            self.refuse(f"cannot send records: {error}")
 
     def _flush_output(self) -> None:
         output = self._output
@@ -364,7 +403,8 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def unsent_bytes(self) -> int:
         """Output that the client has not taken yet."""
-        return self._transport.get_write_buffer_size()
+        streamed = self._streamed.unsent_bytes if self._streamed is not None else 0
+        return streamed + self._transport.get_write_buffer_size()
 
 
 def _guess(size: int) -> str:

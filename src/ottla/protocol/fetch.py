@@ -1,4 +1,4 @@
-"""The Fetch response, by hand: a list of buffers in which the records are those of the log, not copies.
+"""The Fetch response, by hand: in pieces of which the records are those that the log gave, not copies.
 
 Versions 4 to 18. From 7 on there are fetch sessions (KIP-227), from 12 on they are flexible, from 13 on
 topics have ids instead of names (KIP-516). Requests are decoded by `messages`.
@@ -7,8 +7,8 @@ topics have ids instead of names (KIP-516). Requests are decoded by `messages`.
 from __future__ import annotations
 
 import struct as binary
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence, Sized
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from ottla.protocol.errors import EncodeError
@@ -22,6 +22,8 @@ _FIRST_FLEXIBLE: Final = 12
 _FIRST_WITH_TOPIC_IDS: Final = 13
 _FIRST_WITH_ENDPOINTS: Final = 16
 _NO_UUID: Final = UUID(int=0)
+
+_SMALL_BYTES: Final = 16 * 1024  # to copy so much costs less than to handle several pieces
 
 _INT16: Final = binary.Struct(">h")
 _INT32: Final = binary.Struct(">i")
@@ -38,7 +40,8 @@ _HEAD_12: Final = binary.Struct(">iixihi")
 
 
 class FetchedPartition(NamedTuple):
-    """What one partition gives. `records` are buffers of whole batches that follow one another.
+    """What one partition gives. `records` are whole batches that follow one another: bytes, or what else has
+    a length and can be sent later.
 
     `aborted` are (producer id, first offset) pairs, None for a reader of uncommitted records;
     `diverging_epoch` is (epoch, end offset) and `current_leader` (leader id, leader epoch), sent from version
@@ -52,7 +55,7 @@ class FetchedPartition(NamedTuple):
     log_start_offset: int = -1
     aborted: Sequence[tuple[int, int]] | None = None
     preferred_read_replica: int = -1
-    records: Sequence[bytes | memoryview] | bytes | memoryview = ()
+    records: Sized = b""
     diverging_epoch: tuple[int, int] | None = None
     current_leader: tuple[int, int] | None = None
 
@@ -74,54 +77,55 @@ def encode_fetch_response(
     session_id: int = 0,
     throttle_time_ms: int = 0,
     node_endpoints: Sequence[NodeEndpoint] = (),
-) -> list[bytes | memoryview]:
-    """The whole frame as buffers to be written in turn. EncodeError where a value does not fit."""
+) -> bytes | list[Any]:
+    """The whole frame: in one piece when it is small, else in pieces to be sent in turn, bytes and records as
+    they were given. EncodeError where a value does not fit.
+    """
     try:
-        buffers, trailer = _encode_topics(version, topics)
+        pieces, trailer = _encode_topics(version, topics)
         if version >= _FIRST_FLEXIBLE:
             with_endpoints = node_endpoints and version >= _FIRST_WITH_ENDPOINTS
             trailer += tagged_node_endpoints(node_endpoints) if with_endpoints else b"\0"
             count = UVARINT[len(topics) + 1]
         else:
             count = _INT32.pack(len(topics))
-        buffers.append(trailer)
-        size = len(count) + sum(map(len, buffers))
+        pieces.append(trailer)
+        size = len(count) + sum(map(len, pieces))
         if version >= _FIRST_FLEXIBLE:
             head = _HEAD_12.pack(size + 15, correlation_id, throttle_time_ms, error_code, session_id)
         elif version >= _FIRST_WITH_SESSIONS:
             head = _HEAD_7.pack(size + 14, correlation_id, throttle_time_ms, error_code, session_id)
         else:
             head = _HEAD_4.pack(size + 8, correlation_id, throttle_time_ms)
-        buffers[0] = b"".join((head, count, buffers[0]))
-        return buffers
+        pieces[0] = head + count + pieces[0]
+        if size < _SMALL_BYTES and all(isinstance(piece, bytes | memoryview) for piece in pieces):
+            return b"".join(pieces)
+        return pieces
     except (binary.error, AttributeError, TypeError, ValueError) as error:
         raise EncodeError(f"fetch response {version}: {error}") from error
 
 
-def _encode_topics(version: int, topics: Sequence[FetchedTopic]) -> tuple[list[bytes | memoryview], bytes]:
-    """The topics as buffers, and what comes after the last of these."""
+def _encode_topics(version: int, topics: Sequence[FetchedTopic]) -> tuple[list[Any], bytes]:
+    """The topics in pieces, and what comes after the last of these."""
     flexible = version >= _FIRST_FLEXIBLE
-    buffers: list[bytes | memoryview] = []
+    pieces: list[Any] = []
     pending: list[bytes] = []
     for topic in topics:
         pending.append(_topic_head(version, topic))
         for partition in topic.partitions:
-            records = partition.records
-            if isinstance(records, bytes | bytearray | memoryview):
-                records = (records,)
-            size = sum(map(len, records))
+            size = len(partition.records)
             pending.append(_partition_head(version, partition, size))
             if size:
-                buffers.append(b"".join(pending))
-                buffers.extend(records)
+                pieces.append(b"".join(pending))
+                pieces.append(partition.records)
                 pending.clear()
             if flexible:
                 pending.append(_partition_tags(partition))
         if flexible:
             pending.append(b"\0")
-    if not buffers:
+    if not pieces:
         return [b"".join(pending)], b""
-    return buffers, b"".join(pending)
+    return pieces, b"".join(pending)
 
 
 def _topic_head(version: int, topic: FetchedTopic) -> bytes:

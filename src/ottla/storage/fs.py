@@ -11,15 +11,49 @@ import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from ottla.records.batch import Buffer
 
-__all__ = ["File", "FileLock", "FileSystem", "OsFileSystem"]
+__all__ = ["File", "FileLock", "FileSlice", "FileSystem", "OsFileSystem", "Records"]
 
 _MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _NS_PER_MS = 1_000_000
+
+
+class FileSlice:
+    """A part of a file that is read when it is sent, so that it takes no memory until then.
+
+    It stays readable when the file is closed or removed; its descriptor is given back with the last slice.
+    """
+
+    __slots__ = ("_descriptor", "_position", "_size")
+
+    def __init__(self, descriptor: _Descriptor, position: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._position = position
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __bytes__(self) -> bytes:
+        return os.pread(self._descriptor.fd, self._size, self._position)
+
+    def read_into(self, buffer: memoryview, start: int) -> int:
+        """Fill `buffer` with what there is from `start` on, a place in this slice; returns how many bytes.
+
+        0 where the file ends before the slice does. Raises OSError.
+        """
+        left = self._size - start
+        if left < len(buffer):
+            buffer = buffer[:left]
+        return os.preadv(self._descriptor.fd, (buffer,), self._position + start)
+
+
+Records: TypeAlias = bytes | FileSlice
+"""What was read from a log, or will be; `bytes(records)` reads it in any case."""
 
 
 class File(Protocol):
@@ -35,6 +69,9 @@ class File(Protocol):
 
     def pread(self, size: int, position: int) -> bytes:
         """Read up to `size` bytes; fewer only at the end of the file."""
+
+    def slice(self, size: int, position: int) -> Records:
+        """As `pread`, but the reading may happen later."""
 
     def truncate(self, size: int) -> None: ...
 
@@ -107,40 +144,53 @@ class FileSystem(Protocol):
         """Hold the file against every other holder. Raises BlockingIOError when there is one."""
 
 
+class _Descriptor:
+    """An open file descriptor, closed with the last reference to it."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __del__(self) -> None:
+        os.close(self.fd)
+
+
 class _OsFile:
     """A descriptor of its own, open until closed."""
 
-    __slots__ = ("_fd", "_flags", "path")
+    __slots__ = ("_flags", "_opened", "path")
 
     def __init__(self, path: str, *, create: bool = True) -> None:
         self.path = path
-        self._fd = -1
+        self._opened: _Descriptor | None = None
         self._flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC if create else os.O_RDONLY | os.O_CLOEXEC
 
-    def _descriptor(self) -> int:
-        if self._fd < 0:
-            self._fd = os.open(self.path, self._flags, _MODE)
-        return self._fd
+    def _descriptor(self) -> _Descriptor:
+        if self._opened is None:
+            self._opened = _Descriptor(os.open(self.path, self._flags, _MODE))
+        return self._opened
 
     def write(self, buffers: Sequence[Buffer], position: int) -> int:
-        return os.pwritev(self._descriptor(), buffers, position)
+        return os.pwritev(self._descriptor().fd, buffers, position)
 
     def pread(self, size: int, position: int) -> bytes:
-        return os.pread(self._descriptor(), size, position)
+        return os.pread(self._descriptor().fd, size, position)
+
+    def slice(self, size: int, position: int) -> Records:
+        return FileSlice(self._descriptor(), position, size)
 
     def truncate(self, size: int) -> None:
-        os.ftruncate(self._descriptor(), size)
+        os.ftruncate(self._descriptor().fd, size)
 
     def size(self) -> int:
-        return os.fstat(self._descriptor()).st_size
+        return os.fstat(self._descriptor().fd).st_size
 
     def sync(self) -> None:
-        os.fdatasync(self._descriptor())
+        os.fdatasync(self._descriptor().fd)
 
     def close(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        self._opened = None
 
 
 class _PooledFile(_OsFile):
@@ -153,39 +203,24 @@ class _PooledFile(_OsFile):
         self._pool = pool
         self.recently_used = False
 
-    def _descriptor(self) -> int:
-        if self._fd >= 0:
+    def _descriptor(self) -> _Descriptor:
+        opened = self._opened
+        if opened is not None:
             self.recently_used = True
-        else:
-            self._pool.make_room()
-            try:
-                super()._descriptor()
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE):
-                    raise
-                self._pool.shrink()
-                super()._descriptor()
-            self._pool.add(self)
-        return self._fd
-
-    def write(self, buffers: Sequence[Buffer], position: int) -> int:
-        fd = self._fd
-        if fd < 0:
-            fd = self._descriptor()
-        else:
-            self.recently_used = True
-        return os.pwritev(fd, buffers, position)
-
-    def pread(self, size: int, position: int) -> bytes:
-        fd = self._fd
-        if fd < 0:
-            fd = self._descriptor()
-        else:
-            self.recently_used = True
-        return os.pread(fd, size, position)
+            return opened
+        self._pool.make_room()
+        try:
+            opened = super()._descriptor()
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._pool.shrink()
+            opened = super()._descriptor()
+        self._pool.add(self)
+        return opened
 
     def close(self) -> None:
-        if self._fd >= 0:
+        if self._opened is not None:
             self._pool.discard(self)
             super().close()
 

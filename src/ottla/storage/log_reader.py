@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from ottla.storage.fs import Records
     from ottla.storage.segment import Segment
     from ottla.storage.segments import SegmentList
     from ottla.storage.txn_index import AbortedTxn
@@ -15,12 +16,12 @@ _MAX_HINTS = 32
 
 
 class LogRead(NamedTuple):
-    """Bytes of the log as they lie in the file, from the batch that contains the offset asked for.
+    """Records of the log as they lie in the file, from the batch that contains the offset asked for.
 
     `segment_base_offset` and `position` say where; both are -1 when there was nothing to read.
     """
 
-    records: bytes
+    records: Records
     segment_base_offset: int
     position: int
 

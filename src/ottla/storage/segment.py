@@ -20,13 +20,14 @@ from ottla.storage.txn_index import TransactionIndex
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.storage.environment import LogEnvironment
-    from ottla.storage.fs import File
+    from ottla.storage.fs import File, Records
 
 __all__ = ["MAX_RELATIVE_OFFSET", "Segment"]
 
 MAX_RELATIVE_OFFSET = 0x7FFF_FFFF
 _FULL = -1
 _LARGE = 8 << 10  # bytes between index entries that speak of large batches
+_SLICED = 16 << 10  # bytes from which on records are better read when they are sent
 
 
 class Segment:
@@ -314,12 +315,12 @@ class Segment:
 
     def read(
         self, offset: int, max_bytes: int, end: int, *, min_one: bool, position: int | None = None
-    ) -> tuple[int, bytes] | None:
+    ) -> tuple[int, Records] | None:
         """Read from the batch that contains `offset`, or the next one, up to `end` (a position).
 
-        Returns (position, bytes): at most `max_bytes`, the last batch maybe cut off; with `min_one` the first
-        batch is whole whatever its size. None when all batches end before `offset`. `position` skips the
-        search when the caller knows it. Raises OSError.
+        Returns (position, records): at most `max_bytes`, the last batch maybe cut off; with `min_one` the
+        first batch is whole whatever its size. None when all batches end before `offset`. `position` skips
+        the search when the caller knows it. Raises OSError.
         """
         if position is None:
             start, distance = self.offset_index().lookup(offset)
@@ -328,24 +329,41 @@ class Segment:
                 # for.
                 candidate = start + distance
                 if candidate < end:
-                    data = self._read_at(candidate, max_bytes, end, min_one)
-                    if len(data) >= LOCATOR.size and LOCATOR.unpack_from(data)[0] <= offset:
-                        return candidate, data
+                    base_offset, size = self._batch_at(candidate)
+                    if size and base_offset <= offset:
+                        return candidate, self._read_at(candidate, max_bytes, end, min_one)
             position = find_batch(self.file, offset, start, self.size)
         if position is None or position >= self.size:
             return None
         return position, self._read_at(position, max_bytes, end, min_one)
 
-    def _read_at(self, position: int, max_bytes: int, end: int, min_one: bool) -> bytes:
-        file = self.file
+    def _read_at(self, position: int, max_bytes: int, end: int, min_one: bool) -> Records:
+        file, available = self.file, end - position
+        if available <= 0:
+            return b""
         if min_one and max_bytes < HEADER_SIZE:
             max_bytes = HEADER_SIZE
-        data = file.pread(min(max_bytes, end - position), position) if end > position else b""
-        if min_one and len(data) >= HEADER_SIZE:
+        size = min(max_bytes, available)
+        if size < _SLICED:
+            data = file.pread(size, position)
+            if not min_one or len(data) < HEADER_SIZE:
+                return data
             first_size = LOCATOR.unpack_from(data)[1] + LOG_OVERHEAD
-            if first_size > len(data):
-                data = file.pread(min(first_size, end - position), position)
-        return data
+            if first_size <= len(data):
+                return data
+            size = min(first_size, available)
+        elif min_one:
+            _, first_size = self._batch_at(position)
+            size = min(max(size, first_size), available)
+        return file.slice(size, position) if size >= _SLICED else file.pread(size, position)
+
+    def _batch_at(self, position: int) -> tuple[int, int]:
+        """Base offset and size of the batch that begins there; size 0 when the file ends before."""
+        data = self.file.pread(LOCATOR.size, position)
+        if len(data) < LOCATOR.size:
+            return 0, 0
+        base_offset, length, _ = LOCATOR.unpack(data)
+        return base_offset, length + LOG_OVERHEAD
 
     def offset_after(self, position: int) -> int | None:
         """An offset behind everything that begins before `position`; None when the index does not reach

@@ -96,6 +96,9 @@ class SimulatedFile:
     def pread(self, size: int, position: int) -> bytes:
         return bytes(self._inode().data[position : position + size])
 
+    def slice(self, size: int, position: int) -> bytes:
+        return self.pread(size, position)
+
     def truncate(self, size: int) -> None:
         inode = self._inode()
         self._disk.step()

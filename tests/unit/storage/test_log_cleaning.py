@@ -51,7 +51,7 @@ def contents(log: Log) -> list[tuple[BatchHeader, list[tuple[int, bytes | None, 
     found = []
     offset = log.log_start_offset
     while offset < log.log_end_offset:
-        read = log.read(offset, 1 << 20, log.log_end_offset).records
+        read = bytes(log.read(offset, 1 << 20, log.log_end_offset).records)
         if not read:
             break
         for pos, header in iter_headers(read):
@@ -172,7 +172,7 @@ def test_a_cleaned_segment_keeps_its_indexes(tmp_path: Path) -> None:
     clean_log(log)
     assert records(log).keys() == set(range(200))
     for offset in (0, 57, 199):
-        (first, _), *_ = iter_headers(log.read(offset, 1, log.log_end_offset).records)
+        (first, _), *_ = iter_headers(bytes(log.read(offset, 1, log.log_end_offset).records))
         assert first == 0
     found = log.offset_for_timestamp(NOW_MS)
     assert found is not None

@@ -1,0 +1,159 @@
+"""Answers sent from files: in order, complete, whatever the client takes at a time, and in little memory."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ottla.broker import streamed
+from ottla.broker.streamed import StreamedOutput, in_memory, new_buffer
+from ottla.storage.fs import FileSlice, OsFileSystem
+
+MIB = 1 << 20
+
+
+class Peer:
+    """Both ends of a connection, and what the sender told its owner."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = socket.socketpair()
+        self.theirs.setblocking(False)
+        self.finished = 0
+        self.failures: list[OSError] = []
+        self.output = StreamedOutput(
+            self.ours.fileno(), new_buffer(), self._on_finished, self.failures.append
+        )
+
+    def _on_finished(self) -> None:
+        self.finished += 1
+
+    async def read(self, size: int) -> bytes:
+        loop = asyncio.get_running_loop()
+        parts, left = [], size
+        while left:
+            part = await asyncio.wait_for(loop.sock_recv(self.theirs, min(left, 300_000)), 10)
+            if not part:
+                break
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+
+@pytest.fixture
+async def peer() -> Iterator[Peer]:  # type: ignore[misc]
+    peer = Peer()
+    yield peer
+    peer.output.close()
+    peer.ours.close()
+    peer.theirs.close()
+
+
+def file_slice(path: Path, data: bytes, start: int = 0, size: int | None = None) -> FileSlice:
+    path.write_bytes(data)
+    found = OsFileSystem().open(str(path)).slice(len(data) - start if size is None else size, start)
+    assert isinstance(found, FileSlice)
+    return found
+
+
+async def test_small_answers_go_out_at_once(peer: Peer, tmp_path: Path) -> None:
+    peer.output.send((b"head", file_slice(tmp_path / "f", b"0123456789", 2, 5), b"", b"tail"))
+    assert not peer.output.is_busy
+    assert peer.output.unsent_bytes == 0
+    assert peer.finished == 0  # there was nothing to wait for
+    assert await peer.read(13) == b"head23456tail"
+
+
+async def test_what_does_not_fit_follows_in_order(peer: Peer, tmp_path: Path) -> None:
+    first, second = os.urandom(5 * MIB + 17), os.urandom(3 * MIB + 1)
+    peer.output.send((b"one", file_slice(tmp_path / "1", first), memoryview(b"two")))
+    peer.output.send((file_slice(tmp_path / "2", second), b"end"))
+    assert peer.output.is_busy
+    expected = b"one" + first + b"two" + second + b"end"
+    assert 0 < peer.output.unsent_bytes <= len(expected)
+    assert await peer.read(len(expected)) == expected
+    assert not peer.output.is_busy
+    assert peer.finished == 1
+    peer.output.send((b"again",))
+    assert await peer.read(5) == b"again"
+
+
+async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, tmp_path: Path) -> None:
+    data = bytes(64 * MIB)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    peer.output.send((file_slice(tmp_path / "f", data),))
+    assert len(await peer.read(len(data))) == len(data)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert turns >= len(data) // (streamed._BUFFERS_PER_TURN * streamed.BUFFER_BYTES)
+
+
+async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:
+    peer.output.send((b"head", file_slice(tmp_path / "f", b"x" * 100, 0, 200)))
+    assert [str(failure) for failure in peer.failures] == [
+        "the file ends before the records that were to be sent"
+    ]
+    assert not peer.output.is_busy
+
+
+async def test_a_client_that_is_gone_fails_once(peer: Peer, tmp_path: Path) -> None:
+    peer.output.send((file_slice(tmp_path / "f", bytes(20 * MIB)),))
+    peer.theirs.close()
+    for _ in range(100):
+        if peer.failures:
+            break
+        await asyncio.sleep(0.01)
+    assert len(peer.failures) == 1
+    assert isinstance(peer.failures[0], ConnectionError)
+    assert (peer.output.is_busy, peer.output.unsent_bytes) == (False, 0)
+
+
+async def test_closing_drops_what_is_left(peer: Peer, tmp_path: Path) -> None:
+    peer.output.send((file_slice(tmp_path / "f", bytes(20 * MIB)),))
+    peer.output.close()
+    assert peer.output.unsent_bytes == 0
+    peer.ours.close()
+    assert len(await peer.read(20 * MIB)) < 20 * MIB
+    assert not peer.failures
+
+
+def test_a_slice_outlives_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789")
+    file = OsFileSystem(max_open_files=1).open(str(path))
+    records = file.slice(4, 3)
+    file.close()
+    path.unlink()
+    assert bytes(records) == b"3456"
+    assert in_memory([b"a", records, memoryview(b"b")]) == [b"a", b"3456", b"b"]
+
+
+def test_a_descriptor_is_given_back_with_the_last_slice(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    path = tmp_path / "f"
+    path.write_bytes(b"0123456789")
+    before = descriptors()
+    file = OsFileSystem().open(str(path))
+    slices = [file.slice(4, 3), file.slice(1, 1)]
+    file.close()
+    assert descriptors() == before + 1
+    slices.pop()
+    assert bytes(slices[0]) == b"3456"
+    slices.clear()
+    assert descriptors() == before
