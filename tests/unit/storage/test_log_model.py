@@ -34,6 +34,7 @@ class LogMachine(RuleBasedStateMachine):
         self.end_offset = 0
         self.epoch = 0
         self.sequence = 0
+        self.producer_epoch = 0
         self.log = self.open(clean=True)
 
     def open(self, *, clean: bool, **options: int) -> Log:
@@ -49,7 +50,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 3), timestamp=TIMESTAMPS)
     def append_idempotent(self, count: int, timestamp: int) -> None:
-        options = {"producer_id": 5, "producer_epoch": 0, "base_sequence": self.sequence}
+        options = {"producer_id": 5, "producer_epoch": self.producer_epoch, "base_sequence": self.sequence}
         base_offset = self.end_offset
         self._append(count, timestamp, b"", **options)
         self.sequence += count
@@ -81,14 +82,22 @@ class LogMachine(RuleBasedStateMachine):
         recovery_point = self.log.recovery_point
         self.log.close(flush=clean)
         self.log = self.open(clean=clean, recovery_point=recovery_point, log_start_offset=self.start_offset)
-        sequence = self.next_sequence()
-        # Whether a producer outlives the deletion of all its records depends on which snapshots are left.
-        assert sequence == self.sequence or self.start_offset > 0
-        self.sequence = sequence
+        if not self.is_producer_known():
+            # Whether a producer outlives the deletion of all its records depends on which snapshots are left.
+            assert self.start_offset > 0
+            self.begin_sequence_anew()
 
-    def next_sequence(self) -> int:
-        last = self.log.producer_state.producers.get(5)
-        return 0 if last is None else last.last_sequence + 1
+    def is_producer_known(self) -> bool:
+        if not self.sequence:
+            return True  # it has written nothing in this epoch
+        known = self.log.producer_state.producers.get(5)
+        written = (self.producer_epoch, self.sequence - 1)
+        return known is not None and (known.producer_epoch, known.last_sequence) == written
+
+    def begin_sequence_anew(self) -> None:
+        """As clients do that lost track: in another epoch."""
+        self.producer_epoch += 1
+        self.sequence = 0
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
@@ -98,10 +107,9 @@ class LogMachine(RuleBasedStateMachine):
         if offset < self.start_offset:
             return
         self.log.truncate_to(offset, logs.NOW_MS)
-        # Sequence numbers are the producer's, so it begins anew after losing records.
         del self.model[kept:]
         self.end_offset = offset
-        self.sequence = self.next_sequence()
+        self.begin_sequence_anew()
 
     @rule(offset=st.integers(0, 300))
     def delete_records(self, offset: int) -> None:
