@@ -6,10 +6,10 @@ import asyncio
 import base64
 import logging
 import resource
-import secrets
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from random import SystemRandom
+from typing import NamedTuple
 from uuid import uuid4
 
 from ottla.broker.apis import APIS
@@ -41,8 +41,7 @@ _SESSION_EVICTABLE_AFTER_MS = 120_000
 """Kafka's fixed `min.incremental.fetch.session.eviction.ms`."""
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerSettings:
+class BrokerSettings(NamedTuple):
     """What a broker is started with: the typed configuration, and the layers it came from."""
 
     config: BrokerConfig
@@ -61,7 +60,7 @@ class Broker:
         self.fetch_sessions = FetchSessions(
             self.config.max_incremental_fetch_session_cache_slots,
             _SESSION_EVICTABLE_AFTER_MS,
-            lambda: secrets.randbelow(2**31 - 1) + 1,
+            lambda: SystemRandom().randrange(1, 2**31),
         )
         self.encoded_metadata: dict[tuple[int, bool, bool], tuple[MetadataImage, bytes]] = {}
         """Answers for the whole cluster, with the image that each was made from (see `apis.metadata`)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -121,8 +121,8 @@ class DataDir:
 
     def space(self) -> tuple[int, int]:
         """Bytes of the disk that holds the folder: in all, and free for us."""
-        usage = shutil.disk_usage(self.path)
-        return usage.total, usage.free
+        disk = os.statvfs(self.path)
+        return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
 
     def close(self, partitions: Partitions, *, clean: bool) -> None:
         """Give the folder back; `clean` when every log was closed and synced."""

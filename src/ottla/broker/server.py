@@ -8,7 +8,8 @@ import logging
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 from ottla.broker.connection import Connection, Shared
 
@@ -18,13 +19,12 @@ _ROUNDS_FOR_ONE_REQUEST = 10
 """A request may trickle in for ten times as long as it may stand still."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerLimits:
+class ListenerLimits(NamedTuple):
     """Bounds on connections as a whole; each a setting."""
 
     max_connections: int
     max_connections_per_ip: int
-    max_connections_per_ip_overrides: Mapping[str, int] = field(default_factory=dict)
+    max_connections_per_ip_overrides: Mapping[str, int]
     """by address or host name"""
     idle_max_ms: int
     """`connections.max.idle.ms`"""
@@ -53,9 +53,7 @@ class Server:
         loop = asyncio.get_running_loop()
         self._per_address = await _by_address(self._limits.max_connections_per_ip_overrides)
         try:
-            self._server = await loop.create_server(
-                self._accept, host or None, port, backlog=self._limits.backlog, start_serving=False
-            )
+            self._server = await self._bind(host, port)
         except OSError as error:
             # The loop's own text repeats the address; a name that does not resolve has a negative number.
             number = error.errno or 0
@@ -65,6 +63,18 @@ class Server:
         self._sweeper = loop.create_task(self._sweep())
         address = self._server.sockets[0].getsockname()
         return address[0], address[1]
+
+    async def _bind(self, host: str, port: int) -> asyncio.Server:
+        create_server = partial(
+            asyncio.get_running_loop().create_server,
+            self._accept,
+            backlog=self._limits.backlog,
+            start_serving=False,
+        )
+        bound = _bound_to_address(host, port)
+        if bound is not None:
+            return await create_server(sock=bound)
+        return await create_server(host or None, port)
 
     def _size_buffers(self, server: asyncio.Server) -> None:
         """Accepted sockets inherit what the listening one has."""
@@ -128,6 +138,28 @@ class Server:
             await asyncio.sleep(round_s)
             for connection in list(self._shared.connections):
                 _sweep_one(connection, idle_rounds if self._limits.idle_max_ms >= 0 else None)
+
+
+def _bound_to_address(host: str, port: int) -> socket.socket | None:
+    """A socket on a mere address; None for a name, which has to be looked up and may stand for several.
+
+    The loop would look up an address as well, with four threads that nothing else needs.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return None
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
 
 
 async def _by_address(overrides: Mapping[str, int]) -> dict[str, int]:

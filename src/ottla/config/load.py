@@ -6,13 +6,10 @@ allowed.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config
 from ottla.config.definition import ConfigError
@@ -21,10 +18,13 @@ from ottla.config.layers import BrokerLayers
 from ottla.config.properties import parse_properties
 from ottla.config.topic_keys import TOPIC_CONFIGS
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ENVIRONMENT_PREFIX = "OTTLA_"
 _OPEN_PREFIX = "listener.name."  # Kafka accepts any key behind it
 
-_NOT_SETTINGS = re.compile(
+_NOT_SETTINGS = (
     r"OTTLA_(BOOTSTRAP_SERVERS|TEST_\w+"
     r"|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?))"
 )
@@ -117,6 +117,8 @@ def _from_file(path: Path) -> Iterator[Setting]:
 
 
 def _from_toml(path: Path, text: str) -> Iterator[Setting]:
+    import tomllib  # only for such files: a start without one is 2 ms shorter
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -150,10 +152,9 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[Setting]:
     names = {environment_variable(name): name for name in (*BROKER_CONFIGS, *REMOVED_NAMES)}
     for variable in given:
         if variable not in names:
-            if _NOT_SETTINGS.fullmatch(variable):
+            if re.fullmatch(_NOT_SETTINGS, variable):
                 continue
-            nearest = difflib.get_close_matches(variable, names, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            hint = _did_you_mean(variable, names)
             raise ConfigError(f"{variable}: no setting has this environment variable{hint}", variable)
         yield Setting(names[variable], environment[variable], variable)
 
@@ -182,5 +183,11 @@ def _hint(name: str) -> str:
     topic_key = TOPIC_CONFIGS.get(name)
     if topic_key is not None and topic_key.synonyms:
         return f"; it is a topic setting, its default is set by {topic_key.synonyms[0]}"
-    nearest = difflib.get_close_matches(name, BROKER_CONFIGS, n=1)
+    return _did_you_mean(name, BROKER_CONFIGS)
+
+
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    import difflib  # only for mistakes: a start without them is 1 ms shorter
+
+    nearest = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -11,8 +11,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ottla.metadata.store import (
     NO_LEASE,
@@ -32,6 +31,9 @@ from ottla.metadata.store import (
     field_of,
     prefix_end,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FILE_NAME = "metadata.sqlite"
 

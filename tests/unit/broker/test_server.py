@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 
 import pytest
 from tests.raw_client import connect
@@ -109,3 +110,36 @@ async def test_no_more_connections_than_allowed(caplog: pytest.LogCaptureFixture
         async with connect(broker.host, broker.port) as again:
             assert (await again.call(18, 0, {}))["error_code"] == 0
     assert caplog.text.count("more than max.connections=2 connections") == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "0.0.0.0"])
+async def test_addresses_and_names_to_listen_on(host: str) -> None:
+    if host == "[::1]" and not _has_ipv6():
+        pytest.skip("no IPv6 here")
+    settings = {"listeners": f"PLAINTEXT://{host}:0"}
+    async with run_broker_async(settings) as broker, connect(broker.host, broker.port) as client:
+        assert (await client.call(18, 0, {}))["error_code"] == 0
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_port_in_use_is_named_with_the_reason(host: str) -> None:
+    async with run_broker_async() as broker:
+        with pytest.raises(OSError, match=f"^cannot listen on {host}:{broker.port}: address already in use$"):
+            async with run_broker_async({"listeners": f"PLAINTEXT://{host}:{broker.port}"}):
+                pass
+
+
+async def test_an_ipv6_listener_leaves_ipv4_alone() -> None:
+    if not _has_ipv6():
+        pytest.skip("no IPv6 here")
+    async with run_broker_async({"listeners": "PLAINTEXT://[::]:0"}) as broker:
+        with socket.create_server(("127.0.0.1", broker.port)):
+            pass
