@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ottla.broker.allocator import keep_freed_memory
 from ottla.broker.memory import RequestMemory
 from ottla.broker.streamed import StreamedOutput, in_memory, new_buffer
 from ottla.broker.unsent import UnsentOutput
@@ -243,6 +244,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, data: memoryview, need: int) -> None:
         """Keep the start of a frame that has not come in whole."""
+        if need > len(self._shared.receive_buffer):
+            keep_freed_memory()
         memory = self._shared.memory
         grant = _GENEROUS_GRANT_BYTES if memory.is_plentiful else _FIRST_GRANT_BYTES
         frame = bytearray(min(need, max(grant, len(data))))
