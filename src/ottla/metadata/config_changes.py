@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ottla.config.broker import (
@@ -64,8 +63,7 @@ class ConfigOperation(NamedTuple):
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigScope:
+class ConfigScope(NamedTuple):
     """What changes are checked against: the broker's own layers, and what they resolve to."""
 
     layers: BrokerLayers

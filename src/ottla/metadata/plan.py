@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ottla.metadata.store import Compare, Transaction, Write
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -15,8 +14,7 @@ _Outcome = TypeVar("_Outcome")
 PARTITIONS_PER_REQUEST_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Plan(Generic[_Item, _Outcome]):
+class Plan(NamedTuple, Generic[_Item, _Outcome]):
     """Commit `transaction`, then answer `results`; to validate only, answer without committing.
 
     When the commit fails, something changed since the image: plan again on a newer one.

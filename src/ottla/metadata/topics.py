@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 from uuid import UUID
 
 from ottla.config.broker import BrokerConfig
@@ -34,23 +35,21 @@ _UNSET = -1
 _LARGEST_RESERVED_ID = 99
 
 
-@dataclass(frozen=True, slots=True)
-class NewTopic:
+class NewTopic(NamedTuple):
     """One topic of a CreateTopics request; -1 asks for the broker's default."""
 
     name: str
     num_partitions: int = _UNSET
     replication_factor: int = _UNSET
     assignments: Sequence[tuple[int, Sequence[int]]] = ()  # partition and its replicas, in any order
-    configs: Mapping[str, str | None] = field(default_factory=dict)
+    configs: Mapping[str, str | None] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class NewPartitions:
-    """One topic of a CreatePartitions request: `count` in all, `assignments` for the new ones."""
+class NewPartitions(NamedTuple):
+    """One topic of a CreatePartitions request: `num_partitions` in all, `assignments` for the new ones."""
 
     name: str
-    count: int
+    num_partitions: int
     assignments: Sequence[Sequence[int]] | None = None
 
 
@@ -123,12 +122,12 @@ def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -
             if topic is None:
                 raise KafkaError(ErrorCode.unknown_topic_or_partition)
             _check_growth(topic, request)
-            check_partition_count(added + request.count - len(topic.partitions))
+            check_partition_count(added + request.num_partitions - len(topic.partitions))
             grown = _grown_topic(topic, request, image)
         except KafkaError as error:
             results[request.name] = error
             continue
-        added += request.count - len(topic.partitions)
+        added += request.num_partitions - len(topic.partitions)
         results[topic.name] = grown
         # The topic's key is written again so that two changes of its partitions exclude each other.
         changes.expect(Compare.unchanged(model.topic_key(topic.name), topic.revision))
@@ -231,15 +230,15 @@ def _automatic_assignments(
 
 def _check_growth(topic: Topic, request: NewPartitions) -> None:
     present = len(topic.partitions)
-    if request.count == present:
+    if request.num_partitions == present:
         raise KafkaError(ErrorCode.invalid_partitions, f"Topic already has {present} partition(s).")
-    if request.count < present:
+    if request.num_partitions < present:
         raise KafkaError(
             ErrorCode.invalid_partitions,
-            f"The topic {topic.name} currently has {present} partition(s); {request.count} would not be an "
-            "increase.",
+            f"The topic {topic.name} currently has {present} partition(s); {request.num_partitions} would "
+            "not be an increase.",
         )
-    additional = request.count - present
+    additional = request.num_partitions - present
     if request.assignments is not None and len(request.assignments) != additional:
         raise KafkaError(
             ErrorCode.invalid_replica_assignment,
@@ -256,7 +255,7 @@ def _grown_topic(topic: Topic, request: NewPartitions, image: MetadataImage) -> 
             check_manual_replicas(of_partition, image.brokers, factor)
         replicas = request.assignments
     else:
-        new = range(len(topic.partitions), request.count)
+        new = range(len(topic.partitions), request.num_partitions)
         brokers = sorted(image.brokers)
         first = brokers.index(topic.partitions[0].leader) if topic.partitions[0].leader in brokers else 0
         replicas = place_replicas(brokers, new, factor, first)
