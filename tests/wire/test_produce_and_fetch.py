@@ -201,19 +201,14 @@ def _fetched(partition: FetchedPartition) -> dict[str, Any]:
     }
 
 
-def test_fetched_records_are_not_copied() -> None:
-    records = memoryview(b"r" * 100_000)
-    frame = encode_fetch_response(16, 1, [FetchedTopic("t", None, [FetchedPartition(0, records=records)])])
-    assert any(piece is records for piece in frame)
-
-
-def test_small_records_that_are_not_in_memory_stay_as_they_are() -> None:
+def test_records_that_are_not_in_memory_stay_as_they_are() -> None:
     class Elsewhere:
         def __len__(self) -> int:
             return 10
 
     records = Elsewhere()
     frame = encode_fetch_response(16, 1, [FetchedTopic("t", None, [FetchedPartition(0, records=records)])])
+    assert isinstance(frame, list)
     assert any(piece is records for piece in frame)
 
 

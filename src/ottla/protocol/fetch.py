@@ -1,4 +1,4 @@
-"""The Fetch response, by hand: in pieces of which the records are those that the log gave, not copies.
+"""The Fetch response, by hand. Records that are still in their file are a piece of it, not copied.
 
 Versions 4 to 18. From 7 on there are fetch sessions (KIP-227), from 12 on they are flexible, from 13 on
 topics have ids instead of names (KIP-516). Requests are decoded by `messages`.
@@ -23,8 +23,6 @@ _FIRST_WITH_TOPIC_IDS: Final = 13
 _FIRST_WITH_ENDPOINTS: Final = 16
 _NO_UUID: Final = UUID(int=0)
 
-_SMALL_BYTES: Final = 16 * 1024  # to copy so much costs less than to handle several pieces
-
 _INT16: Final = binary.Struct(">h")
 _INT32: Final = binary.Struct(">i")
 _ABORTED: Final = binary.Struct(">qq")
@@ -33,6 +31,9 @@ _DIVERGING_EPOCH: Final = binary.Struct(">BBiqx")
 _PARTITION_4: Final = binary.Struct(">ihqq")
 _PARTITION_5: Final = binary.Struct(">ihqqq")
 # As above up to the length of records, for no aborted transactions (null, as Kafka answers read_uncommitted).
+_PLAIN_4: Final = binary.Struct(">ihqqii")
+_PLAIN_5: Final = binary.Struct(">ihqqqii")
+_PLAIN_11: Final = binary.Struct(">ihqqqiii")
 _PLAIN_12: Final = binary.Struct(">ihqqqxi")
 _HEAD_4: Final = binary.Struct(">iii")
 _HEAD_7: Final = binary.Struct(">iiihi")
@@ -78,18 +79,17 @@ def encode_fetch_response(
     throttle_time_ms: int = 0,
     node_endpoints: Sequence[NodeEndpoint] = (),
 ) -> bytes | list[Any]:
-    """The whole frame: in one piece when it is small, else in pieces to be sent in turn, bytes and records as
+    """The whole frame: bytes, or where records are not bytes, pieces to be sent in turn, with the records as
     they were given. EncodeError where a value does not fit.
     """
     try:
-        pieces, trailer = _encode_topics(version, topics)
+        pieces, is_in_memory = _encode_topics(version, topics)
         if version >= _FIRST_FLEXIBLE:
             with_endpoints = node_endpoints and version >= _FIRST_WITH_ENDPOINTS
-            trailer += tagged_node_endpoints(node_endpoints) if with_endpoints else b"\0"
+            pieces.append(tagged_node_endpoints(node_endpoints) if with_endpoints else b"\0")
             count = UVARINT[len(topics) + 1]
         else:
             count = _INT32.pack(len(topics))
-        pieces.append(trailer)
         size = len(count) + sum(map(len, pieces))
         if version >= _FIRST_FLEXIBLE:
             head = _HEAD_12.pack(size + 15, correlation_id, throttle_time_ms, error_code, session_id)
@@ -97,35 +97,31 @@ def encode_fetch_response(
             head = _HEAD_7.pack(size + 14, correlation_id, throttle_time_ms, error_code, session_id)
         else:
             head = _HEAD_4.pack(size + 8, correlation_id, throttle_time_ms)
-        pieces[0] = head + count + pieces[0]
-        if size < _SMALL_BYTES and all(isinstance(piece, bytes | memoryview) for piece in pieces):
-            return b"".join(pieces)
-        return pieces
+        pieces[:0] = (head, count)
+        return b"".join(pieces) if is_in_memory else pieces
     except (binary.error, AttributeError, TypeError, ValueError) as error:
         raise EncodeError(f"fetch response {version}: {error}") from error
 
 
-def _encode_topics(version: int, topics: Sequence[FetchedTopic]) -> tuple[list[Any], bytes]:
-    """The topics in pieces, and what comes after the last of these."""
+def _encode_topics(version: int, topics: Sequence[FetchedTopic]) -> tuple[list[Any], bool]:
+    """The topics in pieces, and whether these are all bytes."""
     flexible = version >= _FIRST_FLEXIBLE
+    is_in_memory = True
     pieces: list[Any] = []
-    pending: list[bytes] = []
     for topic in topics:
-        pending.append(_topic_head(version, topic))
+        pieces.append(_topic_head(version, topic))
         for partition in topic.partitions:
-            size = len(partition.records)
-            pending.append(_partition_head(version, partition, size))
+            records = partition.records
+            size = len(records)
+            pieces.append(_partition_head(version, partition, size))
             if size:
-                pieces.append(b"".join(pending))
-                pieces.append(partition.records)
-                pending.clear()
+                pieces.append(records)
+                is_in_memory = is_in_memory and isinstance(records, bytes)
             if flexible:
-                pending.append(_partition_tags(partition))
+                pieces.append(_partition_tags(partition))
         if flexible:
-            pending.append(b"\0")
-    if not pieces:
-        return [b"".join(pending)], b""
-    return pieces, b"".join(pending)
+            pieces.append(b"\0")
+    return pieces, is_in_memory
 
 
 def _topic_head(version: int, topic: FetchedTopic) -> bytes:
@@ -148,14 +144,17 @@ def _partition_head(version: int, partition: FetchedPartition, size: int) -> byt
         transactions = b"".join([_FLEXIBLE_ABORTED.pack(*each) for each in aborted])
         counted = UVARINT[len(aborted) + 1] + transactions
         return _PARTITION_5.pack(*partition[:5]) + counted + _INT32.pack(replica) + UVARINT[size + 1]
+    if aborted is None:
+        if version >= _FIRST_WITH_READ_REPLICA:
+            return _PLAIN_11.pack(*partition[:5], -1, replica, size)
+        if version >= _FIRST_WITH_LOG_START:
+            return _PLAIN_5.pack(*partition[:5], -1, size)
+        return _PLAIN_4.pack(*partition[:4], -1, size)
     if version >= _FIRST_WITH_LOG_START:
         parts = [_PARTITION_5.pack(*partition[:5])]
     else:
         parts = [_PARTITION_4.pack(*partition[:4])]
-    if aborted is None:
-        parts.append(_INT32.pack(-1))
-    else:
-        parts += (_INT32.pack(len(aborted)), *(_ABORTED.pack(*each) for each in aborted))
+    parts += (_INT32.pack(len(aborted)), *(_ABORTED.pack(*each) for each in aborted))
     if version >= _FIRST_WITH_READ_REPLICA:
         parts.append(_INT32.pack(replica))
     parts.append(_INT32.pack(size))
