@@ -27,11 +27,8 @@ def config(**overrides: object) -> TopicConfig:
 
 def small_segments(**overrides: object) -> TopicConfig:
     """Segments of a few batches, and an index entry for almost every batch."""
-    base = config(index_interval_bytes=100)
-    values = {name: getattr(base, name) for name in base.__dataclass_fields__}
-    values.update(segment_bytes=600, file_delete_delay_ms=0)
-    values.update(overrides)
-    return TopicConfig(**values)
+    small: dict[str, Any] = {"segment_bytes": 600, "file_delete_delay_ms": 0}
+    return config(index_interval_bytes=100)._replace(**{**small, **overrides})
 
 
 def batch(count: int = 1, timestamp: int = 1_000, value: bytes = b"value", **options: Any) -> bytes:
