@@ -353,7 +353,10 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport.get_write_buffer_size() or not self._can_stream():
             # Not past what the transport has: then in memory, within the bound on unsent output.
             self._flush_output()
-            self._transport.writelines(in_memory(frame))
+            try:
+                self._transport.writelines(in_memory(frame))
+            except OSError as error:
+                self._stream_failed(error)
             return
         assert self._streamed is not None
         if self._output:

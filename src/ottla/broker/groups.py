@@ -177,7 +177,7 @@ class ShardOwner:
         log_ = self._partition.log
         offset, records = log_.log_start_offset, 0
         while offset < log_.log_end_offset:
-            data = bytes(self._partition.read(offset, _LOAD_CHUNK_BYTES, 0, min_one=True).records)
+            data = self._partition.read(offset, _LOAD_CHUNK_BYTES, 0, min_one=True).to_bytes()
             for position, header in iter_headers(data):
                 if not header.is_control:
                     for record in decode_batch(

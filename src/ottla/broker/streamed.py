@@ -128,8 +128,6 @@ class StreamedOutput:
             count = min(len(piece) - start, room - filled)
             if isinstance(piece, FileSlice):
                 count = piece.read_into(buffer[filled : filled + count], start)
-                if not count:
-                    raise OSError("the file ends before the records that were to be sent")
             else:
                 buffer[filled : filled + count] = piece[start : start + count]
             filled += count

@@ -39,21 +39,31 @@ class FileSlice:
         return self._size
 
     def __bytes__(self) -> bytes:
-        return os.pread(self._descriptor.fd, self._size, self._position)
+        data = os.pread(self._descriptor.fd, self._size, self._position)
+        if len(data) < self._size:
+            raise _cut_off()
+        return data
 
     def read_into(self, buffer: memoryview, start: int) -> int:
         """Fill `buffer` with what there is from `start` on, a place in this slice; returns how many bytes.
 
-        0 where the file ends before the slice does. Raises OSError.
+        Raises OSError, also where the file ends before the slice does.
         """
         left = self._size - start
         if left < len(buffer):
             buffer = buffer[:left]
-        return os.preadv(self._descriptor.fd, (buffer,), self._position + start)
+        count = os.preadv(self._descriptor.fd, (buffer,), self._position + start)
+        if not count:
+            raise _cut_off()
+        return count
+
+
+def _cut_off() -> OSError:
+    return OSError(errno.EIO, "the file ends before the records that were found in it")
 
 
 Records: TypeAlias = bytes | FileSlice
-"""What was read from a log, or will be; `bytes(records)` reads it in any case."""
+"""What was read from a log, or will be; `bytes(records)` reads it in any case, and may raise OSError."""
 
 
 class File(Protocol):

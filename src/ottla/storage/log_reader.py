@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ottla.storage.errors import LogStorageError
+
 if TYPE_CHECKING:
     from ottla.storage.fs import Records
     from ottla.storage.segment import Segment
@@ -24,6 +26,15 @@ class LogRead(NamedTuple):
     records: Records
     segment_base_offset: int
     position: int
+
+    def to_bytes(self) -> bytes:
+        """The records in memory. Raises LogStorageError."""
+        try:
+            return bytes(self.records)
+        except OSError as error:
+            raise LogStorageError.wrap(
+                f"cannot read at {self.position} of segment {self.segment_base_offset}", error
+            ) from error
 
 
 class TimestampedOffset(NamedTuple):

@@ -10,12 +10,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.raw_client import METADATA, connect
+from tests.sample_requests import FETCH_DEFAULTS
 
 from ottla.broker import streamed
 from ottla.broker.streamed import StreamedOutput, in_memory, new_buffer
+from ottla.records.codec import Record, encode_batch
+from ottla.storage.errors import LogStorageError
 from ottla.storage.fs import FileSlice, OsFileSystem
+from ottla.storage.log_reader import LogRead
+from ottla.testing import run_broker_async
 
 MIB = 1 << 20
+PRODUCE, FETCH = 0, 1
 
 
 class Peer:
@@ -104,8 +111,8 @@ async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, t
 
 async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:
     peer.output.send((b"head", file_slice(tmp_path / "f", b"x" * 100, 0, 200)))
-    assert [str(failure) for failure in peer.failures] == [
-        "the file ends before the records that were to be sent"
+    assert [failure.strerror for failure in peer.failures] == [
+        "the file ends before the records that were found in it"
     ]
     assert not peer.output.is_busy
 
@@ -142,6 +149,12 @@ def test_a_slice_outlives_its_file(tmp_path: Path) -> None:
     assert in_memory([b"a", records, memoryview(b"b")]) == [b"a", b"3456", b"b"]
 
 
+def test_a_slice_of_a_file_that_was_cut_is_not_read(tmp_path: Path) -> None:
+    cut = LogRead(file_slice(tmp_path / "f", b"x" * 100, 0, 200), 7, 0)
+    with pytest.raises(LogStorageError, match="segment 7: the file ends before"):
+        cut.to_bytes()
+
+
 def test_a_descriptor_is_given_back_with_the_last_slice(tmp_path: Path) -> None:
     def descriptors() -> int:
         return len(os.listdir("/proc/self/fd"))
@@ -157,3 +170,36 @@ def test_a_descriptor_is_given_back_with_the_last_slice(tmp_path: Path) -> None:
     assert bytes(slices[0]) == b"3456"
     slices.clear()
     assert descriptors() == before
+
+
+async def test_pipelined_fetches_and_small_requests_are_answered_in_order() -> None:
+    """A client that asks on and on, and reads only then, gets everything whole and in order."""
+    batch = encode_batch([Record(0, 1_700_000_000_000, None, os.urandom(900_000))])
+    asked = {"partition": 0, "fetch_offset": 0, "partition_max_bytes": 100 * MIB}
+    async with run_broker_async() as broker, connect(broker.host, broker.port) as client:
+        await client.call(METADATA, 9, {"topics": [{"name": "t"}], "allow_auto_topic_creation": True})
+        while (await client.call(METADATA, 9, {"topics": [{"name": "t"}]}))["topics"][0]["error_code"]:
+            await asyncio.sleep(0.01)
+        for _ in range(12):
+            data = [{"name": "t", "partition_data": [{"index": 0, "records": batch}]}]
+            answer = await client.call(PRODUCE, 9, {"acks": 1, "timeout_ms": 9000, "topic_data": data})
+            assert answer["responses"][0]["partition_responses"][0]["error_code"] == 0
+        request = {
+            **FETCH_DEFAULTS,
+            "max_bytes": 100 * MIB,
+            "topics": [{"topic": "t", "partitions": [asked]}],
+        }
+        order = [client.send(key, version, body) for key, version, body in (
+            (METADATA, 9, {"topics": []}), (FETCH, 11, request), (METADATA, 9, {"topics": []}),
+            (FETCH, 11, request), (FETCH, 11, request), (METADATA, 9, {"topics": []}),
+        )]  # fmt: skip
+        await client.writer.drain()
+        await asyncio.sleep(0.3)
+        sizes = []
+        for correlation_id in order:
+            frame = await client.receive_frame()
+            assert int.from_bytes(frame[:4], "big") == correlation_id
+            sizes.append(len(frame))
+            if len(frame) > MIB:
+                assert frame.count(batch[21:]) == 12
+        assert [size > 12 * 900_000 for size in sizes] == [False, True, False, True, True, False]
