@@ -1,6 +1,7 @@
 """`python -m bench`: Ottla against the floor, in turn, on this machine.
 
-`python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit.
+`python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit;
+`python -m bench page` writes what the first measured.
 """
 
 from __future__ import annotations
@@ -89,6 +90,10 @@ def main() -> int:
         from bench import compare
 
         return compare.main(sys.argv[1], sys.argv[2:])
+    if sys.argv[1:2] == ["page"]:
+        from bench import page
+
+        return page.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("what", nargs="*", help="throughput, requests, footprint (default: all)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of which the median is shown")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import resource
 import shutil
 import socket
 import subprocess
@@ -17,10 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import wire
+from bench import processes, wire
 
-_PAGE = resource.getpagesize()
-_TICKS = os.sysconf("SC_CLK_TCK")
+_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
 
 
 @dataclass(slots=True)
@@ -35,41 +33,16 @@ class Running:
 
     def resident_mb(self) -> float:
         """Resident memory in MB of the process and its descendants."""
-        return sum(_statm_resident(pid) for pid in _tree(self.process.pid)) * _PAGE / 1e6
+        return processes.resident_mb(self.process.pid)
 
     def cpu_s(self) -> float:
         """CPU seconds used so far, user and system, by the process and its descendants."""
-        return sum(_stat_ticks(pid) for pid in _tree(self.process.pid)) / _TICKS
+        return processes.cpu_s(self.process.pid)
 
     def crash(self) -> None:
         """SIGKILL it, and wait until it is gone."""
         self.process.kill()
         self.process.wait(30)
-
-
-def _tree(root: int) -> list[int]:
-    found, position = [root], 0
-    while position < len(found):
-        pid = found[position]
-        position += 1
-        with contextlib.suppress(OSError):
-            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-            found += map(int, children.split())
-    return found
-
-
-def _statm_resident(pid: int) -> int:
-    with contextlib.suppress(OSError):
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return 0
-
-
-def _stat_ticks(pid: int) -> int:
-    """Own ticks, and those of children that have ended and were waited for."""
-    with contextlib.suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return sum(map(int, fields[11:15]))
-    return 0
 
 
 @contextlib.contextmanager
@@ -93,29 +66,36 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def environment(**added: str) -> dict[str, str]:
+    """For a broker's process: with compiled modules kept, as an installed package has them."""
+    return {**{name: value for name, value in os.environ.items() if name != _NO_BYTECODE}, **added}
+
+
 @contextlib.contextmanager
 def ottla(
     *,
     data: str | None = None,
     settings: tuple[str, ...] = (),
     source: Path | None = None,
+    python: str = sys.executable,
     name: str = "ottla",
 ) -> Iterator[Running]:
     """`ottla serve` with its default settings, beside those given.
 
-    `source` is the folder that `ottla` is imported from, where it is not the installed one.
+    `source` is the folder that `ottla` is imported from, where it is not the one that is installed for the
+    interpreter `python`.
     """
     folder = data or tempfile.mkdtemp(prefix="ottla-bench-")
-    command = [sys.executable, "-m", "ottla", "serve", "--data", folder, "--listen", "127.0.0.1:0"]
+    command = [python, "-m", "ottla", "serve", "--data", folder, "--listen", "127.0.0.1:0"]
     for setting in settings:
         command += ["--set", setting]
-    environment = {**os.environ, "PYTHONPATH": str(source)} if source else None
+    added = {"PYTHONPATH": str(source)} if source else {}
     began = time.perf_counter()
     try:
         with (
             tempfile.TemporaryFile("w+") as errors,
             subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+                command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment(**added)
             ) as process,
             ended(process),
         ):
@@ -141,7 +121,7 @@ def prototype(*, partitions: int = 3) -> Iterator[Running]:
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("prototype_broker.py")), str(port)],
-        env={**os.environ, "DATA": folder, "NP": str(partitions)},
+        env=environment(DATA=folder, NP=str(partitions)),
         stderr=subprocess.DEVNULL,
         text=True,
     )

@@ -6,6 +6,7 @@ side is this process. No protocol, no checksum, no index: what is left is what t
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import socket
@@ -15,6 +16,19 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 _SEND_BYTES = 1 << 20
+_PRODUCED, _CONSUMED = 300_000_000, 600_000_000
+
+
+@functools.cache
+def produce_rate(chunk: int, _round: int) -> float:
+    """MB/s of `produce` in chunks; measured once in each round, as rows share it."""
+    return produce(_PRODUCED, chunk)
+
+
+@functools.cache
+def consume_rate(_round: int) -> float:
+    """MB/s of `consume`; measured once in each round, as rows share it."""
+    return consume(_CONSUMED)
 
 
 def produce(total: int, chunk: int, folder: str | None = None) -> float:

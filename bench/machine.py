@@ -14,24 +14,33 @@ from pathlib import Path
 import confluent_kafka
 
 from bench.kafka.install import Kafka
+from bench.source import ROOT
 
-ROOT = Path(__file__).parent.parent
 
-
-def about(release: Kafka | None, command: str, form: str) -> dict[str, str]:
-    """Machine, versions, command and date, in the order they are shown."""
+def about(release: Kafka | None, command: str, form: str, python: str | None = None) -> dict[str, str]:
+    """Machine, versions, command and date, in the order they are shown; `python` as in `bench.brokers`."""
     found = {
         "date": dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "command": f"`{command}`",
         "form": form,
-        "machine": f"{_cpu()}, {os.cpu_count()} cores, {_memory_gb()} GB of memory",
+        "machine": f"{_cpu()}, {_memory_gb()} GB of memory",
+        "cores": str(os.cpu_count()),
         "system": f"{platform.system()} {platform.release()}, {_file_system(tempfile.gettempdir())}",
-        "ottla": f"commit {commit()} on Python {platform.python_version()}",
+        "ottla": _installed(python) if python else f"commit {commit()} on Python {platform.python_version()}",
         "librdkafka": f"{confluent_kafka.libversion()[0]} (confluent-kafka {confluent_kafka.__version__})",
     }
     if release is not None:
         found["kafka"] = f"{release.version} on {_java()}, heap 1 GB as in kafka-server-start.sh"
     return found
+
+
+def _installed(python: str) -> str:
+    """Of another Python: its version, and that of the Ottla that it imports."""
+    asked = (
+        "import importlib.metadata as metadata, platform;"
+        "print(metadata.version('ottla'), 'on Python', platform.python_version())"
+    )
+    return f"installed {_output(python, '-c', asked) or 'for a Python that lacks it'}"
 
 
 def commit() -> str:

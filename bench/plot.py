@@ -11,13 +11,13 @@ _BETTER, _WORSE, _GOAL = "#2a7f62", "#c8553d", "#222222"
 
 
 def bars(results: Results) -> list[tuple[str, float, float, float, float | None, bool]]:
-    """Of rows with a direction: label, ratio, its low and high, goal, and whether the first broker wins."""
+    """Of rows with a goal: label, ratio, its low and high, goal, and whether the first broker wins."""
     found: list[tuple[str, float, float, float, float | None, bool]] = []
     if len(results.brokers) < 2:
         return found
     for row in results.rows:
         metric, ratio = METRICS[row.metric], row.ratio(*results.brokers[:2])
-        if metric.higher_is_better is None or ratio is None or ratio.low <= 0:
+        if metric.goal is None or ratio is None or ratio.low <= 0:
             continue
         wins = (ratio.median > 1) == metric.higher_is_better
         label = f"{row.workload}: {row.metric}"

@@ -1,15 +1,8 @@
-"""Results for people: a table on a terminal, and docs/performance.md."""
+"""Results as a table of text."""
 
 from __future__ import annotations
 
-from bench.results import FLOOR, METRICS, Measured, Results
-
-_HEAD = """\
-# Performance
-
-Written by `python -m bench compare --markdown docs/performance.md`; run it on your own machine before you
-believe it. How the numbers are made and read: [benchmarks.md](benchmarks.md).
-"""
+from bench.results import CORES, FLOOR, METRICS, Measured, Results
 
 
 def number(value: float | None) -> str:
@@ -21,36 +14,61 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}"
 
 
-def cells(row: Measured, brokers: tuple[str, ...]) -> list[str]:
-    """Workload, metric, a median for each broker, ratio, spread, goal, share of the floor."""
+def cells(row: Measured, results: Results, brokers: tuple[str, ...]) -> list[str]:
+    """Workload, metric, a median for each broker, ratio, spread, goal, share of the floor, cores.
+
+    Of one broker: its median and range, share of the floor, cores.
+    """
     metric = METRICS[row.metric]
-    ratio = row.ratio(brokers[0], brokers[1]) if len(brokers) > 1 else None
-    goal = ""
-    if metric.goal is not None and brokers == ("ottla", "kafka"):
-        reached = ratio.reaches(metric) if ratio else None
-        sign = "≥" if metric.higher_is_better else "≤"
-        goal = f"{sign} {metric.goal}" + {True: " yes", False: " NO", None: ""}[reached]
+    found = [row.workload, row.metric, *(number(row.median(broker)) for broker in brokers)]
+    if len(brokers) > 1:
+        ratio = row.ratio(brokers[0], brokers[1]) if metric.higher_is_better is not None else None
+        found += [f"{ratio.median:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}"] if ratio else ["", ""]
+        found.append(goal(row, brokers))
+    else:
+        samples = row.samples.get(brokers[0], [])
+        found.append(f"{number(min(samples))}-{number(max(samples))}" if samples else "")
     share = row.ratio(brokers[0], FLOOR)
-    return [
-        row.workload,
-        row.metric,
-        *(number(row.median(broker)) for broker in brokers),
-        f"{ratio.median:.2f}" if ratio and metric.higher_is_better is not None else "",
-        f"{ratio.low:.2f}-{ratio.high:.2f}" if ratio and metric.higher_is_better is not None else "",
-        goal,
-        f"{share.median:.2f}" if share else "",
-    ]
+    return [*found, f"{share.median:.2f}" if share else "", _cores(row, results, brokers)]
 
 
-def _columns(brokers: tuple[str, ...]) -> list[str]:
-    return ["workload", "metric", *brokers, "ratio", "spread", "goal", "of the floor"]
+def goal(row: Measured, brokers: tuple[str, ...]) -> str:
+    """The goal and whether it is reached; empty where there is none."""
+    metric = METRICS[row.metric]
+    if metric.goal is None or brokers != ("ottla", "kafka"):
+        return ""
+    ratio = row.ratio(*brokers)
+    if ratio is None:
+        return ""
+    sign = "≥" if metric.higher_is_better else "≤"
+    return f"{sign} {metric.goal} {'yes' if ratio.reaches(metric) else 'NO'}"
+
+
+def _cores(row: Measured, results: Results, brokers: tuple[str, ...]) -> str:
+    """Beside rates: clients (busiest thread) + broker."""
+    each = []
+    for broker in brokers if METRICS[row.metric].higher_is_better else ():
+        clients, thread, own = (results.median(row.workload, metric, broker) for metric in CORES)
+        if clients is not None and thread is not None and own is not None:
+            each.append(f"{clients:.2f} ({thread:.2f}) + {own:.2f}")
+    return " / ".join(each)
+
+
+def columns(brokers: tuple[str, ...]) -> list[str]:
+    """The heads of `cells`."""
+    spread = ["ratio", "spread", "goal"] if len(brokers) > 1 else ["range"]
+    return ["workload", "metric", *brokers, *spread, "of the floor", "cores"]
+
+
+def shown(rows: list[Measured]) -> list[Measured]:
+    """All but those that are a column of others."""
+    return [row for row in rows if row.metric not in CORES]
 
 
 def table(results: Results) -> str:
     """Plain text with aligned columns."""
-    lines = [_columns(results.brokers)]
-    for _, rows in results.by_subject():
-        lines += [cells(row, results.brokers) for row in rows]
+    lines = [columns(results.brokers)]
+    lines += [cells(row, results, results.brokers) for row in shown(results.rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
     text = [
         "  ".join(
@@ -60,21 +78,3 @@ def table(results: Results) -> str:
         for line in lines
     ]
     return "\n".join([*text, *(f"FAILED {failure}" for failure in results.failures)])
-
-
-def markdown(results: Results, plot: str | None = None) -> str:
-    """The whole of docs/performance.md; `plot` is the file name of a picture beside it."""
-    parts = [_HEAD, "\n".join(f"- {name}: {value}" for name, value in results.about.items()), ""]
-    if plot is not None:
-        parts += [f"![Ratios of Ottla to Apache Kafka]({plot})", ""]
-    parts += ["Medians over rounds; ratio and spread are of the two brokers in the same round.", ""]
-    for subject, rows in results.by_subject():
-        clients = ", ".join(dict.fromkeys(row.client for row in rows))
-        columns = _columns(results.brokers)
-        parts += [f"## {subject.capitalize()}", "", f"Clients: {clients}.", ""]
-        parts += [f"| {' | '.join(columns)} |", "| --- | --- |" + " ---: |" * (len(columns) - 2)]
-        parts += [f"| {' | '.join(cells(row, results.brokers))} |" for row in rows]
-        parts.append("")
-    if results.failures:
-        parts += ["## What could not be measured", "", *(f"- {each}" for each in results.failures), ""]
-    return "\n".join(parts)

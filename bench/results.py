@@ -10,6 +10,13 @@ from pathlib import Path
 from typing import Any
 
 FLOOR = "floor"
+FLOOR_GOAL = 0.6
+"""The share of the floor's rate that is aimed at, unless the client is at its limit."""
+OF_THE_FLOOR = "of the floor"
+CLIENT_LIMIT = 0.95
+"""The share of a core from which on the busiest thread of a client is what limits a row."""
+CORES = ("client cores", "client thread", "broker cores")
+"""Metrics that are shown as a column of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +33,8 @@ METRICS = {
     "MB/s": Metric(True, 1.5),
     "CPU s/GB": Metric(False, 0.7),
     "client cores": Metric(None),
+    "client thread": Metric(None),
+    "broker cores": Metric(None),
     "requests/s": Metric(True, 1.5),
     "CPU us/request": Metric(False, 0.7),
     "p50 ms": Metric(False),
@@ -99,6 +108,13 @@ class Results:
         """Keep one round of one workload on one broker."""
         for metric, value in row.items():
             self._measured(name, subject, client, metric).samples.setdefault(broker, []).append(value)
+
+    def median(self, workload: str, metric: str, broker: str) -> float | None:
+        """The middle value, where it was measured."""
+        for each in self.rows:
+            if (each.workload, each.metric) == (workload, metric):
+                return each.median(broker)
+        return None
 
     def _measured(self, name: str, subject: str, client: str, metric: str) -> Measured:
         for each in self.rows:

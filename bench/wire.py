@@ -141,10 +141,11 @@ def end_offsets(connection: Connection, topic: str, partitions: int) -> list[int
     return found
 
 
-def fetch_request(topic: str, *, max_bytes: int) -> bytes:
-    """A whole Fetch v4 frame for what is at offset 0 of partition 0."""
-    body = struct.pack(">iiiib", -1, 0, 1, max_bytes, 0) + _I32.pack(1) + string(topic)
-    return frame(FETCH, 4, body + struct.pack(">iiqi", 1, 0, 0, max_bytes))
+def fetch_request(topic: str, *, max_bytes: int, partitions: int = 1, offset: int = 0) -> bytes:
+    """A whole Fetch v4 frame for what is at one offset of the first partitions, `max_bytes` of each."""
+    body = struct.pack(">iiiib", -1, 0, 1, max_bytes * partitions, 0) + _I32.pack(1) + string(topic)
+    asked = (struct.pack(">iqi", index, offset, max_bytes) for index in range(partitions))
+    return frame(FETCH, 4, body + _I32.pack(partitions) + b"".join(asked))
 
 
 def join_request(group: str, member_id: str, topic: str) -> bytes:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import resource
 import subprocess
+import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import processes
 from bench.kafka.install import Kafka
 
 _MEBI = 1024 * 1024 / 1e6
-_TOTAL = re.compile(
-    r"(?P<records>\d+) records sent, (?P<rate>[\d.]+) records/sec \((?P<mebi>[\d.]+) MB/sec\), "
-    r"(?P<average>[\d.]+) ms avg latency, (?P<worst>[\d.]+) ms max latency, "
-    r"(?P<p50>\d+) ms 50th, \d+ ms 95th, (?P<p99>\d+) ms 99th, (?P<p999>\d+) ms 99\.9th\."
+_STEADY = re.compile(
+    r"(?P<records>\d+) steady state records sent, [\d.]+ records/sec "
+    r"\((?P<mebi>[\d.]+) MB/sec\), .* 99\.9th\."
 )
+_TIMEOUT_S = 300
+_WATCH_S = 0.1
+_OF_THE_JVM = ("C1 ", "C2 ", "G1 ", "GC ", "VM ")
 
 
 class ToolError(Exception):
@@ -22,17 +29,25 @@ class ToolError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a tool's process took over the whole of its life, the start of its JVM included."""
+
+    cores: float
+    """Kept busy on average."""
+    busiest_thread: float
+    """The share of a core that its busiest thread took, compiler and collector threads apart."""
+
+    def row(self) -> dict[str, float]:
+        """The metrics that say what the client took."""
+        return {"client cores": self.cores, "client thread": self.busiest_thread}
+
+
+@dataclass(frozen=True, slots=True)
 class ProducerResult:
-    """What ProducerPerformance says at its end."""
+    """What ProducerPerformance says at its end of the records after its warm-up."""
 
     records: int
-    records_per_s: float
     mb_per_s: float
-    average_ms: float
-    p50_ms: float
-    p99_ms: float
-    p999_ms: float
-    max_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +71,11 @@ class LatencyResult:
 
 
 def parse_producer(output: str) -> ProducerResult:
-    """The last total in the output of ProducerPerformance."""
-    totals = list(_TOTAL.finditer(output))
-    if not totals:
-        raise ToolError(f"no total in the output of ProducerPerformance: {output[-500:]!r}")
-    found = totals[-1]
-    return ProducerResult(
-        records=int(found["records"]),
-        records_per_s=float(found["rate"]),
-        mb_per_s=float(found["mebi"]) * _MEBI,
-        average_ms=float(found["average"]),
-        p50_ms=float(found["p50"]),
-        p99_ms=float(found["p99"]),
-        p999_ms=float(found["p999"]),
-        max_ms=float(found["worst"]),
-    )
+    """The steady state in the output of ProducerPerformance."""
+    found = _STEADY.search(output)
+    if found is None:
+        raise ToolError(f"no steady state in the output of ProducerPerformance: {output[-500:]!r}")
+    return ProducerResult(int(found["records"]), float(found["mebi"]) * _MEBI)
 
 
 def parse_consumer(output: str) -> ConsumerResult:
@@ -93,47 +98,76 @@ def parse_latency(output: str) -> LatencyResult:
 
 
 def produce(
-    release: Kafka, address: str, topic: str, *, records: int, payloads: Path, **properties: object
-) -> ProducerResult:
-    """Run ProducerPerformance as fast as it goes, over the lines of `payloads`."""
+    release: Kafka,
+    address: str,
+    topic: str,
+    *,
+    records: int,
+    warming: int,
+    payloads: Path,
+    **properties: object,
+) -> tuple[ProducerResult, Usage]:
+    """Run ProducerPerformance as fast as it goes, over the lines of `payloads`; the first `warming` of the
+    records are sent as well, but are no part of the result."""
     pairs = [f"{name.replace('_', '.')}={value}" for name, value in properties.items()]
-    output = _run(
+    output, usage = _run(
         release, "org.apache.kafka.tools.ProducerPerformance",
         "--bootstrap-server", address, "--topic", topic, "--num-records", str(records),
-        "--payload-file", str(payloads), "--throughput", "-1", "--command-property", *pairs,
+        "--warmup-records", str(warming), "--payload-file", str(payloads), "--throughput", "-1",
+        "--command-property", *pairs,
     )  # fmt: skip
     result = parse_producer(output)
-    if result.records != records:
-        raise ToolError(f"ProducerPerformance sent {result.records} of {records} records")
-    return result
+    if result.records != records - warming:
+        raise ToolError(f"ProducerPerformance sent {result.records} of {records - warming} records")
+    return result, usage
 
 
-def consume(release: Kafka, address: str, topic: str, *, records: int) -> ConsumerResult:
+def consume(release: Kafka, address: str, topic: str, *, records: int) -> tuple[ConsumerResult, Usage]:
     """Run ConsumerPerformance from the start of the topic."""
-    output = _run(
+    output, usage = _run(
         release, "org.apache.kafka.tools.ConsumerPerformance",
         "--bootstrap-server", address, "--topic", topic, "--num-records", str(records), "--hide-header",
     )  # fmt: skip
     result = parse_consumer(output)
     if result.records < records:
         raise ToolError(f"ConsumerPerformance read {result.records} of {records} records")
-    return result
+    return result, usage
 
 
-def end_to_end(release: Kafka, address: str, topic: str, *, records: int, acks: str) -> LatencyResult:
+def end_to_end(
+    release: Kafka, address: str, topic: str, *, records: int, acks: str
+) -> tuple[LatencyResult, Usage]:
     """Run EndToEndLatency: send one record, wait for it, and again."""
-    output = _run(
+    output, usage = _run(
         release, "org.apache.kafka.tools.EndToEndLatency",
         "--bootstrap-server", address, "--topic", topic, "--num-records", str(records),
         "--producer-acks", acks, "--record-size", "100",
     )  # fmt: skip
-    return parse_latency(output)
+    return parse_latency(output), usage
 
 
-def _run(release: Kafka, main_class: str, *arguments: str) -> str:
-    done = subprocess.run(
-        release.command(main_class, *arguments), check=False, capture_output=True, text=True, timeout=300
-    )
-    if done.returncode:
-        raise ToolError(f"{main_class} ended with {done.returncode}: {done.stderr[-500:]}")
-    return done.stdout
+def _run(release: Kafka, main_class: str, *arguments: str) -> tuple[str, Usage]:
+    threads: dict[tuple[int, str], float] = {}
+    began, cpu_s = time.monotonic(), _children_cpu_s()
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        command = release.command(main_class, *arguments)
+        with subprocess.Popen(command, stdout=output, stderr=errors) as process:
+            while process.poll() is None:
+                threads |= processes.thread_cpu_s(process.pid)
+                if time.monotonic() - began > _TIMEOUT_S:
+                    process.kill()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(_WATCH_S)
+        took_s = time.monotonic() - began
+        output.seek(0)
+        errors.seek(0)
+        if process.returncode:
+            raise ToolError(f"{main_class} ended with {process.returncode}: {errors.read()[-500:]}")
+        of_the_client = [used for (_, name), used in threads.items() if not name.startswith(_OF_THE_JVM)]
+        busiest_s = max(of_the_client, default=0.0)
+        return output.read(), Usage((_children_cpu_s() - cpu_s) / took_s, busiest_s / took_s)
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.workloads import consume, footprint, groups, latency, produce, requests
+from bench.workloads import consume, cores, footprint, groups, latency, produce, recovery, requests
 from bench.workloads.model import Workload
 
 WORKLOADS: tuple[Workload, ...] = (
@@ -11,7 +11,9 @@ WORKLOADS: tuple[Workload, ...] = (
     *latency.WORKLOADS,
     *requests.WORKLOADS,
     *groups.WORKLOADS,
+    *cores.WORKLOADS,
     *footprint.WORKLOADS,
+    *recovery.WORKLOADS,
 )
 
 

@@ -1,4 +1,4 @@
-"""What a broker costs by being there: start, memory, many partitions, and the way back after SIGKILL."""
+"""What a broker costs by being there: start, memory, many partitions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import time
 
 from confluent_kafka.admin import NewTopic
 
-from bench import rdkafka, wire
+from bench import wire
 from bench.brokers import Running
-from bench.workloads.model import Context, Row, Workload, admin_of, create_topics
+from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload, admin_of, create_topics, each_round
 
 _IDLE_S = 3
 _MANY = 10_000
 _TOPIC_PARTITIONS = 100
 _TOPICS_AT_ONCE = 20
 """Kafka's controller refuses 10,000 partitions in one request."""
-_LOG_MB, _FULL_LOG_MB = 1_000, 10_000
-_LOG_PARTITIONS = 12
-_CLIENT = "Metadata by hand"
+BY_HAND = "Metadata by hand"
 
 
 def _start(context: Context) -> Row:
@@ -58,36 +56,7 @@ def _wait_topics(broker: Running, topics: list[str]) -> None:
         wire.wait_topic(broker.address, name, _TOPIC_PARTITIONS, timeout_s=180)
 
 
-def _restart_after_kill(context: Context) -> Row:
-    """Until every partition answers for its end, with all of its log still in the page cache."""
-    megabytes = _FULL_LOG_MB if context.scale > 1 else context.scaled(_LOG_MB)
-    with tempfile.TemporaryDirectory(prefix="bench-") as data:
-        with context.start(data=data) as broker:
-            create_topics(admin_of(broker), [NewTopic("log", _LOG_PARTITIONS, 1)])
-            wire.wait_topic(broker.address, "log", _LOG_PARTITIONS)
-            task = rdkafka.Task(
-                broker.address,
-                "log",
-                _LOG_PARTITIONS,
-                megabytes * 1_000_000 // 1024,
-                1024,
-                properties={"acks": 1, "batch.size": 16_384},
-            )
-            rdkafka.together((rdkafka.produce, task))
-            broker.crash()
-        began = time.perf_counter()
-        with context.start(data=data) as broker:
-            wire.wait_topic(broker.address, "log", _LOG_PARTITIONS, timeout_s=300)
-            took_s = time.perf_counter() - began
-            with wire.Connection(broker.address) as connection:
-                recovered = sum(wire.end_offsets(connection, "log", _LOG_PARTITIONS))
-        if recovered != task.records:
-            raise RuntimeError(f"{recovered} of {task.records} records are there after SIGKILL")
-    return {"restart s": took_s, "log GB": megabytes / 1000}
-
-
 WORKLOADS = (
-    Workload("start in a new folder", "footprint", _CLIENT, _start, quick=True),
-    Workload("10,000 partitions", "footprint", "librdkafka", _many_partitions, max_rounds=1),
-    Workload("restart after SIGKILL", "footprint", "librdkafka", _restart_after_kill, max_rounds=2),
+    Workload("start in a new folder", "footprint", BY_HAND, each_round(_start), seconds=13, quick=True),
+    Workload("10,000 partitions", "footprint", LIBRDKAFKA, each_round(_many_partitions), seconds=90),
 )

@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Consumer, TopicPartition
 
 from bench import wire
-from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload
+from bench.workloads.model import LIBRDKAFKA, RAW, Context, Measure, Prepare, Row, Workload, each_round
 
 _SPAWN = multiprocessing.get_context("spawn")
 _MEMBERS, _PARTITIONS, _GROUPS = 20, 40, 500
@@ -98,8 +98,8 @@ def _doomed(address: str, topic: str, group: str, protocol: str) -> Iterator[tup
         process.join(10)
 
 
-def _rebalance(context: Context, protocol: str) -> Row:
-    """20 members join at once; then one dies, which its group learns when its session ends."""
+def _rebalance(context: Context, protocol: str, *, death: bool = False) -> Row:
+    """20 members join at once; then, where asked, one dies, which its group learns when its session ends."""
     address, group = context.broker.address, f"bench-{protocol}-{next(_numbers)}"
     each = _PARTITIONS // _MEMBERS
     with context.topic(_PARTITIONS) as topic, _doomed(address, topic, group, protocol) as (process, held, go):
@@ -117,7 +117,7 @@ def _rebalance(context: Context, protocol: str) -> Row:
         try:
             members.poll_until(all_have_theirs)
             joined_s = time.perf_counter() - began
-            if protocol != "classic":
+            if not death:
                 return {"rebalance s": joined_s}
             began = time.perf_counter()
             process.kill()
@@ -148,12 +148,17 @@ def _many_groups(context: Context) -> Row:
         }
 
 
-def _without_delay(context: Context, measure: Callable[[Context], Row]) -> Row:
+def _without_delay(measure: Callable[[Context], Row]) -> Prepare:
     """On a broker of its own that does not wait for more members of a new group; warmed by 500 groups."""
-    with context.start(settings=("group.initial.rebalance.delay.ms=0",)) as broker:
-        own = dataclasses.replace(context, broker=broker)
-        _many_groups(own)
-        return measure(own)
+
+    @contextlib.contextmanager
+    def prepare(context: Context) -> Iterator[Measure]:
+        with context.start(settings=("group.initial.rebalance.delay.ms=0",)) as broker:
+            own = dataclasses.replace(context, broker=broker)
+            _many_groups(own)
+            yield lambda: measure(own)
+
+    return prepare
 
 
 def _find_coordinator(context: Context, group: str) -> None:
@@ -185,28 +190,29 @@ def _sync(connection: wire.Connection, group: str, topic: str) -> None:
     connection.send(wire.SYNC_GROUP, 0, body)
 
 
+def _workload(name: str, client: str, seconds: float, prepare: Prepare) -> Workload:
+    return Workload(name, "groups", client, prepare, seconds)
+
+
 WORKLOADS = (
-    Workload("20 members, classic", "groups", LIBRDKAFKA, lambda c: _rebalance(c, "classic"), max_rounds=3),
-    Workload(
+    _workload(
+        "20 members, classic",
+        LIBRDKAFKA,
+        27,
+        each_round(lambda context: _rebalance(context, "classic", death=True)),
+    ),
+    _workload(
         "20 members, consumer protocol",
-        "groups",
         LIBRDKAFKA,
-        lambda c: _rebalance(c, "consumer"),
-        max_rounds=3,
+        16,
+        each_round(lambda context: _rebalance(context, "consumer")),
     ),
-    Workload("500 groups of one", "groups", "raw connections", _many_groups, max_rounds=3),
-    Workload(
+    _workload("500 groups of one", RAW, 10, each_round(_many_groups)),
+    _workload(
         "20 members, classic, no initial delay",
-        "groups",
         LIBRDKAFKA,
-        lambda c: _without_delay(c, lambda own: _rebalance(own, "classic")),
-        max_rounds=3,
+        9,
+        _without_delay(lambda context: _rebalance(context, "classic")),
     ),
-    Workload(
-        "500 groups of one, no initial delay",
-        "groups",
-        "raw connections",
-        lambda c: _without_delay(c, _many_groups),
-        max_rounds=3,
-    ),
+    _workload("500 groups of one, no initial delay", RAW, 5, _without_delay(_many_groups)),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench import rdkafka
+from bench import load, rdkafka
 from bench.kafka import tools
 from bench.results import percentile
-from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload
+from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload, each_round
 
 _SECONDS = 6
 _WARM_SHARE = 0.2
@@ -15,7 +15,7 @@ _PARTITIONS = 3
 def _at_rate(context: Context, rate: int) -> Row:
     records = int(rate * max(2.0, _SECONDS * context.scale))
     with context.topic(_PARTITIONS) as topic:
-        task = rdkafka.Task(
+        task = load.Task(
             context.broker.address,
             topic,
             _PARTITIONS,
@@ -24,9 +24,9 @@ def _at_rate(context: Context, rate: int) -> Row:
             properties={"linger.ms": 0, "acks": "all"},
             rate=rate,
         )
-        reading = rdkafka.Task(context.broker.address, topic, _PARTITIONS, records, 100)
-        load = rdkafka.together((rdkafka.consume_stamped, reading), (rdkafka.produce_at_rate, task))
-    kept = sorted(load.latencies_ms[int(records * _WARM_SHARE) :])
+        reading = load.Task(context.broker.address, topic, _PARTITIONS, records, 100)
+        done = load.together((rdkafka.consume_stamped, reading), (rdkafka.produce_at_rate, task))
+    kept = sorted(done.latencies_ms[int(records * _WARM_SHARE) :])
     return {
         "p50 ms": percentile(kept, 50),
         "p99 ms": percentile(kept, 99),
@@ -37,7 +37,7 @@ def _at_rate(context: Context, rate: int) -> Row:
 
 def _end_to_end(context: Context) -> Row:
     with context.topic(1) as topic:
-        result = tools.end_to_end(
+        result, _ = tools.end_to_end(
             context.kafka, context.broker.address, topic, records=context.scaled(3000), acks="all"
         )
     # Its percentiles are whole milliseconds, so only what they can show is kept.
@@ -50,8 +50,21 @@ def _end_to_end(context: Context) -> Row:
 
 WORKLOADS = (
     Workload(
-        "latency at 1,000/s", "latency", LIBRDKAFKA, lambda context: _at_rate(context, 1_000), quick=True
+        "latency at 1,000/s",
+        "latency",
+        LIBRDKAFKA,
+        each_round(lambda context: _at_rate(context, 1_000)),
+        seconds=16,
+        quick=True,
     ),
-    Workload("latency at 20,000/s", "latency", LIBRDKAFKA, lambda context: _at_rate(context, 20_000)),
-    Workload("latency, one at a time", "latency", "EndToEndLatency", _end_to_end, java=True),
+    Workload(
+        "latency at 20,000/s",
+        "latency",
+        LIBRDKAFKA,
+        each_round(lambda context: _at_rate(context, 20_000)),
+        seconds=16,
+    ),
+    Workload(
+        "latency, one at a time", "latency", "EndToEndLatency", each_round(_end_to_end), seconds=12, java=True
+    ),
 )

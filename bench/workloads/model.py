@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Protocol
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from bench import rdkafka, wire
+from bench import load, requests, wire
 from bench.brokers import Running
 from bench.kafka.install import Kafka
 
@@ -20,7 +21,8 @@ Row = dict[str, float]
 """Metric name (see `bench.results.METRICS`) to its value in one round."""
 
 LIBRDKAFKA = "librdkafka"
-_WARMING_SCALE = 0.2
+RAW = "raw connections"
+_WARMING_SCALE = 0.1
 _numbers = itertools.count()
 
 
@@ -39,13 +41,15 @@ class Context:
     broker: Running
     start: Start
     scale: float
+    """Load in relation to the full form's."""
     release: Kafka | None
     """Apache Kafka's jars, for its own clients."""
     _files: dict[int, Path] = field(default_factory=dict)
-    _filled: dict[int, tuple[str, int]] = field(default_factory=dict)
+    topics: dict[int, tuple[str, int]] = field(default_factory=dict)
+    """What `filled` made, by the size of records."""
 
     def scaled(self, number: int) -> int:
-        """`number` of the default form, in this run's form; at least 1."""
+        """`number` of the full form, in this run's form; at least 1."""
         return max(1, int(number * self.scale))
 
     @property
@@ -61,36 +65,29 @@ class Context:
     @contextlib.contextmanager
     def topic(self, partitions: int) -> Iterator[str]:
         """A new topic whose partitions answer; deleted afterwards."""
-        name = f"bench-{next(_numbers)}"
-        admin = admin_of(self.broker)
-        create_topics(admin, [NewTopic(name, partitions, 1)])
-        wire.wait_topic(self.broker.address, name, partitions)
+        name = new_topic(self.broker, partitions)
         try:
             yield name
         finally:
-            admin.delete_topics([name])[name].result(60)
+            delete_topics(self.broker, [name])
 
     def filled(self, record_bytes: int, megabytes: int, partitions: int) -> tuple[str, int]:
         """A topic with records to read, made once for each record size, and how many there are."""
-        if record_bytes not in self._filled:
-            records = self.scaled(megabytes * 1_000_000) // record_bytes
-            admin = admin_of(self.broker)
-            name = f"bench-filled-{next(_numbers)}"
-            create_topics(admin, [NewTopic(name, partitions, 1)])
-            wire.wait_topic(self.broker.address, name, partitions)
-            properties = {"acks": 1, "batch.size": 16 * 1024}
-            task = rdkafka.Task(
-                self.broker.address, name, partitions, records, record_bytes, properties=properties
-            )
-            rdkafka.together((rdkafka.produce, task))
-            self._filled[record_bytes] = name, records
-        return self._filled[record_bytes]
+        if record_bytes not in self.topics:
+            total = self.scaled(megabytes * 1_000_000)
+            self.topics[record_bytes] = filled(self.broker, partitions, total, record_bytes)
+        return self.topics[record_bytes]
+
+    def drop_filled(self) -> None:
+        """Delete what `filled` made, and give its memory back to the page cache."""
+        delete_topics(self.broker, [name for name, _ in self.topics.values()])
+        self.topics.clear()
 
     def payload_file(self, record_bytes: int) -> Path:
-        """The payloads of `rdkafka.values`, a line each."""
+        """The payloads of `bench.load.values`, a line each."""
         if record_bytes not in self._files:
             with tempfile.NamedTemporaryFile(prefix="bench-payloads-", delete=False) as file:
-                file.write(b"\n".join(rdkafka.values(record_bytes)))
+                file.write(b"\n".join(load.values(record_bytes)))
             self._files[record_bytes] = Path(file.name)
         return self._files[record_bytes]
 
@@ -101,6 +98,17 @@ class Context:
         self._files.clear()
 
 
+Measure = Callable[[], Row]
+"""One round on one broker."""
+Prepare = Callable[[Context], contextlib.AbstractContextManager[Measure]]
+"""Makes what all rounds on one broker need, and removes it after the last."""
+
+
+def each_round(run: Callable[[Context], Row]) -> Prepare:
+    """For what needs no preparation."""
+    return lambda context: contextlib.nullcontext(functools.partial(run, context))
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One line of work, measured on every broker in turn, round after round."""
@@ -108,15 +116,17 @@ class Workload:
     name: str
     subject: str
     client: str
-    run: Callable[[Context], Row]
+    prepare: Prepare
+    seconds: float
+    """Of a round of both brokers in the full form on 2 cores, about, with its part of the preparation."""
     quick: bool = False
     """Part of the short form."""
     java: bool = False
     """Needs Apache Kafka's jars."""
-    max_rounds: int = 99
-    """For work that takes minutes."""
-    floor: Callable[[float], float] | None = None
-    """Takes the scale; MB/s of the floor for the same bytes."""
+    alone: bool = False
+    """Says something of Ottla only; Kafka is left out."""
+    floor: Callable[[int], float] | None = None
+    """Takes the number of the round; MB/s of the floor for the same bytes."""
 
 
 def admin_of(broker: Running) -> AdminClient:
@@ -130,7 +140,43 @@ def create_topics(admin: AdminClient, topics: list[NewTopic]) -> None:
         future.result(150)
 
 
-def throughput(context: Context, megabytes: float, seconds: float, cpu_before_s: float) -> Row:
+def delete_topics(broker: Running, topics: list[str]) -> None:
+    """Delete them and wait for all answers."""
+    if topics:
+        admin = admin_of(broker)
+        for future in admin.delete_topics(topics).values():
+            future.result(60)
+
+
+def new_topic(broker: Running, partitions: int) -> str:
+    """The name of a new topic whose partitions answer."""
+    name = f"bench-{next(_numbers)}"
+    create_topics(admin_of(broker), [NewTopic(name, partitions, 1)])
+    wire.wait_topic(broker.address, name, partitions)
+    return name
+
+
+def filled(broker: Running, partitions: int, total_bytes: int, record_bytes: int) -> tuple[str, int]:
+    """A new topic with records in batches of 16 KB, and how many there are."""
+    name = new_topic(broker, partitions)
+    records = requests.fill(broker.address, name, partitions, total_bytes, record_bytes)
+    verify(broker, name, partitions, records)
+    return name, records
+
+
+def verify(broker: Running, topic: str, partitions: int, records: int) -> None:
+    """Raises RuntimeError unless the log holds exactly these many records."""
+    with wire.Connection(broker.address) as connection:
+        stored = sum(wire.end_offsets(connection, topic, partitions))
+    if stored != records:
+        raise RuntimeError(f"{stored} of {records} records are in the log")
+
+
+def throughput(broker: Running, megabytes: float, seconds: float, cpu_before_s: float) -> Row:
     """The metrics of every row that moves bytes."""
-    cpu_s = context.broker.cpu_s() - cpu_before_s
-    return {"MB/s": megabytes / seconds, "CPU s/GB": cpu_s / megabytes * 1000}
+    cpu_s = broker.cpu_s() - cpu_before_s
+    return {
+        "MB/s": megabytes / seconds,
+        "CPU s/GB": cpu_s / megabytes * 1000,
+        "broker cores": cpu_s / seconds,
+    }

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from bench import requests, wire
-from bench.workloads.model import Context, Row, Workload
+import functools
 
-_CLIENT = "raw connections"
+from bench import load, requests, wire
+from bench.brokers import Running
+from bench.workloads.model import RAW, Context, Row, Workload, each_round
 
 
-def _produces(context: Context, connections: int) -> Row:
-    count = context.scaled(10_000 if connections == 1 else 40_000) // connections * connections
+def _produces(connections: int, context: Context) -> Row:
+    count = context.scaled(30_000 if connections == 1 else 150_000) // connections * connections
     with context.topic(1) as topic:
-        request = requests.produce_request(topic, 0, 100)
-        row = _drive(context, request, connections, count)
+        row = _send(context.broker, topic, requests.produce_request(topic, 0, 100), connections, count)
         with wire.Connection(context.broker.address) as connection:
             stored = wire.end_offsets(connection, topic, 1)[0]
         if stored < count:
@@ -25,20 +25,42 @@ def _fetches(context: Context) -> Row:
     with context.topic(1) as topic:
         requests.drive(context.broker.address, requests.produce_request(topic, 0, 100), 1, 1)
         request = wire.fetch_request(topic, max_bytes=200)
-        return _drive(context, request, connections, context.scaled(40_000) // connections * connections)
+        count = context.scaled(150_000) // connections * connections
+        return _send(context.broker, topic, request, connections, count)
 
 
-def _drive(context: Context, request: bytes, connections: int, count: int) -> Row:
-    requests.drive(context.broker.address, request, connections, max(connections, count // 10))
-    cpu_s = context.broker.cpu_s()
-    rate, _ = requests.drive(context.broker.address, request, connections, count)
-    return {"requests/s": rate, "CPU us/request": (context.broker.cpu_s() - cpu_s) / count * 1e6}
+def _send(broker: Running, topic: str, request: bytes, connections: int, count: int) -> Row:
+    requests.drive(broker.address, request, connections, max(connections, count // 10))
+    job = functools.partial(requests.send, requests=[request], connections=connections)
+    cpu_s = broker.cpu_s()
+    done = load.together((job, load.Task(broker.address, topic, 1, count)))
+    cpu_s = broker.cpu_s() - cpu_s
+    return {
+        "requests/s": count / done.elapsed_s,
+        "CPU us/request": cpu_s / count * 1e6,
+        "broker cores": cpu_s / done.elapsed_s,
+        **done.row(),
+    }
 
 
 WORKLOADS = (
-    Workload("produce one record, 1 connection", "requests", _CLIENT, lambda c: _produces(c, 1), quick=True),
     Workload(
-        "produce one record, 64 connections", "requests", _CLIENT, lambda c: _produces(c, 64), quick=True
+        "produce one record, 1 connection",
+        "requests",
+        RAW,
+        each_round(functools.partial(_produces, 1)),
+        seconds=8,
+        quick=True,
     ),
-    Workload("fetch one record, 64 connections", "requests", _CLIENT, _fetches, quick=True),
+    Workload(
+        "produce one record, 64 connections",
+        "requests",
+        RAW,
+        each_round(functools.partial(_produces, 64)),
+        seconds=12,
+        quick=True,
+    ),
+    Workload(
+        "fetch one record, 64 connections", "requests", RAW, each_round(_fetches), seconds=12, quick=True
+    ),
 )

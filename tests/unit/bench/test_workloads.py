@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from bench import floor, rdkafka
-from bench.compare import QUICK, arguments
-from bench.workloads import WORKLOADS, chosen
+from bench import floor, load
+from bench.compare import arguments
+from bench.run import DEFAULT, FULL, QUICK
+from bench.workloads import WORKLOADS, chosen, produce
 
 
 def test_names_are_unique() -> None:
@@ -33,14 +34,35 @@ def test_short_form_covers_every_path_of_data() -> None:
     assert len(short) < len(chosen([], quick=False)) / 2
     assert any(not each.java for each in short if each.subject == "produce")
     assert QUICK.rounds >= 3
+    assert QUICK.estimate_s(short) < 3 * 60
+
+
+def test_full_form_measures_every_row_five_times_within_an_hour() -> None:
+    assert (FULL.scale, FULL.rounds) == (1, 5)
+    assert FULL.estimate_s(chosen([], quick=False)) < 56 * 60
+    assert DEFAULT.estimate_s(chosen([], quick=False)) < FULL.estimate_s(chosen([], quick=False))
+
+
+def test_every_rate_has_its_floor() -> None:
+    rates = [each for each in WORKLOADS if each.subject in {"produce", "consume"}]
+    assert [each.name for each in rates if each.floor is None] == []
+
+
+def test_floor_of_a_codec_moves_what_it_leaves() -> None:
+    # Random capital letters: entropy coding takes nearly half, matches are not to be found.
+    assert produce.compressed_share("none", 1024) == 1
+    assert produce.compressed_share("gzip", 1024) == pytest.approx(0.6, abs=0.05)
+    assert produce.compressed_share("zstd", 1024) == pytest.approx(0.6, abs=0.05)
+    assert produce.compressed_share("snappy", 1024) == pytest.approx(1, abs=0.05)
+    assert produce.compressed_share("lz4", 1024) == pytest.approx(1, abs=0.05)
 
 
 def test_payloads_are_the_same_in_every_run_and_not_all_alike() -> None:
-    values = rdkafka.values(1024)
-    assert values == rdkafka.values(1024)
+    values = load.values(1024)
+    assert values == load.values(1024)
     assert {len(value) for value in values} == {1024}
     assert len(set(values)) == len(values)
-    assert not any(b"\n" in value for value in values)
+    assert all(value.isalpha() and value.isupper() for value in values)
 
 
 def test_floor_moves_every_byte() -> None:
@@ -48,6 +70,6 @@ def test_floor_moves_every_byte() -> None:
     assert floor.consume(3_000_001) > 0
 
 
-def test_diff_takes_a_revision_first() -> None:
+def test_diff_takes_what_it_compares_with_first() -> None:
     options = arguments("diff").parse_args(["HEAD~1", "produce", "--rounds", "5"])
-    assert (options.revision, options.workloads, options.rounds) == ("HEAD~1", ["produce"], 5)
+    assert (options.other, options.workloads, options.rounds) == ("HEAD~1", ["produce"], 5)
