@@ -10,9 +10,8 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from enum import IntEnum
+from functools import cache
 from typing import Any
-
-import cramjam
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
@@ -48,6 +47,15 @@ _FIRST_GUESS_RATIO = 8
 _FIRST_GUESS_MIN = 64 * 1024
 _GROWTH = 8
 
+
+@cache
+def _cramjam() -> Any:
+    """snappy, lz4 and zstd; not loaded before they are used, as that takes 3 MB of an idle broker and 2 ms."""
+    import cramjam
+
+    return cramjam
+
+
 # What Rust's standard library says when a writer over a fixed slice is full.
 _OUTPUT_FULL = "failed to write whole buffer"
 
@@ -69,7 +77,7 @@ def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
             return _compress_snappy(data)
         case Codec.lz4:
             # Kafka's Java reader refuses linked blocks, which are the lz4 library's default.
-            frame = cramjam.lz4.Compressor(
+            frame = _cramjam().lz4.Compressor(
                 level=_LZ4_DEFAULT_LEVEL if level is None else level,
                 content_checksum=False,
                 block_linked=False,
@@ -77,7 +85,7 @@ def compress(codec: int, data: bytes, level: int | None = None) -> bytes:
             frame.compress(data)
             return bytes(frame.finish())
         case Codec.zstd:
-            return bytes(cramjam.zstd.compress(data, level=_ZSTD_DEFAULT_LEVEL if level is None else level))
+            return bytes(_cramjam().zstd.compress(data, level=_ZSTD_DEFAULT_LEVEL if level is None else level))
     raise _unknown(codec)
 
 
@@ -100,9 +108,9 @@ def decompress(codec: int, data: bytes, max_bytes: int) -> bytes:
             # Refused although readable: one such batch in a log would stop every Java consumer.
             if data[:4] == _LZ4_MAGIC and len(data) > 4 and not data[4] & _LZ4_INDEPENDENT_BLOCKS:
                 raise KafkaError(ErrorCode.corrupt_message, "lz4 frames must have independent blocks")
-            return _decompress_growing(cramjam.lz4.decompress_into, data, max_bytes)
+            return _decompress_growing(_cramjam().lz4.decompress_into, data, max_bytes)
         case Codec.zstd:
-            return _decompress_growing(cramjam.zstd.decompress_into, data, max_bytes)
+            return _decompress_growing(_cramjam().zstd.decompress_into, data, max_bytes)
     raise _unknown(codec)
 
 
@@ -130,7 +138,7 @@ def _decompress_gzip(data: bytes, max_bytes: int) -> bytes:
 def _compress_snappy(data: bytes) -> bytes:
     parts = [_XERIAL_HEADER]
     for start in range(0, len(data), _XERIAL_BLOCK):
-        block = bytes(cramjam.snappy.compress_raw(data[start : start + _XERIAL_BLOCK]))
+        block = bytes(_cramjam().snappy.compress_raw(data[start : start + _XERIAL_BLOCK]))
         parts += (len(block).to_bytes(4, "big"), block)
     return b"".join(parts)
 
@@ -157,12 +165,12 @@ def _decompress_snappy(data: bytes, max_bytes: int) -> bytes:
 
 def _decompress_snappy_block(block: bytes, max_bytes: int) -> bytes:
     try:
-        size = cramjam.snappy.decompress_raw_len(block)
+        size = _cramjam().snappy.decompress_raw_len(block)
         if size > max_bytes:
             raise _too_large(max_bytes)
         output = bytearray(size)
-        written = cramjam.snappy.decompress_raw_into(block, output)
-    except cramjam.DecompressionError as error:
+        written = _cramjam().snappy.decompress_raw_into(block, output)
+    except _cramjam().DecompressionError as error:
         raise _corrupt(error) from None
     if written != size:
         raise KafkaError(ErrorCode.corrupt_message, "a snappy block is shorter than it says")
@@ -179,7 +187,7 @@ def _decompress_growing(inflate_into: Callable[[Any, Any], int], data: bytes, ma
         output = bytearray(size)
         try:
             written = inflate_into(data, output)
-        except cramjam.DecompressionError as error:
+        except _cramjam().DecompressionError as error:
             if _OUTPUT_FULL not in str(error):
                 raise _corrupt(error) from None
         else:
