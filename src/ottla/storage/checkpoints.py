@@ -12,8 +12,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -126,8 +125,7 @@ class OffsetCheckpoint:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class MetaProperties:
+class MetaProperties(NamedTuple):
     """Whose data a folder holds: `meta.properties`, version 1. All ids are Kafka's text form."""
 
     cluster_id: str
@@ -205,8 +203,7 @@ def write_partition_metadata(fs: FileSystem, directory: str, topic_id: UUID) -> 
     return path
 
 
-@dataclass(frozen=True, slots=True)
-class CleanShutdown:
+class CleanShutdown(NamedTuple):
     """The folder was closed in order, by a broker of this epoch (KIP-966; None when not recorded)."""
 
     broker_epoch: int | None

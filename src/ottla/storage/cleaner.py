@@ -17,7 +17,6 @@ to there are filtered (see `cleaner_filter`), neighbours together while they fit
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -49,8 +48,7 @@ _MAX_SEGMENT_BYTES = 2**31 - 1
 _MAX_OFFSET_RANGE = 2**31 - 1
 
 
-@dataclass(frozen=True, slots=True)
-class CleanerSettings:
+class CleanerSettings(NamedTuple):
     """Bounds on one cleaning's memory, in bytes.
 
     `dedupe_buffer_size` holds the key map (`log.cleaner.dedupe.buffer.size`), which

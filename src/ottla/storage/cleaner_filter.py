@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ottla.records.batch import BatchHeader
 from ottla.records.codec import Record, decode_batch, encode_batch
@@ -26,8 +26,7 @@ from ottla.storage.producer_state import LastRecord
 __all__ = ["BatchFilter", "FilterContext"]
 
 
-@dataclass(frozen=True, slots=True)
-class FilterContext:
+class FilterContext(NamedTuple):
     """What stays the same during a cleaning.
 
     Times in milliseconds, `max_decompressed_bytes` for one batch.

@@ -9,7 +9,6 @@ transactions, records above the high watermark), or segments younger than `min.c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -31,8 +30,7 @@ class SegmentFacts(NamedTuple):
     largest_timestamp: int
 
 
-@dataclass(frozen=True, slots=True)
-class CleaningFacts:
+class CleaningFacts(NamedTuple):
     """A log at one moment, as the thread that owns it sees it. `segments` are the closed ones, ascending."""
 
     directory: str
@@ -46,8 +44,7 @@ class CleaningFacts:
     config: TopicConfig
 
 
-@dataclass(frozen=True, slots=True)
-class CleaningPlan:
+class CleaningPlan(NamedTuple):
     """What a cleaning of this log would cover: keys from [first_dirty_offset, end_offset) decide.
 
     `is_checkpoint_reset` says that the checkpointed offset lay outside of the log and is to be written anew

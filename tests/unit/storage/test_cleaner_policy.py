@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,7 +64,7 @@ def test_cleaning_waits_for_the_dirty_share(checkpoint: int, due: bool) -> None:
 @pytest.mark.parametrize("limit", ["high_watermark", "last_stable_offset"])
 @pytest.mark.parametrize(("offset", "end"), [(35, 30), (29, 20), (20, 20), (19, 10), (5, 0)])
 def test_what_is_not_stable_stays_and_segments_are_taken_whole(limit: str, offset: int, end: int) -> None:
-    plan = plan_cleaning(replace(FACTS, **{limit: offset}), None, NOW_MS)
+    plan = plan_cleaning(FACTS._replace(**{limit: offset}), None, NOW_MS)
     assert plan.end_offset == end
     assert plan.is_due is (end > 0)
 
@@ -74,8 +72,7 @@ def test_what_is_not_stable_stays_and_segments_are_taken_whole(limit: str, offse
 @pytest.mark.parametrize(("lag", "end"), [(0, 30), (10, 30), (600, 20), (950, 0)])
 def test_segments_younger_than_the_minimum_lag_stay(lag: int, end: int) -> None:
     segments = (segment(0, timestamp=NOW_MS - 900), segment(10, timestamp=NOW_MS - 700))
-    facts = replace(
-        FACTS,
+    facts = FACTS._replace(
         segments=(*segments, segment(20, timestamp=NOW_MS - 500)),
         config=config(min_compaction_lag_ms=lag),
     )
@@ -84,27 +81,27 @@ def test_segments_younger_than_the_minimum_lag_stay(lag: int, end: int) -> None:
 
 def test_without_timestamps_the_file_says_how_old_a_segment_is() -> None:
     young = SegmentFacts(10, 100, modified_ms=NOW_MS - 5, first_timestamp=-1, largest_timestamp=-1)
-    facts = replace(FACTS, segments=(segment(0), young), config=config(min_compaction_lag_ms=100))
+    facts = FACTS._replace(segments=(segment(0), young), config=config(min_compaction_lag_ms=100))
     assert plan_cleaning(facts, None, NOW_MS).end_offset == 10
 
 
 def test_the_maximum_lag_overrides_the_share() -> None:
-    old = replace(FACTS, config=config(max_compaction_lag_ms=NOW_MS - 500_001))
+    old = FACTS._replace(config=config(max_compaction_lag_ms=NOW_MS - 500_001))
     plan = plan_cleaning(old, 20, NOW_MS)
     assert plan.dirty_ratio < 0.5
     assert plan.is_due
-    assert not plan_cleaning(replace(old, config=config(max_compaction_lag_ms=500_000)), 20, NOW_MS).is_due
+    assert not plan_cleaning(old._replace(config=config(max_compaction_lag_ms=500_000)), 20, NOW_MS).is_due
     assert not plan_cleaning(old, 30, NOW_MS).is_due
 
 
 @pytest.mark.parametrize(("checkpoint", "start"), [(5, 10), (36, 10)])
 def test_a_checkpoint_outside_of_the_log_starts_over(checkpoint: int, start: int) -> None:
-    plan = plan_cleaning(replace(FACTS, log_start_offset=start), checkpoint, NOW_MS)
+    plan = plan_cleaning(FACTS._replace(log_start_offset=start), checkpoint, NOW_MS)
     assert (plan.first_dirty_offset, plan.is_checkpoint_reset) == (start, True)
 
 
 def test_a_log_of_one_segment_has_nothing_to_clean() -> None:
-    plan = plan_cleaning(replace(FACTS, segments=(), active_base_offset=0), None, NOW_MS)
+    plan = plan_cleaning(FACTS._replace(segments=(), active_base_offset=0), None, NOW_MS)
     assert measure(plan) == (0, 0, 0, 0)
     assert not plan.is_due
 
