@@ -11,7 +11,7 @@ from bench import wire
 from bench.brokers import Running
 from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload, admin_of, create_topics, each_round
 
-_IDLE_S = 3
+_IDLE_S = 2
 _MANY = 10_000
 _TOPIC_PARTITIONS = 100
 _TOPICS_AT_ONCE = 20
@@ -57,6 +57,6 @@ def _wait_topics(broker: Running, topics: list[str]) -> None:
 
 
 WORKLOADS = (
-    Workload("start in a new folder", "footprint", BY_HAND, each_round(_start), seconds=13, quick=True),
+    Workload("start in a new folder", "footprint", BY_HAND, each_round(_start), seconds=11, quick=True),
     Workload("10,000 partitions", "footprint", LIBRDKAFKA, each_round(_many_partitions), seconds=90),
 )
