@@ -10,11 +10,11 @@ _MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupCoordinatorConfig:
-    """Defaults are Kafka's. Times are milliseconds unless the name says otherwise."""
+    """Defaults are the broker's. Times are milliseconds unless the name says otherwise."""
 
     group_min_session_timeout_ms: int = 6_000
     group_max_session_timeout_ms: int = 30 * _MINUTE_MS
-    group_initial_rebalance_delay_ms: int = 3_000
+    group_initial_rebalance_delay_ms: int = 500
     group_max_size: int = _INT32_MAX
     classic_group_new_member_join_timeout_ms: int = 5 * _MINUTE_MS
     """How long a member whose first join is parked may stay without a sign of life; fixed in Kafka."""

@@ -205,7 +205,7 @@ class GroupShard:
         if kind == "classic-session":
             return membership.on_session_timer(self.state, group, key[2], now_ms)
         if kind == "classic-join":
-            return rebalance.on_join_timer(self.state, group, now_ms)
+            return rebalance.on_join_timer(group, now_ms)
         return rebalance.on_sync_timer(self.state, group, now_ms)
 
     def _next_expiration(self, now_ms: int) -> SetTimer:

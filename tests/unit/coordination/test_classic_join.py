@@ -134,15 +134,36 @@ class TestInitialDelay:
         driver.advance(1)
         assert len(driver.replies[first]["members"]) == 4
 
-    def test_it_is_not_extended_when_nobody_comes(self, new_driver: Any) -> None:
+    def test_it_ends_when_nobody_else_has_come_for_that_long(self, new_driver: Any) -> None:
         driver = new_driver(group_initial_rebalance_delay_ms=3_000)
         _, first = driver.join_new()
         driver.advance(1_000)
-        driver.join_new()
+        _, second = driver.join_new()
+        driver.advance(1_000)
+        driver.join(member_id=driver.replies[driver.join()]["member_id"])
+        driver.advance(2_999)
+        assert {first, second} <= driver.outstanding
+
+        driver.advance(1)
+        assert len(driver.replies[first]["members"]) == 3
+
+    def test_members_that_ask_again_do_not_extend_it(self, new_driver: Any) -> None:
+        driver = new_driver(group_initial_rebalance_delay_ms=3_000)
+        member_id, _ = driver.join_new()
         driver.advance(2_000)
+        again = driver.join(member_id=member_id)
+        driver.advance(1_000)
+
+        assert driver.replies[again]["generation_id"] == 1
+
+    def test_a_rebalance_timeout_shorter_than_it_does_not_cut_it(self, new_driver: Any) -> None:
+        driver = new_driver(group_initial_rebalance_delay_ms=3_000)
+        _, first = driver.join_new(rebalance_timeout_ms=1_000)
+        driver.advance(2_000)
+        driver.join_new(rebalance_timeout_ms=1_000)
         assert first in driver.outstanding
 
-        driver.advance(3_000)
+        driver.advance(1_000)
         assert len(driver.replies[first]["members"]) == 2
 
     def test_a_member_with_its_join_parked_expires_in_time(self, new_driver: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from ottla.coordination.classic.member import ClassicMember, Protocols
 from ottla.coordination.classic.subscription import subscribed_topics
@@ -39,13 +39,6 @@ PREVIOUS_STATES: Final[Mapping[ClassicState, frozenset[ClassicState]]] = {
 }
 
 
-class InitialDelay(NamedTuple):
-    """What is left of the first rebalance's wait for more members (KIP-134), in milliseconds."""
-
-    delay_ms: int
-    remaining_ms: int
-
-
 class ClassicGroup(Group):
     """Members in the order of their joining: the eldest is the next leader."""
 
@@ -67,8 +60,8 @@ class ClassicGroup(Group):
         """Members of this generation that have not asked for their assignment yet."""
         self.subscribed_topics: frozenset[str] | None = None
         """None: unknown, for the members do not use the consumer protocol or it could not be read."""
-        self.new_member_added = False
-        self.initial_delay: InitialDelay | None = None
+        self.initial_deadline_ms: int | None = None
+        """Until when, at most, an empty group's first rebalance waits for more members; None in others."""
         self._protocol_type: str | None = None
         self._support: Counter[str] = Counter()
 

@@ -11,6 +11,7 @@ from ottla.coordination.classic.rebalance import (
     maybe_complete_join,
     maybe_prepare_rebalance_or_complete_join,
     prepare_rebalance,
+    wait_for_more_members,
 )
 from ottla.coordination.classic.records import group_metadata_record, new_group_record
 from ottla.coordination.classic.responses import (
@@ -145,11 +146,11 @@ def _add_member(
         parked_join=info,
         is_new=True,
     )
-    if group.initial_delay is not None:
-        group.new_member_added = True
     group.add(member)
     timeout_ms = state.config.classic_group_new_member_join_timeout_ms
     effects = Effects(timers=[SetTimer(group.session_key(member_id), now_ms + timeout_ms)])
+    if group.initial_deadline_ms is not None:
+        effects.timers.append(wait_for_more_members(state, group, now_ms))
     reason = f"new member {member_id}{_why(request)}"
     return effects.extend(maybe_prepare_rebalance_or_complete_join(state, group, reason, now_ms))
 

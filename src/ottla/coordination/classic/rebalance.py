@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 
-from ottla.coordination.classic.group import ClassicGroup, ClassicState, InitialDelay
+from ottla.coordination.classic.group import ClassicGroup, ClassicState
 from ottla.coordination.classic.member import ClassicMember
 from ottla.coordination.classic.records import group_metadata_record
 from ottla.coordination.classic.responses import join_error, join_success, sync_response
@@ -22,7 +22,7 @@ _SHORTEST_ROUND_MS = 1_000
 
 
 def prepare_rebalance(state: ShardState, group: ClassicGroup, reason: str, now_ms: int) -> Effects:
-    """Ask everybody to rejoin. The first rebalance of an empty group waits for more members (KIP-134)."""
+    """Ask everybody to rejoin. The first rebalance of an empty group waits for more members."""
     effects = Effects()
     if group.state is ClassicState.COMPLETING_REBALANCE:
         effects.extend(reset_assignment(group, ErrorCode.rebalance_in_progress, now_ms))
@@ -33,10 +33,20 @@ def prepare_rebalance(state: ShardState, group: ClassicGroup, reason: str, now_m
     _log.info("group %s prepares to rebalance generation %d: %s", group.group_id, group.generation_id, reason)
     if not is_initial:
         return effects.extend(_complete_join_or_wait(group, now_ms))
-    delay_ms = state.config.group_initial_rebalance_delay_ms
-    group.initial_delay = InitialDelay(delay_ms, max(group.rebalance_timeout_ms - delay_ms, 0))
-    effects.timers.append(SetTimer(group.join_key, now_ms + delay_ms))
+    longest_ms = max(group.rebalance_timeout_ms, state.config.group_initial_rebalance_delay_ms)
+    group.initial_deadline_ms = now_ms + longest_ms
+    effects.timers.append(wait_for_more_members(state, group, now_ms))
     return effects
+
+
+def wait_for_more_members(state: ShardState, group: ClassicGroup, now_ms: int) -> SetTimer:
+    """The timer of an empty group's first rebalance (KIP-134): it begins when nobody has come for a while.
+
+    Kafka looks once in a delay whether somebody has come, so there it begins up to a delay later.
+    """
+    assert group.initial_deadline_ms is not None, f"{group.group_id} is not in its first rebalance"
+    quiet_until_ms = now_ms + state.config.group_initial_rebalance_delay_ms
+    return SetTimer(group.join_key, min(quiet_until_ms, group.initial_deadline_ms))
 
 
 def maybe_prepare_rebalance_or_complete_join(
@@ -50,7 +60,7 @@ def maybe_prepare_rebalance_or_complete_join(
 
 def maybe_complete_join(group: ClassicGroup, now_ms: int) -> Effects:
     """End the joins if everybody is there; the first rebalance ends by its delay alone."""
-    waits = group.state is not ClassicState.PREPARING_REBALANCE or group.initial_delay is not None
+    waits = group.state is not ClassicState.PREPARING_REBALANCE or group.initial_deadline_ms is not None
     if waits or not group.has_all_members_joined:
         return Effects()
     return complete_join(group, now_ms)
@@ -65,8 +75,7 @@ def _complete_join_or_wait(group: ClassicGroup, now_ms: int) -> Effects:
 def complete_join(group: ClassicGroup, now_ms: int) -> Effects:
     """Start the next generation with those who joined; static members stay until their session ends."""
     effects = Effects(timers=[CancelTimer(group.join_key)])
-    group.initial_delay = None
-    group.new_member_added = False
+    group.initial_deadline_ms = None
     for member in list(group.members.values()):
         if member.parked_join is None and not member.is_static:
             group.remove(member.member_id)
@@ -94,17 +103,11 @@ def complete_join(group: ClassicGroup, now_ms: int) -> Effects:
     return effects
 
 
-def on_join_timer(state: ShardState, group: ClassicGroup, now_ms: int) -> Effects:
-    """The joins' time is over, or the initial delay's: that one is extended while new members come."""
+def on_join_timer(group: ClassicGroup, now_ms: int) -> Effects:
+    """The time of the joins, or of the wait for more members, is over."""
     if group.state is not ClassicState.PREPARING_REBALANCE:
         return Effects()
-    delay = group.initial_delay
-    if delay is None or not group.new_member_added or delay.remaining_ms == 0:
-        return complete_join(group, now_ms)
-    group.new_member_added = False
-    delay_ms = min(state.config.group_initial_rebalance_delay_ms, delay.remaining_ms)
-    group.initial_delay = InitialDelay(delay_ms, max(delay.remaining_ms - delay.delay_ms, 0))
-    return Effects(timers=[SetTimer(group.join_key, now_ms + delay_ms)])
+    return complete_join(group, now_ms)
 
 
 def on_sync_timer(state: ShardState, group: ClassicGroup, now_ms: int) -> Effects:
