@@ -7,6 +7,7 @@ same tests elsewhere, which is how they are held against Apache Kafka:
 - OTTLA_TEST_BOOTSTRAP: `HOST:PORT` of a broker that runs already; tests that must control their broker skip.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -96,6 +97,16 @@ class Broker:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep connections and time, but do nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         assert self.stop() == 0

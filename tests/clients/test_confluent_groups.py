@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -29,11 +30,13 @@ class Member:
         self.assigned: set[int] = set()
         self.seen: list[Message] = []
         self.rebalances = 0
+        self.losses = 0
+        """How often it was told that its partitions may be somebody else's already."""
         self.error: KafkaError | None = None
         self._consumer = consumer
         self._stop = threading.Event()
         consumer.subscribe(
-            [topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+            [topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -44,6 +47,10 @@ class Member:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self.assigned -= {partition.partition for partition in partitions}
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self.losses += 1
+        self._on_revoke(consumer, partitions)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -234,6 +241,25 @@ def test_a_member_that_dies_is_replaced_after_its_session(broker, crew, eventual
         eventually(lambda: len(survivor.assigned) == 2)
         doomed.kill()
     eventually(lambda: group.covers(4), 60)  # a broker of other people's has a session of 45 s
+
+
+def test_a_pause_of_the_broker_while_members_move_costs_them_nothing(
+    make_broker, confluent_at, make_topic, eventually
+):
+    """librdkafka soon gives up on a heartbeat and repeats it, though the lost answer told of a change."""
+    broker = make_broker()
+    group = Crew(confluent_at(broker), make_topic(partitions=8, at=broker), "group", PROTOCOLS["consumer"])
+    with contextlib.ExitStack() as stack:
+        stack.callback(group.leave)
+        for _ in range(3):
+            group.join()
+        eventually(lambda: group.covers(8))
+        group.join()
+        time.sleep(0.3)  # until it is a member, so that the others' next heartbeats have consequences
+        with broker.paused():
+            time.sleep(1.6)
+        eventually(lambda: group.covers(8))
+        assert not any(member.losses for member in group.members)
 
 
 @pytest.mark.parametrize("protocol", BOTH)

@@ -78,6 +78,8 @@ class ConsumerGroup(Group):
         self.freshness = Freshness()
         self.awaited_joins: set[str] = set()
         """Classic members that were told to rejoin, and whose timer is running."""
+        self.unconfirmed: set[str] = set()
+        """Members that were told a new assignment, and have not reported that it is theirs."""
         self._owners: dict[UUID, dict[int, str]] = {}
         self._subscribed_topics: frozenset[str] | None = None
 
@@ -220,6 +222,7 @@ class ConsumerGroup(Group):
         self.put_current(member_id, CurrentAssignment())
         self._drop_instance_id(self.members.pop(member_id))
         self.awaited_joins.discard(member_id)
+        self.unconfirmed.discard(member_id)
         self._subscribed_topics = None
 
     def put_regex(self, pattern: str, resolved: ResolvedRegex | None) -> None:

@@ -150,7 +150,16 @@ def _heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) 
     effects.timers.append(SetTimer(session_key, now_ms + session_timeout_ms(state, group_id)))
     if member.uses_classic_protocol:
         effects.timers += timers.cancel_classic(group_id, member_id)
-    response = _response(state, request, member, result)
+    is_changed = member.current.assigned != result.current.assigned
+    _note_confirmation(group, result, reported, is_changed=is_changed)
+    is_behind = is_joining or request.member_epoch != member.epoch
+    is_told = is_behind or is_changed or _is_full(request) or member_id in group.unconfirmed
+    response = {
+        "member_id": member_id,
+        "member_epoch": result.epoch,
+        "heartbeat_interval_ms": heartbeat_interval_ms(state, group_id),
+        "assignment": _assignment(result.current.assigned) if is_told else None,
+    }
     return effects.extend(Effects.reply_with(info, response))
 
 
@@ -201,28 +210,32 @@ def _partitions(topic_partitions: Iterable[Any] | None) -> Partitions | None:
     return reported
 
 
-def _response(
-    state: ShardState, request: Any, before: ConsumerGroupMember, after: ConsumerGroupMember
-) -> Response:
-    """The assignment is there when the member joins, when it reports everything, and when it changed."""
-    is_full_request = (
+def _is_full(request: Any) -> bool:
+    """Whether the member tells everything, as after an error, and wants to be told everything."""
+    return (
         request.rebalance_timeout_ms != -1
         and (request.subscribed_topic_names is not None or _regex(request) is not None)
         and request.topic_partitions is not None
     )
-    assignment = None
-    is_joining = request.member_epoch == JOIN_GROUP_EPOCH
-    if is_joining or is_full_request or before.current.assigned != after.current.assigned:
-        assignment = {"topic_partitions": _assignment(after.current.assigned)}
-    return {
-        "member_id": after.member_id,
-        "member_epoch": after.epoch,
-        "heartbeat_interval_ms": heartbeat_interval_ms(state, request.group_id),
-        "assignment": assignment,
-    }
 
 
-def _assignment(assigned: PartitionEpochs) -> list[dict[str, Any]]:
-    return [
+def _note_confirmation(
+    group: ConsumerGroup, member: ConsumerGroupMember, reported: Partitions | None, *, is_changed: bool
+) -> None:
+    """A member is told its assignment until it reports it, for an answer can be lost.
+
+    Kafka tells it once and relies on a full request after an error. librdkafka repeats the lost request as it
+    was, and would not hear of what it has to give back before its rebalance timeout ends.
+    """
+    assigned = member.current.assigned
+    if reported is not None and reported == {t: frozenset(epochs) for t, epochs in assigned.items()}:
+        group.unconfirmed.discard(member.member_id)
+    elif is_changed:
+        group.unconfirmed.add(member.member_id)
+
+
+def _assignment(assigned: PartitionEpochs) -> Response:
+    topics = [
         {"topic_id": topic_id, "partitions": sorted(epochs)} for topic_id, epochs in sorted(assigned.items())
     ]
+    return {"topic_partitions": topics}

@@ -54,16 +54,17 @@ def known_static_member(group: ConsumerGroup, instance_id: str) -> ConsumerGroup
 def check_epoch(member: ConsumerGroupMember, epoch: int, reported: Partitions | None) -> None:
     """Refuse an epoch that is not the member's, with KafkaError(fenced_member_epoch).
 
-    The previous epoch is accepted from a member that owns nothing else than what it was given: it did not get
-    the answer that had the new one.
+    The previous epoch is accepted: the member did not get the answer that had the new one. It had nothing
+    left to give back when it entered that, so what it owns is its own. Kafka wants to see a report, which
+    librdkafka does not add to a request that it repeats. It waits for an answer no longer than its heartbeat
+    interval, so with short ones a pause of the broker would fence its members.
     """
     if epoch in (JOIN_GROUP_EPOCH, member.epoch):
         return
     is_retry = (
         epoch == member.current.previous_member_epoch
         and epoch < member.epoch
-        and reported is not None
-        and contains(member.current.assigned, reported)
+        and (reported is None or contains(member.current.assigned, reported))
     )
     if not is_retry:
         relation = "greater" if epoch > member.epoch else "smaller"

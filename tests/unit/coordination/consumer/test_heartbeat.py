@@ -52,7 +52,7 @@ def test_a_first_member_gets_everything_at_once(cluster):
 
 
 def test_an_unchanged_member_is_told_nothing_and_nothing_is_written(cluster):
-    cluster.join("m", "foo")
+    cluster.member("m", "foo").beat()
     written = len(cluster.log)
     response = cluster.heartbeat("m", 2)
     assert response["assignment"] is None
@@ -127,7 +127,45 @@ def test_strangers_and_wrong_epochs(cluster):
     previous = a.epoch - 1
     assert code(cluster.heartbeat("a", previous, owned={"foo": range(3)})) is ErrorCode.none
     assert code(cluster.heartbeat("a", previous, owned={"foo": range(4)})) is ErrorCode.fenced_member_epoch
-    assert code(cluster.heartbeat("a", previous)) is ErrorCode.fenced_member_epoch
+    assert code(cluster.heartbeat("a", previous - 1)) is ErrorCode.fenced_member_epoch
+
+
+def test_what_must_be_given_back_is_told_until_it_is(cluster):
+    a = cluster.member("a", "foo")
+    a.beat()
+    cluster.member("b", "foo")
+    lost = cluster.heartbeat("a", a.epoch)
+    repeated = cluster.heartbeat("a", a.epoch)
+    assert cluster.names(repeated["assignment"]) == cluster.names(lost["assignment"]) == {"foo": [0, 1, 2]}
+    assert cluster.heartbeat("a", a.epoch, owned={"foo": range(6)})["assignment"], "it still holds all"
+    a.take(repeated)
+    a.beat()
+    assert cluster.heartbeat("a", a.epoch)["assignment"] is None
+
+
+def test_what_is_given_is_told_until_it_is_reported(cluster):
+    a = cluster.member("a", "foo")
+    b = cluster.member("b", "foo")
+    a.beat()
+    a.beat()
+    lost = cluster.heartbeat("b", b.epoch)
+    repeated = cluster.heartbeat("b", b.epoch)
+    assert cluster.names(repeated["assignment"]) == cluster.names(lost["assignment"]) == {"foo": [3, 4, 5]}
+    b.take(repeated)
+    assert b.beat()["assignment"] is None
+    assert cluster.heartbeat("b", b.epoch)["assignment"] is None
+
+
+def test_a_member_that_missed_its_new_epoch_is_told_everything(cluster):
+    a = cluster.member("a", "foo", "bar")
+    a.beat()
+    cluster.member("b", "bar")
+    a.beat()
+    cluster.heartbeat("a", a.epoch, owned=a.owned)
+    assert cluster.group.members["a"].epoch == a.epoch + 1
+    repeated = cluster.heartbeat("a", a.epoch)
+    assert repeated["member_epoch"] == a.epoch + 1
+    assert cluster.names(repeated["assignment"]) == {name: sorted(n) for name, n in a.owned.items()}
 
 
 def test_rejoining_with_epoch_0_starts_over_in_the_same_place(cluster):
@@ -212,7 +250,9 @@ def test_a_group_can_have_its_own_timing(cluster):
         "consumer.heartbeat.interval.ms": "7000",
         "consumer.session.timeout.ms": "50000",
     }
-    assert cluster.join("a", "foo")["heartbeat_interval_ms"] == 7_000
+    a = cluster.member("a", "foo")
+    cluster.advance(49_999)
+    assert a.beat()["heartbeat_interval_ms"] == 7_000
     cluster.advance(49_999)
     assert "a" in cluster.group.members
     cluster.advance(1)
