@@ -13,6 +13,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
+from ottla.coordination.budget import HeartbeatBudget
 from ottla.coordination.config import GroupCoordinatorConfig
 from ottla.coordination.effects import CancelTimer, Effects, Reply, RequestInfo, SetTimer
 from ottla.coordination.shard import GroupShard
@@ -59,6 +60,7 @@ class GroupCoordinator:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._shards: dict[int, ShardOwner] = {}
+        self._heartbeat_budget = HeartbeatBudget()
 
     # -- what the APIs call
 
@@ -112,7 +114,9 @@ class GroupCoordinator:
         owners = []
         for partition in partitions:
             if partition.index not in self._shards:
-                owner = self._shards[partition.index] = ShardOwner(self._broker, partition)
+                owner = self._shards[partition.index] = ShardOwner(
+                    self._broker, partition, self._heartbeat_budget
+                )
                 owners.append(owner)
         for owner in owners:
             try:
@@ -149,14 +153,14 @@ class ShardOwner:
 
     __slots__ = ("_broker", "_partition", "_replies", "_timers", "loading", "shard")
 
-    def __init__(self, broker: Broker, partition: Partition) -> None:
+    def __init__(self, broker: Broker, partition: Partition, heartbeat_budget: HeartbeatBudget) -> None:
         self._broker = broker
         self._partition = partition
         self._timers: dict[tuple[str, ...], asyncio.TimerHandle] = {}
         self._replies: dict[object, asyncio.Future[Answer] | Answer] = {}
         self.loading = True
         self.shard = GroupShard(
-            _coordinator_config(broker.config), uuid4, broker.image, group_configs=broker.group_configs
+            _coordinator_config(broker.config), uuid4, broker.image, broker.group_configs, heartbeat_budget
         )
 
     def perform(self, request: Request, decide: Callable[[RequestInfo, int], Effects]) -> Answered:

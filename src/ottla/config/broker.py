@@ -91,6 +91,9 @@ class BrokerConfig:
 
     ottla_acks_all_flush: bool
     ottla_decompressed_batch_max_bytes: int
+    ottla_group_consumer_rebalance_heartbeat_interval_ms: int
+    ottla_group_consumer_rebalance_heartbeats_per_second_max: int
+    ottla_group_consumer_rebalance_settling_ms: int
     ottla_open_files_max: int
     ottla_request_max_bytes: int
     ottla_request_max_partitions: int

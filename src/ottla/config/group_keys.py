@@ -146,6 +146,33 @@ _CONSUMER = (
     ),
 )
 
+_CONSUMER_REBALANCE = (
+    _key(
+        "ottla.group.consumer.rebalance.heartbeat.interval.ms",
+        _INT,
+        500,
+        at_least(1),
+        "How often members of a consumer group are told to send heartbeats just after an assignment: only "
+        "the answers tell them what they get and what they must give back. Kafka always tells the group's "
+        "own interval, which holds here, too, where it is shorter.",
+    ),
+    _key(
+        "ottla.group.consumer.rebalance.settling.ms",
+        _INT,
+        20_000,
+        at_least(1),
+        "How long after an assignment the heartbeat interval takes to grow back to the group's own.",
+    ),
+    _key(
+        "ottla.group.consumer.rebalance.heartbeats.per.second.max",
+        _INT,
+        1000,
+        at_least(1),
+        "The most heartbeats a second that all groups together are told to send in shortened intervals; when "
+        "many members rebalance at once, their intervals get longer instead.",
+    ),
+)
+
 _OFFSETS = (
     _key(
         "offsets.topic.num.partitions",
@@ -205,7 +232,7 @@ _OFFSETS = (
     ),
 )
 
-BROKER_GROUP_KEYS = (*_CLASSIC, *_CONSUMER, *_OFFSETS)
+BROKER_GROUP_KEYS = (*_CLASSIC, *_CONSUMER, *_CONSUMER_REBALANCE, *_OFFSETS)
 
 _NOT_YET = "Without effect: Ottla serves no {} groups yet."
 

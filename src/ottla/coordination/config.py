@@ -30,6 +30,9 @@ class GroupCoordinatorConfig:
     group_consumer_migration_policy: str = "bidirectional"
     group_consumer_assignment_interval_ms: int = 1_000
     group_consumer_regex_refresh_interval_ms: int = 10 * _MINUTE_MS
+    ottla_group_consumer_rebalance_heartbeat_interval_ms: int = 500
+    ottla_group_consumer_rebalance_heartbeats_per_second_max: int = 1_000
+    ottla_group_consumer_rebalance_settling_ms: int = 20_000
 
     @property
     def offsets_retention_ms(self) -> int:

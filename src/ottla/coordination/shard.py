@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from ottla.coordination import consumer
+from ottla.coordination.budget import HeartbeatBudget
 from ottla.coordination.classic import describe, join, membership, rebalance, sync
 from ottla.coordination.classic.group import ClassicGroup, ClassicState
 from ottla.coordination.classic.records import replay_group_metadata
@@ -52,8 +53,10 @@ class GroupShard:
         new_uuid: Callable[[], UUID],
         image: MetadataImage,
         group_configs: Callable[[str], Mapping[str, str]] = lambda _group_id: {},
+        heartbeat_budget: HeartbeatBudget | None = None,
     ) -> None:
-        self.state = ShardState(config, new_uuid, image, group_configs)
+        budget = heartbeat_budget or HeartbeatBudget()
+        self.state = ShardState(config, new_uuid, image, group_configs, budget)
 
     def reconfigure(self, config: GroupCoordinatorConfig) -> None:
         """Decide by changed settings from now on."""

@@ -209,6 +209,29 @@ async def test_the_interval_of_assignments_changes_at_once(tmp_path: Path) -> No
         assert owner.shard.state.config.group_consumer_assignment_interval_ms == 1000
 
 
+async def test_groups_of_all_partitions_share_the_heartbeats_that_may_be_asked_for(tmp_path: Path) -> None:
+    settings = {
+        "offsets.topic.num.partitions": "2",
+        "ottla.group.consumer.rebalance.heartbeat.interval.ms": "300",
+        "ottla.group.consumer.rebalance.heartbeats.per.second.max": "1",
+        "ottla.group.consumer.rebalance.settling.ms": "600000",
+    }
+    intervals = []
+    async with running(tmp_path, settings) as broker, client_of(broker) as client:
+        await create_topic(client, "t")
+        for group_id in ("a", "b"):
+            await commit_offset(client, group_id, "t")
+        assert broker.groups.shard_of("a") is not broker.groups.shard_of("b")
+        for group_id, member_id in (*(("a", f"m{number}") for number in range(6)), ("b", "m")):
+            joining = {"group_id": group_id, "member_id": member_id, "rebalance_timeout_ms": 1000}
+            subscription = {"subscribed_topic_names": ["t"], "topic_partitions": []}
+            answer = await client.call(GROUP_HEARTBEAT, 1, {**joining, **subscription})
+            assert answer["error_code"] == ErrorCode.none, answer
+            intervals.append(answer["heartbeat_interval_ms"])
+    assert intervals[0] == 300
+    assert intervals[-1] > 300
+
+
 # -- maintenance
 
 

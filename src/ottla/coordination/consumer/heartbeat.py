@@ -16,7 +16,7 @@ from uuid import UUID
 from ottla.coordination.classic.group import ClassicGroup
 from ottla.coordination.consumer import leave, migration, timers
 from ottla.coordination.consumer.assignors import Partitions
-from ottla.coordination.consumer.config import heartbeat_interval_ms, session_timeout_ms
+from ottla.coordination.consumer.config import session_timeout_ms
 from ottla.coordination.consumer.group import ConsumerGroup
 from ottla.coordination.consumer.member import (
     JOIN_GROUP_EPOCH,
@@ -33,6 +33,7 @@ from ottla.coordination.consumer.membership import (
     known_member,
     replacement_records,
 )
+from ottla.coordination.consumer.pace import next_heartbeat_ms
 from ottla.coordination.consumer.update import (
     MemberUpdate,
     has_preferred_assignor_changed,
@@ -157,7 +158,7 @@ def _heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) 
     response = {
         "member_id": member_id,
         "member_epoch": result.epoch,
-        "heartbeat_interval_ms": heartbeat_interval_ms(state, group_id),
+        "heartbeat_interval_ms": next_heartbeat_ms(state, group, target_epoch, now_ms),
         "assignment": _assignment(result.current.assigned) if is_told else None,
     }
     return effects.extend(Effects.reply_with(info, response))
