@@ -16,7 +16,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ottla.broker.allocator import keep_freed_memory
 from ottla.broker.memory import RequestMemory
@@ -26,20 +26,19 @@ from ottla.protocol.errors import KafkaError, MalformedRequest
 
 if TYPE_CHECKING:
     from ottla.broker.api import Frame
-    from ottla.broker.router import Router
     from ottla.broker.streamed import Piece
 
 log = logging.getLogger(__name__)
 
-_SIZE = struct.Struct(">i")
-_PREFIX = struct.Struct(">ih")
-_PREFIX_BYTES = 8
+_SIZE: Final = struct.Struct(">i")
+_PREFIX: Final = struct.Struct(">ih")
+_PREFIX_BYTES: Final = 8
 """Frame size, API key and version: what decides whether a frame may come in."""
-_SMALLEST_REQUEST = 8
-_FIRST_GRANT_BYTES = 64 * 1024
-_ANSWERS_TOGETHER = 64
-_SMALL_ANSWER_BYTES = 16 * 1024
-_GENEROUS_GRANT_BYTES = 1024 * 1024
+_SMALLEST_REQUEST: Final = 8
+_FIRST_GRANT_BYTES: Final = 64 * 1024
+_ANSWERS_TOGETHER: Final = 64
+_SMALL_ANSWER_BYTES: Final = 16 * 1024
+_GENEROUS_GRANT_BYTES: Final = 1024 * 1024
 """Most frames fit, and need not be moved as they grow."""
 
 
@@ -55,6 +54,18 @@ class ConnectionLimits:
     """`ottla.response.buffer.max.bytes`: unsent output above which a connection is not read"""
 
 
+class Dispatcher(Protocol):
+    """Whom requests are handed to: the router."""
+
+    def frame_limit(self, api_key: int, general_limit: int) -> int:
+        """The largest frame in bytes that a request of this API may have."""
+
+    def dispatch(
+        self, client_host: str, frame: memoryview
+    ) -> tuple[Frame | asyncio.Future[Any] | None, bool]:
+        """The encoded answer, None for no answer, or a future of either; and whether the next may go on."""
+
+
 class Shared:
     """What the connections of one server have in common."""
 
@@ -62,7 +73,7 @@ class Shared:
 
     def __init__(
         self,
-        router: Router,
+        router: Dispatcher,
         limits: ConnectionLimits,
         memory: RequestMemory,
         unsent: UnsentOutput,
@@ -393,8 +404,11 @@ class Connection(asyncio.BufferedProtocol):
             return
         backlog, self._backlog = self._backlog, None
         self._consume(backlog)
-        if self._backlog is None and not self._waits_for_memory and not self._transport.is_closing():
+        if not self._is_held_up() and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _is_held_up(self) -> bool:
+        return self._backlog is not None or self._waits_for_memory
 
     @property
     def idle(self) -> bool:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from ottla.broker.partition import Partition
+from ottla.broker.partition import Waiter
+
+
+class Source(Protocol):
+    """What a fetch waits for: a partition."""
+
+    def add_waiter(self, waiter: Waiter) -> None: ...
+
+    def remove_waiter(self, waiter: Waiter) -> None: ...
 
 
 class DelayedFetch:
@@ -20,7 +27,7 @@ class DelayedFetch:
 
     def __init__(
         self,
-        partitions: Sequence[Partition],
+        partitions: Sequence[Source],
         missing_bytes: int,
         max_wait_ms: int,
         complete: Callable[[], Any],

@@ -42,7 +42,7 @@ def wait_for(
             raise answer
         return answer
 
-    return DelayedFetch(partitions, missing_bytes, max_wait_ms, complete).future  # type: ignore[arg-type]
+    return DelayedFetch(partitions, missing_bytes, max_wait_ms, complete).future
 
 
 async def settle() -> None:

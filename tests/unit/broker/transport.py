@@ -99,7 +99,7 @@ class Wire:
             requests_in_flight_max=in_flight_max,
             response_buffer_max_bytes=1000,
         )
-        self.shared = Shared(self.router, limits, self.memory, self.unsent, receive_buffer_bytes)  # type: ignore[arg-type]
+        self.shared = Shared(self.router, limits, self.memory, self.unsent, receive_buffer_bytes)
         self.transport = FakeTransport()
         self.connection = Connection(self.shared, lambda _connection: refusal)
         self.connection.connection_made(self.transport)
