@@ -34,6 +34,7 @@ _INTEGER_TYPES: Final = {
     "datetime_i64": "int64",
 }
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_flexible: Final[dict[tuple[int, int], bool]] = {}
 
 
 def api_name(api_key: int) -> str:
@@ -59,15 +60,14 @@ def known_versions(api_key: int) -> range:
 def is_flexible(api_key: int, version: int) -> bool:
     """Whether requests of this version are flexible (KIP-482); versions beyond the known ones are as the
     nearest."""
-    versions = known_versions(api_key)
-    if version not in versions:
-        version = versions[0] if version < versions[0] else versions[-1]
-    return _is_flexible(api_key, version)
-
-
-@cache
-def _is_flexible(api_key: int, version: int) -> bool:
-    return request_struct(api_key, version).flexible
+    known = _flexible.get((api_key, version))
+    if known is None:
+        versions = known_versions(api_key)
+        nearest = min(max(version, versions[0]), versions[-1])
+        known = request_struct(api_key, nearest).flexible
+        if nearest == version:  # not the others, of which a client can make up any number
+            _flexible[api_key, version] = known
+    return known
 
 
 @cache
