@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import UUID
 
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -11,10 +11,10 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 if TYPE_CHECKING:
     from ottla.broker.partition import Partition
 
-INITIAL_EPOCH = 0
-FINAL_EPOCH = -1
-NO_SESSION = 0
-_MAX_EPOCH = 2**31 - 1
+INITIAL_EPOCH: Final = 0
+FINAL_EPOCH: Final = -1
+NO_SESSION: Final = 0
+_MAX_EPOCH: Final = 2**31 - 1
 
 FetchKey: TypeAlias = tuple[str | UUID, int]
 """Topic name (versions below 13) or topic id, and partition index."""

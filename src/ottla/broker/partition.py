@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import ATTRIBUTES, parse_header
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from ottla.storage.log import Log
     from ottla.storage.log_reader import LogRead
 
-READ_COMMITTED = 1
+READ_COMMITTED: Final = 1
+_new_tuple: Final = tuple.__new__
 
 
 class Waiter(Protocol):
@@ -128,7 +129,7 @@ class Partition:
         if log.log_end_offset >= log.flush_due_offset:
             self._sync_soon(log)
             must_be_durable = log.unflushed_records >= self.config.flush_messages
-        return Appended(result.base_offset, checked.log_append_time_ms, must_be_durable)
+        return _new_tuple(Appended, (result.base_offset, checked.log_append_time_ms, must_be_durable))
 
     def append_own(self, batch: bytes, now_ms: int) -> int:
         """Append a batch of the broker's own making (an internal topic's); returns its base offset."""

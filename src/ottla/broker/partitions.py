@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import UUID, uuid4
 
 from ottla.broker.partition import Partition
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_TIMESTAMP_TYPES = {"CreateTime": TimestampType.create_time, "LogAppendTime": TimestampType.log_append_time}
-_CODECS = {"uncompressed": Codec.none} | {codec.name: codec for codec in Codec if codec is not Codec.none}
+_TIMESTAMP_TYPES: Final = {
+    "CreateTime": TimestampType.create_time,
+    "LogAppendTime": TimestampType.log_append_time,
+}
+_CODECS: Final = {"uncompressed" if codec is Codec.none else codec.name: codec for codec in Codec}
 """`compression.type` to what batches are recompressed to; "producer" leaves them as they are."""
 
-_FOLDER = re.compile(r"(.+)-(\d+)")
+_FOLDER: Final = re.compile(r"(.+)-(\d+)")
 _DELETED, _STRAY = "-delete", "-stray"
 
-_YIELD_EVERY = 50
+_YIELD_EVERY: Final = 50
 """Partitions opened or closed before the event loop gets a turn."""
 
 
@@ -126,8 +129,8 @@ class Partitions:
         try:
             try:
                 opened = self._open_log(topic, index, config, now_ms)
-            except KafkaError as error:
-                if error.code is not ErrorCode.inconsistent_topic_id:
+            except KafkaError as refused:
+                if refused.code is not ErrorCode.inconsistent_topic_id:
                     raise
                 # An older topic of that name, whose deletion a crash has undone on the disk.
                 self._move_aside(f"{topic.name}-{index}")

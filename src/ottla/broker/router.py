@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ottla.broker.api import Api, Frame, Request, Result, has_top_level_error, top_level_error
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-API_VERSIONS_KEY = 18
+API_VERSIONS_KEY: Final = 18
 
 
 class Router:

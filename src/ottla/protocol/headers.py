@@ -10,6 +10,7 @@ from ottla.protocol.kio_schemas import API_VERSIONS_KEY, is_flexible
 from ottla.protocol.varint import decode_uvarint
 
 _FIXED: Final = binary.Struct(">hhih")
+_new_tuple: Final = tuple.__new__
 
 
 class RequestHeader(NamedTuple):
@@ -44,7 +45,7 @@ def parse_request_header(buffer: bytes | memoryview, offset: int = 0) -> tuple[R
             offset = _skip_tagged_fields(buffer, offset)
     except (binary.error, IndexError, ValueError, KafkaError) as error:
         raise MalformedRequest(f"request header: {error}") from error
-    return RequestHeader(api_key, api_version, correlation_id, client_id), offset
+    return _new_tuple(RequestHeader, (api_key, api_version, correlation_id, client_id)), offset
 
 
 def response_header_version(api_key: int, api_version: int) -> int:

@@ -18,6 +18,7 @@ from ottla.protocol.varint import UVARINT, decode_uvarint
 _FIRST_FLEXIBLE: Final = 9
 _FIRST_WITH_TOPIC_IDS: Final = 13
 _NO_UUID: Final = UUID(int=0)
+_new_tuple: Final = tuple.__new__
 
 _INT16: Final = binary.Struct(">h")
 _INT32: Final = binary.Struct(">i")
@@ -105,10 +106,10 @@ def _decode_flexible(view: memoryview, p: int, max_partitions: int, with_topic_i
             size, p = _compact_length(view, p + 4)
             records, p = _slice(view, p, size)
             p = _skip_tagged_fields(view, p)
-            partitions.append(PartitionData(topic, topic_id, index, records))
+            partitions.append(_new_tuple(PartitionData, (topic, topic_id, index, records)))
         p = _skip_tagged_fields(view, p)
     _skip_tagged_fields(view, p)
-    return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
+    return _new_tuple(ProduceRequest, (transactional_id, acks, timeout_ms, partitions))
 
 
 def _check_count(count: int, limit: int) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import google_crc32c
 
@@ -41,40 +41,40 @@ __all__ = [
 
 Buffer = bytes | bytearray | memoryview
 
-BASE_OFFSET = 0
-LENGTH = 8
-LEADER_EPOCH = 12
-MAGIC = 16
-CRC = 17
-ATTRIBUTES = 21
-LAST_OFFSET_DELTA = 23
-BASE_TIMESTAMP = 27
-MAX_TIMESTAMP = 35
-PRODUCER_ID = 43
-PRODUCER_EPOCH = 51
-BASE_SEQUENCE = 53
-RECORD_COUNT = 57
+BASE_OFFSET: Final = 0
+LENGTH: Final = 8
+LEADER_EPOCH: Final = 12
+MAGIC: Final = 16
+CRC: Final = 17
+ATTRIBUTES: Final = 21
+LAST_OFFSET_DELTA: Final = 23
+BASE_TIMESTAMP: Final = 27
+MAX_TIMESTAMP: Final = 35
+PRODUCER_ID: Final = 43
+PRODUCER_EPOCH: Final = 51
+BASE_SEQUENCE: Final = 53
+RECORD_COUNT: Final = 57
 
-HEADER_SIZE = 61
-LOG_OVERHEAD = 12  # base offset and length: what the length field does not count
-MAGIC_V2 = 2
+HEADER_SIZE: Final = 61
+LOG_OVERHEAD: Final = 12  # base offset and length: what the length field does not count
+MAGIC_V2: Final = 2
 
-CODEC_MASK = 0x07
-TIMESTAMP_TYPE_MASK = 0x08
-TRANSACTIONAL_MASK = 0x10
-CONTROL_MASK = 0x20
-DELETE_HORIZON_MASK = 0x40
+CODEC_MASK: Final = 0x07
+TIMESTAMP_TYPE_MASK: Final = 0x08
+TRANSACTIONAL_MASK: Final = 0x10
+CONTROL_MASK: Final = 0x20
+DELETE_HORIZON_MASK: Final = 0x40
 
-NO_TIMESTAMP = -1
-NO_PRODUCER_ID = -1
-NO_PRODUCER_EPOCH = -1
-NO_SEQUENCE = -1
+NO_TIMESTAMP: Final = -1
+NO_PRODUCER_ID: Final = -1
+NO_PRODUCER_EPOCH: Final = -1
+NO_SEQUENCE: Final = -1
 
-PREFIX = struct.Struct(">qiibI")  # what comes before the attributes and is not under the CRC
-BODY_HEADER = struct.Struct(">hiqqqhii")  # from the attributes to the record count
-_HEADER = struct.Struct(">qiibIhiqqqhii")
+PREFIX: Final = struct.Struct(">qiibI")  # what comes before the attributes and is not under the CRC
+BODY_HEADER: Final = struct.Struct(">hiqqqhii")  # from the attributes to the record count
+_HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 
-_new_tuple = tuple.__new__
+_new_tuple: Final = tuple.__new__
 
 
 class TimestampType(IntEnum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import google_crc32c
 
@@ -46,11 +46,11 @@ __all__ = [
     "encode_end_transaction_marker",
 ]
 
-_CONTROL_KEY = struct.Struct(">hh")  # version, type
-_MARKER_VALUE = struct.Struct(">hi")  # version, coordinator epoch
+_CONTROL_KEY: Final = struct.Struct(">hh")  # version, type
+_MARKER_VALUE: Final = struct.Struct(">hi")  # version, coordinator epoch
 
-_MIN_INT64 = -(1 << 63)
-_MAX_INT64 = (1 << 63) - 1
+_MIN_INT64: Final = -(1 << 63)
+_MAX_INT64: Final = (1 << 63) - 1
 
 Headers = tuple[tuple[str, bytes | None], ...]
 

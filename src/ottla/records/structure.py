@@ -6,7 +6,7 @@ numbers in it claim, and refuse with KafkaError(invalid_record), as Kafka does a
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import NO_TIMESTAMP
@@ -14,10 +14,10 @@ from ottla.records.varint import MAX_INT32_BYTES, read_long_varint
 
 __all__ = ["MAX_FAULTS", "RecordRules", "count_records", "walk_records"]
 
-MAX_FAULTS = 1000  # reported of one batch, so that a response stays smaller than the request
-MIN_RECORD_SIZE = 7  # length, attributes, two deltas, two lengths, header count: a byte each
+MAX_FAULTS: Final = 1000  # reported of one batch, so that a response stays smaller than the request
+MIN_RECORD_SIZE: Final = 7  # length, attributes, two deltas, two lengths, header count: a byte each
 
-_NULL = 1  # -1 in zigzag
+_NULL: Final = 1  # -1 in zigzag
 
 
 class RecordRules(NamedTuple):

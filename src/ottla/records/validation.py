@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import google_crc32c
 
@@ -40,12 +40,13 @@ from ottla.records.structure import RecordRules, count_records, walk_records
 
 __all__ = ["NO_LIMIT_MS", "RecordValidationError", "ValidatedBatch", "ValidationOptions", "validate"]
 
-NO_LIMIT_MS = (1 << 63) - 1
+NO_LIMIT_MS: Final = (1 << 63) - 1
 
-_MIN_INT64 = -(1 << 63)
-_MAX_INT64 = (1 << 63) - 1
-_BODY_RECORDS = HEADER_SIZE - ATTRIBUTES
-_MIN_LEGACY_LENGTH = 14  # below it no message format has ever been
+_MIN_INT64: Final = -(1 << 63)
+_MAX_INT64: Final = (1 << 63) - 1
+_BODY_RECORDS: Final = HEADER_SIZE - ATTRIBUTES
+_new_tuple: Final = tuple.__new__
+_MIN_LEGACY_LENGTH: Final = 14  # below it no message format has ever been
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,7 @@ def validate(
     elif max_timestamp != header.max_timestamp or attributes != header.attributes:
         body = _encode_body_header(header, attributes, max_timestamp) + body[_BODY_RECORDS:]
     else:
-        return ValidatedBatch(header, body, log_append_time_ms)
+        return _new_tuple(ValidatedBatch, (header, body, log_append_time_ms))
     header = header._replace(
         batch_length=len(body) + ATTRIBUTES - LOG_OVERHEAD,
         crc=google_crc32c.value(body),

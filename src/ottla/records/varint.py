@@ -5,13 +5,15 @@ Decoders of whole batches inline the one-byte form, which nearly every field has
 
 from __future__ import annotations
 
+from typing import Final
+
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 __all__ = ["MAX_INT32_BYTES", "MAX_INT64_BYTES", "encode_varint", "read_long_varint"]
 
-MAX_INT32_BYTES = 5
-MAX_INT64_BYTES = 10
-_MAX_UNSIGNED = (1 << 64) - 1
+MAX_INT32_BYTES: Final = 5
+MAX_INT64_BYTES: Final = 10
+_MAX_UNSIGNED: Final = (1 << 64) - 1
 
 
 def read_long_varint(data: bytes, pos: int, max_bytes: int = MAX_INT64_BYTES) -> tuple[int, int]:
@@ -51,8 +53,8 @@ def _encode(value: int) -> bytes:
 
 # Lengths and deltas are mostly small: all up to 2 KiB, the negative ones at the negative
 # indices. A table of all of two bytes takes 8 ms of every start and 1.5 MB.
-_SMALL = 1 << 11
-_ENCODED = tuple(_encode(value) for value in (*range(_SMALL), *range(-_SMALL, 0)))
+_SMALL: Final = 1 << 11
+_ENCODED: Final = tuple(_encode(value) for value in (*range(_SMALL), *range(-_SMALL, 0)))
 
 
 def encode_varint(value: int) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import BatchHeader, Buffer
@@ -11,8 +11,8 @@ from ottla.records.codec import ControlType, decode_batch, decode_control_type
 
 __all__ = ["ControlMarker", "parse_control_marker"]
 
-_VALUE = struct.Struct(">hi")  # version, coordinator epoch
-_MAX_CONTROL_BATCH = 1 << 16  # bytes; a real one takes 78
+_VALUE: Final = struct.Struct(">hi")  # version, coordinator epoch
+_MAX_CONTROL_BATCH: Final = 1 << 16  # bytes; a real one takes 78
 
 
 class ControlMarker(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ottla.storage.names import segment_path
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CorruptIndexError", "IndexCache", "IndexFile"]
 
-_SAVE_EVERY = 512  # entries
-_ENTRY_MEMORY = 12  # bytes, of the larger kind
+_SAVE_EVERY: Final = 512  # entries
+_ENTRY_MEMORY: Final = 12  # bytes, of the larger kind
 
 
 class CorruptIndexError(Exception):

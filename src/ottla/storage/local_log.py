@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalLog", "LogState"]
 
-UNKNOWN_TIMESTAMP = -(1 << 63)
+UNKNOWN_TIMESTAMP: Final = -(1 << 63)
 
 
 class LogState(NamedTuple):

@@ -7,7 +7,7 @@ compaction work elsewhere. Open a log with `recovery.open_log`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AppendResult", "Log", "LogEnvironment", "LogRead", "TimestampedOffset"]
 
-_CONTROL = 0x20
-_new_tuple = tuple.__new__
+_CONTROL: Final = 0x20
+_new_tuple: Final = tuple.__new__
 
 
 class AppendResult(NamedTuple):

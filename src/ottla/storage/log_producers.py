@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import BatchHeader, Buffer
 from ottla.storage.control_marker import parse_control_marker
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LogProducers"]
 
-_KEEP_ALL = 0  # as the time by which idle producers expire at loading: the regular expiry follows
+_KEEP_ALL: Final = 0  # as the time by which idle producers expire at loading: the regular expiry follows
 
 
 class LogProducers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.storage.errors import LogStorageError
 
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LogRead", "LogReader", "TimestampedOffset"]
 
-_MAX_HINTS = 32
+_MAX_HINTS: Final = 32
+_new_tuple: Final = tuple.__new__
 
 
 class LogRead(NamedTuple):
@@ -45,7 +46,7 @@ class TimestampedOffset(NamedTuple):
     leader_epoch: int
 
 
-NOTHING = LogRead(b"", -1, -1)
+NOTHING: Final = LogRead(b"", -1, -1)
 
 
 class LogReader:
@@ -101,7 +102,7 @@ class LogReader:
                 position, records = found
                 if segment is last and position + len(records) == end:
                     self._remember(max_offset, segment, end)
-                return LogRead(records, segment.base_offset, position)
+                return _new_tuple(LogRead, (records, segment.base_offset, position))
             position = None
         return NOTHING
 

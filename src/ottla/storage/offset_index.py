@@ -12,7 +12,7 @@ import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ottla.storage.index_file import CorruptIndexError, IndexCache, IndexFile
 from ottla.storage.names import INDEX
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OffsetIndex", "decode_offset_index", "encode_offset_index"]
 
-_ENTRY = struct.Struct(">II")
-_POSITION_BITS = 32
-_POSITION_MASK = 0xFFFF_FFFF
+_ENTRY: Final = struct.Struct(">II")
+_POSITION_BITS: Final = 32
+_POSITION_MASK: Final = 0xFFFF_FFFF
 
 
 def decode_offset_index(data: bytes, source: str = "offset index") -> array[int]:

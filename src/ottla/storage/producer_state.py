@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, BatchHeader
@@ -29,13 +29,14 @@ __all__ = [
     "ProducerState",
 ]
 
-BATCHES_RETAINED = 5
-_SEQUENCE_MASK = 0x7FFF_FFFF
-_TRANSACTIONAL = 0x10
-_STRICT_MARKERS_FROM = 2  # transaction.version from which a marker's epoch is one above the data's (KIP-890)
-_MAX_EPOCH = 0x7FFF
+BATCHES_RETAINED: Final = 5
+_SEQUENCE_MASK: Final = 0x7FFF_FFFF
+_TRANSACTIONAL: Final = 0x10
+# transaction.version from which a marker's epoch is one above the data's (KIP-890)
+_STRICT_MARKERS_FROM: Final = 2
+_MAX_EPOCH: Final = 0x7FFF
 
-_new_tuple = tuple.__new__
+_new_tuple: Final = tuple.__new__
 
 
 class BatchMetadata(NamedTuple):

@@ -5,7 +5,7 @@ LogSegment).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import HEADER_SIZE, LOG_OVERHEAD, NO_TIMESTAMP, BatchHeader, Buffer, parse_header
 from ottla.records.codec import decode_batch
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_RELATIVE_OFFSET", "Segment"]
 
-MAX_RELATIVE_OFFSET = 0x7FFF_FFFF
-_FULL = -1
-_LARGE = 8 << 10  # bytes between index entries that speak of large batches
-_SLICED = 16 << 10  # bytes from which on records are better read when they are sent
+MAX_RELATIVE_OFFSET: Final = 0x7FFF_FFFF
+_FULL: Final = -1
+_LARGE: Final = 8 << 10  # bytes between index entries that speak of large batches
+_SLICED: Final = 16 << 10  # bytes from which on records are better read when they are sent
 
 
 class Segment:

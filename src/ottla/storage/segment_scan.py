@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader, parse_header
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["LOCATOR", "find_batch", "scan_batches", "scan_headers"]
 
 # Base offset, length and last offset delta: what it takes to find a batch and step over it.
-LOCATOR = struct.Struct(">qi11xi")
+LOCATOR: Final = struct.Struct(">qi11xi")
 
-_HEADER_CHUNK = 64 << 10
-_BATCH_CHUNK = 1 << 20
-_FIND_CHUNK = 4 << 10
+_HEADER_CHUNK: Final = 64 << 10
+_BATCH_CHUNK: Final = 1 << 20
+_FIND_CHUNK: Final = 4 << 10
 
 
 def scan_headers(file: File, start: int, end: int) -> Iterator[tuple[int, BatchHeader]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import NO_TIMESTAMP, BatchHeader
 from ottla.storage.names import CLEANED, INDEX, LOG, TIMEINDEX, segment_path
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SegmentWriter"]
 
-_CHUNK = 1 << 20  # bytes gathered for one write
+_CHUNK: Final = 1 << 20  # bytes gathered for one write
 
 
 class SegmentWriter:

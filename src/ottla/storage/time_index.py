@@ -12,7 +12,7 @@ import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import NO_TIMESTAMP
 from ottla.storage.index_file import CorruptIndexError, IndexCache, IndexFile
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeIndex", "decode_time_index", "encode_time_index"]
 
-_ENTRY = struct.Struct(">qI")
-_PADDING = array("q", (0, 0))
+_ENTRY: Final = struct.Struct(">qI")
+_PADDING: Final = array("q", (0, 0))
 
 
 def decode_time_index(data: bytes, source: str = "time index") -> tuple[array[int], array[int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem
@@ -23,9 +23,9 @@ __all__ = [
     "encode_aborted",
 ]
 
-_ENTRY = struct.Struct(">hqqqq")
-_VERSION = 0
-ENTRY_SIZE = _ENTRY.size
+_ENTRY: Final = struct.Struct(">hqqqq")
+_VERSION: Final = 0
+ENTRY_SIZE: Final = _ENTRY.size
 
 
 class CorruptTransactionIndexError(Exception):

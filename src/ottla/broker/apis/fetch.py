@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from ottla.broker.api import Api, Frame, Request, Result
@@ -23,8 +23,8 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 if TYPE_CHECKING:
     from ottla.broker.partition import Partition
 
-FIRST_VERSION_WITH_TOPIC_IDS = 13
-_NO_TOPIC_ID = UUID(int=0)
+FIRST_VERSION_WITH_TOPIC_IDS: Final = 13
+_NO_TOPIC_ID: Final = UUID(int=0)
 
 
 def _handle(request: Request, message: Any) -> Result | asyncio.Future[Any]:

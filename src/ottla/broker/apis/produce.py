@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ottla.broker.api import Api, Request, Result
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ottla.broker.partition import Partition
     from ottla.storage.log import Log
 
-ACKS_NONE, ACKS_ALL = 0, -1
-FIRST_VERSION_WITH_ZSTD = 7
+ACKS_NONE: Final = 0
+ACKS_ALL: Final = -1
+FIRST_VERSION_WITH_ZSTD: Final = 7
 
 
 def _decode(request: Request, frame: memoryview, position: int) -> ProduceRequest:
@@ -55,12 +56,23 @@ def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Futur
             if not result.error_code and ((log := _partition(request, data).log) in urgent or all_urgent)
         }
         if written:
-
-            def answer(failures: Failures) -> Result:
-                return _not_durable(request, produce, results, written, failures) if failures else frame
-
-            return request.broker.group_commit.when_durable(list(written.values()), answer)
+            return _when_durable(request, produce, results, written, frame)
     return frame
+
+
+def _when_durable(
+    request: Request,
+    produce: ProduceRequest,
+    results: list[PartitionResult],
+    written: Mapping[int, Log],
+    frame: bytes,
+) -> asyncio.Future[Any]:
+    """A future of `frame`, or of what is left of it when the disk refuses."""
+
+    def answer(failures: Failures) -> Result:
+        return _not_durable(request, produce, results, written, failures) if failures else frame
+
+    return request.broker.group_commit.when_durable(list(written.values()), answer)
 
 
 def _not_durable(
@@ -100,8 +112,8 @@ def _append(
             appended.log_append_time_ms,
             partition.log.log_start_offset,
         )
-    except RecordValidationError as error:
-        return _failure(data, error.code, error.message, error.record_errors)
+    except RecordValidationError as refused:
+        return _failure(data, refused.code, refused.message, refused.record_errors)
     except KafkaError as error:
         return _failure(data, error.code, error.message)
 
