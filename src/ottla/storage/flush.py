@@ -18,13 +18,6 @@ class Unsynced(NamedTuple):
     is_directory: bool = False
 
 
-class FlushResult(NamedTuple):
-    """How a flush went; hand it to `Log.complete_flush`."""
-
-    flush: Flush
-    error: OSError | None
-
-
 class Flush:
     """Syncs the files that hold what was appended before it was made. Call it, once, in any thread.
 
@@ -69,3 +62,10 @@ class Flush:
             sync(path)
         except FileNotFoundError:
             pass  # an index that has no entries, or what retention or a deletion has taken away meanwhile
+
+
+class FlushResult(NamedTuple):
+    """How a flush went; hand it to `Log.complete_flush`."""
+
+    flush: Flush
+    error: OSError | None
