@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ottla.config.broker_keys import HONOURED_KEYS
 from ottla.config.definition import ConfigDef, ConfigError, UpdateMode, by_name
@@ -19,8 +17,7 @@ from ottla.config.topic_keys import TOPIC_CONFIGS
 BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name((*HONOURED_KEYS, *BROKER_GROUP_KEYS, *INERT_KEYS))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokerConfig:
+class BrokerConfig(NamedTuple):
     """Every broker setting that Ottla honours; times in milliseconds, sizes in bytes unless named otherwise.
 
     The keys that only supply topic defaults (`log.retention.hours`, `message.max.bytes`, ...) are in
@@ -104,7 +101,7 @@ class BrokerConfig:
     ottla_response_memory_max_bytes: int
 
 
-_FIELDS = frozenset(field.name for field in dataclasses.fields(BrokerConfig))
+_FIELDS = frozenset(BrokerConfig._fields)
 _FIELD_KEYS = tuple(definition for definition in BROKER_CONFIGS.values() if definition.field in _FIELDS)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from ottla.broker.api import Api, Request, Response
-from ottla.broker.groups import request_info
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.operations import GROUP_OPERATIONS
 
@@ -14,12 +13,11 @@ def _handle(request: Request, message: Any) -> Response:
     if not request.broker.serves_consumer_protocol:
         raise KafkaError(ErrorCode.unsupported_version)
     owned, refused = request.broker.groups.by_shard(message.group_ids)
-    info = request_info(request)
     now_ms = request.broker.clock.now_ms()
     described = [
         group
         for owner, group_ids in owned.items()
-        for group in owner.shard.consumer_group_describe(group_ids, info, now_ms)
+        for group in owner.shard.consumer_group_describe(group_ids, owner.asker(request), now_ms)
     ]
     if message.include_authorized_operations:
         for group in described:

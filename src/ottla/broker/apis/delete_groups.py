@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ottla.broker.api import Api, Request, Response
-from ottla.broker.groups import ShardOwner
-from ottla.coordination.effects import Effects, RequestInfo
+
+if TYPE_CHECKING:
+    from ottla.broker.group_shard import ShardOwner
+    from ottla.coordination.effects import Effects, RequestInfo
 
 
 async def _handle(request: Request, message: Any) -> Response:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from ottla.broker.api import Api, Request, Response
-from ottla.broker.groups import request_info
 from ottla.security.operations import GROUP_OPERATIONS
 
 
 def _handle(request: Request, message: Any) -> Response:
     owned, refused = request.broker.groups.by_shard(message.groups)
-    info = request_info(request)
     described = [
-        group for owner, group_ids in owned.items() for group in owner.shard.describe_groups(group_ids, info)
+        group
+        for owner, group_ids in owned.items()
+        for group in owner.shard.describe_groups(group_ids, owner.asker(request))
     ]
     if message.include_authorized_operations:
         for group in described:
