@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 
 import click
 
+from ottla import __version__
+
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -59,10 +61,25 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, help_text) for name, (_, help_text) in COMMANDS.items()])
 
 
+def _show_version(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
+    if is_asked and not ctx.resilient_parsing:
+        from ottla.compiled import is_compiled
+
+        click.echo(f"ottla {__version__}{' (compiled)' if is_compiled() else ''}")
+        ctx.exit()
+
+
 @click.command(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99}
 )
-@click.version_option(package_name="ottla", message="ottla %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
 def cli() -> None:
     """An event streaming platform that speaks the Kafka protocol.
 

@@ -25,11 +25,11 @@ ENVIRONMENT_PREFIX = "OTTLA_"
 _OPEN_PREFIX = "listener.name."  # Kafka accepts any key behind it
 
 _NOT_SETTINGS = (
-    r"OTTLA_(BOOTSTRAP_SERVERS|TEST_\w+"
+    r"OTTLA_(BOOTSTRAP_SERVERS|COMPILE|TEST_\w+"
     r"|(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?)?))"
 )
-"""Variables with our prefix that are not the broker's: the command line's, the test suite's, and those that
-Kubernetes gives every pod for services whose names begin with "ottla".
+"""Variables with our prefix that are not the broker's: the command line's, the installation's, the test
+suite's, and those that Kubernetes gives every pod for services whose names begin with "ottla".
 """
 
 

@@ -27,7 +27,8 @@ later ones winning:
    tables; quote a key that another one begins with: `"max.connections" = 100`);
 3. the environment: `OTTLA_LOG_RETENTION_MS` sets `log.retention.ms`, `OTTLA_ACKS_ALL_FLUSH` sets
    `ottla.acks.all.flush`. A variable that begins with `OTTLA_` and sets nothing stops the start, but for
-   `OTTLA_BOOTSTRAP_SERVERS` (the command line's), `OTTLA_TEST_*`, and what Kubernetes sets for a service;
+   `OTTLA_BOOTSTRAP_SERVERS` (the command line's), `OTTLA_COMPILE` (the installation's), `OTTLA_TEST_*`, and
+   what Kubernetes sets for a service;
 4. `--set name=value`;
 5. the other options of `ottla serve`, such as `--listen`.
 

@@ -225,6 +225,7 @@ def test_the_committed_reference_is_current():
     "variable",
     [
         "OTTLA_BOOTSTRAP_SERVERS",
+        "OTTLA_COMPILE",
         "OTTLA_TEST_SERVE",
         "OTTLA_SERVICE_HOST",
         "OTTLA_SERVICE_PORT",
