@@ -59,7 +59,7 @@ def _legend(results: Results) -> str:
     return (
         "Medians over rounds; ratio and spread are of the brokers in the same round. *Cores* are those kept"
         f" busy of {results.about.get('cores', 'all')}: by the clients (in brackets by the busiest of their"
-        f" threads) + by the broker, {' / '.join(results.brokers)}. Goals for rates: the ratio,"
+        f" threads) + by the broker, {' / '.join(results.brokers)}. Goals for MB/s: the ratio,"
         f" and {FLOOR_GOAL} of the floor unless the client's busiest thread has its core ({CLIENT_LIMIT} or"
         " more)."
     )
@@ -86,7 +86,7 @@ def shortfalls(row: Measured, results: Results) -> list[tuple[Measured, str]]:
     found = []
     if goal(row, results.brokers).endswith("NO") and (ratio := row.ratio(*results.brokers)):
         found.append((row, f"{row.metric} {ratio.median:.2f}"))
-    share = row.ratio(results.brokers[0], FLOOR)
+    share = row.ratio(results.brokers[0], FLOOR) if row.metric == "MB/s" else None
     thread = results.median(row.workload, "client thread", results.brokers[0]) or 0.0
     if share is not None and share.median < FLOOR_GOAL and thread < CLIENT_LIMIT:
         found.append((dataclasses.replace(row, metric=OF_THE_FLOOR), f"{share.median:.2f} of the floor"))

@@ -164,7 +164,7 @@ def _round(results: Results, workload: Workload, ready: list[tuple[Context, Meas
     if workload.floor is not None:
         floor = _attempt(results, "the floor", functools.partial(workload.floor, number))
         if floor is not None:
-            rows[FLOOR] = {"MB/s": floor}
+            rows[FLOOR] = floor
     for name, row in rows.items():
         results.add(workload.name, workload.subject, workload.client, name, row)
 

@@ -104,6 +104,10 @@ Prepare = Callable[[Context], contextlib.AbstractContextManager[Measure]]
 """Makes what all rounds on one broker need, and removes it after the last."""
 
 
+Floor = Callable[[int], Row]
+"""The rate of the floor for the same bytes; takes the number of the round."""
+
+
 def each_round(run: Callable[[Context], Row]) -> Prepare:
     """For what needs no preparation."""
     return lambda context: contextlib.nullcontext(functools.partial(run, context))
@@ -125,8 +129,7 @@ class Workload:
     """Needs Apache Kafka's jars."""
     alone: bool = False
     """Says something of Ottla only; Kafka is left out."""
-    floor: Callable[[int], float] | None = None
-    """Takes the number of the round; MB/s of the floor for the same bytes."""
+    floor: Floor | None = None
 
 
 def admin_of(broker: Running) -> AdminClient:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from bench import load, requests, wire
+from bench import floor, load, requests, wire
 from bench.brokers import Running
 from bench.workloads.model import RAW, Context, Row, Workload, each_round
 
@@ -50,6 +50,7 @@ WORKLOADS = (
         RAW,
         each_round(functools.partial(_produces, 1)),
         seconds=8,
+        floor=functools.partial(floor.answer_rate, 1),
         quick=True,
     ),
     Workload(
@@ -58,6 +59,7 @@ WORKLOADS = (
         RAW,
         each_round(functools.partial(_produces, 64)),
         seconds=12,
+        floor=functools.partial(floor.answer_rate, 64),
         quick=True,
     ),
     Workload(

@@ -46,7 +46,7 @@ def test_brokers_and_floor_take_turns(contexts: list[Context]) -> None:
         order.append(context.broker.name)
         return {"MB/s": float(len(order))}
 
-    results = _measured(_workload(once, floor=lambda number: 100.0 + number), contexts)
+    results = _measured(_workload(once, floor=lambda number: {"MB/s": 100.0 + number}), contexts)
     assert order == ["ottla", "kafka"] * 3
     assert results.rows[0].samples == {
         "ottla": [1.0, 3.0, 5.0],

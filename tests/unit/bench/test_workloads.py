@@ -68,6 +68,18 @@ def test_payloads_are_the_same_in_every_run_and_not_all_alike() -> None:
 def test_floor_moves_every_byte() -> None:
     assert floor.produce(4 << 20, 16_384) > 0
     assert floor.consume(3_000_001) > 0
+    assert floor.answer(100, 3) > 0
+
+
+def test_floor_is_measured_once_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = iter((100.0, 200.0, 300.0))
+    monkeypatch.setattr(floor, "produce", lambda *_: next(rates))
+    floor.produce_rate.cache_clear()
+    try:
+        found = [floor.produce_rate(16_384, number)["MB/s"] for number in (0, 0, 1, 1)]
+        assert (found, floor.produce_rate(1_000_000, 0)) == ([100, 100, 200, 200], {"MB/s": 300})
+    finally:
+        floor.produce_rate.cache_clear()
 
 
 def test_diff_takes_what_it_compares_with_first() -> None:
