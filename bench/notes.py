@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.results import Measured
 
 FILE = Path(__file__).with_name("notes.toml")
-_NUMBER = re.compile(r"\{([^{}|]+) \| ([^{}|]+)\}")
+_NUMBER = re.compile(r"\{([^{}|]+) \| ([^{}|]+?)(?: \| ([^{}|]+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The texts of `notes.toml`, where `{workload | metric}` stands for Ottla's median."""
+    """The texts of `notes.toml`, where `{workload | metric}` stands for Ottla's median, and
+    `{workload | metric | kafka}` for Kafka's."""
 
     subjects: dict[str, str]
     causes: tuple[Cause, ...]
@@ -51,11 +52,11 @@ class Notes:
         return next((each for each in self.causes if each.explains(row)), None)
 
 
-def numbers_in(text: str) -> list[tuple[str, str]]:
-    """Workload and metric of every number that the text names."""
-    return [(found[1], found[2]) for found in _NUMBER.finditer(text)]
+def numbers_in(text: str) -> list[tuple[str, str, str]]:
+    """Workload, metric and broker of every number that the text names."""
+    return [(found[1], found[2], found[3] or "ottla") for found in _NUMBER.finditer(text)]
 
 
-def filled_in(text: str, number: Callable[[str, str], str]) -> str:
+def filled_in(text: str, number: Callable[[str, str, str], str]) -> str:
     """The text with its numbers."""
-    return _NUMBER.sub(lambda found: number(found[1], found[2]), text)
+    return _NUMBER.sub(lambda found: number(found[1], found[2], found[3] or "ottla"), text)

@@ -106,7 +106,4 @@ def _explained(short: list[tuple[Measured, str]], notes: Notes, results: Results
 
 
 def _with_numbers(text: str, results: Results) -> str:
-    def of_the_first(workload: str, metric: str) -> str:
-        return number(results.median(workload, metric, results.brokers[0]))
-
-    return filled_in(text, of_the_first)
+    return filled_in(text, lambda *asked: number(results.median(*asked)))

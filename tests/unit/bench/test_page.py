@@ -93,7 +93,10 @@ def test_page_is_written_again_from_json(results: Results, tmp_path: Path) -> No
 
 
 def test_number_that_was_not_measured_is_a_dash() -> None:
-    assert filled_in("{a | b} of {c | d}", lambda workload, metric: f"{workload}-{metric}") == "a-b of c-d"
+    assert (
+        filled_in("{a | b} of {c, d | e | kafka}", lambda *asked: "-".join(asked))
+        == "a-b-ottla of c, d-e-kafka"
+    )
     alone = Results(("ottla",))
     alone.add("two nodes", "cores", "raw", "ottla", {"MB/s": 1.0})
     assert "A node takes - MB/s." in page.markdown(alone, None, NOTES)
@@ -103,7 +106,10 @@ def test_notes_of_this_repository_name_what_there_is() -> None:
     notes = Notes.load()
     names = {each.name for each in WORKLOADS}
     for text in (*notes.subjects.values(), *(each.text for each in notes.causes)):
-        assert [found for found in numbers_in(text) if found[0] not in names or found[1] not in METRICS] == []
+        for workload, metric, broker in numbers_in(text):
+            assert workload in names
+            assert metric in METRICS
+            assert broker in {"ottla", "kafka"}
     assert notes.subjects.keys() <= {each.subject for each in WORKLOADS}
     for cause in notes.causes:
         assert set(cause.metrics) <= {*METRICS, OF_THE_FLOOR}
