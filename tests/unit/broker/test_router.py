@@ -14,6 +14,7 @@ from tests.raw_client import read_response, request_body
 from ottla.broker.api import Api, Request, has_top_level_error, top_level_error
 from ottla.broker.apis import APIS
 from ottla.broker.router import Router
+from ottla.config.broker import broker_config
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
 from ottla.protocol.kio_schemas import request_struct
@@ -24,7 +25,7 @@ from ottla.security.principal import ANONYMOUS
 from .test_every_version import error_codes
 
 BROKER = SimpleNamespace(
-    config=SimpleNamespace(
+    config=broker_config()._replace(
         socket_request_max_bytes=1000, ottla_request_max_bytes=500, ottla_request_max_partitions=10
     ),
     api_table=[{"api_key": 18, "min_version": 0, "max_version": 4}],
