@@ -17,11 +17,15 @@ from typing import Any
 
 import pytest
 
+from ottla.cli.main import run
 from ottla.compiled import is_compiled
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MODULES: list[str] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["modules"]
+
+COMPILED = bool(os.environ.get("OTTLA_TEST_COMPILED"))
+"""Set by `./dev compiled`."""
 
 PURE_CALLS = {"len", "min", "max", "bisect_left", "bisect_right", "self.floor"}
 NEVER_NATIVE = {"NamedTuple", "Protocol", "IntEnum", "Enum"}
@@ -42,8 +46,12 @@ def _functions(tree: ast.Module) -> Iterator[Function]:
 
 
 def test_compiled_modules_are_used_where_they_are_to_be_tested() -> None:
-    expected = bool(os.environ.get("OTTLA_TEST_COMPILED"))
-    assert [module for module in MODULES if is_compiled(module) != expected] == []
+    assert [module for module in MODULES if is_compiled(module) != COMPILED] == []
+
+
+def test_the_version_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert ("compiled" in capsys.readouterr().out) == COMPILED
 
 
 # -- What mypyc gets wrong without a word: see docs/compiled.md
