@@ -150,7 +150,7 @@ def test_records_that_are_refused_are_counted(cli, make_topic):
 
 
 def test_where_to_begin_and_to_stop(cli, make_topic):
-    topic = make_topic()
+    topic = make_topic(config={"retention.ms": "-1"})  # its records are of 2020
     records = [{"value": str(n), "timestamp": 1_600_000_000_000 + n} for n in range(100)]
     cli("produce", topic, "--format", "json", stdin="\n".join(map(json.dumps, records)).encode())
 
