@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ottla.broker.allocator import keep_freed_memory
 from ottla.broker.memory import RequestMemory
-from ottla.broker.streamed import StreamedOutput, in_memory, new_buffer
+from ottla.broker.streamed import StreamedOutput, in_memory
 from ottla.broker.unsent import UnsentOutput
 from ottla.protocol.errors import KafkaError, MalformedRequest
 
@@ -69,7 +69,7 @@ class Dispatcher(Protocol):
 class Shared:
     """What the connections of one server have in common."""
 
-    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router", "send_buffer", "unsent")
+    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router", "unsent")
 
     def __init__(
         self,
@@ -84,7 +84,6 @@ class Shared:
         self.memory = memory
         self.unsent = unsent
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
-        self.send_buffer = new_buffer()
         self.connections: set[Connection] = set()
 
 
@@ -381,9 +380,7 @@ class Connection(asyncio.BufferedProtocol):
             plain = self._transport.get_extra_info("socket")
             if plain is None or self._transport.get_extra_info("sslcontext") is not None:
                 return False
-            self._streamed = StreamedOutput(
-                plain.fileno(), self._shared.send_buffer, self._go_on, self._stream_failed
-            )
+            self._streamed = StreamedOutput(plain.fileno(), self._go_on, self._stream_failed)
         return True
 
     def _stream_failed(self, error: OSError) -> None:

@@ -1,15 +1,14 @@
 """Answers that are read from files while they are sent.
 
-A fetch of many megabytes is never in memory as a whole: a buffer's worth is read, sent, and the buffer used
-again. Memory that is allocated and given back for every answer took 40 % of the time of large fetches, in
-page faults; a buffer that stays in the processor's cache takes none. (sendfile was slower over loopback, and
-cannot be used under TLS.)
+A fetch of many megabytes is never in memory as a whole: sendfile hands the kernel's pages of the file to the
+socket. Against reading into one buffer that was used again and again it takes a third less CPU. It cannot be
+used under TLS.
 """
 
 from __future__ import annotations
 
 import asyncio
-import mmap
+import itertools
 import os
 import socket
 from collections import deque
@@ -21,15 +20,10 @@ from ottla.storage.fs import FileSlice
 Piece: TypeAlias = bytes | memoryview | FileSlice
 """A part of an answer, in memory or in a file."""
 
-BUFFER_BYTES = 512 * 1024
-"""Chosen by measurement: half of it costs a tenth more, twice as much is no faster."""
-_BUFFERS_PER_TURN = 4
+TURN_BYTES = 2 * 1024 * 1024
 """After as many others get their turn of the event loop."""
-
-
-def new_buffer() -> memoryview:
-    """Room for what is on its way from file to socket, which takes no memory before it is used."""
-    return memoryview(mmap.mmap(-1, BUFFER_BYTES))
+_MORE_FOLLOWS = getattr(socket, "MSG_MORE", 0)
+"""Keeps the few bytes before records from a packet of their own."""
 
 
 def in_memory(pieces: Iterable[Piece]) -> list[bytes | memoryview]:
@@ -41,7 +35,6 @@ class StreamedOutput:
     """Sends over a plain socket beside its transport, which must have nothing to send meanwhile."""
 
     __slots__ = (
-        "_buffer",
         "_failed",
         "_finished",
         "_is_waiting",
@@ -54,7 +47,6 @@ class StreamedOutput:
     def __init__(
         self,
         descriptor: int,
-        buffer: memoryview,
         finished: Callable[[], None],
         failed: Callable[[OSError], None],
     ) -> None:
@@ -62,7 +54,6 @@ class StreamedOutput:
         # Its own descriptor, as the event loop watches one for one purpose.
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._socket.setblocking(False)
-        self._buffer = buffer
         self._finished = finished
         self._failed = failed
         self._pieces: deque[Piece] = deque()
@@ -92,14 +83,13 @@ class StreamedOutput:
         self._socket.close()
 
     def _go_on(self) -> None:
+        left = TURN_BYTES
         try:
-            for _ in range(_BUFFERS_PER_TURN):
-                if not self._pieces:
-                    break
-                filled = self._fill()
-                sent = self._socket.send(self._buffer[:filled])
+            while self._pieces and left > 0:
+                wanted, sent = self._send_first(left)
                 self._drop(sent)
-                if sent < filled:
+                left -= sent
+                if sent < wanted:
                     break
         except BlockingIOError:
             pass
@@ -120,21 +110,20 @@ class StreamedOutput:
             self._is_waiting = False
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
 
-    def _fill(self) -> int:
-        """Copy the next pieces into the buffer, as far as it goes; raises OSError."""
-        buffer, room = self._buffer, len(self._buffer)
-        filled, start = 0, self._sent
-        for piece in self._pieces:
-            count = min(len(piece) - start, room - filled)
+    def _send_first(self, most: int) -> tuple[int, int]:
+        """How many bytes of the first pieces were tried, and sent; raises OSError."""
+        pieces, start = self._pieces, self._sent
+        first = pieces[0]
+        if isinstance(first, FileSlice):
+            wanted = min(len(first) - start, most)
+            return wanted, first.send_to(self._socket.fileno(), start, wanted)
+        together = [first[start:]]
+        for piece in itertools.islice(pieces, 1, None):
             if isinstance(piece, FileSlice):
-                count = piece.read_into(buffer[filled : filled + count], start)
-            else:
-                buffer[filled : filled + count] = piece[start : start + count]
-            filled += count
-            if filled == room or start + count < len(piece):
                 break
-            start = 0
-        return filled
+            together.append(piece)
+        flags = _MORE_FOLLOWS if len(together) < len(pieces) else 0
+        return sum(map(len, together)), self._socket.sendmsg(together, (), flags)
 
     def _drop(self, sent: int) -> None:
         """Forget what was sent."""

@@ -44,18 +44,15 @@ class FileSlice:
             raise _cut_off()
         return data
 
-    def read_into(self, buffer: memoryview, start: int) -> int:
-        """Fill `buffer` with what there is from `start` on, a place in this slice; returns how many bytes.
+    def send_to(self, socket: int, start: int, size: int) -> int:
+        """Send `size` bytes from `start` on, a place in this slice, or as many as the socket takes now.
 
-        Raises OSError, also where the file ends before the slice does.
+        Returns how many. Raises OSError, also where the file ends before the slice does.
         """
-        left = self._size - start
-        if left < len(buffer):
-            buffer = buffer[:left]
-        count = os.preadv(self._descriptor.fd, (buffer,), self._position + start)
-        if not count:
+        sent = os.sendfile(socket, self._descriptor.fd, self._position + start, size)
+        if not sent:
             raise _cut_off()
-        return count
+        return sent
 
 
 def _cut_off() -> OSError:

@@ -14,7 +14,7 @@ from tests.raw_client import METADATA, connect
 from tests.sample_requests import FETCH_DEFAULTS
 
 from ottla.broker import streamed
-from ottla.broker.streamed import StreamedOutput, in_memory, new_buffer
+from ottla.broker.streamed import StreamedOutput, in_memory
 from ottla.records.codec import Record, encode_batch
 from ottla.storage.errors import LogStorageError
 from ottla.storage.fs import FileSlice, OsFileSystem
@@ -33,9 +33,7 @@ class Peer:
         self.theirs.setblocking(False)
         self.finished = 0
         self.failures: list[OSError] = []
-        self.output = StreamedOutput(
-            self.ours.fileno(), new_buffer(), self._on_finished, self.failures.append
-        )
+        self.output = StreamedOutput(self.ours.fileno(), self._on_finished, self.failures.append)
 
     def _on_finished(self) -> None:
         self.finished += 1
@@ -66,6 +64,13 @@ def file_slice(path: Path, data: bytes, start: int = 0, size: int | None = None)
     found = OsFileSystem().open(str(path)).slice(len(data) - start if size is None else size, start)
     assert isinstance(found, FileSlice)
     return found
+
+
+async def wait_for_failure(peer: Peer) -> None:
+    for _ in range(100):
+        if peer.failures:
+            break
+        await asyncio.sleep(0.01)
 
 
 async def test_small_answers_go_out_at_once(peer: Peer, tmp_path: Path) -> None:
@@ -106,11 +111,13 @@ async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, t
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert turns >= len(data) // (streamed._BUFFERS_PER_TURN * streamed.BUFFER_BYTES)
+    assert turns >= len(data) // (streamed.TURN_BYTES)
 
 
 async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:
     peer.output.send((b"head", file_slice(tmp_path / "f", b"x" * 100, 0, 200)))
+    assert await peer.read(104) == b"head" + b"x" * 100
+    await wait_for_failure(peer)
     assert [failure.strerror for failure in peer.failures] == [
         "the file ends before the records that were found in it"
     ]
@@ -120,10 +127,7 @@ async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:
 async def test_a_client_that_is_gone_fails_once(peer: Peer, tmp_path: Path) -> None:
     peer.output.send((file_slice(tmp_path / "f", bytes(20 * MIB)),))
     peer.theirs.close()
-    for _ in range(100):
-        if peer.failures:
-            break
-        await asyncio.sleep(0.01)
+    await wait_for_failure(peer)
     assert len(peer.failures) == 1
     assert isinstance(peer.failures[0], ConnectionError)
     assert (peer.output.is_busy, peer.output.unsent_bytes) == (False, 0)
