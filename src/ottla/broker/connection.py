@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ottla.broker.allocator import keep_freed_memory
 from ottla.broker.memory import RequestMemory
+from ottla.broker.outbox import Outbox
 from ottla.broker.streamed import StreamedOutput, in_memory
 from ottla.broker.unsent import UnsentOutput
 from ottla.protocol.errors import KafkaError, MalformedRequest
@@ -69,7 +70,7 @@ class Dispatcher(Protocol):
 class Shared:
     """What the connections of one server have in common."""
 
-    __slots__ = ("connections", "limits", "memory", "receive_buffer", "router", "unsent")
+    __slots__ = ("connections", "limits", "memory", "outbox", "receive_buffer", "router", "unsent")
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Shared:
         self.memory = memory
         self.unsent = unsent
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
+        self.outbox = Outbox()
         self.connections: set[Connection] = set()
 
 
@@ -132,7 +134,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reserved = 0
         self._waits_for_memory = False
         self._backlog: memoryview | None = None
-        self._output: list[bytes] | None = None
+        self._output: list[bytes] = []
         self._answers: deque[_Answer] = deque()
         self._serial = False
         self._writable = True
@@ -161,6 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         self._shared.unsent.discard(self)
         self._release_frame()
         self._backlog = None
+        self._output = []
         for answer in self._answers:
             # A waiting fetch is dropped; a task goes on: what it changes is not the client's to stop.
             if answer.pending is not None and not isinstance(answer.pending, asyncio.Task):
@@ -191,8 +194,11 @@ class Connection(asyncio.BufferedProtocol):
         whole = memoryview(self._frame)
         self._release_frame()
         self._consume(whole)
+        # Others do not wait for the next one as large.
+        self.flush_output()
 
     def eof_received(self) -> bool:
+        self.flush_output()
         return False
 
     def pause_writing(self) -> None:
@@ -207,15 +213,6 @@ class Connection(asyncio.BufferedProtocol):
     # -- frames in
 
     def _consume(self, data: memoryview) -> None:
-        """Handle what came in, and answer it with one write, as a system call costs more than a request."""
-        self._output = []
-        try:
-            self._consume_frames(data)
-            self._flush_output()
-        finally:
-            self._output = None
-
-    def _consume_frames(self, data: memoryview) -> None:
         """Handle every whole frame in `data` and keep the rest."""
         position, end = 0, len(data)
         while position < end:
@@ -313,6 +310,7 @@ class Connection(asyncio.BufferedProtocol):
     def refuse(self, why: str) -> None:
         """Close over bad input, with one line in the log."""
         log.warning("closed connection from %s: %s", self.peer_host, why)
+        self.flush_output()
         self._transport.abort()
         self._serial = True
 
@@ -324,6 +322,7 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close after what is written has been sent, but for records on their way from a file."""
         self._serial = True
+        self.flush_output()
         self._transport.close()
 
     # -- responses out
@@ -346,23 +345,23 @@ class Connection(asyncio.BufferedProtocol):
         self._go_on()
 
     def _send(self, frame: Frame) -> None:
-        output = self._output
         if isinstance(frame, list):
             self._stream(frame)
         elif self._streamed is not None and self._streamed.is_busy:
             self._streamed.send((frame,))
-        elif output is None:
-            self._transport.write(frame)
         else:
+            output = self._output
+            if not output:
+                self._shared.outbox.add(self)
             output.append(frame)
             if len(output) >= _ANSWERS_TOGETHER or len(frame) > _SMALL_ANSWER_BYTES:
-                self._flush_output()
+                self.flush_output()
 
     def _stream(self, frame: list[Piece]) -> None:
         """Send records from their files, behind the answers that are not written yet."""
         if self._transport.get_write_buffer_size() or not self._can_stream():
             # Not past what the transport has: then in memory, within the bound on unsent output.
-            self._flush_output()
+            self.flush_output()
             try:
                 self._transport.writelines(in_memory(frame))
             except OSError as error:
@@ -389,7 +388,8 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self.refuse(f"cannot send records: {error}")
 
-    def _flush_output(self) -> None:
+    def flush_output(self) -> None:
+        """Write the answers that were held back until the end of the turn, with one system call."""
         output = self._output
         if output:
             self._output = []

@@ -105,6 +105,23 @@ def test_what_is_no_kafka_client_is_named(sent: bytes, guess: str, caplog: pytes
     assert guess in caplog.text
 
 
+@pytest.mark.parametrize("end", ["eof_received", "close"])
+def test_answers_of_this_turn_are_written_before_the_connection_ends(end: str) -> None:
+    wire = Wire()
+    wire.receive(request(b"one") + request(b"two"))
+    assert wire.transport.written == []  # until the end of the turn
+    getattr(wire.connection, end)()
+    assert wire.transport.written == [b"onetwo"]
+    wire.lose()
+    assert wire.written == [b"onetwo"]
+
+
+def test_the_answer_to_a_large_request_does_not_wait_for_other_connections() -> None:
+    wire = Wire(receive_buffer_bytes=1000)
+    wire.receive(request(b"x" * 2000))
+    assert wire.transport.written == [b"x" * 2000]
+
+
 def test_a_malformed_request_closes_and_nothing_after_it_is_handled() -> None:
     wire = Wire()
     wire.router.planned[b"bad"] = malformed
@@ -161,10 +178,10 @@ async def test_a_parked_request_holds_the_next_ones_back() -> None:
     assert not wire.transport.reading
     parked.set_result(b"parked answer")
     await settle()
-    assert wire.written == [b"parked answer", b"next"]
+    assert b"".join(wire.written) == b"parked answernext"
     assert wire.transport.reading
     wire.receive(frames[-3:])
-    assert wire.written == [b"parked answer", b"next", b"last"]
+    assert b"".join(wire.written) == b"parked answernextlast"
 
 
 async def test_a_second_parked_request_in_the_backlog() -> None:
@@ -177,7 +194,7 @@ async def test_a_second_parked_request_in_the_backlog() -> None:
     assert not wire.transport.reading
     second.set_result(b"two")
     await settle()
-    assert wire.written == [b"one", b"two", b"3"]
+    assert b"".join(wire.written) == b"onetwo3"
     assert wire.transport.reading
 
 
@@ -192,7 +209,7 @@ async def test_pipelined_answers_keep_the_order_of_their_requests() -> None:
     assert wire.written == []
     first.set_result(b"one")
     await settle()
-    assert wire.written == [b"one", b"two", b"3", b"4"]
+    assert b"".join(wire.written) == b"onetwo34"
 
 
 async def test_a_parked_request_behind_a_pipelined_one() -> None:
@@ -206,7 +223,7 @@ async def test_a_parked_request_behind_a_pipelined_one() -> None:
     assert wire.router.received == [b"p", b"f"]
     fetch.set_result(b"fetched")
     await settle()
-    assert wire.written == [b"produced", b"fetched", b"next"]
+    assert b"".join(wire.written) == b"producedfetchednext"
 
 
 async def test_a_pipelined_request_with_no_answer_takes_its_place_in_the_order() -> None:
@@ -216,7 +233,7 @@ async def test_a_pipelined_request_with_no_answer_takes_its_place_in_the_order()
     silent.set_result(None)
     first.set_result(b"one")
     await settle()
-    assert wire.written == [b"one", b"3"]
+    assert b"".join(wire.written) == b"one3"
 
 
 async def test_no_more_requests_in_flight_than_the_limit() -> None:
@@ -231,7 +248,7 @@ async def test_no_more_requests_in_flight_than_the_limit() -> None:
         answers[body].set_result(body)
         await settle()
         assert len(wire.router.received) == min(6, number + 4)
-    assert wire.written == bodies
+    assert b"".join(wire.written) == b"".join(bodies)
     assert wire.transport.reading
 
 

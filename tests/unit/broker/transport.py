@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from collections.abc import Callable
 from typing import Any
 
 from ottla.broker.connection import Connection, ConnectionLimits, Shared
 from ottla.broker.memory import RequestMemory
+from ottla.broker.outbox import Outbox
 from ottla.broker.unsent import UnsentOutput
 from ottla.protocol.errors import MalformedRequest
 
@@ -100,12 +102,17 @@ class Wire:
             response_buffer_max_bytes=1000,
         )
         self.shared = Shared(self.router, limits, self.memory, self.unsent, receive_buffer_bytes)
+        self._scheduled: list[Callable[[], None]] = []
+        self.shared.outbox = Outbox(self._scheduled.append)
         self.transport = FakeTransport()
         self.connection = Connection(self.shared, lambda _connection: refusal)
         self.connection.connection_made(self.transport)
 
     @property
     def written(self) -> list[bytes]:
+        """All that was written, also at the end of this turn of the loop."""
+        while self._scheduled:
+            self._scheduled.pop()()
         return self.transport.written
 
     def receive(self, data: bytes) -> int:
