@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import queue
@@ -107,6 +108,7 @@ def together(*jobs: tuple[Job, Task]) -> Load:
 
 
 def _client(job: Job, task: Task, barrier: Any, left: Any, results: Any) -> None:
+    gc.disable()  # it would go over every record that waits in a consumer's list
     try:
         results.put(job(task, lambda: barrier.wait(60), left))
     except (RuntimeError, KafkaException, OSError, BufferError) as error:

@@ -59,7 +59,8 @@ def _legend(results: Results) -> str:
     return (
         "Medians over rounds; ratio and spread are of the brokers in the same round. *Cores* are those kept"
         f" busy of {results.about.get('cores', 'all')}: by the clients (in brackets by the busiest of their"
-        f" threads) + by the broker, {' / '.join(results.brokers)}. Goals for MB/s: the ratio,"
+        f" threads) + by the broker, {' / '.join(results.brokers)}. *At most* is the ratio that a broker"
+        " which takes no CPU at all would reach with these clients. Goals for MB/s: the ratio,"
         f" and {FLOOR_GOAL} of the floor unless the client's busiest thread has its core ({CLIENT_LIMIT} or"
         " more)."
     )

@@ -15,7 +15,7 @@ def number(value: float | None) -> str:
 
 
 def cells(row: Measured, results: Results, brokers: tuple[str, ...]) -> list[str]:
-    """Workload, metric, a median for each broker, ratio, spread, goal, share of the floor, cores.
+    """Workload, metric, a median for each broker, ratio, spread, goal, at most, share of the floor, cores.
 
     Of one broker: its median and range, share of the floor, cores.
     """
@@ -24,7 +24,8 @@ def cells(row: Measured, results: Results, brokers: tuple[str, ...]) -> list[str
     if len(brokers) > 1:
         ratio = row.ratio(brokers[0], brokers[1]) if metric.higher_is_better is not None else None
         found += [f"{ratio.median:.2f}", f"{ratio.low:.2f}-{ratio.high:.2f}"] if ratio else ["", ""]
-        found.append(goal(row, brokers))
+        most = at_most(row, results)
+        found += [goal(row, brokers), f"{most:.2f}" if most else ""]
     else:
         samples = row.samples.get(brokers[0], [])
         found.append(f"{number(min(samples))}-{number(max(samples))}" if samples else "")
@@ -44,6 +45,15 @@ def goal(row: Measured, brokers: tuple[str, ...]) -> str:
     return f"{sign} {metric.goal} {'yes' if ratio.reaches(metric) else 'NO'}"
 
 
+def at_most(row: Measured, results: Results) -> float | None:
+    """The ratio that a broker would reach which takes no CPU at all, with these clients."""
+    ratio = row.ratio(*results.brokers) if len(results.brokers) == 2 else None
+    clients, thread, _ = (results.median(row.workload, metric, results.brokers[0]) for metric in CORES)
+    if ratio is None or not METRICS[row.metric].higher_is_better or not clients or not thread:
+        return None
+    return ratio.median * min(int(results.about.get("cores", "1")) / clients, 1 / thread)
+
+
 def _cores(row: Measured, results: Results, brokers: tuple[str, ...]) -> str:
     """Beside rates: clients (busiest thread) + broker."""
     each = []
@@ -56,7 +66,7 @@ def _cores(row: Measured, results: Results, brokers: tuple[str, ...]) -> str:
 
 def columns(brokers: tuple[str, ...]) -> list[str]:
     """The heads of `cells`."""
-    spread = ["ratio", "spread", "goal"] if len(brokers) > 1 else ["range"]
+    spread = ["ratio", "spread", "goal", "at most"] if len(brokers) > 1 else ["range"]
     return ["workload", "metric", *brokers, *spread, "of the floor", "cores"]
 
 

@@ -86,7 +86,7 @@ def _one_member(address: str, topic: str, group: str, protocol: str, held: Any, 
 
 @contextlib.contextmanager
 def _doomed(address: str, topic: str, group: str, protocol: str) -> Iterator[tuple[Any, Any, Any]]:
-    held, go = _SPAWN.Value("i", 0), _SPAWN.Event()
+    held, go = _SPAWN.Value("i", 0), _SPAWN.Barrier(2)
     process = _SPAWN.Process(
         target=_one_member, args=(address, topic, group, protocol, held, go), daemon=True
     )
@@ -103,8 +103,8 @@ def _rebalance(context: Context, protocol: str, *, death: bool = False) -> Row:
     address, group = context.broker.address, f"bench-{protocol}-{next(_numbers)}"
     each = _PARTITIONS // _MEMBERS
     with context.topic(_PARTITIONS) as topic, _doomed(address, topic, group, protocol) as (process, held, go):
+        go.wait(60)  # until the other process has loaded its modules
         began = time.perf_counter()
-        go.set()
         members = _Members(address, topic, group, _MEMBERS - 1, protocol)
         mine = members.held
 

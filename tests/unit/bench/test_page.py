@@ -47,7 +47,7 @@ def test_page_names_the_machine_every_row_and_failures(results: Results) -> None
     assert "busy of 2:" in text
     assert "![Ratios of Ottla to Apache Kafka](performance.svg)" in text
     assert (
-        "| produce 10 KB | MB/s | 600 | 300 | 2.00 | 2.00-2.00 | ≥ 1.5 yes | 0.86 "
+        "| produce 10 KB | MB/s | 600 | 300 | 2.00 | 2.00-2.00 | ≥ 1.5 yes | 4.00 | 0.86 "
         "| 1.00 (0.50) + 0.75 / 1.00 (0.50) + 0.75 |" in text
     )
     assert "- restart on kafka: it did not" in text

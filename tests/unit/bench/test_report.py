@@ -9,7 +9,7 @@ from bench.results import FLOOR, Results
 
 @pytest.fixture
 def results() -> Results:
-    found = Results(("ottla", "kafka"), {"date": "2030-01-01", "machine": "two cores"})
+    found = Results(("ottla", "kafka"), {"date": "2030-01-01", "cores": "2"})
     rates = {"ottla": (300.0, 330.0, 360.0), "kafka": (200.0, 110.0, 180.0), FLOOR: (600.0, 600.0, 600.0)}
     for broker, values in rates.items():
         for value in values:
@@ -23,8 +23,17 @@ def results() -> Results:
 
 def test_row_has_medians_ratio_spread_goal_and_floor(results: Results) -> None:
     assert report.cells(results.rows[0], results, results.brokers) == [
-        "produce 1 KB", "MB/s", "330", "180", "2.00", "1.50-3.00", "≥ 1.5 yes", "0.55", "1.25 (0.90) + 0.50",
+        "produce 1 KB", "MB/s", "330", "180", "2.00", "1.50-3.00", "≥ 1.5 yes", "2.22", "0.55",
+        "1.25 (0.90) + 0.50",
     ]  # fmt: skip
+
+
+def test_at_most_is_what_the_clients_leave(results: Results) -> None:
+    assert report.at_most(results.rows[0], results) == pytest.approx(2.0 / 0.9)
+    results.about["cores"] = "1"
+    assert report.at_most(results.rows[0], results) == pytest.approx(2.0 * 1 / 1.25)
+    start = next(each for each in results.rows if each.metric == "ready s")
+    assert report.at_most(start, results) is None
 
 
 def test_cores_are_a_column_of_rates_and_no_rows(results: Results) -> None:
@@ -36,7 +45,7 @@ def test_cores_are_a_column_of_rates_and_no_rows(results: Results) -> None:
 def test_row_that_only_explains_has_no_ratio(results: Results) -> None:
     for broker in results.brokers:
         results.add("restart", "footprint", "raw", broker, {"log GB": 10.0})
-    assert report.cells(results.rows[-1], results, results.brokers)[2:] == ["10", "10", "", "", "", "", ""]
+    assert report.cells(results.rows[-1], results, results.brokers)[2:] == ["10", "10", *[""] * 6]
 
 
 def test_missed_goal_is_said(results: Results) -> None:
