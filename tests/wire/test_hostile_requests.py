@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from kio.schema.index import api_key_map
 
 from ottla.protocol.errors import MalformedRequest
+from ottla.protocol.fetch_request import decode_fetch
 from ottla.protocol.headers import parse_request_header
 from ottla.protocol.messages import decode_request, known_versions
 from ottla.protocol.produce import decode_produce
@@ -24,6 +25,7 @@ VERSIONS = [
     for api_key in kio_values.API_KEYS
     for version in known_versions(api_key)
 ]
+BY_HAND = {0: functools.partial(decode_produce, max_partitions=100), 1: decode_fetch}
 fuzz = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 lengths = st.sampled_from(
     [
@@ -56,9 +58,10 @@ def decode(api_key: int, version: int, buffer: bytes) -> None:
         decode_request(api_key, version, buffer)
     except MalformedRequest:
         pass
-    if api_key == 0:
+    by_hand = BY_HAND.get(api_key)
+    if by_hand is not None:
         try:
-            decode_produce(version, buffer, max_partitions=100)
+            by_hand(version, buffer)
         except MalformedRequest:
             pass
 
@@ -70,6 +73,9 @@ def test_requests_cut_anywhere_and_lengths_put_anywhere(api_key: int, version: i
     for cut in range(len(valid)):
         with pytest.raises(MalformedRequest):
             decode_request(api_key, version, valid[:cut])
+        if api_key in BY_HAND:
+            with pytest.raises(MalformedRequest):
+                BY_HAND[api_key](version, valid[:cut])
     for position in range(len(valid)):
         for lie in (b"\xff\xff\xff\xff\x0f", b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", chance.randbytes(2)):
             decode(api_key, version, valid[:position] + lie + valid[position + len(lie) :])

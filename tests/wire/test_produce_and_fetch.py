@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ottla.protocol.errors import EncodeError, MalformedRequest
 from ottla.protocol.fetch import FetchedPartition, FetchedTopic, encode_fetch_response
-from ottla.protocol.messages import encode_response
+from ottla.protocol.fetch_request import AskedPartition, FetchRequest, decode_fetch
+from ottla.protocol.messages import decode_request, encode_response
 from ottla.protocol.produce import (
     NodeEndpoint,
     PartitionResult,
@@ -65,6 +66,28 @@ def test_produce_requests_are_read_as_kio_writes_them(version: int, data: st.Dat
             for partition in topic["partition_data"]
         ],
     )
+
+
+@pytest.mark.parametrize("version", FETCH_VERSIONS)
+@some
+@given(data=st.data())
+def test_fetch_requests_are_read_as_the_generic_decoder_does(version: int, data: st.DataObject) -> None:
+    class_ = kio_values.request_class(FETCH, version)
+    encoded = kio_values.kio_write(kio_values.to_kio(class_, data.draw(kio_values.messages(class_))))
+    decoded = decode_fetch(version, memoryview(b"head" + encoded + b"ignored"), 4)
+    expected = decode_request(FETCH, version, encoded)
+    for name in FetchRequest._fields[:6]:
+        assert getattr(decoded, name) == getattr(expected, name), name
+    with_ids = version >= 13
+    for mine, theirs in zip(decoded.topics, expected.topics, strict=True):
+        assert (mine.topic_id, mine.topic) == ((theirs.topic_id, None) if with_ids else (None, theirs.topic))
+        assert mine.partitions == [
+            tuple(getattr(each, name) for name in AskedPartition._fields) for each in theirs.partitions
+        ]
+    forgotten = expected.forgotten_topics_data
+    for mine, theirs in zip(decoded.forgotten_topics_data, forgotten, strict=True):
+        assert (mine.topic_id, mine.topic) == ((theirs.topic_id, None) if with_ids else (None, theirs.topic))
+        assert mine.partitions == list(theirs.partitions)
 
 
 def _request_9(partitions: int) -> bytes:

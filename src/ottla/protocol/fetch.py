@@ -1,7 +1,7 @@
 """The Fetch response, by hand. Records that are still in their file are a piece of it, not copied.
 
 Versions 4 to 18. From 7 on there are fetch sessions (KIP-227), from 12 on they are flexible, from 13 on
-topics have ids instead of names (KIP-516). Requests are decoded by `messages`.
+topics have ids instead of names (KIP-516). Requests are decoded by `fetch_request`.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from ottla.protocol.errors import EncodeError, MalformedRequest
-from ottla.protocol.varint import UVARINT, decode_uvarint
+from ottla.protocol.reading import compact_length, compact_string, legacy_string, skip_tagged_fields, sliced
+from ottla.protocol.varint import UVARINT
 
 _FIRST_FLEXIBLE: Final = 9
 _FIRST_WITH_TOPIC_IDS: Final = 13
@@ -62,13 +63,13 @@ def decode_produce(
 
 
 def _decode_legacy(view: memoryview, p: int, max_partitions: int) -> ProduceRequest:
-    transactional_id, p = _legacy_string(view, p)
+    transactional_id, p = legacy_string(view, p)
     acks, timeout_ms, topic_count = _ACKS_TIMEOUT_COUNT.unpack_from(view, p)
     p += 10
     _check_count(topic_count, max_partitions)
     partitions: list[PartitionData] = []
     for _ in range(topic_count):
-        topic, p = _legacy_string(view, p)
+        topic, p = legacy_string(view, p)
         if topic is None:
             raise MalformedRequest("a topic without a name")
         (count,) = _INT32.unpack_from(view, p)
@@ -77,15 +78,15 @@ def _decode_legacy(view: memoryview, p: int, max_partitions: int) -> ProduceRequ
         for _ in range(count):
             index, size = _INDEX_SIZE.unpack_from(view, p)
             p += 8
-            records, p = _slice(view, p, size)
+            records, p = sliced(view, p, size)
             partitions.append(PartitionData(topic, None, index, records))
     return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
 
 
 def _decode_flexible(view: memoryview, p: int, max_partitions: int, with_topic_ids: bool) -> ProduceRequest:
-    transactional_id, p = _compact_string(view, p)
+    transactional_id, p = compact_string(view, p)
     acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(view, p)
-    topic_count, p = _compact_length(view, p + 6)
+    topic_count, p = compact_length(view, p + 6)
     _check_count(topic_count, max_partitions)
     partitions: list[PartitionData] = []
     topic: str | None = None
@@ -96,64 +97,25 @@ def _decode_flexible(view: memoryview, p: int, max_partitions: int, with_topic_i
             topic_id = None if topic_id == _NO_UUID else topic_id
             p += 16
         else:
-            topic, p = _compact_string(view, p)
+            topic, p = compact_string(view, p)
             if topic is None:
                 raise MalformedRequest("a topic without a name")
-        count, p = _compact_length(view, p)
+        count, p = compact_length(view, p)
         _check_count(count, max_partitions - len(partitions))
         for _ in range(count):
             (index,) = _INT32.unpack_from(view, p)
-            size, p = _compact_length(view, p + 4)
-            records, p = _slice(view, p, size)
-            p = _skip_tagged_fields(view, p)
+            size, p = compact_length(view, p + 4)
+            records, p = sliced(view, p, size)
+            p = skip_tagged_fields(view, p)
             partitions.append(_new_tuple(PartitionData, (topic, topic_id, index, records)))
-        p = _skip_tagged_fields(view, p)
-    _skip_tagged_fields(view, p)
+        p = skip_tagged_fields(view, p)
+    skip_tagged_fields(view, p)
     return _new_tuple(ProduceRequest, (transactional_id, acks, timeout_ms, partitions))
 
 
 def _check_count(count: int, limit: int) -> None:
     if not 0 <= count <= limit:
         raise MalformedRequest(f"{count} topics or partitions where at most {limit} may be")
-
-
-def _legacy_string(view: memoryview, p: int) -> tuple[str | None, int]:
-    (size,) = _INT16.unpack_from(view, p)
-    data, p = _slice(view, p + 2, size)
-    return None if data is None else str(data, "utf-8"), p
-
-
-def _compact_string(view: memoryview, p: int) -> tuple[str | None, int]:
-    size, p = _compact_length(view, p)
-    data, p = _slice(view, p, size)
-    return None if data is None else str(data, "utf-8"), p
-
-
-def _compact_length(view: memoryview, p: int) -> tuple[int, int]:
-    """A length, -1 for null."""
-    size: int = view[p]
-    if size < 128:
-        return size - 1, p + 1
-    size, p = decode_uvarint(view, p)
-    return size - 1, p
-
-
-def _slice(view: memoryview, p: int, size: int) -> tuple[memoryview | None, int]:
-    end = p + size
-    if end > len(view) or size < -1:
-        raise MalformedRequest(f"a length of {size} with {len(view) - p} bytes left")
-    return (None, p) if size < 0 else (view[p:end], end)
-
-
-def _skip_tagged_fields(view: memoryview, p: int) -> int:
-    if view[p] == 0:
-        return p + 1
-    count, p = decode_uvarint(view, p)
-    for _ in range(count):
-        _, p = decode_uvarint(view, p)
-        size, p = decode_uvarint(view, p)
-        _, p = _slice(view, p, size)
-    return p
 
 
 class PartitionResult(NamedTuple):

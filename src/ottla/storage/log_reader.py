@@ -100,6 +100,9 @@ class LogReader:
             found = segment.read(offset, max_bytes, end, min_one=min_one, position=position)
             if found is not None:
                 position, records = found
+                if hint is None:
+                    # For the next group that reads the same: an index and a search cost more than the read.
+                    self._remember(offset, segment, position)
                 if segment is last and position + len(records) == end:
                     self._remember(max_offset, segment, end)
                 return _new_tuple(LogRead, (records, segment.base_offset, position))

@@ -15,7 +15,7 @@ from ottla.storage.log import Log
 
 from . import logs
 from .logs import append, append_one, batch, config, offsets, open_at, read_all, small_segments
-from .simulated_disk import SimulatedDisk
+from .simulated_disk import SimulatedDisk, SimulatedFile
 
 
 @pytest.fixture
@@ -135,6 +135,18 @@ def test_a_reader_at_the_end_goes_on_where_it_was(log: Log) -> None:
         append(log, batch(1 + number % 3))
         read = log.read(end_offset, 1_000, log.log_end_offset)
         assert parse_header(read.records).base_offset == end_offset
+
+
+def test_what_one_reader_found_the_next_need_not_search(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(log, *(batch(2, value=b"x" * 40) for _ in range(8)))
+    reads: list[int] = []
+    pread = SimulatedFile.pread
+    monkeypatch.setattr(SimulatedFile, "pread", lambda file, *at: reads.append(at[1]) or pread(file, *at))
+    first = log.read(5, 200, 16)
+    assert len(reads) > 1
+    reads.clear()
+    assert log.read(5, 200, 16) == first
+    assert len(reads) == 1
 
 
 def test_a_batch_larger_than_a_segment_is_refused(log: Log) -> None:

@@ -19,15 +19,21 @@ from ottla.broker.fetch_sessions import (
 from ottla.broker.partition import READ_COMMITTED
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.fetch_request import FetchRequest, decode_fetch
 
 if TYPE_CHECKING:
     from ottla.broker.partition import Partition
+    from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
 
 FIRST_VERSION_WITH_TOPIC_IDS: Final = 13
 _NO_TOPIC_ID: Final = UUID(int=0)
 
 
-def _handle(request: Request, message: Any) -> Result | asyncio.Future[Any]:
+def _decode(request: Request, frame: memoryview, position: int) -> FetchRequest:
+    return decode_fetch(request.api_version, frame, position)
+
+
+def _handle(request: Request, message: FetchRequest) -> Result | asyncio.Future[Any]:
     try:
         asked, session = _resolve_session(request, message)
     except KafkaError as error:
@@ -43,7 +49,7 @@ def _handle(request: Request, message: Any) -> Result | asyncio.Future[Any]:
 
 
 def _resolve_session(
-    request: Request, message: Any
+    request: Request, message: FetchRequest
 ) -> tuple[dict[FetchKey, FetchedPartition], FetchSession | None]:
     """The partitions to serve, and the session they belong to if there is one (KIP-227)."""
     sessions, now_ms = request.broker.fetch_sessions, request.broker.clock.now_ms()
@@ -62,8 +68,9 @@ def _resolve_session(
         message.session_id, message.session_epoch, now_ms, uses_topic_ids=uses_topic_ids
     )
     for topic in message.forgotten_topics_data:
+        name = _name_of(topic, uses_topic_ids=uses_topic_ids)
         for index in topic.partitions:
-            session.partitions.pop((topic.topic_id if uses_topic_ids else topic.topic, index), None)
+            session.partitions.pop((name, index), None)
     _update(session.partitions, message, uses_topic_ids=uses_topic_ids)
     if len(session.partitions) > request.broker.config.ottla_request_max_partitions:
         sessions.close(session.session_id)
@@ -71,22 +78,25 @@ def _resolve_session(
     return session.partitions, session
 
 
-def _update(partitions: dict[FetchKey, FetchedPartition], message: Any, *, uses_topic_ids: bool) -> None:
+def _update(
+    partitions: dict[FetchKey, FetchedPartition], message: FetchRequest, *, uses_topic_ids: bool
+) -> None:
     for topic in message.topics:
-        name = (topic.topic_id or _NO_TOPIC_ID) if uses_topic_ids else topic.topic
-        for each in topic.partitions:
-            key = (name, each.partition)
+        name = _name_of(topic, uses_topic_ids=uses_topic_ids)
+        for index, leader_epoch, offset, last_epoch, max_bytes in topic.partitions:
+            key = (name, index)
             known = partitions.get(key)
-            values = (
-                each.fetch_offset,
-                each.partition_max_bytes,
-                each.current_leader_epoch,
-                each.last_fetched_epoch,
-            )
             if known is None:
-                partitions[key] = FetchedPartition(*values)
+                partitions[key] = FetchedPartition(offset, max_bytes, leader_epoch, last_epoch)
             else:
-                known.ask(*values)
+                known.ask(offset, max_bytes, leader_epoch, last_epoch)
+
+
+def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str | UUID:
+    if uses_topic_ids:
+        return topic.topic_id or _NO_TOPIC_ID
+    assert topic.topic is not None
+    return topic.topic
 
 
 class _Fetch:
@@ -97,7 +107,7 @@ class _Fetch:
     def __init__(
         self,
         request: Request,
-        message: Any,
+        message: FetchRequest,
         asked: dict[FetchKey, FetchedPartition],
         session: FetchSession | None,
     ) -> None:
@@ -209,6 +219,7 @@ API = Api(
     name="Fetch",
     versions=(4, 18),
     handle=_handle,
+    decode=_decode,
     kips=(74, 98, 227, 320, 392, 516, 903),
     gaps=("There are no follower fetchers yet: a fetch that names a replica is served as a consumer's.",),
 )

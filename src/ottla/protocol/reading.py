@@ -1,0 +1,53 @@
+"""Primitive types of the protocol, read from a place in a buffer: the value, and where the next one begins.
+
+For the decoders that are written by hand. All raise MalformedRequest, IndexError, ValueError or struct.error.
+"""
+
+from __future__ import annotations
+
+import struct as binary
+from typing import Final
+
+from ottla.protocol.errors import MalformedRequest
+from ottla.protocol.varint import decode_uvarint
+
+_INT16: Final = binary.Struct(">h")
+
+
+def legacy_string(view: memoryview, p: int) -> tuple[str | None, int]:
+    (size,) = _INT16.unpack_from(view, p)
+    data, p = sliced(view, p + 2, size)
+    return None if data is None else str(data, "utf-8"), p
+
+
+def compact_string(view: memoryview, p: int) -> tuple[str | None, int]:
+    size, p = compact_length(view, p)
+    data, p = sliced(view, p, size)
+    return None if data is None else str(data, "utf-8"), p
+
+
+def compact_length(view: memoryview, p: int) -> tuple[int, int]:
+    """A length, -1 for null."""
+    size: int = view[p]
+    if size < 128:
+        return size - 1, p + 1
+    size, p = decode_uvarint(view, p)
+    return size - 1, p
+
+
+def sliced(view: memoryview, p: int, size: int) -> tuple[memoryview | None, int]:
+    end = p + size
+    if end > len(view) or size < -1:
+        raise MalformedRequest(f"a length of {size} with {len(view) - p} bytes left")
+    return (None, p) if size < 0 else (view[p:end], end)
+
+
+def skip_tagged_fields(view: memoryview, p: int) -> int:
+    if view[p] == 0:
+        return p + 1
+    count, p = decode_uvarint(view, p)
+    for _ in range(count):
+        _, p = decode_uvarint(view, p)
+        size, p = decode_uvarint(view, p)
+        _, p = sliced(view, p, size)
+    return p
