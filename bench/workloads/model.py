@@ -24,6 +24,8 @@ LIBRDKAFKA = "librdkafka"
 RAW = "raw connections"
 _WARMING_SCALE = 0.1
 _numbers = itertools.count()
+_REMOVED_AT_ONCE = {"file.delete.delay.ms": "0"}
+"""Instead of after a minute: the pages of one measurement are then those of the next."""
 
 
 class Start(Protocol):
@@ -154,7 +156,7 @@ def delete_topics(broker: Running, topics: list[str]) -> None:
 def new_topic(broker: Running, partitions: int) -> str:
     """The name of a new topic whose partitions answer."""
     name = f"bench-{next(_numbers)}"
-    create_topics(admin_of(broker), [NewTopic(name, partitions, 1)])
+    create_topics(admin_of(broker), [NewTopic(name, partitions, 1, config=_REMOVED_AT_ONCE)])
     wire.wait_topic(broker.address, name, partitions)
     return name
 
