@@ -17,7 +17,7 @@ __all__ = ["LOCATOR", "find_batch", "scan_batches", "scan_headers"]
 LOCATOR: Final = struct.Struct(">qi11xi")
 
 _HEADER_CHUNK: Final = 64 << 10
-_BATCH_CHUNK: Final = 1 << 20
+_BATCH_CHUNK: Final = 256 << 10
 _FIND_CHUNK: Final = 4 << 10
 
 
