@@ -8,11 +8,10 @@ used under TLS.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import socket
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from ottla.storage.fs import FileSlice
@@ -29,6 +28,19 @@ _MORE_FOLLOWS = getattr(socket, "MSG_MORE", 0)
 def in_memory(pieces: Iterable[Piece]) -> list[bytes | memoryview]:
     """The pieces read now, for a transport that cannot be passed by. Raises OSError."""
     return [bytes(piece) if isinstance(piece, FileSlice) else piece for piece in pieces]
+
+
+def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """With one piece of memory between files: of thousands of partitions most have nothing but a head."""
+    memory: list[bytes | memoryview] = []
+    for piece in pieces:
+        if isinstance(piece, FileSlice):
+            yield b"".join(memory)
+            memory.clear()
+            yield piece
+        else:
+            memory.append(piece)
+    yield b"".join(memory)
 
 
 class StreamedOutput:
@@ -68,7 +80,7 @@ class StreamedOutput:
 
     def send(self, pieces: Sequence[Piece]) -> None:
         """Send them, after what is still to be sent."""
-        for piece in pieces:
+        for piece in _joined(pieces):
             if len(piece):
                 self._pieces.append(piece)
                 self.unsent_bytes += len(piece)
@@ -111,19 +123,14 @@ class StreamedOutput:
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
 
     def _send_first(self, most: int) -> tuple[int, int]:
-        """How many bytes of the first pieces were tried, and sent; raises OSError."""
+        """How many bytes of the first piece were tried, and sent; raises OSError."""
         pieces, start = self._pieces, self._sent
         first = pieces[0]
         if isinstance(first, FileSlice):
             wanted = min(len(first) - start, most)
             return wanted, first.send_to(self._socket.fileno(), start, wanted)
-        together = [first[start:]]
-        for piece in itertools.islice(pieces, 1, None):
-            if isinstance(piece, FileSlice):
-                break
-            together.append(piece)
-        flags = _MORE_FOLLOWS if len(together) < len(pieces) else 0
-        return sum(map(len, together)), self._socket.sendmsg(together, (), flags)
+        left = memoryview(first)[start:]
+        return len(left), self._socket.send(left, _MORE_FOLLOWS if len(pieces) > 1 else 0)
 
     def _drop(self, sent: int) -> None:
         """Forget what was sent."""

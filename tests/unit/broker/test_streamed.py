@@ -22,7 +22,7 @@ from ottla.storage.log_reader import LogRead
 from ottla.testing import run_broker_async
 
 MIB = 1 << 20
-PRODUCE, FETCH = 0, 1
+PRODUCE, FETCH, CREATE_TOPICS = 0, 1, 19
 
 
 class Peer:
@@ -95,6 +95,15 @@ async def test_what_does_not_fit_follows_in_order(peer: Peer, tmp_path: Path) ->
     assert await peer.read(5) == b"again"
 
 
+async def test_an_answer_may_be_of_very_many_pieces(peer: Peer, tmp_path: Path) -> None:
+    """A fetch of thousands of partitions, most of them with nothing new."""
+    records = file_slice(tmp_path / "f", b"records")
+    peer.output.send([*[b"head"] * 3000, records, *[memoryview(b"tail")] * 3000, records])
+    expected = b"head" * 3000 + b"records" + b"tail" * 3000 + b"records"
+    assert await peer.read(len(expected)) == expected
+    assert not peer.failures
+
+
 async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, tmp_path: Path) -> None:
     data = bytes(64 * MIB)
     turns = 0
@@ -111,7 +120,7 @@ async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, t
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert turns >= len(data) // (streamed.TURN_BYTES)
+    assert turns >= len(data) // streamed.TURN_BYTES
 
 
 async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:
@@ -174,6 +183,27 @@ def test_a_descriptor_is_given_back_with_the_last_slice(tmp_path: Path) -> None:
     assert bytes(slices[0]) == b"3456"
     slices.clear()
     assert descriptors() == before
+
+
+async def test_a_fetch_of_many_partitions_of_which_one_has_records() -> None:
+    batch = encode_batch([Record(0, 1_700_000_000_000, None, os.urandom(100_000))])
+    partitions = 1200
+    async with run_broker_async() as broker, connect(broker.host, broker.port) as client:
+        topics = [{"name": "t", "num_partitions": partitions, "replication_factor": 1}]
+        created = await client.call(CREATE_TOPICS, 5, {"topics": topics, "timeout_ms": 30_000})
+        assert created["topics"][0]["error_code"] == 0
+        data = [{"name": "t", "partition_data": [{"index": 600, "records": batch}]}]
+        answer = await client.call(PRODUCE, 9, {"acks": 1, "timeout_ms": 9000, "topic_data": data})
+        assert answer["responses"][0]["partition_responses"][0]["error_code"] == 0
+        asked = [
+            {"partition": index, "fetch_offset": 0, "partition_max_bytes": MIB} for index in range(partitions)
+        ]
+        request = {**FETCH_DEFAULTS, "max_bytes": MIB, "topics": [{"topic": "t", "partitions": asked}]}
+        fetched = await client.call(FETCH, 12, request)
+        found = {each["partition_index"]: each["records"] for each in fetched["responses"][0]["partitions"]}
+    assert len(found) == partitions
+    assert found.pop(600)[21:] == batch[21:]
+    assert not any(found.values())
 
 
 async def test_pipelined_fetches_and_small_requests_are_answered_in_order() -> None:
