@@ -48,10 +48,11 @@ def goal(row: Measured, brokers: tuple[str, ...]) -> str:
 def at_most(row: Measured, results: Results) -> float | None:
     """The ratio that a broker would reach which takes no CPU at all, with these clients."""
     ratio = row.ratio(*results.brokers) if len(results.brokers) == 2 else None
+    cores = results.about.get("cores")
     clients, thread, _ = (results.median(row.workload, metric, results.brokers[0]) for metric in CORES)
-    if ratio is None or not METRICS[row.metric].higher_is_better or not clients or not thread:
+    if not (ratio and METRICS[row.metric].higher_is_better and cores and clients and thread):
         return None
-    return ratio.median * min(int(results.about.get("cores", "1")) / clients, 1 / thread)
+    return ratio.median * min(int(cores) / clients, 1 / thread)
 
 
 def _cores(row: Measured, results: Results, brokers: tuple[str, ...]) -> str:
