@@ -15,11 +15,11 @@ from ottla.protocol.errors import EncodeError
 from ottla.protocol.produce import NodeEndpoint, tagged_current_leader, tagged_node_endpoints
 from ottla.protocol.varint import UVARINT
 
-_FIRST_WITH_LOG_START: Final = 5
-_FIRST_WITH_SESSIONS: Final = 7
+FIRST_WITH_LOG_START: Final = 5
+FIRST_WITH_SESSIONS: Final = 7
 _FIRST_WITH_READ_REPLICA: Final = 11
-_FIRST_FLEXIBLE: Final = 12
-_FIRST_WITH_TOPIC_IDS: Final = 13
+FIRST_FLEXIBLE: Final = 12
+FIRST_WITH_TOPIC_IDS: Final = 13
 _FIRST_WITH_ENDPOINTS: Final = 16
 _NO_UUID: Final = UUID(int=0)
 
@@ -84,16 +84,16 @@ def encode_fetch_response(
     """
     try:
         pieces, is_in_memory = _encode_topics(version, topics)
-        if version >= _FIRST_FLEXIBLE:
+        if version >= FIRST_FLEXIBLE:
             with_endpoints = node_endpoints and version >= _FIRST_WITH_ENDPOINTS
             pieces.append(tagged_node_endpoints(node_endpoints) if with_endpoints else b"\0")
             count = UVARINT[len(topics) + 1]
         else:
             count = _INT32.pack(len(topics))
         size = len(count) + sum(map(len, pieces))
-        if version >= _FIRST_FLEXIBLE:
+        if version >= FIRST_FLEXIBLE:
             head = _HEAD_12.pack(size + 15, correlation_id, throttle_time_ms, error_code, session_id)
-        elif version >= _FIRST_WITH_SESSIONS:
+        elif version >= FIRST_WITH_SESSIONS:
             head = _HEAD_7.pack(size + 14, correlation_id, throttle_time_ms, error_code, session_id)
         else:
             head = _HEAD_4.pack(size + 8, correlation_id, throttle_time_ms)
@@ -105,7 +105,7 @@ def encode_fetch_response(
 
 def _encode_topics(version: int, topics: Sequence[FetchedTopic]) -> tuple[list[Any], bool]:
     """The topics in pieces, and whether these are all bytes."""
-    flexible = version >= _FIRST_FLEXIBLE
+    flexible = version >= FIRST_FLEXIBLE
     is_in_memory = True
     pieces: list[Any] = []
     for topic in topics:
@@ -125,12 +125,12 @@ def _encode_topics(version: int, topics: Sequence[FetchedTopic]) -> tuple[list[A
 
 
 def _topic_head(version: int, topic: FetchedTopic) -> bytes:
-    if version >= _FIRST_WITH_TOPIC_IDS:
+    if version >= FIRST_WITH_TOPIC_IDS:
         return (topic.topic_id or _NO_UUID).bytes + UVARINT[len(topic.partitions) + 1]
     if topic.topic is None:
         raise EncodeError("a topic without its name")
     name = topic.topic.encode()
-    if version >= _FIRST_FLEXIBLE:
+    if version >= FIRST_FLEXIBLE:
         return UVARINT[len(name) + 1] + name + UVARINT[len(topic.partitions) + 1]
     return _INT16.pack(len(name)) + name + _INT32.pack(len(topic.partitions))
 
@@ -138,7 +138,7 @@ def _topic_head(version: int, topic: FetchedTopic) -> bytes:
 def _partition_head(version: int, partition: FetchedPartition, size: int) -> bytes:
     """All of a partition before its records, with their length."""
     aborted, replica = partition.aborted, partition.preferred_read_replica
-    if version >= _FIRST_FLEXIBLE:
+    if version >= FIRST_FLEXIBLE:
         if aborted is None:
             return _PLAIN_12.pack(*partition[:5], replica) + UVARINT[size + 1]
         transactions = b"".join([_FLEXIBLE_ABORTED.pack(*each) for each in aborted])
@@ -147,10 +147,10 @@ def _partition_head(version: int, partition: FetchedPartition, size: int) -> byt
     if aborted is None:
         if version >= _FIRST_WITH_READ_REPLICA:
             return _PLAIN_11.pack(*partition[:5], -1, replica, size)
-        if version >= _FIRST_WITH_LOG_START:
+        if version >= FIRST_WITH_LOG_START:
             return _PLAIN_5.pack(*partition[:5], -1, size)
         return _PLAIN_4.pack(*partition[:4], -1, size)
-    if version >= _FIRST_WITH_LOG_START:
+    if version >= FIRST_WITH_LOG_START:
         parts = [_PARTITION_5.pack(*partition[:5])]
     else:
         parts = [_PARTITION_4.pack(*partition[:4])]

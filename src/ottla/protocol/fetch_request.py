@@ -12,17 +12,17 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from ottla.protocol.errors import MalformedRequest
-from ottla.protocol.reading import compact_length, compact_string, legacy_string, skip_tagged_fields
+from ottla.protocol.fetch import (
+    FIRST_FLEXIBLE,
+    FIRST_WITH_LOG_START,
+    FIRST_WITH_SESSIONS,
+    FIRST_WITH_TOPIC_IDS,
+)
+from ottla.protocol.reading import compact_length, compact_text, entity_id, legacy_text, skip_tagged_fields
 
-_FIRST_WITH_LOG_START: Final = 5
-_FIRST_WITH_SESSIONS: Final = 7
 _FIRST_WITH_LEADER_EPOCH: Final = 9
 _FIRST_WITH_RACK: Final = 11
-_FIRST_FLEXIBLE: Final = 12
-_FIRST_WITH_TOPIC_IDS: Final = 13
 _FIRST_WITH_REPLICA_STATE: Final = 15
-_NO_UUID: Final = UUID(int=0)
-_NO_UUID_BYTES: Final = bytes(16)
 _new_tuple: Final = tuple.__new__
 
 _INT32: Final = binary.Struct(">i")
@@ -80,7 +80,7 @@ def decode_fetch(version: int, buffer: bytes | memoryview, offset: int = 0) -> F
     """Decode a Fetch request; bytes behind it are ignored. MalformedRequest for nonsense."""
     view = memoryview(buffer)
     try:
-        if version >= _FIRST_FLEXIBLE:
+        if version >= FIRST_FLEXIBLE:
             return _decode_flexible(version, view, offset)
         return _decode_legacy(version, view, offset)
     except (binary.error, IndexError, ValueError) as error:
@@ -112,20 +112,19 @@ def _decode_flexible(version: int, view: memoryview, p: int) -> FetchRequest:
         named, p = _counted(view, p)
         forgotten.append(ForgottenTopic(topic, topic_id, _indexes(view, p, named)))
         p = skip_tagged_fields(view, p + 4 * named)
-    rack, p = compact_string(view, p)
-    _check_text(rack)
+    _, p = compact_text(view, p)  # the rack
     skip_tagged_fields(view, p)
     return _new_tuple(FetchRequest, (*head, topics, forgotten))
 
 
 def _decode_legacy(version: int, view: memoryview, p: int) -> FetchRequest:
-    with_sessions = version >= _FIRST_WITH_SESSIONS
+    with_sessions = version >= FIRST_WITH_SESSIONS
     head = (_HEAD_7 if with_sessions else _HEAD_4).unpack_from(view, p)
     p += _HEAD_7.size if with_sessions else _HEAD_4.size
     topics: list[AskedTopic] = []
     count, p = _legacy_counted(view, p)
     for _ in range(count):
-        topic, p = _legacy_text(view, p)
+        topic, p = legacy_text(view, p)
         asked, p = _legacy_counted(view, p)
         partitions: list[AskedPartition] = []
         for _ in range(asked):
@@ -136,12 +135,12 @@ def _decode_legacy(version: int, view: memoryview, p: int) -> FetchRequest:
     if with_sessions:
         count, p = _legacy_counted(view, p)
         for _ in range(count):
-            topic, p = _legacy_text(view, p)
+            topic, p = legacy_text(view, p)
             named, p = _legacy_counted(view, p)
             forgotten.append(ForgottenTopic(topic, None, _indexes(view, p, named)))
             p += 4 * named
     if version >= _FIRST_WITH_RACK:
-        _legacy_text(view, p)
+        legacy_text(view, p)  # the rack
     session = () if with_sessions else (0, -1)
     return _new_tuple(FetchRequest, (*head, *session, topics, forgotten))
 
@@ -151,7 +150,7 @@ def _legacy_partition(version: int, view: memoryview, p: int) -> tuple[AskedPart
     if version >= _FIRST_WITH_LEADER_EPOCH:
         index, epoch, offset, size = _PARTITION_9.unpack_from(view, p)
         p += _PARTITION_9.size
-    elif version >= _FIRST_WITH_LOG_START:
+    elif version >= FIRST_WITH_LOG_START:
         index, offset, size = _PARTITION_5.unpack_from(view, p)
         p += _PARTITION_5.size
     else:
@@ -161,11 +160,11 @@ def _legacy_partition(version: int, view: memoryview, p: int) -> tuple[AskedPart
 
 
 def _topic(version: int, view: memoryview, p: int) -> tuple[str | None, UUID | None, int]:
-    if version < _FIRST_WITH_TOPIC_IDS:
-        name, p = compact_string(view, p)
-        return _check_text(name), None, p
-    data = bytes(view[p : p + 16])
-    return None, None if data == _NO_UUID_BYTES else UUID(bytes=data), p + 16
+    if version < FIRST_WITH_TOPIC_IDS:
+        name, p = compact_text(view, p)
+        return name, None, p
+    topic_id, p = entity_id(view, p)
+    return None, topic_id, p
 
 
 def _counted(view: memoryview, p: int) -> tuple[int, int]:
@@ -182,17 +181,6 @@ def _check_count(count: int) -> int:
     if count < 0:
         raise MalformedRequest("null where a list must be")
     return count
-
-
-def _legacy_text(view: memoryview, p: int) -> tuple[str, int]:
-    text, p = legacy_string(view, p)
-    return _check_text(text), p
-
-
-def _check_text(text: str | None) -> str:
-    if text is None:
-        raise MalformedRequest("null where a string must be")
-    return text
 
 
 def _indexes(view: memoryview, p: int, count: int) -> list[int]:

@@ -13,7 +13,16 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from ottla.protocol.errors import EncodeError, MalformedRequest
-from ottla.protocol.reading import compact_length, compact_string, legacy_string, skip_tagged_fields, sliced
+from ottla.protocol.reading import (
+    compact_length,
+    compact_string,
+    compact_text,
+    entity_id,
+    legacy_string,
+    legacy_text,
+    skip_tagged_fields,
+    sliced,
+)
 from ottla.protocol.varint import UVARINT
 
 _FIRST_FLEXIBLE: Final = 9
@@ -69,9 +78,7 @@ def _decode_legacy(view: memoryview, p: int, max_partitions: int) -> ProduceRequ
     _check_count(topic_count, max_partitions)
     partitions: list[PartitionData] = []
     for _ in range(topic_count):
-        topic, p = legacy_string(view, p)
-        if topic is None:
-            raise MalformedRequest("a topic without a name")
+        topic, p = legacy_text(view, p)
         (count,) = _INT32.unpack_from(view, p)
         p += 4
         _check_count(count, max_partitions - len(partitions))
@@ -93,13 +100,9 @@ def _decode_flexible(view: memoryview, p: int, max_partitions: int, with_topic_i
     topic_id: UUID | None = None
     for _ in range(topic_count):
         if with_topic_ids:
-            topic_id = UUID(bytes=bytes(view[p : p + 16]))
-            topic_id = None if topic_id == _NO_UUID else topic_id
-            p += 16
+            topic_id, p = entity_id(view, p)
         else:
-            topic, p = compact_string(view, p)
-            if topic is None:
-                raise MalformedRequest("a topic without a name")
+            topic, p = compact_text(view, p)
         count, p = compact_length(view, p)
         _check_count(count, max_partitions - len(partitions))
         for _ in range(count):

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import struct as binary
 from typing import Final
+from uuid import UUID
 
 from ottla.protocol.errors import MalformedRequest
 from ottla.protocol.varint import decode_uvarint
 
 _INT16: Final = binary.Struct(">h")
+_NO_UUID: Final = bytes(16)
 
 
 def legacy_string(view: memoryview, p: int) -> tuple[str | None, int]:
@@ -24,6 +26,28 @@ def compact_string(view: memoryview, p: int) -> tuple[str | None, int]:
     size, p = compact_length(view, p)
     data, p = sliced(view, p, size)
     return None if data is None else str(data, "utf-8"), p
+
+
+def legacy_text(view: memoryview, p: int) -> tuple[str, int]:
+    """A string that may not be null."""
+    text, p = legacy_string(view, p)
+    if text is None:
+        raise MalformedRequest("null where a string must be")
+    return text, p
+
+
+def compact_text(view: memoryview, p: int) -> tuple[str, int]:
+    """A string that may not be null."""
+    text, p = compact_string(view, p)
+    if text is None:
+        raise MalformedRequest("null where a string must be")
+    return text, p
+
+
+def entity_id(view: memoryview, p: int) -> tuple[UUID | None, int]:
+    """A UUID; None for the zero one."""
+    data = bytes(view[p : p + 16])
+    return None if data == _NO_UUID else UUID(bytes=data), p + 16
 
 
 def compact_length(view: memoryview, p: int) -> tuple[int, int]:

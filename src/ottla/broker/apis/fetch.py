@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ottla.broker.partition import Partition
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
 
-FIRST_VERSION_WITH_TOPIC_IDS: Final = 13
 _NO_TOPIC_ID: Final = UUID(int=0)
 
 
@@ -53,7 +52,7 @@ def _resolve_session(
 ) -> tuple[dict[FetchKey, FetchedPartition], FetchSession | None]:
     """The partitions to serve, and the session they belong to if there is one (KIP-227)."""
     sessions, now_ms = request.broker.fetch_sessions, request.broker.clock.now_ms()
-    uses_topic_ids = request.api_version >= FIRST_VERSION_WITH_TOPIC_IDS
+    uses_topic_ids = request.api_version >= wire.FIRST_WITH_TOPIC_IDS
     if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
         if message.session_id != NO_SESSION:
             sessions.close(message.session_id)
