@@ -2,7 +2,8 @@
 
 One process receives into a buffer and writes it to a file, sends a file from the page cache, or answers small
 requests, each written before its answer; the other side is this process. No protocol, no checksum, no index:
-what is left is what the machine itself takes.
+what is left is what the machine itself takes. Like Ottla it sends unpaced over loopback; its client sends as
+the system's default is, like every client.
 """
 
 from __future__ import annotations
@@ -100,6 +101,8 @@ def _listen(
     serve: Callable[[socket.socket, str, int], None], parent: Connection, path: str, number: int
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        if hasattr(socket, "TCP_CONGESTION"):
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
         parent.send(listener.getsockname()[1])
         serve(listener, path, number)
 

@@ -9,7 +9,7 @@ import socket
 import pytest
 from tests.raw_client import connect
 
-from ottla.broker.server import _sweep_one
+from ottla.broker.server import ListenerLimits, Server, _sweep_one
 from ottla.testing import run_broker_async
 
 from .transport import Wire, request
@@ -127,6 +127,29 @@ def _has_ipv6() -> bool:
             return True
     except OSError:
         return False
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_CONGESTION"), reason="the system has one congestion control")
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_only_loopback_is_never_paced(host: str) -> None:
+    with socket.socket() as other:
+        of_the_system = _congestion_control(other)
+    shared = Wire().shared
+    shared.connections.clear()
+    server = Server(shared, ListenerLimits(10, 10, {}, 60_000, 30_000, 50))
+    _, port = await server.start(host, 0)
+    await server.serve()
+    async with connect("127.0.0.1", port):
+        while not shared.connections:
+            await asyncio.sleep(0)
+        (accepted,) = shared.connections
+        used = _congestion_control(accepted._transport.get_extra_info("socket"))
+    await server.stop()
+    assert used == (b"reno" if host == "127.0.0.1" else of_the_system)
+
+
+def _congestion_control(of: socket.socket) -> bytes:
+    return of.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16).rstrip(b"\0")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
