@@ -188,7 +188,11 @@ class _OsFile:
         return FileSlice(self._descriptor(), position, size)
 
     def truncate(self, size: int) -> None:
-        os.ftruncate(self._descriptor().fd, size)
+        fd = self._descriptor().fd
+        # A file that was cut to nothing, even from nothing, is written back by ext4 while it is closed, the
+        # first time: for a segment that was created so, hundreds of megabytes in the event loop.
+        if os.fstat(fd).st_size != size:
+            os.ftruncate(fd, size)
 
     def size(self) -> int:
         return os.fstat(self._descriptor().fd).st_size

@@ -37,6 +37,20 @@ def test_buffers_are_written_at_a_position(fs: OsFileSystem, tmp_path: Path) -> 
     file.close()
 
 
+def test_a_file_that_has_the_size_is_not_truncated(fs: OsFileSystem, tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    file = fs.open(str(path))
+    file.truncate(0)
+    assert path.read_bytes() == b"", "it is created all the same"
+    file.write((b"abc",), 0)
+    os.utime(path, (1, 1))
+    file.truncate(3)
+    assert path.stat().st_mtime == 1
+    file.truncate(0)
+    assert path.stat().st_mtime > 1
+    file.close()
+
+
 def test_few_descriptors_serve_many_files(fs: OsFileSystem, tmp_path: Path) -> None:
     before = open_descriptors()
     files = [fs.open(str(tmp_path / str(number))) for number in range(20)]
