@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kio.schema.index import api_key_map
+from tests.raw_client import request_body
 
 from ottla.protocol.errors import MalformedRequest
 from ottla.protocol.fetch_request import decode_fetch
@@ -125,6 +126,33 @@ def test_a_length_alone_reserves_no_memory() -> None:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert peak < 20_000
+
+
+@pytest.mark.parametrize("count", [3, 6, 100])
+def test_elements_are_bounded_over_all_arrays(count: int) -> None:
+    """Two topics of three partitions are eight elements, wherever the bound falls."""
+    topic = {"name": "t", "partition_indexes": [0, 1, 2]}
+    body = request_body(9, 7, 1, {"group_id": "g", "topics": [topic, topic]})
+    _, offset = parse_request_header(body)
+    if count >= 8:
+        assert len(decode_request(9, 7, body, offset, count).topics) == 2
+    else:
+        with pytest.raises(MalformedRequest, match=f"OffsetFetchRequest: more than {count} elements"):
+            decode_request(9, 7, body, offset, count)
+
+
+def test_tagged_fields_are_bounded() -> None:
+    """A million of the smallest, unknown, take two bytes each."""
+    header, many = struct.pack(">hhihb", 3, 12, 1, 1, ord("c")), b"\xc0\x84\x3d" + bytes(2_000_000)
+    with pytest.raises(MalformedRequest, match="1000000 tagged fields"):
+        parse_request_header(header + many)
+    with pytest.raises(MalformedRequest, match="more than 100 tagged fields"):
+        decode_request(3, 12, b"\x01\0\0" + many)
+    for version, decode_by_hand in ((13, BY_HAND[0]), (16, BY_HAND[1])):
+        fixed = b"\0\0\x01\0\0\0\0\x01" if version == 13 else bytes(21) + b"\x01\x01\x01"
+        decode_by_hand(version, fixed + b"\0")
+        with pytest.raises(MalformedRequest, match="1000000 tagged fields"):
+            decode_by_hand(version, fixed + many)
 
 
 def test_memory_is_a_small_multiple_of_the_request() -> None:

@@ -69,7 +69,8 @@ def has_top_level_error(api_key: int, version: int) -> bool:
 
 
 def _decode(request: Request, frame: memoryview, position: int) -> Any:
-    return decode_request(request.api_key, request.api_version, frame, position)
+    most = request.broker.config.ottla_request_max_elements
+    return decode_request(request.api_key, request.api_version, frame, position, most)
 
 
 def _request_max_bytes(config: BrokerConfig) -> int:

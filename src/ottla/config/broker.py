@@ -93,6 +93,7 @@ class BrokerConfig(NamedTuple):
     ottla_group_consumer_rebalance_settling_ms: int
     ottla_open_files_max: int
     ottla_request_max_bytes: int
+    ottla_request_max_elements: int
     ottla_request_max_partitions: int
     ottla_request_memory_max_bytes: int
     ottla_request_stalled_ms: int

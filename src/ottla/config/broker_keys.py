@@ -331,6 +331,15 @@ OTTLA_KEYS = (
         validator=at_least(4096),
     ),
     _broker(
+        "ottla.request.max.elements",
+        _INT,
+        100_000,
+        _MEDIUM,
+        "The most elements that all arrays of a request of any API but Produce and Fetch may have together, "
+        "such as topics and their partitions; more close the connection.",
+        validator=at_least(1),
+    ),
+    _broker(
         "ottla.request.max.partitions",
         _INT,
         10_000,

@@ -1,33 +1,46 @@
 """Compile a `Struct` to a function that decodes it, into dicts or into objects.
 
 Every length is checked against the bytes that are left before anything is allocated for it, so memory is
-bounded by a multiple of the buffer's size, whatever the buffer says.
+bounded by a multiple of the buffer's size, whatever the buffer says. The elements of all arrays together can
+be bounded as well: time, here and where they are handled, goes by their number.
 """
 
 from __future__ import annotations
 
 import struct as binary
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from ottla.protocol.codegen import Source
 from ottla.protocol.errors import DecodeError
+from ottla.protocol.reading import MAX_TAGGED_FIELDS
 from ottla.protocol.schema import FIXED_FORMATS, Field, Struct
 from ottla.protocol.varint import decode_uvarint
 
 Buffer = bytes | memoryview
 Defaults = Mapping[str, Mapping[str, Any]]
 
+NO_LIMIT: Final = 1 << 62
 _ZERO_UUID: Final = bytes(16)
 _NONSENSE: Final = (binary.error, IndexError, UnicodeDecodeError, OverflowError)
 
 
-def compile_dict_decoder(
-    struct: Struct, absent: Defaults
-) -> Callable[[Buffer, int], tuple[dict[str, Any], int]]:
-    """A function from a buffer and an offset to a dict and the offset behind the message; it raises
-    DecodeError.
+class Decoder(Protocol):
+    """What is compiled."""
+
+    def __call__(self, buffer: Buffer, offset: int, max_elements: int = NO_LIMIT, /) -> tuple[Any, int]:
+        """The message at `offset`, and the offset behind it. Raises DecodeError, also for arrays of more than
+        `max_elements` elements in all.
+        """
+
+
+class _TooManyElementsError(Exception):
+    """The arrays of a message have more than they may."""
+
+
+def compile_dict_decoder(struct: Struct, absent: Defaults) -> Decoder:
+    """Decodes into a dict.
 
     `absent` gives for the path of each struct (`""` for the message itself, `"topics.partitions"`) what to
     add for fields that this version lacks. The zero UUID decodes to None.
@@ -35,9 +48,7 @@ def compile_dict_decoder(
     return _compile(struct, _DictTarget(absent))
 
 
-def compile_object_decoder(
-    struct: Struct, classes: Callable[[Struct, str], type]
-) -> Callable[[Buffer, int], tuple[Any, int]]:
+def compile_object_decoder(struct: Struct, classes: Callable[[Struct, str], type]) -> Decoder:
     """As `compile_dict_decoder`, but into instances of the class that `classes` gives for each struct and its
     path.
 
@@ -46,10 +57,11 @@ def compile_object_decoder(
     return _compile(struct, _ObjectTarget(classes))
 
 
-def _compile(struct: Struct, target: _Target) -> Callable[[Buffer, int], tuple[Any, int]]:
+def _compile(struct: Struct, target: _Target) -> Decoder:
     source = Source()
     source.namespace |= {
         "DecodeError": DecodeError,
+        "TooManyElements": _TooManyElementsError,
         "uvarint": decode_uvarint,
         "unpack_from": binary.unpack_from,
         "uuid": _uuid,
@@ -57,9 +69,11 @@ def _compile(struct: Struct, target: _Target) -> Callable[[Buffer, int], tuple[A
     }
     decode = source.compile(_StructReader(source, target).write(struct, ""), f"decoder of {struct.name}")
 
-    def decode_checked(buffer: Buffer, offset: int) -> tuple[Any, int]:
+    def decode_checked(buffer: Buffer, offset: int, max_elements: int = NO_LIMIT, /) -> tuple[Any, int]:
         try:
-            return decode(buffer, offset, len(buffer))  # type: ignore[no-any-return]
+            return decode(buffer, offset, len(buffer), [max_elements])  # type: ignore[no-any-return]
+        except _TooManyElementsError:
+            raise DecodeError(f"{struct.name}: more than {max_elements} elements") from None
         except _NONSENSE as error:
             raise DecodeError(f"{struct.name}: {error}") from error
 
@@ -145,7 +159,8 @@ def _smallest(each: Field, flexible: bool) -> int:
 class _StructReader:
     """Writes the functions of a struct and of all structs inside it.
 
-    In the source, `b` is the buffer, `p` the position, `e` the end; `v0`, `v1`, ... are the values.
+    In the source, `b` is the buffer, `p` the position, `e` the end, `left[0]` how many elements arrays may
+    still have; `v0`, `v1`, ... are the values.
     """
 
     def __init__(self, source: Source, target: _Target) -> None:
@@ -162,7 +177,7 @@ class _StructReader:
         }
         name = f"decode_{self._functions}"
         self._functions += 1
-        self._source.add(0, f"def {name}(b, p, e):")
+        self._source.add(0, f"def {name}(b, p, e, left):")
         numbers = {each.name: number for number, each in enumerate(struct.fields)}
         run: list[Field] = []
         for each in struct.positional:
@@ -200,9 +215,9 @@ class _StructReader:
             self._array(depth, each, f"v{number}", flexible, nested)
         elif each.type == "struct" and each.nullable:
             self._source.add(depth, "null = b[p] > 127", "p += 1", f"v{number} = None", "if not null:")
-            self._source.add(depth + 1, f"v{number}, p = {nested}(b, p, e)")
+            self._source.add(depth + 1, f"v{number}, p = {nested}(b, p, e, left)")
         elif each.type == "struct":
-            self._source.add(depth, f"v{number}, p = {nested}(b, p, e)")
+            self._source.add(depth, f"v{number}, p = {nested}(b, p, e, left)")
         else:
             self._data(depth, each.type, each.name, f"v{number}", flexible, nullable=each.nullable)
 
@@ -254,6 +269,8 @@ class _StructReader:
         add(depth + 1, f"raise DecodeError('{each.name}: more elements than the message has room for')")
         add(depth, "else:")
         depth += 1
+        add(depth, "left[0] -= n", "if left[0] < 0:")
+        add(depth + 1, "raise TooManyElements")
         if each.type in FIXED_FORMATS and each.type != "uuid":
             format_ = FIXED_FORMATS[each.type]
             add(
@@ -265,7 +282,7 @@ class _StructReader:
             return
         add(depth, "values = []", "append = values.append", "for _ in range(n):")
         if each.type == "struct":
-            add(depth + 1, f"element, p = {nested}(b, p, e)")
+            add(depth + 1, f"element, p = {nested}(b, p, e, left)")
         elif each.type == "uuid":
             add(depth + 1, "element = uuid(bytes(b[p:p + 16]))", "p += 16")
         else:
@@ -282,7 +299,9 @@ class _StructReader:
             default = self._source.constant("default", self._target.default(each, path))
             add(1, f"v{numbers[each.name]} = {default}")
         add(1, "n = b[p]", "p += 1", "if n:")
-        add(2, "count, p = uvarint(b, p - 1)", "for _ in range(count):")
+        add(2, "count, p = uvarint(b, p - 1)", f"if count > {MAX_TAGGED_FIELDS}:")
+        add(3, f"raise DecodeError('more than {MAX_TAGGED_FIELDS} tagged fields in one struct')")
+        add(2, "for _ in range(count):")
         add(3, "tag, p = uvarint(b, p)", "size, p = uvarint(b, p)", "after = p + size", "if after > e:")
         add(4, "raise DecodeError('a tagged field longer than the message')")
         for position, each in enumerate(struct.tagged):

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ottla.protocol.errors import KafkaError, MalformedRequest
 from ottla.protocol.kio_schemas import API_VERSIONS_KEY, is_flexible
-from ottla.protocol.varint import decode_uvarint
+from ottla.protocol.reading import skip_tagged_fields
 
 _FIXED: Final = binary.Struct(">hhih")
 _new_tuple: Final = tuple.__new__
@@ -42,7 +42,7 @@ def parse_request_header(buffer: bytes | memoryview, offset: int = 0) -> tuple[R
         elif length < -1:
             raise MalformedRequest("the client id has a negative length")
         if is_flexible(api_key, api_version):
-            offset = _skip_tagged_fields(buffer, offset)
+            offset = skip_tagged_fields(buffer, offset)
     except (binary.error, IndexError, ValueError, KafkaError) as error:
         raise MalformedRequest(f"request header: {error}") from error
     return _new_tuple(RequestHeader, (api_key, api_version, correlation_id, client_id)), offset
@@ -53,18 +53,3 @@ def response_header_version(api_key: int, api_version: int) -> int:
     the answer before it knows which versions the broker speaks.
     """
     return int(api_key != API_VERSIONS_KEY and is_flexible(api_key, api_version))
-
-
-def _skip_tagged_fields(buffer: bytes | memoryview, offset: int) -> int:
-    """Kafka defines no tagged header field so far; unknown ones are to be ignored."""
-    count = buffer[offset]
-    if count == 0:
-        return offset + 1
-    count, offset = decode_uvarint(buffer, offset)
-    for _ in range(count):
-        _, offset = decode_uvarint(buffer, offset)
-        size, offset = decode_uvarint(buffer, offset)
-        offset += size
-        if offset > len(buffer):
-            raise MalformedRequest("a tagged header field is longer than the request")
-    return offset

@@ -1,9 +1,9 @@
 """Decoding requests and encoding responses, whatever their version.
 
-Memory: a request becomes Python objects, and a hostile one of the smallest elements takes some thirty times
-its own size. Nothing here limits that, since what is right depends on the API. The caller bounds it by
-bounding the frame: Produce, whose bulk stays bytes (`produce`), may be as large as `socket.request.max.bytes`
-allows; for everything else a smaller limit on the frame, times thirty, is the limit on memory.
+A request becomes Python objects, and a hostile one of the smallest elements takes some thirty times its own
+size and a microsecond or two for each. What is right depends on the API, so the caller bounds the frame, and
+the elements in it. Produce, whose bulk stays bytes, and Fetch have decoders of their own (`produce`,
+`fetch_request`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from ottla.protocol.decode import compile_object_decoder
+from ottla.protocol.decode import NO_LIMIT, Decoder, compile_object_decoder
 from ottla.protocol.encode import Encoder, compile_encoder
 from ottla.protocol.entities import child_path, entity_class
 from ottla.protocol.errors import DecodeError, EncodeError, MalformedRequest
@@ -35,15 +35,22 @@ __all__ = [
 _SIZE_AND_CORRELATION: Final = binary.Struct(">ii")
 
 
-def decode_request(api_key: int, version: int, buffer: bytes | memoryview, offset: int = 0) -> Any:
+def decode_request(
+    api_key: int,
+    version: int,
+    buffer: bytes | memoryview,
+    offset: int = 0,
+    max_elements: int = NO_LIMIT,
+) -> Any:
     """The request as an `Entity`: attributes named as in Kafka's schemas in snake case, arrays as tuples,
     durations as integers ending in `_ms`, the zero UUID as None; what the version lacks has its default.
 
-    Bytes behind the request are ignored, as Kafka does. Raises MalformedRequest;
-    KafkaError(unsupported_version) for an API or version without schema.
+    Bytes behind the request are ignored, as Kafka does. Raises MalformedRequest, also when its arrays have
+    more than `max_elements` elements in all; KafkaError(unsupported_version) for an API or version without
+    schema.
     """
     try:
-        return _request_decoder(api_key, version)(buffer, offset)[0]
+        return _request_decoder(api_key, version)(buffer, offset, max_elements)[0]
     except DecodeError as error:
         raise MalformedRequest(f"{api_name(api_key)} {version}: {error}") from error
 
@@ -101,7 +108,7 @@ def check_response(api_key: int, response: Mapping[str, Any]) -> None:
 
 
 @cache
-def _request_decoder(api_key: int, version: int) -> Any:
+def _request_decoder(api_key: int, version: int) -> Decoder:
     return compile_object_decoder(
         request_struct(api_key, version), lambda struct, path: entity_class(api_key, struct, path)
     )

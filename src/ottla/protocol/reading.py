@@ -12,6 +12,9 @@ from uuid import UUID
 from ottla.protocol.errors import MalformedRequest
 from ottla.protocol.varint import decode_uvarint
 
+MAX_TAGGED_FIELDS: Final = 100
+"""Of one struct, known and unknown. Kafka's have ten at most (KIP-482); millions of empty ones would take
+seconds to pass over."""
 _INT16: Final = binary.Struct(">h")
 _NO_UUID: Final = bytes(16)
 
@@ -66,12 +69,17 @@ def sliced(view: memoryview, p: int, size: int) -> tuple[memoryview | None, int]
     return (None, p) if size < 0 else (view[p:end], end)
 
 
-def skip_tagged_fields(view: memoryview, p: int) -> int:
-    if view[p] == 0:
+def skip_tagged_fields(buffer: bytes | memoryview, p: int) -> int:
+    """Those of one struct, which are to be ignored where they are unknown."""
+    if buffer[p] == 0:
         return p + 1
-    count, p = decode_uvarint(view, p)
+    count, p = decode_uvarint(buffer, p)
+    if count > MAX_TAGGED_FIELDS:
+        raise MalformedRequest(f"{count} tagged fields in one struct")
     for _ in range(count):
-        _, p = decode_uvarint(view, p)
-        size, p = decode_uvarint(view, p)
-        _, p = sliced(view, p, size)
+        _, p = decode_uvarint(buffer, p)
+        size, p = decode_uvarint(buffer, p)
+        p += size
+        if p > len(buffer):
+            raise MalformedRequest("a tagged field longer than the request")
     return p
