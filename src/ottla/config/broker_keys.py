@@ -130,7 +130,7 @@ NETWORK_KEYS = (
     _broker(
         "socket.send.buffer.bytes",
         _INT,
-        -1,  # 102400 makes both sides of a fetch wake eight times as often: a quarter less throughput
+        -1,  # 102400 makes both sides of a large fetch wake four times as often
         _HIGH,
         "SO_SNDBUF of connections; -1 lets the system size them as it goes. Kafka's default is 102400.",
     ),
