@@ -13,8 +13,8 @@ from ottla.protocol.errors import MalformedRequest
 from ottla.protocol.varint import decode_uvarint
 
 MAX_TAGGED_FIELDS: Final = 100
-"""Of one struct, known and unknown. Kafka's have ten at most (KIP-482); millions of empty ones would take
-seconds to pass over."""
+"""Of one struct (KIP-482), known and unknown. None of Kafka's requests has more than two in one so far;
+millions of empty ones would take seconds to pass over."""
 _INT16: Final = binary.Struct(">h")
 _NO_UUID: Final = bytes(16)
 
