@@ -96,6 +96,48 @@ def _request_9(partitions: int) -> bytes:
     return head + bytes([partitions + 1]) + partition * partitions + b"\0\0"
 
 
+def _read(version: int, encoded: bytes) -> ProduceRequest | None:
+    """None for nonsense."""
+    try:
+        return decode_produce(version, memoryview(b"head" + encoded), 4, max_partitions=6)
+    except MalformedRequest:
+        return None
+
+
+@pytest.mark.parametrize("version", [9, 12, 13])
+@some
+@given(data=st.data())
+def test_a_produce_request_of_one_partition_is_read_as_any_other(version: int, data: st.DataObject) -> None:
+    """It is read in a way of its own, for which bytes behind the request are not usual."""
+    class_ = kio_values.request_class(PRODUCE, version)
+    request = data.draw(kio_values.messages(class_))
+    records = data.draw(st.sampled_from([None, b"", b"r" * 126, b"r" * 127, b"r" * 17_000]) | st.binary())
+    partition = {"index": data.draw(int32), "records": records}
+    name, topic_id = data.draw(names), data.draw(st.uuids())
+    topic = {"topic_id": topic_id} if version >= 13 else {"name": name}
+    request |= {"transactional_id": None, "topic_data": [{**topic, "partition_data": [partition]}]}
+    encoded = kio_values.kio_write(kio_values.to_kio(class_, request))
+    decoded = _read(version, encoded)
+    assert decoded is not None
+    assert decoded == _read(version, encoded + b"ignored")
+    assert decoded.partitions[0][2:] == (partition["index"], records)
+
+
+@pytest.mark.parametrize("records", [b"\x03ab", b"\x01", b"\0"], ids=["two bytes", "empty", "null"])
+@pytest.mark.parametrize("version", [9, 13])
+def test_a_damaged_produce_request_is_read_either_way_alike(version: int, records: bytes) -> None:
+    where = b"\x07" * 16 if version >= 13 else b"\x05name"
+    fields = (b"\0", struct.pack(">hi", -1, 1000), b"\x02", where, b"\x02", struct.pack(">i", 0), records)
+    encoded = b"".join(fields) + b"\0\0\0"
+    for position in range(len(encoded)):
+        for value in (0, 1, 2, 3, 4, 0x7F, 0x80, 0xFF):
+            for missing in range(4):
+                damaged = bytearray(encoded)
+                damaged[position] = value
+                cut = bytes(damaged[: len(damaged) - missing])
+                assert (read := _read(version, cut)) is None or read == _read(version, cut + b"ignored"), cut
+
+
 def test_records_are_a_slice_of_the_request() -> None:
     buffer = bytearray(_request_9(1))
     records = decode_produce(9, memoryview(buffer), max_partitions=1).partitions[0].records
@@ -104,9 +146,9 @@ def test_records_are_a_slice_of_the_request() -> None:
 
 
 def test_a_produce_request_has_no_more_partitions_than_allowed() -> None:
-    assert len(decode_produce(9, _request_9(5), max_partitions=5).partitions) == 5
+    assert len(decode_produce(9, memoryview(_request_9(5)), max_partitions=5).partitions) == 5
     with pytest.raises(MalformedRequest, match="at most 4"):
-        decode_produce(9, _request_9(5), max_partitions=4)
+        decode_produce(9, memoryview(_request_9(5)), max_partitions=4)
 
 
 @pytest.mark.parametrize("version", PRODUCE_VERSIONS)

@@ -45,12 +45,18 @@ class Request:
     def __init__(
         self,
         broker: Broker,
-        header: tuple[int, int, int, str | None],
+        api_key: int,
+        api_version: int,
+        correlation_id: int,
+        client_id: str | None,
         client_host: str,
         principal: Principal,
     ) -> None:
         self.broker = broker
-        self.api_key, self.api_version, self.correlation_id, self.client_id = header
+        self.api_key = api_key
+        self.api_version = api_version
+        self.correlation_id = correlation_id
+        self.client_id = client_id
         self.client_host = client_host
         self.principal = principal
 

@@ -58,6 +58,9 @@ class ConnectionLimits:
 class Dispatcher(Protocol):
     """Whom requests are handed to: the router."""
 
+    least_frame_limit: int
+    """In bytes; no API has a lower one"""
+
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         """The largest frame in bytes that a request of this API may have."""
 
@@ -70,7 +73,17 @@ class Dispatcher(Protocol):
 class Shared:
     """What the connections of one server have in common."""
 
-    __slots__ = ("connections", "limits", "memory", "outbox", "receive_buffer", "router", "unsent")
+    __slots__ = (
+        "always_acceptable_bytes",
+        "connections",
+        "limits",
+        "memory",
+        "outbox",
+        "receive_buffer",
+        "received",
+        "router",
+        "unsent",
+    )
 
     def __init__(
         self,
@@ -82,9 +95,11 @@ class Shared:
     ) -> None:
         self.router = router
         self.limits = limits
+        self.always_acceptable_bytes = min(limits.frame_max_bytes, router.least_frame_limit)
         self.memory = memory
         self.unsent = unsent
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
+        self.received = self.receive_buffer.toreadonly()
         self.outbox = Outbox()
         self.connections: set[Connection] = set()
 
@@ -185,13 +200,13 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self.active = True
         if self._frame is None:
-            self._consume(self._shared.receive_buffer[:nbytes])
+            self._consume(self._shared.received[:nbytes])
             return
         self._filled += nbytes
         if self._filled < self._need:
             self._ask_for_room()
             return
-        whole = memoryview(self._frame)
+        whole = memoryview(self._frame).toreadonly()
         self._release_frame()
         self._consume(whole)
         # Others do not wait for the next one as large.
@@ -223,6 +238,8 @@ class Connection(asyncio.BufferedProtocol):
             if end - position < _PREFIX_BYTES:
                 self._begin(data[position:], _PREFIX_BYTES)
                 return
+            size: int
+            api_key: int
             size, api_key = _PREFIX.unpack_from(data, position)
             if not self._acceptable(size, api_key):
                 return
@@ -230,7 +247,7 @@ class Connection(asyncio.BufferedProtocol):
             if next_position > end:
                 self._begin(data[position:], 4 + size)
                 return
-            if not self._handle(data[position + 4 : next_position].toreadonly()):
+            if not self._handle(data[position + 4 : next_position]):
                 return
             position = next_position
 
@@ -243,6 +260,8 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     def _acceptable(self, size: int, api_key: int) -> bool:
+        if _SMALLEST_REQUEST <= size <= self._shared.always_acceptable_bytes:
+            return True
         limit = self._shared.router.frame_limit(api_key, self._shared.limits.frame_max_bytes)
         if _SMALLEST_REQUEST <= size <= limit:
             return True
@@ -294,7 +313,9 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if outcome is None:
             return True
-        if isinstance(outcome, asyncio.Future):
+        if type(outcome) is bytes and not self._answers:
+            self._send(outcome)
+        elif isinstance(outcome, asyncio.Future):
             answer = _Answer(outcome)
             self._answers.append(answer)
             self._serial = not pipelined

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import ATTRIBUTES, parse_header
+from ottla.records.batch import ATTRIBUTES, TRANSACTIONAL_MASK, parse_header
 from ottla.records.validation import ValidationOptions, validate
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ottla.storage.log_reader import LogRead
 
 READ_COMMITTED: Final = 1
-_new_tuple: Final = tuple.__new__
+_ATTRIBUTES: Final = 5  # of a batch header, by position: attribute access costs more
 
 
 class Waiter(Protocol):
@@ -26,16 +26,6 @@ class Waiter(Protocol):
 
     def appended(self, size: int) -> None:
         """`size` bytes became readable, or 0 when the partition changed otherwise."""
-
-
-class Appended(NamedTuple):
-    """Where a batch went."""
-
-    base_offset: int
-    log_append_time_ms: int
-    """-1 unless the topic stamps records with the time of their append"""
-    must_be_durable: bool
-    """`flush.messages` asks for it to be on the disk before it is answered"""
 
 
 class Partition:
@@ -105,9 +95,14 @@ class Partition:
             raise KafkaError(ErrorCode.fenced_leader_epoch)
         raise KafkaError(ErrorCode.unknown_leader_epoch)
 
-    def append(self, records: Buffer, now_ms: int, *, acks: int, allow_zstd: bool = True) -> Appended:
+    def append(
+        self, records: Buffer, now_ms: int, *, acks: int, allow_zstd: bool = True
+    ) -> tuple[int, int, bool]:
         """Check a client's batch and append it.
 
+        Returns its base offset; the time of the append in ms, -1 unless the topic stamps records with it (as
+        in Kafka a repeated batch has its timestamp there); and whether `flush.messages` asks for it to be on
+        the disk before it is answered.
         Raises KafkaError (RecordValidationError where it can be said which records are at fault) with what
         Kafka answers; nothing is written then.
         """
@@ -117,30 +112,31 @@ class Partition:
                 f"The size of the current ISR (1) is insufficient to satisfy min.insync.replicas="
                 f"{self.config.min_insync_replicas} for partition {self}",
             )
-        checked = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
-        header = checked.header
-        if header.is_transactional:
+        header, body, append_time_ms = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
+        if header[_ATTRIBUTES] & TRANSACTIONAL_MASK:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
         log = self.log
-        result = log.append(header, checked.body, self.leader_epoch, now_ms)
-        if self._waiters is not None and not result.duplicate:
+        base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms)
+        if repeated is not None:
+            append_time_ms = repeated.timestamp
+        elif self._waiters is not None:
             self.wake(header.size)
         must_be_durable = False
         if log.log_end_offset >= log.flush_due_offset:
             self._sync_soon(log)
             must_be_durable = log.unflushed_records >= self.config.flush_messages
-        return _new_tuple(Appended, (result.base_offset, checked.log_append_time_ms, must_be_durable))
+        return base_offset, append_time_ms, must_be_durable
 
     def append_own(self, batch: bytes, now_ms: int) -> int:
         """Append a batch of the broker's own making (an internal topic's); returns its base offset."""
         header = parse_header(batch)
         body = memoryview(batch)[ATTRIBUTES:]
         log = self.log
-        result = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
+        base_offset, _ = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
         self.wake(len(batch))
         if log.log_end_offset >= log.flush_due_offset:
             self._sync_soon(log)
-        return result.base_offset
+        return base_offset
 
     def read(self, offset: int, max_bytes: int, isolation_level: int, *, min_one: bool) -> LogRead:
         """Record batches from `offset` on, as they lie in the file.

@@ -67,16 +67,20 @@ class Partitions:
 
     def get(self, topic: str, index: int) -> Partition:
         """Raises KafkaError: unknown_topic_or_partition, kafka_storage_error where it could not be opened."""
-        return self._pick(self._by_topic.get(topic), index, ErrorCode.unknown_topic_or_partition)
+        partitions = self._by_topic.get(topic)
+        if partitions is None:
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+        return self._pick(partitions, index)
 
     def get_by_id(self, topic_id: UUID | None, index: int) -> Partition:
         """As `get`; an id that no topic has raises unknown_topic_id."""
-        return self._pick(self._by_id.get(topic_id) if topic_id else None, index, ErrorCode.unknown_topic_id)
+        partitions = None if topic_id is None else self._by_id.get(topic_id)
+        if partitions is None:
+            raise KafkaError(ErrorCode.unknown_topic_id)
+        return self._pick(partitions, index)
 
     @staticmethod
-    def _pick(partitions: list[Partition | None] | None, index: int, missing: ErrorCode) -> Partition:
-        if partitions is None:
-            raise KafkaError(missing)
+    def _pick(partitions: list[Partition | None], index: int) -> Partition:
         if not 0 <= index < len(partitions):
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
         partition = partitions[index]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,13 +33,15 @@ class Router:
         self._broker = broker
         self._apis: dict[int, Api] = {}
         self._frame_limits: dict[int, int] = {}
+        self.least_frame_limit: int = sys.maxsize
         for api in apis:
             if api.key in self._apis:
                 raise ValueError(
                     f"API key {api.key} is declared twice: {self._apis[api.key].name}, {api.name}"
                 )
             self._apis[api.key] = api
-            self._frame_limits[api.key] = api.frame_max_bytes(broker.config)
+            limit = self._frame_limits[api.key] = api.frame_max_bytes(broker.config)
+            self.least_frame_limit = min(self.least_frame_limit, limit)
 
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         """The largest frame in bytes that a request of this API may have."""
@@ -53,13 +56,12 @@ class Router:
         go on meanwhile.  Raises MalformedRequest where Kafka closes the connection.  `frame` is only valid
         until this returns.
         """
-        header, position = parse_request_header(frame)
-        api_key, version, correlation_id, _ = header
+        api_key, version, correlation_id, client_id, position = parse_request_header(frame)
         api = self._apis.get(api_key)
         if api is None:
             raise MalformedRequest(f"unknown API key {api_key}")
         lowest, highest = api.versions
-        request = Request(self._broker, header, client_host, ANONYMOUS)
+        request = Request(self._broker, api_key, version, correlation_id, client_id, client_host, ANONYMOUS)
         if not lowest <= version <= highest:
             if api_key != API_VERSIONS_KEY:
                 raise MalformedRequest(

@@ -22,8 +22,9 @@ from ottla.protocol.reading import (
     legacy_text,
     skip_tagged_fields,
     sliced,
+    uuid_of,
 )
-from ottla.protocol.varint import UVARINT
+from ottla.protocol.varint import UVARINT, decode_uvarint
 
 _FIRST_FLEXIBLE: Final = 9
 _FIRST_WITH_TOPIC_IDS: Final = 13
@@ -33,6 +34,13 @@ _new_tuple: Final = tuple.__new__
 _INT16: Final = binary.Struct(">h")
 _INT32: Final = binary.Struct(">i")
 _ACKS_TIMEOUT: Final = binary.Struct(">hi")
+# The usual request's fields before its records, and where its topic is: after a null transactional id, acks,
+# timeout and the number of topics.
+_HEAD_BYTES: Final = 160
+_SHORTEST_HEAD: Final = 20
+_TOPIC: Final = 8
+# Of its partition, its topic and itself.
+_NO_TAGS: Final = bytes(3)
 _ACKS_TIMEOUT_COUNT: Final = binary.Struct(">hii")
 _INDEX_SIZE: Final = binary.Struct(">ii")
 
@@ -57,15 +65,15 @@ class ProduceRequest(NamedTuple):
     partitions: list[PartitionData]
 
 
-def decode_produce(
-    version: int, buffer: bytes | memoryview, offset: int = 0, *, max_partitions: int
-) -> ProduceRequest:
+def decode_produce(version: int, view: memoryview, offset: int = 0, *, max_partitions: int) -> ProduceRequest:
     """Decode a Produce request; MalformedRequest for nonsense and for more than `max_partitions` topics or
     partitions."""
-    view = memoryview(buffer)
     try:
         if version >= _FIRST_FLEXIBLE:
-            return _decode_flexible(view, offset, max_partitions, version >= _FIRST_WITH_TOPIC_IDS)
+            with_topic_ids = version >= _FIRST_WITH_TOPIC_IDS
+            head = bytes(view[offset : offset + _HEAD_BYTES])
+            usual = _decode_one(head, view, offset, with_topic_ids)
+            return usual or _decode_flexible(view, offset, max_partitions, with_topic_ids)
         return _decode_legacy(view, offset, max_partitions)
     except (binary.error, IndexError, ValueError) as error:
         raise MalformedRequest(f"produce {version}: {error}") from error
@@ -88,6 +96,36 @@ def _decode_legacy(view: memoryview, p: int, max_partitions: int) -> ProduceRequ
             records, p = sliced(view, p, size)
             partitions.append(PartitionData(topic, None, index, records))
     return ProduceRequest(transactional_id, acks, timeout_ms, partitions)
+
+
+def _decode_one(head: bytes, view: memoryview, p: int, with_topic_ids: bool) -> ProduceRequest | None:
+    """The usual request: no transaction, one partition, and all that comes before its records in `head`,
+    which begins at `p`. None where it is not that. Takes half as long as the general way.
+    """
+    if len(head) < _SHORTEST_HEAD or head[0] != 0 or head[_TOPIC - 1] != 2:
+        return None
+    acks, timeout_ms = _ACKS_TIMEOUT.unpack_from(head, 1)
+    topic: str | None = None
+    topic_id: UUID | None = None
+    # Counted from the start of the head.
+    if with_topic_ids:
+        topic_id = uuid_of(head[_TOPIC : _TOPIC + 16])
+        q = _TOPIC + 16
+    else:
+        q = _TOPIC + head[_TOPIC]
+        if not _TOPIC < q < _TOPIC + 128:
+            return None
+        topic = head[_TOPIC + 1 : q].decode()
+    if len(head) < q + 10 or head[q] != 2:
+        return None
+    (index,) = _INT32.unpack_from(head, q + 1)
+    size, q = decode_uvarint(head, q + 5)
+    start = p + q
+    end = start + size - 1
+    if size == 0 or len(view) - end != len(_NO_TAGS) or view[end:] != _NO_TAGS:
+        return None
+    partition = _new_tuple(PartitionData, (topic, topic_id, index, view[start:end]))
+    return _new_tuple(ProduceRequest, (None, acks, timeout_ms, [partition]))
 
 
 def _decode_flexible(view: memoryview, p: int, max_partitions: int, with_topic_ids: bool) -> ProduceRequest:
@@ -140,6 +178,21 @@ class PartitionResult(NamedTuple):
     current_leader: tuple[int, int] | None = None
 
 
+def appended(
+    topic: str | None,
+    topic_id: UUID | None,
+    partition: int,
+    base_offset: int,
+    log_append_time_ms: int,
+    log_start_offset: int,
+) -> PartitionResult:
+    """The result of an append that went well. A tuple's own constructor takes a fifth of a named one's."""
+    return _new_tuple(
+        PartitionResult,
+        (topic, topic_id, partition, 0, base_offset, log_append_time_ms, log_start_offset, (), None, None),
+    )
+
+
 class NodeEndpoint(NamedTuple):
     """Where a client reaches a broker (KIP-951)."""
 
@@ -162,6 +215,7 @@ _NO_DETAILS_9: Final = b"\x01\0\0"
 _ONE_HEAD: Final = binary.Struct(">iixBB")
 _ONE_HEAD_WITH_ID: Final = binary.Struct(">iixB16s")
 _ONE_TAIL: Final = binary.Struct(">BihqqqBxxxix")
+_ONE_TAIL_BYTES: Final[int] = _ONE_TAIL.size
 _LONGEST_SHORT_NAME: Final = 126
 
 
@@ -194,14 +248,14 @@ def _encode_one(
     topic, topic_id, index, code, base, append_time, start, record_errors, message, leader = result
     if record_errors or message is not None or leader is not None:
         return None
-    tail = _ONE_TAIL.pack(2, index, code, base, append_time, start, 1, throttle_time_ms)
+    tail: bytes = _ONE_TAIL.pack(2, index, code, base, append_time, start, 1, throttle_time_ms)
     if version >= _FIRST_WITH_TOPIC_IDS:
-        size = 22 + _ONE_TAIL.size
+        size = 22 + _ONE_TAIL_BYTES
         return _ONE_HEAD_WITH_ID.pack(size, correlation_id, 2, (topic_id or _NO_UUID).bytes) + tail
     name = _name(topic)
     if len(name) > _LONGEST_SHORT_NAME:
         return None
-    return _ONE_HEAD.pack(len(name) + 7 + _ONE_TAIL.size, correlation_id, 2, len(name) + 1) + name + tail
+    return _ONE_HEAD.pack(len(name) + 7 + _ONE_TAIL_BYTES, correlation_id, 2, len(name) + 1) + name + tail
 
 
 def _name(topic: str | None) -> bytes:

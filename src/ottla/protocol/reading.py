@@ -6,6 +6,7 @@ For the decoders that are written by hand. All raise MalformedRequest, IndexErro
 from __future__ import annotations
 
 import struct as binary
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -49,8 +50,13 @@ def compact_text(view: memoryview, p: int) -> tuple[str, int]:
 
 def entity_id(view: memoryview, p: int) -> tuple[UUID | None, int]:
     """A UUID; None for the zero one."""
-    data = bytes(view[p : p + 16])
-    return None if data == _NO_UUID else UUID(bytes=data), p + 16
+    return uuid_of(bytes(view[p : p + 16])), p + 16
+
+
+@lru_cache(maxsize=4096)
+def uuid_of(data: bytes) -> UUID | None:
+    """Of 16 bytes, ValueError for others; None for the zero UUID. Kept, as making one is slow."""
+    return None if data == _NO_UUID else UUID(bytes=data)
 
 
 def compact_length(view: memoryview, p: int) -> tuple[int, int]:

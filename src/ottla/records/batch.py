@@ -36,7 +36,6 @@ __all__ = [
     "has_valid_crc",
     "iter_headers",
     "parse_header",
-    "stamp",
 ]
 
 Buffer = bytes | bytearray | memoryview
@@ -70,7 +69,9 @@ NO_PRODUCER_ID: Final = -1
 NO_PRODUCER_EPOCH: Final = -1
 NO_SEQUENCE: Final = -1
 
-PREFIX: Final = struct.Struct(">qiibI")  # what comes before the attributes and is not under the CRC
+# Base offset, length, leader epoch, magic, CRC: what comes before the attributes and is not under the CRC. A
+# leader writes its own, and behind it batch[ATTRIBUTES:], the client's bytes.
+PREFIX: Final = struct.Struct(">qiibI")
 BODY_HEADER: Final = struct.Struct(">hiqqqhii")  # from the attributes to the record count
 _HEADER: Final = struct.Struct(">qiibIhiqqqhii")
 
@@ -206,11 +207,3 @@ def has_valid_crc(buffer: Buffer, header: BatchHeader, pos: int = 0) -> bool:
     """Whether the batch at `pos`, of which `header` is the header, is whole and carries its own checksum."""
     size = header.batch_length + LOG_OVERHEAD
     return HEADER_SIZE <= size <= len(buffer) - pos and compute_crc(buffer, pos, size) == header.crc
-
-
-def stamp(header: BatchHeader, base_offset: int, leader_epoch: int) -> bytes:
-    """The batch's first 21 bytes (up to the CRC inclusive) with another base offset and leader epoch.
-
-    For a gathering write of [stamp, batch[ATTRIBUTES:]], which appends a client's bytes without copying them.
-    """
-    return PREFIX.pack(base_offset, header.batch_length, leader_epoch, header.magic, header.crc)

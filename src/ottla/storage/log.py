@@ -7,15 +7,15 @@ compaction work elsewhere. Open a log with `recovery.open_log`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
     LOG_OVERHEAD,
+    PREFIX,
     BatchHeader,
     Buffer,
     iter_headers,
-    stamp,
 )
 from ottla.storage.cleaner import discard
 from ottla.storage.cleaner_policy import CleaningFacts, SegmentFacts
@@ -31,25 +31,12 @@ from ottla.storage.txn_index import AbortedTxn
 
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
-    from ottla.storage.producer_state import CompletedTxn, ProducerState
+    from ottla.storage.producer_state import BatchMetadata, CompletedTxn, ProducerState
     from ottla.storage.segments import SegmentList
 
-__all__ = ["AppendResult", "Log", "LogEnvironment", "LogRead", "TimestampedOffset"]
+__all__ = ["Log", "LogEnvironment", "LogRead", "TimestampedOffset"]
 
 _CONTROL: Final = 0x20
-_new_tuple: Final = tuple.__new__
-
-
-class AppendResult(NamedTuple):
-    """Where a batch lies.
-
-    A `duplicate` was written before; `timestamp` is its max timestamp in milliseconds.
-    """
-
-    base_offset: int
-    next_offset: int
-    timestamp: int
-    duplicate: bool
 
 
 class Log(LocalLog):
@@ -116,9 +103,9 @@ class Log(LocalLog):
         now_ms: int,
         *,
         from_client: bool = True,
-    ) -> AppendResult:
+    ) -> tuple[int, BatchMetadata | None]:
         """Append one valid batch as the leader of `leader_epoch`: `body` is everything from its attributes
-        on.
+        on. Returns its base offset, and the batch that was written there before when this one repeats it.
 
         The batch gets the next offsets; its bytes are neither copied nor changed. `from_client=False` is a
         coordinator's own batch, whose sequence numbers are not checked.
@@ -128,24 +115,21 @@ class Log(LocalLog):
         """
         if leader_epoch != self._leader_epoch:
             self._begin_epoch(leader_epoch, self.log_end_offset)
-        producer_id = header.producer_id
+        _, length, _, magic, crc, attributes, last_delta, _, max_timestamp, producer_id, _, _, _ = header
         base_offset = self.log_end_offset
+        prefix = PREFIX.pack(base_offset, length, leader_epoch, magic, crc)
         marker = None
         if producer_id >= 0:
-            if header.attributes & _CONTROL:
-                whole = stamp(header, base_offset, leader_epoch) + bytes(body)
-                marker = parse_control_marker(header, whole)
+            if attributes & _CONTROL:
+                marker = parse_control_marker(header, prefix + bytes(body))
                 if marker is not None:
                     self.producer_state.check_marker(header, marker, base_offset)
             else:
                 written = self.producer_state.check(header, base_offset, from_client=from_client)
                 if written is not None:
-                    return AppendResult(
-                        written.first_offset, written.last_offset + 1, written.timestamp, duplicate=True
-                    )
-        size = header.batch_length + LOG_OVERHEAD
-        last_offset = base_offset + header.last_offset_delta
-        max_timestamp = header.max_timestamp
+                    return written.first_offset, written
+        size = length + LOG_OVERHEAD
+        last_offset = base_offset + last_delta
         active = self._active
         if (
             max_timestamp > self._roll_timestamp
@@ -156,15 +140,14 @@ class Log(LocalLog):
             if self._must_roll(size, max_timestamp, last_offset, now_ms):
                 self.roll(now_ms)
                 active = self._active
-        active.append((stamp(header, base_offset, leader_epoch), body), size, last_offset, max_timestamp)
+        active.append((prefix, body), size, last_offset, max_timestamp)
         self.log_end_offset = last_offset + 1
         if producer_id >= 0:
             if marker is not None:
                 self._end_transaction(header, marker, base_offset)
             else:
                 self.producer_state.update(header, base_offset, max_timestamp)
-        result: AppendResult = _new_tuple(AppendResult, (base_offset, last_offset + 1, max_timestamp, False))
-        return result
+        return base_offset, None
 
     def append_as_follower(self, records: Buffer, now_ms: int) -> int:
         """Append batches that have offsets and leader epochs already; returns the new log end offset.

@@ -113,9 +113,11 @@ async def test_an_idempotent_producer_may_repeat_itself(client: RawClient, topic
     identity = await client.call(22, 4, {"transactional_id": None, "transaction_timeout_ms": 1000})
     options = {"producer_id": identity["producer_id"], "producer_epoch": 0}
     first = batch(b"a", b"b", base_sequence=0, **options)
-    assert (await topic.produce(first))["base_offset"] == 0
+    written = await topic.produce(first)
+    assert (written["base_offset"], written["log_append_time_ms"]) == (0, None)
     again = await topic.produce(first)
     assert (again["error_code"], again["base_offset"]) == (ErrorCode.none, 0)
+    assert again["log_append_time_ms"] == T0 + 1  # as in Kafka, whatever kind of timestamps the topic has
     gap = await topic.produce(batch(b"d", base_sequence=5, **options))
     assert gap["error_code"] == ErrorCode.out_of_order_sequence_number
     assert (await topic.produce(batch(b"c", base_sequence=2, **options)))["base_offset"] == 2

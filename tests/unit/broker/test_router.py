@@ -157,6 +157,7 @@ def test_frame_limits() -> None:
     assert routed.frame_limit(3, 1000) == 500
     assert routed.frame_limit(3, 100) == 100
     assert routed.frame_limit(999, 1000) <= 1000
+    assert routed.least_frame_limit == min(routed.frame_limit(api.key, 1 << 40) for api in APIS)
 
 
 def filled(struct_: Struct) -> dict[str, Any]:
@@ -224,8 +225,8 @@ OWN_ERRORS = [pytest.param(api, id=api.name) for api in APIS if api.error is not
 def test_error_responses_are_spelled_as_the_schema_has_them(api: Api) -> None:
     for version in range(api.versions[0], api.versions[1] + 1):
         body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
-        header, position = parse_request_header(body)
-        request = Request(BROKER, header, "", ANONYMOUS)  # type: ignore[arg-type]
+        *header, position = parse_request_header(body)
+        request = Request(BROKER, *header, "", ANONYMOUS)  # type: ignore[arg-type]
         message = api.decode(request, body, position)
         check_response(api.key, api.error(message, ErrorCode.kafka_storage_error, "why"))
 

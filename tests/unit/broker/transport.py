@@ -66,6 +66,7 @@ class FakeRouter:
         self.received: list[bytes] = []
         self.planned: dict[bytes, Any] = {}
         self.limits: dict[int, int] = {}
+        self.least_frame_limit = 0
 
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         return min(self.limits.get(api_key, general_limit), general_limit)

@@ -6,29 +6,29 @@ import sys
 import pytest
 
 from ottla.protocol.errors import MalformedRequest
-from ottla.protocol.headers import RequestHeader, parse_request_header, response_header_version
+from ottla.protocol.headers import parse_request_header, response_header_version
 
 
 def test_version_1_has_a_nullable_client_id() -> None:
     named = bytes.fromhex("0003 0008 00000007 0003") + b"abcBODY"
-    assert parse_request_header(named) == (RequestHeader(3, 8, 7, "abc"), 13)
+    assert parse_request_header(named) == (3, 8, 7, "abc", 13)
     nameless = bytes.fromhex("0003 0008 ffffffff ffff") + b"BODY"
-    assert parse_request_header(nameless) == (RequestHeader(3, 8, -1, None), 10)
+    assert parse_request_header(nameless) == (3, 8, -1, None, 10)
 
 
 def test_version_2_keeps_the_legacy_client_id_and_skips_tagged_fields() -> None:
     plain = bytes.fromhex("0003 0009 00000007 0003") + b"abc\0BODY"
-    assert parse_request_header(memoryview(plain)) == (RequestHeader(3, 9, 7, "abc"), 14)
+    assert parse_request_header(memoryview(plain)) == (3, 9, 7, "abc", 14)
     tagged = bytes.fromhex("0003 0009 00000007 0003") + b"abc" + b"\x02\x00\x01x\x81\x01\x02yy" + b"BODY"
-    header, offset = parse_request_header(b"??" + tagged, 2)
-    assert header == RequestHeader(3, 9, 7, "abc")
-    assert (b"??" + tagged)[offset:] == b"BODY"
+    *header, offset = parse_request_header(tagged)
+    assert header == [3, 9, 7, "abc"]
+    assert tagged[offset:] == b"BODY"
 
 
 @pytest.mark.parametrize(("version", "flexible"), [(2, False), (3, True), (4, True), (5, True), (99, True)])
 def test_api_versions_requests_are_flexible_from_3_on_even_unknown_ones(version: int, flexible: bool) -> None:
     head = b"\0\x12" + version.to_bytes(2) + bytes.fromhex("00000001 ffff")
-    assert parse_request_header(head + b"\0\0")[1] == (11 if flexible else 10)
+    assert parse_request_header(head + b"\0\0")[-1] == (11 if flexible else 10)
 
 
 def test_response_headers_are_flexible_but_never_those_of_api_versions() -> None:

@@ -8,12 +8,12 @@ from ottla.records.batch import (
     HEADER_SIZE,
     LENGTH,
     MAGIC,
+    PREFIX,
     TimestampType,
     compute_crc,
     has_valid_crc,
     iter_headers,
     parse_header,
-    stamp,
 )
 from ottla.records.codec import Record, encode_batch
 
@@ -120,7 +120,9 @@ def test_crc_covers_what_follows_it() -> None:
 
 def test_offset_and_epoch_are_stamped_without_touching_the_crc() -> None:
     original = batch()
-    stamped = stamp(parse_header(original), 1 << 33, 12) + original[ATTRIBUTES:]
+    header = parse_header(original)
+    prefix = PREFIX.pack(1 << 33, header.batch_length, 12, header.magic, header.crc)
+    stamped = prefix + original[ATTRIBUTES:]
     header = parse_header(stamped)
     assert (header.base_offset, header.leader_epoch) == (1 << 33, 12)
     assert header.batch_length == parse_header(original).batch_length

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,10 @@ from ottla.records.batch import (
     LENGTH,
     MAGIC,
     MAX_TIMESTAMP,
+    PREFIX,
     PRODUCER_EPOCH,
     RECORD_COUNT,
+    BatchHeader,
     TimestampType,
     compute_crc,
     has_valid_crc,
@@ -28,7 +31,7 @@ from ottla.records.batch import (
 from ottla.records.codec import Record, decode_batch, encode_batch
 from ottla.records.compression import Codec, compress
 from ottla.records.structure import MAX_FAULTS
-from ottla.records.validation import RecordValidationError, ValidatedBatch, ValidationOptions, validate
+from ottla.records.validation import RecordValidationError, ValidationOptions, validate
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000
@@ -70,9 +73,19 @@ def refusal(records: bytes, options: ValidationOptions = DEFAULT, *, allow_zstd:
     return caught.value
 
 
-def accepted(records: bytes, options: ValidationOptions = DEFAULT) -> tuple[ValidatedBatch, bytes]:
+class Validated(NamedTuple):
+    header: BatchHeader
+    body: bytes
+    log_append_time_ms: int
+
+    def to_bytes(self, base_offset: int, leader_epoch: int) -> bytes:
+        _, length, _, magic, crc, *_ = self.header
+        return PREFIX.pack(base_offset, length, leader_epoch, magic, crc) + self.body
+
+
+def accepted(records: bytes, options: ValidationOptions = DEFAULT) -> tuple[Validated, bytes]:
     """The result, and the batch at offset 0 with what every batch must keep to already checked."""
-    result = validate(memoryview(records), options, NOW)
+    result = Validated(*validate(memoryview(records), options, NOW))
     batch = result.to_bytes(0, -1)
     assert parse_header(batch) == result.header
     assert has_valid_crc(batch, result.header)
@@ -85,7 +98,7 @@ def accepted(records: bytes, options: ValidationOptions = DEFAULT) -> tuple[Vali
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_the_client_s_bytes_are_kept(codec: Codec, options: ValidationOptions, kind: type) -> None:
     data = encode_batch(RECORDS, codec=codec, producer_id=4, producer_epoch=0, base_sequence=0)
-    result = validate(kind(data), options, NOW)
+    result = Validated(*validate(kind(data), options, NOW))
     assert result.header == parse_header(data)
     assert result.to_bytes(0, -1) == data
     assert result.log_append_time_ms == -1

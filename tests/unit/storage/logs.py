@@ -10,7 +10,8 @@ from ottla.records.batch import ATTRIBUTES, Buffer, iter_headers, parse_header
 from ottla.records.codec import Record, decode_batch, encode_batch
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.fs import FileSystem
-from ottla.storage.log import AppendResult, Log
+from ottla.storage.log import Log
+from ottla.storage.producer_state import BatchMetadata
 from ottla.storage.recovery import open_log
 
 DIRECTORY = "/data/t-0"
@@ -50,14 +51,16 @@ def open_at(
     return open_log(directory, "t-0", topic_config, environment, clean=clean, now_ms=NOW_MS, **options)
 
 
-def append_one(log: Log, batch: Buffer, leader_epoch: int = 0, now_ms: int = NOW_MS) -> AppendResult:
+def append_one(
+    log: Log, batch: Buffer, leader_epoch: int = 0, now_ms: int = NOW_MS
+) -> tuple[int, BatchMetadata | None]:
     """Append a whole batch."""
     return log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], leader_epoch, now_ms)
 
 
 def append(log: Log, *batches: bytes, leader_epoch: int = 0, now_ms: int = NOW_MS) -> list[int]:
     """Append each batch; returns their base offsets."""
-    return [append_one(log, each, leader_epoch, now_ms).base_offset for each in batches]
+    return [append_one(log, each, leader_epoch, now_ms)[0] for each in batches]
 
 
 def read_all(log: Log, *, max_bytes: int = MAX_BYTES) -> list[Record]:

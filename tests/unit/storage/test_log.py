@@ -33,8 +33,8 @@ def code_of(error: pytest.ExceptionInfo[KafkaError]) -> ErrorCode:
 
 
 def test_batches_get_the_next_offsets_and_the_epoch(log: Log) -> None:
-    assert append_one(log, batch(3), 7, logs.NOW_MS) == (0, 3, 1_002, False)
-    assert append_one(log, batch(2), 7, logs.NOW_MS) == (3, 5, 1_001, False)
+    assert append_one(log, batch(3), 7, logs.NOW_MS) == (0, None)
+    assert append_one(log, batch(2), 7, logs.NOW_MS) == (3, None)
     header = parse_header(log.read(3, 1_000, 5).records)
     assert (header.base_offset, header.leader_epoch, header.last_offset) == (3, 7, 4)
     assert log.log_end_offset == 5
@@ -229,7 +229,10 @@ def producer_batch(sequence: int, *, epoch: int = 0, count: int = 1, **options: 
 def test_a_repeated_batch_is_answered_and_not_written(log: Log) -> None:
     append(log, producer_batch(0, count=2), batch(), producer_batch(2))
     size = log.size
-    assert append_one(log, producer_batch(0, count=2), 0, logs.NOW_MS) == (0, 2, 1_001, True)
+    offset, repeated = append_one(log, producer_batch(0, count=2), 0, logs.NOW_MS)
+    assert offset == 0
+    assert repeated is not None
+    assert (repeated.last_offset, repeated.timestamp) == (1, 1_001)
     assert (log.size, log.log_end_offset) == (size, 4)
 
 
@@ -249,8 +252,8 @@ def test_producers_are_known_after_opening_again(disk: SimulatedDisk, clean: boo
     append(log, *(producer_batch(number) for number in range(20)))
     log.close(flush=clean)
     log = open_at(disk, small_segments(), clean=clean)
-    assert append_one(log, producer_batch(19), 0, logs.NOW_MS).duplicate
-    assert not append_one(log, producer_batch(20), 0, logs.NOW_MS).duplicate
+    assert append_one(log, producer_batch(19), 0, logs.NOW_MS)[1] is not None
+    assert append_one(log, producer_batch(20), 0, logs.NOW_MS)[1] is None
 
 
 def marker(kind: ControlType) -> bytes:

@@ -32,7 +32,7 @@ def open_at(directory: Path, *, clean_stop: bool = True) -> Log:
 def append(log: Log, *pairs: tuple[bytes, bytes | None], **options: int | bool) -> int:
     records = [Record(i, NOW_MS, key, value) for i, (key, value) in enumerate(pairs)]
     batch = encode_batch(records, **options)  # type: ignore[arg-type]
-    return log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], 0, NOW_MS).base_offset
+    return log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], 0, NOW_MS)[0]
 
 
 def abort(log: Log) -> None:

@@ -55,11 +55,13 @@ class LogMachine(RuleBasedStateMachine):
         self._append(count, timestamp, b"", **options)
         self.sequence += count
         again = batch(count, timestamp, b"", **options)
-        assert append_one(self.log, again, self.epoch, logs.NOW_MS)[0::3] == (base_offset, True)
+        offset, repeated = append_one(self.log, again, self.epoch, logs.NOW_MS)
+        assert offset == base_offset
+        assert repeated is not None
 
     def _append(self, count: int, timestamp: int, value: bytes, **options: Any) -> None:
-        result = append_one(self.log, batch(count, timestamp, value, **options), self.epoch, logs.NOW_MS)
-        assert result.base_offset == self.end_offset
+        appended = append_one(self.log, batch(count, timestamp, value, **options), self.epoch, logs.NOW_MS)
+        assert appended == (self.end_offset, None)
         self.model.append(
             [Record(self.end_offset + number, timestamp + number, None, value, ()) for number in range(count)]
         )

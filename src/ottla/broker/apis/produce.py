@@ -12,12 +12,15 @@ from ottla.protocol.produce import (
     PartitionData,
     PartitionResult,
     ProduceRequest,
+    appended,
     decode_produce,
     encode_produce_response,
 )
 from ottla.records.validation import RecordValidationError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ottla.broker.group_commit import Failures
     from ottla.broker.partition import Partition
     from ottla.storage.log import Log
@@ -37,7 +40,7 @@ def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Futur
     now_ms = request.broker.clock.now_ms()
     acks = produce.acks
     urgent: set[Log] = set()
-    if acks not in {ACKS_ALL, ACKS_NONE, 1}:
+    if not ACKS_ALL <= acks <= 1:
         results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
     else:
         results = [_append(request, data, acks, now_ms, urgent) for data in produce.partitions]
@@ -53,7 +56,7 @@ def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Futur
         written = {
             number: log
             for number, (data, result) in enumerate(zip(produce.partitions, results, strict=True))
-            if not result.error_code and ((log := _partition(request, data).log) in urgent or all_urgent)
+            if not result.error_code and ((log := _partition(request, *data[:3]).log) in urgent or all_urgent)
         }
         if written:
             return _when_durable(request, produce, results, written, frame)
@@ -94,34 +97,28 @@ def _append(
     request: Request, data: PartitionData, acks: int, now_ms: int, urgent: set[Log]
 ) -> PartitionResult:
     """Append to one partition; its log joins `urgent` when it is to be on the disk before the answer."""
+    topic, topic_id, index, records = data
     try:
-        if data.records is None:
+        if records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
-        partition = _partition(request, data)
-        appended = partition.append(
-            data.records, now_ms, acks=acks, allow_zstd=request.api_version >= FIRST_VERSION_WITH_ZSTD
+        partition = _partition(request, topic, topic_id, index)
+        base_offset, append_time_ms, must_be_durable = partition.append(
+            records, now_ms, acks=acks, allow_zstd=request.api_version >= FIRST_VERSION_WITH_ZSTD
         )
-        if appended.must_be_durable:
-            urgent.add(partition.log)
-        return PartitionResult(
-            data.topic,
-            data.topic_id,
-            data.partition,
-            0,
-            appended.base_offset,
-            appended.log_append_time_ms,
-            partition.log.log_start_offset,
-        )
+        log = partition.log
+        if must_be_durable:
+            urgent.add(log)
+        return appended(topic, topic_id, index, base_offset, append_time_ms, log.log_start_offset)
     except RecordValidationError as refused:
         return _failure(data, refused.code, refused.message, refused.record_errors)
     except KafkaError as error:
         return _failure(data, error.code, error.message)
 
 
-def _partition(request: Request, data: PartitionData) -> Partition:
-    if data.topic is not None:
-        return request.broker.partitions.get(data.topic, data.partition)
-    return request.broker.partitions.get_by_id(data.topic_id, data.partition)
+def _partition(request: Request, topic: str | None, topic_id: UUID | None, index: int) -> Partition:
+    if topic is not None:
+        return request.broker.partitions.get(topic, index)
+    return request.broker.partitions.get_by_id(topic_id, index)
 
 
 def _failure(
