@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import mmap
 import os
 import platform
 import re
@@ -32,6 +33,18 @@ def about(release: Kafka | None, command: str, form: str, python: str | None = N
     if release is not None:
         found["kafka"] = f"{release.version} on {_java()}, heap 1 GB as in kafka-server-start.sh"
     return found
+
+
+def touch_free_memory(size_bytes: int) -> None:
+    """Use that much memory, at most a quarter of the machine's, and give it back.
+
+    What is written next is then put where a virtual machine's host has memory behind it. Where it takes free
+    pages back (free page reporting), each costs whoever uses it first several times the copying into it.
+    """
+    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    with mmap.mmap(-1, max(mmap.PAGESIZE, min(size_bytes, most))) as memory:
+        for position in range(0, len(memory), mmap.PAGESIZE):
+            memory[position] = 1
 
 
 def _installed(python: str) -> str:

@@ -37,7 +37,7 @@ def _at_rate(context: Context, rate: int) -> Row:
 
 def _end_to_end(context: Context) -> Row:
     with context.topic(1) as topic:
-        result, _ = tools.end_to_end(
+        result = tools.end_to_end(
             context.kafka, context.broker.address, topic, records=context.scaled(3000), acks="all"
         )
     # Its percentiles are whole milliseconds, so only what they can show is kept.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import cramjam
 
-from bench import floor, load, rdkafka
+from bench import floor, load, machine, rdkafka
 from bench.kafka import tools
 from bench.requests import batched
 from bench.workloads.model import LIBRDKAFKA, Context, Row, Workload, each_round, throughput, verify
@@ -81,6 +81,7 @@ def _librdkafka(case: _Case, context: Context) -> Row:
             case.record_bytes,
             properties=properties,
         )
+        machine.touch_free_memory(records * case.record_bytes)
         cpu_s = broker.cpu_s()
         done = load.together(*[(rdkafka.produce, task)] * case.producers)
         row = throughput(broker, records * case.record_bytes / 1e6, done.elapsed_s, cpu_s)
@@ -91,6 +92,7 @@ def _librdkafka(case: _Case, context: Context) -> Row:
 def _producer_performance(case: _Case, context: Context) -> Row:
     records, broker = case.records(context.scale), context.broker
     with context.topic(case.partitions) as topic:
+        machine.touch_free_memory(records * case.record_bytes)
         cpu_s = broker.cpu_s()
         result, usage = tools.produce(
             context.kafka,
