@@ -36,6 +36,8 @@ from ottla.storage.fs import OsFileSystem
 log = logging.getLogger(__name__)
 
 _RECEIVE_BUFFER_BYTES = 256 * 1024
+_READERS = 4
+"""Threads for consumers of what is not in the page cache; each reads 2 MiB at a time."""
 _DESCRIPTORS_BESIDE_LOGS = 512
 _SESSION_EVICTABLE_AFTER_MS = 120_000
 """Kafka's fixed `min.incremental.fetch.session.eviction.ms`."""
@@ -49,7 +51,7 @@ class BrokerSettings(NamedTuple):
 
 
 class Broker:
-    """One node, in one event loop; worker threads only sync, compact and remove files."""
+    """One node, in one event loop; worker threads only sync, compact, remove files and wait for cold ones."""
 
     def __init__(self, settings: BrokerSettings, clock: Clock | None = None) -> None:
         self.settings = settings
@@ -74,6 +76,7 @@ class Broker:
         ]
         self._sync_worker = ThreadPoolExecutor(1, "ottla-sync")
         self._file_worker = ThreadPoolExecutor(1, "ottla-files")
+        self._readers = ThreadPoolExecutor(_READERS, "ottla-read")
         self.group_commit = GroupCommit(self._sync_worker)
         self._fs = OsFileSystem(_open_files(self.config.ottla_open_files_max))
         self.data_dir = DataDir(self._fs, self.config.log_dirs[0])
@@ -146,6 +149,7 @@ class Broker:
             RequestMemory(config.ottla_request_memory_max_bytes),
             self.unsent,
             _RECEIVE_BUFFER_BYTES,
+            self._readers,
         )
         return Server(shared, _listener_limits(config))
 
@@ -216,6 +220,7 @@ class Broker:
         await self.group_commit.finish()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
+        self._readers.shutdown()
 
 
 def _listener_limits(config: BrokerConfig) -> ListenerLimits:

@@ -15,6 +15,7 @@ import logging
 import struct
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -79,6 +80,7 @@ class Shared:
         "limits",
         "memory",
         "outbox",
+        "reader",
         "receive_buffer",
         "received",
         "router",
@@ -92,12 +94,15 @@ class Shared:
         memory: RequestMemory,
         unsent: UnsentOutput,
         receive_buffer_bytes: int,
+        reader: Executor,
     ) -> None:
+        """`reader` has the threads that wait for the disk while an answer is sent from a file."""
         self.router = router
         self.limits = limits
         self.always_acceptable_bytes = min(limits.frame_max_bytes, router.least_frame_limit)
         self.memory = memory
         self.unsent = unsent
+        self.reader = reader
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
         self.received = self.receive_buffer.toreadonly()
         self.outbox = Outbox()
@@ -400,7 +405,9 @@ class Connection(asyncio.BufferedProtocol):
             plain = self._transport.get_extra_info("socket")
             if plain is None or self._transport.get_extra_info("sslcontext") is not None:
                 return False
-            self._streamed = StreamedOutput(plain.fileno(), self._go_on, self._stream_failed)
+            self._streamed = StreamedOutput(
+                plain.fileno(), self._go_on, self._stream_failed, self._shared.reader
+            )
         return True
 
     def _stream_failed(self, error: OSError) -> None:

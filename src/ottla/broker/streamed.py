@@ -3,6 +3,9 @@
 A fetch of many megabytes is never in memory as a whole: sendfile hands the kernel's pages of the file to the
 socket. Against reading into one buffer that was used again and again it takes a third less CPU. It cannot be
 used under TLS.
+
+What the page cache lacks is brought there by a thread first: sendfile would wait for the disk, and everybody
+with it.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from typing import TypeAlias
 
 from ottla.storage.fs import FileSlice
@@ -47,10 +51,14 @@ class StreamedOutput:
     """Sends over a plain socket beside its transport, which must have nothing to send meanwhile."""
 
     __slots__ = (
+        "_at_hand",
         "_failed",
         "_finished",
+        "_is_late",
+        "_is_loading",
         "_is_waiting",
         "_pieces",
+        "_reader",
         "_sent",
         "_socket",
         "unsent_bytes",
@@ -61,16 +69,23 @@ class StreamedOutput:
         descriptor: int,
         finished: Callable[[], None],
         failed: Callable[[OSError], None],
+        reader: Executor,
     ) -> None:
-        """`finished` is called when all was sent after a wait, `failed` once when it cannot be."""
+        """`finished` is called when all was sent after a wait, `failed` once when it cannot be. `reader` has
+        the threads that wait for the disk.
+        """
         # Its own descriptor, as the event loop watches one for one purpose.
         self._socket = socket.socket(fileno=os.dup(descriptor))
         self._socket.setblocking(False)
         self._finished = finished
         self._failed = failed
         self._pieces: deque[Piece] = deque()
+        self._reader = reader
         self._sent = 0  # of the first piece
-        self._is_waiting = False
+        self._at_hand = 0  # of it, when it is in a file: up to here it is in the page cache
+        self._is_waiting = False  # for the client to take more
+        self._is_loading = False
+        self._is_late = False  # `finished` is to be called
         self.unsent_bytes = 0
 
     @property
@@ -84,7 +99,7 @@ class StreamedOutput:
             if len(piece):
                 self._pieces.append(piece)
                 self.unsent_bytes += len(piece)
-        if not self._is_waiting:
+        if not self._is_waiting and not self._is_loading:
             self._go_on()
 
     def close(self) -> None:
@@ -98,6 +113,9 @@ class StreamedOutput:
         left = TURN_BYTES
         try:
             while self._pieces and left > 0:
+                if not self._is_first_at_hand():
+                    self._load()
+                    return
                 wanted, sent = self._send_first(left)
                 self._drop(sent)
                 left -= sent
@@ -111,10 +129,12 @@ class StreamedOutput:
             return
         if self._pieces:
             if not self._is_waiting:
-                self._is_waiting = True
+                self._is_waiting = self._is_late = True
                 asyncio.get_running_loop().add_writer(self._socket.fileno(), self._go_on)
-        elif self._is_waiting:
-            self._stop_waiting()
+            return
+        self._stop_waiting()
+        if self._is_late:
+            self._is_late = False
             self._finished()
 
     def _stop_waiting(self) -> None:
@@ -122,12 +142,40 @@ class StreamedOutput:
             self._is_waiting = False
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
 
+    def _is_first_at_hand(self) -> bool:
+        """Whether what comes next can be sent without waiting for the disk."""
+        first, start = self._pieces[0], self._sent
+        if isinstance(first, FileSlice) and start >= self._at_hand:
+            size = min(len(first) - start, TURN_BYTES)
+            if not first.is_cached(start, size):
+                return False
+            self._at_hand = start + size
+        return True
+
+    def _load(self) -> None:
+        """Go on when a thread has brought what comes next into the page cache."""
+        first, start = self._pieces[0], self._sent
+        assert isinstance(first, FileSlice)
+        size = min(len(first) - start, TURN_BYTES)
+        self._stop_waiting()
+        self._is_loading = self._is_late = True
+
+        def loaded(done: asyncio.Future[None]) -> None:
+            self._is_loading = False
+            if self._pieces and not done.cancelled():
+                done.exception()  # which the sending meets again
+                self._at_hand = start + size
+                self._go_on()
+
+        loading = asyncio.get_running_loop().run_in_executor(self._reader, first.load, start, size)
+        loading.add_done_callback(loaded)
+
     def _send_first(self, most: int) -> tuple[int, int]:
         """How many bytes of the first piece were tried, and sent; raises OSError."""
         pieces, start = self._pieces, self._sent
         first = pieces[0]
         if isinstance(first, FileSlice):
-            wanted = min(len(first) - start, most)
+            wanted = min(self._at_hand - start, most)
             return wanted, first.send_to(self._socket.fileno(), start, wanted)
         left = memoryview(first)[start:]
         return len(left), self._socket.send(left, _MORE_FOLLOWS if len(pieces) > 1 else 0)
@@ -138,4 +186,5 @@ class StreamedOutput:
         sent += self._sent
         while self._pieces and sent >= len(self._pieces[0]):
             sent -= len(self._pieces.popleft())
+            self._at_hand = 0
         self._sent = sent

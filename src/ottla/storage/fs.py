@@ -20,6 +20,7 @@ __all__ = ["File", "FileLock", "FileSlice", "FileSystem", "OsFileSystem", "Recor
 _MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _NS_PER_MS = 1_000_000
+_NOWAIT = getattr(os, "RWF_NOWAIT", 0)  # Linux
 
 
 class FileSlice:
@@ -44,6 +45,19 @@ class FileSlice:
             raise _cut_off()
         return data
 
+    def is_cached(self, start: int, size: int) -> bool:
+        """Whether the system has the first and the last of these bytes in memory, and so likely all: it reads
+        and drops many at a time. True where it cannot tell.
+        """
+        first = self._position + start
+        return _is_cached(self._descriptor.fd, first) and _is_cached(self._descriptor.fd, first + size - 1)
+
+    def load(self, start: int, size: int) -> None:
+        """Wait until the system has these bytes in memory (any thread). Raises OSError."""
+        fd, first = self._descriptor.fd, self._position + start
+        os.posix_fadvise(fd, first, size, os.POSIX_FADV_WILLNEED)  # all at once; reading takes piece by piece
+        os.pread(fd, size, first)
+
     def send_to(self, socket: int, start: int, size: int) -> int:
         """Send `size` bytes from `start` on, a place in this slice, or as many as the socket takes now.
 
@@ -53,6 +67,18 @@ class FileSlice:
         if not sent:
             raise _cut_off()
         return sent
+
+
+def _is_cached(fd: int, position: int) -> bool:
+    if not _NOWAIT:
+        return True
+    try:
+        os.preadv(fd, (bytearray(1),), position, _NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system that does not know the flag; or an error that the sending will meet
+        return True
+    return True
 
 
 def _cut_off() -> OSError:

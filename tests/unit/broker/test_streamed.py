@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import os
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,8 @@ class Peer:
         self.theirs.setblocking(False)
         self.finished = 0
         self.failures: list[OSError] = []
-        self.output = StreamedOutput(self.ours.fileno(), self._on_finished, self.failures.append)
+        self.reader = ThreadPoolExecutor(1)
+        self.output = StreamedOutput(self.ours.fileno(), self._on_finished, self.failures.append, self.reader)
 
     def _on_finished(self) -> None:
         self.finished += 1
@@ -57,6 +60,7 @@ async def peer() -> Iterator[Peer]:  # type: ignore[misc]
     peer.output.close()
     peer.ours.close()
     peer.theirs.close()
+    peer.reader.shutdown()
 
 
 def file_slice(path: Path, data: bytes, start: int = 0, size: int | None = None) -> FileSlice:
@@ -121,6 +125,84 @@ async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, t
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert turns >= len(data) // streamed.TURN_BYTES
+
+
+def drop_from_page_cache(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+async def test_what_is_not_in_the_page_cache_is_brought_there(peer: Peer, tmp_path: Path) -> None:
+    data = os.urandom(5 * MIB + 17)
+    records = file_slice(tmp_path / "f", data, 5000)
+    assert records.is_cached(0, len(records))
+    drop_from_page_cache(tmp_path / "f")
+    if records.is_cached(0, len(records)):
+        pytest.skip("the file system cannot tell, or keeps everything")
+    records.load(MIB, MIB)
+    assert records.is_cached(MIB, MIB)
+    drop_from_page_cache(tmp_path / "f")
+    peer.output.send((b"head", records, b"tail"))
+    assert peer.output.is_busy
+    expected = b"head" + data[5000:] + b"tail"
+    assert await peer.read(len(expected)) == expected
+    assert peer.finished == 1
+    assert (peer.output.is_busy, peer.failures) == (False, [])
+
+
+class SlowDisk:
+    """Has nothing in memory, and gives it when it is let."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may_read = threading.Event()
+        self.reads: list[tuple[int, int]] = []
+        self.threads: set[int] = set()
+        self.error: OSError | None = None
+        monkeypatch.setattr(FileSlice, "is_cached", lambda _slice, _start, _size: False)
+        monkeypatch.setattr(FileSlice, "load", lambda _slice, start, size: self._load(start, size))
+
+    def _load(self, start: int, size: int) -> None:
+        self.threads.add(threading.get_ident())
+        self.may_read.wait(10)
+        self.reads.append((start, size))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.mark.parametrize("error", [None, OSError("bad sector")], ids=["read", "failed"])
+async def test_nobody_else_waits_for_the_disk(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    disk = SlowDisk(monkeypatch)
+    disk.error = error  # the sending finds out for itself
+    data = os.urandom(3 * MIB)
+    peer.output.send((b"head", file_slice(tmp_path / "f", data)))
+    assert await peer.read(4) == b"head"
+    for _ in range(10):
+        await asyncio.sleep(0)  # the loop goes on
+    peer.output.send((b"tail",))
+    assert peer.output.unsent_bytes == len(data) + 4
+    assert not disk.reads
+    disk.may_read.set()
+    assert await peer.read(len(data) + 4) == data + b"tail"
+    assert disk.reads == [(0, streamed.TURN_BYTES), (streamed.TURN_BYTES, MIB)]
+    assert threading.get_ident() not in disk.threads
+    assert (peer.finished, peer.output.is_busy, peer.failures) == (1, False, [])
+
+
+async def test_closing_while_the_disk_is_waited_for(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowDisk(monkeypatch)
+    peer.output.send((file_slice(tmp_path / "f", bytes(3 * MIB)),))
+    peer.output.close()
+    disk.may_read.set()
+    while not disk.reads:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
+    assert (len(disk.reads), peer.finished, peer.failures) == (1, 0, [])
+    assert not peer.output.is_busy
 
 
 async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ottla.broker.connection import Connection, ConnectionLimits, Shared
@@ -102,7 +103,9 @@ class Wire:
             requests_in_flight_max=in_flight_max,
             response_buffer_max_bytes=1000,
         )
-        self.shared = Shared(self.router, limits, self.memory, self.unsent, receive_buffer_bytes)
+        self.shared = Shared(
+            self.router, limits, self.memory, self.unsent, receive_buffer_bytes, ThreadPoolExecutor(1)
+        )
         self._scheduled: list[Callable[[], None]] = []
         self.shared.outbox = Outbox(self._scheduled.append)
         self.transport = FakeTransport()
