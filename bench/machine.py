@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import mmap
 import os
 import platform
 import re
@@ -16,6 +15,8 @@ import confluent_kafka
 
 from bench.kafka.install import Kafka
 from bench.source import ROOT
+
+_PIECE_BYTES = 1 << 20
 
 
 def about(release: Kafka | None, command: str, form: str, python: str | None = None) -> dict[str, str]:
@@ -36,15 +37,15 @@ def about(release: Kafka | None, command: str, form: str, python: str | None = N
 
 
 def touch_free_memory(size_bytes: int) -> None:
-    """Use that much memory, at most a quarter of the machine's, and give it back.
+    """Write a file of that size, and remove it.
 
     What is written next is then put where a virtual machine's host has memory behind it. Where it takes free
     pages back (free page reporting), each costs whoever uses it first several times the copying into it.
     """
-    most = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
-    with mmap.mmap(-1, max(mmap.PAGESIZE, min(size_bytes, most))) as memory:
-        for position in range(0, len(memory), mmap.PAGESIZE):
-            memory[position] = 1
+    piece = memoryview(bytes(_PIECE_BYTES))
+    with tempfile.TemporaryFile(buffering=0) as file:
+        for position in range(0, size_bytes, _PIECE_BYTES):
+            file.write(piece[: size_bytes - position])
 
 
 def _installed(python: str) -> str:
