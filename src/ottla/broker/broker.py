@@ -220,7 +220,7 @@ class Broker:
         await self.group_commit.finish()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
-        self._readers.shutdown()
+        self._readers.shutdown(cancel_futures=True)
 
 
 def _listener_limits(config: BrokerConfig) -> ListenerLimits:

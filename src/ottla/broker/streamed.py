@@ -55,8 +55,8 @@ class StreamedOutput:
         "_failed",
         "_finished",
         "_is_late",
-        "_is_loading",
         "_is_waiting",
+        "_loading",
         "_pieces",
         "_reader",
         "_sent",
@@ -84,7 +84,7 @@ class StreamedOutput:
         self._sent = 0  # of the first piece
         self._at_hand = 0  # of it, when it is in a file: up to here it is in the page cache
         self._is_waiting = False  # for the client to take more
-        self._is_loading = False
+        self._loading: asyncio.Future[None] | None = None
         self._is_late = False  # `finished` is to be called
         self.unsent_bytes = 0
 
@@ -99,12 +99,14 @@ class StreamedOutput:
             if len(piece):
                 self._pieces.append(piece)
                 self.unsent_bytes += len(piece)
-        if not self._is_waiting and not self._is_loading:
+        if not self._is_waiting and self._loading is None:
             self._go_on()
 
     def close(self) -> None:
         """Drop what is left."""
         self._stop_waiting()
+        if self._loading is not None:
+            self._loading.cancel()
         self._pieces.clear()
         self.unsent_bytes = 0
         self._socket.close()
@@ -114,7 +116,6 @@ class StreamedOutput:
         try:
             while self._pieces and left > 0:
                 if not self._is_first_at_hand():
-                    self._load()
                     return
                 wanted, sent = self._send_first(left)
                 self._drop(sent)
@@ -143,32 +144,27 @@ class StreamedOutput:
             asyncio.get_running_loop().remove_writer(self._socket.fileno())
 
     def _is_first_at_hand(self) -> bool:
-        """Whether what comes next can be sent without waiting for the disk."""
+        """Whether what comes next can be sent without waiting for the disk. If not, a thread reads it."""
         first, start = self._pieces[0], self._sent
-        if isinstance(first, FileSlice) and start >= self._at_hand:
-            size = min(len(first) - start, TURN_BYTES)
-            if not first.is_cached(start, size):
-                return False
-            self._at_hand = start + size
-        return True
-
-    def _load(self) -> None:
-        """Go on when a thread has brought what comes next into the page cache."""
-        first, start = self._pieces[0], self._sent
-        assert isinstance(first, FileSlice)
+        if not isinstance(first, FileSlice) or start < self._at_hand:
+            return True
         size = min(len(first) - start, TURN_BYTES)
+        if first.is_cached(start, size):
+            self._at_hand = start + size
+            return True
         self._stop_waiting()
-        self._is_loading = self._is_late = True
+        self._is_late = True
+        self._loading = asyncio.get_running_loop().run_in_executor(self._reader, first.load, start, size)
+        self._loading.add_done_callback(lambda done: self._loaded(done, start + size))
+        return False
 
-        def loaded(done: asyncio.Future[None]) -> None:
-            self._is_loading = False
-            if self._pieces and not done.cancelled():
-                done.exception()  # which the sending meets again
-                self._at_hand = start + size
-                self._go_on()
-
-        loading = asyncio.get_running_loop().run_in_executor(self._reader, first.load, start, size)
-        loading.add_done_callback(loaded)
+    def _loaded(self, done: asyncio.Future[None], end: int) -> None:
+        """The first piece is in the page cache up to `end`, unless it could not be read."""
+        self._loading = None
+        if not done.cancelled():
+            done.exception()  # which the sending meets again
+            self._at_hand = end
+            self._go_on()
 
     def _send_first(self, most: int) -> tuple[int, int]:
         """How many bytes of the first piece were tried, and sent; raises OSError."""

@@ -205,6 +205,20 @@ async def test_closing_while_the_disk_is_waited_for(
     assert not peer.output.is_busy
 
 
+async def test_what_a_closed_connection_wanted_is_not_read(
+    peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowDisk(monkeypatch)
+    records = file_slice(tmp_path / "f", bytes(MIB))
+    peer.reader.submit(records.load, 7, 7)  # of somebody else: it keeps the only thread
+    peer.output.send((records,))
+    peer.output.close()
+    disk.may_read.set()
+    await asyncio.get_running_loop().run_in_executor(peer.reader, records.load, 8, 8)
+    assert disk.reads == [(7, 7), (8, 8)]
+    assert (peer.finished, peer.failures) == (0, [])
+
+
 async def test_a_file_that_ends_early_fails(peer: Peer, tmp_path: Path) -> None:
     peer.output.send((b"head", file_slice(tmp_path / "f", b"x" * 100, 0, 200)))
     assert await peer.read(104) == b"head" + b"x" * 100
