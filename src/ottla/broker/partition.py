@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ottla.storage.log_reader import LogRead
 
 READ_COMMITTED: Final = 1
-_ATTRIBUTES: Final = 5  # of a batch header, by position: attribute access costs more
 
 
 class Waiter(Protocol):
@@ -113,7 +112,7 @@ class Partition:
                 f"{self.config.min_insync_replicas} for partition {self}",
             )
         header, body, append_time_ms = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
-        if header[_ATTRIBUTES] & TRANSACTIONAL_MASK:
+        if header.attributes & TRANSACTIONAL_MASK:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
         log = self.log
         base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms)

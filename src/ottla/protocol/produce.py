@@ -34,15 +34,15 @@ _new_tuple: Final = tuple.__new__
 _INT16: Final = binary.Struct(">h")
 _INT32: Final = binary.Struct(">i")
 _ACKS_TIMEOUT: Final = binary.Struct(">hi")
-# The usual request's fields before its records, and where its topic is: after a null transactional id, acks,
-# timeout and the number of topics.
-_HEAD_BYTES: Final = 160
-_SHORTEST_HEAD: Final = 20
-_TOPIC: Final = 8
-# Of its partition, its topic and itself.
-_NO_TAGS: Final = bytes(3)
 _ACKS_TIMEOUT_COUNT: Final = binary.Struct(">hii")
 _INDEX_SIZE: Final = binary.Struct(">ii")
+# The usual request: where its topic is (after a null transactional id, acks, timeout and the number of
+# topics), as much as is before its records, and what is behind them: no tagged fields of partition, topic
+# and request.
+_TOPIC: Final = 8
+_SHORTEST_HEAD: Final = 20
+_HEAD_BYTES: Final = 160
+_NO_TAGS: Final = bytes(3)
 
 
 class PartitionData(NamedTuple):
@@ -100,7 +100,7 @@ def _decode_legacy(view: memoryview, p: int, max_partitions: int) -> ProduceRequ
 
 def _decode_one(head: bytes, view: memoryview, p: int, with_topic_ids: bool) -> ProduceRequest | None:
     """The usual request: no transaction, one partition, and all that comes before its records in `head`,
-    which begins at `p`. None where it is not that. Takes half as long as the general way.
+    which begins at `p`. None where it is not that. A third fewer instructions than the general way.
     """
     if len(head) < _SHORTEST_HEAD or head[0] != 0 or head[_TOPIC - 1] != 2:
         return None
@@ -186,7 +186,7 @@ def appended(
     log_append_time_ms: int,
     log_start_offset: int,
 ) -> PartitionResult:
-    """The result of an append that went well. A tuple's own constructor takes a fifth of a named one's."""
+    """The result of an append that went well, made without the named tuple's interpreted constructor."""
     return _new_tuple(
         PartitionResult,
         (topic, topic_id, partition, 0, base_offset, log_append_time_ms, log_start_offset, (), None, None),

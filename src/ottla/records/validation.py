@@ -83,7 +83,7 @@ def validate(
     client is to get, RecordValidationError where it can be said which records are at fault.
     """
     header, body = _check_frame(records, options.max_message_bytes)
-    # Unpacked once: a named tuple's attributes cost ten times as much.
+    # Unpacked once: each attribute of a named tuple is a look-up, in compiled code as well.
     _, _, _, _, _, attributes, last_delta, base_timestamp, batch_timestamp, producer_id, _, _, count = header
     if attributes or producer_id >= 0 or count <= 0 or last_delta != count - 1:
         _check_header(header)
