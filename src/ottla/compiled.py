@@ -6,7 +6,7 @@ from importlib.machinery import ExtensionFileLoader
 from importlib.util import find_spec
 
 
-def is_compiled(module: str = "ottla.broker.connection") -> bool:
+def is_compiled(module: str = "ottla.network.connection") -> bool:
     """Whether `module` would be, or was, imported from a compiled file; without importing it."""
     found = find_spec(module)
     return found is not None and isinstance(found.loader, ExtensionFileLoader)

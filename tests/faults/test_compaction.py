@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
-from ottla.broker import compaction
+from ottla.replica import compaction
 from ottla.storage.cleaner import CleanedGroup, CleaningStep
 from ottla.testing.in_process import run_broker
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
-from ottla.broker.groups import partition_for
+from ottla.coordinator.groups import partition_for
 
 from .broker_process import BrokerProcess
 from .clients import Clients, insist

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
-from ottla.broker import maintenance
+from ottla.replica import maintenance
 from ottla.testing.in_process import run_broker
 
 from .broker_process import BrokerProcess

@@ -12,9 +12,9 @@ from ottla.protocol.kio_schemas import response_struct
 from ottla.protocol.messages import decode_request
 
 if TYPE_CHECKING:
-    from ottla.broker.broker import Broker
-    from ottla.broker.streamed import Piece
+    from ottla.broker.assembly import Broker
     from ottla.config.broker import BrokerConfig
+    from ottla.network.streamed import Piece
     from ottla.security.principal import Principal
 
 Response: TypeAlias = Mapping[str, Any]

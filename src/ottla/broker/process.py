@@ -13,13 +13,13 @@ from collections.abc import Sequence
 
 import uvloop
 
-from ottla.broker.broker import Broker, BrokerSettings
-from ottla.broker.data_dir import DataDirError
+from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
 from ottla.metadata.store import MetadataFormatError, StoreError
 from ottla.protocol.errors import KafkaError
+from ottla.replica.data_dir import DataDirError
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from ottla.protocol.messages import encode_response
 from ottla.security.principal import ANONYMOUS
 
 if TYPE_CHECKING:
-    from ottla.broker.broker import Broker
+    from ottla.broker.assembly import Broker
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import uvloop
 
-from ottla.broker.broker import Broker, BrokerSettings
+from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings

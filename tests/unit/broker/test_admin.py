@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 from tests.raw_client import CREATE_TOPICS, METADATA, RawClient
+from tests.running_broker import Topic, create_topic
 
 from ottla.protocol.errors import ErrorCode
 from ottla.records.codec import Record, encode_batch
 from ottla.testing import InProcessBroker
-
-from .conftest import Topic, create_topic
 
 DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS = 32, 44
 DELETE_TOPICS, CREATE_PARTITIONS = 20, 37

@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 from tests.raw_client import RawClient, error_codes
+from tests.running_broker import create_topic
 from tests.sample_requests import BATCH, REQUESTS, Case
 
 from ottla.broker.apis import APIS
 from ottla.protocol.errors import ErrorCode
 from ottla.records.codec import decode_batch
-
-from .conftest import create_topic
 
 NO_TOPIC = uuid.UUID(int=0)
 

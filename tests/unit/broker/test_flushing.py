@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from tests.raw_client import PRODUCE, RawClient
+from tests.running_broker import Topic, create_topic
 
-from ottla.broker.broker import Broker
+from ottla.broker.assembly import Broker
 from ottla.protocol.errors import ErrorCode
 from ottla.records.codec import Record, encode_batch
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.log import Log
 
-from .conftest import Topic, create_topic
 from .test_settings import SET, TOPIC_RESOURCE, alter, client_of, eventually, running
 
 PERIODICALLY_NEVER = {"log.initial.task.delay.ms": "3600000"}

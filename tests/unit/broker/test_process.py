@@ -54,7 +54,7 @@ def test_a_broker_loads_only_what_serves(tmp_path: Path) -> None:
         printed, _ = process.communicate()
     enabled, frozen, *loaded = printed.split()
     assert NOT_TO_SERVE.isdisjoint(loaded)
-    assert "ottla.broker.broker" in loaded
+    assert "ottla.broker.assembly" in loaded
     assert enabled == "True"
     assert int(frozen) > 10_000, "the collector need not look at what was imported"
 

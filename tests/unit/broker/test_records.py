@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from tests.raw_client import FETCH, LIST_OFFSETS, METADATA, PRODUCE, RawClient, read_response, request_frame
+from tests.running_broker import Topic, create_topic
 from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 
 from ottla.protocol.errors import ErrorCode
 from ottla.records.batch import iter_headers
 from ottla.records.codec import Record, decode_batch, encode_batch
-
-from .conftest import Topic, create_topic
 
 T0 = 1_700_000_000_000
 DELETE_RECORDS, EPOCH_END = 21, 23

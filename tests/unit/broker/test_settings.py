@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.raw_client import API_VERSIONS, CREATE_TOPICS, METADATA, RawClient, connect
 
-from ottla.broker.broker import Broker, BrokerSettings
+from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.broker import broker_config
 from ottla.config.layers import BrokerLayers
 from ottla.protocol.errors import ErrorCode

@@ -95,7 +95,7 @@ def test_kafkas_errors_are_one_line(monkeypatch, capsys):
 def test_help_and_serve_do_not_load_the_kafka_client():
     program = (
         "import sys; from ottla.cli.main import run; run(['--help']); run(['serve', '--help']);"
-        "sys.exit(bool({'confluent_kafka', 'rich', 'ottla.broker.broker'} & set(sys.modules)))"
+        "sys.exit(bool({'confluent_kafka', 'rich', 'ottla.broker.assembly'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 

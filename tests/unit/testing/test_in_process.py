@@ -19,10 +19,10 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from tests.raw_client import METADATA, connect
 
-from ottla.broker.broker import Broker
-from ottla.broker.data_dir import DataDirError
-from ottla.broker.maintenance import Maintenance
+from ottla.broker.assembly import Broker
 from ottla.config.definition import ConfigError
+from ottla.replica.data_dir import DataDirError
+from ottla.replica.maintenance import Maintenance
 from ottla.storage.checkpoints import DirectoryLockedError
 from ottla.testing import InProcessBroker, run_broker, run_broker_async
 

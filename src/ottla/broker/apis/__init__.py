@@ -3,51 +3,65 @@
 from __future__ import annotations
 
 from ottla.broker.api import Api
-from ottla.broker.apis import (
-    alter_client_quotas,
-    alter_configs,
+from ottla.broker.apis.cluster import (
     alter_partition_reassignments,
     alter_replica_log_dirs,
     api_versions,
+    describe_cluster,
+    describe_log_dirs,
+    describe_quorum,
+    elect_leaders,
+    list_partition_reassignments,
+    unregister_broker,
+    update_features,
+)
+from ottla.broker.apis.configs import (
+    alter_configs,
+    describe_configs,
+    incremental_alter_configs,
+    list_config_resources,
+)
+from ottla.broker.apis.groups import (
     consumer_group_describe,
     consumer_group_heartbeat,
-    create_acls,
-    create_partitions,
-    create_topics,
-    delete_acls,
     delete_groups,
-    delete_records,
-    delete_topics,
-    describe_acls,
-    describe_client_quotas,
-    describe_cluster,
-    describe_configs,
     describe_groups,
-    describe_log_dirs,
-    describe_producers,
-    describe_quorum,
-    describe_topic_partitions,
-    elect_leaders,
-    fetch,
     find_coordinator,
     heartbeat,
-    incremental_alter_configs,
-    init_producer_id,
     join_group,
     leave_group,
-    list_config_resources,
     list_groups,
-    list_offsets,
-    list_partition_reassignments,
-    metadata,
     offset_commit,
     offset_delete,
     offset_fetch,
+    sync_group,
+)
+from ottla.broker.apis.quotas import (
+    alter_client_quotas,
+    describe_client_quotas,
+)
+from ottla.broker.apis.records import (
+    delete_records,
+    describe_producers,
+    fetch,
+    list_offsets,
     offset_for_leader_epoch,
     produce,
-    sync_group,
-    unregister_broker,
-    update_features,
+)
+from ottla.broker.apis.security import (
+    create_acls,
+    delete_acls,
+    describe_acls,
+)
+from ottla.broker.apis.topics import (
+    create_partitions,
+    create_topics,
+    delete_topics,
+    describe_topic_partitions,
+    metadata,
+)
+from ottla.broker.apis.transactions import (
+    init_producer_id,
 )
 
 APIS: tuple[Api, ...] = (

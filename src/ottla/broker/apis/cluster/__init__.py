@@ -1,0 +1,1 @@
+"""Brokers, features and the placement of replicas."""

@@ -1,0 +1,68 @@
+"""AlterConfigs: replace a resource's whole configuration (superseded by IncrementalAlterConfigs)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.broker.apis.configs.config_resources import check_resource
+from ottla.metadata.config_changes import ConfigResource
+from ottla.metadata.model import Configs
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+async def _handle(request: Request, message: Any) -> Response:
+    accepted, refused = accept_resources(request, message)
+    replacements = {
+        key: {config.name: config.value for config in resource.configs} for key, resource in accepted.items()
+    }
+    controller = request.broker.controller
+    results = await controller.replace_configs(replacements, validate_only=message.validate_only)
+    return answer({**refused, **results})
+
+
+def accept_resources(
+    request: Request, message: Any
+) -> tuple[dict[ConfigResource, Any], dict[ConfigResource, KafkaError]]:
+    """The resources that may be changed, and why the others may not."""
+    accepted: dict[ConfigResource, Any] = {}
+    refused: dict[ConfigResource, KafkaError] = {}
+    for resource in message.resources:
+        key = ConfigResource(resource.resource_type, resource.resource_name)
+        if key in accepted or key in refused:
+            accepted.pop(key, None)
+            refused[key] = KafkaError(ErrorCode.invalid_request, "Each resource must appear at most once.")
+            continue
+        try:
+            check_resource(request, key.kind, key.name)
+            accepted[key] = resource
+        except KafkaError as error:
+            refused[key] = error
+    return accepted, refused
+
+
+def answer(results: Mapping[ConfigResource, Configs | KafkaError]) -> Response:
+    """The response of both APIs that change configuration."""
+    return {
+        "responses": [
+            {
+                "resource_type": key.kind,
+                "resource_name": key.name,
+                "error_code": result.code if isinstance(result, KafkaError) else ErrorCode.none,
+                "error_message": result.message if isinstance(result, KafkaError) else None,
+            }
+            for key, result in results.items()
+        ]
+    }
+
+
+def error_response(message: Any, code: ErrorCode, text: str | None) -> Response:
+    """The same error for every resource."""
+    failure = KafkaError(code, text)
+    return answer(
+        {ConfigResource(each.resource_type, each.resource_name): failure for each in message.resources}
+    )
+
+
+API = Api(key=33, name="AlterConfigs", versions=(0, 2), handle=_handle, error=error_response, kips=(133,))

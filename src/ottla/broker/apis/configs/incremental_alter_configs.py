@@ -1,0 +1,30 @@
+"""IncrementalAlterConfigs: change single settings of topics, brokers and groups (KIP-339)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.broker.apis.configs.alter_configs import accept_resources, answer, error_response
+from ottla.metadata.config_changes import ConfigOperation
+
+
+async def _handle(request: Request, message: Any) -> Response:
+    accepted, refused = accept_resources(request, message)
+    changes = {
+        key: [ConfigOperation(each.name, each.config_operation, each.value) for each in resource.configs]
+        for key, resource in accepted.items()
+    }
+    controller = request.broker.controller
+    results = await controller.alter_configs(changes, validate_only=message.validate_only)
+    return answer({**refused, **results})
+
+
+API = Api(
+    key=44,
+    name="IncrementalAlterConfigs",
+    versions=(0, 1),
+    handle=_handle,
+    error=error_response,
+    kips=(339, 848),
+)

@@ -1,0 +1,39 @@
+"""ListConfigResources: which resources have a configuration of their own (KIP-1142)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ottla.broker.api import Api, Request, Response
+from ottla.broker.apis.configs.config_resources import ResourceType
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+def _handle(request: Request, message: Any) -> Response:
+    if request.api_version == 0:
+        asked: Iterable[int] = (ResourceType.CLIENT_METRICS,)
+    else:
+        asked = dict.fromkeys(message.resource_types) or tuple(ResourceType)
+    return {
+        "error_code": ErrorCode.none,
+        "config_resources": [
+            {"resource_name": name, "resource_type": kind} for kind in asked for name in _names(request, kind)
+        ],
+    }
+
+
+def _names(request: Request, kind: int) -> Iterable[str]:
+    image = request.broker.image
+    if kind == ResourceType.TOPIC:
+        return image.topics
+    if kind in {ResourceType.BROKER, ResourceType.BROKER_LOGGER}:
+        return (str(request.broker.node_id),)
+    if kind == ResourceType.GROUP:
+        return image.group_overrides
+    if kind == ResourceType.CLIENT_METRICS:
+        return ()
+    raise KafkaError(ErrorCode.unsupported_version, f"Unknown resource type {kind}")
+
+
+API = Api(key=74, name="ListConfigResources", versions=(0, 1), handle=_handle, kips=(1000, 1142))

@@ -1,0 +1,224 @@
+"""Fetch: record batches as they lie in the log, now or when there are some."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from ottla.broker.api import Api, Frame, Request, Result
+from ottla.protocol import fetch as wire
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.fetch_request import FetchRequest, decode_fetch
+from ottla.replica.delayed_fetch import DelayedFetch
+from ottla.replica.fetch_sessions import (
+    FINAL_EPOCH,
+    INITIAL_EPOCH,
+    NO_SESSION,
+    FetchedPartition,
+    FetchKey,
+    FetchSession,
+)
+from ottla.replica.partition import READ_COMMITTED
+
+if TYPE_CHECKING:
+    from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
+    from ottla.replica.partition import Partition
+
+_NO_TOPIC_ID: Final = UUID(int=0)
+
+
+def _decode(request: Request, frame: memoryview, position: int) -> FetchRequest:
+    return decode_fetch(request.api_version, frame, position)
+
+
+def _handle(request: Request, message: FetchRequest) -> Result | asyncio.Future[Any]:
+    try:
+        asked, session = _resolve_session(request, message)
+    except KafkaError as error:
+        return wire.encode_fetch_response(
+            request.api_version, request.correlation_id, [], error_code=error.code
+        )
+    fetch = _Fetch(request, message, asked, session)
+    size = fetch.read()
+    if size >= message.min_bytes or fetch.failed or message.max_wait_ms <= 0 or not asked:
+        return fetch.answer()
+    waiting = DelayedFetch(fetch.served, message.min_bytes - size, message.max_wait_ms, fetch.read_and_answer)
+    return waiting.future
+
+
+def _resolve_session(
+    request: Request, message: FetchRequest
+) -> tuple[dict[FetchKey, FetchedPartition], FetchSession | None]:
+    """The partitions to serve, and the session they belong to if there is one (KIP-227)."""
+    sessions, now_ms = request.broker.fetch_sessions, request.broker.clock.now_ms()
+    uses_topic_ids = request.api_version >= wire.FIRST_WITH_TOPIC_IDS
+    if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
+        if message.session_id != NO_SESSION:
+            sessions.close(message.session_id)
+        asked: dict[FetchKey, FetchedPartition] = {}
+        _update(asked, message, uses_topic_ids=uses_topic_ids)
+        if len(asked) > request.broker.config.ottla_request_max_partitions:
+            raise KafkaError(ErrorCode.invalid_request)
+        if message.session_epoch == FINAL_EPOCH or not asked:
+            return asked, None
+        return asked, sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids)
+    session = sessions.resume(
+        message.session_id, message.session_epoch, now_ms, uses_topic_ids=uses_topic_ids
+    )
+    for topic in message.forgotten_topics_data:
+        name = _name_of(topic, uses_topic_ids=uses_topic_ids)
+        for index in topic.partitions:
+            session.partitions.pop((name, index), None)
+    _update(session.partitions, message, uses_topic_ids=uses_topic_ids)
+    if len(session.partitions) > request.broker.config.ottla_request_max_partitions:
+        sessions.close(session.session_id)
+        raise KafkaError(ErrorCode.invalid_request)
+    return session.partitions, session
+
+
+def _update(
+    partitions: dict[FetchKey, FetchedPartition], message: FetchRequest, *, uses_topic_ids: bool
+) -> None:
+    for topic in message.topics:
+        name = _name_of(topic, uses_topic_ids=uses_topic_ids)
+        for index, leader_epoch, offset, last_epoch, max_bytes in topic.partitions:
+            key = (name, index)
+            known = partitions.get(key)
+            if known is None:
+                partitions[key] = FetchedPartition(offset, max_bytes, leader_epoch, last_epoch)
+            else:
+                known.ask(offset, max_bytes, leader_epoch, last_epoch)
+
+
+def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str | UUID:
+    if uses_topic_ids:
+        return topic.topic_id or _NO_TOPIC_ID
+    assert topic.topic is not None
+    return topic.topic
+
+
+class _Fetch:
+    """One fetch being served: reads, and packs what the client has to be told."""
+
+    __slots__ = ("_asked", "_budget", "_isolation", "_request", "_results", "_session", "failed", "served")
+
+    def __init__(
+        self,
+        request: Request,
+        message: FetchRequest,
+        asked: dict[FetchKey, FetchedPartition],
+        session: FetchSession | None,
+    ) -> None:
+        self._request = request
+        self._asked = asked
+        self._session = session
+        self._isolation = message.isolation_level
+        self._budget = min(message.max_bytes, request.broker.config.fetch_max_bytes)
+        self._results: list[tuple[FetchKey, wire.FetchedPartition]] = []
+        self.served: list[Partition] = []
+        self.failed = False
+        """Something to tell at once beside records."""
+
+    def read(self) -> int:
+        """Read every partition within the budget; returns the bytes of records."""
+        self._results.clear()
+        self.served.clear()
+        size = 0
+        # While slow readers hold too much, everybody gets one batch at a time.
+        budget = 0 if self._request.broker.unsent.is_full else self._budget
+        for key, asked in self._asked.items():
+            try:
+                result = self._read_one(key, asked, budget - size, min_one=size == 0)
+            except KafkaError as error:
+                self.failed = True
+                result = wire.FetchedPartition(key[1], error.code, records=b"")
+            size += len(result.records)
+            self._results.append((key, result))
+        return size
+
+    def _read_one(
+        self, key: FetchKey, asked: FetchedPartition, budget: int, *, min_one: bool
+    ) -> wire.FetchedPartition:
+        partitions = self._request.broker.partitions
+        name, index = key
+        partition = (
+            partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
+        )
+        partition.check_leader_epoch(asked.current_leader_epoch)
+        self.served.append(partition)
+        if asked.last_fetched_epoch >= 0:
+            diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
+            if diverging is not None:
+                self.failed = True
+                return wire.FetchedPartition(index, diverging_epoch=diverging, records=b"")
+        limit = max(0, min(asked.max_bytes, budget))
+        read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
+        aborted = None
+        if self._isolation == READ_COMMITTED:
+            aborted = partition.aborted_transactions(asked.fetch_offset, read)
+        return wire.FetchedPartition(
+            index,
+            0,
+            partition.high_watermark,
+            partition.last_stable_offset,
+            partition.log.log_start_offset,
+            aborted,
+            records=read.records,
+        )
+
+    def read_and_answer(self) -> Frame:
+        """Second try, when data came or the deadline passed."""
+        self.read()
+        return self.answer()
+
+    def answer(self) -> Frame:
+        """The encoded response: everything, or in an incremental session what changed."""
+        session = self._session
+        results = self._results
+        if session is not None and session.epoch > 1:
+            results = [each for each in results if self._is_news(*each)]
+        topics: dict[Any, list[wire.FetchedPartition]] = {}
+        for key, result in results:
+            topics.setdefault(key[0], []).append(result)
+        packed = [
+            wire.FetchedTopic(name, None, found)
+            if isinstance(name, str)
+            else wire.FetchedTopic(None, name, found)
+            for name, found in topics.items()
+        ]
+        if session is not None:
+            for key, result in results:
+                asked = self._asked.get(key)
+                if asked is not None:
+                    asked.sent_high_watermark = result.high_watermark if not result.error_code else -1
+                    asked.sent_log_start_offset = result.log_start_offset
+            session.move_to_end([key for key, result in results if result.records])
+        return wire.encode_fetch_response(
+            self._request.api_version,
+            self._request.correlation_id,
+            packed,
+            session_id=session.session_id if session is not None else NO_SESSION,
+        )
+
+    def _is_news(self, key: FetchKey, result: wire.FetchedPartition) -> bool:
+        asked = self._asked.get(key)
+        return (
+            asked is None
+            or bool(result.error_code)
+            or len(result.records) > 0
+            or result.diverging_epoch is not None
+            or result.high_watermark != asked.sent_high_watermark
+            or result.log_start_offset != asked.sent_log_start_offset
+        )
+
+
+API = Api(
+    key=1,
+    name="Fetch",
+    versions=(4, 18),
+    handle=_handle,
+    decode=_decode,
+    kips=(74, 98, 227, 320, 392, 516, 903),
+    gaps=("There are no follower fetchers yet: a fetch that names a replica is served as a consumer's.",),
+)

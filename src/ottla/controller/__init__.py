@@ -1,0 +1,1 @@
+"""Changes of what the cluster knows: plan, commit, publish."""

@@ -1,0 +1,1 @@
+"""The shell around the coordinators' cores: appends, answers, timers."""

@@ -1,0 +1,1 @@
+"""Listeners, connections, frames in and answers out, and the memory they may take."""

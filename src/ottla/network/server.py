@@ -1,0 +1,213 @@
+"""The listener: accepts connections, bounds their number, closes the idle and the stalled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Mapping
+from functools import partial
+from typing import NamedTuple
+
+from ottla.network.connection import Connection, Shared
+
+log = logging.getLogger(__name__)
+
+_UNPACED = b"reno"
+"""The congestion control of loopback: every kernel has it. BBR's pacing costs a timer for each segment there
+and held a stream to a third of its rate; where the system uses cubic this changes nothing."""
+_ROUNDS_FOR_ONE_REQUEST = 10
+"""A request may trickle in for ten times as long as it may stand still."""
+
+
+class ListenerLimits(NamedTuple):
+    """Bounds on connections as a whole; each a setting."""
+
+    max_connections: int
+    max_connections_per_ip: int
+    max_connections_per_ip_overrides: Mapping[str, int]
+    """by address or host name"""
+    idle_max_ms: int
+    """`connections.max.idle.ms`"""
+    stalled_max_ms: int
+    """`ottla.request.stalled.ms`: how long a half-received request may stand still"""
+    backlog: int
+    """`socket.listen.backlog.size`"""
+    send_buffer_bytes: int = -1
+    """`socket.send.buffer.bytes`; -1 leaves the system's own, which grows as need be"""
+    receive_buffer_bytes: int = -1
+    """`socket.receive.buffer.bytes`; as above"""
+
+
+class Server:
+    """Listens on one address and owns the connections accepted there."""
+
+    def __init__(self, shared: Shared, limits: ListenerLimits) -> None:
+        self._shared = shared
+        self._limits = limits
+        self._per_address: Mapping[str, int] = {}
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Bind and listen; returns the address with the port that was given for 0. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        self._per_address = await _by_address(self._limits.max_connections_per_ip_overrides)
+        try:
+            self._server = await self._bind(host, port)
+        except OSError as error:
+            # The loop's own text repeats the address; a name that does not resolve has a negative number.
+            number = error.errno or 0
+            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+            raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
+        for listening in self._server.sockets:
+            self._tune(listening)
+        self._sweeper = loop.create_task(self._sweep())
+        address = self._server.sockets[0].getsockname()
+        return address[0], address[1]
+
+    async def _bind(self, host: str, port: int) -> asyncio.Server:
+        create_server = partial(
+            asyncio.get_running_loop().create_server,
+            self._accept,
+            backlog=self._limits.backlog,
+            start_serving=False,
+        )
+        bound = _bound_to_address(host, port)
+        if bound is not None:
+            return await create_server(sock=bound)
+        return await create_server(host or None, port)
+
+    def _tune(self, listening: socket.socket) -> None:
+        """Accepted sockets inherit what the listening one has."""
+        sizes = (
+            (socket.SO_SNDBUF, self._limits.send_buffer_bytes),
+            (socket.SO_RCVBUF, self._limits.receive_buffer_bytes),
+        )
+        for option, size in sizes:
+            if size >= 0:
+                listening.setsockopt(socket.SOL_SOCKET, option, size)
+        if _is_loopback(listening.getsockname()[0]) and hasattr(socket, "TCP_CONGESTION"):
+            # Not once it is accepted: a socket that was made to pace its segments goes on with it.
+            with contextlib.suppress(OSError):
+                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+
+    async def reconfigure(self, limits: ListenerLimits) -> None:
+        """Apply changed bounds to connections that come from now on."""
+        if limits.max_connections_per_ip_overrides != self._limits.max_connections_per_ip_overrides:
+            self._per_address = await _by_address(limits.max_connections_per_ip_overrides)
+        self._limits = limits
+
+    async def serve(self) -> None:
+        """Accept connections."""
+        assert self._server is not None
+        await self._server.start_serving()
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._sweeper
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._shared.connections):
+            connection.close()
+        # One turn lets the transports send what is written and drop their sockets.
+        for _ in range(20):
+            if not self._shared.connections:
+                break
+            await asyncio.sleep(0.005)
+        for connection in list(self._shared.connections):
+            connection.refuse("the broker stops")
+
+    def _accept(self) -> asyncio.BufferedProtocol:
+        return Connection(self._shared, self._admit)
+
+    def _admit(self, connection: Connection) -> str | None:
+        """Why a new connection may not stay, or None."""
+        connections = self._shared.connections
+        if len(connections) > self._limits.max_connections:
+            return f"more than max.connections={self._limits.max_connections} connections"
+        host = connection.peer_host
+        limit = self._per_address.get(host, self._limits.max_connections_per_ip)
+        if limit < len(connections) and sum(each.peer_host == host for each in connections) > limit:
+            return f"more than max.connections.per.ip={limit} connections"
+        return None
+
+    async def _sweep(self) -> None:
+        """Look at every connection once in `ottla.request.stalled.ms`."""
+        round_s = max(self._limits.stalled_max_ms / 1000, 0.05)
+        idle_rounds = max(1, round(self._limits.idle_max_ms / 1000 / round_s))
+        while True:
+            await asyncio.sleep(round_s)
+            for connection in list(self._shared.connections):
+                _sweep_one(connection, idle_rounds if self._limits.idle_max_ms >= 0 else None)
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address == "::1"
+
+
+def _bound_to_address(host: str, port: int) -> socket.socket | None:
+    """A socket on a mere address; None for a name, which has to be looked up and may stand for several.
+
+    The loop would look up an address as well, with four threads that nothing else needs.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return None
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+async def _by_address(overrides: Mapping[str, int]) -> dict[str, int]:
+    """`max.connections.per.ip.overrides` by address as the system writes it; host names are looked up."""
+    loop = asyncio.get_running_loop()
+    limits: dict[str, int] = {}
+    for host, limit in overrides.items():
+        try:
+            # A mere address is not looked up, so that it need not go through a thread.
+            found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+        except OSError:
+            try:
+                found = await loop.getaddrinfo(host, None)
+            except OSError as error:
+                log.warning("max.connections.per.ip.overrides: cannot find %s: %s", host, error)
+                continue
+        limits.update((str(address[0]), limit) for *_, address in found)
+    return limits
+
+
+def _sweep_one(connection: Connection, idle_rounds: int | None) -> None:
+    """Close a connection that stopped in the middle of a request, or neither sends, waits nor reads."""
+    if connection.half_received:
+        connection.request_rounds += 1
+        if connection.request_rounds > _ROUNDS_FOR_ONE_REQUEST:
+            connection.refuse("a request came in too slowly")
+            return
+    unsent_bytes, before = connection.unsent_bytes, connection.unsent_bytes_before
+    connection.unsent_bytes_before = unsent_bytes
+    if connection.active or unsent_bytes < before:
+        connection.active, connection.quiet_rounds = False, 0
+        return
+    connection.quiet_rounds += 1
+    if connection.half_received:
+        connection.refuse("a request stopped in the middle")
+    elif idle_rounds is not None and connection.quiet_rounds >= idle_rounds:
+        if unsent_bytes:
+            connection.refuse(f"{unsent_bytes} bytes of answers are not read")
+        elif connection.idle:
+            connection.close()

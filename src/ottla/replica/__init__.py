@@ -1,0 +1,1 @@
+"""The partitions that this broker hosts: their logs, who waits for them, and their upkeep."""

@@ -1,0 +1,169 @@
+"""Compaction in the background: one log at a time, the dirtiest first, in a worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from ottla.protocol.errors import KafkaError
+from ottla.storage import checkpoints
+from ottla.storage.checkpoints import CorruptCheckpointError, OffsetCheckpoint
+from ottla.storage.cleaner import (
+    CleanedGroup,
+    CleanerSettings,
+    CleaningFinished,
+    CleaningProgress,
+    CleaningStep,
+    clean,
+    discard,
+)
+from ottla.storage.cleaner_policy import CleaningPlan, plan_cleaning
+from ottla.storage.errors import LogStorageError
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ottla.broker.assembly import Broker
+    from ottla.replica.partition import Partition
+    from ottla.storage.environment import LogEnvironment
+
+log = logging.getLogger(__name__)
+
+
+class Compaction:
+    """The log cleaner (`log.cleaner.*`)."""
+
+    def __init__(self, broker: Broker, environment: LogEnvironment) -> None:
+        self._broker = broker
+        self._environment = environment
+        self._worker = ThreadPoolExecutor(1, "ottla-cleaner")
+        self._checkpoint = OffsetCheckpoint(
+            environment.fs, broker.config.log_dirs[0], checkpoints.CLEANER_OFFSETS
+        )
+        self._clean_offsets: dict[tuple[str, int], int] = {}
+        self._uncleanable: set[tuple[UUID, int]] = set()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Read how far each log is clean."""
+        try:
+            self._clean_offsets = self._checkpoint.read()
+        except CorruptCheckpointError as error:
+            log.warning("%s; compacting from the start", error)
+        if self._forget_deleted():
+            self._checkpoint.write(self._clean_offsets)
+
+    def stop(self) -> None:
+        """Let the step under way end, and begin no other."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Give the worker thread back, once nothing is under way."""
+        self._worker.shutdown()
+
+    async def run_once(self) -> None:
+        """Clean logs until none is due."""
+        failed: set[tuple[str, int]] = set()
+        while not self._stopping:
+            found = self._dirtiest(failed)
+            if found is None:
+                return
+            partition, plan = found
+            try:
+                await self._clean(partition, plan)
+            except (OSError, LogStorageError) as error:
+                failed.add((partition.topic, partition.index))
+                if self._is_current(partition):
+                    log.error("cannot compact %s now: %s", partition, error)
+            except KafkaError as error:
+                if self._is_current(partition):
+                    log.error("%s is not compacted any more, its log does not read: %s", partition, error)
+                    self._uncleanable.add((partition.topic_id, partition.index))
+
+    async def topics_deleted(self) -> None:
+        """Forget how far the logs of deleted topics were clean: others may get their names."""
+        if self._forget_deleted():
+            await self._write_checkpoint()
+
+    def _forget_deleted(self) -> bool:
+        gone = [key for key in self._clean_offsets if key[0] not in self._broker.image.topics]
+        for key in gone:
+            del self._clean_offsets[key]
+        return bool(gone)
+
+    async def _write_checkpoint(self) -> None:
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._worker, self._checkpoint.write, self._clean_offsets.copy())
+
+    def _is_current(self, partition: Partition) -> bool:
+        """Whether the partition was not deleted meanwhile; its folder may be that of another topic then."""
+        return partition in self._broker.partitions.of_topic(partition.topic)
+
+    def _dirtiest(self, failed: set[tuple[str, int]]) -> tuple[Partition, CleaningPlan] | None:
+        now_ms = self._broker.clock.now_ms()
+        best: tuple[Partition, CleaningPlan] | None = None
+        for partition in self._broker.partitions:
+            key = (partition.topic, partition.index)
+            if (
+                not partition.config.compact
+                or key in failed
+                or (partition.topic_id, partition.index) in self._uncleanable
+                or len(partition.log.segments) < 2
+            ):
+                continue
+            facts = partition.log.cleaning_facts(partition.high_watermark)
+            plan = plan_cleaning(facts, self._clean_offsets.get(key), now_ms)
+            if plan.is_due and (best is None or plan.dirty_ratio > best[1].dirty_ratio):
+                best = partition, plan
+        return best
+
+    async def _clean(self, partition: Partition, plan: CleaningPlan) -> None:
+        config, loop = self._broker.config, asyncio.get_running_loop()
+        settings = CleanerSettings(
+            dedupe_buffer_size=config.log_cleaner_dedupe_buffer_size,
+            dedupe_buffer_load_factor=config.log_cleaner_io_buffer_load_factor,
+            io_buffer_size=config.log_cleaner_io_buffer_size,
+            max_decompressed_bytes=config.ottla_decompressed_batch_max_bytes,
+        )
+        steps = clean(self._environment.fs, plan, settings, self._broker.clock.now_ms())
+        began = time.monotonic()
+        read_bytes = before = after = 0
+        try:
+            while (step := await loop.run_in_executor(self._worker, _next, steps)) is not None:
+                if not self._is_current(partition):
+                    if isinstance(step, CleanedGroup):
+                        discard(self._environment.fs, partition.log.directory, step.new_base_offsets)
+                    return
+                if isinstance(step, CleaningProgress):
+                    read_bytes += step.bytes_read
+                    await self._throttle(read_bytes, began)
+                elif isinstance(step, CleanedGroup):
+                    new, old = step.new_base_offsets, step.old_base_offsets
+                    if not partition.log.replace_segments(new, old, self._broker.clock.now_ms()):
+                        return  # retention took away what was cleaned
+                    before += step.bytes_before
+                    after += step.bytes_after
+                elif isinstance(step, CleaningFinished):
+                    self._clean_offsets[partition.topic, partition.index] = step.next_dirty_offset
+                    await self._write_checkpoint()
+                if self._stopping:
+                    return
+        finally:
+            steps.close()
+        log.info("compacted %s from %d to %d bytes", partition, before, after)
+
+    async def _throttle(self, read_bytes: int, began: float) -> None:
+        """Hold to `log.cleaner.io.max.bytes.per.second`."""
+        ahead_s = read_bytes / self._broker.config.log_cleaner_io_max_bytes_per_second - (
+            time.monotonic() - began
+        )
+        if ahead_s > 0.01:
+            await asyncio.sleep(min(ahead_s, 1))
+
+
+def _next(steps: Iterator[CleaningStep]) -> CleaningStep | None:
+    return next(steps, None)

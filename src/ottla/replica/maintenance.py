@@ -1,0 +1,203 @@
+"""What a broker does on its own from time to time: retention, flushing, checkpoints, compaction.
+
+Each is a loop of its own; a failure is logged and tried again at the next turn.  A stop waits for the turns
+that are under way, so that nothing is half done when the logs are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ottla.protocol.errors import KafkaError
+from ottla.replica.compaction import Compaction
+
+if TYPE_CHECKING:
+    from ottla.broker.assembly import Broker
+    from ottla.storage.environment import LogEnvironment
+
+log = logging.getLogger(__name__)
+
+_YIELD_EVERY = 200
+"""Partitions looked at before the event loop gets a turn."""
+_REMOVAL_INTERVAL_MS = 5_000
+_REOPEN_INTERVAL_MS = 30_000
+_NEVER_S = 365 * 86400.0
+"""The longest sleep: an interval that means never is a number too large for the loop's clock."""
+
+
+_Work: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
+
+
+class _Loop:
+    """One piece of work, again and again until `stop`; `wake` brings the next turn forward."""
+
+    def __init__(self, work: _Work, first_ms: int, interval_ms: Callable[[], int]) -> None:
+        self._work = work
+        self._first_ms = first_ms
+        self._interval_ms = interval_ms
+        self._woken = asyncio.Event()
+        self._stopping = False
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._woken.set()
+
+    async def _run(self) -> None:
+        await self._sleep(self._first_ms)
+        while not self._stopping:
+            try:
+                await self._work()
+            except (OSError, KafkaError) as error:
+                log.error("%s failed: %s", self._work.__name__, error)
+            except Exception:
+                log.exception("%s failed", self._work.__name__)
+            await self._sleep(self._interval_ms())
+
+    async def _sleep(self, interval_ms: int) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), min(interval_ms / 1000, _NEVER_S))
+        self._woken.clear()
+
+
+class Maintenance:
+    """The broker's periodic work."""
+
+    def __init__(
+        self, broker: Broker, environment: LogEnvironment, sync_worker: Executor, file_worker: Executor
+    ) -> None:
+        self._broker = broker
+        self._environment = environment
+        self._sync_worker = sync_worker
+        self._file_worker = file_worker
+        self._loops: list[_Loop] = []
+        self._cleaning: _Loop | None = None
+        self._compaction = Compaction(broker, environment)
+
+    def start(self) -> None:
+        """Begin; what concerns all logs is looked at first after `log.initial.task.delay.ms`, as in Kafka."""
+        config = self._broker.config
+        self._broker.data_dir.drop_stale(self._broker.partitions)
+        self._compaction.start()
+        first_ms = config.log_initial_task_delay_ms
+        for work, interval_ms in (
+            (self.apply_retention, config.log_retention_check_interval_ms),
+            (self.flush_due, config.log_flush_scheduler_interval_ms),
+            (self.checkpoint, config.log_flush_offset_checkpoint_interval_ms),
+            (self.checkpoint_log_starts, config.log_flush_start_offset_checkpoint_interval_ms),
+        ):
+            self._every(interval_ms, work, first_ms)
+        self._every(config.producer_id_expiration_check_interval_ms, self.expire_producers)
+        self._every(_REMOVAL_INTERVAL_MS, self.remove_files)
+        self._every(_REOPEN_INTERVAL_MS, self.reopen)
+        if config.log_cleaner_enable:
+            self._cleaning = _Loop(
+                self._compaction.run_once,
+                config.log_cleaner_backoff_ms,
+                lambda: self._broker.config.log_cleaner_backoff_ms,
+            )
+            self._loops.append(self._cleaning)
+
+    def reconfigure(self) -> None:
+        """Apply changed `log.cleaner.*`: look for something to clean now, then by the new intervals."""
+        if self._cleaning is not None:
+            self._cleaning.wake()
+
+    async def stop(self) -> None:
+        """End; the turns under way are waited for."""
+        self._compaction.stop()
+        for loop in self._loops:
+            loop.stop()
+        await asyncio.gather(*(loop.task for loop in self._loops))
+        self._loops.clear()
+        self._compaction.close()
+
+    def _every(self, interval_ms: int, work: _Work, first_ms: int | None = None) -> None:
+        first_ms = interval_ms if first_ms is None else first_ms
+        self._loops.append(_Loop(work, first_ms, lambda: interval_ms))
+
+    # -- the work
+
+    async def apply_retention(self) -> None:
+        """Remove segments that are too old, or too much."""
+        now_ms = self._broker.clock.now_ms()
+        for number, partition in enumerate(self._broker.partitions):
+            try:
+                removed = partition.log.apply_retention(partition.high_watermark, now_ms)
+            except KafkaError as error:
+                log.error("retention of %s failed: %s", partition, error)
+                continue
+            if removed:
+                log.info("removed %d segments of %s", removed, partition)
+            if number % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+
+    async def flush_due(self) -> None:
+        """Sync the logs for which `flush.ms` or `flush.messages` asks for it."""
+        now_ms = self._broker.clock.now_ms()
+        loop = asyncio.get_running_loop()
+        for partition in self._broker.partitions:
+            if not partition.log.needs_flush(now_ms):
+                continue
+            try:
+                flush = partition.log.prepare_flush(now_ms)
+                partition.log.complete_flush(await loop.run_in_executor(self._sync_worker, flush))
+            except KafkaError as error:
+                log.error("flush of %s failed: %s", partition, error)
+
+    async def checkpoint(self) -> None:
+        """Write down how far the logs are on the disk, and what is committed."""
+        write = self._broker.data_dir.checkpoint(self._broker.partitions)
+        await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
+
+    async def checkpoint_log_starts(self) -> None:
+        """Write down where the logs start."""
+        write = self._broker.data_dir.checkpoint_log_starts(self._broker.partitions)
+        await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
+
+    async def topics_deleted(self) -> None:
+        """Have no checkpoint speak of topics that are gone, before their names are used again."""
+        try:
+            await self.checkpoint()
+            await self.checkpoint_log_starts()
+            await self._compaction.topics_deleted()
+        except OSError as error:
+            log.error("cannot write checkpoints: %s", error)
+
+    async def reopen(self) -> None:
+        """Try again to open the partitions that could not be opened."""
+        if self._broker.partitions.offline:
+            await self._broker.controller.reopen_partitions()
+
+    async def expire_producers(self) -> None:
+        """Forget idempotent producers that have not written for `producer.id.expiration.ms`."""
+        now_ms = self._broker.clock.now_ms()
+        expiration_ms = self._broker.config.producer_id_expiration_ms
+        for number, partition in enumerate(self._broker.partitions):
+            try:
+                partition.log.producer_state.remove_expired(now_ms, expiration_ms)
+            except KafkaError as error:
+                log.error("expiry of the producers of %s failed: %s", partition, error)
+            if number % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+
+    async def remove_files(self) -> None:
+        """Unlink the files of removed segments once `file.delete.delay.ms` has passed."""
+        due = self._environment.removals.take_due(self._broker.clock.now_ms())
+        if due:
+            await asyncio.get_running_loop().run_in_executor(self._file_worker, self._unlink, due)
+
+    def _unlink(self, paths: list[str]) -> None:
+        for path in paths:
+            try:
+                self._environment.fs.unlink(path)
+            except OSError as error:
+                log.warning("cannot remove %s: %s", path, error)

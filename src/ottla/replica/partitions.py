@@ -1,0 +1,252 @@
+"""The partitions that this broker hosts, and their folders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Final
+from uuid import UUID, uuid4
+
+from ottla.config.topic import topic_config
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.records.batch import TimestampType
+from ottla.records.compression import Codec
+from ottla.records.validation import ValidationOptions
+from ottla.replica.partition import Partition
+from ottla.storage.checkpoints import CorruptCheckpointError
+from ottla.storage.closing import close_logs
+from ottla.storage.recovery import open_log
+
+if TYPE_CHECKING:
+    from ottla.config.broker import BrokerConfig
+    from ottla.config.topic import TopicConfig
+    from ottla.metadata.model import Topic
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.group_commit import GroupCommit
+    from ottla.storage.log import Log, LogEnvironment
+
+log = logging.getLogger(__name__)
+
+_TIMESTAMP_TYPES: Final = {
+    "CreateTime": TimestampType.create_time,
+    "LogAppendTime": TimestampType.log_append_time,
+}
+_CODECS: Final = {"uncompressed" if codec is Codec.none else codec.name: codec for codec in Codec}
+"""`compression.type` to what batches are recompressed to; "producer" leaves them as they are."""
+
+_FOLDER: Final = re.compile(r"(.+)-(\d+)")
+_DELETED, _STRAY = "-delete", "-stray"
+
+_YIELD_EVERY: Final = 50
+"""Partitions opened or closed before the event loop gets a turn."""
+
+
+class Partitions:
+    """Finds a partition by name or id; opens and removes them as topics come and go."""
+
+    def __init__(
+        self,
+        data_dir: DataDir,
+        environment: LogEnvironment,
+        config: BrokerConfig,
+        worker: Executor,
+        group_commit: GroupCommit,
+    ) -> None:
+        self._data_dir = data_dir
+        self._environment = environment
+        self._config = config
+        self._worker = worker
+        self._group_commit = group_commit
+        self._by_topic: dict[str, list[Partition | None]] = {}
+        self._by_id: dict[UUID, list[Partition | None]] = {}
+
+    # -- finding
+
+    def get(self, topic: str, index: int) -> Partition:
+        """Raises KafkaError: unknown_topic_or_partition, kafka_storage_error where it could not be opened."""
+        partitions = self._by_topic.get(topic)
+        if partitions is None:
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+        return self._pick(partitions, index)
+
+    def get_by_id(self, topic_id: UUID | None, index: int) -> Partition:
+        """As `get`; an id that no topic has raises unknown_topic_id."""
+        partitions = None if topic_id is None else self._by_id.get(topic_id)
+        if partitions is None:
+            raise KafkaError(ErrorCode.unknown_topic_id)
+        return self._pick(partitions, index)
+
+    @staticmethod
+    def _pick(partitions: list[Partition | None], index: int) -> Partition:
+        if not 0 <= index < len(partitions):
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+        partition = partitions[index]
+        if partition is None:
+            raise KafkaError(ErrorCode.kafka_storage_error, "The partition's log could not be opened.")
+        return partition
+
+    def of_topic(self, topic: str) -> list[Partition]:
+        """The partitions of a topic that are online."""
+        return [each for each in self._by_topic.get(topic, ()) if each is not None]
+
+    def __iter__(self) -> Iterator[Partition]:
+        for partitions in list(self._by_topic.values()):
+            yield from (each for each in partitions if each is not None)
+
+    def __len__(self) -> int:
+        return sum(len(partitions) for partitions in self._by_topic.values())
+
+    @property
+    def offline(self) -> list[tuple[str, int]]:
+        """Topic and index of the partitions whose logs could not be opened."""
+        return [
+            (topic, index)
+            for topic, partitions in self._by_topic.items()
+            for index, partition in enumerate(partitions)
+            if partition is None
+        ]
+
+    # -- topics come and go
+
+    async def open_topic(self, topic: Topic, now_ms: int) -> None:
+        """Open the logs of a topic's partitions, making those that are new."""
+        config = topic_config(topic.configs, self._config)
+        known = self._by_topic.get(topic.name, [])
+        for index in range(len(known), len(topic.partitions)):
+            known.append(self._open(topic, index, config, now_ms))
+            if index % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+        self._by_topic[topic.name] = self._by_id[topic.topic_id] = known
+
+    async def reopen(self, topics: Iterable[Topic], now_ms: int) -> None:
+        """Try once more to open what could not be opened, as when the disk was full."""
+        for topic in topics:
+            known = self._by_topic.get(topic.name, [])
+            for index in [index for index, partition in enumerate(known) if partition is None]:
+                known[index] = self._open(topic, index, topic_config(topic.configs, self._config), now_ms)
+                await asyncio.sleep(0)
+
+    def _open(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Partition | None:
+        try:
+            try:
+                opened = self._open_log(topic, index, config, now_ms)
+            except KafkaError as refused:
+                if refused.code is not ErrorCode.inconsistent_topic_id:
+                    raise
+                # An older topic of that name, whose deletion a crash has undone on the disk.
+                self._move_aside(f"{topic.name}-{index}")
+                opened = self._open_log(topic, index, config, now_ms)
+        except (OSError, KafkaError, CorruptCheckpointError) as error:
+            log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
+            return None
+        return Partition(
+            topic.name,
+            topic.topic_id,
+            index,
+            opened,
+            topic.partitions[index].leader_epoch,
+            validation_options(config, self._config),
+            self._group_commit.sync_soon,
+        )
+
+    def _open_log(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Log:
+        key = (topic.name, index)
+        return open_log(
+            f"{self._data_dir.path}/{topic.name}-{index}",
+            f"{topic.name}-{index}",
+            config,
+            self._environment,
+            clean=self._data_dir.clean,
+            log_start_offset=self._data_dir.log_starts.get(key, 0),
+            recovery_point=self._data_dir.recovery_points.get(key, 0),
+            now_ms=now_ms,
+            topic_id=topic.topic_id,
+        )
+
+    def reconfigure(self, topic: Topic) -> None:
+        """Apply a topic's changed configuration at once."""
+        config = topic_config(topic.configs, self._config)
+        options = validation_options(config, self._config)
+        for partition in self.of_topic(topic.name):
+            partition.reconfigure(config, options)
+
+    def broker_reconfigured(self, config: BrokerConfig, topics: Iterable[Topic]) -> None:
+        """Apply changed broker-wide defaults to every topic."""
+        self._config = config
+        for topic in topics:
+            self.reconfigure(topic)
+
+    async def remove_topic(self, topic: Topic) -> None:
+        """Close a deleted topic's logs and remove their folders: renamed at once, their files later."""
+        removed = self._by_topic.pop(topic.name, [])
+        self._by_id.pop(topic.topic_id, None)
+        loop = asyncio.get_running_loop()
+        for index, partition in enumerate(removed):
+            if partition is not None:
+                partition.log.close(flush=False)
+                partition.wake(0)
+            doomed = self._rename(f"{topic.name}-{index}", _DELETED)
+            if doomed is not None:
+                loop.run_in_executor(self._worker, self._remove_folder, doomed)
+            if index % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+
+    def _rename(self, folder: str, suffix: str) -> str | None:
+        """Take a partition's folder out of the way; its new path, or None where that failed."""
+        path = f"{self._data_dir.path}/{folder}"
+        target = f"{path}.{uuid4().hex}{suffix}"
+        try:
+            self._data_dir.fs.rename(path, target)
+        except OSError as error:
+            log.error("cannot rename %s: %s", path, error)
+            return None
+        return target
+
+    def _remove_folder(self, path: str) -> None:
+        fs = self._data_dir.fs
+        try:
+            for name in fs.listdir(path):
+                fs.unlink(f"{path}/{name}")
+            fs.remove_dir(path)
+        except OSError as error:
+            log.warning("cannot remove %s: %s", path, error)
+
+    def _move_aside(self, folder: str) -> None:
+        """Keep the folder of a topic that nobody knows, out of the way: it is for people to look at."""
+        moved = self._rename(folder, _STRAY)
+        if moved is not None:
+            log.warning("%s/%s belongs to no topic; it is %s now", self._data_dir.path, folder, moved)
+
+    def clear_folders(self, topics: Mapping[str, Topic]) -> None:
+        """Before logs are opened: finish deletions that a crash has stopped."""
+        for name in self._data_dir.fs.listdir(self._data_dir.path):
+            if name.endswith(_DELETED):
+                self._remove_folder(f"{self._data_dir.path}/{name}")
+            elif (folder := _FOLDER.fullmatch(name)) is not None:
+                topic = topics.get(folder[1])
+                if topic is None or int(folder[2]) >= len(topic.partitions):
+                    self._move_aside(name)
+
+    def close(self) -> bool:
+        """Sync and close every log; True when all went well, and none was left out."""
+        errors = close_logs(self._data_dir.fs, (partition.log for partition in self))
+        for error in errors:
+            log.error("%s", error)
+        return not errors and not self.offline
+
+
+def validation_options(config: TopicConfig, broker: BrokerConfig) -> ValidationOptions:
+    """What a topic's configuration asks of the batches that producers send."""
+    return ValidationOptions(
+        max_message_bytes=config.max_message_bytes,
+        codec=_CODECS.get(config.compression_type),
+        level=config.compression_level,
+        is_compacted=config.compact,
+        timestamp_type=_TIMESTAMP_TYPES[config.message_timestamp_type],
+        timestamp_before_max_ms=config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms=config.message_timestamp_after_max_ms,
+        max_inflated_bytes=broker.ottla_decompressed_batch_max_bytes,
+    )

@@ -1,0 +1,7 @@
+"""The fixtures of a running broker."""
+
+from __future__ import annotations
+
+from tests.running_broker import broker, client, misspelled, topic
+
+__all__ = ["broker", "client", "misspelled", "topic"]
