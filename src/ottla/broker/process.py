@@ -97,6 +97,8 @@ def _settings(
 
         file = Path(config_file)
     loaded = load_settings(Sources(file, os.environ, assignments, options))
+    for line in loaded.unknown:
+        log.warning("%s", line)
     for name in loaded.without_effect:
         log.info("%s has no effect here", name)
     return BrokerSettings(loaded.config, BrokerLayers(static=loaded.static))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -109,11 +110,10 @@ _FIELD_KEYS = tuple(definition for definition in BROKER_CONFIGS.values() if defi
 def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     """The configuration that `layers` make; raises ConfigError naming the first wrong key."""
     layers = layers or BrokerLayers()
-    for name in layers.names():
-        broker_definition(name)
-    for name in sorted(layers.names() & BROKER_CONFIGS.keys()):
-        for sourced in layers.texts(name):
-            BROKER_CONFIGS[name].parse(sourced.text)
+    for name in sorted(layers.names()):
+        if (definition := broker_definition(name)) is not None:
+            for sourced in layers.texts(name):
+                definition.parse(sourced.text)
     values: dict[str, Any] = {
         definition.field: resolve((definition.name, *definition.synonyms), layers, BROKER_CONFIGS)
         for definition in _FIELD_KEYS
@@ -128,11 +128,25 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     return config
 
 
+_LISTENER_OVERRIDE = re.compile(r"listener\.name\.[^.]*\.(.*)")
+_MECHANISM_KEYS = (  # set for one mechanism of a listener: listener.name.outside.plain.sasl.jaas.config
+    "connections.max.reauth.ms",
+    "sasl.jaas.config",
+    "sasl.login.callback.handler.class",
+    "sasl.login.class",
+    "sasl.server.callback.handler.class",
+)
+
+
 def broker_definition(name: str) -> ConfigDef | None:
-    """The key's definition; None for a name that Kafka accepts in any spelling under a listener prefix."""
+    """The definition of a key, or of the one that `listener.name.NAME.` overrides for a single listener.
+
+    None for names that Kafka does not know either: it keeps them, for plug-ins.
+    """
     definition = BROKER_CONFIGS.get(name)
-    if definition is None and not name.startswith("listener.name."):
-        raise ConfigError(f"Unknown broker config name: {name}", name)
+    if definition is None and (override := _LISTENER_OVERRIDE.fullmatch(name)):
+        base = next((key for key in _MECHANISM_KEYS if override[1].endswith(key)), override[1])
+        definition = BROKER_CONFIGS.get(base)
     return definition
 
 

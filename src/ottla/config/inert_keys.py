@@ -1,8 +1,7 @@
 """Broker keys of Kafka 4 that change nothing in Ottla.
 
 They are known, checked and described, so that a server.properties written for Kafka starts here; the reason
-is part of each key's documentation. `REMOVED_NAMES` are keys that Kafka 4 itself dropped and old files still
-carry: those are accepted and forgotten.
+is part of each key's documentation.
 """
 
 from __future__ import annotations
@@ -367,32 +366,3 @@ def _definitions() -> Iterator[ConfigDef]:
 
 
 INERT_KEYS = tuple(_definitions())
-
-REMOVED_NAMES = frozenset(
-    {
-        "broker.id.generation.enable",
-        "control.plane.listener.name",
-        "delegation.token.master.key",
-        "eligible.leader.replicas.enable",
-        "group.coordinator.new.enable",
-        "inter.broker.protocol.version",
-        "log.message.downconversion.enable",
-        "log.message.format.version",
-        "log.message.timestamp.difference.max.ms",
-        "offsets.commit.required.acks",
-        "password.encoder.cipher.algorithm",
-        "password.encoder.iterations",
-        "password.encoder.key.length",
-        "password.encoder.keyfactory.algorithm",
-        "password.encoder.old.secret",
-        "password.encoder.secret",
-        "reserved.broker.max.id",
-        "zookeeper.clientCnxnSocket",
-        "zookeeper.connect",
-        "zookeeper.connection.timeout.ms",
-        "zookeeper.max.in.flight.requests",
-        "zookeeper.metadata.migration.enable",
-        "zookeeper.session.timeout.ms",
-        "zookeeper.set.acl",
-    }
-)

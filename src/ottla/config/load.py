@@ -1,7 +1,8 @@
 """The static settings of a start: file, environment, `--set` and command options, later ones winning.
 
 Every complaint is one line: where the setting stands, its name, and the nearest right name or what is
-allowed.
+allowed. A name that nothing here has is a mistake where it resembles one that is known; any other is kept
+and reported, as Kafka keeps the settings of its plug-ins and other programs have variables like ours.
 """
 
 from __future__ import annotations
@@ -11,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config
+from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config, broker_definition
 from ottla.config.definition import ConfigError
-from ottla.config.inert_keys import REMOVED_NAMES
 from ottla.config.layers import BrokerLayers
 from ottla.config.properties import parse_properties
 from ottla.config.topic_keys import TOPIC_CONFIGS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ENVIRONMENT_PREFIX = "OTTLA_"
-_OPEN_PREFIX = "listener.name."  # Kafka accepts any key behind it
+_OWN_PREFIX = "ottla."  # nobody else's names begin so
 
 _NOT_SETTINGS = (
     r"OTTLA_(BOOTSTRAP_SERVERS|COMPILE|TEST_\w+"
@@ -49,21 +49,22 @@ class Sources(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """The static layer, what it resolves to, and the names in it that change nothing."""
+    """The static layer, what it resolves to, the known names in it that change nothing, and what is unknown.
+
+    `unknown` are lines for the log, one for each name or variable.
+    """
 
     static: Mapping[str, str]
     config: BrokerConfig
     without_effect: tuple[str, ...]
+    unknown: tuple[str, ...]
 
 
 def load_settings(sources: Sources) -> Settings:
     """Read `sources`; raises ConfigError with one line for the first mistake."""
     chosen: dict[str, Setting] = {}
-    without_effect: set[str] = set()
-    for setting in _settings(sources):
-        if setting.name in REMOVED_NAMES or setting.name.startswith(_OPEN_PREFIX):
-            without_effect.add(setting.name)
-            continue
+    unknown: list[str] = []
+    for setting in _settings(sources, unknown):
         _check(setting)
         chosen[setting.name] = setting
     static = {name: setting.text for name, setting in chosen.items()}
@@ -71,8 +72,14 @@ def load_settings(sources: Sources) -> Settings:
         config = broker_config(BrokerLayers(static=static))
     except ConfigError as error:
         raise ConfigError(f"{_origin(error, chosen)}: {error.message}", error.name) from None
-    without_effect.update(name for name in chosen if not BROKER_CONFIGS[name].honoured)
-    return Settings(static, config, tuple(sorted(without_effect)))
+    without_effect: list[str] = []
+    for name, setting in sorted(chosen.items()):
+        definition = broker_definition(name)
+        if definition is None:
+            unknown.append(f"{setting.origin}: {name} is no setting of Ottla's and has no effect")
+        elif name not in BROKER_CONFIGS or not definition.honoured:
+            without_effect.append(name)
+    return Settings(static, config, tuple(without_effect), tuple(unknown))
 
 
 def environment_variable(name: str) -> str:
@@ -84,16 +91,19 @@ def environment_variable(name: str) -> str:
     return variable if variable.startswith(ENVIRONMENT_PREFIX) else ENVIRONMENT_PREFIX + variable
 
 
-def _settings(sources: Sources) -> Iterator[Setting]:
+def _settings(sources: Sources, unknown: list[str]) -> Iterator[Setting]:
+    """Every setting, the weakest source first; what no setting can have become goes into `unknown`."""
     if sources.file is not None:
         yield from _from_file(sources.file)
-    yield from _from_environment(sources.environment)
+    yield from _from_environment(sources.environment, unknown)
     for assignment in sources.assignments:
         name, separator, text = assignment.partition("=")
         if not separator or not name.strip():
             raise ConfigError(f"--set {assignment}: expected name=value")
         yield Setting(name.strip(), text.strip(), "--set")
     for name, (text, option) in sources.options.items():
+        if broker_definition(name) is None:  # a program's own words: no plug-in's, no other release's
+            raise _unknown(Setting(name, text, option), _mistake(name))
         yield Setting(name, text, option)
 
 
@@ -145,26 +155,29 @@ def _toml_text(path: Path, name: str, value: object) -> str:
     raise ConfigError(f"{path}: {name}: expected a string, a number, a boolean or a list of strings", name)
 
 
-def _from_environment(environment: Mapping[str, str]) -> Iterator[Setting]:
+def _from_environment(environment: Mapping[str, str], unknown: list[str]) -> Iterator[Setting]:
     given = sorted(variable for variable in environment if variable.startswith(ENVIRONMENT_PREFIX))
     if not given:
         return
-    names = {environment_variable(name): name for name in (*BROKER_CONFIGS, *REMOVED_NAMES)}
+    names = {environment_variable(name): name for name in BROKER_CONFIGS}
     for variable in given:
-        if variable not in names:
-            if re.fullmatch(_NOT_SETTINGS, variable):
-                continue
-            hint = _did_you_mean(variable, names)
-            raise ConfigError(f"{variable}: no setting has this environment variable{hint}", variable)
-        yield Setting(names[variable], environment[variable], variable)
+        if variable in names:
+            yield Setting(names[variable], environment[variable], variable)
+        elif not re.fullmatch(_NOT_SETTINGS, variable):
+            nearest = _nearest(variable, names)
+            if nearest is not None:
+                raise ConfigError(
+                    f"{variable}: no setting has this environment variable; did you mean {nearest}?", variable
+                )
+            unknown.append(f"{variable}: no setting has this environment variable, it has no effect")
 
 
 def _check(setting: Setting) -> None:
-    definition = BROKER_CONFIGS.get(setting.name)
+    definition = broker_definition(setting.name)
     if definition is None:
-        raise ConfigError(
-            f"{setting.origin}: unknown setting {setting.name}{_hint(setting.name)}", setting.name
-        )
+        if (hint := _mistake(setting.name)) is not None:
+            raise _unknown(setting, hint)
+        return
     try:
         definition.parse(setting.text)
     except ConfigError as error:
@@ -179,15 +192,55 @@ def _origin(error: ConfigError, chosen: Mapping[str, Setting]) -> str:
     return next(named, "configuration")
 
 
-def _hint(name: str) -> str:
+def _unknown(setting: Setting, hint: str | None) -> ConfigError:
+    return ConfigError(f"{setting.origin}: unknown setting {setting.name}{hint or ''}", setting.name)
+
+
+def _mistake(name: str) -> str | None:
+    """What must have been meant by an unknown name, as the end of a complaint; None where it may be right."""
     topic_key = TOPIC_CONFIGS.get(name)
     if topic_key is not None and topic_key.synonyms:
         return f"; it is a topic setting, its default is set by {topic_key.synonyms[0]}"
-    return _did_you_mean(name, BROKER_CONFIGS)
+    if topic_key is not None:
+        return "; it is a topic setting"
+    nearest = _nearest(name, BROKER_CONFIGS)
+    if nearest is not None:
+        return f"; did you mean {nearest}?"
+    return "" if name.startswith(_OWN_PREFIX) else None
 
 
-def _did_you_mean(name: str, names: Iterable[str]) -> str:
-    import difflib  # only for mistakes: a start without them is 1 ms shorter
+_LONG_NAME = 12
 
-    nearest = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of `names` that `name` is a misspelling of: two edits away, one where it is short.
+
+    Case does not count, nor which of `.`, `_` and `-` stands between words.
+    """
+    plain = _plain(name)
+    limit = 2 if len(plain) > _LONG_NAME else 1
+    distances = {known: _edits(plain, _plain(known), limit) for known in names}
+    nearest = min(distances, key=distances.__getitem__)
+    return nearest if distances[nearest] <= limit else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", ".").replace("-", ".")
+
+
+def _edits(left: str, right: str, limit: int) -> int:
+    """How many insertions, deletions, replacements and swaps of neighbours lie between; above `limit` any."""
+    if abs(len(left) - len(right)) > limit:
+        return limit + 1
+    before: list[int] = []
+    row = list(range(len(right) + 1))
+    for i, character in enumerate(left):
+        before, last, row = row, before, [i + 1]
+        for j, other in enumerate(right):
+            edits = min(row[j] + 1, before[j + 1] + 1, before[j] + (character != other))
+            if last and j and character == right[j - 1] and left[i - 1] == other:
+                edits = min(edits, last[j - 1] + 1)
+            row.append(edits)
+        if min(row) > limit:
+            return limit + 1
+    return row[-1]

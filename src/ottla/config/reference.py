@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from ottla.config.broker import BROKER_CONFIGS
 from ottla.config.definition import ConfigDef, format_value
 from ottla.config.group_keys import GROUP_CONFIGS
-from ottla.config.inert_keys import REMOVED_NAMES
 from ottla.config.topic_keys import TOPIC_CONFIGS
 
 _INTRODUCTION = """\
@@ -26,13 +25,14 @@ later ones winning:
 2. the file given with `--config`: Java properties, or TOML when its name ends in `.toml` (dotted keys or
    tables; quote a key that another one begins with: `"max.connections" = 100`);
 3. the environment: `OTTLA_LOG_RETENTION_MS` sets `log.retention.ms`, `OTTLA_ACKS_ALL_FLUSH` sets
-   `ottla.acks.all.flush`. A variable that begins with `OTTLA_` and sets nothing stops the start, but for
-   `OTTLA_BOOTSTRAP_SERVERS` (the command line's), `OTTLA_COMPILE` (the installation's), `OTTLA_TEST_*`, and
-   what Kubernetes sets for a service;
+   `ottla.acks.all.flush`;
 4. `--set name=value`;
 5. the other options of `ottla serve`, such as `--listen`.
 
-A name or value that is wrong stops the start with one line that says where it stands.
+A value that is wrong, a misspelt name, a topic's setting among the broker's, and an unknown name that begins
+with `ottla.` stop the start with one line that says where it stands. Other names that Kafka 4.4 does not
+have, such as those of plug-ins and of older releases, are kept and reported in the log, as in Kafka; so are
+variables that begin with `OTTLA_` and set nothing.
 
 Update mode says what may change while the broker runs (AlterConfigs): `read-only` nothing, `cluster-wide` the
 value of one broker or of all. Topic and group settings may always change.
@@ -56,9 +56,7 @@ def reference_page() -> str:
         "\n## Broker settings without effect\n",
         "Known to Kafka, accepted, checked and described, but nothing in Ottla asks for them.\n",
         *_broker_table(inert),
-        "\nAccepted and forgotten, because Kafka 4 dropped them: "
-        + ", ".join(f"`{name}`" for name in sorted(REMOVED_NAMES))
-        + "; and everything that begins with `listener.name.`.",
+        "\nSo are the settings of a single listener: a name above behind `listener.name.NAME.`.",
     ]
     return "\n".join(lines) + "\n"
 

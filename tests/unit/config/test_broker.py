@@ -1,6 +1,12 @@
 import pytest
 
-from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config, check_dynamic_names
+from ottla.config.broker import (
+    BROKER_CONFIGS,
+    BrokerConfig,
+    broker_config,
+    broker_definition,
+    check_dynamic_names,
+)
 from ottla.config.definition import ConfigError
 from ottla.config.group import group_config
 from ottla.config.group_keys import GROUP_CONFIGS
@@ -49,6 +55,19 @@ def test_dynamic_layers_win_over_static_ones():
     assert config.max_connections == 3
     assert config.topic_defaults.retention_ms == 2
     assert config.topic_defaults.max_message_bytes == 1
+
+
+def test_names_that_nobody_here_has_are_kept_for_plugins():
+    assert static(no_such_key="1") == static()
+    check_dynamic_names(["no.such.key"], per_broker=False)
+
+
+def test_a_setting_of_one_listener_is_checked_as_the_setting_itself():
+    for name in ("listener.name.x.max.connections", "listener.name.x.plain.sasl.jaas.config"):
+        assert broker_definition(name) is BROKER_CONFIGS[name.split(".", 4 if "jaas" in name else 3)[-1]]
+    assert broker_definition("listener.name.x.y") is None
+    with pytest.raises(ConfigError, match=r"configuration max\.connections: Not a number"):
+        broker_config(BrokerLayers(static={"listener.name.x.max.connections": "many"}))
 
 
 def test_node_id_falls_back_on_broker_id():
@@ -104,7 +123,6 @@ def test_ipv6_addresses_are_bracketed():
             {"group_consumer_session_timeout_ms": "5000", "group_consumer_min_session_timeout_ms": "5000"},
             "heartbeat.interval.ms must be less than",
         ),
-        ({"no_such_key": "1"}, "Unknown broker config name: no.such.key"),
     ],
 )
 def test_refuses_wrong_settings(texts, message):
@@ -127,8 +145,6 @@ def test_only_dynamic_keys_may_change_while_running():
         check_dynamic_names(["node.id", "max.connections"], per_broker=True)
     with pytest.raises(ConfigError, match="broker id must be specified: ssl.keystore.location"):
         check_dynamic_names(["ssl.keystore.location"], per_broker=False)
-    with pytest.raises(ConfigError, match="Unknown broker config name: retention"):
-        check_dynamic_names(["retention"], per_broker=True)
 
 
 def test_a_group_overrides_the_brokers_timeouts_within_bounds():

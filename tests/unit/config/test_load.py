@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from ottla.config.broker import BROKER_CONFIGS
 from ottla.config.definition import ConfigError
-from ottla.config.inert_keys import REMOVED_NAMES
 from ottla.config.load import Sources, environment_variable, load_settings
 from ottla.config.properties import parse_properties
 from ottla.config.reference import reference_page
+from ottla.config.topic_keys import TOPIC_CONFIGS
 
 
 def entries(text):
@@ -98,9 +98,10 @@ def test_a_server_properties_of_kafka_starts(tmp_path):
     assert settings.config.node_id == 3
     assert [listener.name for listener in settings.config.listeners] == ["PLAINTEXT"]
     assert "process.roles" in settings.without_effect
-    assert "zookeeper.connect" in settings.without_effect
+    assert "listener.name.plaintext.ssl.client.auth" in settings.without_effect
     assert "node.id" not in settings.without_effect
-    assert "zookeeper.connect" not in settings.static
+    assert settings.unknown == (f"{file}:10: zookeeper.connect is no setting of Ottla's and has no effect",)
+    assert settings.static["zookeeper.connect"] == "localhost:2181"
 
 
 def test_later_sources_win(tmp_path):
@@ -171,6 +172,24 @@ def test_toml_takes_tables_dotted_keys_lists_and_numbers(tmp_path):
             "\ngroup.min.session.timeout.ms=1800001",
             ":2: group.max.session.timeout.ms must be",
         ),
+        ("a.properties", "node.ids=1", ":1: unknown setting node.ids; did you mean node.id?"),
+        (
+            "a.properties",
+            "NUM_PARTITIONS=1",
+            ":1: unknown setting NUM_PARTITIONS; did you mean num.partitions",
+        ),
+        ("a.properties", "ssl.trustore.location=x", "; did you mean ssl.truststore.location?"),
+        ("a.properties", "ottla.no.such=1", ":1: unknown setting ottla.no.such"),
+        (
+            "a.properties",
+            "remote.storage.enable=true",
+            ": unknown setting remote.storage.enable; it is a topic s",
+        ),
+        (
+            "a.properties",
+            "listener.name.outside.max.connections=many",
+            ":1: Invalid value many for configuration max.connections: Not a",
+        ),
         ("a.toml", "node.id = ", "a.toml: "),
         ("a.toml", "node.id = 1979-05-27", "a.toml: node.id: expected a string, a number"),
         ("a.toml", "[log]\nretention.msx = 1", "a.toml: unknown setting log.retention.msx; did you mean"),
@@ -199,6 +218,10 @@ def test_a_mistake_in_a_file_is_one_line_naming_the_place(tmp_path, name, conten
         (Sources(assignments=["node.id"]), "--set node.id: expected name=value"),
         (Sources(assignments=["node.ids=1"]), "--set: unknown setting node.ids; did you mean node.id?"),
         (
+            Sources(options={"my.plugin.setting": ("1", "settings")}),
+            "settings: unknown setting my.plugin.setting",
+        ),
+        (
             Sources(options={"listeners": ("x", "--listen")}),
             "--listen: Invalid value x for configuration listeners",
         ),
@@ -212,8 +235,7 @@ def test_a_mistake_elsewhere_names_its_source(sources, message):
 
 
 def test_every_setting_has_its_own_environment_variable():
-    names = [*BROKER_CONFIGS, *REMOVED_NAMES]
-    assert len({environment_variable(name) for name in names}) == len(names)
+    assert len({environment_variable(name) for name in BROKER_CONFIGS}) == len(BROKER_CONFIGS)
 
 
 def test_the_committed_reference_is_current():
@@ -243,6 +265,55 @@ def test_variables_that_are_not_the_brokers_are_left_alone(variable):
 
 
 @pytest.mark.parametrize("variable", ["OTTLA_BOOTSTRAP_SERVER", "OTTLA_TEST", "OTTLA_PORTS"])
-def test_variables_that_resemble_them_are_mistakes(variable):
-    with pytest.raises(ConfigError, match=f"{variable}: no setting has this environment variable"):
-        load_settings(Sources(environment={variable: "x"}))
+def test_variables_that_set_nothing_are_reported(variable):
+    loaded = load_settings(Sources(environment={variable: "x"}))
+    assert loaded.unknown == (f"{variable}: no setting has this environment variable, it has no effect",)
+    assert loaded.static == {}
+
+
+OTHERS_NAMES = """\
+advertised.host.name advertised.port broker.id.generation.enable confluent.balancer.enable
+confluent.license.topic.replication.factor confluent.metrics.reporter.bootstrap.servers
+control.plane.listener.name controller.message.queue.size cruise.control.metrics.topic
+delegation.token.master.key eligible.leader.replicas.enable group.coordinator.new.enable host.name
+inter.broker.protocol.version kafka.csv.metrics.dir log.message.downconversion.enable
+log.message.format.version log.message.timestamp.difference.max.ms metadata.start.timeout.ms my.plugin
+offsets.commit.required.acks password.encoder.cipher.algorithm password.encoder.iterations
+password.encoder.key.length password.encoder.keyfactory.algorithm password.encoder.old.secret
+password.encoder.secret port quota.consumer.default quota.producer.default reserved.broker.max.id
+rlmm.config.remote.log.metadata.topic.replication.factor rsm.config.chunk.size
+strimzi.authorization.token.endpoint.uri transactional.id.timeout zookeeper.clientCnxnSocket
+zookeeper.connect zookeeper.connection.timeout.ms zookeeper.max.in.flight.requests
+zookeeper.metadata.migration.enable zookeeper.session.timeout.ms zookeeper.set.acl
+zookeeper.ssl.client.enable zookeeper.ssl.keystore.location zookeeper.ssl.truststore.type
+zookeeper.sync.time.ms
+"""
+"""Of plug-ins, other distributions and releases before 4."""
+
+
+@pytest.mark.parametrize("name", OTHERS_NAMES.split())
+def test_names_of_others_are_kept_and_reported(tmp_path, name):
+    file = tmp_path / "server.properties"
+    file.write_text(f"node.id=3\n{name} = some value \n")
+    settings = load_settings(Sources(file=file, assignments=[f"{name}=later"]))
+    assert settings.unknown == (f"--set: {name} is no setting of Ottla's and has no effect",)
+    assert settings.static == {"node.id": "3", name: "later"}
+
+
+@given(st.data())
+def test_a_misspelt_name_never_starts(data):
+    name = data.draw(
+        st.sampled_from([key for key in BROKER_CONFIGS if len(key) > 12 and key[:6] != "ottla."])
+    )
+    at = data.draw(st.integers(0, len(name) - 2))
+    kind = data.draw(st.sampled_from(["drop", "swap", "double", "replace"]))
+    middle = {"drop": name[at + 1], "swap": name[at + 1] + name[at], "double": name[at] * 2 + name[at + 1]}
+    wrong = name[:at] + middle.get(kind, "q" + name[at + 1]) + name[at + 2 :]
+    if wrong in BROKER_CONFIGS or wrong in TOPIC_CONFIGS:
+        return
+    for sources in (
+        Sources(assignments=[f"{wrong}=1"]),
+        Sources(environment={environment_variable(wrong): "1"}),
+    ):
+        with pytest.raises(ConfigError, match="did you mean"):
+            load_settings(sources)
