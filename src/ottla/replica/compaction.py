@@ -115,7 +115,7 @@ class Compaction:
                 or len(partition.log.segments) < 2
             ):
                 continue
-            facts = partition.log.cleaning_facts(partition.high_watermark)
+            facts = partition.log.cleaning_facts()
             plan = plan_cleaning(facts, self._clean_offsets.get(key), now_ms)
             if plan.is_due and (best is None or plan.dirty_ratio > best[1].dirty_ratio):
                 best = partition, plan

@@ -131,7 +131,7 @@ class Maintenance:
         now_ms = self._broker.clock.now_ms()
         for number, partition in enumerate(self._broker.partitions):
             try:
-                removed = partition.log.apply_retention(partition.high_watermark, now_ms)
+                removed = partition.log.apply_retention(now_ms)
             except KafkaError as error:
                 log.error("retention of %s failed: %s", partition, error)
                 continue

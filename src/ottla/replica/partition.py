@@ -30,8 +30,7 @@ class Waiter(Protocol):
 class Partition:
     """The leader's view of a partition.
 
-    With one replica the in-sync set is that replica, so the high watermark is the log's end.  Replication
-    will move it from here.
+    With one replica the in-sync set is that replica, so each append is committed at once.
     """
 
     __slots__ = (
@@ -65,6 +64,7 @@ class Partition:
         self._options = options
         self._sync_soon = sync_soon
         self._waiters: set[Waiter] | None = None
+        log.advance_high_watermark(log.log_end_offset)
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.index}"
@@ -72,13 +72,12 @@ class Partition:
     @property
     def high_watermark(self) -> int:
         """Offset below which records are committed."""
-        return self.log.log_end_offset
+        return self.log.high_watermark
 
     @property
     def last_stable_offset(self) -> int:
         """Offset below which every transaction is decided (KIP-98)."""
-        unstable = self.log.first_unstable_offset
-        return self.log.log_end_offset if unstable is None else min(unstable, self.log.log_end_offset)
+        return self.log.last_stable_offset
 
     def reconfigure(self, config: TopicConfig, options: ValidationOptions) -> None:
         """Apply a changed topic configuration at once."""
@@ -116,6 +115,7 @@ class Partition:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
         log = self.log
         base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms)
+        log.advance_high_watermark(log.log_end_offset)
         if repeated is not None:
             append_time_ms = repeated.timestamp
         elif self._waiters is not None:
@@ -132,6 +132,7 @@ class Partition:
         body = memoryview(batch)[ATTRIBUTES:]
         log = self.log
         base_offset, _ = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
+        log.advance_high_watermark(log.log_end_offset)
         self.wake(len(batch))
         if log.log_end_offset >= log.flush_due_offset:
             self._sync_soon(log)

@@ -14,8 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.storage.producer_state import LastRecord
+    from ottla.storage.segment import Segment
 
-__all__ = ["CleaningFacts", "CleaningPlan", "SegmentFacts", "filthiest", "group_segments", "plan_cleaning"]
+__all__ = [
+    "CleaningFacts",
+    "CleaningPlan",
+    "SegmentFacts",
+    "filthiest",
+    "group_segments",
+    "plan_cleaning",
+    "segment_facts",
+]
 
 _MAX_OFFSET_RANGE = 2**31 - 1  # an index counts offsets from the segment's base in 32 bits
 
@@ -69,6 +78,20 @@ class CleaningPlan(NamedTuple):
         if not self.cleanable_bytes:
             return False
         return self.is_overdue or self.dirty_ratio > self.facts.config.min_cleanable_dirty_ratio
+
+
+def segment_facts(segments: Iterable[Segment]) -> tuple[SegmentFacts, ...]:
+    """The facts of closed segments. Raises OSError."""
+    return tuple(
+        SegmentFacts(
+            segment.base_offset,
+            segment.size,
+            segment.modified_ms(),
+            segment.first_timestamp(),
+            segment.max_timestamp,
+        )
+        for segment in segments
+    )
 
 
 def plan_cleaning(facts: CleaningFacts, last_clean_offset: int | None, now_ms: int) -> CleaningPlan:

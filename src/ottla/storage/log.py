@@ -15,10 +15,11 @@ from ottla.records.batch import (
     PREFIX,
     BatchHeader,
     Buffer,
+    has_valid_crc,
     iter_headers,
 )
 from ottla.storage.cleaner import discard
-from ottla.storage.cleaner_policy import CleaningFacts, SegmentFacts
+from ottla.storage.cleaner_policy import CleaningFacts, segment_facts
 from ottla.storage.control_marker import ControlMarker, parse_control_marker
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
@@ -31,7 +32,7 @@ from ottla.storage.txn_index import AbortedTxn
 
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
-    from ottla.storage.producer_state import BatchMetadata, CompletedTxn, ProducerState
+    from ottla.storage.producer_state import BatchMetadata, ProducerState
     from ottla.storage.segments import SegmentList
 
 __all__ = ["Log", "LogEnvironment", "LogRead", "TimestampedOffset"]
@@ -49,6 +50,7 @@ class Log(LocalLog):
         "_producers",
         "_reader",
         "_snapshot_offsets",
+        "high_watermark",
     )
 
     def __init__(
@@ -65,6 +67,7 @@ class Log(LocalLog):
         super().__init__(environment, directory, partition, config, segments, state, now_ms=now_ms)
         self._leader_epoch: int | None = None  # of the last append; None when the next must look around first
         self._leader_epochs: LeaderEpochCache | None = None
+        self.high_watermark = self.log_start_offset
         self._producers = state.producers
         self._snapshot_offsets = state.snapshot_offsets
         self._reader = LogReader(segments)
@@ -85,6 +88,7 @@ class Log(LocalLog):
                 producers.reload(self.segments, self.log_start_offset, self.log_end_offset)
             except OSError as error:
                 raise LogStorageError.wrap(f"cannot load the producers of {self.partition}", error) from error
+            producers.state.advance_high_watermark(self.high_watermark)
             self._producers = producers
             self._snapshot_offsets = ()
         return self._producers
@@ -103,12 +107,14 @@ class Log(LocalLog):
         now_ms: int,
         *,
         from_client: bool = True,
+        transaction_version: int = 0,
     ) -> tuple[int, BatchMetadata | None]:
         """Append one valid batch as the leader of `leader_epoch`: `body` is everything from its attributes
         on. Returns its base offset, and the batch that was written there before when this one repeats it.
 
         The batch gets the next offsets; its bytes are neither copied nor changed. `from_client=False` is a
-        coordinator's own batch, whose sequence numbers are not checked.
+        coordinator's own batch, whose sequence numbers are not checked; `transaction_version` says which
+        epochs a marker may have (KIP-890).
 
         Raises KafkaError: record_list_too_large for a batch above `segment.bytes`, what ProducerState.check
         and check_marker raise, and LogStorageError when the disk refuses. Nothing has changed then.
@@ -123,7 +129,9 @@ class Log(LocalLog):
             if attributes & _CONTROL:
                 marker = parse_control_marker(header, prefix + bytes(body))
                 if marker is not None:
-                    self.producer_state.check_marker(header, marker, base_offset)
+                    self.producer_state.check_marker(
+                        header, marker, base_offset, transaction_version=transaction_version
+                    )
             else:
                 written = self.producer_state.check(header, base_offset, from_client=from_client)
                 if written is not None:
@@ -145,27 +153,39 @@ class Log(LocalLog):
         if producer_id >= 0:
             if marker is not None:
                 self._end_transaction(header, marker, base_offset)
-            else:
+            elif not attributes & _CONTROL:
                 self.producer_state.update(header, base_offset, max_timestamp)
         return base_offset, None
 
-    def append_as_follower(self, records: Buffer, now_ms: int) -> int:
-        """Append batches that have offsets and leader epochs already; returns the new log end offset.
+    def append_as_follower(self, records: Buffer, leader_epoch: int, now_ms: int) -> int:
+        """Append batches that have offsets and leader epochs already, as fetched from the leader of
+        `leader_epoch`; returns the new log end offset.
 
-        Those before `log_end_offset` must have been left out. Raises KafkaError: corrupt_message, and
-        LogStorageError; batches before the failing one stay.
+        Those before `log_end_offset` must have been left out. A batch of a later epoch ends it: who sent that
+        was no longer the leader asked, and the rest may have to be truncated first. Raises KafkaError:
+        corrupt_message, and LogStorageError; batches before the failing one stay.
         """
         view = memoryview(records)
         for position, header in iter_headers(view):
+            if header.leader_epoch > leader_epoch:
+                break
             if header.base_offset < self.log_end_offset or header.last_offset_delta < 0:
                 raise KafkaError(
                     ErrorCode.corrupt_message,
                     f"a batch has offsets {header.base_offset} to {header.last_offset}, but "
                     f"{self.partition} goes on at {self.log_end_offset}",
                 )
+            batch = view[position : position + header.size]
+            if not has_valid_crc(batch, header):
+                raise KafkaError(
+                    ErrorCode.corrupt_message,
+                    f"the batch at offset {header.base_offset} of {self.partition} fails its checksum",
+                )
+            marker = None
+            if header.producer_id >= 0 and header.attributes & _CONTROL:
+                marker = parse_control_marker(header, batch)
             if header.leader_epoch != self._leader_epoch:
                 self._begin_epoch(header.leader_epoch, header.base_offset)
-            batch = view[position : position + header.size]
             last_offset = header.last_offset
             if self._must_roll(header.size, header.max_timestamp, last_offset, now_ms) and (
                 self._active.size or last_offset > self._active.last_possible_offset
@@ -173,8 +193,10 @@ class Log(LocalLog):
                 self.roll(now_ms, header.base_offset)
             self._active.append((batch,), header.size, last_offset, header.max_timestamp)
             self.log_end_offset = last_offset + 1
-            if header.producer_id >= 0:
-                self._note_completed(self.producers.replay(header, batch))
+            if marker is not None:
+                self._end_transaction(header, marker, header.base_offset)
+            else:
+                self.producer_state.replay(header, None)
         return self.log_end_offset
 
     def _check_size(self, size: int) -> None:
@@ -199,20 +221,19 @@ class Log(LocalLog):
         self._leader_epoch = leader_epoch
 
     def _end_transaction(self, header: BatchHeader, marker: ControlMarker, offset: int) -> None:
-        self._note_completed(self.producer_state.end_transaction(header, marker, offset))
+        """Take in a marker that was written at `offset`, in the index first.
 
-    def _note_completed(self, completed: CompletedTxn | None) -> None:
-        """Put an aborted transaction into the index.
-
-        It stays in memory and is rebuilt if the disk refuses.
+        Without its entry readers would take an aborted transaction for committed: if the disk refuses it, the
+        transaction stays open, and the log takes no appends until recovery has written the entry.
         """
+        state = self.producer_state
+        completed = state.completed_transaction(header, marker, offset)
         if completed is not None and completed.is_aborted:
             try:
                 self._active.txn_index.append(AbortedTxn(*completed[:4]))
             except OSError as error:
-                # Readers would take the transaction for committed, so the log must not go on without the
-                # entry.
                 self._fail(f"cannot note an aborted transaction of {self.partition}", error)
+        state.end_transaction(header, marker, offset)
 
     def roll(self, now_ms: int, base_offset: int | None = None) -> None:
         """Begin a new segment at the log's end, or at a later `base_offset`. Raises LogStorageError.
@@ -288,23 +309,52 @@ class Log(LocalLog):
         first = self.producer_state.first_unstable_offset
         return None if first is None else max(first, self.log_start_offset)
 
-    def advance_high_watermark(self, high_watermark: int) -> None:
-        """Tell the producer state which transaction markers are replicated now."""
+    @property
+    def last_stable_offset(self) -> int:
+        """The offset below which every transaction is decided, for good: at most the high watermark."""
+        unstable = self.first_unstable_offset
+        high_watermark = self.high_watermark
+        return high_watermark if unstable is None or unstable > high_watermark else unstable
+
+    def advance_high_watermark(self, offset: int) -> bool:
+        """Take note that everything below `offset` is committed; False when that is no news.
+
+        Raises ValueError for an offset past the log's end.
+        """
+        if offset <= self.high_watermark:
+            return False
+        if offset > self.log_end_offset:
+            raise ValueError(
+                f"high watermark {offset} of {self.partition}, which ends at {self.log_end_offset}"
+            )
+        self.high_watermark = offset
         if self._producers is not None:
-            self._producers.state.advance_high_watermark(high_watermark)
+            self._producers.state.advance_high_watermark(offset)
+        return True
+
+    def update_high_watermark(self, offset: int) -> int:
+        """Set the high watermark to what a checkpoint or a leader says, within the log; it may go back.
+
+        Returns what it is now.
+        """
+        self.high_watermark = min(max(offset, self.log_start_offset), self.log_end_offset)
+        if self._producers is not None:
+            self._producers.state.advance_high_watermark(self.high_watermark)
+        return self.high_watermark
 
     # -- Removing --------------------------------------------------------------------------------------------
 
-    def delete_records(self, offset: int, high_watermark: int) -> int:
+    def delete_records(self, offset: int) -> int:
         """Move the log start offset up to `offset` (DeleteRecords, KIP-107); returns the log start offset.
 
         Segments behind it go with the next `apply_retention`. Raises KafkaError(offset_out_of_range) above
         the high watermark.
         """
-        if not 0 <= offset <= high_watermark:
+        if not 0 <= offset <= self.high_watermark:
             raise KafkaError(
                 ErrorCode.offset_out_of_range,
-                f"cannot delete up to {offset} in {self.partition}: its high watermark is {high_watermark}",
+                f"cannot delete up to {offset} in {self.partition}: its high watermark is "
+                f"{self.high_watermark}",
             )
         if offset > self.log_start_offset:
             self.log_start_offset = offset
@@ -313,16 +363,16 @@ class Log(LocalLog):
             self._is_changed = True
         return self.log_start_offset
 
-    def apply_retention(self, high_watermark: int, now_ms: int) -> int:
+    def apply_retention(self, now_ms: int) -> int:
         """Remove the segments that have expired; returns how many. Raises LogStorageError."""
         try:
-            expired = expired_segments(self, high_watermark, now_ms)
+            expired = expired_segments(self, self.high_watermark, now_ms)
             if not expired:
                 return 0
             if len(expired) == len(self.segments):
                 self.roll(now_ms)
             next_segment = self.segments[len(expired)]
-            self.delete_records(max(next_segment.base_offset, self.log_start_offset), self.log_end_offset)
+            self.delete_records(max(next_segment.base_offset, self.log_start_offset))
             self.segments.remove(expired, now_ms + self.config.file_delete_delay_ms)
             for segment in expired:
                 self.producers.snapshots.delete_at(segment.base_offset)
@@ -389,29 +439,18 @@ class Log(LocalLog):
             self._reader.forget_positions()
         return True
 
-    def cleaning_facts(self, high_watermark: int) -> CleaningFacts:
+    def cleaning_facts(self) -> CleaningFacts:
         """What compaction needs to know of this log. Raises OSError."""
-        closed = tuple(
-            SegmentFacts(
-                segment.base_offset,
-                segment.size,
-                segment.modified_ms(),
-                segment.first_timestamp(),
-                segment.max_timestamp,
-            )
-            for segment in self.segments
-            if segment is not self._active
-        )
+        closed = segment_facts(segment for segment in self.segments if segment is not self._active)
         self._cleaning_generation = self._generation
-        unstable = self.first_unstable_offset
         return CleaningFacts(
             directory=self.directory,
             segments=closed,
             active_base_offset=self._active.base_offset,
             log_start_offset=self.log_start_offset,
             log_end_offset=self.log_end_offset,
-            high_watermark=high_watermark,
-            last_stable_offset=high_watermark if unstable is None else min(unstable, high_watermark),
+            high_watermark=self.high_watermark,
+            last_stable_offset=self.last_stable_offset,
             last_records=self.producer_state.last_records(),
             config=self.config,
         )
@@ -419,6 +458,7 @@ class Log(LocalLog):
     def _after_rewrite(self) -> None:
         self._reader.forget_positions()
         self._leader_epoch = None
+        self.update_high_watermark(self.high_watermark)
 
     # -- Closing ---------------------------------------------------------------------------------------------
 

@@ -218,7 +218,9 @@ class ProducerState:
         if entry is None:
             entry = self._producers[producer_id] = ProducerEntry(producer_id)
         delta = header.last_offset_delta
-        last_sequence = (header.base_sequence + delta) & _SEQUENCE_MASK
+        sequence = header.base_sequence
+        # A coordinator's own batches are not numbered.
+        last_sequence = (sequence + delta) & _SEQUENCE_MASK if sequence >= 0 else NO_SEQUENCE
         batch: BatchMetadata = _new_tuple(
             BatchMetadata, (last_sequence, base_offset + delta, delta, timestamp)
         )
@@ -273,7 +275,10 @@ class ProducerState:
         )
 
     def end_transaction(self, header: BatchHeader, marker: ControlMarker, offset: int) -> CompletedTxn | None:
-        """Take in a marker now written at `offset`: its transaction is decided, though not yet replicated."""
+        """Take in a marker now written at `offset`: its transaction is decided, though maybe not replicated.
+
+        It counts as unstable until `advance_high_watermark` passes its marker.
+        """
         completed = self.completed_transaction(header, marker, offset)
         entry = self._producers.get(header.producer_id)
         if entry is None:
@@ -315,11 +320,12 @@ class ProducerState:
 
     def advance_high_watermark(self, high_watermark: int) -> None:
         """Forget the ended transactions whose markers are now replicated."""
-        if not self._unreplicated:
-            return
-        replicated = [first for first, marker in self._unreplicated.items() if marker < high_watermark]
-        for first_offset in replicated:
-            del self._unreplicated[first_offset]
+        unreplicated = self._unreplicated
+        while unreplicated:
+            first_offset, marker_offset = next(iter(unreplicated.items()))
+            if marker_offset >= high_watermark:
+                return
+            del unreplicated[first_offset]
 
     def advance_log_start(self, log_start_offset: int) -> None:
         """Follow a deletion of records. Producers stay known although their batches may be gone."""

@@ -36,12 +36,13 @@ from ottla.storage.names import (
 from ottla.storage.segment import MAX_RELATIVE_OFFSET, Segment
 from ottla.storage.segment_scan import scan_batches, scan_headers
 from ottla.storage.segments import SegmentList
-from ottla.storage.txn_index import AbortedTxn
+from ottla.storage.txn_index import AbortedTxn, CorruptTransactionIndexError
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from ottla.config.topic import TopicConfig
+    from ottla.records.batch import BatchHeader, Buffer
     from ottla.storage.environment import LogEnvironment
     from ottla.storage.fs import FileSystem
 
@@ -59,6 +60,7 @@ def open_log(
     clean: bool,
     log_start_offset: int = 0,
     recovery_point: int = 0,
+    high_watermark: int = 0,
     now_ms: int,
     topic_id: UUID | None = None,
 ) -> Log:
@@ -66,8 +68,8 @@ def open_log(
     `<topic>-<partition>`.
 
     `clean` says that the data folder was closed in order. Then no records are read; otherwise the segments
-    from the one that holds `recovery_point` on are checked and their indexes rebuilt. `recovery_point` and
-    `log_start_offset` come from the data folder's checkpoints.
+    from the one that holds `recovery_point` on are checked and their indexes rebuilt. `recovery_point`,
+    `log_start_offset` and `high_watermark` come from the data folder's checkpoints.
 
     Raises OSError, and KafkaError(inconsistent_topic_id) when the folder belongs to another topic of that
     name.
@@ -82,7 +84,9 @@ def open_log(
     if any(name.endswith(_LEFTOVERS) for name in names):
         _finish_leftovers(fs, directory, names)
         names = fs.listdir(directory)
-    return opening.open(names, unsynced, clean, log_start_offset, recovery_point)
+    log = opening.open(names, unsynced, clean, log_start_offset, recovery_point)
+    log.update_high_watermark(high_watermark)
+    return log
 
 
 def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[Unsynced, ...]:
@@ -199,16 +203,51 @@ class _Opening:
             for offset in snapshots:
                 self._fs.unlink(segment_path(self._directory, offset, SNAPSHOT))
             log_end_offset, producers, snapshots, is_changed = log_start_offset, None, (), True
+        rebuilt = self._check_txn_indexes(names, segments, snapshots, log_start_offset)
         state = LogState(
             max(log_start_offset, segments.first.base_offset),
             log_end_offset,
             log_end_offset if clean else min(recovery_point, log_end_offset),
             snapshots,
             producers,
-            unsynced=(*unsynced, self._folder) if is_changed or unsynced else (),
+            unsynced=(*unsynced, *rebuilt, self._folder) if is_changed or unsynced or rebuilt else (),
             is_changed=is_changed,
         )
         return self._log(list(segments), state)
+
+    def _check_txn_indexes(
+        self,
+        names: list[str],
+        segments: SegmentList,
+        snapshots: tuple[int, ...],
+        log_start_offset: int,
+    ) -> list[Unsynced]:
+        """Rebuild the transaction indexes that do not read, from the segments; returns their files.
+
+        Few segments have one. It is looked at here, for a rebuild needs to know the transactions that were
+        open where the segment begins.
+        """
+        rebuilt = []
+        existing = {offset_of(name) for name in names if name.endswith(TXNINDEX)}
+        for segment in segments:
+            if segment.base_offset not in existing:
+                continue
+            try:
+                segment.txn_index.sanity_check(segment.base_offset)
+            except CorruptTransactionIndexError:
+                base_offset = segment.base_offset
+                producers = LogProducers(
+                    self._environment,
+                    self._directory,
+                    self._partition,
+                    [offset for offset in snapshots if log_start_offset < offset <= base_offset],
+                )
+                producers.reload(segments, log_start_offset, base_offset)
+                segment.txn_index.reset()
+                for _, header, batch in scan_batches(segment.file, 0, segment.size):
+                    _replay(segment, producers, header, batch)
+                rebuilt.append(Unsynced(segment.txn_index.path))
+        return rebuilt
 
     def _log(self, segments: list[Segment], state: LogState) -> Log:
         return Log(
@@ -321,10 +360,7 @@ def _recover_segment(
         if header.leader_epoch >= 0 and (latest_epoch is None or header.leader_epoch > latest_epoch):
             epochs.assign(header.leader_epoch, header.base_offset)
             latest_epoch = header.leader_epoch
-        if header.producer_id >= 0:
-            completed = producers.replay(header, batch)
-            if completed is not None and completed.is_aborted:
-                segment.txn_index.append(AbortedTxn(*completed[:4]))
+        _replay(segment, producers, header, batch)
         end_offset = next_offset = last_offset + 1
         valid_bytes = position + header.size
     is_cut = valid_bytes < segment.size
@@ -333,3 +369,11 @@ def _recover_segment(
         segment.size = valid_bytes
     segment.seal()
     return end_offset, is_cut
+
+
+def _replay(segment: Segment, producers: LogProducers, header: BatchHeader, batch: Buffer) -> None:
+    """Take in a batch of `segment` that lies in the log, into the transaction index too."""
+    if header.producer_id >= 0:
+        completed = producers.replay(header, batch)
+        if completed is not None and completed.is_aborted:
+            segment.txn_index.append(AbortedTxn(*completed[:4]))

@@ -59,8 +59,10 @@ def append_one(
 
 
 def append(log: Log, *batches: bytes, leader_epoch: int = 0, now_ms: int = NOW_MS) -> list[int]:
-    """Append each batch; returns their base offsets."""
-    return [append_one(log, each, leader_epoch, now_ms)[0] for each in batches]
+    """Append each batch as the only replica, so that all is committed; returns their base offsets."""
+    appended = [append_one(log, each, leader_epoch, now_ms)[0] for each in batches]
+    log.advance_high_watermark(log.log_end_offset)
+    return appended
 
 
 def read_all(log: Log, *, max_bytes: int = MAX_BYTES) -> list[Record]:

@@ -120,7 +120,7 @@ def test_nothing_past_the_upper_bound_is_read(log: Log) -> None:
 
 def test_offsets_out_of_range_are_refused(log: Log) -> None:
     append(log, *(batch(2) for _ in range(10)))
-    log.delete_records(4, 20)
+    log.delete_records(4)
     for offset in (-1, 3, 21):
         with pytest.raises(KafkaError) as error:
             log.read(offset, 100, 20)
@@ -183,7 +183,7 @@ def test_segments_end_when_an_index_is_full(disk: SimulatedDisk) -> None:
 def test_segments_end_before_relative_offsets_overflow(log: Log) -> None:
     append(log, batch())
     far = 2**31
-    log.append_as_follower(batch(base_offset=far, leader_epoch=0), logs.NOW_MS)
+    log.append_as_follower(batch(base_offset=far, leader_epoch=0), 9, logs.NOW_MS)
     assert [segment.base_offset for segment in log.segments] == [0, far]
     assert offsets(log) == [0, far]
 
@@ -197,18 +197,18 @@ def test_a_changed_configuration_counts_from_the_next_append(log: Log) -> None:
 
 def test_a_follower_keeps_offsets_and_epochs(log: Log) -> None:
     records = batch(2, base_offset=5, leader_epoch=3) + batch(1, base_offset=9, leader_epoch=4)
-    assert log.append_as_follower(records, logs.NOW_MS) == 10
+    assert log.append_as_follower(records, 9, logs.NOW_MS) == 10
     assert offsets(log) == [5, 6, 9]
     assert log.leader_epochs.entries == ((3, 5), (4, 9))
     with pytest.raises(KafkaError) as error:
-        log.append_as_follower(batch(1, base_offset=9), logs.NOW_MS)
+        log.append_as_follower(batch(1, base_offset=9), 9, logs.NOW_MS)
     assert code_of(error) == ErrorCode.corrupt_message
 
 
 def test_a_read_in_a_gap_begins_behind_it(log: Log) -> None:
-    log.append_as_follower(batch(base_offset=5, leader_epoch=0) + batch(base_offset=90, leader_epoch=0), 0)
+    log.append_as_follower(batch(base_offset=5, leader_epoch=0) + batch(base_offset=90, leader_epoch=0), 9, 0)
     log.roll(logs.NOW_MS, 95)
-    log.append_as_follower(batch(base_offset=100, leader_epoch=0), 0)
+    log.append_as_follower(batch(base_offset=100, leader_epoch=0), 9, 0)
     for offset, found in ((0, 5), (5, 5), (6, 90), (90, 90), (91, 100), (96, 100), (100, 100)):
         assert parse_header(log.read(offset, 1_000, 101).records).base_offset == found
 
@@ -268,7 +268,6 @@ def test_readers_of_committed_records_learn_what_was_aborted(disk: SimulatedDisk
     append(log, producer_batch(0, is_transactional=True), batch())
     assert log.first_unstable_offset == 0
     append(log, marker(ControlType.abort))
-    log.advance_high_watermark(3)
     assert log.first_unstable_offset is None
     append(log, producer_batch(1, is_transactional=True), *(batch() for _ in range(20)))
     append(log, marker(ControlType.commit))
@@ -302,7 +301,7 @@ def test_an_empty_log_has_no_timestamps(log: Log) -> None:
 
 def test_timestamps_before_the_log_start_are_not_found(log: Log) -> None:
     append(log, *(batch(timestamp=time) for time in (9_000, 1_000, 5_000)))
-    log.delete_records(1, 3)
+    log.delete_records(1)
     found = log.offset_for_timestamp(500)
     assert found is not None
     assert (found.timestamp, found.offset) == (1_000, 1)

@@ -67,7 +67,7 @@ def records(log: Log) -> dict[int, tuple[bytes | None, bytes | None]]:
 
 def clean_log(log: Log, first_dirty: int | None = None) -> int:
     log.advance_high_watermark(log.log_end_offset)
-    plan = plan_cleaning(log.cleaning_facts(log.log_end_offset), first_dirty, NOW_MS)
+    plan = plan_cleaning(log.cleaning_facts(), first_dirty, NOW_MS)
     for step in clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS):
         if isinstance(step, CleanedGroup):
             log.replace_segments(step.new_base_offsets, step.old_base_offsets, NOW_MS)
@@ -132,7 +132,7 @@ def test_nothing_to_clean_leaves_everything(log: Log) -> None:
 
 def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
     log.advance_high_watermark(log.log_end_offset)
-    plan = plan_cleaning(log.cleaning_facts(log.log_end_offset), None, NOW_MS)
+    plan = plan_cleaning(log.cleaning_facts(), None, NOW_MS)
     steps = clean(OsFileSystem(), plan, CleanerSettings(io_buffer_size=64), NOW_MS)
     with ThreadPoolExecutor(1) as worker:
         while (step := worker.submit(next, steps, None).result()) is not None:
@@ -147,7 +147,7 @@ def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
 
 def test_records_deleted_while_a_worker_cleans_stay_deleted(log: Log, tmp_path: Path) -> None:
     log.advance_high_watermark(log.log_end_offset)
-    plan = plan_cleaning(log.cleaning_facts(log.log_end_offset), None, NOW_MS)
+    plan = plan_cleaning(log.cleaning_facts(), None, NOW_MS)
     steps = list(clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS))
     (group,) = (step for step in steps if isinstance(step, CleanedGroup))
     log.truncate_to(3, NOW_MS)

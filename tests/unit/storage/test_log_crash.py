@@ -50,7 +50,8 @@ class Life:
                 if number % 5 == 4:
                     self.flush(log)
             self.may_start_at = log.log_end_offset
-            log.apply_retention(self.recovery_point, logs.NOW_MS)
+            log.update_high_watermark(self.recovery_point)
+            log.apply_retention(logs.NOW_MS)
             for path in log.environment.removals.take_due(logs.NOW_MS):
                 self.disk.unlink(path)
             self.append(log, 1)

@@ -285,18 +285,20 @@ def test_a_log_starts_anew(disk: SimulatedDisk, log: Log) -> None:
 
 def test_records_are_deleted_up_to_the_high_watermark(log: Log) -> None:
     append(log, *(batch(3) for _ in range(20)))
+    log.update_high_watermark(40)
     with pytest.raises(KafkaError):
-        log.delete_records(41, 40)
-    assert log.delete_records(40, 40) == 40
-    assert log.delete_records(5, 40) == 40
-    assert log.apply_retention(60, logs.NOW_MS) > 0
+        log.delete_records(41)
+    assert log.delete_records(40) == 40
+    assert log.delete_records(5) == 40
+    log.advance_high_watermark(60)
+    assert log.apply_retention(logs.NOW_MS) > 0
     assert log.segments.first.base_offset <= 40
     assert offsets(log)[0] == 40
 
 
 def test_a_deleted_start_does_not_come_back(disk: SimulatedDisk, log: Log) -> None:
     append(log, *(batch(3) for _ in range(20)))
-    log.delete_records(30, 60)
+    log.delete_records(30)
     log.close()
     log = open_at(disk, small_segments(), log_start_offset=30)
     assert log.log_start_offset == 30
@@ -309,7 +311,7 @@ def test_deleted_segments_are_renamed_then_removed(disk: SimulatedDisk) -> None:
     environment = LogEnvironment(disk)
     log = open_at(disk, small_segments(retention_bytes=700, file_delete_delay_ms=60), environment=environment)
     append(log, *(batch(3) for _ in range(20)))
-    removed = log.apply_retention(60, logs.NOW_MS)
+    removed = log.apply_retention(logs.NOW_MS)
     assert removed > 0
     assert len(names(disk, LOG + DELETED)) == removed
     assert 700 <= log.size < 700 + 600
@@ -325,17 +327,19 @@ def test_nothing_above_the_high_watermark_expires(disk: SimulatedDisk) -> None:
     log = open_at(disk, small_segments(retention_ms=10))
     append(log, *(batch(3) for _ in range(20)))
     first_end = log.segments[1].base_offset
-    assert log.apply_retention(first_end - 1, logs.NOW_MS) == 0
-    assert log.apply_retention(first_end, logs.NOW_MS) == 1
+    log.update_high_watermark(first_end - 1)
+    assert log.apply_retention(logs.NOW_MS) == 0
+    log.advance_high_watermark(first_end)
+    assert log.apply_retention(logs.NOW_MS) == 1
     assert log.log_start_offset == first_end
 
 
 def test_a_log_may_expire_whole(disk: SimulatedDisk) -> None:
     log = open_at(disk, small_segments(retention_ms=10))
     append(log, *(batch(3) for _ in range(20)))
-    log.apply_retention(60, logs.NOW_MS)
+    log.apply_retention(logs.NOW_MS)
     assert (log.log_start_offset, log.log_end_offset, log.size) == (60, 60, 0)
-    assert log.apply_retention(60, logs.NOW_MS) == 0
+    assert log.apply_retention(logs.NOW_MS) == 0
     assert append(log, batch()) == [60]
 
 
@@ -343,7 +347,7 @@ def test_a_compacted_log_keeps_what_is_old(disk: SimulatedDisk) -> None:
     compacted = small_segments(retention_ms=10, retention_bytes=1, cleanup_policy=frozenset({"compact"}))
     log = open_at(disk, compacted)
     append(log, *(batch(3) for _ in range(20)))
-    assert log.apply_retention(60, logs.NOW_MS) == 0
+    assert log.apply_retention(logs.NOW_MS) == 0
 
 
 def test_segments_without_timestamps_expire_by_when_they_were_written(disk: SimulatedDisk) -> None:
@@ -353,7 +357,7 @@ def test_segments_without_timestamps_expire_by_when_they_were_written(disk: Simu
     disk.set_modified_ms(log.segments[0].log_path, logs.NOW_MS - 101)
     for segment in list(log.segments)[1:]:
         disk.set_modified_ms(segment.log_path, logs.NOW_MS)
-    assert log.apply_retention(20, logs.NOW_MS) == 1
+    assert log.apply_retention(logs.NOW_MS) == 1
 
 
 def test_leftovers_of_a_deletion_are_removed(disk: SimulatedDisk, log: Log) -> None:
@@ -400,7 +404,7 @@ def test_a_deleted_folder_does_not_fail_a_flush(disk: SimulatedDisk, log: Log) -
 
 def test_segments_cleaned_before_a_truncation_are_discarded(disk: SimulatedDisk, log: Log) -> None:
     append(log, *(batch(2) for _ in range(20)))
-    facts = log.cleaning_facts(40)
+    facts = log.cleaning_facts()
     writer = SegmentWriter(disk, log.directory, 0)
     writer.finish(1)
     log.truncate_to(2, logs.NOW_MS)

@@ -62,6 +62,7 @@ class LogMachine(RuleBasedStateMachine):
     def _append(self, count: int, timestamp: int, value: bytes, **options: Any) -> None:
         appended = append_one(self.log, batch(count, timestamp, value, **options), self.epoch, logs.NOW_MS)
         assert appended == (self.end_offset, None)
+        self.log.advance_high_watermark(self.log.log_end_offset)
         self.model.append(
             [Record(self.end_offset + number, timestamp + number, None, value, ()) for number in range(count)]
         )
@@ -84,6 +85,7 @@ class LogMachine(RuleBasedStateMachine):
         recovery_point = self.log.recovery_point
         self.log.close(flush=clean)
         self.log = self.open(clean=clean, recovery_point=recovery_point, log_start_offset=self.start_offset)
+        self.log.advance_high_watermark(self.log.log_end_offset)
         if not self.is_producer_known():
             # Whether a producer outlives the deletion of all its records depends on which snapshots are left.
             assert self.start_offset > 0
@@ -117,11 +119,11 @@ class LogMachine(RuleBasedStateMachine):
     def delete_records(self, offset: int) -> None:
         offset = min(offset, self.end_offset)
         self.start_offset = max(self.start_offset, offset)
-        assert self.log.delete_records(offset, self.end_offset) == self.start_offset
+        assert self.log.delete_records(offset) == self.start_offset
 
     @rule()
     def apply_retention(self) -> None:
-        self.log.apply_retention(self.end_offset, logs.NOW_MS)
+        self.log.apply_retention(logs.NOW_MS)
         assert self.log.size <= 1_500 + CONFIG.segment_bytes
         self.start_offset = max(self.start_offset, self.log.segments.first.base_offset)
         first = self.log.segments.first.base_offset

@@ -120,8 +120,10 @@ class TestSequences:
 
     def test_a_coordinators_own_records_are_not_counted(self) -> None:
         state = ProducerState("__consumer_offsets-0")
-        append(state, header(-1))
-        assert state.check(header(-1), 1, from_client=False) is None
+        append(state, header(-1, 3))
+        assert state.producers[PRODUCER].last_sequence == -1
+        assert state.check(header(-1), 3, from_client=False) is None
+        assert append(state, header(0)) == 3
 
 
 class TestEpochs:

@@ -28,7 +28,7 @@ def _one(request: Request, topic: str, asked: Any) -> dict[str, Any]:
         if not partition.config.delete:
             raise KafkaError(ErrorCode.policy_violation)
         offset = partition.high_watermark if asked.offset == TO_HIGH_WATERMARK else asked.offset
-        partition.log.delete_records(offset, partition.high_watermark)
+        partition.log.delete_records(offset)
     except KafkaError as error:
         return {"partition_index": asked.partition_index, "low_watermark": -1, "error_code": error.code}
     return {
