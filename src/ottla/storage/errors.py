@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-__all__ = ["LogStorageError"]
+__all__ = ["LogClosedError", "LogStorageError"]
 
 
 class LogStorageError(KafkaError):
@@ -17,3 +17,7 @@ class LogStorageError(KafkaError):
     def wrap(cls, action: str, error: OSError) -> LogStorageError:
         """An error that says what was being done, and what the operating system said."""
         return cls(f"{action}: {error.strerror or error}")
+
+
+class LogClosedError(LogStorageError):
+    """The log was closed: its folder may be another one's by now."""

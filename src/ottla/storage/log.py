@@ -22,7 +22,7 @@ from ottla.storage.cleaner import discard
 from ottla.storage.cleaner_policy import CleaningFacts, segment_facts
 from ottla.storage.control_marker import ControlMarker, parse_control_marker
 from ottla.storage.environment import LogEnvironment
-from ottla.storage.errors import LogStorageError
+from ottla.storage.errors import LogClosedError, LogStorageError
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local_log import LocalLog, LogState
 from ottla.storage.log_producers import LogProducers
@@ -463,7 +463,7 @@ class Log(LocalLog):
     # -- Closing ---------------------------------------------------------------------------------------------
 
     def close(self, *, flush: bool = True) -> None:
-        """Give everything back; the log must not be used afterwards.
+        """Give everything back. From now on appends are refused: another log may be at this place by then.
 
         With `flush` indexes, producer snapshot and data are brought to the disk first, so that the next
         opening reads no records. Without it nothing is written: for a log that is about to be deleted. Raises
@@ -477,12 +477,16 @@ class Log(LocalLog):
         finally:
             self.segments.close()
             self._reader.forget_positions()
+            self._failure = LogClosedError(f"the log of {self.partition} is closed")
+            self._on_failure()
 
     def prepare_close(self) -> None:
         """Write what a clean opening goes by, not synced: indexes, producer snapshot, leader epochs.
 
         Raises LogStorageError.
         """
+        if isinstance(self._failure, LogClosedError):
+            return
         if self._failure is not None:
             raise self._failure
         if not self._is_changed:

@@ -67,6 +67,21 @@ def test_a_clean_stop_opens_again_without_reading_records() -> None:
     assert log.log_end_offset == 81
 
 
+def test_a_closed_log_does_not_write_into_the_one_that_took_its_place(disk: SimulatedDisk) -> None:
+    old = open_at(disk, small_segments())
+    append(old, batch(2), batch(2))
+    old.close(flush=False)
+    for name in disk.listdir(DIRECTORY):
+        disk.unlink(f"{DIRECTORY}/{name}")
+    new = open_at(disk, small_segments())
+    append(new, batch(3))
+    with pytest.raises(LogStorageError):
+        append(old, batch(5))
+    assert offsets(new) == [0, 1, 2]
+    append(new, batch())
+    assert offsets(new) == [0, 1, 2, 3]
+
+
 def test_without_a_snapshot_the_end_is_found_behind_the_last_index_entry(disk: SimulatedDisk) -> None:
     log = open_at(disk, small_segments())
     append(log, *(batch(2) for _ in range(9)))
