@@ -41,14 +41,15 @@ Answered: TypeAlias = Answer | Coroutine[Any, Any, Answer]
 class ShardOwner:
     """The one owner of a shard, of its partition's appends and of its timers."""
 
-    __slots__ = ("_broker", "_partition", "_replies", "_timers", "loading", "shard")
+    __slots__ = ("_broker", "_is_stopped", "_replies", "_timers", "loading", "partition", "shard")
 
     def __init__(self, broker: Broker, partition: Partition, heartbeat_budget: HeartbeatBudget) -> None:
         self._broker = broker
-        self._partition = partition
+        self.partition = partition
         self._timers: dict[tuple[str, ...], asyncio.TimerHandle] = {}
         self._replies: dict[object, asyncio.Future[Answer] | Answer] = {}
         self.loading = True
+        self._is_stopped = False
         self.shard = GroupShard(
             _coordinator_config(broker.config), uuid4, broker.image, broker.group_configs, heartbeat_budget
         )
@@ -68,10 +69,10 @@ class ShardOwner:
 
     async def load(self) -> None:
         """Replay the partition's records from its start, leaving the loop to others between chunks."""
-        log_ = self._partition.log
+        log_ = self.partition.log
         offset, records = log_.log_start_offset, 0
         while offset < log_.log_end_offset:
-            data = self._partition.read(offset, _LOAD_CHUNK_BYTES, 0, min_one=True).to_bytes()
+            data = self.partition.read(offset, _LOAD_CHUNK_BYTES, 0, min_one=True).to_bytes()
             for position, header in iter_headers(data):
                 if not header.is_control:
                     for record in decode_batch(
@@ -81,11 +82,13 @@ class ShardOwner:
                         records += 1
                 offset = header.next_offset
             await asyncio.sleep(0)
+            if self._is_stopped:
+                return
         self.loading = False
         self._perform(self.shard.on_image(self._broker.image))  # it may have changed meanwhile
         self._perform(self.shard.on_loaded(self._now_ms()))
         if records:
-            log.info("loaded %d records of %s", records, self._partition)
+            log.info("loaded %d records of %s", records, self.partition)
 
     def reconfigure(self, config: BrokerConfig) -> None:
         """Apply changed settings from the next decision on."""
@@ -99,6 +102,7 @@ class ShardOwner:
         """Answer parked requests with NOT_COORDINATOR and forget the timers."""
         if not self.loading:
             self._hand_out(self.shard.on_unloaded().replies)
+        self._is_stopped = True
         for handle in self._timers.values():
             handle.cancel()
         self._timers.clear()
@@ -119,7 +123,7 @@ class ShardOwner:
                 try:
                     base_offset = self._append(pending)
                 except KafkaError as error:
-                    log.error("cannot write to %s: %s", self._partition, error)
+                    log.error("cannot write to %s: %s", self.partition, error)
                     pending = self.shard.on_append_failed(pending, error.code, self._now_ms())
                     continue
                 is_written = True
@@ -135,7 +139,7 @@ class ShardOwner:
             [Record(i, now_ms, record.key, record.value, ()) for i, record in enumerate(effects.records)],
             codec=self._broker.config.offsets_topic_compression_codec,
         )
-        return self._partition.append_own(batch, now_ms)
+        return self.partition.append_own(batch, now_ms)
 
     def _answer(self, replies: list[Reply], *, is_written: bool) -> None:
         """Hand replies out, those that tell of something written not before that is durable."""
@@ -153,7 +157,7 @@ class ShardOwner:
                 ).replies
             self._hand_out(told)
 
-        self._broker.group_commit.when_durable([self._partition.log], answer)
+        self._broker.group_commit.when_durable([self.partition.log], answer)
 
     def _hand_out(self, replies: Iterable[Reply]) -> None:
         for reply in replies:
@@ -181,7 +185,7 @@ class ShardOwner:
         try:
             self.shard.replay(record.key, record.value, record.offset, record.timestamp)
         except KafkaError as error:
-            log.warning("skipped record %d of %s: %s", record.offset, self._partition, error)
+            log.warning("skipped record %d of %s: %s", record.offset, self.partition, error)
 
     def _now_ms(self) -> int:
         return self._broker.clock.now_ms()

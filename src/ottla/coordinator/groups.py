@@ -70,12 +70,10 @@ class GroupCoordinator:
     def shard_of(self, group_id: str) -> ShardOwner:
         """The shard that owns a group.
 
-        Raises KafkaError: coordinator_not_available, not_coordinator, coordinator_load_in_progress.
+        Raises KafkaError: not_coordinator, coordinator_load_in_progress.
         """
         topic = self._broker.image.topics.get(OFFSETS_TOPIC)
-        if topic is None:
-            raise KafkaError(ErrorCode.coordinator_not_available)
-        owner = self._shards.get(partition_for(group_id, len(topic.partitions)))
+        owner = None if topic is None else self._shards.get(partition_for(group_id, len(topic.partitions)))
         if owner is None:
             raise KafkaError(ErrorCode.not_coordinator)
         if owner.loading:
@@ -111,9 +109,12 @@ class GroupCoordinator:
                 await owner.load()
             except KafkaError as error:
                 log.error("cannot load the groups of a partition, they are not served: %s", error)
+                self._drop(owner)
 
     async def topics_changed(self, delta: ImageDelta) -> None:
-        """Take over the offsets topic when it was created or grew; tell every shard of changed topics."""
+        """Follow the offsets topic as it comes, grows and goes; tell every shard of changed topics."""
+        if any(topic.name == OFFSETS_TOPIC for topic in delta.topics_deleted):
+            self.stop()
         for owner in self._shards.values():
             if not owner.loading:
                 owner.image_changed(self._broker.image)
@@ -129,7 +130,11 @@ class GroupCoordinator:
             owner.reconfigure(config)
 
     def stop(self) -> None:
-        """Answer whoever waits, and drop all timers."""
-        for owner in self._shards.values():
-            owner.stop()
-        self._shards.clear()
+        """Give all groups up: whoever waits is answered, timers are dropped."""
+        for owner in list(self._shards.values()):
+            self._drop(owner)
+
+    def _drop(self, owner: ShardOwner) -> None:
+        if self._shards.get(owner.partition.index) is owner:
+            del self._shards[owner.partition.index]
+        owner.stop()
