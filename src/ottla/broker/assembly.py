@@ -6,6 +6,7 @@ import asyncio
 import base64
 import logging
 import resource
+import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from random import SystemRandom
@@ -178,7 +179,7 @@ class Broker:
         self.cluster_id = self.data_dir.open(self.node_id, _new_id(), _new_id())
         listener = self.config.listeners[0]
         host, port = await self._server.start(listener.host, listener.port)
-        self.advertised_address = self._advertised(host, port)
+        self.advertised_address = await self._advertised(port)
         await self.controller.start(self.advertised_address)
         if self.image.broker_overrides:
             await self.reconfigure()
@@ -192,12 +193,11 @@ class Broker:
         await self._server.serve()
         return host, port
 
-    def _advertised(self, host: str, port: int) -> tuple[str, int]:
-        if self.config.advertised_listeners:
-            listener = self.config.advertised_listeners[0]
-            return listener.host, listener.port or port
-        wildcard = host in {"0.0.0.0", "::", ""}  # noqa: S104 - compared, not bound
-        return ("localhost" if wildcard else host), port
+    async def _advertised(self, port: int) -> tuple[str, int]:
+        listener = self.config.advertised_listeners[0]
+        # A name server may be asked for it, which takes its time.
+        host = listener.host or await asyncio.to_thread(socket.getfqdn)
+        return host, listener.port or port
 
     async def _load_groups(self) -> None:
         await self.groups.load(self.partitions.of_topic(OFFSETS_TOPIC))

@@ -11,7 +11,7 @@ from ottla.config.definition import ConfigDef, ConfigError, UpdateMode, by_name
 from ottla.config.group_keys import BROKER_GROUP_KEYS
 from ottla.config.inert_keys import INERT_KEYS
 from ottla.config.layers import BrokerLayers, resolve
-from ottla.config.listeners import Listener, check_protocols, parse_listeners, parse_protocol_map
+from ottla.config.listeners import Listener, Listeners, ListenerSettings, resolve_listeners
 from ottla.config.topic import TopicConfig, check_topic_config
 from ottla.config.topic_keys import TOPIC_CONFIGS
 
@@ -28,7 +28,7 @@ class BrokerConfig(NamedTuple):
     node_id: int
     broker_rack: str | None
     listeners: tuple[Listener, ...]
-    advertised_listeners: tuple[Listener, ...]  # empty: those of `listeners`
+    advertised_listeners: tuple[Listener, ...]
     log_dirs: tuple[str, ...]
     topic_defaults: TopicConfig
 
@@ -118,7 +118,8 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
         definition.field: resolve((definition.name, *definition.synonyms), layers, BROKER_CONFIGS)
         for definition in _FIELD_KEYS
     }
-    values["listeners"], values["advertised_listeners"] = _listeners(layers)
+    listeners = _listeners(layers)
+    values["listeners"], values["advertised_listeners"] = listeners.opened, listeners.advertised
     values["max_connections_per_ip_overrides"] = _connection_overrides(
         values["max_connections_per_ip_overrides"]
     )
@@ -187,33 +188,24 @@ def check_dynamic_names(names: Iterable[str], *, per_broker: bool) -> None:
         )
 
 
-def _listeners(layers: BrokerLayers) -> tuple[tuple[Listener, ...], tuple[Listener, ...]]:
-    def values(key: str) -> tuple[str, ...]:
-        value = resolve((key,), layers, BROKER_CONFIGS)
-        return value if isinstance(value, tuple) else ()
+def _listeners(layers: BrokerLayers) -> Listeners:
+    def value(key: str) -> Any:
+        return resolve((key,), layers, BROKER_CONFIGS)
 
-    controllers = {name.upper() for name in values("controller.listener.names")}
-    listeners, advertised = (
-        tuple(listener for listener in parse_listeners(key, values(key)) if listener.name not in controllers)
-        for key in ("listeners", "advertised.listeners")
-    )
-    if not listeners:
-        raise ConfigError(
-            "Invalid value for configuration listeners: every listener is in controller.listener.names",
-            "listeners",
+    names = layers.names()
+    return resolve_listeners(
+        ListenerSettings(
+            listeners=value("listeners"),
+            advertised_listeners=value("advertised.listeners"),
+            listener_security_protocol_map=value("listener.security.protocol.map"),
+            is_protocol_map_set="listener.security.protocol.map" in names,
+            controller_listener_names=value("controller.listener.names"),
+            early_start_listeners=value("early.start.listeners"),
+            inter_broker_listener_name=value("inter.broker.listener.name"),
+            security_inter_broker_protocol=value("security.inter.broker.protocol"),
+            is_inter_broker_protocol_set="security.inter.broker.protocol" in names,
         )
-    check_protocols(listeners, parse_protocol_map(values("listener.security.protocol.map")))
-    known = {listener.name for listener in listeners}
-    for listener in advertised:
-        shown = f"Invalid value {listener} for configuration"
-        if listener.name not in known:
-            raise ConfigError(f"{shown} advertised.listeners: not in listeners", "advertised.listeners")
-        if listener.host in ("", "0.0.0.0", "::"):  # noqa: S104 -- refused, not bound
-            raise ConfigError(
-                f"{shown} advertised.listeners: clients cannot connect to that address",
-                "advertised.listeners",
-            )
-    return listeners, advertised
+    )
 
 
 def _connection_overrides(text: str) -> Mapping[str, int]:

@@ -14,6 +14,7 @@ from ottla.config.definition import (
     at_least,
     between,
     list_of,
+    one_of,
 )
 from ottla.config.topic_keys import DAY_MS, LONG_MAX, TOPIC_CONFIGS
 
@@ -57,12 +58,14 @@ NODE_KEYS = (
         _LIST,
         None,
         _HIGH,
-        "The addresses that clients are told to connect to, where they differ from `listeners`.",
+        "The addresses that clients are told to connect to, where they differ from `listeners`. An empty "
+        "host means this machine's own name. Who listens at `0.0.0.0` or `[::]` must say this.",
+        validator=list_of(empty_allowed=False),
     ),
     _broker(
         "listener.security.protocol.map",
-        _LIST,
-        ("PLAINTEXT:PLAINTEXT", "SSL:SSL", "SASL_PLAINTEXT:SASL_PLAINTEXT", "SASL_SSL:SASL_SSL"),
+        _STRING,
+        "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         _LOW,
         "The security protocol of each listener name; only PLAINTEXT listeners can be opened.",
     ),
@@ -72,6 +75,31 @@ NODE_KEYS = (
         (),
         _HIGH,
         "Names in `listeners` that belong to a KRaft controller; Ottla has none and does not open them.",
+    ),
+    _broker(
+        "inter.broker.listener.name",
+        _STRING,
+        None,
+        _MEDIUM,
+        "The listener that other brokers connect to; without it, the one that is called as "
+        "`security.inter.broker.protocol` says. It must be advertised, although a single broker has no use "
+        "for it.",
+    ),
+    _broker(
+        "security.inter.broker.protocol",
+        _STRING,
+        "PLAINTEXT",
+        _MEDIUM,
+        "The security protocol between brokers, and the name of their listener when "
+        "`inter.broker.listener.name` is not set.",
+        validator=one_of("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    ),
+    _broker(
+        "early.start.listeners",
+        _LIST,
+        None,
+        _HIGH,
+        "Listeners that open before the others; checked only, all open at once here.",
     ),
     _broker(
         "log.dirs",

@@ -11,11 +11,18 @@ from ottla.config.definition import ConfigError
 from ottla.config.group import group_config
 from ottla.config.group_keys import GROUP_CONFIGS
 from ottla.config.layers import BrokerLayers
-from ottla.config.listeners import Listener
 from ottla.config.topic_keys import TOPIC_CONFIGS
 
 # Keys that are honoured without a field of their own: they supply another key's value.
-SUPPLYING = {"broker.id", "log.dir", "listener.security.protocol.map", "controller.listener.names"}
+SUPPLYING = {
+    "broker.id",
+    "controller.listener.names",
+    "early.start.listeners",
+    "inter.broker.listener.name",
+    "listener.security.protocol.map",
+    "log.dir",
+    "security.inter.broker.protocol",
+}
 
 
 def static(**texts):
@@ -87,36 +94,9 @@ def test_durations_in_other_units_keep_them():
     assert static().offsets_retention_minutes == 10_080
 
 
-def test_listeners_of_a_kraft_controller_are_not_opened():
-    config = static(
-        listeners="PLAINTEXT://:9092,CONTROLLER://[::1]:9093,INSIDE://10.0.0.1:0",
-        advertised_listeners="PLAINTEXT://localhost:9092,CONTROLLER://localhost:9093",
-        controller_listener_names="CONTROLLER",
-        listener_security_protocol_map="CONTROLLER:SSL,PLAINTEXT:PLAINTEXT,INSIDE:PLAINTEXT",
-    )
-    assert config.listeners == (Listener("PLAINTEXT", "", 9092), Listener("INSIDE", "10.0.0.1", 0))
-    assert config.advertised_listeners == (Listener("PLAINTEXT", "localhost", 9092),)
-
-
-def test_ipv6_addresses_are_bracketed():
-    listener = static(listeners="PLAINTEXT://[::1]:9092").listeners[0]
-    assert listener == Listener("PLAINTEXT", "::1", 9092)
-    assert str(listener) == "PLAINTEXT://[::1]:9092"
-
-
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ({"listeners": "localhost:9092"}, "expected name://host:port"),
-        ({"listeners": "PLAINTEXT://localhost:70000"}, "expected name://host:port"),
-        ({"listeners": "PLAINTEXT://a:1,PLAINTEXT://b:2"}, "each listener must have its own name"),
-        ({"listeners": "SSL://localhost:9093"}, "SSL is not supported, only PLAINTEXT"),
-        ({"listeners": "INSIDE://localhost:9093"}, "no protocol for INSIDE"),
-        ({"listeners": ""}, "must not be empty"),
-        ({"listeners": "C://:1", "controller_listener_names": "C"}, "every listener is in controller"),
-        ({"advertised_listeners": "PLAINTEXT://0.0.0.0:9092"}, "clients cannot connect"),
-        ({"advertised_listeners": "OTHER://host:9092"}, "not in listeners"),
-        ({"listener_security_protocol_map": "PLAINTEXT:TLS"}, "expected NAME:PROTOCOL"),
         ({"max_connections_per_ip_overrides": "127.0.0.1"}, "expected address:count"),
         ({"group_min_session_timeout_ms": "1800001"}, "group.max.session.timeout.ms must be greater"),
         (

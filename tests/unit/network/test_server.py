@@ -117,6 +117,8 @@ async def test_addresses_and_names_to_listen_on(host: str) -> None:
     if host == "[::1]" and not _has_ipv6():
         pytest.skip("no IPv6 here")
     settings = {"listeners": f"PLAINTEXT://{host}:0"}
+    if host == "0.0.0.0":
+        settings["advertised.listeners"] = "PLAINTEXT://127.0.0.1:0"
     async with run_broker_async(settings) as broker, connect(broker.host, broker.port) as client:
         assert (await client.call(18, 0, {}))["error_code"] == 0
 
@@ -160,9 +162,15 @@ async def test_a_port_in_use_is_named_with_the_reason(host: str) -> None:
                 pass
 
 
+async def test_every_interface_is_advertised_as_this_machine() -> None:
+    async with run_broker_async({"listeners": "PLAINTEXT://:0"}) as broker:
+        assert broker.host == socket.getfqdn()
+
+
 async def test_an_ipv6_listener_leaves_ipv4_alone() -> None:
     if not _has_ipv6():
         pytest.skip("no IPv6 here")
-    async with run_broker_async({"listeners": "PLAINTEXT://[::]:0"}) as broker:
+    settings = {"listeners": "PLAINTEXT://[::]:0", "advertised.listeners": "PLAINTEXT://[::1]:0"}
+    async with run_broker_async(settings) as broker:
         with socket.create_server(("127.0.0.1", broker.port)):
             pass
