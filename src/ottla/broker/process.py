@@ -17,10 +17,11 @@ from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
-from ottla.metadata.store import MetadataFormatError, StoreError
+from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.errors import KafkaError
 from ottla.replica.data_dir import DataDirError
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
+from ottla.store.interface import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -9,21 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.metadata import config_changes, model, topics
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource, ConfigScope
-from ottla.metadata.image import ImageDelta, MetadataImage, load_image
+from ottla.metadata.image import ImageDelta, MetadataImage, image_at
 from ottla.metadata.model import BrokerRegistration, Configs, Topic
 from ottla.metadata.plan import Plan
 from ottla.metadata.producer_ids import allocate_producer_ids
-from ottla.metadata.sqlite import FILE_NAME, SqliteStore
-from ottla.metadata.store import Put, Store, StoreError, Transaction
 from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.metadata.transaction import Event, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.store.interface import Outcome, Store, StoreError, read_all
+from ottla.store.sqlite import FILE_NAME, open_sqlite
 
 if TYPE_CHECKING:
     from ottla.broker.assembly import Broker
@@ -44,7 +47,7 @@ class Controller:
         self._path = f"{data_path}/{FILE_NAME}"
         self._lock = asyncio.Lock()
         self._producer_ids: Iterator[int] = iter(())
-        self._closing = contextlib.ExitStack()
+        self._closing = contextlib.AsyncExitStack()
         self.image: MetadataImage
         self._store: Store
 
@@ -53,18 +56,21 @@ class Controller:
 
         Raises StoreError, and KafkaError(kafka_storage_error) when the disk takes no change.
         """
-        self._store = SqliteStore(self._path)
-        self._closing.callback(self._store.close)
-        self.image = load_image(self._store)
+        worker = ThreadPoolExecutor(1, "ottla-store")
+        self._closing.callback(worker.shutdown)
+        self._store = await open_sqlite(self._path, worker, _monotonic_ms)
+        self._closing.push_async_callback(self._store.close)
+        present = await read_all(self._store)
+        self.image = image_at(present.revision, present.entries)
         node_id = self._broker.node_id
         registration = BrokerRegistration(node_id, *address, self._broker.config.broker_rack)
-        self._commit(Transaction(writes=(Put(model.broker_key(node_id), model.encode_broker(registration)),)))
-        self._take_events()
+        put = Put(model.broker_key(node_id), model.encode_broker(registration))
+        await self._take_events((await self._commit(Transaction(writes=(put,)))).revision)
 
     async def stop(self) -> None:
         """Close the store, if it was opened, once the change under way is done."""
         async with self._lock:
-            self._closing.close()
+            await self._closing.aclose()
 
     # -- topics
 
@@ -155,9 +161,10 @@ class Controller:
             return producer_id
         async with self._lock:
             transaction, block = allocate_producer_ids(self.image)
-            if not self._commit(transaction):
+            outcome = await self._commit(transaction)
+            if not outcome.committed:
                 raise KafkaError(ErrorCode.coordinator_load_in_progress)
-            self._take_events()
+            await self._take_events(outcome.revision)
         self._producer_ids = iter(range(block.first, block.first + block.size))
         return next(self._producer_ids)
 
@@ -180,21 +187,29 @@ class Controller:
                 plan = make_plan()
                 if not plan.transaction.writes:
                     return plan.results
-                committed = self._commit(plan.transaction)
-                delta = self._take_events()
-                if committed:
+                outcome = await self._commit(plan.transaction)
+                delta = await self._take_events(outcome.revision)
+                if outcome.committed:
                     await self._apply(delta)
                     return plan.results
         raise KafkaError(ErrorCode.request_timed_out, "The metadata kept changing meanwhile.")
 
-    def _commit(self, transaction: Transaction) -> bool:
+    async def _commit(self, transaction: Transaction) -> Outcome:
         try:
-            return self._store.transaction(transaction).succeeded
+            return await self._store.transaction(transaction)
         except StoreError as error:
             raise KafkaError(ErrorCode.kafka_storage_error, f"cannot write the metadata: {error}") from error
 
-    def _take_events(self) -> ImageDelta:
-        self.image, delta = self.image.apply(self._store.events("", self.image.revision + 1))
+    async def _take_events(self, revision: int) -> ImageDelta:
+        """Have the image reach a revision; returns what changed on the way."""
+        events: list[Event] = []
+        if revision > self.image.revision:
+            async with contextlib.aclosing(self._store.watch("", self.image.revision + 1)) as watch:
+                async for number, changes in watch:
+                    events.extend(changes)
+                    if number >= revision:
+                        break
+        self.image, delta = self.image.apply(events)
         return delta
 
     async def _apply(self, delta: ImageDelta) -> None:
@@ -216,3 +231,7 @@ class Controller:
 def _random_ids() -> Iterator[UUID]:
     while True:
         yield uuid4()
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -26,8 +26,8 @@ from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import CLUSTER_DEFAULT, NO_OVERRIDES, Configs
 from ottla.metadata.plan import Changes, Plan
-from ottla.metadata.store import Compare, Delete, Put
 from ottla.metadata.topic_names import check_topic_name
+from ottla.metadata.transaction import Compare, Delete, Put
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 _VALUE_MAX_LENGTH = 32767

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from ottla.metadata import model
 from ottla.metadata.model import NO_CONFIGS, NO_OVERRIDES, BrokerRegistration, Configs, PartitionState, Topic
-from ottla.metadata.store import Event, MetadataFormatError, Store
+from ottla.metadata.transaction import Event, KeyValue, MetadataFormatError
 
-__all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "load_image"]
+__all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "image_at"]
 
 _K = TypeVar("_K")
 
@@ -74,14 +74,11 @@ class MetadataImage(NamedTuple):
         return draft.image(), draft.delta()
 
 
-def load_image(store: Store) -> MetadataImage:
-    """The present image of `store`; changes follow from a watch that begins at the revision after it."""
-    snapshot = store.get_prefix("")
+def image_at(revision: int, entries: Iterable[KeyValue]) -> MetadataImage:
+    """The image of a store that holds `entries` at `revision`."""
     draft = _Draft(MetadataImage())
     # One step: what is present together needs no order.
-    draft.apply(
-        snapshot.revision, [Event(entry.mod_revision, entry.key, entry.value) for entry in snapshot.entries]
-    )
+    draft.apply(revision, [Event(entry.mod_revision, entry.key, entry.value) for entry in entries])
     return draft.image()
 
 

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from ottla.metadata.store import MetadataFormatError
+from ottla.metadata.transaction import MetadataFormatError
 
 TOPICS = "/topics/"
 PARTITIONS = "/partitions/"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Generic, NamedTuple, TypeVar
 
-from ottla.metadata.store import Compare, Transaction, Write
+from ottla.metadata.transaction import Compare, Transaction, Write
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 _Item = TypeVar("_Item")

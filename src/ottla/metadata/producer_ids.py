@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.store import Compare, Put, Transaction
+from ottla.metadata.transaction import Compare, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 _LAST_ID = (1 << 63) - 1

@@ -17,8 +17,8 @@ from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import Configs, PartitionState, Topic
 from ottla.metadata.placement import check_manual_replicas, place_replicas
 from ottla.metadata.plan import Changes, Plan, check_partition_count
-from ottla.metadata.store import Compare, Delete, Put, Transaction
 from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name, unified_name, unified_names
+from ottla.metadata.transaction import Compare, Delete, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 __all__ = [

@@ -12,11 +12,11 @@ from ottla.metadata.config_changes import (
     incremental_alter_configs,
     replace_configs,
 )
-from ottla.metadata.image import load_image
-from ottla.metadata.memory import MemoryStore
+from ottla.metadata.image import image_at
 from ottla.metadata.model import PartitionState
-from ottla.metadata.store import Delete, Put, Transaction
+from ottla.metadata.transaction import Delete, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.store.memory import MemoryEngine
 
 SET, DELETE, APPEND, SUBTRACT = OperationKind
 TOPIC = ConfigResource(ResourceKind.TOPIC, "t")
@@ -27,7 +27,7 @@ GROUP = ConfigResource(ResourceKind.GROUP, "g/1")
 
 class Cluster:
     def __init__(self):
-        self.store = MemoryStore()
+        self.store = MemoryEngine()
         self.scope = self.scope_of({})
         state = model.encode_partition(PartitionState((1,), (1,), 1))
         topic = Put(model.topic_key("t"), b'{"id":"10000000-0000-0000-0000-000000000000"}')
@@ -40,7 +40,8 @@ class Cluster:
 
     @property
     def image(self):
-        return load_image(self.store)
+        present = self.store.range("")
+        return image_at(present.revision, present.entries)
 
     def alter(self, resource, *operations):
         changes = {resource: [ConfigOperation(*operation) for operation in operations]}
@@ -52,7 +53,7 @@ class Cluster:
 
     def _commit(self, plan, resource):
         before = self.store.revision
-        assert self.store.transaction(plan.transaction).succeeded
+        assert self.store.transaction(plan.transaction).committed
         result = plan.results[resource]
         if isinstance(result, KafkaError):
             assert self.store.revision == before
@@ -70,7 +71,7 @@ def test_topic_settings_are_set_and_deleted(cluster):
     result = cluster.alter(TOPIC, ("retention.ms", DELETE, None), ("flush.ms", SET, "7"))
     assert result.values == cluster.image.topics["t"].configs == {"segment.ms": "6", "flush.ms": "7"}
     cluster.alter(TOPIC, ("segment.ms", DELETE, None), ("flush.ms", DELETE, None))
-    assert cluster.store.get_prefix("/configs/").entries == []
+    assert cluster.store.range("/configs/").entries == []
 
 
 def test_lists_grow_and_shrink_from_what_holds(cluster):
@@ -179,7 +180,7 @@ def test_settings_do_not_outlive_a_topic_deleted_meanwhile(cluster):
     changes = {TOPIC: [ConfigOperation("retention.ms", SET, "5")]}
     plan = incremental_alter_configs(cluster.image, changes, cluster.scope)
     cluster.store.transaction(Transaction(writes=(Delete("/topics/t"), Delete("/partitions/t/0"))))
-    assert not cluster.store.transaction(plan.transaction).succeeded
+    assert not cluster.store.transaction(plan.transaction).committed
 
 
 def test_two_changes_of_one_resource_exclude_each_other(cluster):
@@ -189,5 +190,5 @@ def test_two_changes_of_one_resource_exclude_each_other(cluster):
         )
         for name in ("consumer.session.timeout.ms", "share.session.timeout.ms")
     ]
-    assert cluster.store.transaction(plans[0].transaction).succeeded
-    assert not cluster.store.transaction(plans[1].transaction).succeeded
+    assert cluster.store.transaction(plans[0].transaction).committed
+    assert not cluster.store.transaction(plans[1].transaction).committed

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.metadata import model
-from ottla.metadata.image import ImageDelta, MetadataImage, load_image
-from ottla.metadata.memory import MemoryStore
+from ottla.metadata.image import ImageDelta, MetadataImage, image_at
 from ottla.metadata.model import BrokerRegistration, PartitionState
-from ottla.metadata.store import Delete, Event, MetadataFormatError, Put, Transaction
+from ottla.metadata.transaction import Delete, Event, MetadataFormatError, Put, Transaction
+from ottla.store.memory import MemoryEngine
 
 ID, OTHER_ID = UUID(int=1 << 100), UUID(int=2 << 100)
 STATE = PartitionState((1, 2), (1,), 1, leader_epoch=3, partition_epoch=4)
@@ -18,14 +18,15 @@ class Cluster:
     """A store, and the image that follows it change by change."""
 
     def __init__(self):
-        self.store = MemoryStore()
-        self.watch = self.store.watch("", 1)
+        self.store = MemoryEngine()
         self.image = MetadataImage()
 
     def write(self, *writes):
         self.store.transaction(Transaction(writes=writes))
-        self.image, delta = self.image.apply(self.watch.poll())
-        assert self.image == load_image(self.store)
+        _, events = self.store.events("", self.image.revision + 1)
+        self.image, delta = self.image.apply(events)
+        present = self.store.range("")
+        assert self.image == image_at(present.revision, present.entries)
         return delta
 
 
@@ -214,3 +215,8 @@ def test_any_value_is_read_or_refused(value):
             decode(value)
     with pytest.raises(MetadataFormatError):
         model.decode_partition(value, 1)
+
+
+def test_a_key_may_be_written_once_in_a_transaction():
+    with pytest.raises(ValueError, match="once only"):
+        Transaction(writes=(Put("/a", b"1"), Delete("/a")))

@@ -8,12 +8,10 @@ from hypothesis import strategies as st
 from ottla.config.broker import broker_config
 from ottla.config.layers import BrokerLayers
 from ottla.metadata import model
-from ottla.metadata.image import load_image
-from ottla.metadata.memory import MemoryStore
+from ottla.metadata.image import image_at
 from ottla.metadata.model import BrokerRegistration
 from ottla.metadata.placement import place_replicas
 from ottla.metadata.producer_ids import ProducerIdBlock, allocate_producer_ids
-from ottla.metadata.store import Put, Transaction
 from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name
 from ottla.metadata.topics import (
     NewPartitions,
@@ -23,14 +21,16 @@ from ottla.metadata.topics import (
     delete_topics,
     is_usable_topic_id,
 )
+from ottla.metadata.transaction import Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.store.memory import MemoryEngine
 
 BROKER = broker_config(BrokerLayers(static={"num.partitions": "3"}))
 
 
 class Cluster:
     def __init__(self, brokers=(1,)):
-        self.store = MemoryStore()
+        self.store = MemoryEngine()
         self.ids = (UUID(int=(1 << 100) + number) for number in itertools.count())
         registrations = [BrokerRegistration(node_id, "localhost", 9092) for node_id in brokers]
         self.store.transaction(
@@ -40,11 +40,15 @@ class Cluster:
                 )
             )
         )
-        self.image = load_image(self.store)
+        self.read()
+
+    def read(self):
+        present = self.store.range("")
+        self.image = image_at(present.revision, present.entries)
 
     def commit(self, plan):
-        assert self.store.transaction(plan.transaction).succeeded
-        self.image = load_image(self.store)
+        assert self.store.transaction(plan.transaction).committed
+        self.read()
         return plan.results
 
     def create(self, *requests):
@@ -172,8 +176,8 @@ def test_the_whole_request_has_one_bound(cluster):
 
 def test_two_plans_for_the_same_name_exclude_each_other(cluster):
     first, second = (create_topics(cluster.image, [NewTopic("t")], BROKER, cluster.ids) for _ in range(2))
-    assert cluster.store.transaction(first.transaction).succeeded
-    assert not cluster.store.transaction(second.transaction).succeeded
+    assert cluster.store.transaction(first.transaction).committed
+    assert not cluster.store.transaction(second.transaction).committed
 
 
 @pytest.mark.parametrize("name", ["a", "a-b_c.D9", "x" * 249, "__consumer_offsets", "..."])
@@ -203,9 +207,7 @@ def test_deletion_takes_everything_along(cluster):
     assert results["t"].name == "t"
     assert results["none"].code is ErrorCode.unknown_topic_or_partition
     assert set(cluster.image.topics) == {"u"}
-    assert all(
-        "/u" in entry.key or "/brokers/" in entry.key for entry in cluster.store.get_prefix("").entries
-    )
+    assert all("/u" in entry.key or "/brokers/" in entry.key for entry in cluster.store.range("").entries)
 
 
 def test_growth_keeps_what_is_there(cluster):
@@ -241,14 +243,14 @@ def test_a_topic_deleted_meanwhile_does_not_grow(cluster):
     cluster.create(NewTopic("t", 2))
     growth = create_partitions(cluster.image, [NewPartitions("t", 3)])
     cluster.commit(delete_topics(cluster.image, ["t"]))
-    assert not cluster.store.transaction(growth.transaction).succeeded
+    assert not cluster.store.transaction(growth.transaction).committed
 
 
 def test_a_topic_that_grows_meanwhile_is_not_deleted_in_part(cluster):
     cluster.create(NewTopic("t", 2))
     deletion = delete_topics(cluster.image, ["t"])
     cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 3)]))
-    assert not cluster.store.transaction(deletion.transaction).succeeded
+    assert not cluster.store.transaction(deletion.transaction).committed
 
 
 @given(st.integers(1, 7), st.integers(0, 40), st.integers(0, 10), st.data())
@@ -266,7 +268,8 @@ def test_producer_ids_are_never_given_twice(cluster):
     first, block = allocate_producer_ids(cluster.image)
     assert block == ProducerIdBlock(0, 1000)
     stale, _ = allocate_producer_ids(cluster.image)
-    assert cluster.store.transaction(first).succeeded
-    assert not cluster.store.transaction(stale).succeeded
-    _, block = allocate_producer_ids(load_image(cluster.store))
+    assert cluster.store.transaction(first).committed
+    assert not cluster.store.transaction(stale).committed
+    cluster.read()
+    _, block = allocate_producer_ids(cluster.image)
     assert block == ProducerIdBlock(1000, 1000)

@@ -2,88 +2,95 @@
 
 `entries` is the present. `history` holds each change with the value it set and the state it replaced: a past
 revision is the present with later changes undone, and old history can be dropped by revision alone.
-
-Leases live as long as the process: whoever held one died with it, so opening the file deletes leased keys.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from typing import Any, TypeAlias, TypeVar
 
-from ottla.metadata.store import (
+from ottla.metadata.transaction import (
     NO_LEASE,
-    Committed,
-    CompactedError,
     Delete,
     Event,
     KeyValue,
-    Leases,
     MetadataFormatError,
     Put,
-    Snapshot,
-    StoreError,
     Transaction,
-    Watch,
     Write,
-    field_of,
-    prefix_end,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from ottla.store.interface import CompactedError, Outcome, Page, StoreError, page_of, prefix_end
+from ottla.store.local import LocalStore
 
 FILE_NAME = "metadata.sqlite"
 
-_FORMAT = 1
+_FORMAT = 2
 _SCHEMA = """
 BEGIN IMMEDIATE;
 CREATE TABLE entries (
     key TEXT PRIMARY KEY, value BLOB NOT NULL, create_revision INTEGER NOT NULL,
-    mod_revision INTEGER NOT NULL, version INTEGER NOT NULL, lease_id INTEGER NOT NULL
+    mod_revision INTEGER NOT NULL, lease_id INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE history (
     revision INTEGER NOT NULL, key TEXT NOT NULL, value BLOB,
-    old_value BLOB, old_create_revision INTEGER, old_mod_revision INTEGER, old_version INTEGER,
+    old_value BLOB, old_create_revision INTEGER, old_mod_revision INTEGER,
     old_lease_id INTEGER, PRIMARY KEY (revision, key)
 ) WITHOUT ROWID;
 CREATE TABLE revisions (name TEXT PRIMARY KEY, revision INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO revisions VALUES ('present', 0), ('oldest', 0);
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 COMMIT;
 """
-_PRESENT = "SELECT * FROM entries WHERE key >= ? AND key < ? ORDER BY key"
-_UNCHANGED_SINCE = "SELECT * FROM entries WHERE key >= ? AND key < ? AND mod_revision <= ?"
+_FROM_FORMAT_1 = """
+BEGIN IMMEDIATE;
+ALTER TABLE entries DROP COLUMN version;
+ALTER TABLE history DROP COLUMN old_version;
+PRAGMA user_version = 2;
+COMMIT;
+"""
+_PRESENT = "SELECT * FROM entries WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?"
+_UNCHANGED_SINCE = "SELECT * FROM entries WHERE key >= ? AND key < ? AND key > ? AND mod_revision <= ?"
 # MIN() makes SQLite take the other columns from the first change after the revision.
 _UNDONE = """
-SELECT key, old_value, old_create_revision, old_mod_revision, old_version, old_lease_id, MIN(revision)
-FROM history WHERE key >= ? AND key < ? AND revision > ? GROUP BY key
+SELECT key, old_value, old_create_revision, old_mod_revision, old_lease_id, MIN(revision)
+FROM history WHERE key >= ? AND key < ? AND key > ? AND revision > ? GROUP BY key
 """
 _EVENTS = """
 SELECT revision, key, value FROM history WHERE revision >= ? AND key >= ? AND key < ? ORDER BY revision, key
 """
 
-_HistoryRow: TypeAlias = tuple[
-    int, str, bytes | None, bytes | None, int | None, int | None, int | None, int | None
-]
+_T = TypeVar("_T")
+_HistoryRow: TypeAlias = tuple[int, str, bytes | None, bytes | None, int | None, int | None, int | None]
 
 
-class SqliteStore:
-    """Keeps the last `history_revisions` revisions, and up to twice that before it drops the older ones."""
+async def open_sqlite(
+    path: str, executor: Executor, now_ms: Callable[[], int], history_revisions: int = 1000
+) -> LocalStore:
+    """Open or create the file.
 
-    def __init__(self, path: Path | str, history_revisions: int = 1000) -> None:
-        """Open or create the file.
+    All of SQLite's work is done by `executor`, which has one thread. `now_ms` is a monotonic clock. The last
+    `history_revisions` revisions can be read, and up to twice that before older ones are dropped. That no
+    other process uses the file is up to the caller. Raises StoreError when it cannot be opened,
+    MetadataFormatError for a file of another version.
+    """
 
-        Raises StoreError when it cannot, MetadataFormatError for a file of another version. That no other
-        process uses the file is up to the caller.
-        """
+    def run(work: Callable[[], _T]) -> Awaitable[_T]:
+        return asyncio.get_running_loop().run_in_executor(executor, work)
+
+    return LocalStore(await run(lambda: SqliteEngine(path, history_revisions)), run, now_ms)
+
+
+class SqliteEngine:
+    """The keys in a file. Leased ones are deleted when it is opened, since nobody can hold a lease then."""
+
+    def __init__(self, path: str, history_revisions: int = 1000) -> None:
         self._history_revisions = history_revisions
-        self._leases = Leases()
-        self._watches: list[Watch] = []
         with _store_errors(path):
-            # The store has one owner at a time, but that may be a thread other than the one that opened it.
+            # The executor's one thread may be another after the last one has ended.
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with _store_errors(path):
@@ -92,27 +99,32 @@ class SqliteStore:
             self._database.close()
             raise
 
-    def _open(self, path: Path | str) -> None:
+    def _open(self, path: str) -> None:
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         (found,) = self._database.execute("PRAGMA user_version").fetchone()
         if found == 0:
             self._database.executescript(_SCHEMA)
+        elif found == 1:
+            self._database.executescript(_FROM_FORMAT_1)
         elif found != _FORMAT:
             raise MetadataFormatError(f"{path} has format {found}; this version reads format {_FORMAT}")
         revisions = dict(self._database.execute("SELECT name, revision FROM revisions"))
         self._revision: int = revisions["present"]
         self._oldest_revision: int = revisions["oldest"]
-        self._delete_leased("SELECT key FROM entries WHERE lease_id != ?", NO_LEASE)
+        self._delete_found("SELECT key FROM entries WHERE lease_id != ?", NO_LEASE)
 
     @property
     def revision(self) -> int:
         return self._revision
 
-    def get_prefix(self, prefix: str, revision: int | None = None) -> Snapshot:
-        bounds = _bounds(prefix)
+    def range(
+        self, prefix: str, revision: int | None = None, limit: int | None = None, after: str = ""
+    ) -> Page:
+        bounds = (*_bounds(prefix), after)
         if revision is None or revision == self._revision:
-            return Snapshot(self._revision, [KeyValue(*row) for row in self._query(_PRESENT, bounds)])
+            rows = self._query(_PRESENT, (*bounds, -1 if limit is None else limit + 1))
+            return page_of(self._revision, [KeyValue(*row) for row in rows], limit)
         self._check_history(revision)
         if revision > self._revision:
             raise ValueError(f"revision {revision} is yet to come; the store is at {self._revision}")
@@ -120,41 +132,23 @@ class SqliteStore:
         for *old, _changed_at in self._query(_UNDONE, (*bounds, revision)):
             if old[1] is not None:
                 entries.append(KeyValue(*old))
-        return Snapshot(revision, sorted(entries))
+        return page_of(revision, sorted(entries), limit)
 
-    def transaction(self, transaction: Transaction) -> Committed:
-        self._leases.check_writes(transaction.writes)
+    def transaction(self, transaction: Transaction) -> Outcome:
         compared = self._read(compare.key for compare in transaction.compares)
-        for compare in transaction.compares:
-            if field_of(compared.get(compare.key), compare.field) != compare.expected:
-                return Committed(False, self._revision)
+        for key, mod_revision in transaction.compares:
+            if (compared[key].mod_revision if key in compared else 0) != mod_revision:
+                return Outcome(False, self._revision)
         self._write(transaction.writes)
-        return Committed(True, self._revision)
+        return Outcome(True, self._revision)
 
-    def events(self, prefix: str, from_revision: int) -> list[Event]:
+    def events(self, prefix: str, from_revision: int) -> tuple[int, list[Event]]:
         self._check_history(from_revision)
-        return [Event(*row) for row in self._query(_EVENTS, (from_revision, *_bounds(prefix)))]
+        rows = self._query(_EVENTS, (from_revision, *_bounds(prefix)))
+        return self._revision, [Event(*row) for row in rows]
 
-    def watch(self, prefix: str, from_revision: int, wake: Callable[[], None] | None = None) -> Watch:
-        watch = Watch(self, prefix, from_revision, self._watches.remove, wake)
-        self._watches.append(watch)
-        return watch
-
-    def lease_grant(self, ttl_ms: int, now_ms: int) -> int:
-        return self._leases.grant(ttl_ms, now_ms)
-
-    def lease_keepalive(self, lease_id: int, now_ms: int) -> None:
-        self._leases.keepalive(lease_id, now_ms)
-
-    def lease_revoke(self, lease_id: int) -> None:
-        self._leases.end(lease_id)
-        self._delete_leased("SELECT key FROM entries WHERE lease_id = ?", lease_id)
-
-    def expire_leases(self, now_ms: int) -> list[int]:
-        ended = self._leases.ended_by(now_ms)
-        for lease_id in ended:
-            self.lease_revoke(lease_id)
-        return ended
+    def delete_leased(self, lease_id: int) -> None:
+        self._delete_found("SELECT key FROM entries WHERE lease_id = ?", lease_id)
 
     def compact(self, revision: int) -> None:
         if self._oldest_revision < revision <= self._revision:
@@ -163,7 +157,6 @@ class SqliteStore:
             self._oldest_revision = revision
 
     def close(self) -> None:
-        self._watches.clear()
         self._database.close()
 
     def _write(self, writes: tuple[Write, ...]) -> None:
@@ -177,11 +170,11 @@ class SqliteStore:
             oldest = revision - self._history_revisions
         with self._atomically() as database:
             database.executemany(
-                "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [_history_row(revision, write, old.get(write.key)) for write in changes],
             )
             database.executemany(
-                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
                 [_entry(revision, put, old.get(put.key)) for put in changes if isinstance(put, Put)],
             )
             database.executemany(
@@ -192,14 +185,12 @@ class SqliteStore:
             if oldest != self._oldest_revision:
                 self._drop_history(oldest)
         self._revision, self._oldest_revision = revision, oldest
-        for watch in tuple(self._watches):
-            watch.notify()
 
     def _drop_history(self, oldest: int) -> None:
         self._database.execute("DELETE FROM history WHERE revision < ?", (oldest,))
         self._database.execute("UPDATE revisions SET revision = ? WHERE name = 'oldest'", (oldest,))
 
-    def _delete_leased(self, select: str, lease_id: int) -> None:
+    def _delete_found(self, select: str, lease_id: int) -> None:
         self._write(tuple(Delete(key) for (key,) in self._query(select, (lease_id,))))
 
     def _read(self, keys: Iterable[str]) -> dict[str, KeyValue]:
@@ -231,7 +222,7 @@ class SqliteStore:
 
 
 @contextlib.contextmanager
-def _store_errors(name: Path | str = "metadata store") -> Iterator[None]:
+def _store_errors(name: str = "metadata store") -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
@@ -245,12 +236,12 @@ def _bounds(prefix: str) -> tuple[str, str | bytes]:
 
 def _entry(revision: int, put: Put, old: KeyValue | None) -> KeyValue:
     if old is None:
-        return KeyValue(put.key, put.value, revision, revision, 1, put.lease_id)
-    return KeyValue(put.key, put.value, old.create_revision, revision, old.version + 1, put.lease_id)
+        return KeyValue(put.key, put.value, revision, revision, put.lease_id)
+    return KeyValue(put.key, put.value, old.create_revision, revision, put.lease_id)
 
 
 def _history_row(revision: int, write: Write, old: KeyValue | None) -> _HistoryRow:
     value = write.value if isinstance(write, Put) else None
     if old is None:
-        return (revision, write.key, value, None, None, None, None, None)
+        return (revision, write.key, value, None, None, None, None)
     return (revision, write.key, value, *old[1:])

@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from ottla.metadata.sqlite import SqliteStore
+from ottla.store.sqlite import SqliteEngine
 
 WRITER = """
 import sys
-from ottla.metadata.sqlite import SqliteStore
-from ottla.metadata.store import Put, Transaction
+from ottla.metadata.transaction import Put, Transaction
+from ottla.store.sqlite import SqliteEngine
 
-store = SqliteStore(sys.argv[1], history_revisions=5)
+store = SqliteEngine(sys.argv[1], history_revisions=5)
 number = store.revision
 while True:
     number += 1
@@ -28,9 +28,9 @@ def test_acknowledged_transactions_survive_whole(tmp_path, acknowledged):
     path = tmp_path / "metadata.sqlite"
     for _restart in range(2):
         last = _run_and_kill(path, acknowledged)
-        store = SqliteStore(path)
-        snapshot = store.get_prefix("/key/")
-        store.close()
+        engine = SqliteEngine(str(path))
+        snapshot = engine.range("/key/")
+        engine.close()
         # One more may have been written than the pipe had room to tell of.
         assert snapshot.revision in (last, last + 1)
         assert {entry.value for entry in snapshot.entries} == {str(snapshot.revision).encode()}

@@ -1,0 +1,1 @@
+"""Where metadata lives: an asynchronous store in etcd's terms, on a node's own disk or in memory."""
