@@ -11,7 +11,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
@@ -27,6 +26,7 @@ from ottla.metadata.transaction import Event, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.store.interface import Outcome, Store, StoreError, read_all
 from ottla.store.sqlite import FILE_NAME, open_sqlite
+from ottla.store.worker import BriefThread
 
 if TYPE_CHECKING:
     from ottla.broker.assembly import Broker
@@ -56,7 +56,7 @@ class Controller:
 
         Raises StoreError, and KafkaError(kafka_storage_error) when the disk takes no change.
         """
-        worker = ThreadPoolExecutor(1, "ottla-store")
+        worker = BriefThread("ottla-store")
         self._closing.callback(worker.shutdown)
         self._store = await open_sqlite(self._path, worker, _monotonic_ms)
         self._closing.push_async_callback(self._store.close)
