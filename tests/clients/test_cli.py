@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import kafka
 import pytest
 
 Cli = Callable[..., subprocess.CompletedProcess[bytes]]
@@ -140,6 +141,59 @@ def test_a_wrong_line_is_named_and_those_before_it_are_sent(cli, make_topic):
     failed = cli("produce", topic, "--format", "json", stdin=b'{"value": "v"}\n{"value"\n', code=1)
     assert failed.stderr.startswith(b"ottla: line 2: no JSON")
     assert cli("consume", topic, "-e").stdout == b"v\n"
+
+
+class RawName(str):
+    """A header's name whose bytes are no UTF-8, for a client that encodes names itself."""
+
+    __slots__ = ()
+
+    def encode(self, *_: Any) -> bytes:
+        return bytes(self, "latin-1")
+
+
+def test_names_of_headers_that_are_not_utf8(broker, cli, make_topic, new_name):
+    topic, group = make_topic(), new_name("group")
+    producer = kafka.KafkaProducer(bootstrap_servers=broker.bootstrap)
+    for headers in [[("\xff\xfe", b"1"), ("a", b"2"), ("\xff", b"")], [("b", b"3")]]:
+        producer.send(topic, b"v", headers=[(RawName(name), value) for name, value in headers])
+    producer.close()
+    for options in (["-e"], ["--group", group, "-e"]):
+        lines = cli("consume", topic, *options, "--format", "json").stdout.splitlines()
+        assert [json.loads(line)["headers"] for line in lines] == [
+            [["\udcff\udcfe", "1"], ["a", "2"], ["\udcff", ""]],
+            [["b", "3"]],
+        ]
+    assert cli("consume", topic, "-e", "--headers").stdout == b"\xff\xfe=1,a=2,\xff=\tv\nb=3\tv\n"
+
+
+def test_a_separator_of_one_byte(cli, make_topic):
+    topic = make_topic()
+    cli("produce", topic, "--key-separator", r"\xff", stdin=b"k\xc3\xbf\xffv\n")
+    assert cli("consume", topic, "-e", "--keys", "--separator", r"\xff").stdout == b"k\xc3\xbf\xffv\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        (b'{"partition": 7}', b"Unknown partition"),
+        (
+            b'{"value": "%s"}' % (b"x" * 1_000_001),
+            b"Message size too large (-X message.max.bytes=N allows more)",
+        ),
+        (b'{"headers": {"\\ud800": "1"}}', b"is not UTF-8"),
+        (b"[" * 100_000, b"nested too deeply"),
+        (b"x" * 7_000_000, b"has more than 6,065,536 bytes"),
+    ],
+    ids=["partition", "record", "surrogate", "brackets", "line"],
+)
+def test_a_line_that_cannot_be_sent_is_named(cli, make_topic, line, complaint):
+    topic = make_topic()
+    failed = cli("produce", topic, "--format", "json", stdin=b'{"value": 1.00}\n\n' + line + b"\n", code=1)
+    assert failed.stderr.startswith(b"ottla: line 3")
+    assert complaint in failed.stderr
+    assert failed.stderr.count(b"\n") == 1
+    assert cli("consume", topic, "-e").stdout == b"1.00\n"
 
 
 def test_records_that_are_refused_are_counted(cli, make_topic):

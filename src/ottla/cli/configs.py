@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottla.cli.connection import NAME, CommandError, Connection, connected, explain, parse_properties, wait
+from ottla.cli.arguments import NAME, PROPERTY
+from ottla.cli.connection import CommandError, Connection, connected, explain, wait
 from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def describe(connection: Connection, kind: str, name: str, everything: bool, as_
 
 @config.command(name="set")
 @on_resource
-@click.argument("settings", metavar="NAME=VALUE...", nargs=-1, required=True, callback=parse_properties)
+@click.argument("settings", type=PROPERTY, metavar="NAME=VALUE...", nargs=-1, required=True)
 @click.option("--validate-only", is_flag=True, help="Only check whether it could be done.")
 @connected
 def set_(
@@ -77,7 +78,7 @@ def set_(
 
 @config.command()
 @on_resource
-@click.argument("configs", metavar="CONFIG...", nargs=-1, required=True)
+@click.argument("configs", type=NAME, metavar="CONFIG...", nargs=-1, required=True)
 @connected
 def delete(connection: Connection, kind: str, name: str, configs: tuple[str, ...]) -> None:
     """Return configs to their defaults."""

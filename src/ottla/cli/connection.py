@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import functools
+import re
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from ottla.cli.arguments import PROPERTY, TEXT
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -18,8 +21,10 @@ if TYPE_CHECKING:
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 DEFAULT_PORT = 9092
+MAX_PORT = 0xFFFF
 CONNECT_TIMEOUT_S = 5.0
 REQUEST_TIMEOUT_S = 30.0
+RECORD_MAX_BYTES = 1_000_000  # librdkafka's default of message.max.bytes
 
 Result = TypeVar("Result")
 
@@ -46,6 +51,12 @@ class Connection:
             config[name if name.startswith("on_") else name.replace("_", ".")] = value
         return {**config, **dict(self.properties)}
 
+    @property
+    def record_max_bytes(self) -> int:
+        """How large a record the client sends."""
+        value = dict(self.properties).get("message.max.bytes", "")
+        return int(value) if value.isdecimal() else RECORD_MAX_BYTES
+
     @functools.cached_property
     def admin(self) -> AdminClient:
         """Kept for the whole command: librdkafka drops what a client still has under way when it goes."""
@@ -71,31 +82,23 @@ class Connection:
             return kind(config)
         except KafkaException as error:
             raise click.UsageError(str(error.args[0].str())) from error
+        except (TypeError, ValueError) as error:  # -X with a property that is no text, such as a callback
+            raise click.UsageError(str(error)) from error
 
     def _check_reachable(self) -> None:
         """Refuse at once what librdkafka would try again until its timeouts."""
-        problem: OSError | None = None
-        for host, port in addresses(self.bootstrap_servers):
+        servers = self.config()["bootstrap.servers"]
+        problem = "no address given"
+        for host, port in addresses(servers):
             try:
                 socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
             except OSError as error:
-                problem = error
+                problem = error.strerror or str(error)
+            except UnicodeError:
+                problem = f"{host!r} is no name of a host"
             else:
                 return
-        reason = problem.strerror or str(problem) if problem is not None else "no address given"
-        raise CommandError(f"no broker answers at {self.bootstrap_servers}: {reason}")
-
-
-class NameType(click.ParamType[str]):
-    """The name of a topic, a group or what else librdkafka does not take empty."""
-
-    name = "name"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        return value or self.fail("it is empty", param, ctx)
-
-
-NAME = NameType()
+        raise CommandError(f"no broker answers at {servers}: {problem}")
 
 
 def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
@@ -106,23 +109,10 @@ def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
         host, colon, port = address.rpartition(":")
         if not colon or address.endswith("]"):
             host, port = address, str(DEFAULT_PORT)
-        if not port.isdigit():
+        if not re.fullmatch("[0-9]{1,5}", port) or int(port) > MAX_PORT:
             raise click.UsageError(f"{part!r} is no HOST:PORT")
         found.append((host.strip("[]"), int(port)))
     return found
-
-
-def parse_properties(
-    _context: click.Context, _parameter: click.Parameter, values: Iterable[str]
-) -> tuple[tuple[str, str], ...]:
-    """`name=value` options as pairs."""
-    pairs = []
-    for value in values:
-        name, equals, setting = value.partition("=")
-        if not equals or not name:
-            raise click.BadParameter(f"{value!r} is not name=value")
-        pairs.append((name.strip(), setting))
-    return tuple(pairs)
 
 
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -132,6 +122,7 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
         "--bootstrap-server",
         "-b",
         "bootstrap_servers",
+        type=TEXT,
         metavar="HOST:PORT[,...]",
         default=DEFAULT_BOOTSTRAP,
         envvar="OTTLA_BOOTSTRAP_SERVERS",
@@ -142,9 +133,9 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "-X",
         "properties",
+        type=PROPERTY,
         metavar="NAME=VALUE",
         multiple=True,
-        callback=parse_properties,
         help="A librdkafka property; repeatable.",
     )
     @functools.wraps(command)

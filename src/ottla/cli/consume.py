@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from ottla.cli.connection import NAME, CommandError, Connection, connected, explain
+from ottla.cli.arguments import NAME, PARTITION, SECONDS, SEPARATOR
+from ottla.cli.connection import CommandError, Connection, connected, explain
 from ottla.cli.offsets import Kind, Partition, Position, PositionType, resolve
 from ottla.cli.progress import Progress, progress_option
-from ottla.cli.records import NULL, TextFormat, to_json, unescape
+from ottla.cli.records import NULL, TextFormat, to_json
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
@@ -46,9 +47,9 @@ class Limits:
     "--partition",
     "-p",
     "partitions",
-    type=click.IntRange(min=0),
+    type=PARTITION,
     multiple=True,
-    help=("Read this partition alone; repeatable."),
+    help="Read this partition alone; repeatable.",
 )
 @click.option("--max-messages", "-n", type=click.IntRange(min=1), help="Stop after so many records.")
 @click.option("--exit-at-end", "-e", is_flag=True, help="Stop at the end of all partitions.")
@@ -56,8 +57,8 @@ class Limits:
     "--timeout",
     "timeout_s",
     metavar="SECONDS",
-    type=click.FloatRange(min=0),
-    help=("Stop when no record came for so long."),
+    type=SECONDS,
+    help="Stop when no record came for so long.",
 )
 @click.option(
     "--format",
@@ -74,7 +75,7 @@ class Limits:
 @click.option("--timestamps", is_flag=True, help="In text, show timestamps.")
 @click.option("--offsets", is_flag=True, help="In text, show topics, partitions and offsets.")
 @click.option(
-    "--separator", metavar="TEXT", default=r"\t", show_default=True, help="In text, what ends these parts."
+    "--separator", type=SEPARATOR, default=r"\t", show_default=True, help="In text, what ends these parts."
 )
 @click.option("--base64", "use_base64", is_flag=True, help="In JSON, keys, values and headers as base64.")
 @click.option("--read-uncommitted", is_flag=True, help="Show records of open and aborted transactions too.")
@@ -237,13 +238,13 @@ def _assignment(
 
 
 def _writer(
-    kind: str, separator: str, use_base64: bool, **parts: bool
+    kind: str, separator: bytes, use_base64: bool, **parts: bool
 ) -> Callable[[BinaryIO, Sequence[Message]], None]:
     if use_base64 and kind != "json":
         raise click.UsageError("--base64 is for --format json.")
     if any(parts.values()) and kind != "text":
         raise click.UsageError("--keys, --headers, --timestamps and --offsets are for --format text.")
-    text = TextFormat(**parts, separator=unescape(separator))
+    text = TextFormat(**parts, separator=separator)
 
     def write_raw(out: BinaryIO, messages: Sequence[Any]) -> None:
         out.write(b"".join([message.value() or b"" for message in messages]))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottla.cli.connection import NAME, CommandError, Connection, connected, explain, wait, wait_each
-from ottla.cli.offsets import Kind, Partition, Position, TimeType, log_ranges, offset_in, resolve
+from ottla.cli.arguments import NAME, OFFSET, TIME
+from ottla.cli.connection import CommandError, Connection, connected, explain, wait, wait_each
+from ottla.cli.offsets import Kind, Partition, Position, log_ranges, offset_in, resolve
 from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
@@ -69,18 +70,19 @@ def describe(connection: Connection, names: tuple[str, ...], as_json: bool) -> N
 @click.option(
     "--topic",
     "topics",
+    type=NAME,
     metavar="TOPIC[:PARTITION,...]",
     multiple=True,
     help="What to move; repeatable.  [default: all that the group has committed]",
 )
 @click.option("--to-earliest", is_flag=True, help="To the first record.")
 @click.option("--to-latest", is_flag=True, help="Past the last record.")
-@click.option("--to-offset", type=click.IntRange(min=0), metavar="OFFSET", help="To this offset.")
+@click.option("--to-offset", type=OFFSET, metavar="OFFSET", help="To this offset.")
 @click.option(
     "--to-datetime",
-    type=TimeType(),
+    type=TIME,
     metavar="TIME",
-    help=("To the first record from this time on: @MILLISECONDS or 2031-12-24T18:00:00Z."),
+    help="To the first record from this time on: @MILLISECONDS or 2031-12-24T18:00:00Z.",
 )
 @click.option("--shift-by", type=int, metavar="N", help="So many records forth, or back where negative.")
 @click.option(

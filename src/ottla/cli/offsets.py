@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ottla.cli.arguments import parse_time
 from ottla.cli.connection import CommandError, explain, wait
 
 if TYPE_CHECKING:
@@ -50,25 +50,11 @@ class PositionType(click.ParamType[Position]):
             self.fail(str(error), param, ctx)
 
 
-class TimeType(click.ParamType[int]):
-    """A time, as milliseconds since 1970."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_time(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
 def parse_position(text: str) -> Position:
     """A position as people write it; ValueError says what it may be."""
     if text in ("beginning", "end"):
         return Position(Kind(text))
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch("-?[0-9]+", text):
         return Position(Kind.OFFSET, int(text))
     try:
         return Position(Kind.TIMESTAMP, parse_time(text))
@@ -76,19 +62,6 @@ def parse_position(text: str) -> Position:
         raise ValueError(
             f"{text!r} is neither 'beginning' nor 'end', an offset, @MILLISECONDS or a date and time"
         ) from error
-
-
-def parse_time(text: str) -> int:
-    """Milliseconds since 1970 of `@MILLISECONDS` or ISO 8601, which is local time where it names no zone."""
-    if text.startswith("@") and text[1:].isdigit():
-        return int(text[1:])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(
-            f"{text!r} is neither @MILLISECONDS nor a date and time like 2031-12-24T18:00:00Z"
-        ) from error
-    return round(moment.astimezone(UTC).timestamp() * 1000)
 
 
 def log_ranges(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:

@@ -10,21 +10,24 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from ottla.cli.connection import NAME, CommandError, Connection, connected, explain
+from ottla.cli.arguments import HEADER, NAME, PARTITION, SEPARATOR
+from ottla.cli.connection import CommandError, Connection, connected, explain
 from ottla.cli.progress import Progress, progress_option
-from ottla.cli.records import from_json, parse_headers, unescape
+from ottla.cli.records import from_json
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Producer
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 READ_SIZE = 1 << 20
+JSON_LINE_OVERHEAD = 64 * 1024  # for what is no content
 TOPIC_WAIT_S = 10.0
 FLUSH_STEP_S = 0.2
-INTERRUPTED_FLUSH_S = 10.0
+HOW_TO_SEND_MORE = "-X message.max.bytes=N allows more"
 
-# A value, and the other arguments of Producer.produce().
-Sendable = tuple[bytes | None, dict[str, Any]]
+# A value, and the other arguments of Producer.produce(); before them, the number of the line.
+Parsed = tuple[bytes | None, dict[str, Any]]
+Sendable = tuple[int, bytes | None, dict[str, Any]]
 
 
 @dataclass(slots=True)
@@ -54,27 +57,38 @@ class Input:
 
     def records(self, lines: Iterable[bytes]) -> Iterator[Sendable]:
         if self.is_json:
-            return self._parsed(lines, self._from_json)
+            blank_ones_left_out = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
+            return self._parsed(blank_ones_left_out, self._from_json)
         if self.key_separator is not None:
-            return self._parsed(lines, self._with_key)
-        return zip(lines, itertools.repeat(self.common))
+            return self._parsed(enumerate(lines, 1), self._with_key)
+        return zip(itertools.count(1), lines, itertools.repeat(self.common))
 
-    def _parsed(self, lines: Iterable[bytes], parse: Callable[[bytes], Sendable]) -> Iterator[Sendable]:
-        for number, line in enumerate(lines, 1):
+    def line_max_bytes(self, record_max_bytes: int) -> int:
+        """How long the line of a record can be."""
+        if not self.is_json:
+            return record_max_bytes
+        # JSON escapes a byte as six characters; the least header has two bytes, and twelve characters.
+        return 6 * record_max_bytes + JSON_LINE_OVERHEAD
+
+    def _parsed(
+        self, lines: Iterable[tuple[int, bytes]], parse: Callable[[bytes], Parsed]
+    ) -> Iterator[Sendable]:
+        for number, line in lines:
             try:
-                yield parse(line)
+                value, arguments = parse(line)
             except ValueError as error:
                 raise CommandError(f"line {number}: {error}") from error
+            yield number, value, arguments
 
-    def _from_json(self, line: bytes) -> Sendable:
+    def _from_json(self, line: bytes) -> Parsed:
         arguments = {**self.common, **from_json(line, use_base64=self.use_base64)}
         return arguments.pop("value"), arguments
 
-    def _with_key(self, line: bytes) -> Sendable:
+    def _with_key(self, line: bytes) -> Parsed:
         assert self.key_separator is not None
         key, found, value = line.partition(self.key_separator)
         if not found:
-            raise ValueError(f"there is no {self.key_separator.decode()!r} to end a key")
+            raise ValueError(f"there is no {str(self.key_separator)[1:]} to end a key")
         return value, {**self.common, "key": key}
 
 
@@ -89,10 +103,12 @@ class Input:
     show_default=True,
     help="text: a line is a value. json: a line is an object with value, key, headers, partition, timestamp.",
 )
-@click.option("--key-separator", metavar="TEXT", help=r"In text, what ends the key of a line, such as '\t'.")
+@click.option("--key-separator", type=SEPARATOR, help=r"In text, what ends the key of a line, such as '\t'.")
 @click.option("--base64", "use_base64", is_flag=True, help="In JSON, keys, values and headers are base64.")
-@click.option("--partition", type=click.IntRange(min=0), help="Send records to this partition.")
-@click.option("--header", "headers", metavar="NAME=VALUE", multiple=True, help="A header; repeatable.")
+@click.option("--partition", type=PARTITION, help="Send records to this partition.")
+@click.option(
+    "--header", "headers", type=HEADER, metavar="NAME=VALUE", multiple=True, help="A header; repeatable."
+)
 @click.option(
     "--acks",
     type=click.Choice(["0", "1", "all"]),
@@ -116,10 +132,10 @@ def produce(
     topic: str,
     file: BinaryIO,
     kind: str,
-    key_separator: str | None,
+    key_separator: bytes | None,
     use_base64: bool,
     partition: int | None,
-    headers: tuple[str, ...],
+    headers: tuple[tuple[str, bytes | None], ...],
     **sending: Any,
 ) -> None:
     """Send records from FILE (standard input by default) to TOPIC.
@@ -128,13 +144,14 @@ def produce(
     """
     if key_separator is not None and kind == "json":
         raise click.UsageError("--key-separator is for --format text.")
+    if key_separator == b"":
+        raise click.UsageError("--key-separator is empty.")
     if use_base64 and kind == "text":
         raise click.UsageError("--base64 is for --format json.")
     common: dict[str, Any] = {} if partition is None else {"partition": partition}
     if headers:
-        common["headers"] = parse_headers(headers)
-    separator = None if key_separator is None else unescape(key_separator)
-    _produce(connection, topic, file, Input(kind == "json", use_base64, separator, common), **sending)
+        common["headers"] = list(headers)
+    _produce(connection, topic, file, Input(kind == "json", use_base64, key_separator, common), **sending)
 
 
 def _produce(
@@ -162,7 +179,8 @@ def _produce(
     check_topic(producer, topic, source.common.get("partition"))
     shown = Progress(progress)
     try:
-        send(producer, topic, source.records(read_lines(file)), tally, shown)
+        lines = read_lines(file, source.line_max_bytes(connection.record_max_bytes))
+        send(producer, topic, source.records(lines), tally, shown)
     finally:
         # Also when a line was wrong or Ctrl-C came: what was read before that is sent.
         shown_records = _flush(producer, tally, shown)
@@ -175,14 +193,18 @@ def _produce(
 
 def send(producer: Producer, topic: str, records: Iterable[Sendable], tally: Tally, shown: Progress) -> None:
     """Hand records to the client, waiting for it where its queue is full."""
+    from confluent_kafka import KafkaException
+
     produce_one = producer.produce
-    for value, arguments in records:
+    for number, value, arguments in records:
         while True:
             try:
                 produce_one(topic, value, **arguments)
             except BufferError:
                 producer.poll(0.05)
                 shown.at(tally.sent - len(producer), tally.sent_bytes)
+            except KafkaException as error:
+                raise CommandError(f"line {number}: {_refusal(error.args[0])}") from error
             else:
                 break
         tally.sent += 1
@@ -190,6 +212,12 @@ def send(producer: Producer, topic: str, records: Iterable[Sendable], tally: Tal
         if not tally.sent & 0x3FFF:
             producer.poll(0)
             shown.at(tally.sent - len(producer), tally.sent_bytes)
+
+
+def _refusal(error: KafkaError) -> str:
+    """Why the client takes no record that is like this."""
+    told = explain(error)
+    return f"{told} ({HOW_TO_SEND_MORE})" if error.code() == error.MSG_SIZE_TOO_LARGE else told
 
 
 def _flush(producer: Producer, tally: Tally, shown: Progress) -> int:
@@ -216,12 +244,25 @@ def check_topic(producer: Producer, topic: str, partition: int | None) -> None:
         raise CommandError(f"{topic} has no partition {partition}, it has {len(described.partitions)}")
 
 
-def read_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Lines without their ends. What follows the last line end is a line if it is not empty."""
-    rest = b""
+def read_lines(file: BinaryIO, max_bytes: int) -> Iterator[bytes]:
+    """Lines without their ends. What follows the last line end is a line if it is not empty.
+
+    No more than `max_bytes` and one read are held; CommandError where a line goes on after that.
+    """
+    begun: list[bytes] = []
+    begun_bytes = count = 0
     read = getattr(file, "read1", file.read)  # what a pipe has now, not a whole buffer
     while chunk := read(READ_SIZE):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-    if rest:
-        yield rest
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        begun_bytes += len(first)
+        if begun_bytes > max_bytes:
+            raise CommandError(f"line {count + 1} has more than {max_bytes:,} bytes ({HOW_TO_SEND_MORE})")
+        if others:
+            last = others.pop()
+            yield b"".join(begun)
+            yield from others
+            begun, begun_bytes = [last], len(last)
+            count += 1 + len(others)
+    if begun_bytes:
+        yield b"".join(begun)

@@ -38,7 +38,19 @@ $ ottla log dump ottla-data/app-log-0/00000000000000000000.log --records
 In JSON lines a record is an object with `topic`, `partition`, `offset`, `timestamp`, `key`, `value` and
 `headers`, a list of `[name, value]`. `ottla produce --format json` reads the same, headers also as an object,
 and ignores topic and offset. Keys and values are text; what is not UTF-8 comes as lone surrogate escapes,
-which `ottla produce` turns back into the same bytes. With `--base64` both sides carry any bytes.
+which `ottla produce` turns back into the same bytes. With `--base64` both sides carry any bytes. What is no
+text stands for its JSON, and goes out as it was written: `1.00` stays `1.00`. Blank lines are left out.
+
+A line that is wrong ends `ottla produce` with its number; the lines before it are sent. So does a line
+longer than the client's records may be, 1,000,000 bytes without `-X message.max.bytes=N`; in JSON it may have
+six times as many, for escapes.
+
+Kafka's client sets limits to JSON lines. Names of headers must be UTF-8, without NUL; those in a topic are
+shown with surrogate escapes, up to their first NUL. A timestamp of 0 means the time of sending to it, and is
+refused.
+
+Separators are bytes as typed. In them `\\t`, `\\n`, `\\r`, `\\0`, `\\\\` and `\\xNN` stand for one byte
+each, so `--key-separator '\\xff'` is the byte 255.
 """
 
 

@@ -6,16 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottla.cli.connection import (
-    NAME,
-    CommandError,
-    Connection,
-    connected,
-    explain,
-    parse_properties,
-    wait,
-    wait_each,
-)
+from ottla.cli.arguments import NAME, PARTITION_COUNT, PROPERTY, REPLICA_COUNT
+from ottla.cli.connection import CommandError, Connection, connected, explain, wait, wait_each
 from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
@@ -24,9 +16,9 @@ if TYPE_CHECKING:
 config_option = click.option(
     "--config",
     "configs",
+    type=PROPERTY,
     metavar="NAME=VALUE",
     multiple=True,
-    callback=parse_properties,
     help="A config of the topic; repeatable.",
 )
 
@@ -38,10 +30,8 @@ def topic() -> None:
 
 @topic.command()
 @click.argument("names", type=NAME, metavar="NAME...", nargs=-1, required=True)
-@click.option("--partitions", type=click.IntRange(min=1), help="How many; the broker's default otherwise.")
-@click.option(
-    "--replication-factor", type=click.IntRange(min=1), help="Copies; the broker's default otherwise."
-)
+@click.option("--partitions", type=PARTITION_COUNT, help="How many; the broker's default otherwise.")
+@click.option("--replication-factor", type=REPLICA_COUNT, help="Copies; the broker's default otherwise.")
 @config_option
 @click.option("--if-not-exists", is_flag=True, help="Do not mind a topic that is there already.")
 @click.option("--validate-only", is_flag=True, help="Only check whether it could be done.")
@@ -112,10 +102,15 @@ def describe(connection: Connection, names: tuple[str, ...], as_json: bool) -> N
 
 @topic.command()
 @click.argument("name", type=NAME)
-@click.option("--partitions", type=click.IntRange(min=1), help="Grow to this many partitions.")
+@click.option("--partitions", type=PARTITION_COUNT, help="Grow to this many partitions.")
 @config_option
 @click.option(
-    "--delete-config", "deletions", metavar="NAME", multiple=True, help="Return a config to its default."
+    "--delete-config",
+    "deletions",
+    type=NAME,
+    metavar="NAME",
+    multiple=True,
+    help="Return a config to its default.",
 )
 @connected
 def alter(

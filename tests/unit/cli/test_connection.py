@@ -3,7 +3,7 @@ import socket
 import click
 import pytest
 
-from ottla.cli.connection import CommandError, Connection, addresses, parse_properties
+from ottla.cli.connection import CommandError, Connection, addresses
 
 
 def test_addresses():
@@ -16,16 +16,10 @@ def test_addresses():
     ]
 
 
-@pytest.mark.parametrize("text", ["a:b", "a:", "a:1,b:-2"])
+@pytest.mark.parametrize("text", ["a:b", "a:", "a:1,b:-2", "a:65536", "a:²"])
 def test_what_is_no_address(text):
     with pytest.raises(click.UsageError, match="no HOST:PORT"):
         addresses(text)
-
-
-def test_properties():
-    assert parse_properties(None, None, ["a=b=c", "d="]) == (("a", "b=c"), ("d", ""))
-    with pytest.raises(click.BadParameter, match="not name=value"):
-        parse_properties(None, None, ["a"])
 
 
 def test_the_callers_properties_win():
@@ -43,6 +37,30 @@ def test_a_cluster_that_is_not_there_is_told_in_one_line():
         with pytest.raises(CommandError) as refused:
             _ = Connection(address).admin
     assert refused.value.message == f"no broker answers at {address}: Connection refused"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "é" * 60])
+def test_a_name_that_no_host_can_have(host):
+    with pytest.raises(CommandError, match="is no name of a host"):
+        _ = Connection(f"{host}:1").admin
+
+
+def test_servers_given_as_a_property_win():
+    with pytest.raises(CommandError, match="no broker answers at ,: no address given"):
+        _ = Connection("a..b:1", (("bootstrap.servers", ","),)).admin
+
+
+def test_properties_that_are_no_text_are_a_wrong_call():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        for name in ("error_cb", "stats_cb", "no.such"):
+            with pytest.raises(click.UsageError, match=name):
+                _ = Connection(address, ((name, "x"),)).admin
+
+
+def test_how_large_records_may_be():
+    assert Connection("h").record_max_bytes == 1_000_000
+    assert Connection("h", (("message.max.bytes", "5000"),)).record_max_bytes == 5000
 
 
 def test_no_address_at_all():
