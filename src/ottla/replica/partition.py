@@ -64,6 +64,7 @@ class Partition:
         self._options = options
         self._sync_soon = sync_soon
         self._waiters: set[Waiter] | None = None
+        log.begin_leader_epoch(leader_epoch)
         log.advance_high_watermark(log.log_end_offset)
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 All are replaced as a whole (written aside, synced, renamed), so that a crash leaves the old one or the new
 one. What a reader cannot make sense of raises CorruptCheckpointError with the file's name: the caller knows
 whether to rebuild (offset checkpoints: recover from the start of the log) or to refuse the folder
-(meta.properties, partition.metadata).
+(meta.properties). `partition.metadata` is synced only with the first records, and a log can do without it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
+
+from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileLock, FileSystem
@@ -32,8 +35,8 @@ __all__ = [
     "decode_entries",
     "decode_offsets",
     "encode_entries",
+    "has_partition_metadata",
     "read_meta_properties",
-    "read_partition_metadata",
     "take_clean_shutdown",
     "write_clean_shutdown",
     "write_meta_properties",
@@ -49,6 +52,7 @@ _META_PROPERTIES = "meta.properties"
 _PARTITION_METADATA = "partition.metadata"
 _CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 _LOCK = ".lock"
+_BASE64_START = re.compile(rb"[A-Za-z0-9_-]{0,21}")
 
 _CHECKPOINT_VERSION = 0
 _META_VERSION = "1"
@@ -94,6 +98,8 @@ def decode_offsets(data: bytes, source: str) -> dict[Partition, int]:
         try:
             topic, partition, offset = line.split()
             offsets[topic, int(partition)] = int(offset)
+            if int(offset) < 0:
+                raise ValueError
         except ValueError:
             raise CorruptCheckpointError(f"{source}: malformed line {line!r}") from None
     return offsets
@@ -172,35 +178,55 @@ def _java_properties(text: str) -> Iterable[tuple[str, str]]:
             yield name.strip(), value.strip()
 
 
-def read_partition_metadata(fs: FileSystem, directory: str) -> UUID | None:
-    """The topic id that a partition's folder belongs to (KIP-516); None when it was not noted yet.
+def has_partition_metadata(fs: FileSystem, directory: str, topic_id: UUID) -> bool:
+    """Whether a partition's folder says that it belongs to `topic_id` (KIP-516); False when it says nothing.
 
-    An empty file lost its content in a crash, before anything relied on it. Raises CorruptCheckpointError.
+    A crash may have left the beginning of what was written, or zeros: nobody relied on it then, for it is
+    synced with the first records. Raises KafkaError(inconsistent_topic_id) when the folder belongs to another
+    topic, CorruptCheckpointError when it is beyond us.
     """
     path = f"{directory}/{_PARTITION_METADATA}"
     try:
-        data = fs.read_bytes(path)
+        data = fs.read_bytes(path).rstrip(b"\0")
     except FileNotFoundError:
-        return None
-    if not data:
-        return None
+        return False
+    expected = _partition_metadata(topic_id)
+    if data == expected:
+        return True
+    if expected.startswith(data):
+        return False
     lines = data.split(b"\n")
     fields = dict(line.split(b": ", 1) for line in lines if b": " in line)
-    topic_id = fields.get(b"topic_id", b"").strip()
     if fields.get(b"version", b"").strip() != b"0":
         raise CorruptCheckpointError(f"{path}: not of version 0")
+    text = fields.get(b"topic_id", b"").strip()
     try:
-        return UUID(bytes=base64.b64decode(topic_id + b"==", altchars=b"-_", validate=True))
+        found = UUID(bytes=base64.b64decode(text + b"==", altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
-        raise CorruptCheckpointError(f"{path}: topic id {topic_id!r}") from None
+        found = None
+    if found == topic_id:
+        return True
+    if found is None and not _BASE64_START.fullmatch(text):
+        raise CorruptCheckpointError(f"{path}: topic id {text!r}")
+    raise KafkaError(
+        ErrorCode.inconsistent_topic_id,
+        f"{directory} belongs to topic id {text.decode()}, not to {_text(topic_id)}",
+    )
 
 
 def write_partition_metadata(fs: FileSystem, directory: str, topic_id: UUID) -> str:
-    """Note to which topic id a new folder belongs. The caller syncs the returned path before any record."""
-    text = base64.urlsafe_b64encode(topic_id.bytes).rstrip(b"=")
+    """Note to which topic id a folder belongs. The caller syncs the returned path with the first records."""
     path = f"{directory}/{_PARTITION_METADATA}"
-    fs.write_bytes(path, b"version: 0\ntopic_id: " + text)
+    fs.write_aside(path, _partition_metadata(topic_id))
     return path
+
+
+def _partition_metadata(topic_id: UUID) -> bytes:
+    return f"version: 0\ntopic_id: {_text(topic_id)}".encode()
+
+
+def _text(topic_id: UUID) -> str:
+    return base64.urlsafe_b64encode(topic_id.bytes).decode().rstrip("=")
 
 
 class CleanShutdown(NamedTuple):

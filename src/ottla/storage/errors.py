@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-__all__ = ["LogClosedError", "LogStorageError"]
+__all__ = ["LogClosedError", "LogStorageError", "refusals"]
 
 
 class LogStorageError(KafkaError):
@@ -21,3 +24,12 @@ class LogStorageError(KafkaError):
 
 class LogClosedError(LogStorageError):
     """The log was closed: its folder may be another one's by now."""
+
+
+@contextmanager
+def refusals(action: str) -> Iterator[None]:
+    """Raises LogStorageError where what is done inside raises OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise LogStorageError.wrap(action, error) from error

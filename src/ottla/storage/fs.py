@@ -15,7 +15,10 @@ from typing import Protocol, TypeAlias
 
 from ottla.records.batch import Buffer
 
-__all__ = ["File", "FileLock", "FileSlice", "FileSystem", "OsFileSystem", "Records"]
+__all__ = ["TEMPORARY", "File", "FileLock", "FileSlice", "FileSystem", "OsFileSystem", "Records"]
+
+TEMPORARY = ".tmp"
+"""The suffix of what is written aside."""
 
 _MODE = 0o644
 _DIRECTORY_MODE = 0o755
@@ -137,6 +140,9 @@ class FileSystem(Protocol):
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Replace the file's content in place; not synced."""
+
+    def write_aside(self, path: str, data: bytes) -> None:
+        """Replace the file as a whole for everyone who reads it, by a rename; not synced."""
 
     def write_atomic(self, path: str, data: bytes) -> None:
         """Replace the file durably: after a crash it has either the old content or the new (any thread)."""
@@ -354,15 +360,21 @@ class OsFileSystem:
     def write_bytes(self, path: str, data: bytes) -> None:
         self._write(path, data, sync=False)
 
+    def write_aside(self, path: str, data: bytes) -> None:
+        self._replace(path, data, sync=False)
+
     def write_atomic(self, path: str, data: bytes) -> None:
-        temporary = path + ".tmp"
+        self._replace(path, data, sync=True)
+        self.sync_dir(os.path.dirname(path))
+
+    def _replace(self, path: str, data: bytes, *, sync: bool) -> None:
+        temporary = path + TEMPORARY
         try:
-            self._write(temporary, data, sync=True)
+            self._write(temporary, data, sync=sync)
             os.replace(temporary, path)
         except OSError:
             self.unlink(temporary)
             raise
-        self.sync_dir(os.path.dirname(path))
 
     def _write(self, path: str, data: bytes, *, sync: bool) -> None:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, _MODE)

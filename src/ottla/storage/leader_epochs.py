@@ -1,12 +1,14 @@
 """Where each leader's records start (KIP-101, KIP-320): the file `leader-epoch-checkpoint` of a partition.
 
 A new epoch is on disk before the record that opened it may be acknowledged. What truncation removes may
-linger in the file after a crash: opening the log truncates again, so that only `flush` writes it.
+linger in the file after a crash: opening the log truncates again, so that only `flush` writes it. A file that
+does not read is made anew from the records, which carry their epochs.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -54,7 +56,8 @@ def decode_epochs(data: bytes, source: str) -> list[EpochEntry]:
 class LeaderEpochCache:
     """The epochs of one partition, both epochs and start offsets strictly ascending.
 
-    The file is read at first use and created with the first epoch. Reading raises CorruptCheckpointError.
+    The file is read by `load`, or at first use, and created with the first epoch. Reading raises
+    CorruptCheckpointError.
     """
 
     __slots__ = ("_entries", "_fs", "_is_dirty", "path")
@@ -77,6 +80,18 @@ class LeaderEpochCache:
             self._entries = entries
         return self._entries
 
+    def load(self, in_records: Callable[[], Iterable[tuple[int, int]]]) -> None:
+        """Read the file; if it does not read, `in_records` gives the epochs and first offsets in the log."""
+        try:
+            self._loaded()
+        except CorruptCheckpointError:
+            entries: list[EpochEntry] = []
+            for epoch, start_offset in in_records():
+                if epoch >= 0:
+                    _insert(entries, EpochEntry(epoch, start_offset))
+            self._entries = entries
+            self._is_dirty = True
+
     @property
     def entries(self) -> tuple[EpochEntry, ...]:
         return tuple(self._loaded())
@@ -92,24 +107,29 @@ class LeaderEpochCache:
         return entries[-1].epoch if entries else None
 
     def assign(self, epoch: int, start_offset: int) -> bool:
-        """Record that `epoch` starts at `start_offset`; True when that is news, and then it is on disk.
+        """Note that `epoch` starts at `start_offset`; True when that is news. `save` or `flush` write it.
 
-        A log's first epoch is only written, not synced: the caller syncs `path` together with the first
-        records, and until then recovery finds the epoch in them. Entries that contradict the new one (an
-        epoch not below, or a start not below) belong to records that are gone, and go. Raises ValueError on a
-        negative epoch or offset.
+        Entries that contradict the new one (an epoch not below, or a start not below) belong to records that
+        are gone, and go. Raises ValueError on a negative epoch or offset.
         """
         if epoch < 0 or start_offset < 0:
             raise ValueError(f"leader epoch {epoch} at offset {start_offset}")
-        is_first = not self._loaded()
         if not _insert(self._loaded(), EpochEntry(epoch, start_offset)):
             return False
-        if is_first:
-            self._fs.write_bytes(self.path, self._encoded())
-            self._is_dirty = False
-        else:
-            self._is_dirty = True
+        self._is_dirty = True
+        return True
+
+    def save(self) -> bool:
+        """Bring the file up to date before the first record of an epoch. Raises OSError.
+
+        A log's first epoch is not synced: when True is returned, the caller syncs `path` together with the
+        first records, and until then recovery finds the epoch in them.
+        """
+        if not self._is_dirty or len(self._loaded()) > 1:
             self.flush()
+            return False
+        self._fs.write_aside(self.path, self._encoded())
+        self._is_dirty = False
         return True
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
@@ -154,7 +174,7 @@ class LeaderEpochCache:
         self.flush()
 
     def flush(self) -> None:
-        """Write the file if it is behind; truncations leave it so."""
+        """Write the file durably if it is behind; truncations leave it so."""
         if self._is_dirty:
             self._fs.write_atomic(self.path, self._encoded())
             self._is_dirty = False

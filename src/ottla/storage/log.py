@@ -10,24 +10,18 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import (
-    LOG_OVERHEAD,
-    PREFIX,
-    BatchHeader,
-    Buffer,
-    has_valid_crc,
-    iter_headers,
-)
+from ottla.records.batch import LOG_OVERHEAD, PREFIX, BatchHeader, Buffer, has_valid_crc, iter_headers
 from ottla.storage.cleaner import discard
 from ottla.storage.cleaner_policy import CleaningFacts, segment_facts
 from ottla.storage.control_marker import ControlMarker, parse_control_marker
 from ottla.storage.environment import LogEnvironment
-from ottla.storage.errors import LogClosedError, LogStorageError
+from ottla.storage.errors import LogClosedError, LogStorageError, refusals
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local_log import LocalLog, LogState
 from ottla.storage.log_producers import LogProducers
 from ottla.storage.log_reader import LogRead, LogReader, TimestampedOffset
 from ottla.storage.retention import expired_segments
+from ottla.storage.segment_scan import leader_epochs_of
 from ottla.storage.txn_index import AbortedTxn
 
 if TYPE_CHECKING:
@@ -47,6 +41,7 @@ class Log(LocalLog):
         "_cleaning_generation",
         "_leader_epoch",
         "_leader_epochs",
+        "_led_from",
         "_producers",
         "_reader",
         "_snapshot_offsets",
@@ -67,6 +62,7 @@ class Log(LocalLog):
         super().__init__(environment, directory, partition, config, segments, state, now_ms=now_ms)
         self._leader_epoch: int | None = None  # of the last append; None when the next must look around first
         self._leader_epochs: LeaderEpochCache | None = None
+        self._led_from: tuple[int, int] | None = None  # epoch and offset
         self.high_watermark = self.log_start_offset
         self._producers = state.producers
         self._snapshot_offsets = state.snapshot_offsets
@@ -75,19 +71,33 @@ class Log(LocalLog):
 
     @property
     def leader_epochs(self) -> LeaderEpochCache:
-        if self._leader_epochs is None:
-            self._leader_epochs = LeaderEpochCache(self.environment.fs, self.directory)
-        return self._leader_epochs
+        """Where each leader epoch starts. Raises LogStorageError when that cannot be loaded."""
+        epochs = self._leader_epochs
+        if epochs is None:
+            epochs = LeaderEpochCache(self.environment.fs, self.directory)
+            with refusals(f"cannot load the epochs of {self.partition}"):
+                epochs.load(lambda: leader_epochs_of(list(self.segments)))
+            self._leader_epochs = epochs
+            if self._led_from is not None:
+                epochs.assign(*self._led_from)
+        return epochs
+
+    def begin_leader_epoch(self, leader_epoch: int) -> None:
+        """Lead in this epoch: it starts at the log's end, whether or not a record is ever written in it.
+
+        Nothing is read or written before somebody asks.
+        """
+        self._led_from = (leader_epoch, self.log_end_offset)
+        if self._leader_epochs is not None:
+            self._leader_epochs.assign(*self._led_from)
 
     @property
     def producers(self) -> LogProducers:
         """The producer state with its snapshots. Raises LogStorageError when it cannot be loaded."""
         if self._producers is None:
             producers = LogProducers(self.environment, self.directory, self.partition, self._snapshot_offsets)
-            try:
+            with refusals(f"cannot load the producers of {self.partition}"):
                 producers.reload(self.segments, self.log_start_offset, self.log_end_offset)
-            except OSError as error:
-                raise LogStorageError.wrap(f"cannot load the producers of {self.partition}", error) from error
             producers.state.advance_high_watermark(self.high_watermark)
             self._producers = producers
             self._snapshot_offsets = ()
@@ -212,11 +222,12 @@ class Log(LocalLog):
         if self._failure is not None:
             raise self._failure
         _ = self.producers  # loaded now, while the log still ends where the snapshot says
-        try:
-            if leader_epoch >= 0 and self.leader_epochs.assign(leader_epoch, start_offset):
-                self._must_sync(self.leader_epochs.path)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot begin a leader epoch of {self.partition}", error) from error
+        with refusals(f"cannot begin a leader epoch of {self.partition}"):
+            epochs = self.leader_epochs
+            if leader_epoch >= 0:
+                epochs.assign(leader_epoch, start_offset)
+            if epochs.save():
+                self._must_sync(epochs.path, directory=self.directory)
         self._is_changed = True
         self._leader_epoch = leader_epoch
 
@@ -243,11 +254,9 @@ class Log(LocalLog):
         if self._active.size == 0 and base_offset is None:
             return
         start_offset = self.log_end_offset if base_offset is None else base_offset
-        try:
+        with refusals(f"cannot begin a segment of {self.partition}"):
             self.producers.take_snapshot(start_offset, sync=False)
             self._roll_segment(start_offset, now_ms)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot begin a segment of {self.partition}", error) from error
 
     def _on_failure(self) -> None:
         self._leader_epoch = None
@@ -280,24 +289,18 @@ class Log(LocalLog):
 
     def aborted_transactions(self, offset: int, read: LogRead) -> list[AbortedTxn]:
         """What a consumer of committed records must skip in `read`, which was read from `offset` (KIP-98)."""
-        try:
+        with refusals(f"cannot read {self.partition} at {offset}"):
             return self._reader.aborted_transactions(offset, read, self.log_end_offset)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot read {self.partition} at {offset}", error) from error
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampedOffset | None:
         """The first record whose timestamp is `timestamp` or later; None when there is none."""
-        try:
+        with refusals(f"cannot search {self.partition}"):
             return self._reader.offset_for_timestamp(timestamp, self.log_start_offset)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot search {self.partition}", error) from error
 
     def max_timestamp_offset(self) -> TimestampedOffset | None:
         """The first record with the largest timestamp (KIP-734); None without records."""
-        try:
+        with refusals(f"cannot search {self.partition}"):
             return self._reader.max_timestamp_offset()
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot search {self.partition}", error) from error
 
     def end_offset_for_epoch(self, leader_epoch: int) -> tuple[int, int]:
         """The largest epoch not above `leader_epoch` and its end offset; (-1, -1) when unknown (KIP-279)."""
@@ -366,18 +369,17 @@ class Log(LocalLog):
     def apply_retention(self, now_ms: int) -> int:
         """Remove the segments that have expired; returns how many. Raises LogStorageError."""
         try:
-            expired = expired_segments(self, self.high_watermark, now_ms)
-            if not expired:
-                return 0
-            if len(expired) == len(self.segments):
-                self.roll(now_ms)
-            next_segment = self.segments[len(expired)]
-            self.delete_records(max(next_segment.base_offset, self.log_start_offset))
-            self.segments.remove(expired, now_ms + self.config.file_delete_delay_ms)
-            for segment in expired:
-                self.producers.snapshots.delete_at(segment.base_offset)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot remove segments of {self.partition}", error) from error
+            with refusals(f"cannot remove segments of {self.partition}"):
+                expired = expired_segments(self, self.high_watermark, now_ms)
+                if not expired:
+                    return 0
+                if len(expired) == len(self.segments):
+                    self.roll(now_ms)
+                next_segment = self.segments[len(expired)]
+                self.delete_records(max(next_segment.base_offset, self.log_start_offset))
+                self.segments.remove(expired, now_ms + self.config.file_delete_delay_ms)
+                for segment in expired:
+                    self.producers.snapshots.delete_at(segment.base_offset)
         finally:
             self._reader.forget_positions()
         return len(expired)
@@ -388,20 +390,19 @@ class Log(LocalLog):
         The caller checkpoints the recovery point before it relies on it again. Raises LogStorageError.
         """
         try:
-            if offset >= self.log_end_offset:
-                self.leader_epochs.truncate_from_end(self.log_end_offset)
-                self._leader_epoch = None
-                return False
-            if offset < self.segments.first.base_offset:
-                self.truncate_fully_and_start_at(offset, now_ms)
-                return True
-            producers = self.producers
-            producers.state.map_end_offset = self.log_end_offset
-            self._truncate_segments(offset, now_ms)
-            self.leader_epochs.truncate_from_end(offset)
-            producers.reload(self.segments, self.log_start_offset, offset)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot truncate {self.partition} to {offset}", error) from error
+            with refusals(f"cannot truncate {self.partition} to {offset}"):
+                if offset >= self.log_end_offset:
+                    self.leader_epochs.truncate_from_end(self.log_end_offset)
+                    self._leader_epoch = None
+                    return False
+                if offset < self.segments.first.base_offset:
+                    self.truncate_fully_and_start_at(offset, now_ms)
+                    return True
+                producers = self.producers
+                producers.state.map_end_offset = self.log_end_offset
+                self._truncate_segments(offset, now_ms)
+                self.leader_epochs.truncate_from_end(offset)
+                producers.reload(self.segments, self.log_start_offset, offset)
         finally:
             self._after_rewrite()
         return True
@@ -409,12 +410,11 @@ class Log(LocalLog):
     def truncate_fully_and_start_at(self, offset: int, now_ms: int) -> None:
         """Drop everything; the log is empty then and goes on at `offset`. Raises LogStorageError."""
         try:
-            producers = self.producers
-            self._restart_segments(offset, now_ms)
-            self.leader_epochs.clear()
-            producers.snapshots.restart(producers.state, offset)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot truncate {self.partition}", error) from error
+            with refusals(f"cannot truncate {self.partition}"):
+                producers = self.producers
+                self._restart_segments(offset, now_ms)
+                self.leader_epochs.clear()
+                producers.snapshots.restart(producers.state, offset)
         finally:
             self._after_rewrite()
 
@@ -427,14 +427,13 @@ class Log(LocalLog):
         """
         closed = {segment.base_offset for segment in self.segments if segment is not self._active}
         try:
-            if not closed.issuperset(old) or self._generation != self._cleaning_generation:
-                discard(self.environment.fs, self.directory, new)
-                return False
-            gone = self.segments.replace(new, old, self.config, self._due_ms(now_ms))
-            for base_offset in gone:
-                self.producers.snapshots.delete_at(base_offset)
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot replace segments of {self.partition}", error) from error
+            with refusals(f"cannot replace segments of {self.partition}"):
+                if not closed.issuperset(old) or self._generation != self._cleaning_generation:
+                    discard(self.environment.fs, self.directory, new)
+                    return False
+                gone = self.segments.replace(new, old, self.config, self._due_ms(now_ms))
+                for base_offset in gone:
+                    self.producers.snapshots.delete_at(base_offset)
         finally:
             self._reader.forget_positions()
         return True
@@ -491,10 +490,8 @@ class Log(LocalLog):
             raise self._failure
         if not self._is_changed:
             return
-        try:
+        with refusals(f"cannot close {self.partition}"):
             self._seal_active()
             self.producers.take_snapshot(self.log_end_offset, sync=False)
             self.leader_epochs.flush()
-        except OSError as error:
-            raise LogStorageError.wrap(f"cannot close {self.partition}", error) from error
         self._is_changed = False

@@ -9,14 +9,10 @@ from __future__ import annotations
 import os.path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import has_valid_crc
-from ottla.storage.checkpoints import (
-    CorruptCheckpointError,
-    read_partition_metadata,
-    write_partition_metadata,
-)
+from ottla.storage.checkpoints import has_partition_metadata, write_partition_metadata
 from ottla.storage.flush import Unsynced
+from ottla.storage.fs import TEMPORARY
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local_log import LogState
 from ottla.storage.log import Log
@@ -34,7 +30,7 @@ from ottla.storage.names import (
     segment_path,
 )
 from ottla.storage.segment import MAX_RELATIVE_OFFSET, Segment
-from ottla.storage.segment_scan import scan_batches, scan_headers
+from ottla.storage.segment_scan import leader_epochs_of, scan_batches, scan_headers
 from ottla.storage.segments import SegmentList
 from ottla.storage.txn_index import AbortedTxn, CorruptTransactionIndexError
 
@@ -48,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["open_log"]
 
-_LEFTOVERS = (DELETED, CLEANED, SWAP)
+_LEFTOVERS = (DELETED, CLEANED, SWAP, TEMPORARY)
 
 
 def open_log(
@@ -91,16 +87,9 @@ def open_log(
 
 def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[Unsynced, ...]:
     """Compare the folder's topic id with the wanted one; returns the file written when there was none."""
-    if topic_id is None:
+    if topic_id is None or has_partition_metadata(fs, directory, topic_id):
         return ()
-    found = read_partition_metadata(fs, directory)
-    if found is None:
-        return (Unsynced(write_partition_metadata(fs, directory, topic_id)),)
-    if found != topic_id:
-        raise KafkaError(
-            ErrorCode.inconsistent_topic_id, f"{directory} belongs to topic id {found}, not to {topic_id}"
-        )
-    return ()
+    return (Unsynced(write_partition_metadata(fs, directory, topic_id)),)
 
 
 def _finish_leftovers(fs: FileSystem, directory: str, names: list[str]) -> None:
@@ -112,7 +101,7 @@ def _finish_leftovers(fs: FileSystem, directory: str, names: list[str]) -> None:
     # Renaming went from the last segment to the first: a `.cleaned` below means that it did not get to the
     # end.
     undone = [name for name in swapped if lowest_cleaned is not None and offsets[name] >= lowest_cleaned]
-    for name in [*(name for name in names if name.endswith(DELETED)), *undone, *cleaned]:
+    for name in [*(name for name in names if name.endswith((DELETED, TEMPORARY))), *undone, *cleaned]:
         fs.unlink(f"{directory}/{name}")
     valid = [name for name in swapped if name not in undone]
     replaced_from, replaced_to = _replaced_range(fs, directory, [n for n in valid if n.endswith(LOG + SWAP)])
@@ -302,7 +291,8 @@ class _Opening:
             max(log_start_offset, segments.first.base_offset),
             first_offset,
         )
-        epochs = _readable_epochs(self._fs, self._directory)
+        epochs = LeaderEpochCache(self._fs, self._directory)
+        epochs.load(lambda: leader_epochs_of(flushed))
         log_end_offset = first_offset
         for number, segment in enumerate(unflushed):
             log_end_offset = max(log_end_offset, segment.base_offset)
@@ -317,16 +307,6 @@ class _Opening:
         epochs.flush()
         producers.take_snapshot(log_end_offset, sync=False)
         return _Recovered(log_end_offset, producers)
-
-
-def _readable_epochs(fs: FileSystem, directory: str) -> LeaderEpochCache:
-    """The leader epochs after a crash: a file that was torn has no entries that a flush relied on."""
-    epochs = LeaderEpochCache(fs, directory)
-    try:
-        _ = epochs.entries
-    except CorruptCheckpointError:
-        epochs.clear()
-    return epochs
 
 
 def _clean_end_offset(segments: SegmentList, snapshots: tuple[int, ...]) -> int:

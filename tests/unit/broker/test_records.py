@@ -222,6 +222,11 @@ async def list_offset(
     return dict(response["topics"][0]["partitions"][0])
 
 
+async def test_a_partition_without_records_begins_in_its_leaders_epoch(client: RawClient) -> None:
+    answer = await list_offset(client, await create_topic(client), -2)
+    assert (answer["offset"], answer["leader_epoch"]) == (0, 0)
+
+
 async def filled(client: RawClient) -> Topic:
     """Timestamps T0, T0+1000, T0+5000, T0+2000; the first record is gone."""
     topic = await create_topic(client)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from ottla.records.batch import Buffer
+from ottla.storage.fs import TEMPORARY
 
 
 class PowerLossError(Exception):
@@ -207,11 +208,14 @@ class SimulatedDisk:
         if file.write((data,), 0) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    def write_aside(self, path: str, data: bytes) -> None:
+        self.write_bytes(path + TEMPORARY, data)
+        self.rename(path + TEMPORARY, path)
+
     def write_atomic(self, path: str, data: bytes) -> None:
-        temporary = path + ".tmp"
-        self.write_bytes(temporary, data)
-        self.sync_file(temporary)
-        self.rename(temporary, path)
+        self.write_bytes(path + TEMPORARY, data)
+        self.sync_file(path + TEMPORARY)
+        self.rename(path + TEMPORARY, path)
         self.sync_dir(os.path.dirname(path))
 
     def sync_file(self, path: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.storage.checkpoints import (
     HIGH_WATERMARKS,
     CleanShutdown,
@@ -23,8 +24,8 @@ from ottla.storage.checkpoints import (
     OffsetCheckpoint,
     decode_entries,
     encode_entries,
+    has_partition_metadata,
     read_meta_properties,
-    read_partition_metadata,
     take_clean_shutdown,
     write_clean_shutdown,
     write_meta_properties,
@@ -76,6 +77,7 @@ class TestOffsets:
             b"0\n1\nt x 1\n",
             b"0\n1\nt 0 1 2\n",
             b"0\n-1\n",
+            b"0\n1\nt 0 -1\n",
             b"\xff\xfe",
         ],
     )
@@ -175,22 +177,44 @@ class TestMetaProperties:
 class TestPartitionMetadata:
     def test_kafkas_file_is_read_and_written(self, fs: OsFileSystem, tmp_path: Path) -> None:
         path = tmp_path / "partition.metadata"
-        path.write_text(KAFKA_PARTITION_METADATA)
-        assert read_partition_metadata(fs, str(tmp_path)) == TOPIC_ID
-        path.write_text("")
-        assert read_partition_metadata(fs, str(tmp_path)) is None
-        path.unlink()
-        assert read_partition_metadata(fs, str(tmp_path)) is None
+        assert not has_partition_metadata(fs, str(tmp_path), TOPIC_ID)
         write_partition_metadata(fs, str(tmp_path), TOPIC_ID)
         assert path.read_text() == KAFKA_PARTITION_METADATA
+        assert [each.name for each in tmp_path.iterdir()] == ["partition.metadata"]
+        for text in (KAFKA_PARTITION_METADATA, KAFKA_PARTITION_METADATA + "\n"):
+            path.write_text(text)
+            assert has_partition_metadata(fs, str(tmp_path), TOPIC_ID)
+
+    @pytest.mark.parametrize("zeros", [0, 20])
+    def test_one_cut_by_a_crash_says_nothing(self, fs: OsFileSystem, tmp_path: Path, zeros: int) -> None:
+        for size in range(len(KAFKA_PARTITION_METADATA)):
+            text = KAFKA_PARTITION_METADATA[:size] + "\0" * zeros
+            (tmp_path / "partition.metadata").write_text(text)
+            assert not has_partition_metadata(fs, str(tmp_path), TOPIC_ID)
+
+    @pytest.mark.parametrize("cut", [0, 1, 21])
+    def test_even_the_beginning_of_another_id_is_another_topics(
+        self, fs: OsFileSystem, tmp_path: Path, cut: int
+    ) -> None:
+        other = "version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAA"
+        (tmp_path / "partition.metadata").write_text(other[: len(other) - cut])
+        with pytest.raises(KafkaError) as refused:
+            has_partition_metadata(fs, str(tmp_path), TOPIC_ID)
+        assert refused.value.code is ErrorCode.inconsistent_topic_id
 
     @pytest.mark.parametrize(
-        "text", ["version: 1\ntopic_id: AA", "version: 0\ntopic_id: short", "version: 0\ntopic_id: !!"]
+        "text",
+        [
+            "version: 1\ntopic_id: n3kQaiszRquWBr_hinL5pw",
+            "version: 0\ntopic_id: !!",
+            "version: 0\ntopic_id: n3kQaiszRquWBr_hinL5pwAAAA",
+            "\xff\xff",
+        ],
     )
-    def test_damage_is_told(self, fs: OsFileSystem, tmp_path: Path, text: str) -> None:
+    def test_what_is_beyond_us_is_told(self, fs: OsFileSystem, tmp_path: Path, text: str) -> None:
         (tmp_path / "partition.metadata").write_text(text)
         with pytest.raises(CorruptCheckpointError, match=r"partition\.metadata"):
-            read_partition_metadata(fs, str(tmp_path))
+            has_partition_metadata(fs, str(tmp_path), TOPIC_ID)
 
 
 class TestCleanShutdown:

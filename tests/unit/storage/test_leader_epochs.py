@@ -34,17 +34,24 @@ def test_nothing_is_on_disk_before_the_first_epoch(cache: LeaderEpochCache, tmp_
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_new_epoch_is_written_at_once(cache: LeaderEpochCache, tmp_path: Path) -> None:
+def test_new_epochs_are_saved(cache: LeaderEpochCache, tmp_path: Path) -> None:
     assert cache.assign(0, 0)
+    assert list(tmp_path.iterdir()) == []
+    assert cache.save(), "the first is to be synced with its records"
+    assert written(tmp_path) == "0\n1\n0 0\n"
+    assert not cache.save()
     assert cache.assign(3, 17)
+    assert not cache.save()
     assert written(tmp_path) == "0\n2\n0 0\n3 17\n"
     assert LeaderEpochCache(OsFileSystem(), str(tmp_path)).entries == ((0, 0), (3, 17))
 
 
 def test_the_same_epoch_is_written_once(cache: LeaderEpochCache, tmp_path: Path) -> None:
     cache.assign(2, 5)
+    cache.save()
     (tmp_path / "leader-epoch-checkpoint").unlink()
     assert not cache.assign(2, 9)
+    assert not cache.save()
     assert list(tmp_path.iterdir()) == []
     assert cache.entries == ((2, 5),)
 
@@ -116,6 +123,7 @@ def test_truncated_records_take_their_epochs(cache: LeaderEpochCache, offset: in
 
 def test_truncation_reaches_the_disk_with_a_flush(cache: LeaderEpochCache, tmp_path: Path) -> None:
     fill(cache, (2, 5), (4, 10))
+    cache.flush()
     cache.truncate_from_end(10)
     assert written(tmp_path) == "0\n2\n2 5\n4 10\n"
     cache.flush()
@@ -133,6 +141,17 @@ def test_a_damaged_file_is_told(cache: LeaderEpochCache, tmp_path: Path, text: s
         _ = cache.entries
 
 
+def test_what_does_not_read_is_taken_from_the_records(cache: LeaderEpochCache, tmp_path: Path) -> None:
+    (tmp_path / "leader-epoch-checkpoint").write_text("0\n2\n2 5\n4")
+    cache.load(lambda: [(-1, 0), (2, 5), (2, 8), (4, 10)])
+    assert cache.entries == ((2, 5), (4, 10))
+    cache.flush()
+    assert written(tmp_path) == "0\n2\n2 5\n4 10\n"
+    again = LeaderEpochCache(OsFileSystem(), str(tmp_path))
+    again.load(lambda: [(9, 9)])
+    assert again.entries == cache.entries
+
+
 class NullFileSystem(OsFileSystem):
     def read_bytes(self, path: str) -> bytes:
         raise FileNotFoundError(path)
@@ -140,7 +159,7 @@ class NullFileSystem(OsFileSystem):
     def write_atomic(self, path: str, data: bytes) -> None:
         self.written = data
 
-    write_bytes = write_atomic
+    write_aside = write_atomic
 
 
 @settings(max_examples=200, deadline=None)

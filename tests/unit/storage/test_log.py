@@ -222,6 +222,38 @@ def test_a_leader_epoch_ends_where_the_next_begins(log: Log) -> None:
     assert log.end_offset_for_epoch(5) == (-1, -1)
 
 
+def test_becoming_leader_begins_an_epoch_without_records(disk: SimulatedDisk) -> None:
+    log = open_at(disk, small_segments())
+    log.begin_leader_epoch(4)
+    assert log.leader_epochs.epoch_for(0) == 4
+    assert log.end_offset_for_epoch(4) == (4, 0)
+    append(log, batch(3), leader_epoch=4)
+    log.begin_leader_epoch(6)
+    assert log.leader_epochs.entries == ((4, 0), (6, 3))
+    assert log.end_offset_for_epoch(4) == (4, 3)
+    append(log, batch(), leader_epoch=6)
+    log.close(flush=False)
+    log = open_at(disk, small_segments())
+    log.begin_leader_epoch(6)
+    assert log.leader_epochs.entries == ((4, 0), (6, 3))
+
+
+def test_the_epoch_of_a_leader_without_records_goes_with_it(log: Log) -> None:
+    append(log, batch(3), leader_epoch=4)
+    log.begin_leader_epoch(6)
+    assert not log.truncate_to(3, logs.NOW_MS)
+    assert log.leader_epochs.entries == ((4, 0),)
+
+
+def test_becoming_leader_reads_and_writes_nothing(disk: SimulatedDisk) -> None:
+    append(open_at(disk, small_segments()), batch())
+    log = open_at(disk, small_segments())
+    disk.read_bytes = None  # type: ignore[assignment,method-assign]
+    steps = disk.steps
+    log.begin_leader_epoch(3)
+    assert disk.steps == steps
+
+
 def producer_batch(sequence: int, *, epoch: int = 0, count: int = 1, **options: bool) -> bytes:
     return batch(count, producer_id=9, producer_epoch=epoch, base_sequence=sequence, **options)
 

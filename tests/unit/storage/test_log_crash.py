@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from uuid import UUID
 
 import pytest
 
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import iter_headers
 from ottla.records.codec import Record
 from ottla.storage.closing import close_logs
 from ottla.storage.environment import LogEnvironment
+from ottla.storage.fs import TEMPORARY
 from ottla.storage.log import Log
 from ottla.storage.names import DELETED
 from ottla.storage.segment_writer import SegmentWriter
@@ -20,6 +23,7 @@ from .logs import DIRECTORY, append, append_one, batch, open_at, read_all, small
 from .simulated_disk import PowerLossError, SimulatedDisk
 
 CONFIG = small_segments(segment_bytes=500, retention_bytes=1_200)
+TOPIC_ID = UUID(int=7)
 
 
 class Life:
@@ -44,6 +48,7 @@ class Life:
                 clean=True,
                 recovery_point=self.recovery_point,
                 log_start_offset=self.log_start_offset,
+                topic_id=TOPIC_ID,
             )
             for number in range(24):
                 self.append(log, number)
@@ -89,12 +94,17 @@ STEPS = steps_of(lambda disk: Life(disk).run())
 
 
 def check(life: Life) -> None:
+    if life.recovery_point:
+        with pytest.raises(KafkaError) as refused:
+            open_at(life.disk, CONFIG, clean=False, topic_id=UUID(int=8))
+        assert refused.value.code is ErrorCode.inconsistent_topic_id
     log = open_at(
         life.disk,
         CONFIG,
         clean=False,
         recovery_point=life.recovery_point,
         log_start_offset=life.log_start_offset,
+        topic_id=TOPIC_ID,
     )
     assert life.recovery_point <= log.log_end_offset <= max(life.written, default=-1) + 1
     assert log.log_start_offset <= life.may_start_at
@@ -112,9 +122,9 @@ def check(life: Life) -> None:
     assert all(entry.start_offset < log.log_end_offset for entry in epochs)
     append(log, batch(2), leader_epoch=9)
     log.close()
-    again = open_at(life.disk, CONFIG, clean=True, log_start_offset=log.log_start_offset)
+    again = open_at(life.disk, CONFIG, clean=True, log_start_offset=log.log_start_offset, topic_id=TOPIC_ID)
     assert len(read_all(again)) == len(found) + 2
-    assert not [name for name in life.disk.listdir(DIRECTORY) if name.endswith(DELETED)]
+    assert not [name for name in life.disk.listdir(DIRECTORY) if name.endswith((DELETED, TEMPORARY))]
 
 
 def check_indexes(log: Log) -> None:

@@ -10,6 +10,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.storage.closing import close_logs
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
+from ottla.storage.fs import TEMPORARY
 from ottla.storage.log import Log
 from ottla.storage.names import CLEANED, DELETED, INDEX, LOG, SWAP, TIMEINDEX
 from ottla.storage.segment_writer import SegmentWriter
@@ -176,6 +177,46 @@ def test_a_folder_of_another_topic_is_refused(disk: SimulatedDisk) -> None:
     with pytest.raises(KafkaError) as error:
         open_at(disk, small_segments(), topic_id=UUID(int=8))
     assert error.value.code == ErrorCode.inconsistent_topic_id
+
+
+@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize("size", [None, 0, 34])
+def test_a_folder_does_without_a_torn_topic_id(disk: SimulatedDisk, clean: bool, size: int | None) -> None:
+    log = open_at(disk, small_segments(), topic_id=TOPIC_ID)
+    append(log, *(batch(2) for _ in range(5)))
+    log.close()
+    path = f"{DIRECTORY}/partition.metadata"
+    whole = disk.read_bytes(path)
+    if size is None:
+        disk.unlink(path)
+    else:
+        disk.write_bytes(path, whole[:size])
+    disk.write_bytes(path + TEMPORARY, b"version")
+    log = open_at(disk, small_segments(), clean=clean, topic_id=TOPIC_ID)
+    assert offsets(log) == list(range(10))
+    assert disk.read_bytes(path) == whole
+    assert not disk.exists(path + TEMPORARY)
+    append(log, batch())
+    log.flush()
+    disk.lose_power()
+    disk.restart()
+    assert disk.read_bytes(path) == whole
+
+
+@pytest.mark.parametrize("clean", [False, True])
+def test_leader_epochs_that_do_not_read_are_found_in_the_records(disk: SimulatedDisk, clean: bool) -> None:
+    log = open_at(disk, small_segments())
+    for number in range(40):
+        append(log, batch(2), leader_epoch=number // 13)
+    assert len(log.segments) == 6
+    expected = ((0, 0), (1, 26), (2, 52), (3, 78))
+    assert log.leader_epochs.entries == expected
+    log.close()
+    disk.write_bytes(log.leader_epochs.path, b"0\n4\n0 0\n1 2")
+    log = open_at(disk, small_segments(), clean=clean, recovery_point=log.recovery_point)
+    assert log.leader_epochs.entries == expected
+    append(log, batch(), leader_epoch=3)
+    assert disk.read_bytes(log.leader_epochs.path) == b"0\n4\n0 0\n1 26\n2 52\n3 78\n"
 
 
 def test_a_flush_moves_the_recovery_point_when_it_is_complete(log: Log) -> None:
