@@ -13,9 +13,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
-from ottla.coordination.config import GroupCoordinatorConfig
-from ottla.coordination.effects import CancelTimer, Effects, Reply, RequestInfo, SetTimer
-from ottla.coordination.shard import GroupShard
+from ottla.coordination.groups.config import GroupCoordinatorConfig
+from ottla.coordination.groups.shard import GroupShard
+from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, SetTimer
 from ottla.protocol.errors import KafkaError
 from ottla.records.batch import iter_headers
 from ottla.records.codec import Record, decode_batch, encode_batch
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ottla.broker.api import Request
     from ottla.broker.assembly import Broker
     from ottla.config.broker import BrokerConfig
-    from ottla.coordination.budget import HeartbeatBudget
+    from ottla.coordination.groups.state import HeartbeatBudget
     from ottla.metadata.image import MetadataImage
     from ottla.replica.group_commit import Failures
     from ottla.replica.partition import Partition

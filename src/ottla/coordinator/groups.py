@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ottla.coordination.budget import HeartbeatBudget
+from ottla.coordination.groups.state import HeartbeatBudget
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:

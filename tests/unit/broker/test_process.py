@@ -13,7 +13,7 @@ NOT_TO_SERVE = {
     "confluent_kafka",  # Kafka's client and the tables of the other commands
     "rich",
     "cramjam",  # 3 MB; for compressed batches
-    "ottla.coordination.shard",  # 30 ms and 2 MB; for groups
+    "ottla.coordination.groups.shard",  # 30 ms and 2 MB; for groups
     "hypothesis",  # kio's strategies for it
     "difflib",  # for mistakes in settings
     "importlib.metadata",

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from ottla.coordination.config import GroupCoordinatorConfig
-from ottla.coordination.effects import CancelTimer, Effects, RequestInfo, SetTimer
-from ottla.coordination.shard import GroupShard
+from ottla.coordination.groups.config import GroupCoordinatorConfig
+from ottla.coordination.groups.shard import GroupShard
+from ottla.coordination.runtime import CancelTimer, Effects, RequestInfo, SetTimer
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import PartitionState, Topic
 from ottla.protocol.encode import Encoder, compile_encoder
@@ -61,7 +61,7 @@ def request_encoder(api_key: int, version: int) -> Encoder:
 
 
 class Driver:
-    """Obeys effects as `ottla.coordination.effects` asks; every reply is encoded and the only one."""
+    """Obeys effects as `ottla.coordination.runtime` asks; every reply is encoded and the only one."""
 
     def __init__(self, topics: Any = None, **config: Any) -> None:
         self.config = GroupCoordinatorConfig(**{"group_initial_rebalance_delay_ms": 0, **config})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ottla.coordination.effects import RequestInfo
+from ottla.coordination.runtime import RequestInfo
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages import check_response
 

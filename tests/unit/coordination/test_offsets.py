@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from ottla.coordination.shard import EXPIRATION_TIMER
+from ottla.coordination.groups.shard import EXPIRATION_TIMER
 from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode
 

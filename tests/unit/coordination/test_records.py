@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.coordination.records import SCHEMAS, RecordType, decode_record, encode_record
+from ottla.coordination.groups.records import SCHEMAS, RecordType, decode_record, encode_record
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 TOPIC_ID = UUID("00112233-4455-6677-8899-aabbccddeeff")

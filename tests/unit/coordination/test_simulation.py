@@ -17,8 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from ottla.coordination.classic.records import group_metadata_record
-from ottla.coordination.records import decode_record
+from ottla.coordination.groups.classic.records import group_metadata_record
+from ottla.coordination.groups.records import decode_record
 from ottla.protocol.errors import ErrorCode
 
 TIMEOUTS_MS = st.sampled_from([(6_000, 10_000), (10_000, 3_000)])

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from ottla.coordination.config import GroupCoordinatorConfig
-from ottla.coordination.consumer import ConsumerGroup
-from ottla.coordination.consumer.embedded import decode_assignment
-from ottla.coordination.effects import Effects, RequestInfo, SetTimer
-from ottla.coordination.shard import GroupShard
+from ottla.coordination.groups.config import GroupCoordinatorConfig
+from ottla.coordination.groups.modern.consumer.embedded import decode_assignment
+from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
+from ottla.coordination.groups.shard import GroupShard
+from ottla.coordination.runtime import Effects, RequestInfo, SetTimer
 from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages import check_response, encode_response

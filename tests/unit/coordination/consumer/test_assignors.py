@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.coordination.consumer.assignors import ASSIGNORS, MemberSpec, assign_range, assign_uniform
+from ottla.coordination.groups.modern.assignors import ASSIGNORS, MemberSpec, assign_range, assign_uniform
 
 TOPICS = [UUID(int=number) for number in range(1, 5)]
 

@@ -7,14 +7,11 @@ from uuid import UUID
 
 import pytest
 
-from ottla.coordination.consumer import ConsumerGroup, records
-from ottla.coordination.consumer.member import (
-    ClassicMetadata,
-    CurrentAssignment,
-    MemberMetadata,
-    MemberState,
-)
-from ottla.coordination.records import RecordType, encode_record
+from ottla.coordination.groups.modern.consumer import records
+from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
+from ottla.coordination.groups.modern.consumer.member import ClassicMetadata, MemberMetadata
+from ottla.coordination.groups.modern.reconcile import CurrentAssignment, MemberState
+from ottla.coordination.groups.records import RecordType, encode_record
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 TOPIC = UUID(int=7)

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from ottla.coordination.classic.group import ClassicGroup, ClassicState
-from ottla.coordination.consumer import ConsumerGroup
-from ottla.coordination.consumer.embedded import decode_assignment, encode_assignment
+from ottla.coordination.groups.classic.group import ClassicGroup, ClassicState
+from ottla.coordination.groups.modern.consumer.embedded import decode_assignment, encode_assignment
+from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
 from ottla.protocol.errors import ErrorCode
 
 

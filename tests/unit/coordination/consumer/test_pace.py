@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ottla.coordination.budget import HeartbeatBudget
+from ottla.coordination.groups.state import HeartbeatBudget
 
 OWN_MS, SHORT_MS, SETTLING_MS = 5_000, 500, 20_000
 

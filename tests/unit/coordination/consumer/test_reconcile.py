@@ -6,8 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from ottla.coordination.consumer.member import CurrentAssignment, MemberState
-from ottla.coordination.consumer.reconcile import Goal, reconcile
+from ottla.coordination.groups.modern.reconcile import CurrentAssignment, Goal, MemberState, reconcile
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 T1, T2 = UUID(int=1), UUID(int=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ottla.coordination.consumer.member import MemberState
+from ottla.coordination.groups.modern.reconcile import MemberState
 from ottla.protocol.errors import ErrorCode
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.coordination.consumer.topics import matching_names
+from ottla.coordination.groups.modern.topics import matching_names
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ottla.broker.api import Api, Request, Response
 
 if TYPE_CHECKING:
-    from ottla.coordination.effects import Effects, RequestInfo
+    from ottla.coordination.runtime import Effects, RequestInfo
     from ottla.coordinator.group_shard import ShardOwner
 
 

@@ -10,7 +10,7 @@ from ottla.protocol.errors import KafkaError
 
 
 def _handle(request: Request, message: Any) -> Response:
-    from ottla.coordination.offsets.fetch import FETCH_GROUPS_SINCE, as_single_group_response
+    from ottla.coordination.groups.offsets.fetch import FETCH_GROUPS_SINCE, as_single_group_response
 
     if request.api_version >= FETCH_GROUPS_SINCE:
         distinct = {group.group_id: group for group in message.groups}
@@ -27,7 +27,7 @@ def _one(request: Request, group: Any, require_stable: bool) -> dict[str, Any]:
     try:
         shard = request.broker.groups.shard_of(group.group_id).shard
     except KafkaError as error:
-        from ottla.coordination.offsets.fetch import fetch_error
+        from ottla.coordination.groups.offsets.fetch import fetch_error
 
         return fetch_error(group, error.code, request.api_version)
     return shard.offset_fetch(group, require_stable=require_stable, api_version=request.api_version)
