@@ -333,6 +333,36 @@ def test_configs(cli, answer, make_topic, new_name):
     )
 
 
+def test_configs_of_all_brokers(cli, answer):
+    """What is set for all holds for each, until one has its own."""
+
+    def threads(broker: str) -> tuple[str, str] | None:
+        entries = answer("config", "describe", "broker", broker)
+        found = [
+            (entry["value"], entry["source"]) for entry in entries if entry["name"] == "background.threads"
+        ]
+        return found[0] if found else None
+
+    one = str(answer("cluster", "describe")["brokers"][0]["broker"])
+    cli("config", "set", "broker", "default", "background.threads=9")
+    try:
+        assert (threads("default"), threads(one)) == (("9", "all brokers"), ("9", "all brokers"))
+        cli("config", "set", "broker", "default", "background.threads=8", "--validate-only")
+        cli("config", "set", "broker", one, "background.threads=7")
+        assert (threads("default"), threads(one)) == (("9", "all brokers"), ("7", "broker"))
+        refused = cli("config", "set", "broker", "default", "background.threads=x", code=1).stderr
+        assert refused.startswith(b"ottla: all brokers: ")
+        assert b"background.threads" in refused
+    finally:
+        cli("config", "delete", "broker", one, "background.threads")
+        cli("config", "delete", "broker", "default", "background.threads")
+    assert threads("default") is None
+    cli("config", "describe", "broker", "all", code=2)
+    assert cli("config", "describe", "broker", "77", code=1).stderr.startswith(
+        b"ottla: there is no broker 77"
+    )
+
+
 def test_the_cluster(broker, cli, answer):
     described = answer("cluster", "describe")
     (node,) = described["brokers"]

@@ -75,7 +75,7 @@ class Connection:
         return self._client(Consumer, self.config(**settings))
 
     def _client(self, kind: Callable[[dict[str, Any]], Result], config: dict[str, Any]) -> Result:
-        self._check_reachable()
+        self.connect().close()
         from confluent_kafka import KafkaException
 
         try:
@@ -85,19 +85,19 @@ class Connection:
         except (TypeError, ValueError) as error:  # -X with a property that is no text, such as a callback
             raise click.UsageError(str(error)) from error
 
-    def _check_reachable(self) -> None:
-        """Refuse at once what librdkafka would try again until its timeouts."""
+    def connect(self) -> socket.socket:
+        """A connection to the first broker that answers. Asked for before each client, to refuse at once what
+        librdkafka would try again until its timeouts.
+        """
         servers = self.config()["bootstrap.servers"]
         problem = "no address given"
         for host, port in addresses(servers):
             try:
-                socket.create_connection((host, port), CONNECT_TIMEOUT_S).close()
+                return socket.create_connection((host, port), CONNECT_TIMEOUT_S)
             except OSError as error:
                 problem = error.strerror or str(error)
             except UnicodeError:
                 problem = f"{host!r} is no name of a host"
-            else:
-                return
         raise CommandError(f"no broker answers at {servers}: {problem}")
 
 
@@ -147,7 +147,10 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def wait(future: Future[Result]) -> Result:
     """The result of an admin request."""
-    return future.result(REQUEST_TIMEOUT_S)
+    try:
+        return future.result(REQUEST_TIMEOUT_S)
+    except TimeoutError as error:
+        raise CommandError(f"the cluster did not answer within {REQUEST_TIMEOUT_S:.0f} s") from error
 
 
 def wait_each(futures: dict[Any, Future[Any]], name: Callable[[Any], str] = str) -> dict[Any, Any]:
