@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
 from ottla.coordination.runtime import RequestInfo
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages import check_response
@@ -103,6 +104,24 @@ def test_an_id_that_was_handed_out_can_leave(driver: Any) -> None:
 
     assert driver.leave(member_id)["members"][0]["error_code"] is ErrorCode.none
     assert driver.replies[driver.join(member_id=member_id)]["error_code"] is ErrorCode.unknown_member_id
+
+
+@pytest.mark.parametrize("group_id", ["g", "ghost", "modern"])
+@pytest.mark.parametrize("version", [0, 2])
+def test_leaving_without_a_member_id(driver: Any, version: int, group_id: str) -> None:
+    driver.stable_group(1)
+    driver.shard.state.groups["modern"] = ConsumerGroup("modern")
+
+    response = driver.leave("", group_id=group_id, version=version)
+
+    assert response["error_code"] is ErrorCode.unknown_member_id
+
+
+def test_a_list_of_nobody_leaves_alone(driver: Any) -> None:
+    driver.stable_group(1)
+    response = driver.call("leave_group", {"group_id": "g", "members": []})
+
+    assert response == {"error_code": ErrorCode.none, "members": []}
 
 
 @pytest.mark.parametrize("version", [0, 2, 3, 5])

@@ -111,7 +111,14 @@ def test_members_that_never_sync_are_out(driver: Any) -> None:
 
 
 def test_the_sync_timeout_ends_when_all_have_synced(driver: Any) -> None:
-    members = driver.stable_group(2, session_timeout_ms=1_000_000)
+    leader, _ = driver.join_new(session_timeout_ms=1_000_000)
+    follower, _ = driver.join_new(session_timeout_ms=1_000_000)
+    driver.advance(0)
+    driver.sync(1, leader, {leader: b"x"})
+    assert driver.group().sync_key in driver.timers
+    driver.sync(1, follower)
+    assert driver.group().sync_key not in driver.timers
+    members = [leader, follower]
     driver.advance(600_000)
 
     assert [driver.heartbeat(1, m) for m in members] == [ErrorCode.none] * 2

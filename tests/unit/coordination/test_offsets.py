@@ -85,6 +85,32 @@ class TestCommit:
             ErrorCode.unknown_topic_or_partition,
         ]
 
+    @pytest.mark.parametrize("producer_id", [-1, 4])
+    @pytest.mark.parametrize(("group_id", "member_id"), [("ghost", "m"), ("g", "ghost")])
+    def test_what_does_not_exist_says_so_though_the_group_refuses(
+        self, driver: Any, group_id: str, member_id: str, producer_id: int
+    ) -> None:
+        driver.stable_group(1)
+        more = {"producer_id": producer_id, "version": 5} if producer_id >= 0 else {"version": 9}
+        offsets = {("t", 0): 1, ("t", 4): 1, ("x", 0): 1}
+
+        codes = driver.commit(offsets, 1, member_id, group_id=group_id, **more)
+
+        assert codes[0] in {
+            ErrorCode.group_id_not_found,
+            ErrorCode.illegal_generation,
+            ErrorCode.unknown_member_id,
+        }
+        assert codes[1:] == [ErrorCode.unknown_topic_or_partition] * 2
+
+    def test_what_does_not_exist_says_so_though_the_commit_can_not_be_written(self, driver: Any) -> None:
+        driver.append_error = ErrorCode.not_enough_replicas
+
+        assert driver.commit({("t", 0): 1, ("x", 0): 1}) == [
+            ErrorCode.coordinator_not_available,
+            ErrorCode.unknown_topic_id,
+        ]
+
     def test_metadata_has_a_largest_size(self, new_driver: Any) -> None:
         driver = new_driver(offset_metadata_max_bytes=3)
 
@@ -238,6 +264,14 @@ class TestExpiry:
     def test_a_retention_that_the_client_chose(self, expiring: Any) -> None:
         expiring.commit({("t", 0): 1}, version=4, retention_time_ms=1_000)
         expiring.commit({("t", 1): 1}, version=4)
+        expiring.advance(600_000)
+
+        assert set(expiring.fetch()) == {("t", 1)}
+
+    def test_a_retention_of_nothing(self, expiring: Any) -> None:
+        expiring.commit({("t", 0): 1}, version=4, retention_time_ms=0)
+        expiring.commit({("t", 1): 1}, version=4)
+        assert set(expiring.fetch()) == {("t", 0), ("t", 1)}
         expiring.advance(600_000)
 
         assert set(expiring.fetch()) == {("t", 1)}

@@ -146,7 +146,8 @@ class GroupShard:
     def txn_offset_commit(self, request: Any, info: RequestInfo, now_ms: int) -> Effects:
         """TxnOffsetCommit; the records belong to the producer's transaction."""
         if not request.group_id:
-            return Effects.reply_with(info, commit_error(request, ErrorCode.invalid_group_id))
+            refused = commit_error(self.state.image, request, info, ErrorCode.invalid_group_id)
+            return Effects.reply_with(info, refused)
         return commit_transaction_offsets(self.state, request, info, now_ms)
 
     def offset_fetch(self, group: Any, *, require_stable: bool, api_version: int) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from ottla.coordination.groups.classic.group import ClassicGroup, ClassicState
 from ottla.coordination.groups.classic.rebalance import (
@@ -16,6 +16,7 @@ from ottla.coordination.groups.state import ShardState
 from ottla.coordination.runtime import CancelTimer, Effects, RequestInfo
 from ottla.protocol.errors import ErrorCode, KafkaError
 
+MEMBER_LIST_SINCE: Final = 3
 _ASSIGNED_STATES = (ClassicState.STABLE, ClassicState.COMPLETING_REBALANCE)
 
 
@@ -42,7 +43,7 @@ def leave(state: ShardState, group: ClassicGroup, request: Any, info: RequestInf
         return Effects.reply_with(info, {"error_code": ErrorCode.coordinator_not_available})
     effects = Effects()
     results: list[dict[str, Any]] = []
-    for identity in leaving_members(request):
+    for identity in leaving_members(request, info):
         code, removed = _leave_one(group, *identity)
         effects.extend(removed)
         results.append({"member_id": identity[0], "group_instance_id": identity[1], "error_code": code})
@@ -54,30 +55,27 @@ def leave(state: ShardState, group: ClassicGroup, request: Any, info: RequestInf
     return effects.extend(Effects.reply_with(info, leave_response(info, results)))
 
 
-def leaving_members(request: Any) -> list[tuple[str, str | None]]:
+def leaving_members(request: Any, info: RequestInfo) -> list[tuple[str, str | None]]:
     """Member id and instance id of each; up to version 2 one member left, without a list."""
-    if request.members:
-        return [(member.member_id, member.group_instance_id) for member in request.members]
-    return [(request.member_id, None)] if request.member_id else []
+    if info.api_version < MEMBER_LIST_SINCE:
+        return [(request.member_id, None)]
+    return [(member.member_id, member.group_instance_id) for member in request.members]
 
 
 def leave_response(info: RequestInfo, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Up to version 2 the one member's error is the response's."""
-    if info.api_version < 3 and results:
-        return {"error_code": results[0]["error_code"], "members": results}
-    return {"error_code": ErrorCode.none, "members": results}
+    is_single = info.api_version < MEMBER_LIST_SINCE
+    return {"error_code": results[0]["error_code"] if is_single else ErrorCode.none, "members": results}
 
 
 def unknown_members_response(request: Any, info: RequestInfo) -> dict[str, Any]:
     """The answer where there is no such group."""
     code = ErrorCode.unknown_member_id
-    return leave_response(
-        info,
-        [
-            {"member_id": member_id, "group_instance_id": instance_id, "error_code": code}
-            for member_id, instance_id in leaving_members(request)
-        ],
-    )
+    results = [
+        {"member_id": member_id, "group_instance_id": instance_id, "error_code": code}
+        for member_id, instance_id in leaving_members(request, info)
+    ]
+    return leave_response(info, results)
 
 
 def _leave_one(group: ClassicGroup, member_id: str, instance_id: str | None) -> tuple[ErrorCode, Effects]:

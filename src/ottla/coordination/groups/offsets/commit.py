@@ -9,6 +9,7 @@ from ottla.coordination.groups.classic.group import ClassicGroup
 from ottla.coordination.groups.records import RecordType, encode_record
 from ottla.coordination.groups.state import Group, PartitionCheck, ShardState
 from ottla.coordination.runtime import CoordinatorRecord, Effects, Producer, RequestInfo, Response
+from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import Topic
 from ottla.protocol.errors import ErrorCode, KafkaError
 
@@ -22,11 +23,14 @@ def commit_offsets(state: ShardState, request: Any, info: RequestInfo, now_ms: i
     """Write what a member, or a consumer without a group, has read up to (KIP-848's epochs included)."""
     try:
         check = _validate(state, request, info, now_ms) if _names_a_partition(state, request) else None
-        expires_ms = -1 if request.retention_time_ms < 0 else now_ms + request.retention_time_ms
+        retention_ms: int = request.retention_time_ms
+        expires_ms = -1 if retention_ms == -1 else max(0, now_ms + retention_ms)
         records, topics = _commit(state, request, info, check, (now_ms, expires_ms))
     except KafkaError as error:
-        return Effects.reply_with(info, commit_error(request, error.code))
-    effects = Effects.reply_with(info, {"topics": topics}, lambda code: commit_error(request, code))
+        return Effects.reply_with(info, commit_error(state.image, request, info, error.code))
+    effects = Effects.reply_with(
+        info, {"topics": topics}, lambda code: commit_error(state.image, request, info, code)
+    )
     effects.records += records
     group = state.groups.get(request.group_id)
     if group is not None:
@@ -43,21 +47,28 @@ def commit_transaction_offsets(state: ShardState, request: Any, info: RequestInf
         code = error.code
         if code is ErrorCode.stale_member_epoch and info.api_version < _TXN_MEMBER_EPOCHS_SINCE:
             code = ErrorCode.illegal_generation
-        return Effects.reply_with(info, commit_error(request, code))
-    effects = Effects.reply_with(info, {"topics": topics}, lambda code: commit_error(request, code))
+        return Effects.reply_with(info, commit_error(state.image, request, info, code))
+    effects = Effects.reply_with(
+        info, {"topics": topics}, lambda code: commit_error(state.image, request, info, code)
+    )
     effects.records += records
     effects.producer = Producer(request.producer_id, request.producer_epoch)
     return effects
 
 
-def commit_error(request: Any, code: ErrorCode) -> Response:
-    """The response that refuses every partition of the request."""
-    topics = [
-        _topic_response(
-            topic, [_partition(partition.partition_index, code) for partition in topic.partitions]
-        )
-        for topic in request.topics
-    ]
+def commit_error(image: MetadataImage, request: Any, info: RequestInfo, code: ErrorCode) -> Response:
+    """The response that refuses every partition of the request; those that do not exist have that error."""
+    topics: list[Response] = []
+    for asked in request.topics:
+        topic = _topic(image, asked)
+        partitions = [
+            _partition(
+                p.partition_index,
+                code if topic is not None and _exists(topic, p.partition_index) else _unknown(topic, info),
+            )
+            for p in asked.partitions
+        ]
+        topics.append(_topic_response(asked, partitions))
     return {"topics": topics}
 
 
@@ -106,15 +117,12 @@ def _commit(
     topics: list[Response] = []
     max_metadata = state.config.offset_metadata_max_bytes
     for asked in request.topics:
-        topic = _topic(state, asked)
-        unknown = ErrorCode.unknown_topic_or_partition
-        if topic is None and info.api_version >= COMMIT_TOPIC_IDS_SINCE:
-            unknown = ErrorCode.unknown_topic_id
+        topic = _topic(state.image, asked)
         partitions: list[Response] = []
         for partition in asked.partitions:
             index: int = partition.partition_index
-            if topic is None or index not in range(len(topic.partitions)):
-                partitions.append(_partition(index, unknown))
+            if topic is None or not _exists(topic, index):
+                partitions.append(_partition(index, _unknown(topic, info)))
             elif len(partition.committed_metadata or "") > max_metadata:
                 partitions.append(_partition(index, ErrorCode.offset_metadata_too_large))
             else:
@@ -129,19 +137,26 @@ def _commit(
 def _names_a_partition(state: ShardState, request: Any) -> bool:
     """Whether there is anything to commit: Kafka asks the group only then."""
     for asked in request.topics:
-        topic = _topic(state, asked)
-        if topic is not None and any(
-            p.partition_index in range(len(topic.partitions)) for p in asked.partitions
-        ):
+        topic = _topic(state.image, asked)
+        if topic is not None and any(_exists(topic, p.partition_index) for p in asked.partitions):
             return True
     return False
 
 
-def _topic(state: ShardState, asked: Any) -> Topic | None:
+def _topic(image: MetadataImage, asked: Any) -> Topic | None:
     topic_id: UUID | None = getattr(asked, "topic_id", None)
     if topic_id is not None:
-        return state.image.topics_by_id.get(topic_id)
-    return state.image.topics.get(asked.name)
+        return image.topics_by_id.get(topic_id)
+    return image.topics.get(asked.name)
+
+
+def _exists(topic: Topic, index: int) -> bool:
+    return 0 <= index < len(topic.partitions)
+
+
+def _unknown(topic: Topic | None, info: RequestInfo) -> ErrorCode:
+    by_id = topic is None and info.api_version >= COMMIT_TOPIC_IDS_SINCE
+    return ErrorCode.unknown_topic_id if by_id else ErrorCode.unknown_topic_or_partition
 
 
 def _record(group_id: str, topic: Topic, partition: Any, times_ms: tuple[int, int]) -> CoordinatorRecord:

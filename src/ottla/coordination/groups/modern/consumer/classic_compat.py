@@ -260,7 +260,7 @@ def classic_leave(
     """LeaveGroup: whoever is named goes, whichever protocol it speaks (an operator may name them)."""
     results: list[Mapping[str, Any]] = []
     leaving: dict[str, ConsumerGroupMember] = {}
-    for member_id, instance_id in leaving_members(request):
+    for member_id, instance_id in leaving_members(request, info):
         code = ErrorCode.none
         try:
             if instance_id is not None and not member_id:
