@@ -5,41 +5,45 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import resource
-import socket
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from random import SystemRandom
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-from uuid import uuid4
 
-from ottla.broker.apis import APIS
-from ottla.broker.clock import Clock
-from ottla.broker.router import Router
+from ottla.broker.apis import APIS, bind_apis
+from ottla.broker.host import Host, this_host
+from ottla.broker.request import Route
+from ottla.broker.router import RequestLimits, Router
+from ottla.broker.services import (
+    ClusterServices,
+    ConfigServices,
+    GroupServices,
+    Node,
+    RecordServices,
+    TopicServices,
+    TransactionServices,
+)
 from ottla.config.broker import BrokerConfig, broker_config
+from ottla.config.current import CurrentConfig
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.controller.controller import Controller
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
 from ottla.metadata.image import MetadataImage
 from ottla.network.connection import ConnectionLimits, Shared
-from ottla.network.memory import RequestMemory
+from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import ListenerLimits, Server
-from ottla.network.unsent import UnsentOutput
+from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDir
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.maintenance import Maintenance
 from ottla.replica.partitions import Partitions
 from ottla.storage.environment import LogEnvironment
-from ottla.storage.fs import OsFileSystem
 
 log = logging.getLogger(__name__)
 
 _RECEIVE_BUFFER_BYTES = 256 * 1024
 _READERS = 4
 """Threads for consumers of what is not in the page cache; each reads 2 MiB at a time."""
-_DESCRIPTORS_BESIDE_LOGS = 512
 _SESSION_EVICTABLE_AFTER_MS = 120_000
 """Kafka's fixed `min.incremental.fetch.session.eviction.ms`."""
 
@@ -54,62 +58,115 @@ class BrokerSettings(NamedTuple):
 class Broker:
     """One node, in one event loop; worker threads only sync, compact, remove files and wait for cold ones."""
 
-    def __init__(self, settings: BrokerSettings, clock: Clock | None = None) -> None:
-        self.settings = settings
-        self.config = settings.config
-        self.clock = clock or Clock()
-        self.node_id = settings.config.node_id
-        self.cluster_id = ""
-        self.fetch_sessions = FetchSessions(
-            self.config.max_incremental_fetch_session_cache_slots,
-            _SESSION_EVICTABLE_AFTER_MS,
-            lambda: SystemRandom().randrange(1, 2**31),
-        )
-        self.encoded_metadata: dict[tuple[int, bool, bool], tuple[MetadataImage, bytes]] = {}
-        """Answers for the whole cluster, with the image that each was made from (see `apis.metadata`)."""
-        self.api_table = [
-            {
-                "api_key": api.key,
-                "min_version": api.versions[0] if api.advertised_min is None else api.advertised_min,
-                "max_version": api.versions[1],
-            }
-            for api in APIS
-        ]
-        self._sync_worker = ThreadPoolExecutor(1, "ottla-sync")
-        self._file_worker = ThreadPoolExecutor(1, "ottla-files")
-        self._readers = ThreadPoolExecutor(_READERS, "ottla-read")
-        self.group_commit = GroupCommit(self._sync_worker)
-        self._fs = OsFileSystem(_open_files(self.config.ottla_open_files_max))
-        self.data_dir = DataDir(self._fs, self.config.log_dirs[0])
+    def __init__(self, settings: BrokerSettings, host: Host | None = None) -> None:
+        config = settings.config
+        host = host or this_host()
+        self._host = host
+        self.current = CurrentConfig(config, settings.layers)
+        self.clock = host.clock
+        self.node = Node(config.node_id, config.broker_rack)
+        self._sync_worker = host.make_executor(1, "ottla-sync")
+        self._file_worker = host.make_executor(1, "ottla-files")
+        self._cleaner = host.make_executor(1, "ottla-cleaner")
+        self._readers = host.make_executor(_READERS, "ottla-read")
+        fs = host.open_fs(config.ottla_open_files_max)
+        self.data_dir = DataDir(fs, config.log_dirs[0])
         self._environment = LogEnvironment(
-            self._fs,
-            producer_id_expiration_ms=self.config.producer_id_expiration_ms,
-            max_decoded_batch_bytes=self.config.ottla_decompressed_batch_max_bytes,
+            fs,
+            producer_id_expiration_ms=config.producer_id_expiration_ms,
+            max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
         )
+        self.group_commit = GroupCommit(self._sync_worker)
         self.partitions = Partitions(
-            self.data_dir,
-            self._environment,
-            self.config,
-            self._file_worker,
-            self.group_commit,
+            self.data_dir, self._environment, config, self._file_worker, self.group_commit, host.new_uuid
         )
         self.controller = Controller(self, self.data_dir.path)
         self.groups = GroupCoordinator(self)
-        self.maintenance = Maintenance(self, self._environment, self._sync_worker, self._file_worker)
-        self.unsent = UnsentOutput(self.config.ottla_response_memory_max_bytes)
+        self.maintenance = Maintenance(
+            self.partitions,
+            self.data_dir,
+            self._environment,
+            Compaction(
+                self.partitions,
+                self._environment,
+                self.controller,
+                self.current,
+                host.clock,
+                self._cleaner,
+            ),
+            self.current,
+            host.clock,
+            self._sync_worker,
+            self._file_worker,
+            self.controller.reopen_partitions,
+        )
+        self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
         self._server = self._make_server()
-        self.advertised_address: tuple[str, int] = ("", -1)
         self._loading: asyncio.Task[None] | None = None
+
+    def _make_server(self) -> Server:
+        config = self.config
+        limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
+        shared = Shared(
+            Router(self._routes(), limits, self.clock.now_ms),
+            ConnectionLimits(
+                frame_max_bytes=config.socket_request_max_bytes,
+                requests_in_flight_max=config.ottla_requests_in_flight_max,
+                response_buffer_max_bytes=config.ottla_response_buffer_max_bytes,
+            ),
+            RequestMemory(config.ottla_request_memory_max_bytes),
+            self._unsent,
+            _RECEIVE_BUFFER_BYTES,
+            self._readers,
+        )
+        return Server(shared, _listener_limits(config), self._host.bind)
+
+    def _routes(self) -> Iterable[Route]:
+        """Every API with what its family uses."""
+        node, config, controller = self.node, self.current, self.controller
+        sessions = FetchSessions(
+            config.value.max_incremental_fetch_session_cache_slots,
+            _SESSION_EVICTABLE_AFTER_MS,
+            lambda: self._host.random.randrange(1, 2**31),
+        )
+        return bind_apis(
+            records=RecordServices(
+                partitions=self.partitions,
+                sessions=sessions,
+                group_commit=self.group_commit,
+                unsent=self._unsent,
+                config=config,
+            ),
+            topics=TopicServices(node=node, config=config, metadata=controller, topics=controller),
+            configs=ConfigServices(node=node, config=config, metadata=controller, configs=controller),
+            groups=GroupServices(node=node, config=config, groups=self.groups, internal_topics=controller),
+            transactions=TransactionServices(producer_ids=controller),
+            cluster=ClusterServices(
+                node=node,
+                partitions=self.partitions,
+                data_dir=self.data_dir,
+                api_table=[
+                    {
+                        "api_key": api.key,
+                        "min_version": api.versions[0] if api.advertised_min is None else api.advertised_min,
+                        "max_version": api.versions[1],
+                    }
+                    for api in APIS
+                ],
+            ),
+        )
+
+    # -- what the controller and the coordinators see of the broker
+
+    @property
+    def config(self) -> BrokerConfig:
+        """The configuration in force."""
+        return self.current.value
 
     @property
     def image(self) -> MetadataImage:
         """What the cluster knows at this moment."""
         return self.controller.image
-
-    @property
-    def serves_consumer_protocol(self) -> bool:
-        """Whether groups may use the protocol of KIP-848 (`group.coordinator.rebalance.protocols`)."""
-        return "consumer" in self.config.group_coordinator_rebalance_protocols
 
     def group_configs(self, group_id: str) -> Mapping[str, str]:
         """The dynamic configuration of one group (KIP-848)."""
@@ -122,42 +179,26 @@ class Broker:
         contradicts them is left out, as in Kafka.
         """
         layers = BrokerLayers(
-            static=self.settings.layers.static,
+            static=self.current.layers.static,
             dynamic_default=dict(self.image.broker_configs("")),
-            dynamic=dict(self.image.broker_configs(str(self.node_id))),
+            dynamic=dict(self.image.broker_configs(str(self.node.node_id))),
         )
         try:
-            self.settings = BrokerSettings(broker_config(layers), layers)
+            config = broker_config(layers)
         except ConfigError as error:
             log.error("the dynamic broker configuration has no effect: %s", error)
             return
-        self.config = self.settings.config
-        self._environment.producer_id_expiration_ms = self.config.producer_id_expiration_ms
-        self.partitions.broker_reconfigured(self.config, self.image.topics.values())
-        self.groups.reconfigure(self.config)
+        self.current.value, self.current.layers = config, layers
+        self._environment.producer_id_expiration_ms = config.producer_id_expiration_ms
+        self.partitions.broker_reconfigured(config, self.image.topics.values())
+        self.groups.reconfigure(config)
         self.maintenance.reconfigure()
-        await self._server.reconfigure(_listener_limits(self.config))
-
-    def _make_server(self) -> Server:
-        config = self.config
-        shared = Shared(
-            Router(self, APIS),
-            ConnectionLimits(
-                frame_max_bytes=config.socket_request_max_bytes,
-                requests_in_flight_max=config.ottla_requests_in_flight_max,
-                response_buffer_max_bytes=config.ottla_response_buffer_max_bytes,
-            ),
-            RequestMemory(config.ottla_request_memory_max_bytes),
-            self.unsent,
-            _RECEIVE_BUFFER_BYTES,
-            self._readers,
-        )
-        return Server(shared, _listener_limits(config))
+        await self._server.reconfigure(_listener_limits(config))
 
     # -- life cycle
 
     async def start(self) -> tuple[str, int]:
-        """Open the data folder, the logs and the listener; returns the address that clients connect to.
+        """Open the data folder, the logs and the listeners; returns the address of the first listener.
 
         Raises OSError for an address in use, DataDirError and DirectoryLockedError for the folder, StoreError
         for the metadata.
@@ -176,11 +217,16 @@ class Broker:
         self.data_dir.release()
 
     async def _start(self) -> tuple[str, int]:
-        self.cluster_id = self.data_dir.open(self.node_id, _new_id(), _new_id())
-        listener = self.config.listeners[0]
-        host, port = await self._server.start(listener.host, listener.port)
-        self.advertised_address = await self._advertised(port)
-        await self.controller.start(self.advertised_address)
+        config, node = self.config, self.node
+        node.cluster_id = self.data_dir.open(node.node_id, self._new_id(), self._new_id())
+        bound = await self._server.start(config.listeners)
+        for listener in config.advertised_listeners:
+            if listener.name in bound:
+                # A name server may be asked for our name, which takes its time.
+                host = listener.host or await asyncio.to_thread(self._host.name)
+                node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
+        first = config.listeners[0].name
+        await self.controller.start(node.addresses[first])
         if self.image.broker_overrides:
             await self.reconfigure()
         self.data_dir.begin()
@@ -191,13 +237,14 @@ class Broker:
         self._loading = asyncio.get_running_loop().create_task(self._load_groups())
         self.maintenance.start()
         await self._server.serve()
-        return host, port
+        return bound[first]
 
-    async def _advertised(self, port: int) -> tuple[str, int]:
-        listener = self.config.advertised_listeners[0]
-        # A name server may be asked for it, which takes its time.
-        host = listener.host or await asyncio.to_thread(socket.getfqdn)
-        return host, listener.port or port
+    def _new_id(self) -> str:
+        """A random id in Kafka's text form: 22 characters of URL-safe base64."""
+        while True:
+            text = base64.urlsafe_b64encode(self._host.new_uuid().bytes).rstrip(b"=").decode()
+            if not text.startswith("-"):
+                return text
 
     async def _load_groups(self) -> None:
         await self.groups.load(self.partitions.of_topic(OFFSETS_TOPIC))
@@ -220,6 +267,7 @@ class Broker:
         await self.group_commit.finish()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()
+        self._cleaner.shutdown()
         self._readers.shutdown(cancel_futures=True)
 
 
@@ -234,17 +282,3 @@ def _listener_limits(config: BrokerConfig) -> ListenerLimits:
         send_buffer_bytes=config.socket_send_buffer_bytes,
         receive_buffer_bytes=config.socket_receive_buffer_bytes,
     )
-
-
-def _new_id() -> str:
-    """A random id in Kafka's text form: 22 characters of URL-safe base64."""
-    while True:
-        text = base64.urlsafe_b64encode(uuid4().bytes).rstrip(b"=").decode()
-        if not text.startswith("-"):
-            return text
-
-
-def _open_files(wanted: int) -> int:
-    """How many of the process's descriptors logs may keep open."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(64, min(wanted, limit - _DESCRIPTORS_BESIDE_LOGS))

@@ -115,8 +115,9 @@ async def _serve(settings: BrokerSettings) -> None:
     # What the start made stays for good: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    node = broker.node
     sys.stdout.write(
-        f"ottla is ready on {_shown(host)}:{port} (node {broker.node_id}, cluster {broker.cluster_id})\n"
+        f"ottla is ready on {_shown(host)}:{port} (node {node.node_id}, cluster {node.cluster_id})\n"
     )
     sys.stdout.flush()
     await stopping.wait()

@@ -1,54 +1,66 @@
 """From a request's bytes to its handler and back: what is done once for all APIs.
 
-Look the API up in the one table, check the version, authorise coarsely, decode, call the handler, turn an
-exception into Kafka's error, encode at the request's version.
+Look the API up in the one table, check the version, decode, call the handler, turn an exception into Kafka's
+error, encode at the request's version.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Awaitable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable, Iterable
+from functools import cache
+from typing import Any, Final, NamedTuple
 
-from ottla.broker.api import Api, Frame, Request, Result, has_top_level_error, top_level_error
+from ottla.broker.request import RequestContext, Result, Route
+from ottla.network.output import Frame
+from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
-from ottla.protocol.messages import encode_response
-from ottla.security.principal import ANONYMOUS
-
-if TYPE_CHECKING:
-    from ottla.broker.assembly import Broker
+from ottla.protocol.kio_schemas import response_struct
+from ottla.protocol.messages import decode_request, encode_response
 
 log = logging.getLogger(__name__)
 
 API_VERSIONS_KEY: Final = 18
 
 
-class Router:
-    """The table of APIs, applied to one broker."""
+class RequestLimits(NamedTuple):
+    """What one request may take; each a setting."""
 
-    def __init__(self, broker: Broker, apis: Iterable[Api]) -> None:
-        self._broker = broker
-        self._apis: dict[int, Api] = {}
-        self._frame_limits: dict[int, int] = {}
-        self.least_frame_limit: int = sys.maxsize
-        for api in apis:
-            if api.key in self._apis:
-                raise ValueError(
-                    f"API key {api.key} is declared twice: {self._apis[api.key].name}, {api.name}"
-                )
-            self._apis[api.key] = api
-            limit = self._frame_limits[api.key] = api.frame_max_bytes(broker.config)
-            self.least_frame_limit = min(self.least_frame_limit, limit)
+    max_bytes: int
+    """`ottla.request.max.bytes`: of a frame that carries no records"""
+    max_elements: int
+    """`ottla.request.max.elements`: of its arrays together"""
+
+
+class Router:
+    """The table of APIs, applied to the requests of one broker."""
+
+    def __init__(self, routes: Iterable[Route], limits: RequestLimits, now_ms: Callable[[], int]) -> None:
+        self._routes: dict[int, Route] = {}
+        self._limits = limits
+        self._now_ms = now_ms
+        for route in routes:
+            key = route.key
+            if key in self._routes:
+                raise ValueError(f"API key {key} is declared twice: {self._routes[key].name}, {route.name}")
+            self._routes[key] = route
+
+    @property
+    def least_frame_limit(self) -> int:
+        """In bytes; no API has a lower one."""
+        return self._limits.max_bytes
 
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         """The largest frame in bytes that a request of this API may have."""
-        return min(self._frame_limits.get(api_key, general_limit), general_limit)
+        route = self._routes.get(api_key)
+        if route is None or route.carries_records:
+            return general_limit
+        return min(self._limits.max_bytes, general_limit)
 
     def dispatch(
-        self, client_host: str, frame: memoryview
+        self, session: Session, frame: memoryview
     ) -> tuple[Frame | asyncio.Future[Any] | None, bool]:
         """Handle one request (without its size prefix).
 
@@ -57,60 +69,77 @@ class Router:
         until this returns.
         """
         api_key, version, correlation_id, client_id, position = parse_request_header(frame)
-        api = self._apis.get(api_key)
-        if api is None:
+        route = self._routes.get(api_key)
+        if route is None:
             raise MalformedRequest(f"unknown API key {api_key}")
-        lowest, highest = api.versions
-        request = Request(self._broker, api_key, version, correlation_id, client_id, client_host, ANONYMOUS)
-        if not lowest <= version <= highest:
-            if api_key != API_VERSIONS_KEY:
-                raise MalformedRequest(
-                    f"{api.name} version {version} is not supported ({lowest} to {highest} are)"
-                )
-            # KIP-511: a client that is too new learns what there is from a version 0 response.
-            request.api_version = -1
-            return encode_response(api_key, 0, correlation_id, api.handle(request, None)), False  # type: ignore[arg-type]
-        message = api.decode(request, frame, position)
+        context = RequestContext(session, api_key, version, correlation_id, client_id, self._now_ms())
+        if not route.lowest <= version <= route.highest:
+            return self._version_not_served(route, context), False
+        if route.decode is None:
+            message = decode_request(api_key, version, frame, position, self._limits.max_elements)
+        else:
+            message = route.decode(context, frame, position)
         try:
-            result = api.handle(request, message)
+            result = route.handle(context, message)
         except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an error code
-            return self._failed(api, request, message, error), False
+            return self._failed(route, context, message, error), False
         if type(result) is bytes:  # the usual case of the produce path, without the costlier question below
             return result, False
         if isinstance(result, Awaitable):
-            return self._eventually(api, request, message, result), api.pipelined
-        return self._encode(api_key, version, correlation_id, result), False
+            return self._eventually(route, context, message, result), route.pipelined
+        return _encode(context, result), False
+
+    @staticmethod
+    def _version_not_served(route: Route, context: RequestContext) -> Frame:
+        """KIP-511: a client that is too new learns what there is from a version 0 response."""
+        if route.key != API_VERSIONS_KEY:
+            raise MalformedRequest(
+                f"{route.name} version {context.api_version} is not supported "
+                f"({route.lowest} to {route.highest} are)"
+            )
+        context.api_version = -1
+        response = route.handle(context, None)
+        return encode_response(route.key, 0, context.correlation_id, response)  # type: ignore[arg-type]
 
     def _eventually(
-        self, api: Api, request: Request, message: Any, result: Awaitable[Result]
+        self, route: Route, context: RequestContext, message: Any, result: Awaitable[Result]
     ) -> asyncio.Future[Any]:
         if isinstance(result, asyncio.Future):
             return result  # made of encoded frames, by the produce and fetch paths
-        return asyncio.get_running_loop().create_task(self._await(api, request, message, result))
+        return asyncio.get_running_loop().create_task(self._await(route, context, message, result))
 
     async def _await(
-        self, api: Api, request: Request, message: Any, result: Awaitable[Result]
+        self, route: Route, context: RequestContext, message: Any, result: Awaitable[Result]
     ) -> Frame | None:
         try:
-            return self._encode(request.api_key, request.api_version, request.correlation_id, await result)
+            return _encode(context, await result)
         except Exception as error:  # noqa: BLE001
-            return self._failed(api, request, message, error)
+            return self._failed(route, context, message, error)
 
     @staticmethod
-    def _encode(api_key: int, version: int, correlation_id: int, result: Result) -> Frame | None:
-        if result is None or isinstance(result, bytes | list):
-            return result
-        return encode_response(api_key, version, correlation_id, result)
-
-    def _failed(self, api: Api, request: Request, message: Any, error: Exception) -> Frame | None:
+    def _failed(route: Route, context: RequestContext, message: Any, error: Exception) -> Frame | None:
         if isinstance(error, KafkaError):
             code, text = error.code, error.message
         elif isinstance(error, MalformedRequest):
             raise error
         else:
-            log.error("%s version %d failed", api.name, request.api_version, exc_info=error)
+            log.error("%s version %d failed", route.name, context.api_version, exc_info=error)
             code, text = ErrorCode.unknown_server_error, None
-        if api.error is top_level_error and not has_top_level_error(api.key, request.api_version):
-            raise MalformedRequest(f"{api.name} version {request.api_version} failed with {code.name}")
-        response = api.error(message, code, text)
-        return self._encode(request.api_key, request.api_version, request.correlation_id, response)
+        if route.error is not None:
+            return _encode(context, route.error(message, code, text))
+        if not has_top_level_error(route.key, context.api_version):
+            # Closing is better than an empty response, which would look like success.
+            raise MalformedRequest(f"{route.name} version {context.api_version} failed with {code.name}")
+        return _encode(context, {"error_code": code, "error_message": text})
+
+
+@cache
+def has_top_level_error(api_key: int, version: int) -> bool:
+    """Whether a response has one error for the request as a whole."""
+    return any(field.name == "error_code" for field in response_struct(api_key, version).fields)
+
+
+def _encode(context: RequestContext, result: Result) -> Frame | None:
+    if result is None or isinstance(result, bytes | list):
+        return result
+    return encode_response(context.api_key, context.api_version, context.correlation_id, result)

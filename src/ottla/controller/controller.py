@@ -62,7 +62,7 @@ class Controller:
         self._closing.push_async_callback(self._store.close)
         present = await read_all(self._store)
         self.image = image_at(present.revision, present.entries)
-        node_id = self._broker.node_id
+        node_id = self._broker.node.node_id
         registration = BrokerRegistration(node_id, *address, self._broker.config.broker_rack)
         put = Put(model.broker_key(node_id), model.encode_broker(registration))
         await self._take_events((await self._commit(Transaction(writes=(put,)))).revision)
@@ -153,7 +153,7 @@ class Controller:
         )
 
     def _scope(self) -> ConfigScope:
-        return ConfigScope(self._broker.settings.layers, self._broker.config)
+        return ConfigScope(self._broker.current.layers, self._broker.config)
 
     async def next_producer_id(self) -> int:
         """An id that no producer of this cluster has had."""

@@ -21,8 +21,8 @@ from ottla.records.batch import iter_headers
 from ottla.records.codec import Record, decode_batch, encode_batch
 
 if TYPE_CHECKING:
-    from ottla.broker.api import Request
     from ottla.broker.assembly import Broker
+    from ottla.broker.request import RequestContext
     from ottla.config.broker import BrokerConfig
     from ottla.coordination.groups.state import HeartbeatBudget
     from ottla.metadata.image import MetadataImage
@@ -54,10 +54,10 @@ class ShardOwner:
             _coordinator_config(broker.config), uuid4, broker.image, broker.group_configs, heartbeat_budget
         )
 
-    def perform(self, request: Request, decide: Callable[[RequestInfo, int], Effects]) -> Answered:
+    def perform(self, context: RequestContext, decide: Callable[[RequestInfo, int], Effects]) -> Answered:
         """Have the shard decide on a request; the answer now, or later where it must wait."""
         token = object()
-        info = self.asker(request, token)
+        info = self.asker(context, token)
         self._perform(decide(info, self._now_ms()))
         answer = self._replies.get(token)
         if answer is None:
@@ -108,9 +108,11 @@ class ShardOwner:
         self._timers.clear()
 
     @staticmethod
-    def asker(request: Request, reply_to: Hashable = None) -> RequestInfo:
+    def asker(context: RequestContext, reply_to: Hashable = None) -> RequestInfo:
         """Who asks, as the coordinator wants it; the host is written as Java writes addresses."""
-        return RequestInfo(request.client_id or "", f"/{request.client_host}", request.api_version, reply_to)
+        return RequestInfo(
+            context.client_id or "", f"/{context.session.peer_host}", context.api_version, reply_to
+        )
 
     # -- effects
 

@@ -10,8 +10,8 @@ from ottla.coordination.groups.state import HeartbeatBudget
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
-    from ottla.broker.api import Request
     from ottla.broker.assembly import Broker
+    from ottla.broker.request import RequestContext
     from ottla.config.broker import BrokerConfig
     from ottla.coordinator.group_shard import Answered, ShardOwner
     from ottla.metadata.image import ImageDelta
@@ -47,14 +47,14 @@ class GroupCoordinator:
 
     # -- what the APIs call
 
-    def request(self, operation: str, group_id: str, request: Request, message: Any) -> Answered:
+    def request(self, operation: str, group_id: str, context: RequestContext, message: Any) -> Answered:
         """Have the group's shard decide on a request that concerns one group.
 
         Raises KafkaError as `shard_of`.
         """
         owner = self.shard_of(group_id)
         decide = getattr(owner.shard, operation)
-        return owner.perform(request, lambda info, now_ms: decide(message, info, now_ms))
+        return owner.perform(context, lambda info, now_ms: decide(message, info, now_ms))
 
     def by_shard(self, group_ids: Iterable[str]) -> tuple[dict[ShardOwner, list[str]], dict[str, ErrorCode]]:
         """Group ids by the shard that owns them, and the error of each that has none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from ottla.metadata import model
@@ -80,6 +80,14 @@ def image_at(revision: int, entries: Iterable[KeyValue]) -> MetadataImage:
     # One step: what is present together needs no order.
     draft.apply(revision, [Event(entry.mod_revision, entry.key, entry.value) for entry in entries])
     return draft.image()
+
+
+class ImageSource(Protocol):
+    """Whoever knows the newest image."""
+
+    @property
+    def image(self) -> MetadataImage:
+        """What the cluster knows at this moment."""
 
 
 class _TopicChange:

@@ -17,18 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
-from ottla.network.allocator import keep_freed_memory
-from ottla.network.memory import RequestMemory
-from ottla.network.outbox import Outbox
-from ottla.network.streamed import StreamedOutput, in_memory
-from ottla.network.unsent import UnsentOutput
+from ottla.network.memory import RequestMemory, UnsentOutput, keep_freed_memory
+from ottla.network.output import Frame, Outbox, Piece, StreamedOutput, in_memory
+from ottla.network.session import Session
 from ottla.protocol.errors import KafkaError, MalformedRequest
-
-if TYPE_CHECKING:
-    from ottla.broker.api import Frame
-    from ottla.network.streamed import Piece
+from ottla.security.principal import ANONYMOUS
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +54,15 @@ class ConnectionLimits:
 class Dispatcher(Protocol):
     """Whom requests are handed to: the router."""
 
-    least_frame_limit: int
-    """In bytes; no API has a lower one"""
+    @property
+    def least_frame_limit(self) -> int:
+        """In bytes; no API has a lower one."""
 
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         """The largest frame in bytes that a request of this API may have."""
 
     def dispatch(
-        self, client_host: str, frame: memoryview
+        self, session: Session, frame: memoryview
     ) -> tuple[Frame | asyncio.Future[Any] | None, bool]:
         """The encoded answer, None for no answer, or a future of either; and whether the next may go on."""
 
@@ -132,6 +128,7 @@ class Connection(asyncio.BufferedProtocol):
         "_output",
         "_reserved",
         "_serial",
+        "_session",
         "_shared",
         "_streamed",
         "_transport",
@@ -144,8 +141,10 @@ class Connection(asyncio.BufferedProtocol):
         "unsent_bytes_before",
     )
 
-    def __init__(self, shared: Shared, admit: Callable[[Connection], str | None]) -> None:
+    def __init__(self, shared: Shared, listener: str, admit: Callable[[Connection], str | None]) -> None:
+        """`listener` is the name of the listener that it came to; `admit` says why it may not stay."""
         self._admit = admit
+        self._session = Session(ANONYMOUS, listener, "")
         self._shared = shared
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._frame: bytearray | None = None
@@ -171,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         peer = transport.get_extra_info("peername")
-        self.peer_host = peer[0] if peer else ""
+        self.peer_host = self._session.peer_host = peer[0] if peer else ""
         self._transport.set_write_buffer_limits(high=self._shared.limits.response_buffer_max_bytes)
         self._shared.connections.add(self)
         refusal = self._admit(self)
@@ -312,7 +311,7 @@ class Connection(asyncio.BufferedProtocol):
     def _handle(self, request: memoryview) -> bool:
         """Route one request; False when the connection was closed over it."""
         try:
-            outcome, pipelined = self._shared.router.dispatch(self.peer_host, request)
+            outcome, pipelined = self._shared.router.dispatch(self._session, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this connection alone
             self._fail(error)
             return False

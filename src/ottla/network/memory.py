@@ -1,8 +1,13 @@
-"""The memory that requests may take while they come in, bounded over all connections."""
+"""The memory that requests may take while they come in, and answers while nobody reads them."""
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_KEPT_BYTES = 8 << 20
+_FROM_HEAP_BYTES = 4 << 20
 
 
 class Receiver(Protocol):
@@ -68,3 +73,58 @@ class RequestMemory:
             self._overdrawing = receiver
             return True
         return False
+
+
+class Sender(Protocol):
+    """A connection that may have more to send than its client takes."""
+
+    @property
+    def unsent_bytes(self) -> int: ...
+
+
+class UnsentOutput:
+    """Knows the connections that are clogged: those with more unsent than `ottla.response.buffer.max.bytes`.
+
+    While they hold `ottla.response.memory.max.bytes` together, a fetch gets one batch at most: others still
+    come forward, and what is held is bounded by that memory, one response, and for each connection the
+    smaller bound and one batch.  It lasts until the readers go on, or are closed for standing still.
+    """
+
+    __slots__ = ("_clogged", "_limit_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._clogged: set[Sender] = set()
+
+    def add(self, sender: Sender) -> None:
+        """A connection has too much to send."""
+        self._clogged.add(sender)
+
+    def discard(self, sender: Sender) -> None:
+        """It has sent enough of it, or is gone."""
+        self._clogged.discard(sender)
+
+    @property
+    def is_full(self) -> bool:
+        """No more than a batch may be read for anybody now."""
+        if not self._clogged:
+            return False
+        return sum(sender.unsent_bytes for sender in self._clogged) >= self._limit_bytes
+
+
+@functools.cache
+def keep_freed_memory() -> None:
+    """Have up to 8 MiB stay with the process when freed, where the C library is glibc.
+
+    It would go back to the system with each large request and come again, page by page, with the next, which
+    took a third to a half of the time of 1 MB batches. Called with the first such request, as it takes
+    some milliseconds.
+    """
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, _FROM_HEAP_BYTES)
+    mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -1,4 +1,4 @@
-"""The listener: accepts connections, bounds their number, closes the idle and the stalled."""
+"""The listeners: accept connections, bound their number, close the idle and the stalled."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 
+from ottla.config.listeners import Listener
 from ottla.network.connection import Connection, Shared
 
 log = logging.getLogger(__name__)
 
-_UNPACED = b"reno"
-"""The congestion control of loopback: every kernel has it. BBR's pacing costs a timer for each segment there
-and held a stream to a third of its rate; where the system uses cubic this changes nothing."""
 _ROUNDS_FOR_ONE_REQUEST = 10
 """A request may trickle in for ten times as long as it may stand still."""
 
@@ -41,58 +39,56 @@ class ListenerLimits(NamedTuple):
     """`socket.receive.buffer.bytes`; as above"""
 
 
-class Server:
-    """Listens on one address and owns the connections accepted there."""
+class Listening(Protocol):
+    """A bound address; what is accepted there is a protocol of its own."""
 
-    def __init__(self, shared: Shared, limits: ListenerLimits) -> None:
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, with the port that was given for 0."""
+
+    async def serve(self) -> None:
+        """Accept connections."""
+
+    def close(self) -> None:
+        """Accept no more."""
+
+
+Bind: TypeAlias = Callable[
+    [Callable[[], asyncio.BufferedProtocol], str, int, ListenerLimits], Awaitable[Listening]
+]
+"""Binds to a host and port, makes a protocol for each connection; raises OSError."""
+
+
+class Server:
+    """Listens on the addresses of one broker and owns the connections accepted there."""
+
+    def __init__(self, shared: Shared, limits: ListenerLimits, bind: Bind) -> None:
         self._shared = shared
         self._limits = limits
+        self._bind = bind
         self._per_address: Mapping[str, int] = {}
-        self._server: asyncio.Server | None = None
+        self._listening: dict[str, Listening] = {}
         self._sweeper: asyncio.Task[None] | None = None
 
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Bind and listen; returns the address with the port that was given for 0. Raises OSError."""
-        loop = asyncio.get_running_loop()
+    async def start(self, listeners: Iterable[Listener]) -> dict[str, tuple[str, int]]:
+        """Bind and listen; returns by listener name the address, with the port that was given for 0.
+
+        Raises OSError; what was bound before is closed by `stop`.
+        """
         self._per_address = await _by_address(self._limits.max_connections_per_ip_overrides)
-        try:
-            self._server = await self._bind(host, port)
-        except OSError as error:
-            # The loop's own text repeats the address; a name that does not resolve has a negative number.
-            number = error.errno or 0
-            reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-            raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
-        for listening in self._server.sockets:
-            self._tune(listening)
-        self._sweeper = loop.create_task(self._sweep())
-        address = self._server.sockets[0].getsockname()
-        return address[0], address[1]
-
-    async def _bind(self, host: str, port: int) -> asyncio.Server:
-        create_server = partial(
-            asyncio.get_running_loop().create_server,
-            self._accept,
-            backlog=self._limits.backlog,
-            start_serving=False,
-        )
-        bound = _bound_to_address(host, port)
-        if bound is not None:
-            return await create_server(sock=bound)
-        return await create_server(host or None, port)
-
-    def _tune(self, listening: socket.socket) -> None:
-        """Accepted sockets inherit what the listening one has."""
-        sizes = (
-            (socket.SO_SNDBUF, self._limits.send_buffer_bytes),
-            (socket.SO_RCVBUF, self._limits.receive_buffer_bytes),
-        )
-        for option, size in sizes:
-            if size >= 0:
-                listening.setsockopt(socket.SOL_SOCKET, option, size)
-        if _is_loopback(listening.getsockname()[0]) and hasattr(socket, "TCP_CONGESTION"):
-            # Not once it is accepted: a socket that was made to pace its segments goes on with it.
-            with contextlib.suppress(OSError):
-                listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+        for listener in listeners:
+            name, host, port = listener.name, listener.host, listener.port
+            try:
+                self._listening[name] = await self._bind(
+                    partial(Connection, self._shared, name, self._admit), host, port, self._limits
+                )
+            except OSError as error:
+                # The loop's own text repeats the address; a name that does not resolve has a negative number.
+                number = error.errno or 0
+                reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+                raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
+        self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        return {name: listening.address for name, listening in self._listening.items()}
 
     async def reconfigure(self, limits: ListenerLimits) -> None:
         """Apply changed bounds to connections that come from now on."""
@@ -102,8 +98,8 @@ class Server:
 
     async def serve(self) -> None:
         """Accept connections."""
-        assert self._server is not None
-        await self._server.start_serving()
+        for listening in self._listening.values():
+            await listening.serve()
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
@@ -111,8 +107,8 @@ class Server:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._sweeper
-        if self._server is not None:
-            self._server.close()
+        for listening in self._listening.values():
+            listening.close()
         for connection in list(self._shared.connections):
             connection.close()
         # One turn lets the transports send what is written and drop their sockets.
@@ -122,9 +118,6 @@ class Server:
             await asyncio.sleep(0.005)
         for connection in list(self._shared.connections):
             connection.refuse("the broker stops")
-
-    def _accept(self) -> asyncio.BufferedProtocol:
-        return Connection(self._shared, self._admit)
 
     def _admit(self, connection: Connection) -> str | None:
         """Why a new connection may not stay, or None."""
@@ -145,32 +138,6 @@ class Server:
             await asyncio.sleep(round_s)
             for connection in list(self._shared.connections):
                 _sweep_one(connection, idle_rounds if self._limits.idle_max_ms >= 0 else None)
-
-
-def _is_loopback(address: str) -> bool:
-    return address.startswith("127.") or address == "::1"
-
-
-def _bound_to_address(host: str, port: int) -> socket.socket | None:
-    """A socket on a mere address; None for a name, which has to be looked up and may stand for several.
-
-    The loop would look up an address as well, with four threads that nothing else needs.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except OSError:
-        return None
-    family, kind, protocol, _, address = found[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
 
 
 async def _by_address(overrides: Mapping[str, int]) -> dict[str, int]:

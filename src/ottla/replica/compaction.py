@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from ottla.protocol.errors import KafkaError
@@ -27,8 +26,11 @@ from ottla.storage.errors import LogStorageError
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from ottla.broker.assembly import Broker
+    from ottla.clock import Clock
+    from ottla.config.current import CurrentConfig
+    from ottla.metadata.image import ImageSource
     from ottla.replica.partition import Partition
+    from ottla.replica.partitions import Partitions
     from ottla.storage.environment import LogEnvironment
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,24 @@ log = logging.getLogger(__name__)
 class Compaction:
     """The log cleaner (`log.cleaner.*`)."""
 
-    def __init__(self, broker: Broker, environment: LogEnvironment) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        partitions: Partitions,
+        environment: LogEnvironment,
+        metadata: ImageSource,
+        config: CurrentConfig,
+        clock: Clock,
+        worker: Executor,
+    ) -> None:
+        """`worker` has one thread: what reads and writes logs to clean them."""
+        self._partitions = partitions
         self._environment = environment
-        self._worker = ThreadPoolExecutor(1, "ottla-cleaner")
+        self._metadata = metadata
+        self._config = config
+        self._clock = clock
+        self._worker = worker
         self._checkpoint = OffsetCheckpoint(
-            environment.fs, broker.config.log_dirs[0], checkpoints.CLEANER_OFFSETS
+            environment.fs, config.value.log_dirs[0], checkpoints.CLEANER_OFFSETS
         )
         self._clean_offsets: dict[tuple[str, int], int] = {}
         self._uncleanable: set[tuple[UUID, int]] = set()
@@ -60,10 +74,6 @@ class Compaction:
     def stop(self) -> None:
         """Let the step under way end, and begin no other."""
         self._stopping = True
-
-    def close(self) -> None:
-        """Give the worker thread back, once nothing is under way."""
-        self._worker.shutdown()
 
     async def run_once(self) -> None:
         """Clean logs until none is due."""
@@ -90,7 +100,7 @@ class Compaction:
             await self._write_checkpoint()
 
     def _forget_deleted(self) -> bool:
-        gone = [key for key in self._clean_offsets if key[0] not in self._broker.image.topics]
+        gone = [key for key in self._clean_offsets if key[0] not in self._metadata.image.topics]
         for key in gone:
             del self._clean_offsets[key]
         return bool(gone)
@@ -101,12 +111,12 @@ class Compaction:
 
     def _is_current(self, partition: Partition) -> bool:
         """Whether the partition was not deleted meanwhile; its folder may be that of another topic then."""
-        return partition in self._broker.partitions.of_topic(partition.topic)
+        return partition in self._partitions.of_topic(partition.topic)
 
     def _dirtiest(self, failed: set[tuple[str, int]]) -> tuple[Partition, CleaningPlan] | None:
-        now_ms = self._broker.clock.now_ms()
+        now_ms = self._clock.now_ms()
         best: tuple[Partition, CleaningPlan] | None = None
-        for partition in self._broker.partitions:
+        for partition in self._partitions:
             key = (partition.topic, partition.index)
             if (
                 not partition.config.compact
@@ -122,15 +132,15 @@ class Compaction:
         return best
 
     async def _clean(self, partition: Partition, plan: CleaningPlan) -> None:
-        config, loop = self._broker.config, asyncio.get_running_loop()
+        config, loop = self._config.value, asyncio.get_running_loop()
         settings = CleanerSettings(
             dedupe_buffer_size=config.log_cleaner_dedupe_buffer_size,
             dedupe_buffer_load_factor=config.log_cleaner_io_buffer_load_factor,
             io_buffer_size=config.log_cleaner_io_buffer_size,
             max_decompressed_bytes=config.ottla_decompressed_batch_max_bytes,
         )
-        steps = clean(self._environment.fs, plan, settings, self._broker.clock.now_ms())
-        began = time.monotonic()
+        steps = clean(self._environment.fs, plan, settings, self._clock.now_ms())
+        began = self._clock.monotonic_s()
         read_bytes = before = after = 0
         try:
             while (step := await loop.run_in_executor(self._worker, _next, steps)) is not None:
@@ -143,7 +153,7 @@ class Compaction:
                     await self._throttle(read_bytes, began)
                 elif isinstance(step, CleanedGroup):
                     new, old = step.new_base_offsets, step.old_base_offsets
-                    if not partition.log.replace_segments(new, old, self._broker.clock.now_ms()):
+                    if not partition.log.replace_segments(new, old, self._clock.now_ms()):
                         return  # retention took away what was cleaned
                     before += step.bytes_before
                     after += step.bytes_after
@@ -158,8 +168,8 @@ class Compaction:
 
     async def _throttle(self, read_bytes: int, began: float) -> None:
         """Hold to `log.cleaner.io.max.bytes.per.second`."""
-        ahead_s = read_bytes / self._broker.config.log_cleaner_io_max_bytes_per_second - (
-            time.monotonic() - began
+        ahead_s = read_bytes / self._config.value.log_cleaner_io_max_bytes_per_second - (
+            self._clock.monotonic_s() - began
         )
         if ahead_s > 0.01:
             await asyncio.sleep(min(ahead_s, 1))

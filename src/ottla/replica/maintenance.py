@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ottla.protocol.errors import KafkaError
-from ottla.replica.compaction import Compaction
 
 if TYPE_CHECKING:
-    from ottla.broker.assembly import Broker
+    from ottla.clock import Clock
+    from ottla.config.current import CurrentConfig
+    from ottla.replica.compaction import Compaction
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.partitions import Partitions
     from ottla.storage.environment import LogEnvironment
 
 log = logging.getLogger(__name__)
@@ -72,20 +75,34 @@ class Maintenance:
     """The broker's periodic work."""
 
     def __init__(
-        self, broker: Broker, environment: LogEnvironment, sync_worker: Executor, file_worker: Executor
+        self,
+        partitions: Partitions,
+        data_dir: DataDir,
+        environment: LogEnvironment,
+        compaction: Compaction,
+        config: CurrentConfig,
+        clock: Clock,
+        sync_worker: Executor,
+        file_worker: Executor,
+        reopen_partitions: Callable[[], Awaitable[None]],
     ) -> None:
-        self._broker = broker
+        """`reopen_partitions` tries again to open those whose logs could not be opened."""
+        self._partitions = partitions
+        self._data_dir = data_dir
         self._environment = environment
+        self._compaction = compaction
+        self._config = config
+        self._clock = clock
+        self._reopen_partitions = reopen_partitions
         self._sync_worker = sync_worker
         self._file_worker = file_worker
         self._loops: list[_Loop] = []
         self._cleaning: _Loop | None = None
-        self._compaction = Compaction(broker, environment)
 
     def start(self) -> None:
         """Begin; what concerns all logs is looked at first after `log.initial.task.delay.ms`, as in Kafka."""
-        config = self._broker.config
-        self._broker.data_dir.drop_stale(self._broker.partitions)
+        config = self._config.value
+        self._data_dir.drop_stale(self._partitions)
         self._compaction.start()
         first_ms = config.log_initial_task_delay_ms
         for work, interval_ms in (
@@ -102,7 +119,7 @@ class Maintenance:
             self._cleaning = _Loop(
                 self._compaction.run_once,
                 config.log_cleaner_backoff_ms,
-                lambda: self._broker.config.log_cleaner_backoff_ms,
+                lambda: self._config.value.log_cleaner_backoff_ms,
             )
             self._loops.append(self._cleaning)
 
@@ -118,7 +135,6 @@ class Maintenance:
             loop.stop()
         await asyncio.gather(*(loop.task for loop in self._loops))
         self._loops.clear()
-        self._compaction.close()
 
     def _every(self, interval_ms: int, work: _Work, first_ms: int | None = None) -> None:
         first_ms = interval_ms if first_ms is None else first_ms
@@ -128,8 +144,8 @@ class Maintenance:
 
     async def apply_retention(self) -> None:
         """Remove segments that are too old, or too much."""
-        now_ms = self._broker.clock.now_ms()
-        for number, partition in enumerate(self._broker.partitions):
+        now_ms = self._clock.now_ms()
+        for number, partition in enumerate(self._partitions):
             try:
                 removed = partition.log.apply_retention(now_ms)
             except KafkaError as error:
@@ -142,9 +158,9 @@ class Maintenance:
 
     async def flush_due(self) -> None:
         """Sync the logs for which `flush.ms` or `flush.messages` asks for it."""
-        now_ms = self._broker.clock.now_ms()
+        now_ms = self._clock.now_ms()
         loop = asyncio.get_running_loop()
-        for partition in self._broker.partitions:
+        for partition in self._partitions:
             if not partition.log.needs_flush(now_ms):
                 continue
             try:
@@ -155,12 +171,12 @@ class Maintenance:
 
     async def checkpoint(self) -> None:
         """Write down how far the logs are on the disk, and what is committed."""
-        write = self._broker.data_dir.checkpoint(self._broker.partitions)
+        write = self._data_dir.checkpoint(self._partitions)
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def checkpoint_log_starts(self) -> None:
         """Write down where the logs start."""
-        write = self._broker.data_dir.checkpoint_log_starts(self._broker.partitions)
+        write = self._data_dir.checkpoint_log_starts(self._partitions)
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def topics_deleted(self) -> None:
@@ -174,14 +190,14 @@ class Maintenance:
 
     async def reopen(self) -> None:
         """Try again to open the partitions that could not be opened."""
-        if self._broker.partitions.offline:
-            await self._broker.controller.reopen_partitions()
+        if self._partitions.offline:
+            await self._reopen_partitions()
 
     async def expire_producers(self) -> None:
         """Forget idempotent producers that have not written for `producer.id.expiration.ms`."""
-        now_ms = self._broker.clock.now_ms()
-        expiration_ms = self._broker.config.producer_id_expiration_ms
-        for number, partition in enumerate(self._broker.partitions):
+        now_ms = self._clock.now_ms()
+        expiration_ms = self._config.value.producer_id_expiration_ms
+        for number, partition in enumerate(self._partitions):
             try:
                 partition.log.producer_state.remove_expired(now_ms, expiration_ms)
             except KafkaError as error:
@@ -191,7 +207,7 @@ class Maintenance:
 
     async def remove_files(self) -> None:
         """Unlink the files of removed segments once `file.delete.delay.ms` has passed."""
-        due = self._environment.removals.take_due(self._broker.clock.now_ms())
+        due = self._environment.removals.take_due(self._clock.now_ms())
         if due:
             await asyncio.get_running_loop().run_in_executor(self._file_worker, self._unlink, due)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from ottla.config.topic import topic_config
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -54,7 +54,9 @@ class Partitions:
         config: BrokerConfig,
         worker: Executor,
         group_commit: GroupCommit,
+        new_uuid: Callable[[], UUID],
     ) -> None:
+        self._new_uuid = new_uuid
         self._data_dir = data_dir
         self._environment = environment
         self._config = config
@@ -197,7 +199,7 @@ class Partitions:
     def _rename(self, folder: str, suffix: str) -> str | None:
         """Take a partition's folder out of the way; its new path, or None where that failed."""
         path = f"{self._data_dir.path}/{folder}"
-        target = f"{path}.{uuid4().hex}{suffix}"
+        target = f"{path}.{self._new_uuid().hex}{suffix}"
         try:
             self._data_dir.fs.rename(path, target)
         except OSError as error:

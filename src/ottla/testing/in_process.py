@@ -84,8 +84,9 @@ async def run_broker_async(
         )
         broker = Broker(_broker_settings(folder, settings))
         await broker.start()
+        host, port = next(iter(broker.node.addresses.values()))
         try:
-            yield InProcessBroker(*broker.advertised_address, folder)
+            yield InProcessBroker(host, port, folder)
         finally:
             await broker.stop()
 

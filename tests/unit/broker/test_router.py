@@ -11,39 +11,43 @@ from typing import Any
 import pytest
 from tests.raw_client import read_response, request_body
 
-from ottla.broker.api import Api, Request, has_top_level_error, top_level_error
+from ottla.broker.api import Api
 from ottla.broker.apis import APIS
-from ottla.broker.router import Router
+from ottla.broker.request import RequestContext
+from ottla.broker.router import RequestLimits, Router, has_top_level_error
 from ottla.config.broker import broker_config
+from ottla.config.current import CurrentConfig
+from ottla.config.layers import BrokerLayers
+from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
 from ottla.protocol.kio_schemas import request_struct
-from ottla.protocol.messages import check_response, encode_response_body
+from ottla.protocol.messages import check_response, decode_request, encode_response_body
 from ottla.protocol.schema import Struct
 from ottla.security.principal import ANONYMOUS
 
 from .test_every_version import error_codes
 
-BROKER = SimpleNamespace(
-    config=broker_config()._replace(
-        socket_request_max_bytes=1000, ottla_request_max_bytes=500, ottla_request_max_partitions=10
-    ),
+LIMITS = RequestLimits(max_bytes=500, max_elements=1000)
+SERVICES = SimpleNamespace(
+    config=CurrentConfig(broker_config()._replace(ottla_request_max_partitions=10), BrokerLayers()),
     api_table=[{"api_key": 18, "min_version": 0, "max_version": 4}],
 )
+SESSION = Session(ANONYMOUS, "PLAINTEXT", "192.0.2.1")
 HEARTBEAT, LIST_GROUPS = 12, 16
 
 
-def router(*apis: Api) -> Router:
-    return Router(BROKER, apis)  # type: ignore[arg-type]
+def router(*apis: Api[Any]) -> Router:
+    return Router([api.bind(SERVICES) for api in apis], LIMITS, lambda: 1_000)
 
 
-def heartbeat(handle: Any, **fields: Any) -> Api:
+def heartbeat(handle: Any, **fields: Any) -> Api[Any]:
     return Api(key=HEARTBEAT, name="Heartbeat", versions=(1, 3), handle=handle, **fields)
 
 
 def ask(routed: Router, version: int = 3, **request: Any) -> Any:
     body = request_body(HEARTBEAT, version, 7, {"group_id": "g", **request})
-    return routed.dispatch("192.0.2.1", memoryview(body))
+    return routed.dispatch(SESSION, memoryview(body))
 
 
 def answer(outcome: Any, version: int = 3) -> dict[str, Any]:
@@ -57,14 +61,14 @@ def answer(outcome: Any, version: int = 3) -> dict[str, Any]:
 
 
 def fail_with(error: Exception) -> Any:
-    def handle(_request: Request, _message: Any) -> Any:
+    def handle(_services: Any, _context: RequestContext, _message: Any) -> Any:
         raise error
 
     return handle
 
 
 def fail_later_with(error: Exception) -> Any:
-    async def handle(_request: Request, _message: Any) -> Any:
+    async def handle(_services: Any, _context: RequestContext, _message: Any) -> Any:
         await asyncio.sleep(0)
         raise error
 
@@ -78,7 +82,7 @@ def test_an_api_is_declared_once() -> None:
 
 def test_the_table_is_sound() -> None:
     """Keys differ, versions have schemas, and every version can be encoded from nothing."""
-    Router(BROKER, APIS)  # type: ignore[arg-type]
+    router(*APIS)
     for api in APIS:
         for version in range(api.versions[0], api.versions[1] + 1):
             encode_response_body(api.key, version, {})
@@ -87,12 +91,15 @@ def test_the_table_is_sound() -> None:
 def test_a_handler_learns_who_asks() -> None:
     asked: list[Any] = []
 
-    def handle(request: Request, message: Any) -> Any:
-        asked.append((request.client_id, request.client_host, request.api_version, message.group_id))
+    def handle(services: Any, context: RequestContext, message: Any) -> Any:
+        assert services is SERVICES
+        session = context.session
+        asked.append((context.client_id, session.peer_host, context.api_version, context.received_ms))
+        asked.append((session.principal, session.listener, message.group_id))
         return {"error_code": ErrorCode.none}
 
     assert answer(ask(router(heartbeat(handle))))["error_code"] == 0
-    assert asked == [("raw", "192.0.2.1", 3, "g")]
+    assert asked == [("raw", "192.0.2.1", 3, 1_000), (ANONYMOUS, "PLAINTEXT", "g")]
 
 
 def test_an_unknown_api_closes() -> None:
@@ -110,11 +117,11 @@ def test_a_version_that_is_not_served_closes(version: int) -> None:
 def test_api_versions_of_a_newer_client_is_answered_with_version_0(version: int) -> None:
     api = next(api for api in APIS if api.key == 18)
     body = struct.pack(">hhih", 18, version, 7, -1) + b"\0whatever is new"
-    frame, _ = router(api).dispatch("192.0.2.1", memoryview(body))
+    frame, _ = router(api).dispatch(SESSION, memoryview(body))
     correlation_id, message = read_response(18, 0, frame[4:])  # type: ignore[index]
     assert correlation_id == 7
     assert message["error_code"] == ErrorCode.unsupported_version
-    assert message["api_keys"] == BROKER.api_table
+    assert message["api_keys"] == SERVICES.api_table
 
 
 def test_a_refusal_becomes_its_error_code() -> None:
@@ -148,11 +155,11 @@ def test_a_malformed_request_passes_through_to_close_the_connection() -> None:
         ask(router(heartbeat(fail_with(MalformedRequest("acks=0 failed")))))
     body = request_body(HEARTBEAT, 3, 7, {"group_id": "g"})[:-3]
     with pytest.raises(MalformedRequest):
-        router(heartbeat(fail_with)).dispatch("192.0.2.1", memoryview(body))
+        router(heartbeat(fail_with)).dispatch(SESSION, memoryview(body))
 
 
 def test_frame_limits() -> None:
-    routed = Router(BROKER, APIS)  # type: ignore[arg-type]
+    routed = router(*APIS)
     assert routed.frame_limit(0, 1000) == 1000
     assert routed.frame_limit(3, 1000) == 500
     assert routed.frame_limit(3, 100) == 100
@@ -204,30 +211,34 @@ VERSIONS = [
 
 
 @pytest.mark.parametrize(("api", "version"), VERSIONS)
-def test_a_failure_of_any_api_is_told_in_its_response(api: Api, version: int) -> None:
+def test_a_failure_of_any_api_is_told_in_its_response(api: Api[Any], version: int) -> None:
     """Whatever goes wrong in a handler, the client finds the error code where it looks for it."""
     body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
     failing = dataclasses.replace(api, handle=fail_with(KafkaError(ErrorCode.kafka_storage_error, "why")))
     if api.name in CLOSE_INSTEAD and not has_top_level_error(api.key, version):
         with pytest.raises(MalformedRequest, match="failed with kafka_storage_error"):
-            router(failing).dispatch("192.0.2.1", body)
+            router(failing).dispatch(SESSION, body)
         return
-    frame, _ = router(failing).dispatch("192.0.2.1", body)
+    frame, _ = router(failing).dispatch(SESSION, body)
     _, read = read_response(api.key, version, frame[4:])  # type: ignore[index]
     if api.name not in NO_ERROR_TOLD:
         assert ErrorCode.kafka_storage_error in set(error_codes(read)), read
 
 
-OWN_ERRORS = [pytest.param(api, id=api.name) for api in APIS if api.error is not top_level_error]
+OWN_ERRORS = [pytest.param(api, id=api.name) for api in APIS if api.error is not None]
 
 
 @pytest.mark.parametrize("api", OWN_ERRORS)
-def test_error_responses_are_spelled_as_the_schema_has_them(api: Api) -> None:
+def test_error_responses_are_spelled_as_the_schema_has_them(api: Api[Any]) -> None:
     for version in range(api.versions[0], api.versions[1] + 1):
         body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
         *header, position = parse_request_header(body)
-        request = Request(BROKER, *header, "", ANONYMOUS)  # type: ignore[arg-type]
-        message = api.decode(request, body, position)
+        context = RequestContext(SESSION, *header, 1_000)
+        if api.decode is None:
+            message = decode_request(api.key, version, body, position)
+        else:
+            message = api.decode(SERVICES, context, body, position)
+        assert api.error is not None
         check_response(api.key, api.error(message, ErrorCode.kafka_storage_error, "why"))
 
 
@@ -236,7 +247,7 @@ def test_a_refusal_that_quotes_a_long_name_fits_its_response() -> None:
     api = next(api for api in APIS if api.name == "DescribeClientQuotas")
     components = [{"entity_type": "x" * 32_767, "match_type": 0, "match": None}]
     body = memoryview(request_body(api.key, 0, 7, {"components": components}))
-    frame, _ = router(api).dispatch("192.0.2.1", body)
+    frame, _ = router(api).dispatch(SESSION, body)
     _, message = read_response(api.key, 0, frame[4:])  # type: ignore[index]
     assert message["error_code"] == ErrorCode.unsupported_version
     assert len(message["error_message"]) < 2000

@@ -45,7 +45,7 @@ async def running(tmp_path: Path, settings: Mapping[str, str] | None = None) -> 
 
 @contextlib.asynccontextmanager
 async def client_of(broker: Broker) -> AsyncIterator[RawClient]:
-    async with connect(*broker.advertised_address) as client:
+    async with connect(*broker.node.addresses["PLAINTEXT"]) as client:
         yield client
 
 
@@ -311,3 +311,36 @@ async def test_dynamic_settings_that_the_static_ones_contradict_do_not_stop_the_
     async with running(tmp_path, {"log.cleaner.max.compaction.lag.ms": "500"}) as broker:
         assert broker.config.max_connections > 7
     assert "dynamic broker configuration has no effect" in caplog.text
+
+
+async def test_each_listener_opens_and_is_advertised_to_its_own_clients(tmp_path: Path) -> None:
+    settings = {
+        "listeners": "INSIDE://127.0.0.1:0,OUTSIDE://127.0.0.1:0",
+        "advertised.listeners": "INSIDE://127.0.0.1:0,OUTSIDE://broker.example:19092",
+        "listener.security.protocol.map": "INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT",
+        "inter.broker.listener.name": "INSIDE",
+    }
+    async with running(tmp_path, settings) as broker:
+        opened = {name: each.address for name, each in broker._server._listening.items()}
+        assert opened["INSIDE"] != opened["OUTSIDE"]
+        expected = {"INSIDE": opened["INSIDE"], "OUTSIDE": ("broker.example", 19092)}
+        for name, address in opened.items():
+            async with connect(*address) as client:
+                (shown,) = (await client.call(METADATA, 9, {"topics": []}))["brokers"]
+                assert (shown["host"], shown["port"]) == expected[name]
+
+
+async def test_of_several_listeners_none_is_left_open_when_one_cannot_be_bound(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as free:
+        port, free_port = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        settings = {
+            "listeners": f"INSIDE://127.0.0.1:{free_port},OUTSIDE://127.0.0.1:{port}",
+            "listener.security.protocol.map": "INSIDE:PLAINTEXT,OUTSIDE:PLAINTEXT",
+            "inter.broker.listener.name": "INSIDE",
+        }
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            async with running(tmp_path, settings):
+                pass
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", free_port)

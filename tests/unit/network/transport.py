@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ottla.network.connection import Connection, ConnectionLimits, Shared
-from ottla.network.memory import RequestMemory
-from ottla.network.outbox import Outbox
-from ottla.network.unsent import UnsentOutput
+from ottla.network.memory import RequestMemory, UnsentOutput
+from ottla.network.output import Outbox
+from ottla.network.session import Session
 from ottla.protocol.errors import MalformedRequest
 
 API = 3
@@ -72,8 +72,8 @@ class FakeRouter:
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         return min(self.limits.get(api_key, general_limit), general_limit)
 
-    def dispatch(self, client_host: str, frame: memoryview) -> tuple[Any, bool]:
-        assert client_host == "192.0.2.1"
+    def dispatch(self, session: Session, frame: memoryview) -> tuple[Any, bool]:
+        assert (session.peer_host, session.listener) == ("192.0.2.1", "PLAINTEXT")
         (api_key,) = struct.unpack_from(">h", frame)
         body = bytes(frame[8:])
         self.received.append(body)
@@ -109,7 +109,7 @@ class Wire:
         self._scheduled: list[Callable[[], None]] = []
         self.shared.outbox = Outbox(self._scheduled.append)
         self.transport = FakeTransport()
-        self.connection = Connection(self.shared, lambda _connection: refusal)
+        self.connection = Connection(self.shared, "PLAINTEXT", lambda _connection: refusal)
         self.connection.connection_made(self.transport)
 
     @property

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from ottla.broker.api import Api
 from ottla.broker.apis.cluster import (
     alter_partition_reassignments,
@@ -63,12 +66,39 @@ from ottla.broker.apis.topics import (
 from ottla.broker.apis.transactions import (
     init_producer_id,
 )
+from ottla.broker.request import Route
+from ottla.broker.services import (
+    ClusterServices,
+    ConfigServices,
+    GroupServices,
+    NoServices,
+    RecordServices,
+    TopicServices,
+    TransactionServices,
+)
 
-APIS: tuple[Api, ...] = (
+_RECORDS: tuple[Api[RecordServices], ...] = (
     produce.API,
     fetch.API,
     list_offsets.API,
+    delete_records.API,
+    offset_for_leader_epoch.API,
+    describe_producers.API,
+)
+_TOPICS: tuple[Api[TopicServices], ...] = (
     metadata.API,
+    create_topics.API,
+    delete_topics.API,
+    create_partitions.API,
+    describe_topic_partitions.API,
+)
+_CONFIGS: tuple[Api[ConfigServices], ...] = (
+    describe_configs.API,
+    alter_configs.API,
+    incremental_alter_configs.API,
+    list_config_resources.API,
+)
+_GROUPS: tuple[Api[GroupServices], ...] = (
     offset_commit.API,
     offset_fetch.API,
     find_coordinator.API,
@@ -78,35 +108,55 @@ APIS: tuple[Api, ...] = (
     sync_group.API,
     describe_groups.API,
     list_groups.API,
+    delete_groups.API,
+    offset_delete.API,
+    consumer_group_heartbeat.API,
+    consumer_group_describe.API,
+)
+_TRANSACTIONS: tuple[Api[TransactionServices], ...] = (init_producer_id.API,)
+_CLUSTER: tuple[Api[ClusterServices], ...] = (
     api_versions.API,
-    create_topics.API,
-    delete_topics.API,
-    delete_records.API,
-    init_producer_id.API,
-    offset_for_leader_epoch.API,
-    describe_acls.API,
-    create_acls.API,
-    delete_acls.API,
-    describe_configs.API,
-    alter_configs.API,
     alter_replica_log_dirs.API,
     describe_log_dirs.API,
-    create_partitions.API,
-    delete_groups.API,
     elect_leaders.API,
-    incremental_alter_configs.API,
     alter_partition_reassignments.API,
     list_partition_reassignments.API,
-    offset_delete.API,
-    describe_client_quotas.API,
-    alter_client_quotas.API,
     describe_quorum.API,
     update_features.API,
     describe_cluster.API,
-    describe_producers.API,
     unregister_broker.API,
-    consumer_group_heartbeat.API,
-    consumer_group_describe.API,
-    list_config_resources.API,
-    describe_topic_partitions.API,
 )
+_SECURITY: tuple[Api[NoServices], ...] = (
+    describe_acls.API,
+    create_acls.API,
+    delete_acls.API,
+)
+_QUOTAS: tuple[Api[NoServices], ...] = (
+    describe_client_quotas.API,
+    alter_client_quotas.API,
+)
+
+APIS: tuple[Api[Any], ...] = tuple(
+    sorted(
+        (*_RECORDS, *_TOPICS, *_CONFIGS, *_GROUPS, *_TRANSACTIONS, *_CLUSTER, *_SECURITY, *_QUOTAS),
+        key=lambda api: api.key,
+    )
+)
+
+
+def bind_apis(
+    records: RecordServices,
+    topics: TopicServices,
+    configs: ConfigServices,
+    groups: GroupServices,
+    transactions: TransactionServices,
+    cluster: ClusterServices,
+) -> Iterator[Route]:
+    """Every API with the services of its family."""
+    yield from (api.bind(records) for api in _RECORDS)
+    yield from (api.bind(topics) for api in _TOPICS)
+    yield from (api.bind(configs) for api in _CONFIGS)
+    yield from (api.bind(groups) for api in _GROUPS)
+    yield from (api.bind(transactions) for api in _TRANSACTIONS)
+    yield from (api.bind(cluster) for api in _CLUSTER)
+    yield from (api.bind(NoServices()) for api in (*_SECURITY, *_QUOTAS))

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
     return {
         "error_code": ErrorCode.none,
         "allow_replication_factor_change": message.allow_replication_factor_change,
         "responses": [
-            {"name": topic.name, "partitions": [_one(request, topic.name, each) for each in topic.partitions]}
+            {
+                "name": topic.name,
+                "partitions": [_one(services, topic.name, each) for each in topic.partitions],
+            }
             for topic in message.topics
         ],
     }
 
 
-def _one(request: Request, topic: str, asked: Any) -> dict[str, Any]:
+def _one(services: ClusterServices, topic: str, asked: Any) -> dict[str, Any]:
     code, text = ErrorCode.none, None
     try:
-        request.broker.partitions.get(topic, asked.partition_index)
+        services.partitions.get(topic, asked.partition_index)
         if asked.replicas is None:
             raise KafkaError(ErrorCode.no_reassignment_in_progress)
-        _check(asked.replicas, request.broker.node_id)
+        _check(asked.replicas, services.node.node_id)
     except KafkaError as error:
         code, text = error.code, error.message
     return {"partition_index": asked.partition_index, "error_code": code, "error_message": text}

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
     topics: dict[str, list[dict[str, Any]]] = {}
     for directory in message.dirs:
         for topic in directory.topics:
             found = topics.setdefault(topic.name, [])
             found += [
-                {"partition_index": index, "error_code": _one(request, directory.path, topic.name, index)}
+                {
+                    "partition_index": index,
+                    "error_code": _one(services, directory.path, topic.name, index),
+                }
                 for index in topic.partitions
             ]
     return {"results": [{"topic_name": name, "partitions": found} for name, found in topics.items()]}
 
 
-def _one(request: Request, path: str, topic: str, index: int) -> ErrorCode:
-    if path != request.broker.data_dir.path:
+def _one(services: ClusterServices, path: str, topic: str, index: int) -> ErrorCode:
+    if path != services.data_dir.path:
         return ErrorCode.log_dir_not_found
     try:
-        request.broker.partitions.get(topic, index)
+        services.partitions.get(topic, index)
     except KafkaError as error:
         return error.code
     return ErrorCode.none

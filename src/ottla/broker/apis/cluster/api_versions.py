@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode
 
 VERSION_NOT_SERVED = -1
 """Given by the router as the request's version where the client's is too new (KIP-511)."""
 
 
-def _handle(request: Request, message: Any) -> Response:
-    if request.api_version == VERSION_NOT_SERVED:
-        return {"error_code": ErrorCode.unsupported_version, "api_keys": request.broker.api_table}
-    if request.api_version >= 3 and not _is_acceptable(message):
+def _handle(services: ClusterServices, context: RequestContext, message: Any) -> Response:
+    if context.api_version == VERSION_NOT_SERVED:
+        return {"error_code": ErrorCode.unsupported_version, "api_keys": services.api_table}
+    if context.api_version >= 3 and not _is_acceptable(message):
         return {"error_code": ErrorCode.invalid_request, "api_keys": []}
     return {
         "error_code": ErrorCode.none,
-        "api_keys": request.broker.api_table,
+        "api_keys": services.api_table,
         "finalized_features_epoch": 0,
     }
 

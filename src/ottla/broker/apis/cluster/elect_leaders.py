@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 PREFERRED, UNCLEAN = 0, 1
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
     if message.election_type not in {PREFERRED, UNCLEAN}:
         raise KafkaError(ErrorCode.invalid_request)
     topics: dict[str, list[dict[str, Any]]] = {}
-    for topic, index in _asked(request, message):
+    for topic, index in _asked(services, message):
         try:
-            request.broker.partitions.get(topic, index)
+            services.partitions.get(topic, index)
             # With one replica the leader is the preferred one.
             code = ErrorCode.election_not_needed
         except KafkaError as error:
@@ -34,9 +36,9 @@ def _handle(request: Request, message: Any) -> Response:
     }
 
 
-def _asked(request: Request, message: Any) -> Iterator[tuple[str, int]]:
+def _asked(services: ClusterServices, message: Any) -> Iterator[tuple[str, int]]:
     if message.topic_partitions is None:
-        yield from ((partition.topic, partition.index) for partition in request.broker.partitions)
+        yield from ((partition.topic, partition.index) for partition in services.partitions)
         return
     for topic in message.topic_partitions:
         yield from ((topic.topic, index) for index in topic.partitions)

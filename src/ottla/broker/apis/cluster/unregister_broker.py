@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
-    if message.broker_id != request.broker.node_id:
+def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
+    if message.broker_id != services.node.node_id:
         raise KafkaError(
             ErrorCode.broker_id_not_registered, f"Broker ID {message.broker_id} is not registered."
         )

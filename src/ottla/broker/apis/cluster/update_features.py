@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(_request: Request, message: Any) -> Response:
+def _handle(_services: ClusterServices, _context: RequestContext, message: Any) -> Response:
     for update in message.feature_updates:
         raise KafkaError(
             ErrorCode.feature_update_failed,

@@ -5,25 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import check_resource
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ConfigServices
 from ottla.metadata.config_changes import ConfigResource
 from ottla.metadata.model import Configs
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-async def _handle(request: Request, message: Any) -> Response:
-    accepted, refused = accept_resources(request, message)
+async def _handle(services: ConfigServices, _context: RequestContext, message: Any) -> Response:
+    accepted, refused = accept_resources(services, message)
     replacements = {
         key: {config.name: config.value for config in resource.configs} for key, resource in accepted.items()
     }
-    controller = request.broker.controller
-    results = await controller.replace_configs(replacements, validate_only=message.validate_only)
+    results = await services.configs.replace_configs(replacements, validate_only=message.validate_only)
     return answer({**refused, **results})
 
 
 def accept_resources(
-    request: Request, message: Any
+    services: ConfigServices, message: Any
 ) -> tuple[dict[ConfigResource, Any], dict[ConfigResource, KafkaError]]:
     """The resources that may be changed, and why the others may not."""
     accepted: dict[ConfigResource, Any] = {}
@@ -35,7 +36,7 @@ def accept_resources(
             refused[key] = KafkaError(ErrorCode.invalid_request, "Each resource must appear at most once.")
             continue
         try:
-            check_resource(request, key.kind, key.name)
+            check_resource(services, key.kind, key.name)
             accepted[key] = resource
         except KafkaError as error:
             refused[key] = error

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING
 
+from ottla.broker.services import ConfigServices
 from ottla.protocol.errors import ErrorCode, KafkaError
-
-if TYPE_CHECKING:
-    from ottla.broker.api import Request
 
 
 class ResourceType(IntEnum):
@@ -21,7 +18,7 @@ class ResourceType(IntEnum):
     GROUP = 32
 
 
-def check_resource(request: Request, resource_type: int, name: str) -> ResourceType:
+def check_resource(services: ConfigServices, resource_type: int, name: str) -> ResourceType:
     """The kind of a resource that this broker can answer for.
 
     Raises KafkaError: unknown_topic_or_partition, invalid_request.
@@ -31,13 +28,13 @@ def check_resource(request: Request, resource_type: int, name: str) -> ResourceT
     except ValueError:
         raise KafkaError(ErrorCode.invalid_request, f"Unknown resource type {resource_type}") from None
     if kind is ResourceType.TOPIC:
-        if name not in request.broker.image.topics:
+        if name not in services.metadata.image.topics:
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
     elif kind is ResourceType.BROKER:
-        if name and name != str(request.broker.node_id):
+        if name and name != str(services.node.node_id):
             raise KafkaError(
                 ErrorCode.invalid_request,
-                f"Unexpected broker id: {name} is neither {request.broker.node_id} nor empty",
+                f"Unexpected broker id: {name} is neither {services.node.node_id} nor empty",
             )
     elif kind is ResourceType.GROUP:
         if not name:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType, check_resource
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ConfigServices
 from ottla.config.effective import (
     ConfigEntry,
     describe_broker,
@@ -17,12 +19,12 @@ from ottla.config.effective import (
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: ConfigServices, _context: RequestContext, message: Any) -> Response:
     distinct = {_identity(resource): resource for resource in message.resources}
-    return {"results": [_one(request, message, resource) for resource in distinct.values()]}
+    return {"results": [_one(services, message, resource) for resource in distinct.values()]}
 
 
-def _one(request: Request, message: Any, resource: Any) -> dict[str, Any]:
+def _one(services: ConfigServices, message: Any, resource: Any) -> dict[str, Any]:
     result: dict[str, Any] = {
         "resource_type": resource.resource_type,
         "resource_name": resource.resource_name,
@@ -30,7 +32,7 @@ def _one(request: Request, message: Any, resource: Any) -> dict[str, Any]:
         "configs": [],
     }
     try:
-        entries = _describe(request, check_resource(request, *_identity(resource)), resource.resource_name)
+        entries = _describe(services, check_resource(services, *_identity(resource)), resource.resource_name)
     except KafkaError as error:
         return result | {"error_code": error.code, "error_message": error.message or ""}
     if resource.configuration_keys:
@@ -47,14 +49,14 @@ def _identity(resource: Any) -> tuple[int, str]:
     return resource.resource_type, resource.resource_name
 
 
-def _describe(request: Request, kind: ResourceType, name: str) -> list[ConfigEntry]:
-    broker, image = request.broker, request.broker.image
+def _describe(services: ConfigServices, kind: ResourceType, name: str) -> list[ConfigEntry]:
+    image = services.metadata.image
     if kind is ResourceType.TOPIC:
-        return describe_topic(image.topics[name].configs, broker.settings.layers)
+        return describe_topic(image.topics[name].configs, services.config.layers)
     if kind is ResourceType.GROUP:
-        return describe_group(image.group_configs(name), broker.settings.layers)
+        return describe_group(image.group_configs(name), services.config.layers)
     return (
-        describe_broker(broker.settings.layers) if name else describe_cluster_default(broker.settings.layers)
+        describe_broker(services.config.layers) if name else describe_cluster_default(services.config.layers)
     )
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.configs.alter_configs import accept_resources, answer, error_response
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ConfigServices
 from ottla.metadata.config_changes import ConfigOperation
 
 
-async def _handle(request: Request, message: Any) -> Response:
-    accepted, refused = accept_resources(request, message)
+async def _handle(services: ConfigServices, _context: RequestContext, message: Any) -> Response:
+    accepted, refused = accept_resources(services, message)
     changes = {
         key: [ConfigOperation(each.name, each.config_operation, each.value) for each in resource.configs]
         for key, resource in accepted.items()
     }
-    controller = request.broker.controller
-    results = await controller.alter_configs(changes, validate_only=message.validate_only)
+    results = await services.configs.alter_configs(changes, validate_only=message.validate_only)
     return answer({**refused, **results})
 
 

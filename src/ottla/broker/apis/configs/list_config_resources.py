@@ -5,30 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import ConfigServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
-    if request.api_version == 0:
+def _handle(services: ConfigServices, context: RequestContext, message: Any) -> Response:
+    if context.api_version == 0:
         asked: Iterable[int] = (ResourceType.CLIENT_METRICS,)
     else:
         asked = dict.fromkeys(message.resource_types) or tuple(ResourceType)
     return {
         "error_code": ErrorCode.none,
         "config_resources": [
-            {"resource_name": name, "resource_type": kind} for kind in asked for name in _names(request, kind)
+            {"resource_name": name, "resource_type": kind}
+            for kind in asked
+            for name in _names(services, kind)
         ],
     }
 
 
-def _names(request: Request, kind: int) -> Iterable[str]:
-    image = request.broker.image
+def _names(services: ConfigServices, kind: int) -> Iterable[str]:
+    image = services.metadata.image
     if kind == ResourceType.TOPIC:
         return image.topics
     if kind in {ResourceType.BROKER, ResourceType.BROKER_LOGGER}:
-        return (str(request.broker.node_id),)
+        return (str(services.node.node_id),)
     if kind == ResourceType.GROUP:
         return image.group_overrides
     if kind == ResourceType.CLIENT_METRICS:

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import GroupServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.operations import GROUP_OPERATIONS
 
 
-def _handle(request: Request, message: Any) -> Response:
-    if not request.broker.serves_consumer_protocol:
+def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
+    if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
         raise KafkaError(ErrorCode.unsupported_version)
-    owned, refused = request.broker.groups.by_shard(message.group_ids)
-    now_ms = request.broker.clock.now_ms()
+    owned, refused = services.groups.by_shard(message.group_ids)
+    now_ms = context.received_ms
     described = [
         group
         for owner, group_ids in owned.items()
-        for group in owner.shard.consumer_group_describe(group_ids, owner.asker(request), now_ms)
+        for group in owner.shard.consumer_group_describe(group_ids, owner.asker(context), now_ms)
     ]
     if message.include_authorized_operations:
         for group in described:

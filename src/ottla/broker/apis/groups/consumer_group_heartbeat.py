@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response, Result
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.services import GroupServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Result | Awaitable[Response]:
-    if not request.broker.serves_consumer_protocol:
+def _handle(services: GroupServices, context: RequestContext, message: Any) -> Result | Awaitable[Response]:
+    if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
         raise KafkaError(ErrorCode.unsupported_version)
-    return request.broker.groups.request("consumer_group_heartbeat", message.group_id, request, message)
+    return services.groups.request("consumer_group_heartbeat", message.group_id, context, message)
 
 
 API = Api(

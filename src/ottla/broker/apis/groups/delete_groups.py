@@ -6,18 +6,20 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import GroupServices
 
 if TYPE_CHECKING:
     from ottla.coordination.runtime import Effects, RequestInfo
     from ottla.coordinator.group_shard import ShardOwner
 
 
-async def _handle(request: Request, message: Any) -> Response:
-    owned, refused = request.broker.groups.by_shard(message.groups_names)
+async def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
+    owned, refused = services.groups.by_shard(message.groups_names)
     results: list[Any] = [{"group_id": name, "error_code": code} for name, code in refused.items()]
     for owner, group_ids in owned.items():
-        answer = owner.perform(request, _deletion(owner, group_ids))
+        answer = owner.perform(context, _deletion(owner, group_ids))
         results += (await answer if inspect.isawaitable(answer) else answer)["results"]
     return {"results": results}
 

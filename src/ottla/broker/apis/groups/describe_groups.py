@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import GroupServices
 from ottla.security.operations import GROUP_OPERATIONS
 
 
-def _handle(request: Request, message: Any) -> Response:
-    owned, refused = request.broker.groups.by_shard(message.groups)
+def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
+    owned, refused = services.groups.by_shard(message.groups)
     described = [
         group
         for owner, group_ids in owned.items()
-        for group in owner.shard.describe_groups(group_ids, owner.asker(request))
+        for group in owner.shard.describe_groups(group_ids, owner.asker(context))
     ]
     if message.include_authorized_operations:
         for group in described:

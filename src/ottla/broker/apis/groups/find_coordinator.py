@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 GROUP, TRANSACTION, SHARE = 0, 1, 2
 
 
-async def _handle(request: Request, message: Any) -> Response:
-    keys = message.coordinator_keys if request.api_version >= 4 else (message.key,)
-    coordinators = [await _find(request, message.key_type, key) for key in keys]
-    if request.api_version >= 4:
+async def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
+    keys = message.coordinator_keys if context.api_version >= 4 else (message.key,)
+    coordinators = [await _find(services, context, message.key_type, key) for key in keys]
+    if context.api_version >= 4:
         return {"coordinators": coordinators}
     del coordinators[0]["key"]
     return coordinators[0]
 
 
-async def _find(request: Request, key_type: int, key: str) -> dict[str, Any]:
-    broker = request.broker
+async def _find(services: GroupServices, context: RequestContext, key_type: int, key: str) -> dict[str, Any]:
     try:
         if key_type == TRANSACTION:
             raise KafkaError(
@@ -29,7 +30,10 @@ async def _find(request: Request, key_type: int, key: str) -> dict[str, Any]:
             )
         if key_type != GROUP:
             raise KafkaError(ErrorCode.invalid_request, f"Coordinator type {key_type} is not supported.")
-        await broker.controller.ensure_offsets_topic(OFFSETS_TOPIC)
+        address = services.node.address(context.session.listener)
+        if address is None:
+            raise KafkaError(ErrorCode.coordinator_not_available)
+        await services.internal_topics.ensure_offsets_topic(OFFSETS_TOPIC)
     except KafkaError as error:
         return {
             "key": key,
@@ -39,12 +43,11 @@ async def _find(request: Request, key_type: int, key: str) -> dict[str, Any]:
             "error_code": error.code,
             "error_message": error.message,
         }
-    host, port = broker.advertised_address
     return {
         "key": key,
-        "node_id": broker.node_id,
-        "host": host,
-        "port": port,
+        "node_id": services.node.node_id,
+        "host": address[0],
+        "port": address[1],
         "error_code": ErrorCode.none,
         "error_message": None,
     }

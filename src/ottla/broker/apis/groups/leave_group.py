@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response, Result
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.services import GroupServices
 
 
-def _handle(request: Request, message: Any) -> Result | Awaitable[Response]:
-    return request.broker.groups.request("leave_group", message.group_id, request, message)
+def _handle(services: GroupServices, context: RequestContext, message: Any) -> Result | Awaitable[Response]:
+    return services.groups.request("leave_group", message.group_id, context, message)
 
 
 API = Api(

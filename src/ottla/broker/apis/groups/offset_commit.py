@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response, Result
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.services import GroupServices
 from ottla.protocol.errors import ErrorCode
 
 
-def _handle(request: Request, message: Any) -> Result | Awaitable[Response]:
-    return request.broker.groups.request("offset_commit", message.group_id, request, message)
+def _handle(services: GroupServices, context: RequestContext, message: Any) -> Result | Awaitable[Response]:
+    return services.groups.request("offset_commit", message.group_id, context, message)
 
 
 def _error(message: Any, code: ErrorCode, _text: str | None) -> Response:

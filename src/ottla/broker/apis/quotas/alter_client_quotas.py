@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import NoServices
 from ottla.protocol.errors import ErrorCode
 
 _WHY = "Client quotas are not supported yet."
 
 
-def _handle(_request: Request, message: Any) -> Response:
+def _handle(_services: NoServices, _context: RequestContext, message: Any) -> Response:
     return {
         "entries": [
             {

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import NoServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 ENTITY_TYPES = frozenset({"user", "client-id", "ip"})
 MATCH_TYPES = frozenset({0, 1, 2})
 
 
-def _handle(_request: Request, message: Any) -> Response:
+def _handle(_services: NoServices, _context: RequestContext, message: Any) -> Response:
     for component in message.components:
         if component.entity_type not in ENTITY_TYPES:
             raise KafkaError(

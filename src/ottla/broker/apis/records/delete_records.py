@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.topics.metadata import INTERNAL_TOPICS
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 TO_HIGH_WATERMARK = -1
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: RecordServices, _context: RequestContext, message: Any) -> Response:
     return {
         "topics": [
-            {"name": topic.name, "partitions": [_one(request, topic.name, each) for each in topic.partitions]}
+            {
+                "name": topic.name,
+                "partitions": [_one(services, topic.name, each) for each in topic.partitions],
+            }
             for topic in message.topics
         ]
     }
 
 
-def _one(request: Request, topic: str, asked: Any) -> dict[str, Any]:
+def _one(services: RecordServices, topic: str, asked: Any) -> dict[str, Any]:
     try:
-        partition = request.broker.partitions.get(topic, asked.partition_index)
+        partition = services.partitions.get(topic, asked.partition_index)
         if topic in INTERNAL_TOPICS:
             raise KafkaError(ErrorCode.invalid_topic_exception)
         if not partition.config.delete:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: RecordServices, _context: RequestContext, message: Any) -> Response:
     return {
         "topics": [
             {
                 "name": topic.name,
                 "partitions": [
-                    _one(request, topic.name, index) for index in dict.fromkeys(topic.partition_indexes)
+                    _one(services, topic.name, index) for index in dict.fromkeys(topic.partition_indexes)
                 ],
             }
             for topic in {topic.name: topic for topic in message.topics}.values()
@@ -22,9 +24,9 @@ def _handle(request: Request, message: Any) -> Response:
     }
 
 
-def _one(request: Request, topic: str, index: int) -> dict[str, Any]:
+def _one(services: RecordServices, topic: str, index: int) -> dict[str, Any]:
     try:
-        partition = request.broker.partitions.get(topic, index)
+        partition = services.partitions.get(topic, index)
     except KafkaError as error:
         return {"partition_index": index, "error_code": error.code, "error_message": error.message}
     return {

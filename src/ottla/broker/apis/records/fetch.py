@@ -6,7 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from ottla.broker.api import Api, Frame, Request, Result
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Result
+from ottla.broker.services import RecordServices
+from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.fetch_request import FetchRequest, decode_fetch
@@ -28,18 +31,22 @@ if TYPE_CHECKING:
 _NO_TOPIC_ID: Final = UUID(int=0)
 
 
-def _decode(request: Request, frame: memoryview, position: int) -> FetchRequest:
-    return decode_fetch(request.api_version, frame, position)
+def _decode(
+    _services: RecordServices, context: RequestContext, frame: memoryview, position: int
+) -> FetchRequest:
+    return decode_fetch(context.api_version, frame, position)
 
 
-def _handle(request: Request, message: FetchRequest) -> Result | asyncio.Future[Any]:
+def _handle(
+    services: RecordServices, context: RequestContext, message: FetchRequest
+) -> Result | asyncio.Future[Any]:
     try:
-        asked, session = _resolve_session(request, message)
+        asked, session = _resolve_session(services, context, message)
     except KafkaError as error:
         return wire.encode_fetch_response(
-            request.api_version, request.correlation_id, [], error_code=error.code
+            context.api_version, context.correlation_id, [], error_code=error.code
         )
-    fetch = _Fetch(request, message, asked, session)
+    fetch = _Fetch(services, context, message, asked, session)
     size = fetch.read()
     if size >= message.min_bytes or fetch.failed or message.max_wait_ms <= 0 or not asked:
         return fetch.answer()
@@ -48,17 +55,17 @@ def _handle(request: Request, message: FetchRequest) -> Result | asyncio.Future[
 
 
 def _resolve_session(
-    request: Request, message: FetchRequest
+    services: RecordServices, context: RequestContext, message: FetchRequest
 ) -> tuple[dict[FetchKey, FetchedPartition], FetchSession | None]:
     """The partitions to serve, and the session they belong to if there is one (KIP-227)."""
-    sessions, now_ms = request.broker.fetch_sessions, request.broker.clock.now_ms()
-    uses_topic_ids = request.api_version >= wire.FIRST_WITH_TOPIC_IDS
+    sessions, now_ms = services.sessions, context.received_ms
+    uses_topic_ids = context.api_version >= wire.FIRST_WITH_TOPIC_IDS
     if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
         if message.session_id != NO_SESSION:
             sessions.close(message.session_id)
         asked: dict[FetchKey, FetchedPartition] = {}
         _update(asked, message, uses_topic_ids=uses_topic_ids)
-        if len(asked) > request.broker.config.ottla_request_max_partitions:
+        if len(asked) > services.config.value.ottla_request_max_partitions:
             raise KafkaError(ErrorCode.invalid_request)
         if message.session_epoch == FINAL_EPOCH or not asked:
             return asked, None
@@ -71,7 +78,7 @@ def _resolve_session(
         for index in topic.partitions:
             session.partitions.pop((name, index), None)
     _update(session.partitions, message, uses_topic_ids=uses_topic_ids)
-    if len(session.partitions) > request.broker.config.ottla_request_max_partitions:
+    if len(session.partitions) > services.config.value.ottla_request_max_partitions:
         sessions.close(session.session_id)
         raise KafkaError(ErrorCode.invalid_request)
     return session.partitions, session
@@ -101,20 +108,32 @@ def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str
 class _Fetch:
     """One fetch being served: reads, and packs what the client has to be told."""
 
-    __slots__ = ("_asked", "_budget", "_isolation", "_request", "_results", "_session", "failed", "served")
+    __slots__ = (
+        "_asked",
+        "_budget",
+        "_context",
+        "_isolation",
+        "_results",
+        "_services",
+        "_session",
+        "failed",
+        "served",
+    )
 
     def __init__(
         self,
-        request: Request,
+        services: RecordServices,
+        context: RequestContext,
         message: FetchRequest,
         asked: dict[FetchKey, FetchedPartition],
         session: FetchSession | None,
     ) -> None:
-        self._request = request
+        self._services = services
+        self._context = context
         self._asked = asked
         self._session = session
         self._isolation = message.isolation_level
-        self._budget = min(message.max_bytes, request.broker.config.fetch_max_bytes)
+        self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchKey, wire.FetchedPartition]] = []
         self.served: list[Partition] = []
         self.failed = False
@@ -126,7 +145,7 @@ class _Fetch:
         self.served.clear()
         size = 0
         # While slow readers hold too much, everybody gets one batch at a time.
-        budget = 0 if self._request.broker.unsent.is_full else self._budget
+        budget = 0 if self._services.unsent.is_full else self._budget
         for key, asked in self._asked.items():
             try:
                 result = self._read_one(key, asked, budget - size, min_one=size == 0)
@@ -140,7 +159,7 @@ class _Fetch:
     def _read_one(
         self, key: FetchKey, asked: FetchedPartition, budget: int, *, min_one: bool
     ) -> wire.FetchedPartition:
-        partitions = self._request.broker.partitions
+        partitions = self._services.partitions
         name, index = key
         partition = (
             partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
@@ -195,8 +214,8 @@ class _Fetch:
                     asked.sent_log_start_offset = result.log_start_offset
             session.move_to_end([key for key, result in results if result.records])
         return wire.encode_fetch_response(
-            self._request.api_version,
-            self._request.correlation_id,
+            self._context.api_version,
+            self._context.correlation_id,
             packed,
             session_id=session.session_id if session is not None else NO_SESSION,
         )

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replica.partition import READ_COMMITTED
 
@@ -19,7 +21,7 @@ _NEEDS_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIES
 _UNKNOWN = (-1, -1, -1)
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: RecordServices, context: RequestContext, message: Any) -> Response:
     asked = Counter(
         (topic.name, each.partition_index) for topic in message.topics for each in topic.partitions
     )
@@ -28,7 +30,7 @@ def _handle(request: Request, message: Any) -> Response:
             {
                 "name": topic.name,
                 "partitions": [
-                    _one(request, message.isolation_level, topic.name, each, asked)
+                    _one(services, context, message.isolation_level, topic.name, each, asked)
                     for each in topic.partitions
                 ],
             }
@@ -38,14 +40,19 @@ def _handle(request: Request, message: Any) -> Response:
 
 
 def _one(
-    request: Request, isolation_level: int, topic: str, asked: Any, times: Mapping[tuple[str, int], int]
+    services: RecordServices,
+    context: RequestContext,
+    isolation_level: int,
+    topic: str,
+    asked: Any,
+    times: Mapping[tuple[str, int], int],
 ) -> dict[str, Any]:
     try:
         if times[topic, asked.partition_index] > 1:
             raise KafkaError(ErrorCode.invalid_request)
-        if request.api_version < _NEEDS_VERSION.get(asked.timestamp, 0):
+        if context.api_version < _NEEDS_VERSION.get(asked.timestamp, 0):
             raise KafkaError(ErrorCode.unsupported_version)
-        partition = request.broker.partitions.get(topic, asked.partition_index)
+        partition = services.partitions.get(topic, asked.partition_index)
         partition.check_leader_epoch(asked.current_leader_epoch)
         offset, timestamp, leader_epoch = _find(partition, asked.timestamp, isolation_level)
     except KafkaError as error:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-def _handle(request: Request, message: Any) -> Response:
+def _handle(services: RecordServices, _context: RequestContext, message: Any) -> Response:
     return {
         "topics": [
             {
                 "topic": topic.topic,
-                "partitions": [_one(request, topic.topic, each) for each in topic.partitions],
+                "partitions": [_one(services, topic.topic, each) for each in topic.partitions],
             }
             for topic in message.topics
         ]
     }
 
 
-def _one(request: Request, topic: str, asked: Any) -> dict[str, Any]:
+def _one(services: RecordServices, topic: str, asked: Any) -> dict[str, Any]:
     try:
-        partition = request.broker.partitions.get(topic, asked.partition)
+        partition = services.partitions.get(topic, asked.partition)
         partition.check_leader_epoch(asked.current_leader_epoch)
         epoch, end_offset = partition.end_of_epoch(asked.leader_epoch)
     except KafkaError as error:

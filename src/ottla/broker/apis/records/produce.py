@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ottla.broker.api import Api, Request, Result
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Result
+from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.produce import (
     PartitionData,
@@ -30,41 +32,47 @@ ACKS_ALL: Final = -1
 FIRST_VERSION_WITH_ZSTD: Final = 7
 
 
-def _decode(request: Request, frame: memoryview, position: int) -> ProduceRequest:
-    limit = request.broker.config.ottla_request_max_partitions
-    return decode_produce(request.api_version, frame, position, max_partitions=limit)
+def _decode(
+    services: RecordServices, context: RequestContext, frame: memoryview, position: int
+) -> ProduceRequest:
+    limit = services.config.value.ottla_request_max_partitions
+    return decode_produce(context.api_version, frame, position, max_partitions=limit)
 
 
-def _handle(request: Request, produce: ProduceRequest) -> Result | asyncio.Future[Any]:
+def _handle(
+    services: RecordServices, context: RequestContext, produce: ProduceRequest
+) -> Result | asyncio.Future[Any]:
     """First append, in the order of the connection; then wait for durability where it is asked for."""
-    now_ms = request.broker.clock.now_ms()
+    now_ms = context.received_ms
     acks = produce.acks
     urgent: set[Log] = set()
     if not ACKS_ALL <= acks <= 1:
         results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
     else:
-        results = [_append(request, data, acks, now_ms, urgent) for data in produce.partitions]
+        results = [_append(services, context, data, acks, now_ms, urgent) for data in produce.partitions]
     if acks == ACKS_NONE:
         failed = next((result for result in results if result.error_code), None)
         if failed is not None:
             # As Kafka: a producer that waits for no answer learns from the closed connection.
             raise MalformedRequest(f"produce with acks=0 failed: {ErrorCode(failed.error_code).name}")
         return None
-    frame = encode_produce_response(request.api_version, request.correlation_id, results)
-    all_urgent = acks == ACKS_ALL and request.broker.config.ottla_acks_all_flush
+    frame = encode_produce_response(context.api_version, context.correlation_id, results)
+    all_urgent = acks == ACKS_ALL and services.config.value.ottla_acks_all_flush
     if all_urgent or urgent:
         written = {
             number: log
             for number, (data, result) in enumerate(zip(produce.partitions, results, strict=True))
-            if not result.error_code and ((log := _partition(request, *data[:3]).log) in urgent or all_urgent)
+            if not result.error_code
+            and ((log := _partition(services, *data[:3]).log) in urgent or all_urgent)
         }
         if written:
-            return _when_durable(request, produce, results, written, frame)
+            return _when_durable(services, context, produce, results, written, frame)
     return frame
 
 
 def _when_durable(
-    request: Request,
+    services: RecordServices,
+    context: RequestContext,
     produce: ProduceRequest,
     results: list[PartitionResult],
     written: Mapping[int, Log],
@@ -73,13 +81,13 @@ def _when_durable(
     """A future of `frame`, or of what is left of it when the disk refuses."""
 
     def answer(failures: Failures) -> Result:
-        return _not_durable(request, produce, results, written, failures) if failures else frame
+        return _not_durable(context, produce, results, written, failures) if failures else frame
 
-    return request.broker.group_commit.when_durable(list(written.values()), answer)
+    return services.group_commit.when_durable(list(written.values()), answer)
 
 
 def _not_durable(
-    request: Request,
+    context: RequestContext,
     produce: ProduceRequest,
     results: list[PartitionResult],
     written: Mapping[int, Log],
@@ -90,20 +98,25 @@ def _not_durable(
         if log in failures:
             error = failures[log]
             results[number] = _failure(produce.partitions[number], error.code, error.message)
-    return encode_produce_response(request.api_version, request.correlation_id, results)
+    return encode_produce_response(context.api_version, context.correlation_id, results)
 
 
 def _append(
-    request: Request, data: PartitionData, acks: int, now_ms: int, urgent: set[Log]
+    services: RecordServices,
+    context: RequestContext,
+    data: PartitionData,
+    acks: int,
+    now_ms: int,
+    urgent: set[Log],
 ) -> PartitionResult:
     """Append to one partition; its log joins `urgent` when it is to be on the disk before the answer."""
     topic, topic_id, index, records = data
     try:
         if records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
-        partition = _partition(request, topic, topic_id, index)
+        partition = _partition(services, topic, topic_id, index)
         base_offset, append_time_ms, must_be_durable = partition.append(
-            records, now_ms, acks=acks, allow_zstd=request.api_version >= FIRST_VERSION_WITH_ZSTD
+            records, now_ms, acks=acks, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
         )
         log = partition.log
         if must_be_durable:
@@ -115,10 +128,10 @@ def _append(
         return _failure(data, error.code, error.message)
 
 
-def _partition(request: Request, topic: str | None, topic_id: UUID | None, index: int) -> Partition:
+def _partition(services: RecordServices, topic: str | None, topic_id: UUID | None, index: int) -> Partition:
     if topic is not None:
-        return request.broker.partitions.get(topic, index)
-    return request.broker.partitions.get_by_id(topic_id, index)
+        return services.partitions.get(topic, index)
+    return services.partitions.get_by_id(topic_id, index)
 
 
 def _failure(
@@ -137,7 +150,7 @@ API = Api(
     handle=_handle,
     decode=_decode,
     pipelined=True,
-    frame_max_bytes=lambda config: config.socket_request_max_bytes,
+    carries_records=True,
     kips=(98, 467, 516, 951),
     gaps=("Transactional batches are refused until the transaction coordinator exists.",),
 )

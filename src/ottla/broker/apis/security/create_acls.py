@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.security.describe_acls import NO_AUTHORIZER
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import NoServices
 from ottla.protocol.errors import ErrorCode
 
 
-def _handle(_request: Request, message: Any) -> Response:
+def _handle(_services: NoServices, _context: RequestContext, message: Any) -> Response:
     refusal = {"error_code": ErrorCode.security_disabled, "error_message": NO_AUTHORIZER}
     return {"results": [refusal for _ in message.creations]}
 

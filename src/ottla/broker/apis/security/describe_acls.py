@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import NoServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 NO_AUTHORIZER = "No Authorizer is configured."
 
 
-def _handle(_request: Request, _message: Any) -> Response:
+def _handle(_services: NoServices, _context: RequestContext, _message: Any) -> Response:
     raise KafkaError(ErrorCode.security_disabled, NO_AUTHORIZER)
 
 

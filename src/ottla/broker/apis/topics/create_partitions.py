@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import TopicServices
 from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewPartitions
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-async def _handle(request: Request, message: Any) -> Response:
+async def _handle(services: TopicServices, _context: RequestContext, message: Any) -> Response:
     wanted = [
         NewPartitions(
             topic.name,
@@ -19,7 +21,7 @@ async def _handle(request: Request, message: Any) -> Response:
         )
         for topic in message.topics
     ]
-    results = await request.broker.controller.create_partitions(wanted, validate_only=message.validate_only)
+    results = await services.topics.create_partitions(wanted, validate_only=message.validate_only)
     return {"results": [_result(name, result) for name, result in results.items()]}
 
 

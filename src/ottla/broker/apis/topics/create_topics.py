@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import TopicServices
 from ottla.config.effective import describe_topic
 from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewTopic
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-async def _handle(request: Request, message: Any) -> Response:
-    results = await request.broker.controller.create_topics(
+async def _handle(services: TopicServices, _context: RequestContext, message: Any) -> Response:
+    results = await services.topics.create_topics(
         [_new_topic(topic) for topic in message.topics], validate_only=message.validate_only
     )
-    return {"topics": [_result(request, name, result) for name, result in results.items()]}
+    return {"topics": [_result(services, name, result) for name, result in results.items()]}
 
 
 def _new_topic(topic: Any) -> NewTopic:
@@ -28,7 +30,7 @@ def _new_topic(topic: Any) -> NewTopic:
     )
 
 
-def _result(request: Request, name: str, result: Topic | KafkaError) -> dict[str, Any]:
+def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> dict[str, Any]:
     if isinstance(result, KafkaError):
         return {"name": name, "error_code": result.code, "error_message": result.message, "configs": None}
     return {
@@ -45,7 +47,7 @@ def _result(request: Request, name: str, result: Topic | KafkaError) -> dict[str
                 "config_source": entry.source,
                 "is_sensitive": entry.is_sensitive,
             }
-            for entry in describe_topic(result.configs, request.broker.settings.layers)
+            for entry in describe_topic(result.configs, services.config.layers)
         ],
     }
 

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import TopicServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 VERSION_WITH_TOPIC_IDS = 6
 
 
-async def _handle(request: Request, message: Any) -> Response:
-    broker = request.broker
-    if not broker.config.delete_topic_enable:
-        code = ErrorCode.topic_deletion_disabled if request.api_version >= 3 else ErrorCode.invalid_request
+async def _handle(services: TopicServices, context: RequestContext, message: Any) -> Response:
+    if not services.config.value.delete_topic_enable:
+        code = ErrorCode.topic_deletion_disabled if context.api_version >= 3 else ErrorCode.invalid_request
         raise KafkaError(code, "Topic deletion is disabled.")
     responses = []
     names: dict[str, Any] = {}
-    for name, topic_id in _asked(request, message):
+    for name, topic_id in _asked(context, message):
         try:
-            names[_resolve(request, name, topic_id)] = topic_id
+            names[_resolve(services, name, topic_id)] = topic_id
         except KafkaError as error:
             responses.append(_result(name, topic_id, error.code, error.message))
-    results = await broker.controller.delete_topics(list(names)) if names else {}
+    results = await services.topics.delete_topics(list(names)) if names else {}
     for name, topic in results.items():
         if isinstance(topic, KafkaError):
             responses.append(_result(name, names[name], topic.code, topic.message))
@@ -31,18 +32,18 @@ async def _handle(request: Request, message: Any) -> Response:
     return {"responses": responses}
 
 
-def _asked(request: Request, message: Any) -> list[tuple[str | None, Any]]:
-    if request.api_version >= VERSION_WITH_TOPIC_IDS:
+def _asked(context: RequestContext, message: Any) -> list[tuple[str | None, Any]]:
+    if context.api_version >= VERSION_WITH_TOPIC_IDS:
         return [(topic.name, topic.topic_id) for topic in message.topics]
     return [(name, None) for name in message.topic_names]
 
 
-def _resolve(request: Request, name: str | None, topic_id: Any) -> str:
+def _resolve(services: TopicServices, name: str | None, topic_id: Any) -> str:
     if name is not None:
         if topic_id is not None:
             raise KafkaError(ErrorCode.invalid_request, "Give the topic's name or its id, not both.")
         return name
-    topic = request.broker.image.topics_by_id.get(topic_id)
+    topic = services.metadata.image.topics_by_id.get(topic_id)
     if topic is None:
         raise KafkaError(ErrorCode.unknown_topic_id)
     return topic.name

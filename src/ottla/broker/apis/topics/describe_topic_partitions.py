@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
 from ottla.broker.apis.topics.metadata import INTERNAL_TOPICS
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import TopicServices
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.operations import TOPIC_OPERATIONS
 
 
-def _handle(request: Request, message: Any) -> Response:
-    image = request.broker.image
+def _handle(services: TopicServices, _context: RequestContext, message: Any) -> Response:
+    image = services.metadata.image
     asked = {topic.name for topic in message.topics}
     names = sorted(asked or image.topics)
     first_partition = 0
@@ -22,7 +24,7 @@ def _handle(request: Request, message: Any) -> Response:
         names = [name for name in names if name >= message.cursor.topic_name]
         if names and names[0] == message.cursor.topic_name:
             first_partition = message.cursor.partition_index
-    room = min(message.response_partition_limit, request.broker.config.max_request_partition_size_limit)
+    room = min(message.response_partition_limit, services.config.value.max_request_partition_size_limit)
     if room < 1:
         raise KafkaError(ErrorCode.invalid_request)
     topics: list[dict[str, Any]] = []
@@ -31,7 +33,7 @@ def _handle(request: Request, message: Any) -> Response:
         if room == 0:
             cursor = {"topic_name": name, "partition_index": first_partition}
             break
-        described = _describe(request, name, first_partition, room)
+        described = _describe(services, name, first_partition, room)
         topics.append(described)
         room -= len(described["partitions"])
         known = image.topics.get(name)
@@ -43,8 +45,8 @@ def _handle(request: Request, message: Any) -> Response:
     return {"topics": topics, "next_cursor": cursor}
 
 
-def _describe(request: Request, name: str, first: int, limit: int) -> dict[str, Any]:
-    topic = request.broker.image.topics.get(name)
+def _describe(services: TopicServices, name: str, first: int, limit: int) -> dict[str, Any]:
+    topic = services.metadata.image.topics.get(name)
     if topic is None:
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception

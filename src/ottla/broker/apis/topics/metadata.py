@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ottla.broker.api import Api, Request, Response, Result
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.services import TopicServices
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages import encode_response_body, frame_response
@@ -20,32 +22,32 @@ _ENCODED_KEPT = 8
 INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
-def _handle(request: Request, message: Any) -> Result | Awaitable[Result]:
-    _check(request, message)
-    missing = _to_create(request, message)
+def _handle(services: TopicServices, context: RequestContext, message: Any) -> Result | Awaitable[Result]:
+    _check(context, message)
+    missing = _to_create(services, message)
     if missing:
-        return _create_and_answer(request, message, missing)
-    return _answer(request, message)
+        return _create_and_answer(services, context, message, missing)
+    return _answer(services, context, message)
 
 
-def _check(request: Request, message: Any) -> None:
+def _check(context: RequestContext, message: Any) -> None:
     """Versions 10 and 11 can name a topic by its id, but no broker answers that."""
-    if request.api_version < FIRST_VERSION_BY_TOPIC_ID:
+    if context.api_version < FIRST_VERSION_BY_TOPIC_ID:
         for asked in message.topics or ():
             if asked.name is None or asked.topic_id is not None:
                 raise KafkaError(
-                    ErrorCode.invalid_request, f"Topics need names in version {request.api_version}."
+                    ErrorCode.invalid_request, f"Topics need names in version {context.api_version}."
                 )
 
 
-def _wants_all(request: Request, message: Any) -> bool:
-    return message.topics is None or (request.api_version == 0 and not message.topics)
+def _wants_all(context: RequestContext, message: Any) -> bool:
+    return message.topics is None or (context.api_version == 0 and not message.topics)
 
 
-def _to_create(request: Request, message: Any) -> Sequence[str]:
-    if not (message.allow_auto_topic_creation and request.broker.config.auto_create_topics_enable):
+def _to_create(services: TopicServices, message: Any) -> Sequence[str]:
+    if not (message.allow_auto_topic_creation and services.config.value.auto_create_topics_enable):
         return ()
-    topics = request.broker.image.topics
+    topics = services.metadata.image.topics
     return [
         asked.name
         for asked in message.topics or ()
@@ -53,49 +55,58 @@ def _to_create(request: Request, message: Any) -> Sequence[str]:
     ]
 
 
-async def _create_and_answer(request: Request, message: Any, missing: Sequence[str]) -> Result:
-    await request.broker.controller.auto_create_topics(missing)
-    return _answer(request, message)
+async def _create_and_answer(
+    services: TopicServices, context: RequestContext, message: Any, missing: Sequence[str]
+) -> Result:
+    await services.topics.auto_create_topics(missing)
+    return _answer(services, context, message)
 
 
-def _answer(request: Request, message: Any) -> Result:
-    if not _wants_all(request, message):
-        image = request.broker.image
+def _answer(services: TopicServices, context: RequestContext, message: Any) -> Result:
+    if not _wants_all(context, message):
+        image = services.metadata.image
         # Each once, however often it is asked for: the answer stays no large multiple of the request.
         distinct = {(asked.name, asked.topic_id): asked for asked in message.topics}
-        return _response(request, message, [_one(image, asked, message) for asked in distinct.values()])
-    body = _encoded_all(request, message)
-    return frame_response(request.api_key, request.api_version, request.correlation_id, body)
+        return _response(
+            services, context, message, [_one(image, asked, message) for asked in distinct.values()]
+        )
+    body = _encoded_all(services, context, message)
+    return frame_response(context.api_key, context.api_version, context.correlation_id, body)
 
 
-def _encoded_all(request: Request, message: Any) -> bytes:
+def _encoded_all(services: TopicServices, context: RequestContext, message: Any) -> bytes:
     """The whole cluster, encoded once for an image: every client asks for it every few minutes."""
-    image, cache = request.broker.image, request.broker.encoded_metadata
+    image, cache = services.metadata.image, services.encoded
     key = (
-        request.api_version,
+        context.api_version,
         message.include_cluster_authorized_operations,
         message.include_topic_authorized_operations,
+        context.session.listener,
     )
     cached = cache.get(key)
     if cached is not None and cached[0] is image:
         return cached[1]
-    response = _response(request, message, [_describe(topic, message) for topic in image.topics.values()])
-    body = encode_response_body(request.api_key, request.api_version, response)
+    response = _response(
+        services, context, message, [_describe(topic, message) for topic in image.topics.values()]
+    )
+    body = encode_response_body(context.api_key, context.api_version, response)
     if len(cache) >= _ENCODED_KEPT:
         cache.clear()
     cache[key] = image, body
     return body
 
 
-def _response(request: Request, message: Any, topics: list[dict[str, Any]]) -> Response:
-    broker = request.broker
-    host, port = broker.advertised_address
+def _response(
+    services: TopicServices, context: RequestContext, message: Any, topics: list[dict[str, Any]]
+) -> Response:
+    node = services.node
+    address = node.address(context.session.listener)
     response = {
-        "brokers": [
-            {"node_id": broker.node_id, "host": host, "port": port, "rack": broker.config.broker_rack}
-        ],
-        "cluster_id": broker.cluster_id,
-        "controller_id": broker.node_id,
+        "brokers": []
+        if address is None
+        else [{"node_id": node.node_id, "host": address[0], "port": address[1], "rack": node.rack}],
+        "cluster_id": services.node.cluster_id,
+        "controller_id": services.node.node_id,
         "topics": topics,
     }
     if message.include_cluster_authorized_operations:

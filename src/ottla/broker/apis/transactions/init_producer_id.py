@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from ottla.broker.api import Api, Request, Response
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext, Response
+from ottla.broker.services import TransactionServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
-async def _handle(request: Request, message: Any) -> Response:
+async def _handle(services: TransactionServices, _context: RequestContext, message: Any) -> Response:
     if message.transactional_id is not None:
         if not message.transactional_id:
             raise KafkaError(ErrorCode.invalid_request)
         raise KafkaError(ErrorCode.transactional_id_authorization_failed)
-    producer_id = await request.broker.controller.next_producer_id()
+    producer_id = await services.producer_ids.next_producer_id()
     return {"error_code": ErrorCode.none, "producer_id": producer_id, "producer_epoch": 0}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ottla.network.unsent import UnsentOutput
+from ottla.network.memory import UnsentOutput
 
 
 class Clogged:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from ottla.network.outbox import CONNECTIONS_TOGETHER, Outbox
+from ottla.network.output import CONNECTIONS_TOGETHER, Outbox
 
 
 class Sender:

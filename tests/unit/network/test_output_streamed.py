@@ -15,8 +15,8 @@ import pytest
 from tests.raw_client import METADATA, connect
 from tests.sample_requests import FETCH_DEFAULTS
 
-from ottla.network import streamed
-from ottla.network.streamed import StreamedOutput, in_memory
+from ottla.network import output
+from ottla.network.output import StreamedOutput, in_memory
 from ottla.records.codec import Record, encode_batch
 from ottla.storage.errors import LogStorageError
 from ottla.storage.fs import FileSlice, OsFileSystem
@@ -124,7 +124,7 @@ async def test_a_reader_that_takes_all_lets_others_have_their_turn(peer: Peer, t
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert turns >= len(data) // streamed.TURN_BYTES
+    assert turns >= len(data) // output.TURN_BYTES
 
 
 def drop_from_page_cache(path: Path) -> None:
@@ -186,7 +186,7 @@ async def test_nobody_else_waits_for_the_disk(
     assert not disk.reads
     disk.may_read.set()
     assert await peer.read(len(data) + 4) == data + b"tail"
-    assert disk.reads == [(0, streamed.TURN_BYTES), (streamed.TURN_BYTES, MIB)]
+    assert disk.reads == [(0, output.TURN_BYTES), (output.TURN_BYTES, MIB)]
     assert threading.get_ident() not in disk.threads
     assert (peer.finished, peer.output.is_busy, peer.failures) == (1, False, [])
 
@@ -213,6 +213,7 @@ async def test_what_a_closed_connection_wanted_is_not_read(
     peer.reader.submit(records.load, 7, 7)  # of somebody else: it keeps the only thread
     peer.output.send((records,))
     peer.output.close()
+    await asyncio.sleep(0)  # the loop passes the cancellation on at its next turn
     disk.may_read.set()
     await asyncio.get_running_loop().run_in_executor(peer.reader, records.load, 8, 8)
     assert disk.reads == [(7, 7), (8, 8)]

@@ -1,11 +1,13 @@
-"""Answers that are read from files while they are sent.
+"""Answers on their way out: those of one turn of the event loop together, large ones from their files.
+
+An answer that is written at once wakes its reader, which sleeps again by the time the next connection's is
+written. Written together at the end of the turn they cost one wake-up for many: half as many requests a
+second again over 64 connections of one client. A connection alone waits for nothing.
 
 A fetch of many megabytes is never in memory as a whole: sendfile hands the kernel's pages of the file to the
 socket. Against reading into one buffer that was used again and again it takes a third less CPU. It cannot be
-used under TLS.
-
-What the page cache lacks is brought there by a thread first: sendfile would wait for the disk, and everybody
-with it.
+used under TLS. What the page cache lacks is brought there by a thread first: sendfile would wait for the
+disk, and everybody with it.
 """
 
 from __future__ import annotations
@@ -16,17 +18,62 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from ottla.storage.fs import FileSlice
 
 Piece: TypeAlias = bytes | memoryview | FileSlice
 """A part of an answer, in memory or in a file."""
 
+Frame: TypeAlias = bytes | list[Piece]
+"""A whole encoded response, in one piece, or in pieces of which some may still be in files."""
+
+CONNECTIONS_TOGETHER = 32
+"""As many wait for each other at most."""
 TURN_BYTES = 2 * 1024 * 1024
 """After as many others get their turn of the event loop."""
 _MORE_FOLLOWS = getattr(socket, "MSG_MORE", 0)
 """Keeps the few bytes before records from a packet of their own."""
+
+
+class Sender(Protocol):
+    """A connection with answers to write."""
+
+    def flush_output(self) -> None:
+        """Hand them to the transport."""
+
+
+def _at_end_of_turn(callback: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(callback)
+
+
+class Outbox:
+    """The connections that have answers to write."""
+
+    __slots__ = ("_is_scheduled", "_schedule", "_senders")
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], None] = _at_end_of_turn) -> None:
+        self._schedule = schedule
+        self._senders: list[Sender] = []
+        self._is_scheduled = False
+
+    def add(self, sender: Sender) -> None:
+        """It has an answer to write, and had none before."""
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._schedule(self._end_turn)
+        elif len(self._senders) >= CONNECTIONS_TOGETHER:
+            self._flush()
+        self._senders.append(sender)
+
+    def _end_turn(self) -> None:
+        self._is_scheduled = False
+        self._flush()
+
+    def _flush(self) -> None:
+        senders, self._senders = self._senders, []
+        for sender in senders:
+            sender.flush_output()
 
 
 def in_memory(pieces: Iterable[Piece]) -> list[bytes | memoryview]:

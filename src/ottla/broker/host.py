@@ -1,0 +1,43 @@
+"""What a broker takes from the machine it runs on; a simulation hands in its own."""
+
+from __future__ import annotations
+
+import resource
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from random import Random, SystemRandom
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from ottla.clock import Clock
+from ottla.network.server import Bind
+from ottla.network.sockets import bind_tcp
+from ottla.storage.fs import FileSystem, OsFileSystem
+
+_DESCRIPTORS_BESIDE_LOGS = 512
+
+
+class Host(NamedTuple):
+    """Time, chance, threads, disk and network. Only the assembly is given all of it."""
+
+    clock: Clock
+    random: Random
+    new_uuid: Callable[[], UUID]
+    make_executor: Callable[[int, str], Executor]
+    """Of so many threads, and their name"""
+    open_fs: Callable[[int], FileSystem]
+    """Which keeps so many files open at most"""
+    bind: Bind
+    name: Callable[[], str]
+    """What other machines may find it by; takes a while"""
+
+
+def this_host() -> Host:
+    """The operating system's."""
+    return Host(Clock(), SystemRandom(), uuid4, ThreadPoolExecutor, _open_fs, bind_tcp, socket.getfqdn)
+
+
+def _open_fs(open_files_max: int) -> FileSystem:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return OsFileSystem(max(64, min(open_files_max, limit - _DESCRIPTORS_BESIDE_LOGS)))

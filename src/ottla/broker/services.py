@@ -1,0 +1,146 @@
+"""What the handlers of each family of APIs use; `assembly` binds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from ottla.config.current import CurrentConfig
+from ottla.coordinator.groups import GroupCoordinator
+from ottla.metadata.config_changes import ConfigOperation, ConfigResource
+from ottla.metadata.image import ImageSource, MetadataImage
+from ottla.metadata.model import Configs, Topic
+from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.network.memory import UnsentOutput
+from ottla.protocol.errors import KafkaError
+from ottla.replica.data_dir import DataDir
+from ottla.replica.fetch_sessions import FetchSessions
+from ottla.replica.group_commit import GroupCommit
+from ottla.replica.partitions import Partitions
+
+EncodedMetadata: TypeAlias = dict[tuple[int, bool, bool, str], tuple[MetadataImage, bytes]]
+"""Answers for the whole cluster, each with the image it was made from (see `apis.topics.metadata`)."""
+
+
+class Node:
+    """This broker, as it shows itself to clients."""
+
+    __slots__ = ("addresses", "cluster_id", "node_id", "rack")
+
+    def __init__(self, node_id: int, rack: str | None) -> None:
+        self.node_id = node_id
+        self.rack = rack
+        self.cluster_id = ""
+        self.addresses: dict[str, tuple[str, int]] = {}
+        """Advertised host and port, by listener name; known once the listeners are bound"""
+
+    def address(self, listener: str) -> tuple[str, int] | None:
+        """Where a client that came to `listener` finds this broker; None where it is not advertised there."""
+        return self.addresses.get(listener)
+
+
+class TopicChanges(Protocol):
+    """Creates and deletes topics; each item's result, or why it was refused."""
+
+    async def create_topics(
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+    ) -> Mapping[str, Topic | KafkaError]: ...
+
+    async def create_partitions(
+        self, wanted: Sequence[NewPartitions], *, validate_only: bool = False
+    ) -> Mapping[str, Topic | KafkaError]: ...
+
+    async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]: ...
+
+    async def auto_create_topics(self, names: Iterable[str]) -> None: ...
+
+
+class ConfigChanges(Protocol):
+    """Changes the dynamic configuration of topics, brokers and groups; each resource's result."""
+
+    async def alter_configs(
+        self, changes: Mapping[ConfigResource, Sequence[ConfigOperation]], *, validate_only: bool = False
+    ) -> Mapping[ConfigResource, Configs | KafkaError]: ...
+
+    async def replace_configs(
+        self, replacements: Mapping[ConfigResource, Mapping[str, str | None]], *, validate_only: bool = False
+    ) -> Mapping[ConfigResource, Configs | KafkaError]: ...
+
+
+class ProducerIds(Protocol):
+    """Gives each producer of the cluster an id of its own."""
+
+    async def next_producer_id(self) -> int: ...
+
+
+class InternalTopics(Protocol):
+    """Makes the topics of the coordinators when they are first used."""
+
+    async def ensure_offsets_topic(self, name: str) -> None:
+        """Raises KafkaError(coordinator_not_available) when it cannot be made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordServices:
+    """Produce, fetch, and the offsets of partitions."""
+
+    partitions: Partitions
+    sessions: FetchSessions
+    group_commit: GroupCommit
+    unsent: UnsentOutput
+    config: CurrentConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionServices:
+    """Producers and their transactions."""
+
+    producer_ids: ProducerIds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicServices:
+    """Topics: what there is, and changes."""
+
+    node: Node
+    config: CurrentConfig
+    metadata: ImageSource
+    topics: TopicChanges
+    encoded: EncodedMetadata = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigServices:
+    """The configuration of topics, brokers and groups."""
+
+    node: Node
+    config: CurrentConfig
+    metadata: ImageSource
+    configs: ConfigChanges
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupServices:
+    """Groups and their offsets."""
+
+    node: Node
+    config: CurrentConfig
+    groups: GroupCoordinator
+    internal_topics: InternalTopics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterServices:
+    """The brokers, what they serve and where replicas lie."""
+
+    node: Node
+    partitions: Partitions
+    data_dir: DataDir
+    api_table: Sequence[Mapping[str, int]]
+    """The rows of ApiVersions"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoServices:
+    """For APIs that need nothing but the request: the answer is always the same so far."""

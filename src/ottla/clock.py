@@ -1,0 +1,19 @@
+"""Where time comes from."""
+
+from __future__ import annotations
+
+import time
+
+
+class Clock:
+    """The system's clocks; a simulation has its own."""
+
+    __slots__ = ()
+
+    def now_ms(self) -> int:
+        """Wall-clock time in milliseconds since the epoch, as records and timers carry it."""
+        return int(time.time() * 1000)
+
+    def monotonic_s(self) -> float:
+        """Seconds since some time, which never go back: for durations."""
+        return time.monotonic()

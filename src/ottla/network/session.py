@@ -1,0 +1,17 @@
+"""Who is at the other end of a connection."""
+
+from __future__ import annotations
+
+from ottla.security.principal import Principal
+
+
+class Session:
+    """What holds for all requests of one connection."""
+
+    __slots__ = ("listener", "peer_host", "principal")
+
+    def __init__(self, principal: Principal, listener: str, peer_host: str) -> None:
+        """`listener` is the name of the listener that accepted it, `peer_host` the client's address."""
+        self.principal = principal
+        self.listener = listener
+        self.peer_host = peer_host

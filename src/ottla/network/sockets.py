@@ -1,0 +1,84 @@
+"""Listening sockets of the operating system."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from ottla.network.server import ListenerLimits
+
+_UNPACED = b"reno"
+"""The congestion control of loopback: every kernel has it. BBR's pacing costs a timer for each segment there
+and held a stream to a third of its rate; where the system uses cubic this changes nothing."""
+
+
+class TcpListening:
+    """A bound address of the system, served by the running event loop."""
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        address = server.sockets[0].getsockname()
+        self.address: tuple[str, int] = address[0], address[1]
+
+    async def serve(self) -> None:
+        """Accept connections."""
+        await self._server.start_serving()
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._server.close()
+
+
+async def bind_tcp(
+    make_protocol: Callable[[], asyncio.BufferedProtocol], host: str, port: int, limits: ListenerLimits
+) -> TcpListening:
+    """Bind to a host and port, 0 for a free one; an empty host is every interface. Raises OSError."""
+    create_server = partial(
+        asyncio.get_running_loop().create_server, make_protocol, backlog=limits.backlog, start_serving=False
+    )
+    bound = _bound_to_address(host, port)
+    server = await (create_server(host or None, port) if bound is None else create_server(sock=bound))
+    for listening in server.sockets:
+        _tune(listening, limits)
+    return TcpListening(server)
+
+
+def _tune(listening: socket.socket, limits: ListenerLimits) -> None:
+    """Accepted sockets inherit what the listening one has."""
+    sizes = ((socket.SO_SNDBUF, limits.send_buffer_bytes), (socket.SO_RCVBUF, limits.receive_buffer_bytes))
+    for option, size in sizes:
+        if size >= 0:
+            listening.setsockopt(socket.SOL_SOCKET, option, size)
+    if _is_loopback(listening.getsockname()[0]) and hasattr(socket, "TCP_CONGESTION"):
+        # Not once it is accepted: a socket that was made to pace its segments goes on with it.
+        with contextlib.suppress(OSError):
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, _UNPACED)
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address == "::1"
+
+
+def _bound_to_address(host: str, port: int) -> socket.socket | None:
+    """A socket on a mere address; None for a name, which has to be looked up and may stand for several.
+
+    The loop would look up an address as well, with four threads that nothing else needs.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        return None
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

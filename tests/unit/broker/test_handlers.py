@@ -1,0 +1,79 @@
+"""Handlers alone: their services are stand-ins, and there is no broker."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from ottla.broker.apis.topics import delete_topics, metadata
+from ottla.broker.request import RequestContext
+from ottla.broker.services import Node, TopicServices
+from ottla.config.broker import broker_config
+from ottla.config.current import CurrentConfig
+from ottla.config.layers import BrokerLayers
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import PartitionState, Topic
+from ottla.network.session import Session
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.security.principal import ANONYMOUS
+
+TOPIC = Topic("known", uuid.UUID(int=7), (PartitionState((1,), (1,), 1),))
+
+
+class KnownTopics:
+    """Stands for the controller: knows an image, and notes what it is asked to change."""
+
+    def __init__(self) -> None:
+        self.image = MetadataImage(topics={TOPIC.name: TOPIC}, topics_by_id={TOPIC.topic_id: TOPIC})
+        self.deleted: list[str] = []
+        self.created: list[str] = []
+
+    async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]:
+        self.deleted += names
+        return dict.fromkeys(names, TOPIC)
+
+    async def auto_create_topics(self, names: Sequence[str]) -> None:
+        self.created += names
+
+
+def services(known: KnownTopics, **settings: Any) -> TopicServices:
+    node = Node(1, "rack-a")
+    node.cluster_id = "cluster"
+    node.addresses = {"INSIDE": ("10.0.0.1", 9092), "OUTSIDE": ("broker.example", 19092)}
+    config = CurrentConfig(broker_config()._replace(**settings), BrokerLayers())
+    return TopicServices(node=node, config=config, metadata=known, topics=known)  # type: ignore[arg-type]
+
+
+def context(api_key: int, version: int, listener: str = "INSIDE") -> RequestContext:
+    return RequestContext(Session(ANONYMOUS, listener, "192.0.2.1"), api_key, version, 5, "client", 1_000)
+
+
+async def test_delete_topics_deletes_what_an_id_names() -> None:
+    known = KnownTopics()
+    asked = SimpleNamespace(
+        topics=[
+            SimpleNamespace(name=None, topic_id=TOPIC.topic_id),
+            SimpleNamespace(name=None, topic_id=uuid.UUID(int=8)),
+        ]
+    )
+    response: Any = await delete_topics.API.handle(services(known), context(20, 6), asked)  # type: ignore[misc]
+    assert known.deleted == ["known"]
+    codes = {each["topic_id"]: each["error_code"] for each in response["responses"]}
+    assert codes == {TOPIC.topic_id: ErrorCode.none, uuid.UUID(int=8): ErrorCode.unknown_topic_id}
+
+
+async def test_metadata_shows_the_address_of_the_listener_that_was_asked() -> None:
+    asked = SimpleNamespace(
+        topics=[],
+        allow_auto_topic_creation=True,
+        include_cluster_authorized_operations=False,
+        include_topic_authorized_operations=False,
+    )
+    for listener, address in (("INSIDE", ("10.0.0.1", 9092)), ("OUTSIDE", ("broker.example", 19092))):
+        response: Any = metadata.API.handle(services(KnownTopics()), context(3, 9, listener), asked)
+        (broker,) = response["brokers"]
+        assert (broker["host"], broker["port"], broker["rack"]) == (*address, "rack-a")
+    hidden: Any = metadata.API.handle(services(KnownTopics()), context(3, 9, "CONTROL"), asked)
+    assert hidden["brokers"] == []
