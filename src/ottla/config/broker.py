@@ -3,19 +3,90 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ottla.config.broker_keys import HONOURED_KEYS
-from ottla.config.definition import ConfigDef, ConfigError, UpdateMode, by_name
-from ottla.config.group_keys import BROKER_GROUP_KEYS
-from ottla.config.inert_keys import INERT_KEYS
+from ottla.config.controller import CONTROLLER_KEYS
+from ottla.config.definition import (
+    INT,
+    STRING,
+    ConfigDef,
+    ConfigError,
+    UpdateMode,
+    Values,
+    at_least,
+    by_name,
+)
+from ottla.config.groups import GROUP_COORDINATOR_KEYS, check_group_coordinator
+from ottla.config.inert import inert_keys
 from ottla.config.layers import BrokerLayers, resolve
 from ottla.config.listeners import Listener, Listeners, ListenerSettings, resolve_listeners
-from ottla.config.topic import TopicConfig, check_topic_config
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.network import NETWORK_KEYS, check_network, connection_overrides
+from ottla.config.replica import REPLICA_KEYS, check_replica
+from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, check_topic_config
 
-BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name((*HONOURED_KEYS, *BROKER_GROUP_KEYS, *INERT_KEYS))
+NODE_KEYS = (
+    ConfigDef(
+        "node.id",
+        INT,
+        1,
+        "This broker's number in the cluster.",
+        at_least(0),
+        synonyms=("broker.id",),
+    ),
+    ConfigDef("broker.id", INT, None, "The old name of `node.id`, used when that is not set."),
+    ConfigDef("broker.rack", STRING, None, "The rack or zone that this broker reports to clients."),
+)
+
+# Coarser units and the default behind a null key; the finest unit that is set wins.
+_TIME_CHAINS: dict[str, tuple[str, ...]] = {
+    "log.retention.ms": ("log.retention.minutes", "log.retention.hours"),
+    "log.roll.ms": ("log.roll.hours",),
+    "log.roll.jitter.ms": ("log.roll.jitter.hours",),
+    "log.flush.interval.ms": ("log.flush.scheduler.interval.ms",),
+}
+
+_COARSE_TIME_KEYS = (
+    ConfigDef("log.retention.minutes", INT, None, "`log.retention.ms` in minutes, when that is not set."),
+    ConfigDef("log.retention.hours", INT, 168, "`log.retention.ms` in hours, when no finer one is set."),
+    ConfigDef("log.roll.hours", INT, 168, "`log.roll.ms` in hours, when that is not set.", at_least(1)),
+    ConfigDef(
+        "log.roll.jitter.hours", INT, 0, "`log.roll.jitter.ms` in hours, when that is not set.", at_least(0)
+    ),
+)
+
+
+def _topic_default_keys() -> Iterator[ConfigDef]:
+    """The broker key behind each topic key: the same type, default and rule."""
+    for topic_key in TOPIC_CONFIGS.values():
+        if not topic_key.synonyms:
+            continue
+        name = topic_key.synonyms[0]
+        chain = _TIME_CHAINS.get(name, ())
+        doc = f"The default of the topic setting `{topic_key.name}`. {topic_key.doc}"
+        yield topic_key._replace(
+            name=name,
+            doc=doc if topic_key.honoured else topic_key.doc,
+            default=None if chain else topic_key.default,
+            # A null default is not a number, so the range is left to the topic key.
+            validator=None if chain else topic_key.validator,
+            update_mode=UpdateMode.CLUSTER_WIDE,
+            synonyms=chain,
+        )
+
+
+BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
+    (
+        *NODE_KEYS,
+        *NETWORK_KEYS,
+        *REPLICA_KEYS,
+        *CONTROLLER_KEYS,
+        *GROUP_COORDINATOR_KEYS,
+        *_topic_default_keys(),
+        *_COARSE_TIME_KEYS,
+        *inert_keys("broker"),
+    )
+)
 
 
 class BrokerConfig(NamedTuple):
@@ -66,12 +137,8 @@ class BrokerConfig(NamedTuple):
     group_consumer_assignment_interval_ms: int
     group_consumer_assignors: tuple[str, ...]
     group_consumer_heartbeat_interval_ms: int
-    group_consumer_max_heartbeat_interval_ms: int
-    group_consumer_max_session_timeout_ms: int
     group_consumer_max_size: int
     group_consumer_migration_policy: str
-    group_consumer_min_heartbeat_interval_ms: int
-    group_consumer_min_session_timeout_ms: int
     group_consumer_regex_refresh_interval_ms: int
     group_consumer_session_timeout_ms: int
     group_coordinator_rebalance_protocols: tuple[str, ...]
@@ -107,6 +174,15 @@ _FIELDS = frozenset(BrokerConfig._fields)
 _FIELD_KEYS = tuple(definition for definition in BROKER_CONFIGS.values() if definition.field in _FIELDS)
 
 
+def broker_values(layers: BrokerLayers) -> Values:
+    """Each key's value as `layers` make it, whether or not it has an effect."""
+
+    def value(name: str) -> Any:
+        return resolve((name, *BROKER_CONFIGS[name].synonyms), layers, BROKER_CONFIGS)
+
+    return value
+
+
 def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     """The configuration that `layers` make; raises ConfigError naming the first wrong key."""
     layers = layers or BrokerLayers()
@@ -114,19 +190,25 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
         if (definition := broker_definition(name)) is not None:
             for sourced in layers.texts(name):
                 definition.parse(sourced.text)
-    values: dict[str, Any] = {
-        definition.field: resolve((definition.name, *definition.synonyms), layers, BROKER_CONFIGS)
-        for definition in _FIELD_KEYS
-    }
-    listeners = _listeners(layers)
+    value = broker_values(layers)
+    values: dict[str, Any] = {definition.field: value(definition.name) for definition in _FIELD_KEYS}
+    listeners = _listeners(value, layers.names())
     values["listeners"], values["advertised_listeners"] = listeners.opened, listeners.advertised
-    values["max_connections_per_ip_overrides"] = _connection_overrides(
+    values["max_connections_per_ip_overrides"] = connection_overrides(
         values["max_connections_per_ip_overrides"]
     )
     values["group_consumer_migration_policy"] = values["group_consumer_migration_policy"].lower()
-    config = BrokerConfig(topic_defaults=topic_defaults(layers), **values)
-    _check(config)
-    return config
+    _check_node(layers)
+    check_network(value)
+    check_replica(value)
+    check_group_coordinator(value)
+    return BrokerConfig(topic_defaults=topic_defaults(layers), **values)
+
+
+def _check_node(layers: BrokerLayers) -> None:
+    node, old = (resolve((name,), layers, BROKER_CONFIGS) for name in ("node.id", "broker.id"))
+    if layers.names() >= {"node.id", "broker.id"} and node != old:
+        raise ConfigError("node.id and broker.id must be the same where both are set", "node.id")
 
 
 _LISTENER_OVERRIDE = re.compile(r"listener\.name\.[^.]*\.(.*)")
@@ -155,13 +237,15 @@ def topic_defaults(layers: BrokerLayers) -> TopicConfig:
     """What a topic without overrides is configured as."""
     values: dict[str, Any] = {}
     for definition in TOPIC_CONFIGS.values():
-        if definition.internal:
+        if definition.internal or not definition.honoured:
             continue
         value = (
             resolve(definition.synonyms, layers, BROKER_CONFIGS)
             if definition.synonyms
             else definition.default
         )
+        if definition.name == "retention.ms":
+            value = _retention_ms(value)
         if definition.validator is not None:
             problem = definition.validator.check(value)
             if problem is not None:
@@ -173,81 +257,110 @@ def topic_defaults(layers: BrokerLayers) -> TopicConfig:
     return config
 
 
+def _retention_ms(value: Any) -> int:
+    """Any negative number is no limit; a topic's own setting may be 0, the default may not."""
+    if value == 0:
+        key = "log.retention.ms"
+        raise BROKER_CONFIGS[key].invalid("0", "it must be at least 1, or negative for no limit")
+    return max(int(value), -1)
+
+
+# Each listener has its own stores, so that dynamic ones are only set behind a listener's name (KIP-226).
+_OF_LISTENERS = frozenset(
+    f"ssl.{name}"
+    for name in (
+        "key.password",
+        "keystore.certificate.chain",
+        "keystore.key",
+        "keystore.location",
+        "keystore.password",
+        "keystore.type",
+        "truststore.certificates",
+        "truststore.location",
+        "truststore.password",
+        "truststore.type",
+    )
+)
+
+
 def check_dynamic_names(names: Iterable[str], *, per_broker: bool) -> None:
     """Refuse keys that cannot change while brokers run, or not for the whole cluster (KIP-226)."""
-    modes = {name: definition.update_mode for name in names if (definition := broker_definition(name))}
-    fixed = sorted(name for name, mode in modes.items() if mode is UpdateMode.READ_ONLY)
-    if fixed:
-        raise ConfigError(f"Cannot update these configs dynamically: {', '.join(fixed)}", fixed[0])
-    single = sorted(name for name, mode in modes.items() if mode is UpdateMode.PER_BROKER)
-    if single and not per_broker:
-        raise ConfigError(
-            "Cannot update these configs at default cluster level, broker id must be specified: "
-            f"{', '.join(single)}",
-            single[0],
+    names = sorted(names)
+    fixed = [
+        name
+        for name in names
+        if name in BROKER_CONFIGS and BROKER_CONFIGS[name].update_mode is UpdateMode.READ_ONLY
+    ]
+    _refuse(fixed, "Cannot update these configs dynamically")
+    _refuse(
+        [name for name in names if name in _OF_LISTENERS],
+        "These can be updated dynamically only for a listener, behind listener.name.NAME.",
+    )
+    if not per_broker:
+        _refuse(
+            [name for name in names if _is_per_broker(name)],
+            "Cannot update these configs at default cluster level, broker id must be specified",
         )
 
 
-def _listeners(layers: BrokerLayers) -> Listeners:
-    def value(key: str) -> Any:
-        return resolve((key,), layers, BROKER_CONFIGS)
+def _refuse(names: Sequence[str], why: str) -> None:
+    if names:
+        raise ConfigError(f"{why}: {', '.join(names)}", names[0])
 
-    names = layers.names()
+
+def _is_per_broker(name: str) -> bool:
+    definition = broker_definition(name)
+    if name in BROKER_CONFIGS or not _LISTENER_OVERRIDE.fullmatch(name):
+        return definition is not None and definition.update_mode is UpdateMode.PER_BROKER
+    return definition is None or definition.update_mode is not UpdateMode.CLUSTER_WIDE
+
+
+_THREADS = (
+    "background.threads",
+    "log.cleaner.threads",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+)
+
+
+def check_dynamic_change(before: BrokerLayers, after: BrokerLayers) -> None:
+    """Refuse a change that Kafka would not make while it runs; raises ConfigError."""
+    old, new = broker_values(before), broker_values(after)
+    for name in _THREADS:
+        if not old(name) // 2 <= new(name) <= old(name) * 2:
+            raise ConfigError(
+                f"Invalid value {new(name)} for configuration {name}: while a broker runs it can at most "
+                f"double and at least halve what it is, {old(name)}",
+                name,
+            )
+    _check_local_retention(new)
+
+
+def _check_local_retention(value: Values) -> None:
+    """What tiered storage keeps on local disk is part of what is kept; -2 stands for all of it."""
+    for unit in ("ms", "bytes"):
+        local_key, lag_key = f"log.local.retention.{unit}", f"log.remote.copy.lag.{unit}"
+        kept, local = value(f"log.retention.{unit}"), value(local_key)
+        if kept >= 0 and local != -2 and not 0 <= local <= kept:
+            raise BROKER_CONFIGS[local_key].invalid(str(local), f"log.retention.{unit} is {kept}")
+        limit = kept if local == -2 else local
+        if limit >= 0 and value(lag_key) > limit:
+            raise BROKER_CONFIGS[lag_key].invalid(str(value(lag_key)), f"{local_key} is {limit}")
+
+
+def _listeners(value: Values, names: Collection[str]) -> Listeners:
     return resolve_listeners(
         ListenerSettings(
             listeners=value("listeners"),
             advertised_listeners=value("advertised.listeners"),
             listener_security_protocol_map=value("listener.security.protocol.map"),
             is_protocol_map_set="listener.security.protocol.map" in names,
-            controller_listener_names=value("controller.listener.names"),
+            controller_listener_names=value("controller.listener.names") or (),
             early_start_listeners=value("early.start.listeners"),
             inter_broker_listener_name=value("inter.broker.listener.name"),
             security_inter_broker_protocol=value("security.inter.broker.protocol"),
             is_inter_broker_protocol_set="security.inter.broker.protocol" in names,
         )
     )
-
-
-def _connection_overrides(text: str) -> Mapping[str, int]:
-    overrides: dict[str, int] = {}
-    for item in filter(None, (part.strip() for part in text.split(","))):
-        address, _, count = item.rpartition(":")
-        if not address or not count.isascii() or not count.isdigit():
-            key = "max.connections.per.ip.overrides"
-            raise ConfigError(f"Invalid value {item} for configuration {key}: expected address:count", key)
-        overrides[address] = int(count)
-    return overrides
-
-
-# (smaller, greater): rules between keys, as Kafka checks them at start.
-_ORDERED = (
-    ("group.min.session.timeout.ms", "group.max.session.timeout.ms"),
-    ("group.consumer.min.session.timeout.ms", "group.consumer.session.timeout.ms"),
-    ("group.consumer.session.timeout.ms", "group.consumer.max.session.timeout.ms"),
-    ("group.consumer.min.heartbeat.interval.ms", "group.consumer.heartbeat.interval.ms"),
-    ("group.consumer.heartbeat.interval.ms", "group.consumer.max.heartbeat.interval.ms"),
-)
-
-
-def _check(config: BrokerConfig) -> None:
-    for smaller, greater in _ORDERED:
-        if getattr(config, smaller.replace(".", "_")) > getattr(config, greater.replace(".", "_")):
-            raise ConfigError(f"{greater} must be greater than or equal to {smaller}", greater)
-    if config.group_consumer_heartbeat_interval_ms >= config.group_consumer_session_timeout_ms:
-        raise ConfigError(
-            "group.consumer.heartbeat.interval.ms must be less than group.consumer.session.timeout.ms",
-            "group.consumer.heartbeat.interval.ms",
-        )
-    if "classic" not in config.group_coordinator_rebalance_protocols:
-        key = "group.coordinator.rebalance.protocols"
-        value = ",".join(config.group_coordinator_rebalance_protocols)
-        raise ConfigError(
-            f"Invalid value {value} for configuration {key}: the classic protocol cannot be left out",
-            key,
-        )
-    if len(config.log_dirs) != 1:
-        raise ConfigError(
-            f"Invalid value {','.join(config.log_dirs)} for configuration log.dirs: "
-            "exactly one data folder is supported",
-            "log.dirs",
-        )

@@ -9,9 +9,11 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 ConfigValue: TypeAlias = bool | int | float | str | tuple[str, ...] | None
+Values: TypeAlias = Callable[[str], Any]
+"""A broker key's value, of the type that its definition says."""
 
 
 class ConfigError(ValueError):
@@ -29,6 +31,7 @@ class ConfigError(ValueError):
 class ConfigType(enum.IntEnum):
     """Kafka's value types; the numbers are those of DescribeConfigs' `config_type`."""
 
+    UNKNOWN = 0
     BOOLEAN = 1
     STRING = 2
     INT = 3
@@ -40,10 +43,11 @@ class ConfigType(enum.IntEnum):
     PASSWORD = 9
 
 
-class Importance(enum.Enum):
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
+_, BOOLEAN, STRING, INT, SHORT, LONG, DOUBLE, LIST, CLASS, PASSWORD = ConfigType
+
+INT_MAX = (1 << 31) - 1
+LONG_MAX = (1 << 63) - 1
+DAY_MS = 24 * 60 * 60 * 1000
 
 
 class UpdateMode(enum.Enum):
@@ -68,15 +72,15 @@ class Validator(NamedTuple):
     check: Callable[[ConfigValue], str | None]
 
 
-def at_least(minimum: int) -> Validator:
+def at_least(minimum: float) -> Validator:
     return _number_range(minimum, None, f"[{minimum},...]")
 
 
-def between(minimum: int, maximum: int) -> Validator:
+def between(minimum: float, maximum: float) -> Validator:
     return _number_range(minimum, maximum, f"[{minimum},...,{maximum}]")
 
 
-def _number_range(minimum: int, maximum: int | None, text: str) -> Validator:
+def _number_range(minimum: float, maximum: float | None, text: str) -> Validator:
     def check(value: ConfigValue) -> str | None:
         if not isinstance(value, (int, float)):
             return "Value must be non-null"
@@ -108,22 +112,24 @@ def one_of(*names: str) -> Validator:
 
 def one_of_ignoring_case(*names: str) -> Validator:
     def check(value: ConfigValue) -> str | None:
-        if isinstance(value, str) and value.lower() in names:
+        if isinstance(value, str) and value.upper() in names:
             return None
         return f"String must be one of (case insensitive): {', '.join(names)}"
 
     return Validator(f"(case insensitive) [{', '.join(names)}]", check)
 
 
+def not_empty() -> Validator:
+    return Validator("non-empty string", lambda value: "String must be non-empty" if value == "" else None)
+
+
 def list_of(*names: str, empty_allowed: bool = True) -> Validator:
-    """Any of `names`, each at most once; with no names, any values."""
+    """Any of `names`; with no names, any values."""
 
     def check(value: ConfigValue) -> str | None:
         items = value if isinstance(value, tuple) else ()
         if not items and not empty_allowed:
             return "The list must not be empty"
-        if len(set(items)) != len(items):
-            return "Values must not be duplicated"
         if any(item == "" for item in items):
             return "Values must not be empty"
         if names and any(item not in names for item in items):
@@ -153,7 +159,6 @@ class ConfigDef(NamedTuple):
     default: ConfigValue
     doc: str
     validator: Validator | None = None
-    importance: Importance = Importance.MEDIUM
     update_mode: UpdateMode = UpdateMode.READ_ONLY
     synonyms: tuple[str, ...] = ()
     effect: Effect = Effect.HONOURED
@@ -200,7 +205,7 @@ class ConfigDef(NamedTuple):
         if self.type in (ConfigType.STRING, ConfigType.CLASS):
             return text
         if self.type is ConfigType.LIST:
-            return tuple(item.strip() for item in text.split(",")) if text else ()
+            return tuple(dict.fromkeys(item.strip() for item in text.split(","))) if text else ()
         if self.type is ConfigType.BOOLEAN:
             if text.lower() not in ("true", "false"):
                 raise self.invalid(text, "Expected value to be either true or false")

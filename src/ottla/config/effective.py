@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ottla.config.broker import BROKER_CONFIGS
-from ottla.config.definition import ConfigDef, ConfigType, UpdateMode
-from ottla.config.group_keys import GROUP_CONFIGS
+from ottla.config.broker import BROKER_CONFIGS, broker_definition
+from ottla.config.definition import STRING, ConfigDef, ConfigType, UpdateMode
+from ottla.config.groups import GROUP_CONFIGS
 from ottla.config.layers import BrokerLayers, ConfigSource, resolve
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.topic import TOPIC_CONFIGS
 
 
 class ConfigSynonym(NamedTuple):
@@ -23,7 +23,7 @@ class ConfigSynonym(NamedTuple):
 
 
 class ConfigEntry(NamedTuple):
-    """One line of a DescribeConfigs answer; `value` is null for a sensitive key."""
+    """One line of a DescribeConfigs answer; `value` is null for a sensitive key and an unknown one."""
 
     name: str
     value: str | None
@@ -31,7 +31,7 @@ class ConfigEntry(NamedTuple):
     is_sensitive: bool
     read_only: bool
     type: ConfigType
-    documentation: str
+    documentation: str | None
     synonyms: tuple[ConfigSynonym, ...]
 
 
@@ -46,24 +46,21 @@ def describe_group(overrides: Mapping[str, str], layers: BrokerLayers) -> list[C
 
 
 def describe_broker(layers: BrokerLayers) -> list[ConfigEntry]:
-    """Every broker key in order of name."""
-    return [
-        _broker_entry(definition, _broker_synonyms(definition.name, layers), layers)
-        for definition in BROKER_CONFIGS.values()
-        if not definition.internal
-    ]
+    """Every broker key, and what else is set, in order of name."""
+    names = {name for name, definition in BROKER_CONFIGS.items() if not definition.internal}
+    return [_broker_entry(name, layers) for name in sorted(names | layers.names())]
 
 
 def describe_cluster_default(layers: BrokerLayers) -> list[ConfigEntry]:
     """The dynamic defaults of the whole cluster: the BROKER resource with an empty name."""
+    of_cluster = BrokerLayers(dynamic_default=layers.dynamic_default)
     return [
-        _broker_entry(
-            BROKER_CONFIGS[name],
-            (ConfigSynonym(name, text, ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG),),
-            BrokerLayers(dynamic_default=layers.dynamic_default),
+        entry._replace(
+            synonyms=tuple(
+                each for each in entry.synonyms if each.source is ConfigSource.DYNAMIC_DEFAULT_BROKER_CONFIG
+            )
         )
-        for name, text in sorted(layers.dynamic_default.items())
-        if name in BROKER_CONFIGS
+        for entry in (_broker_entry(name, of_cluster) for name in sorted(layers.dynamic_default))
     ]
 
 
@@ -78,25 +75,37 @@ def _describe_resource(
         if definition.internal:
             continue
         synonyms = _broker_synonyms(definition.synonyms[0], layers) if definition.synonyms else ()
+        if own_source is ConfigSource.GROUP_CONFIG and not definition.synonyms:
+            synonyms = tuple(_defaults((definition,)))
         if name in overrides:
             value = definition.parse(overrides[name])
             synonyms = (ConfigSynonym(name, definition.format(value), own_source), *synonyms)
-        elif definition.synonyms and definition.synonyms[0] in BROKER_CONFIGS:
+        elif definition.synonyms:
             value = resolve(definition.synonyms, layers, BROKER_CONFIGS)
+            if definition.type is STRING and isinstance(value, tuple):
+                value = value[
+                    0
+                ]  # the first of the broker's assignors is a group's own unless it says another
         else:
             value = definition.default
         entries.append(_entry(definition, definition.format(value), synonyms, read_only=False))
     return entries
 
 
-def _broker_entry(
-    definition: ConfigDef, synonyms: tuple[ConfigSynonym, ...], layers: BrokerLayers
-) -> ConfigEntry:
-    # The two names of the broker's number always agree; other keys show what they were given themselves.
-    names = ("node.id", "broker.id") if definition.name in ("node.id", "broker.id") else (definition.name,)
-    value = resolve(names, layers, BROKER_CONFIGS)
-    read_only = definition.update_mode is UpdateMode.READ_ONLY
-    return _entry(definition, definition.format(value), synonyms, read_only=read_only)
+def _broker_entry(name: str, layers: BrokerLayers) -> ConfigEntry:
+    synonyms = _broker_synonyms(name, layers)
+    definition = broker_definition(name)
+    if definition is None:  # nothing says that it is no secret
+        return ConfigEntry(name, None, synonyms[0].source, True, True, ConfigType.UNKNOWN, None, synonyms)
+    if name in BROKER_CONFIGS:
+        # The two names of the broker's number always agree; others show what they were given themselves.
+        names = ("node.id", "broker.id") if name in ("node.id", "broker.id") else (name,)
+        value = resolve(names, layers, BROKER_CONFIGS)
+    else:
+        value = definition.parse(next(layers.texts(name)).text)
+    read_only = name not in BROKER_CONFIGS or definition.update_mode is UpdateMode.READ_ONLY
+    entry = _entry(definition, definition.format(value), synonyms, read_only=read_only)
+    return entry._replace(name=name)
 
 
 def _entry(
@@ -115,24 +124,26 @@ def _entry(
 
 
 def _broker_synonyms(name: str, layers: BrokerLayers) -> tuple[ConfigSynonym, ...]:
-    definition = BROKER_CONFIGS.get(name)
-    if definition is None:
-        return ()
-    names = (name, *definition.synonyms)
+    definition = broker_definition(name)
+    names = [name]
+    if definition is not None:
+        # One listener's setting falls back on that of all, which has no coarser units.
+        names += definition.synonyms if name in BROKER_CONFIGS else (definition.name,)
+    is_sensitive = definition is None or definition.is_sensitive
     found = [
-        ConfigSynonym(key, None if definition.is_sensitive else layer[key], source)
+        ConfigSynonym(key, None if is_sensitive else layer[key], source)
         for layer, source in layers.by_source()
         for key in names
         if key in layer
     ]
-    found.extend(_defaults(names))
+    found.extend(_defaults(BROKER_CONFIGS[key] for key in names if key in BROKER_CONFIGS))
     # Kafka lists coarser units only behind an entry of the key itself.
     first = next((index for index, synonym in enumerate(found) if synonym.name == name), len(found))
     return tuple(found[first:])
 
 
-def _defaults(names: Iterable[str]) -> Iterable[ConfigSynonym]:
-    for name in names:
-        definition = BROKER_CONFIGS[name]
+def _defaults(definitions: Iterable[ConfigDef]) -> Iterable[ConfigSynonym]:
+    for definition in definitions:
         if definition.default is not None:
-            yield ConfigSynonym(name, definition.format(definition.default), ConfigSource.DEFAULT_CONFIG)
+            text = definition.format(definition.default)
+            yield ConfigSynonym(definition.name, text, ConfigSource.DEFAULT_CONFIG)

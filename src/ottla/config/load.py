@@ -16,7 +16,7 @@ from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config, bro
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.properties import parse_properties
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.topic import TOPIC_CONFIGS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 
 from ottla.config.broker import BROKER_CONFIGS
 from ottla.config.definition import ConfigDef, format_value
-from ottla.config.group_keys import GROUP_CONFIGS
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.groups import GROUP_CONFIGS
+from ottla.config.topic import TOPIC_CONFIGS
 
 _INTRODUCTION = """\
 # Configuration

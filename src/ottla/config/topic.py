@@ -1,15 +1,239 @@
-"""A topic's configuration, typed, from its overrides and the broker's defaults."""
+"""A topic's keys, and its configuration, typed, from its overrides and the broker's defaults.
+
+Each key falls back on broker keys (`retention.ms` on `log.retention.ms`, then minutes, then hours); the first
+name in `synonyms` is the one that Kafka calls the topic key's server default.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ottla.config.definition import ConfigDef, ConfigError, ConfigValue
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.definition import (
+    DAY_MS,
+    DOUBLE,
+    INT,
+    LIST,
+    LONG,
+    LONG_MAX,
+    STRING,
+    ConfigDef,
+    ConfigError,
+    ConfigValue,
+    at_least,
+    between,
+    by_name,
+    list_of,
+    one_of,
+    or_value,
+)
+from ottla.config.inert import inert_keys
 
 if TYPE_CHECKING:
     from ottla.config.broker import BrokerConfig
+
+COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
+CLEANUP_POLICIES = ("compact", "delete")
+TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
+COMPRESSION_LEVELS = {
+    "gzip": (-1, or_value(-1, between(1, 9))),
+    "lz4": (9, between(1, 17)),
+    "zstd": (3, between(-131072, 22)),
+}
+
+
+TOPIC_KEYS = (
+    ConfigDef(
+        "cleanup.policy",
+        LIST,
+        ("delete",),
+        "What happens to old segments. `delete` drops them by age and size, `compact` keeps the last record "
+        "of each key; both may be given, and an empty list keeps everything.",
+        list_of(*CLEANUP_POLICIES),
+        synonyms=("log.cleanup.policy",),
+    ),
+    ConfigDef(
+        "delete.retention.ms",
+        LONG,
+        DAY_MS,
+        "How long a compacted topic keeps a tombstone once compacted, so that readers who started from the "
+        "beginning still see the deletion.",
+        at_least(0),
+        synonyms=("log.cleaner.delete.retention.ms",),
+    ),
+    ConfigDef(
+        "max.compaction.lag.ms",
+        LONG,
+        LONG_MAX,
+        "The longest a record may stay uncompacted; also rolls the active segment of a compacted topic.",
+        at_least(1),
+        synonyms=("log.cleaner.max.compaction.lag.ms",),
+    ),
+    ConfigDef(
+        "min.cleanable.dirty.ratio",
+        DOUBLE,
+        0.5,
+        "The share of a log that must be uncompacted before the cleaner takes it up.",
+        between(0, 1),
+        synonyms=("log.cleaner.min.cleanable.ratio",),
+    ),
+    ConfigDef(
+        "min.compaction.lag.ms",
+        LONG,
+        0,
+        "The shortest time that a record stays uncompacted.",
+        at_least(0),
+        synonyms=("log.cleaner.min.compaction.lag.ms",),
+    ),
+    ConfigDef(
+        "retention.bytes",
+        LONG,
+        -1,
+        "The size to which a partition may grow before `delete` drops its oldest segments; -1 for no limit.",
+        synonyms=("log.retention.bytes",),
+    ),
+    ConfigDef(
+        "retention.ms",
+        LONG,
+        7 * DAY_MS,
+        "The age at which `delete` drops a segment, by its newest timestamp; -1 for no limit.",
+        at_least(-1),
+        synonyms=("log.retention.ms", "log.retention.minutes", "log.retention.hours"),
+    ),
+    ConfigDef(
+        "file.delete.delay.ms",
+        LONG,
+        60_000,
+        "How long files of a removed segment stay on disk, so that reads in progress can end.",
+        at_least(0),
+        synonyms=("log.segment.delete.delay.ms",),
+    ),
+    ConfigDef(
+        "flush.messages",
+        LONG,
+        LONG_MAX,
+        "Sync the log to disk after this many records.",
+        at_least(1),
+        synonyms=("log.flush.interval.messages",),
+    ),
+    ConfigDef(
+        "flush.ms",
+        LONG,
+        LONG_MAX,
+        "Sync the log to disk when unsynced records are this old.",
+        at_least(0),
+        synonyms=("log.flush.interval.ms", "log.flush.scheduler.interval.ms"),
+    ),
+    ConfigDef(
+        "index.interval.bytes",
+        INT,
+        4096,
+        "How many bytes of log lie between two entries of the offset index.",
+        at_least(0),
+        synonyms=("log.index.interval.bytes",),
+    ),
+    ConfigDef(
+        "segment.bytes",
+        INT,
+        1 << 30,
+        "The size at which the active segment is closed and a new one begun.",
+        at_least(1 << 20),
+        synonyms=("log.segment.bytes",),
+    ),
+    ConfigDef(
+        "segment.index.bytes",
+        INT,
+        10 << 20,
+        "The largest offset index; a segment whose index is full is closed.",
+        at_least(4),
+        synonyms=("log.index.size.max.bytes",),
+    ),
+    ConfigDef(
+        "segment.jitter.ms",
+        LONG,
+        0,
+        "Up to this much, at random, is taken off `segment.ms`, so that segments do not all roll at once.",
+        at_least(0),
+        synonyms=("log.roll.jitter.ms", "log.roll.jitter.hours"),
+    ),
+    ConfigDef(
+        "segment.ms",
+        LONG,
+        7 * DAY_MS,
+        "The age at which a segment is closed although it is not full.",
+        at_least(1),
+        synonyms=("log.roll.ms", "log.roll.hours"),
+    ),
+    ConfigDef(
+        "internal.segment.bytes",
+        INT,
+        None,
+        "Replaces `segment.bytes` without its lower bound; for tests.",
+        internal=True,
+    ),
+    ConfigDef(
+        "compression.type",
+        STRING,
+        "producer",
+        "The codec in which batches are kept: `producer` keeps what was sent, others recompress.",
+        one_of(*COMPRESSION_TYPES),
+        synonyms=("compression.type",),
+    ),
+    *(
+        ConfigDef(
+            f"compression.{codec}.level",
+            INT,
+            level,
+            f"The level for batches that the broker compresses with {codec}.",
+            validator,
+            synonyms=(f"compression.{codec}.level",),
+        )
+        for codec, (level, validator) in COMPRESSION_LEVELS.items()
+    ),
+    ConfigDef(
+        "max.message.bytes",
+        INT,
+        1048588,
+        "The largest record batch that is accepted, as it is sent (compressed).",
+        at_least(0),
+        synonyms=("message.max.bytes",),
+    ),
+    ConfigDef(
+        "message.timestamp.after.max.ms",
+        LONG,
+        3_600_000,
+        "How far a record's CreateTime may lie ahead of the broker's clock.",
+        at_least(0),
+        synonyms=("log.message.timestamp.after.max.ms",),
+    ),
+    ConfigDef(
+        "message.timestamp.before.max.ms",
+        LONG,
+        LONG_MAX,
+        "How far a record's CreateTime may lie behind the broker's clock.",
+        at_least(0),
+        synonyms=("log.message.timestamp.before.max.ms",),
+    ),
+    ConfigDef(
+        "message.timestamp.type",
+        STRING,
+        "CreateTime",
+        "Whose clock a record's timestamp is: the producer's (CreateTime) or the broker's (LogAppendTime).",
+        one_of(*TIMESTAMP_TYPES),
+        synonyms=("log.message.timestamp.type",),
+    ),
+    ConfigDef(
+        "min.insync.replicas",
+        INT,
+        1,
+        "How many replicas must be in sync for an `acks=all` write to be accepted.",
+        at_least(1),
+        synonyms=("min.insync.replicas",),
+    ),
+    *inert_keys("topic"),
+)
+
+TOPIC_CONFIGS: Mapping[str, ConfigDef] = by_name(TOPIC_KEYS)
 
 
 class TopicConfig(NamedTuple):
@@ -21,15 +245,10 @@ class TopicConfig(NamedTuple):
     compression_type: str
     compression_zstd_level: int
     delete_retention_ms: int
-    errors_deadletterqueue_group_enable: bool
     file_delete_delay_ms: int
     flush_messages: int
     flush_ms: int
-    follower_replication_throttled_replicas: tuple[str, ...]
     index_interval_bytes: int
-    leader_replication_throttled_replicas: tuple[str, ...]
-    local_retention_bytes: int
-    local_retention_ms: int
     max_compaction_lag_ms: int
     max_message_bytes: int
     message_timestamp_after_max_ms: int
@@ -38,19 +257,12 @@ class TopicConfig(NamedTuple):
     min_cleanable_dirty_ratio: float
     min_compaction_lag_ms: int
     min_insync_replicas: int
-    preallocate: bool
-    remote_copy_lag_bytes: int
-    remote_copy_lag_ms: int
-    remote_log_copy_disable: bool
-    remote_log_delete_on_disable: bool
-    remote_storage_enable: bool
     retention_bytes: int
     retention_ms: int
     segment_bytes: int
     segment_index_bytes: int
     segment_jitter_ms: int
     segment_ms: int
-    unclean_leader_election_enable: bool
 
     @property
     def compact(self) -> bool:
@@ -98,8 +310,10 @@ def parse_topic_overrides(overrides: Mapping[str, str]) -> dict[str, Any]:
         value = definition.parse(text)
         if definition.internal:
             internal_segment_bytes = value
-        else:
+        elif definition.honoured:
             fields[definition.field] = value
+        elif name == "remote.storage.enable" and value:
+            raise ConfigError("There is no tiered storage here: remote.storage.enable can not be true.", name)
     if "cleanup_policy" in fields:
         fields["cleanup_policy"] = frozenset(fields["cleanup_policy"])
     if internal_segment_bytes is not None:
@@ -122,9 +336,4 @@ def check_topic_config(config: TopicConfig) -> None:
             f"conflict topic config setting min.compaction.lag.ms ({config.min_compaction_lag_ms}) > "
             f"max.compaction.lag.ms ({config.max_compaction_lag_ms})",
             "min.compaction.lag.ms",
-        )
-    if config.remote_storage_enable:
-        raise ConfigError(
-            "Tiered storage is disabled in the broker: remote.storage.enable can not be true.",
-            "remote.storage.enable",
         )

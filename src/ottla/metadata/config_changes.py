@@ -14,14 +14,14 @@ from ottla.config.broker import (
     BrokerConfig,
     broker_config,
     broker_definition,
+    broker_values,
+    check_dynamic_change,
     check_dynamic_names,
 )
 from ottla.config.definition import ConfigDef, ConfigError, ConfigType, format_value
-from ottla.config.group import group_config
-from ottla.config.group_keys import GROUP_CONFIGS
+from ottla.config.groups import GROUP_CONFIGS, check_group_configs
 from ottla.config.layers import BrokerLayers, resolve
-from ottla.config.topic import topic_config
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.topic import TOPIC_CONFIGS, topic_config
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import CLUSTER_DEFAULT, NO_OVERRIDES, Configs
@@ -107,7 +107,7 @@ def _alter(
             values = change(resource, current.values)
             _check_values(resource, current.values, values, scope)
         except ConfigError as error:
-            results[resource] = KafkaError(ErrorCode.invalid_config, error.message)
+            results[resource] = KafkaError(_refusal(resource), error.message)
             continue
         except KafkaError as error:
             results[resource] = error
@@ -117,6 +117,12 @@ def _alter(
             planned.expect(Compare.unchanged(key, current.revision))
             planned.write(Put(key, model.encode_configs(values)) if values else Delete(key))
     return Plan(planned.transaction(), results)
+
+
+def _refusal(resource: ConfigResource) -> ErrorCode:
+    # Kafka says so itself that this is not the right one for brokers, but keeps it for compatibility.
+    is_broker = resource.kind == ResourceKind.BROKER
+    return ErrorCode.invalid_request if is_broker else ErrorCode.invalid_config
 
 
 def _current(image: MetadataImage, resource: ConfigResource, planned: Changes) -> tuple[Configs, str]:
@@ -220,7 +226,7 @@ def _check_values(
     if resource.kind == ResourceKind.TOPIC:
         topic_config(after, scope.broker)
     elif resource.kind == ResourceKind.GROUP:
-        group_config(after, scope.broker)
+        check_group_configs(after, broker_values(scope.layers))
     else:
         _check_broker_values(resource.name, changed, after, scope.layers)
 
@@ -234,9 +240,16 @@ def _check_broker_values(
         if definition is not None:
             definition.parse(text)
     if name == CLUSTER_DEFAULT:
-        broker_config(BrokerLayers(layers.static, after, layers.dynamic))
+        changed_layers = BrokerLayers(layers.static, after, layers.dynamic)
     else:
-        broker_config(BrokerLayers(layers.static, layers.dynamic_default, after))
+        changed_layers = BrokerLayers(layers.static, layers.dynamic_default, after)
+    broker_config(changed_layers)
+    check_dynamic_change(layers, changed_layers)
+    if name != CLUSTER_DEFAULT and "min.insync.replicas" in changed:
+        # One number for all brokers: what replicas are eligible to lead follows from it (KIP-966).
+        raise KafkaError(
+            ErrorCode.invalid_config, "min.insync.replicas cannot differ by broker: set it for the cluster."
+        )
 
 
 def _refuse_nulls(names: Sequence[str]) -> None:

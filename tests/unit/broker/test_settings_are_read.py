@@ -11,8 +11,7 @@ import pytest
 import ottla
 from ottla.config.broker import BROKER_CONFIGS, BrokerConfig
 from ottla.config.definition import ConfigDef
-from ottla.config.topic import TopicConfig
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.topic import TOPIC_CONFIGS, TopicConfig
 
 PACKAGE = Path(ottla.__file__).parent
 VIEWS = [PACKAGE / "config" / name for name in ("topic.py", "group.py")]

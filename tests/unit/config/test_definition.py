@@ -11,6 +11,7 @@ from ottla.config.definition import (
     by_name,
     format_value,
     list_of,
+    not_empty,
     one_of,
     or_value,
 )
@@ -34,6 +35,7 @@ def define(kind, default=None, validator=None):
         (ConfigType.STRING, " a b ", "a b"),
         (ConfigType.LIST, "a , b,c", ("a", "b", "c")),
         (ConfigType.LIST, " ", ()),
+        (ConfigType.LIST, "a,b,a", ("a", "b")),
         (ConfigType.PASSWORD, " secret ", " secret "),
     ],
 )
@@ -69,8 +71,8 @@ def test_refuses_what_is_not_of_the_type(kind, text, problem):
         (between(0, 1), ConfigType.DOUBLE, "1.5", "Value must be no more than 1"),
         (one_of("a", "b"), ConfigType.STRING, "c", "String must be one of: a, b"),
         (list_of("a", "b"), ConfigType.LIST, "a,c", "String must be one of: a, b"),
-        (list_of("a", "b"), ConfigType.LIST, "a,a", "Values must not be duplicated"),
         (list_of(), ConfigType.LIST, "a,,b", "Values must not be empty"),
+        (not_empty(), ConfigType.STRING, " ", "String must be non-empty"),
         (list_of(empty_allowed=False), ConfigType.LIST, "", "The list must not be empty"),
         (or_value(-1, between(1, 9)), ConfigType.INT, "0", "Value must be at least 1 or equal to -1"),
     ],

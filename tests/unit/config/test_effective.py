@@ -1,3 +1,5 @@
+import pytest
+
 from ottla.config.definition import ConfigType
 from ottla.config.effective import (
     ConfigSynonym,
@@ -89,3 +91,61 @@ def test_a_group_key_falls_back_on_the_brokers():
     assert (session.value, session.source) == ("50000", ConfigSource.STATIC_BROKER_CONFIG)
     heartbeat = entry(entries, "consumer.heartbeat.interval.ms")
     assert (heartbeat.value, heartbeat.source) == ("6000", ConfigSource.GROUP_CONFIG)
+
+
+@pytest.mark.parametrize("layer", ["static", "dynamic"])
+def test_names_that_nobody_here_has_are_described_as_secrets(layer):
+    layers = BrokerLayers(**{layer: {"my.plugin.password": "hunter2"}})
+    unknown = entry(describe_broker(layers), "my.plugin.password")
+    assert (unknown.value, unknown.is_sensitive, unknown.read_only) == (None, True, True)
+    assert unknown.type is ConfigType.UNKNOWN
+    (source,) = unknown.synonyms
+    assert (source.name, source.value) == ("my.plugin.password", None)
+    assert "my.plugin.password" not in {each.name for each in describe_broker(BrokerLayers())}
+
+
+def test_a_listeners_own_setting_is_described_with_that_of_all():
+    name = "listener.name.outside.max.connections"
+    shown = entry(describe_broker(BrokerLayers(static={name: " 7", "max.connections": "9"})), name)
+    assert (shown.value, shown.read_only, shown.type) == ("7", True, ConfigType.INT)
+    assert [(each.name, each.value) for each in shown.synonyms] == [
+        (name, " 7"),
+        ("max.connections", "9"),
+        ("max.connections", "2147483647"),
+    ]
+    jaas = "listener.name.outside.plain.sasl.jaas.config"
+    assert entry(describe_broker(BrokerLayers(static={jaas: "secret"})), jaas).is_sensitive
+
+
+def test_the_cluster_default_has_unknown_names_too():
+    layers = BrokerLayers(dynamic_default={"my.plugin": "1", "listener.name.x.max.connections": "5"})
+    shown = describe_cluster_default(layers)
+    assert [(each.name, each.value, len(each.synonyms)) for each in shown] == [
+        ("listener.name.x.max.connections", "5", 1),
+        ("my.plugin", None, 1),
+    ]
+
+
+def test_internal_keys_are_described_when_they_are_set():
+    name = "unstable.api.versions.enable"
+    assert name not in {each.name for each in describe_broker(BrokerLayers())}
+    assert entry(describe_broker(BrokerLayers(static={name: "true"})), name).value == "true"
+
+
+def test_a_groups_keys_have_a_default_behind_them():
+    entries = describe_group({"share.isolation.level": "read_committed"}, BrokerLayers())
+    expected = {
+        "consumer.session.timeout.ms": [("group.consumer.session.timeout.ms", "45000", 5)],
+        "share.record.lock.duration.ms": [("group.share.record.lock.duration.ms", "30000", 5)],
+        "share.isolation.level": [
+            ("share.isolation.level", "read_committed", 8),
+            ("share.isolation.level", "read_uncommitted", 5),
+        ],
+        "share.auto.offset.reset": [("share.auto.offset.reset", "latest", 5)],
+        "errors.deadletterqueue.topic.name": [("errors.deadletterqueue.topic.name", "", 5)],
+        "streams.assignor.name": [("group.streams.assignors", "sticky", 5)],
+    }
+    for name, synonyms in expected.items():
+        assert list(entry(entries, name).synonyms) == synonyms
+    assert entry(entries, "streams.assignor.name").value == "sticky"
+    assert all(each.synonyms for each in entries)

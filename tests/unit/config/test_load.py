@@ -9,7 +9,7 @@ from ottla.config.definition import ConfigError
 from ottla.config.load import Sources, environment_variable, load_settings
 from ottla.config.properties import parse_properties
 from ottla.config.reference import reference_page
-from ottla.config.topic_keys import TOPIC_CONFIGS
+from ottla.config.topic import TOPIC_CONFIGS
 
 
 def entries(text):

@@ -158,15 +158,29 @@ def test_broker_settings_change_where_they_are_dynamic(cluster):
     assert cluster.image.broker_configs("1") == {"max.connections": "6"}
     for resource, name, value, message in (
         (ONE_BROKER, "node.id", "2", "Cannot update these configs dynamically: node.id"),
-        (ALL_BROKERS, "ssl.keystore.location", "x", "broker id must be specified"),
-        (ALL_BROKERS, "nope", "1", "Unknown broker config name: nope"),
+        (ALL_BROKERS, "ssl.protocol", "x", "broker id must be specified"),
+        (ONE_BROKER, "ssl.keystore.location", "x", "only for a listener"),
+        (ONE_BROKER, "num.network.threads", "100", "at most double and at least halve"),
+        (ALL_BROKERS, "background.threads", "2", "at most double and at least halve"),
+        (ONE_BROKER, "listener.name.x.max.connections", "many", "Not a number"),
         (ALL_BROKERS, "max.connections", "-1", "at least 0"),
         (ALL_BROKERS, "log.cleaner.min.compaction.lag.ms", "x", "Not a number"),
         (ALL_BROKERS, "log.roll.ms", "0", "at least 1"),
     ):
         error = cluster.alter(resource, (name, SET, value))
-        assert error.code is ErrorCode.invalid_config
+        assert error.code is ErrorCode.invalid_request
         assert message in error.message
+
+
+def test_brokers_keep_names_for_plugins(cluster):
+    cluster.alter(ONE_BROKER, ("my.plugin.setting", SET, "1"))
+    assert cluster.image.broker_configs("1") == {"my.plugin.setting": "1"}
+
+
+def test_all_brokers_have_one_number_of_replicas_in_sync(cluster):
+    assert cluster.alter(ONE_BROKER, ("min.insync.replicas", SET, "2")).code is ErrorCode.invalid_config
+    cluster.alter(ALL_BROKERS, ("min.insync.replicas", SET, "2"))
+    assert cluster.image.broker_configs("") == {"min.insync.replicas": "2"}
 
 
 def test_group_settings_stay_within_the_brokers_bounds(cluster):

@@ -1,0 +1,193 @@
+"""The keys of logs: where they are, what may be read and written at once, and what is done to them beside."""
+
+from __future__ import annotations
+
+from ottla.config.definition import (
+    BOOLEAN,
+    DAY_MS,
+    DOUBLE,
+    INT,
+    LIST,
+    LONG,
+    LONG_MAX,
+    ConfigDef,
+    ConfigError,
+    UpdateMode,
+    Values,
+    at_least,
+    list_of,
+)
+
+REPLICA_KEYS = (
+    ConfigDef(
+        "log.dirs",
+        LIST,
+        None,
+        "The data folder. One only: of several, start is refused.",
+        list_of(empty_allowed=False),
+        synonyms=("log.dir",),
+    ),
+    ConfigDef(
+        "log.dir",
+        LIST,
+        ("ottla-data",),
+        "The data folder, used when `log.dirs` is not set.",
+        list_of(empty_allowed=False),
+    ),
+    ConfigDef(
+        "ottla.open.files.max",
+        INT,
+        512,
+        "How many segment files are kept open; the least recently used are closed beyond it.",
+        at_least(16),
+    ),
+    ConfigDef(
+        "ottla.acks.all.flush",
+        BOOLEAN,
+        False,
+        "Answer `acks=all` writes only after fdatasync; writes that wait together share one (group commit).",
+    ),
+    ConfigDef(
+        "ottla.decompressed.batch.max.bytes",
+        INT,
+        64 << 20,
+        "The largest size to which one compressed batch may unpack; larger ones are refused.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "fetch.max.bytes", INT, 55 << 20, "The most record bytes in one Fetch response.", at_least(1024)
+    ),
+    ConfigDef(
+        "max.incremental.fetch.session.cache.slots",
+        INT,
+        1000,
+        "How many incremental fetch sessions (KIP-227) are kept.",
+        at_least(0),
+    ),
+    ConfigDef(
+        "ottla.request.max.partitions",
+        INT,
+        10_000,
+        "The most partitions in one Produce or Fetch request.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "log.retention.check.interval.ms",
+        LONG,
+        300_000,
+        "How often logs are looked at for segments to drop.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "log.flush.scheduler.interval.ms",
+        LONG,
+        LONG_MAX,
+        "How often logs are checked for records older than `flush.ms`, and its default.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "log.flush.offset.checkpoint.interval.ms",
+        INT,
+        60_000,
+        "How often the recovery points are written down.",
+        at_least(0),
+    ),
+    ConfigDef(
+        "log.flush.start.offset.checkpoint.interval.ms",
+        INT,
+        60_000,
+        "How often the log start offsets are written down.",
+        at_least(0),
+    ),
+    ConfigDef(
+        "log.initial.task.delay.ms",
+        LONG,
+        30_000,
+        "How long after start the first retention, flush and cleaning runs begin.",
+        at_least(0),
+        internal=True,
+    ),
+    ConfigDef("log.cleaner.enable", BOOLEAN, True, "Whether compacted topics are compacted."),
+    ConfigDef(
+        "log.cleaner.backoff.ms",
+        LONG,
+        15_000,
+        "How long the cleaner rests when no log needs cleaning.",
+        at_least(0),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "log.cleaner.dedupe.buffer.size",
+        LONG,
+        128 << 20,
+        "The memory in bytes that the cleaner's map of keys may take.",
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "log.cleaner.io.buffer.load.factor",
+        DOUBLE,
+        0.9,
+        "The share of `log.cleaner.dedupe.buffer.size` that may fill before a cleaning goes no further.",
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "log.cleaner.io.buffer.size",
+        INT,
+        512 << 10,
+        "How many bytes of a log the cleaner reads at once.",
+        at_least(0),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "log.cleaner.io.max.bytes.per.second",
+        DOUBLE,
+        1.7976931348623157e308,
+        "How fast the cleaner may read and write.",
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "producer.id.expiration.ms",
+        INT,
+        DAY_MS,
+        "How long the broker remembers an idempotent producer that writes nothing.",
+        at_least(1),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "producer.id.expiration.check.interval.ms",
+        INT,
+        600_000,
+        "How often producers are looked at for expiry.",
+        at_least(1),
+        internal=True,
+    ),
+)
+
+
+_MIB = 1 << 20
+
+
+def check_replica(value: Values) -> None:
+    """Rules between keys; raises ConfigError."""
+    folders = value("log.dirs")
+    if len(folders) != 1:
+        raise ConfigError(
+            f"Invalid value {','.join(folders)} for configuration log.dirs: "
+            "exactly one data folder is supported",
+            "log.dirs",
+        )
+    cordoned = value("cordoned.log.dirs")
+    if cordoned != ("*",) and not set(cordoned) <= set(folders):
+        raise ConfigError(
+            f"Invalid value {','.join(cordoned)} for configuration cordoned.log.dirs: "
+            "only * alone, or folders of log.dirs",
+            "cordoned.log.dirs",
+        )
+    if value("log.cleaner.dedupe.buffer.size") // (value("log.cleaner.threads") or 1) <= _MIB:
+        raise ConfigError(
+            f"log.cleaner.dedupe.buffer.size must be more than {_MIB} for each of log.cleaner.threads",
+            "log.cleaner.dedupe.buffer.size",
+        )
+    for longer in ("replica.socket.timeout.ms", "replica.lag.time.max.ms"):
+        if value("replica.fetch.wait.max.ms") > value(longer):
+            raise ConfigError(f"{longer} must be greater than or equal to replica.fetch.wait.max.ms", longer)
