@@ -10,7 +10,7 @@ from ottla.replica.partition import Waiter
 
 
 class Source(Protocol):
-    """What a fetch waits for: a partition."""
+    """What a fetch waits for: a partition, or all those of a session."""
 
     def add_waiter(self, waiter: Waiter) -> None: ...
 
@@ -49,6 +49,9 @@ class DelayedFetch:
         if not self._queued and (self._missing_bytes <= 0 or size == 0):
             self._queued = True
             asyncio.get_running_loop().call_soon(self._finish)
+
+    def touched(self) -> None:
+        """Called by a partition; not what is waited for."""
 
     def _finish(self) -> None:
         if self.future.done():

@@ -1,15 +1,18 @@
-"""Incremental fetch sessions (KIP-227): a consumer names only what changed, and is told only what changed."""
+"""Incremental fetch sessions (KIP-227): a consumer names only what changed, and is told only what changed.
+
+A fetch costs what changed as well, however many partitions the session has.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import UUID
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
-    from ottla.replica.partition import Partition
+    from ottla.replica.partition import Partition, Waiter
 
 INITIAL_EPOCH: Final = 0
 FINAL_EPOCH: Final = -1
@@ -21,11 +24,17 @@ FetchKey: TypeAlias = tuple[str | UUID, int]
 
 
 class FetchedPartition:
-    """What a fetch asks of one partition, and what its session last told about it."""
+    """What a fetch asks of one partition, and what its session last told about it.
+
+    In a session it waits for the partition: whatever happens there puts it among what the session's next
+    fetch looks at.
+    """
 
     __slots__ = (
+        "_session",
         "current_leader_epoch",
         "fetch_offset",
+        "key",
         "last_fetched_epoch",
         "max_bytes",
         "partition",
@@ -34,13 +43,20 @@ class FetchedPartition:
     )
 
     def __init__(
-        self, fetch_offset: int, max_bytes: int, current_leader_epoch: int, last_fetched_epoch: int
+        self,
+        key: FetchKey,
+        fetch_offset: int,
+        max_bytes: int,
+        current_leader_epoch: int,
+        last_fetched_epoch: int,
     ) -> None:
+        self.key = key
         self.ask(fetch_offset, max_bytes, current_leader_epoch, last_fetched_epoch)
         self.sent_high_watermark = -1
         self.sent_log_start_offset = -1
         self.partition: Partition | None = None
-        """The partition as last resolved; the fetch checks that it is still served."""
+        """The partition that it waits for."""
+        self._session: FetchSession | None = None
 
     def ask(
         self, fetch_offset: int, max_bytes: int, current_leader_epoch: int, last_fetched_epoch: int
@@ -51,11 +67,42 @@ class FetchedPartition:
         self.current_leader_epoch = current_leader_epoch
         self.last_fetched_epoch = last_fetched_epoch
 
+    def follow(self, partition: Partition | None, session: FetchSession) -> None:
+        """Wait for `partition`, and no longer for the one before."""
+        if partition is not self.partition:
+            if self.partition is not None:
+                self.partition.remove_waiter(self)
+            self.partition, self._session = partition, session
+            if partition is not None:
+                partition.add_waiter(self)
+
+    def appended(self, size: int) -> None:
+        """Called by the partition."""
+        if self._session is not None:
+            self._session.changed(self.key, size)
+
+    def touched(self) -> None:
+        """Called by the partition."""
+        if self._session is not None:
+            self._session.look_at(self.key)
+
 
 class FetchSession:
-    """The partitions of one consumer's fetches, in the order they are served."""
+    """The partitions of one consumer's fetches, and which of them may have something to tell.
 
-    __slots__ = ("epoch", "last_used_ms", "partitions", "session_id", "uses_topic_ids")
+    A fetch looks at those alone, in the order in which they came to be so.
+    """
+
+    __slots__ = (
+        "_pending",
+        "_waiters",
+        "epoch",
+        "isolation_level",
+        "last_used_ms",
+        "partitions",
+        "session_id",
+        "uses_topic_ids",
+    )
 
     def __init__(
         self, session_id: int, partitions: dict[FetchKey, FetchedPartition], uses_topic_ids: bool
@@ -64,14 +111,61 @@ class FetchSession:
         self.partitions = partitions
         self.uses_topic_ids = uses_topic_ids
         self.epoch = 1
+        self.isolation_level = 0
         self.last_used_ms = 0
+        self._pending: dict[FetchKey, None] = dict.fromkeys(partitions)
+        self._waiters: dict[Waiter, None] = {}
 
-    def move_to_end(self, keys: Iterable[FetchKey]) -> None:
-        """Partitions that just gave data come last next time, so that none starves."""
-        for key in keys:
-            entry = self.partitions.pop(key, None)
-            if entry is not None:
-                self.partitions[key] = entry
+    @property
+    def pending(self) -> list[FetchedPartition]:
+        """What may have something to tell."""
+        return [self.partitions[key] for key in self._pending]
+
+    def read_at(self, isolation_level: int) -> None:
+        """Look at everything again when the next fetch reads up to another offset than the last."""
+        if isolation_level != self.isolation_level:
+            self.isolation_level = isolation_level
+            self._pending = dict.fromkeys(self.partitions)
+
+    def look_at(self, key: FetchKey) -> None:
+        """The next fetch is to look at a partition."""
+        self._pending[key] = None
+
+    def changed(self, key: FetchKey, size: int) -> None:
+        """As `look_at`, and a fetch that waits is to know of it."""
+        self._pending[key] = None
+        for waiter in tuple(self._waiters):
+            waiter.appended(size)
+
+    def settle(self, key: FetchKey) -> None:
+        """All was told of a partition: it is not looked at until it changes, or is asked for anew."""
+        self._pending.pop(key, None)
+
+    def gave_data(self, key: FetchKey) -> None:
+        """It comes last next time, so that none starves."""
+        if key in self._pending:
+            del self._pending[key]
+            self._pending[key] = None
+
+    def forget(self, key: FetchKey) -> None:
+        """The consumer wants no more of a partition."""
+        known = self.partitions.pop(key, None)
+        if known is not None:
+            known.follow(None, self)
+            self._pending.pop(key, None)
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        for each in self.partitions.values():
+            each.follow(None, self)
+
+    def add_waiter(self, waiter: Waiter) -> None:
+        """Have `waiter` told of what happens to any of the partitions, until it is removed."""
+        self._waiters[waiter] = None
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Stop telling `waiter`."""
+        self._waiters.pop(waiter, None)
 
 
 class FetchSessions:
@@ -122,13 +216,15 @@ class FetchSessions:
 
     def close(self, session_id: int) -> None:
         """Forget a session."""
-        self._sessions.pop(session_id, None)
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            session.close()
 
     def _evict(self, now_ms: int) -> bool:
         oldest = next(self._oldest(), None)
         if oldest is None or now_ms - oldest.last_used_ms < self._evictable_after_ms:
             return False
-        del self._sessions[oldest.session_id]
+        self.close(oldest.session_id)
         return True
 
     def _oldest(self) -> Iterator[FetchSession]:

@@ -152,6 +152,7 @@ class Maintenance:
                 log.error("retention of %s failed: %s", partition, error)
                 continue
             if removed:
+                partition.touch()
                 log.info("removed %d segments of %s", removed, partition)
             if number % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)

@@ -24,7 +24,10 @@ class Waiter(Protocol):
     """Something that new data in a partition may complete."""
 
     def appended(self, size: int) -> None:
-        """`size` bytes became readable, or 0 when the partition changed otherwise."""
+        """`size` bytes became readable, or 0 when the partition was moved or deleted."""
+
+    def touched(self) -> None:
+        """Something of the partition changed that nobody waits for, such as its log start offset."""
 
 
 class Partition:
@@ -63,7 +66,7 @@ class Partition:
         self.config: TopicConfig = log.config
         self._options = options
         self._sync_soon = sync_soon
-        self._waiters: set[Waiter] | None = None
+        self._waiters: dict[Waiter, None] | None = None
         log.begin_leader_epoch(leader_epoch)
         log.advance_high_watermark(log.log_end_offset)
 
@@ -178,15 +181,21 @@ class Partition:
             for waiter in tuple(self._waiters):
                 waiter.appended(size)
 
+    def touch(self) -> None:
+        """Tell those who follow the partition that something else of it is new."""
+        if self._waiters:
+            for waiter in tuple(self._waiters):
+                waiter.touched()
+
     def add_waiter(self, waiter: Waiter) -> None:
         """Have `waiter` told of appends, until it is removed."""
         if self._waiters is None:
-            self._waiters = set()
-        self._waiters.add(waiter)
+            self._waiters = {}
+        self._waiters[waiter] = None
 
     def remove_waiter(self, waiter: Waiter) -> None:
         """Stop telling `waiter`."""
         if self._waiters is not None:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
             if not self._waiters:
                 self._waiters = None

@@ -12,7 +12,7 @@ from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.codec import Record, encode_batch
-from ottla.replica.fetch_sessions import FetchedPartition, FetchKey, FetchSessions
+from ottla.replica.fetch_sessions import FetchedPartition, FetchKey, FetchSession, FetchSessions
 from ottla.testing import InProcessBroker, run_broker
 
 BATCH = encode_batch([Record(0, 1, None, b"value")])
@@ -23,7 +23,8 @@ def sessions(slots: int = 10) -> FetchSessions:
 
 
 def partitions(count: int = 1) -> dict[FetchKey, FetchedPartition]:
-    return {("t", index): FetchedPartition(0, 100, -1, -1) for index in range(count)}
+    keys: list[FetchKey] = [("t", index) for index in range(count)]
+    return {key: FetchedPartition(key, 0, 100, -1, -1) for key in keys}
 
 
 def refused(cache: FetchSessions, session_id: int, epoch: int, *, uses_topic_ids: bool = False) -> ErrorCode:
@@ -86,8 +87,92 @@ def test_ids_are_neither_zero_nor_taken() -> None:
 def test_partitions_that_gave_data_come_last() -> None:
     session = sessions().create(partitions(4), 0, uses_topic_ids=False)
     assert session is not None
-    session.move_to_end([("t", 0), ("t", 2), ("gone", 1)])
-    assert [index for _, index in session.partitions] == [1, 3, 0, 2]
+    for key in (("t", 0), ("t", 2), ("gone", 1)):
+        session.gave_data(key)
+    assert pending(session) == [1, 3, 0, 2]
+
+
+class FakePartition:
+    """Knows who waits for it."""
+
+    def __init__(self) -> None:
+        self.waiters: list[Any] = []
+
+    def add_waiter(self, waiter: Any) -> None:
+        self.waiters.append(waiter)
+
+    def remove_waiter(self, waiter: Any) -> None:
+        self.waiters.remove(waiter)
+
+
+class Waiting:
+    """Stands for a fetch that waits for a session."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def appended(self, size: int) -> None:
+        self.sizes.append(size)
+
+
+def pending(session: FetchSession) -> list[int]:
+    return [each.key[1] for each in session.pending]
+
+
+def followed(count: int) -> tuple[FetchSession, list[FakePartition], FetchSessions]:
+    """A session that has told all, and the partitions that it waits for."""
+    cache = sessions()
+    session = cache.create(partitions(count), 0, uses_topic_ids=False)
+    assert session is not None
+    behind = [FakePartition() for _ in range(count)]
+    for each, partition in zip(session.pending, behind, strict=True):
+        each.follow(partition, session)  # type: ignore[arg-type]
+        session.settle(each.key)
+    return session, behind, cache
+
+
+def test_only_what_changed_is_looked_at() -> None:
+    session, behind, _ = followed(1000)
+    assert pending(session) == []
+    waiting = Waiting()
+    session.add_waiter(waiting)  # type: ignore[arg-type]
+    behind[700].waiters[0].appended(5)
+    behind[3].waiters[0].appended(0)
+    behind[3].waiters[0].appended(6)
+    behind[9].waiters[0].touched()
+    assert pending(session) == [700, 3, 9]
+    assert waiting.sizes == [5, 0, 6]
+    session.remove_waiter(waiting)  # type: ignore[arg-type]
+    behind[700].waiters[0].appended(5)
+    assert waiting.sizes == [5, 0, 6]
+
+
+def test_another_isolation_level_looks_at_all_once_more() -> None:
+    session, _, _ = followed(3)
+    session.read_at(0)
+    assert pending(session) == []
+    session.read_at(1)
+    assert pending(session) == [0, 1, 2]
+
+
+def test_what_is_forgotten_is_waited_for_no_more() -> None:
+    session, behind, cache = followed(3)
+    behind[1].waiters[0].appended(1)
+    session.forget(("t", 1))
+    session.forget(("gone", 1))
+    assert pending(session) == []
+    assert [len(each.waiters) for each in behind] == [1, 0, 1]
+    cache.close(session.session_id)
+    assert [len(each.waiters) for each in behind] == [0, 0, 0]
+
+
+def test_a_session_that_gives_way_waits_no_more() -> None:
+    session, behind, cache = followed(1)
+    for _ in range(9):
+        assert cache.create(partitions(), 2000, uses_topic_ids=False) is not None
+    assert cache.create(partitions(), 2000, uses_topic_ids=False) is not None
+    assert refused(cache, session.session_id, 1) is ErrorCode.fetch_session_id_not_found
+    assert behind[0].waiters == []
 
 
 class Consumer:
@@ -151,6 +236,42 @@ async def test_only_what_changed_is_told(client: RawClient, topic: Topic, versio
     assert told(await consumer.fetch([(topic, 1, 1)])) == []
     await topic.produce(BATCH, partition=0)
     assert told(await consumer.fetch([])) == [0]
+
+
+async def test_a_log_that_begins_later_is_told(client: RawClient, topic: Topic) -> None:
+    await topic.produce(BATCH)
+    consumer = Consumer(client)
+    await consumer.fetch([(topic, 0, 1), (topic, 1, 0)])
+    assert told(await consumer.fetch([])) == []
+    partition = {"partition_index": 0, "offset": 1}
+    await client.call(21, 2, {"topics": [{"name": topic.name, "partitions": [partition]}], "timeout_ms": 1})
+    response = await consumer.fetch([])
+    assert [each["log_start_offset"] for each in response["responses"][0]["partitions"]] == [1]
+    assert told(await consumer.fetch([])) == []
+
+
+async def test_readers_of_committed_records_are_told_as_well(client: RawClient, topic: Topic) -> None:
+    consumer = Consumer(client)
+    await consumer.fetch([(topic, 0, 0)], isolation_level=1)
+    assert told(await consumer.fetch([], isolation_level=1)) == []
+    await topic.produce(BATCH)
+    assert told(await consumer.fetch([], isolation_level=1)) == [0]
+    assert told(await consumer.fetch([(topic, 0, 1)], isolation_level=0)) == []
+
+
+async def test_a_topic_deleted_and_made_again_under_a_session(client: RawClient) -> None:
+    topic = await create_topic(client)
+    consumer = Consumer(client)
+    await consumer.fetch([(topic, 0, 0)])
+    assert told(await consumer.fetch([])) == []
+    await client.call(20, 4, {"topic_names": [topic.name], "timeout_ms": 1000})
+    (gone,) = (await consumer.fetch([]))["responses"][0]["partitions"]
+    assert gone["error_code"] == ErrorCode.unknown_topic_or_partition
+    wanted = {"name": topic.name, "num_partitions": 1, "replication_factor": 1}
+    await client.call(19, 7, {"topics": [wanted], "timeout_ms": 1000})
+    await topic.produce(BATCH)
+    (again,) = (await consumer.fetch([]))["responses"][0]["partitions"]
+    assert (again["error_code"], again["high_watermark"]) == (0, 1)
 
 
 async def test_forgotten_partitions_and_new_ones(client: RawClient, topic: Topic) -> None:

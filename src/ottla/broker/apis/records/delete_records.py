@@ -34,6 +34,7 @@ def _one(services: RecordServices, topic: str, asked: Any) -> dict[str, Any]:
             raise KafkaError(ErrorCode.policy_violation)
         offset = partition.high_watermark if asked.offset == TO_HIGH_WATERMARK else asked.offset
         partition.log.delete_records(offset)
+        partition.touch()
     except KafkaError as error:
         return {"partition_index": asked.partition_index, "low_watermark": -1, "error_code": error.code}
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -50,7 +51,8 @@ def _handle(
     size = fetch.read()
     if size >= message.min_bytes or fetch.failed or message.max_wait_ms <= 0 or not asked:
         return fetch.answer()
-    waiting = DelayedFetch(fetch.served, message.min_bytes - size, message.max_wait_ms, fetch.read_and_answer)
+    sources = fetch.served if session is None else (session,)
+    waiting = DelayedFetch(sources, message.min_bytes - size, message.max_wait_ms, fetch.read_and_answer)
     return waiting.future
 
 
@@ -63,39 +65,44 @@ def _resolve_session(
     if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
         if message.session_id != NO_SESSION:
             sessions.close(message.session_id)
-        asked: dict[FetchKey, FetchedPartition] = {}
-        _update(asked, message, uses_topic_ids=uses_topic_ids)
+        asked = {key: FetchedPartition(key, *each) for key, each in _asked(message, uses_topic_ids)}
         if len(asked) > services.config.value.ottla_request_max_partitions:
             raise KafkaError(ErrorCode.invalid_request)
         if message.session_epoch == FINAL_EPOCH or not asked:
             return asked, None
-        return asked, sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids)
+        created = sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids)
+        if created is not None:
+            created.isolation_level = message.isolation_level
+        return asked, created
     session = sessions.resume(
         message.session_id, message.session_epoch, now_ms, uses_topic_ids=uses_topic_ids
     )
     for topic in message.forgotten_topics_data:
         name = _name_of(topic, uses_topic_ids=uses_topic_ids)
         for index in topic.partitions:
-            session.partitions.pop((name, index), None)
-    _update(session.partitions, message, uses_topic_ids=uses_topic_ids)
+            session.forget((name, index))
+    for key, each in _asked(message, uses_topic_ids):
+        known = session.partitions.get(key)
+        if known is None:
+            session.partitions[key] = FetchedPartition(key, *each)
+        else:
+            known.ask(*each)
+        session.look_at(key)
+    session.read_at(message.isolation_level)
     if len(session.partitions) > services.config.value.ottla_request_max_partitions:
         sessions.close(session.session_id)
         raise KafkaError(ErrorCode.invalid_request)
     return session.partitions, session
 
 
-def _update(
-    partitions: dict[FetchKey, FetchedPartition], message: FetchRequest, *, uses_topic_ids: bool
-) -> None:
+def _asked(
+    message: FetchRequest, uses_topic_ids: bool
+) -> Iterator[tuple[FetchKey, tuple[int, int, int, int]]]:
+    """What a request says of each partition that it names: as `FetchedPartition.ask` takes it."""
     for topic in message.topics:
         name = _name_of(topic, uses_topic_ids=uses_topic_ids)
         for index, leader_epoch, offset, last_epoch, max_bytes in topic.partitions:
-            key = (name, index)
-            known = partitions.get(key)
-            if known is None:
-                partitions[key] = FetchedPartition(offset, max_bytes, leader_epoch, last_epoch)
-            else:
-                known.ask(offset, max_bytes, leader_epoch, last_epoch)
+            yield (name, index), (offset, max_bytes, leader_epoch, last_epoch)
 
 
 def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str | UUID:
@@ -134,7 +141,7 @@ class _Fetch:
         self._session = session
         self._isolation = message.isolation_level
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
-        self._results: list[tuple[FetchKey, wire.FetchedPartition]] = []
+        self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
         self.served: list[Partition] = []
         self.failed = False
         """Something to tell at once beside records."""
@@ -146,26 +153,30 @@ class _Fetch:
         size = 0
         # While slow readers hold too much, everybody gets one batch at a time.
         budget = 0 if self._services.unsent.is_full else self._budget
-        for key, asked in self._asked.items():
+        session = self._session
+        for asked in self._asked.values() if session is None else session.pending:
             try:
-                result = self._read_one(key, asked, budget - size, min_one=size == 0)
+                result = self._read_one(asked, budget - size, min_one=size == 0)
             except KafkaError as error:
                 self.failed = True
-                result = wire.FetchedPartition(key[1], error.code, records=b"")
+                if session is not None:
+                    asked.follow(None, session)
+                result = wire.FetchedPartition(asked.key[1], error.code, records=b"")
             size += len(result.records)
-            self._results.append((key, result))
+            self._results.append((asked, result))
         return size
 
-    def _read_one(
-        self, key: FetchKey, asked: FetchedPartition, budget: int, *, min_one: bool
-    ) -> wire.FetchedPartition:
+    def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
         partitions = self._services.partitions
-        name, index = key
+        name, index = asked.key
         partition = (
             partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
         )
+        if self._session is None:
+            self.served.append(partition)
+        else:
+            asked.follow(partition, self._session)
         partition.check_leader_epoch(asked.current_leader_epoch)
-        self.served.append(partition)
         if asked.last_fetched_epoch >= 0:
             diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
             if diverging is not None:
@@ -194,25 +205,16 @@ class _Fetch:
     def answer(self) -> Frame:
         """The encoded response: everything, or in an incremental session what changed."""
         session = self._session
-        results = self._results
-        if session is not None and session.epoch > 1:
-            results = [each for each in results if self._is_news(*each)]
-        topics: dict[Any, list[wire.FetchedPartition]] = {}
-        for key, result in results:
-            topics.setdefault(key[0], []).append(result)
+        topics: dict[str | UUID, list[wire.FetchedPartition]] = {}
+        for asked, result in self._results:
+            if session is None or self._is_told(session, asked, result):
+                topics.setdefault(asked.key[0], []).append(result)
         packed = [
             wire.FetchedTopic(name, None, found)
             if isinstance(name, str)
             else wire.FetchedTopic(None, name, found)
             for name, found in topics.items()
         ]
-        if session is not None:
-            for key, result in results:
-                asked = self._asked.get(key)
-                if asked is not None:
-                    asked.sent_high_watermark = result.high_watermark if not result.error_code else -1
-                    asked.sent_log_start_offset = result.log_start_offset
-            session.move_to_end([key for key, result in results if result.records])
         return wire.encode_fetch_response(
             self._context.api_version,
             self._context.correlation_id,
@@ -220,16 +222,25 @@ class _Fetch:
             session_id=session.session_id if session is not None else NO_SESSION,
         )
 
-    def _is_news(self, key: FetchKey, result: wire.FetchedPartition) -> bool:
-        asked = self._asked.get(key)
-        return (
-            asked is None
-            or bool(result.error_code)
-            or len(result.records) > 0
-            or result.diverging_epoch is not None
+    def _is_told(self, session: FetchSession, asked: FetchedPartition, result: wire.FetchedPartition) -> bool:
+        """Whether it is news to the consumer; what has no more to tell is not looked at next time."""
+        if result.error_code or result.diverging_epoch is not None:
+            asked.sent_high_watermark = -1
+            return True
+        is_news = (
+            session.epoch == 1
             or result.high_watermark != asked.sent_high_watermark
             or result.log_start_offset != asked.sent_log_start_offset
         )
+        asked.sent_high_watermark = result.high_watermark
+        asked.sent_log_start_offset = result.log_start_offset
+        if len(result.records):
+            session.gave_data(asked.key)
+            return True
+        readable = result.last_stable_offset if self._isolation == READ_COMMITTED else result.high_watermark
+        if asked.fetch_offset >= readable:
+            session.settle(asked.key)
+        return is_news
 
 
 API = Api(
