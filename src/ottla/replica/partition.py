@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import ATTRIBUTES, TRANSACTIONAL_MASK, parse_header
 from ottla.records.validation import ValidationOptions, validate
@@ -42,6 +43,7 @@ class Partition:
         "_waiters",
         "config",
         "index",
+        "is_internal",
         "leader_epoch",
         "log",
         "topic",
@@ -61,6 +63,7 @@ class Partition:
         self.topic = topic
         self.topic_id = topic_id
         self.index = index
+        self.is_internal = topic in INTERNAL_TOPICS
         self.log = log
         self.leader_epoch = leader_epoch
         self.config: TopicConfig = log.config

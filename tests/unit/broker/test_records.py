@@ -7,7 +7,17 @@ import uuid
 from typing import Any
 
 import pytest
-from tests.raw_client import FETCH, LIST_OFFSETS, METADATA, PRODUCE, RawClient, read_response, request_frame
+from tests.raw_client import (
+    FETCH,
+    LIST_OFFSETS,
+    METADATA,
+    PRODUCE,
+    RawClient,
+    frame,
+    read_response,
+    request_body,
+    request_frame,
+)
 from tests.running_broker import Topic, create_topic
 from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 
@@ -361,3 +371,19 @@ async def test_a_large_produce_in_small_pieces(client: RawClient, topic: Topic) 
         await asyncio.sleep(0)
     _, response = read_response(PRODUCE, 9, await client.receive_frame())
     assert response["responses"][0]["partition_responses"][0]["error_code"] == ErrorCode.none
+
+
+@pytest.mark.parametrize("version", [3, 8, 13])
+async def test_only_an_administrator_writes_to_an_internal_topic(client: RawClient, version: int) -> None:
+    await client.call(10, 1, {"key": "group", "key_type": 0})  # makes it
+    metadata = await client.call(METADATA, 12, {"topics": [{"name": "__consumer_offsets"}]})
+    topic_id = metadata["topics"][0]["topic_id"]
+    partition = {"index": 0, "records": encode_batch([Record(0, 1, b"\0\x7fkey", b"value")])}
+    topic = {"name": "__consumer_offsets", "topic_id": topic_id, "partition_data": [partition]}
+    request = {"acks": 1, "timeout_ms": 1000, "topic_data": [topic]}
+    codes = []
+    for number, client_id in enumerate(("raw", None, "__admin_client")):
+        client.writer.write(frame(request_body(PRODUCE, version, number, request, client_id)))
+        response = await client.receive(PRODUCE, version)
+        codes.append(response["responses"][0]["partition_responses"][0]["error_code"])
+    assert codes == [ErrorCode.invalid_topic_exception, ErrorCode.invalid_topic_exception, ErrorCode.none]

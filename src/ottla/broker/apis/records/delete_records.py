@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ottla.broker.api import Api
-from ottla.broker.apis.topics.metadata import INTERNAL_TOPICS
 from ottla.broker.request import RequestContext, Response
 from ottla.broker.services import RecordServices
+from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 TO_HIGH_WATERMARK = -1

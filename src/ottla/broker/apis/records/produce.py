@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ACKS_NONE: Final = 0
 ACKS_ALL: Final = -1
 FIRST_VERSION_WITH_ZSTD: Final = 7
+_MAY_WRITE_INTERNAL_TOPICS: Final = "__admin_client"
+"""The only client id that may, as in Kafka: coordinators replay what is written there."""
 
 
 def _decode(
@@ -115,6 +117,10 @@ def _append(
         if records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
         partition = _partition(services, topic, topic_id, index)
+        if partition.is_internal and context.client_id != _MAY_WRITE_INTERNAL_TOPICS:
+            raise KafkaError(
+                ErrorCode.invalid_topic_exception, f"Cannot append to internal topic {partition.topic}"
+            )
         base_offset, append_time_ms, must_be_durable = partition.append(
             records, now_ms, acks=acks, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
         )

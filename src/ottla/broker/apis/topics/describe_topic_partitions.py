@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ottla.broker.api import Api
-from ottla.broker.apis.topics.metadata import INTERNAL_TOPICS
 from ottla.broker.request import RequestContext, Response
 from ottla.broker.services import TopicServices
+from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.operations import TOPIC_OPERATIONS

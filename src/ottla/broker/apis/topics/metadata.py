@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext, Response, Result
 from ottla.broker.services import TopicServices
+from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages import encode_response_body, frame_response
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 FIRST_VERSION_BY_TOPIC_ID = 12
 _ENCODED_KEPT = 8
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
 
 
 def _handle(services: TopicServices, context: RequestContext, message: Any) -> Result | Awaitable[Result]:
