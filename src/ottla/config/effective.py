@@ -123,10 +123,14 @@ def _entry(
     )
 
 
+_NEWER_NAMES = {"node.id", "log.dirs"}
+"""Another key's value holds for these, but Kafka does not say so here."""
+
+
 def _broker_synonyms(name: str, layers: BrokerLayers) -> tuple[ConfigSynonym, ...]:
     definition = broker_definition(name)
     names = [name]
-    if definition is not None:
+    if definition is not None and name not in _NEWER_NAMES:
         # One listener's setting falls back on that of all, which has no coarser units.
         names += definition.synonyms if name in BROKER_CONFIGS else (definition.name,)
     is_sensitive = definition is None or definition.is_sensitive

@@ -34,7 +34,8 @@ class Waiter(Protocol):
 class Partition:
     """The leader's view of a partition.
 
-    With one replica the in-sync set is that replica, so each append is committed at once.
+    With one replica the in-sync set is that replica, so each append is committed at once: no more can be in
+    sync than there are, whatever `min.insync.replicas` asks for (KIP-966).
     """
 
     __slots__ = (
@@ -100,9 +101,7 @@ class Partition:
             raise KafkaError(ErrorCode.fenced_leader_epoch)
         raise KafkaError(ErrorCode.unknown_leader_epoch)
 
-    def append(
-        self, records: Buffer, now_ms: int, *, acks: int, allow_zstd: bool = True
-    ) -> tuple[int, int, bool]:
+    def append(self, records: Buffer, now_ms: int, *, allow_zstd: bool = True) -> tuple[int, int, bool]:
         """Check a client's batch and append it.
 
         Returns its base offset; the time of the append in ms, -1 unless the topic stamps records with it (as
@@ -111,12 +110,6 @@ class Partition:
         Raises KafkaError (RecordValidationError where it can be said which records are at fault) with what
         Kafka answers; nothing is written then.
         """
-        if acks == -1 and self.config.min_insync_replicas > 1:
-            raise KafkaError(
-                ErrorCode.not_enough_replicas,
-                f"The size of the current ISR (1) is insufficient to satisfy min.insync.replicas="
-                f"{self.config.min_insync_replicas} for partition {self}",
-            )
         header, body, append_time_ms = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
         if header.attributes & TRANSACTIONAL_MASK:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ottla.config.broker import BROKER_CONFIGS
@@ -300,6 +300,7 @@ def test_names_of_others_are_kept_and_reported(tmp_path, name):
     assert settings.static == {"node.id": "3", name: "later"}
 
 
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_a_misspelt_name_never_starts(data):
     name = data.draw(

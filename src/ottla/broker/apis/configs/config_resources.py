@@ -28,6 +28,8 @@ def check_resource(services: ConfigServices, resource_type: int, name: str) -> R
     except ValueError:
         raise KafkaError(ErrorCode.invalid_request, f"Unknown resource type {resource_type}") from None
     if kind is ResourceType.TOPIC:
+        if not name:
+            raise KafkaError(ErrorCode.invalid_request, "Default topic resources are not allowed.")
         if name not in services.metadata.image.topics:
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
     elif kind is ResourceType.BROKER:

@@ -30,7 +30,7 @@ def _one(services: RecordServices, topic: str, asked: Any) -> dict[str, Any]:
         partition = services.partitions.get(topic, asked.partition_index)
         if topic in INTERNAL_TOPICS:
             raise KafkaError(ErrorCode.invalid_topic_exception)
-        if not partition.config.delete:
+        if partition.config.compact and not partition.config.delete:
             raise KafkaError(ErrorCode.policy_violation)
         offset = partition.high_watermark if asked.offset == TO_HIGH_WATERMARK else asked.offset
         partition.log.delete_records(offset)

@@ -51,7 +51,7 @@ def _handle(
     if not ACKS_ALL <= acks <= 1:
         results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
     else:
-        results = [_append(services, context, data, acks, now_ms, urgent) for data in produce.partitions]
+        results = [_append(services, context, data, now_ms, urgent) for data in produce.partitions]
     if acks == ACKS_NONE:
         failed = next((result for result in results if result.error_code), None)
         if failed is not None:
@@ -107,7 +107,6 @@ def _append(
     services: RecordServices,
     context: RequestContext,
     data: PartitionData,
-    acks: int,
     now_ms: int,
     urgent: set[Log],
 ) -> PartitionResult:
@@ -122,7 +121,7 @@ def _append(
                 ErrorCode.invalid_topic_exception, f"Cannot append to internal topic {partition.topic}"
             )
         base_offset, append_time_ms, must_be_durable = partition.append(
-            records, now_ms, acks=acks, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
+            records, now_ms, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
         )
         log = partition.log
         if must_be_durable:
