@@ -1,7 +1,7 @@
 """A Kafka client of nothing but frames: any request at any version, whole, cut or wrong.
 
-Requests are plain dicts with Kafka's names, written by a small encoder over the schemas; responses are read
-by kio, which shares no code with the broker's encoders and refuses bytes that are left over.
+Requests are plain dicts with Kafka's names, of which those that the API has not are ignored; responses are
+read by kio, which shares no code with the broker's encoders and refuses bytes that are left over.
 """
 
 from __future__ import annotations
@@ -10,34 +10,30 @@ import asyncio
 import contextlib
 import struct
 from collections.abc import AsyncIterator, Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from tests.wire import kio_values
+from tests.wire.typed import from_dict, to_dict
 
-from ottla.protocol.additions import ADDITIONS
-from ottla.protocol.decode import compile_dict_decoder
-from ottla.protocol.encode import Encoder, compile_encoder
-from ottla.protocol.headers import response_header_version
-from ottla.protocol.kio_schemas import request_struct, response_struct
+from ottla.protocol import wire
+from ottla.protocol.decode import compile_decoder
+from ottla.protocol.headers import request_header, response_header_version
+from ottla.protocol.layout import Layout, layout_of
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS = 18, 19
 
 
-@cache
-def _encoder(api_key: int, version: int) -> Encoder:
-    return compile_encoder(request_struct(api_key, version))
+def request_layout(api_key: int, version: int) -> Layout:
+    return layout_of(wire.request_class(api_key), version)
 
 
 def request_body(
     api_key: int, version: int, correlation_id: int, request: Mapping[str, Any], client_id: str | None = "raw"
 ) -> bytes:
     """A request without its size: header and message."""
-    name = b"\xff\xff" if client_id is None else struct.pack(">h", len(client_id)) + client_id.encode()
-    tags = b"\0" if request_struct(api_key, version).flexible else b""
-    header = struct.pack(">hhi", api_key, version, correlation_id) + name + tags
-    return header + _encoder(api_key, version)(request)
+    header = request_header(api_key, version, correlation_id, client_id)
+    return header + wire.encode(from_dict(wire.request_class(api_key), request, strict=False), version)
 
 
 def frame(body: bytes) -> bytes:
@@ -52,10 +48,10 @@ def read_response(api_key: int, version: int, response: bytes) -> tuple[int, dic
     """Correlation id and message of a response (without its size)."""
     (correlation_id,) = struct.unpack_from(">i", response)
     body = response[4 + response_header_version(api_key, version) :]
-    if version in ADDITIONS.get(api_key, {}):
-        message, end = compile_dict_decoder(response_struct(api_key, version), {})(body, 0)
+    if not kio_values.is_known(api_key, version):
+        message, end = compile_decoder(layout_of(wire.response_class(api_key), version))(body, 0)
         assert end == len(body)
-        return correlation_id, message
+        return correlation_id, to_dict(message, version)
     read = kio_values.kio_read(kio_values.response_class(api_key, version), body)
     return correlation_id, kio_values.from_kio(read)
 

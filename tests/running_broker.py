@@ -12,7 +12,7 @@ from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 
 from ottla.broker import router
 from ottla.protocol.errors import EncodeError, ErrorCode
-from ottla.protocol.messages import check_response
+from ottla.protocol.wire import check_response
 from ottla.testing import InProcessBroker, run_broker
 
 

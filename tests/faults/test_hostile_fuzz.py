@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from tests.raw_client import error_codes, frame, read_response, request_body
+from tests.raw_client import error_codes, frame, read_response, request_body, request_layout
 from tests.sample_requests import REQUESTS, Case
 
 from ottla.broker.api import Api
 from ottla.broker.apis import APIS
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.kio_schemas import request_struct
-from ottla.protocol.schema import Field, Struct
+from ottla.protocol.layout import FieldLayout, Layout
 
 from .broker_process import BrokerProcess
 from .clients import Clients
@@ -92,7 +91,7 @@ def clean_up(target: Target) -> None:
         call(connection, 20, 5, {"topic_names": names, "timeout_ms": 60_000})
 
 
-def odd_value(each: Field) -> st.SearchStrategy[Any]:
+def odd_value(each: FieldLayout) -> st.SearchStrategy[Any]:
     """A value for a scalar field, of those that handlers may not have thought of."""
     if bits := INTEGERS.get(each.type):
         low, high = (0, (1 << bits) - 1) if each.type == "uint16" else (-(1 << bits - 1), (1 << bits - 1) - 1)
@@ -111,11 +110,11 @@ def odd_value(each: Field) -> st.SearchStrategy[Any]:
     return st.none() | values if each.nullable and not each.array else values
 
 
-def odd_message(struct_: Struct) -> st.SearchStrategy[dict[str, Any]]:
+def odd_message(struct_: Layout) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({each.name: odd_field(each) for each in struct_.fields})
 
 
-def odd_field(each: Field) -> st.SearchStrategy[Any]:
+def odd_field(each: FieldLayout) -> st.SearchStrategy[Any]:
     one = odd_message(each.struct) if each.struct is not None else odd_value(each)
     if each.array:
         one = st.lists(one, max_size=3) | st.tuples(one, st.integers(2, 20)).map(lambda it: [it[0]] * it[1])
@@ -124,7 +123,7 @@ def odd_field(each: Field) -> st.SearchStrategy[Any]:
     return st.none() | one if each.nullable else one
 
 
-def changed(sample: Mapping[str, Any], struct_: Struct, data: st.DataObject) -> dict[str, Any]:
+def changed(sample: Mapping[str, Any], struct_: Layout, data: st.DataObject) -> dict[str, Any]:
     """The sample, with some of its fields replaced."""
     message = dict(sample)
     for each in struct_.fields:
@@ -185,7 +184,7 @@ def test_fuzz(module_target: Target, examples: int, api: Api) -> None:
         version = data.draw(st.integers(*api.versions))
         topic_id = make_prey(module_target) if api.name == "DeleteTopics" else prey
         good = REQUESTS[api.name](Case(version, PREY, topic_id, "group"))
-        struct_ = request_struct(api.key, version)
+        struct_ = request_layout(api.key, version)
         match data.draw(st.sampled_from(["bytes", "fields", "anything"])):
             case "bytes":
                 body = mutated(request_body(api.key, version, CORRELATION_ID, good), data)

@@ -17,27 +17,33 @@ from typing import Any, get_args, get_origin
 from hypothesis import strategies as st
 from kio.index import load_request_schema, load_response_schema
 from kio.schema.errors import ErrorCode
+from kio.schema.index import api_key_map, schema_name_map
 from kio.serial import entity_reader, entity_writer
 
-from ottla.protocol.additions import ADDITIONS
-from ottla.protocol.messages import known_versions
+from ottla.protocol.messages import APIS
+from ottla.protocol.wire import known_versions
 
 MILLISECOND = dt.timedelta(milliseconds=1)
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
-EVERY_CLIENT = (0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 18, 22, 23, 71, 72)
-ADMIN = (15, 16, 19, 20, 21, 32, 33, 34, 35, 37, 42, 43, 44, 45, 46, 47, 48, 49, 55, 57, 60, 61, 64, 74, 75)
-CONSUMER_GROUPS = (68, 69)
-TRANSACTIONS = (24, 25, 26, 27, 28, 65, 66)
-SECURITY = (17, 36, 29, 30, 31, 38, 39, 40, 41, 50, 51)
-API_KEYS = EVERY_CLIENT + ADMIN + CONSUMER_GROUPS + TRANSACTIONS + SECURITY
+RENAMED = {
+    ("DirectoryData", "id_"): "id",
+    ("StreamsGroupHeartbeatResponse", "acceptable_recovery_lag"): "acceptable_recovery_lag_legacy",
+    ("TxnOffsetCommitRequest", "generation_id"): "generation_id_or_member_epoch",
+}
+"""What kio calls otherwise, whose definitions are older than ours."""
+
+
+def is_known(api_key: int, version: int) -> bool:
+    """Whether kio has it."""
+    return version in schema_name_map.get(api_key_map.get(api_key, ""), {})
 
 
 def all_versions() -> Iterator[tuple[int, int]]:
     """Every API and version that both kio and we know."""
-    for api_key in API_KEYS:
+    for api_key in APIS:
         for version in known_versions(api_key):
-            if version not in ADDITIONS.get(api_key, {}):
+            if is_known(api_key, version):
                 yield api_key, version
 
 
@@ -61,9 +67,10 @@ def kio_read(class_: Any, encoded: bytes) -> Any:
     return entity
 
 
-def neutral_name(field: Field[Any]) -> str:
+def neutral_name(class_: type, field: Field[Any]) -> str:
     kafka_type = field.metadata.get("kafka_type", "")
-    return field.name + ("_ms" if kafka_type.startswith(("timedelta", "datetime")) else "")
+    name = field.name + ("_ms" if kafka_type.startswith(("timedelta", "datetime")) else "")
+    return RENAMED.get((class_.__name__, name), name)
 
 
 def _shape(field: Field[Any]) -> tuple[Any, bool, bool]:
@@ -111,7 +118,7 @@ _SCALARS: dict[str, st.SearchStrategy[Any]] = {
 
 def messages(class_: Any) -> st.SearchStrategy[dict[str, Any]]:
     """Dicts for one of kio's classes, complete."""
-    return st.fixed_dictionaries({neutral_name(field): _values(field) for field in fields(class_)})
+    return st.fixed_dictionaries({neutral_name(class_, field): _values(field) for field in fields(class_)})
 
 
 def _values(field: Field[Any]) -> st.SearchStrategy[Any]:
@@ -125,7 +132,9 @@ def _values(field: Field[Any]) -> st.SearchStrategy[Any]:
 
 
 def to_kio(class_: Any, message: dict[str, Any]) -> Any:
-    return class_(**{field.name: _to_kio(field, message[neutral_name(field)]) for field in fields(class_)})
+    return class_(
+        **{field.name: _to_kio(field, message[neutral_name(class_, field)]) for field in fields(class_)}
+    )
 
 
 def _to_kio(field: Field[Any], value: Any) -> Any:
@@ -145,7 +154,8 @@ def _to_kio(field: Field[Any], value: Any) -> Any:
 
 
 def from_kio(entity: Any) -> dict[str, Any]:
-    return {neutral_name(field): _from_kio(getattr(entity, field.name)) for field in fields(entity)}
+    class_ = type(entity)
+    return {neutral_name(class_, field): _from_kio(getattr(entity, field.name)) for field in fields(entity)}
 
 
 def _from_kio(value: Any) -> Any:
@@ -160,25 +170,19 @@ def _from_kio(value: Any) -> Any:
     return int(value) if isinstance(value, ErrorCode) else value
 
 
-def from_entity(value: Any) -> Any:
-    """A decoded request, or a part of it, as plain dicts and lists."""
-    if isinstance(value, tuple):
-        return [from_entity(each) for each in value]
-    names = getattr(type(value), "__slots__", None)
-    if names is None or not hasattr(type(value), "_path"):
-        return value
-    return {name: from_entity(getattr(value, name)) for name in names}
-
-
 def full(class_: Any, chance: random.Random) -> Any:
     """An object of a kio class with something in every field."""
-    return to_kio(class_, {neutral_name(field): _full_value(field, chance) for field in fields(class_)})
+    return to_kio(class_, _full(class_, chance))
+
+
+def _full(class_: Any, chance: random.Random) -> dict[str, Any]:
+    return {neutral_name(class_, field): _full_value(field, chance) for field in fields(class_)}
 
 
 def _full_value(field: Field[Any], chance: random.Random) -> Any:
     type_, array, _ = _shape(field)
     if is_dataclass(type_):
-        value: Any = {neutral_name(each): _full_value(each, chance) for each in fields(type_)}
+        value: Any = _full(type_, chance)
     else:
         value = {
             "bool": True,

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from ottla.protocol.errors import EncodeError, MalformedRequest
 from ottla.protocol.fetch import FetchedPartition, FetchedTopic, encode_fetch_response
 from ottla.protocol.fetch_request import AskedPartition, FetchRequest, decode_fetch
-from ottla.protocol.messages import decode_request, encode_response
 from ottla.protocol.produce import (
     NodeEndpoint,
     PartitionResult,
@@ -20,6 +19,7 @@ from ottla.protocol.produce import (
     decode_produce,
     encode_produce_response,
 )
+from ottla.protocol.wire import decode_request, encode_response
 
 from . import kio_values
 

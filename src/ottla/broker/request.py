@@ -8,8 +8,9 @@ from typing import Any, Final, TypeAlias
 from ottla.network.output import Frame
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.structs import Struct
 
-Response: TypeAlias = Mapping[str, Any]
+Response: TypeAlias = Struct | Mapping[str, Any]
 Result: TypeAlias = Response | Frame | None
 """What a handler answers with: a response to encode, a frame that is encoded already, or no answer."""
 

@@ -17,8 +17,8 @@ from ottla.network.output import Frame
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
-from ottla.protocol.kio_schemas import response_struct
-from ottla.protocol.messages import decode_request, encode_response
+from ottla.protocol.layout import layout_of
+from ottla.protocol.wire import decode_request, encode_response, response_class
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class Router:
 @cache
 def has_top_level_error(api_key: int, version: int) -> bool:
     """Whether a response has one error for the request as a whole."""
-    return any(field.name == "error_code" for field in response_struct(api_key, version).fields)
+    return any(field.name == "error_code" for field in layout_of(response_class(api_key), version).fields)
 
 
 def _encode(context: RequestContext, result: Result) -> Frame | None:

@@ -1,4 +1,4 @@
-"""Compile a `Struct` to a function that decodes it, into dicts or into objects.
+"""Compile a `Layout` to a function that decodes it, into dicts or into objects.
 
 Every length is checked against the bytes that are left before anything is allocated for it, so memory is
 bounded by a multiple of the buffer's size, whatever the buffer says. The elements of all arrays together can
@@ -8,14 +8,14 @@ be bounded as well: time, here and where they are handled, goes by their number.
 from __future__ import annotations
 
 import struct as binary
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 from ottla.protocol.codegen import Source
 from ottla.protocol.errors import DecodeError
+from ottla.protocol.layout import FIXED_FORMATS, FieldLayout, Layout
 from ottla.protocol.reading import MAX_TAGGED_FIELDS
-from ottla.protocol.schema import FIXED_FORMATS, Field, Struct
 from ottla.protocol.varint import decode_uvarint
 
 Buffer = bytes | memoryview
@@ -39,7 +39,7 @@ class _TooManyElementsError(Exception):
     """The arrays of a message have more than they may."""
 
 
-def compile_dict_decoder(struct: Struct, absent: Defaults) -> Decoder:
+def compile_dict_decoder(struct: Layout, absent: Defaults) -> Decoder:
     """Decodes into a dict.
 
     `absent` gives for the path of each struct (`""` for the message itself, `"topics.partitions"`) what to
@@ -48,16 +48,14 @@ def compile_dict_decoder(struct: Struct, absent: Defaults) -> Decoder:
     return _compile(struct, _DictTarget(absent))
 
 
-def compile_object_decoder(struct: Struct, classes: Callable[[Struct, str], type]) -> Decoder:
-    """As `compile_dict_decoder`, but into instances of the class that `classes` gives for each struct and its
-    path.
-
-    Instances are made without calling the class; fields are set as attributes. Arrays become tuples.
+def compile_decoder(struct: Layout) -> Decoder:
+    """Decodes into instances of the layout's class, which are made without calling it. Arrays become tuples,
+    the zero UUID None.
     """
-    return _compile(struct, _ObjectTarget(classes))
+    return _compile(struct, _ObjectTarget())
 
 
-def _compile(struct: Struct, target: _Target) -> Decoder:
+def _compile(struct: Layout, target: _Target) -> Decoder:
     source = Source()
     source.namespace |= {
         "DecodeError": DecodeError,
@@ -92,16 +90,16 @@ class _DictTarget:
     def __init__(self, absent: Defaults) -> None:
         self._absent = absent
 
-    def default(self, each: Field, path: str) -> Any:
+    def default(self, each: FieldLayout, path: str) -> Any:
         if each.struct is not None and not each.array and each.default is not None:
             return self.defaults(each.struct, f"{path}.{each.name}".lstrip("."))
         return each.default
 
-    def defaults(self, struct: Struct, path: str) -> dict[str, Any]:
+    def defaults(self, struct: Layout, path: str) -> dict[str, Any]:
         fields = {each.name: self.default(each, path) for each in struct.fields}
         return {**self._absent.get(path, {}), **fields}
 
-    def build(self, struct: Struct, path: str, source: Source) -> None:
+    def build(self, struct: Layout, path: str, source: Source) -> None:
         absent = self._absent.get(path)
         items = [f"{each.name!r}: v{number}" for number, each in enumerate(struct.fields)]
         if absent:
@@ -110,43 +108,28 @@ class _DictTarget:
 
 
 class _ObjectTarget:
-    """Structs become objects, arrays tuples."""
+    """Structs become objects, arrays tuples. A field that the version lacks is found on the class."""
 
     array = "tuple(values)"
 
-    def __init__(self, classes: Callable[[Struct, str], type]) -> None:
-        self._make_class = classes
-        self._classes: dict[str, type] = {}
+    def default(self, each: FieldLayout, path: str) -> Any:  # noqa: ARG002
+        return each.default
 
-    def default(self, each: Field, path: str) -> Any:
-        if each.struct is None or each.array or each.default is None:
-            return each.default
-        path = f"{path}.{each.name}".lstrip(".")
-        instance: Any = object.__new__(self._class(each.struct, path))
-        for nested in each.struct.fields:
-            setattr(instance, nested.name, self.default(nested, path))
-        return instance
-
-    def build(self, struct: Struct, path: str, source: Source) -> None:
-        source.add(1, f"made = new({source.constant('class', self._class(struct, path))})")
+    def build(self, struct: Layout, path: str, source: Source) -> None:  # noqa: ARG002
+        source.add(1, f"made = new({source.constant('class', struct.class_)})")
         source.add(1, *(f"made.{each.name} = v{number}" for number, each in enumerate(struct.fields)))
         source.add(1, "return made, p")
-
-    def _class(self, struct: Struct, path: str) -> type:
-        if path not in self._classes:
-            self._classes[path] = self._make_class(struct, path)
-        return self._classes[path]
 
 
 _Target = _DictTarget | _ObjectTarget
 
 
-def smallest_size(struct: Struct) -> int:
+def smallest_size(struct: Layout) -> int:
     """The least number of bytes that a struct can take; at least 1, as a bound on counts."""
     return max(1, sum(_smallest(each, struct.flexible) for each in struct.positional) + struct.flexible)
 
 
-def _smallest(each: Field, flexible: bool) -> int:
+def _smallest(each: FieldLayout, flexible: bool) -> int:
     if each.array or each.type in ("string", "bytes", "records"):
         if flexible:
             return 1
@@ -168,7 +151,7 @@ class _StructReader:
         self._target = target
         self._functions = 0
 
-    def write(self, struct: Struct, path: str) -> str:
+    def write(self, struct: Layout, path: str) -> str:
         """Add the function for `struct`; give its name."""
         nested = {
             each.name: self.write(each.struct, f"{path}.{each.name}".lstrip("."))
@@ -179,7 +162,7 @@ class _StructReader:
         self._functions += 1
         self._source.add(0, f"def {name}(b, p, e, left):")
         numbers = {each.name: number for number, each in enumerate(struct.fields)}
-        run: list[Field] = []
+        run: list[FieldLayout] = []
         for each in struct.positional:
             if each.type in FIXED_FORMATS and not each.array:
                 run.append(each)
@@ -193,7 +176,7 @@ class _StructReader:
         self._target.build(struct, path, self._source)
         return name
 
-    def _fixed(self, fields: list[Field], numbers: Mapping[str, int], depth: int = 1) -> None:
+    def _fixed(self, fields: list[FieldLayout], numbers: Mapping[str, int], depth: int = 1) -> None:
         """Neighbouring fields of fixed size in one unpacking, which checks that they are there."""
         if not fields:
             return
@@ -210,7 +193,9 @@ class _StructReader:
             ),
         )
 
-    def _variable(self, depth: int, each: Field, number: int, flexible: bool, nested: str | None) -> None:
+    def _variable(
+        self, depth: int, each: FieldLayout, number: int, flexible: bool, nested: str | None
+    ) -> None:
         if each.array:
             self._array(depth, each, f"v{number}", flexible, nested)
         elif each.type == "struct" and each.nullable:
@@ -260,9 +245,9 @@ class _StructReader:
             "p = q",
         )
 
-    def _array(self, depth: int, each: Field, value: str, flexible: bool, nested: str | None) -> None:
+    def _array(self, depth: int, each: FieldLayout, value: str, flexible: bool, nested: str | None) -> None:
         add = self._source.add
-        element = Field(each.name, each.type, struct=each.struct)
+        element = FieldLayout(each.name, each.type, struct=each.struct)
         self._length(depth, "i", flexible)
         self._null(depth, each.name, value, nullable=each.nullable)
         add(depth, f"elif n > (e - p) // {max(1, _smallest(element, flexible))}:")
@@ -291,7 +276,7 @@ class _StructReader:
         add(depth, f"{value} = {self._target.array}")
 
     def _tagged(
-        self, struct: Struct, numbers: Mapping[str, int], nested: Mapping[str, str], path: str
+        self, struct: Layout, numbers: Mapping[str, int], nested: Mapping[str, str], path: str
     ) -> None:
         """The tagged fields: those that are known are read, others skipped, absent ones get their default."""
         add = self._source.add

@@ -1,4 +1,4 @@
-"""Compile a `Struct` to a function that encodes plain dicts.
+"""Compile a `Layout` to a function that encodes typed messages, or plain dicts.
 
 Encoding in a loop over field descriptions costs several microseconds per struct; here each struct becomes one
 Python function in which neighbouring fields of fixed size, and the lengths between them, share one
@@ -8,28 +8,53 @@ Python function in which neighbouring fields of fixed size, and the lengths betw
 from __future__ import annotations
 
 import struct as binary
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, Final
 
 from ottla.protocol.codegen import Source
 from ottla.protocol.errors import EncodeError
-from ottla.protocol.schema import FIXED_FORMATS, Field, Struct
+from ottla.protocol.layout import FIXED_FORMATS, FieldLayout, Layout
+from ottla.protocol.structs import Struct
 from ottla.protocol.varint import UVARINT, encode_uvarint
 
-Encoder = Callable[[Mapping[str, Any]], bytes]
+Encoder = Callable[[Any], bytes]
 
 _ZERO_UUID: Final = bytes(16)
 _UNFIT: Final = (binary.error, KeyError, TypeError, AttributeError, ValueError, OverflowError)
 _ABSENT: Final = object()
 
 
-def compile_encoder(struct: Struct) -> Encoder:
-    """A function from a mapping to the bytes of `struct`.
+def compile_encoder(struct: Layout) -> Encoder:
+    """A function from an instance of the layout's class to the bytes of `struct`.
 
-    Keys that the struct lacks are ignored and missing ones take their default. A value that does not fit
-    raises EncodeError. Fields of type `records` take a buffer or a sequence of buffers.
+    A value that does not fit raises EncodeError. Null is written as empty where only other versions have it.
+    Fields of type `records` take a buffer or a sequence of buffers.
     """
+    return _compile(struct, _load_attributes, "message.{}".format)
+
+
+def compile_dict_encoder(struct: Layout) -> Encoder:
+    """As `compile_encoder`, from a mapping. Keys that the struct lacks are ignored and missing ones take
+    their default.
+    """
+    return _compile(_of_dicts(struct), _load_items, "message.get({!r}, ABSENT)".format)
+
+
+def _of_dicts(struct: Layout) -> Layout:
+    """With dicts as the defaults of structs."""
+    fields = (
+        each
+        if each.struct is None
+        else each._replace(
+            struct=_of_dicts(each.struct), default={} if isinstance(each.default, Struct) else each.default
+        )
+        for each in struct.fields
+    )
+    return struct._replace(fields=tuple(fields))
+
+
+def _compile(struct: Layout, load: _Load, look_up: Callable[[str], str]) -> Encoder:
     source = Source()
     source.namespace |= {
         "UV": UVARINT,
@@ -38,15 +63,22 @@ def compile_encoder(struct: Struct) -> Encoder:
         "ZERO_UUID": _ZERO_UUID,
         "flat": _flat,
     }
-    encode: Encoder = source.compile(_StructWriter(source).write(struct), f"encoder of {struct.name}")
+    writer = _StructWriter(source, load, look_up)
+    encode: Encoder = source.compile(writer.write(struct), f"encoder of {struct.name}")
 
-    def encode_checked(message: Mapping[str, Any]) -> bytes:
+    def encode_checked(message: Any) -> bytes:
         try:
             return encode(message)
         except _UNFIT as error:
             raise EncodeError(f"{struct.name}: {type(error).__name__}: {error}") from error
 
     return encode_checked
+
+
+def _empty(each: FieldLayout) -> object:
+    if each.array:
+        return ()
+    return b"" if each.type == "bytes" else ""
 
 
 def _flat(records: bytes | memoryview | Iterable[bytes | memoryview]) -> bytes | memoryview:
@@ -107,14 +139,39 @@ class _Pieces:
         return " + ".join(parts) or "b''"
 
 
+_Load = Callable[[Source, tuple[FieldLayout, ...]], None]
+"""Writes what binds `v0`, `v1`, ... to the values of fields of `message`."""
+
+
+def _load_attributes(source: Source, fields: tuple[FieldLayout, ...]) -> None:
+    for number, each in enumerate(fields):
+        source.add(1, f"v{number} = message.{each.name}")
+
+
+def _load_items(source: Source, fields: tuple[FieldLayout, ...]) -> None:
+    """The defaults come in only where a key is missing."""
+    if not fields:
+        return
+    names = [each.name for each in fields]
+    get = source.constant("get", itemgetter(*names))
+    defaults = source.constant("defaults", {each.name: each.default for each in fields})
+    targets = ", ".join(f"v{number}" for number in range(len(fields)))
+    source.add(1, "try:")
+    source.add(2, f"{targets} = {get}(message)")
+    source.add(1, "except KeyError:")
+    source.add(2, f"{targets} = {get}({{**{defaults}, **message}})")
+
+
 class _StructWriter:
     """Writes the functions of a struct and of all structs inside it."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, load: _Load, look_up: Callable[[str], str]) -> None:
         self._source = source
+        self._load = load
+        self._look_up = look_up
         self._functions = 0
 
-    def write(self, struct: Struct) -> str:
+    def write(self, struct: Layout) -> str:
         """Add the function for `struct`; give its name."""
         nested = {each.name: self.write(each.struct) for each in struct.fields if each.struct is not None}
         tags = [self._tagged_value(each, nested.get(each.name)) for each in struct.tagged]
@@ -122,7 +179,7 @@ class _StructWriter:
         self._functions += 1
         source = self._source
         source.add(0, f"def {name}(message):")
-        self._load(struct.positional)
+        self._load(source, struct.positional)
         pieces = _Pieces(source)
         for number, each in enumerate(struct.positional):
             self._field(each, number, struct.flexible, nested.get(each.name), pieces)
@@ -137,21 +194,13 @@ class _StructWriter:
         source.add(1, f"return {pieces.expression()}")
         return name
 
-    def _load(self, fields: tuple[Field, ...]) -> None:
-        """Bind `v0`, `v1`, ... to the values; the defaults come in only where a key is missing."""
-        if not fields:
-            return
-        names = [each.name for each in fields]
-        get = self._source.constant("get", itemgetter(*names))
-        defaults = self._source.constant("defaults", {each.name: each.default for each in fields})
-        targets = ", ".join(f"v{number}" for number in range(len(fields)))
-        self._source.add(1, "try:")
-        self._source.add(2, f"{targets} = {get}(message)")
-        self._source.add(1, "except KeyError:")
-        self._source.add(2, f"{targets} = {get}({{**{defaults}, **message}})")
-
-    def _field(self, each: Field, number: int, flexible: bool, nested: str | None, pieces: _Pieces) -> None:
+    def _field(
+        self, each: FieldLayout, number: int, flexible: bool, nested: str | None, pieces: _Pieces
+    ) -> None:
         value = f"v{number}"
+        if not each.nullable and each.default is None and each.type != "uuid":
+            self._source.add(1, f"if {value} is None:")
+            self._source.add(2, f"{value} = {self._source.constant('empty', _empty(each))}")
         if each.array:
             body = self._array_body(each, value, flexible, nested)
             self._sized(each, value, f"len({value})", body, "i", flexible, pieces)
@@ -171,7 +220,14 @@ class _StructWriter:
             )
 
     def _sized(
-        self, each: Field, value: str, length: str, data: str, format_: str, flexible: bool, pieces: _Pieces
+        self,
+        each: FieldLayout,
+        value: str,
+        length: str,
+        data: str,
+        format_: str,
+        flexible: bool,
+        pieces: _Pieces,
     ) -> None:
         """A length and the data it counts; -1, in compact form 0, is null."""
         suffix = value[1:]
@@ -189,7 +245,7 @@ class _StructWriter:
             pieces.fixed(format_, f"n{suffix}")
         pieces.bytes(f"d{suffix}")
 
-    def _array_body(self, each: Field, value: str, flexible: bool, nested: str | None) -> str:
+    def _array_body(self, each: FieldLayout, value: str, flexible: bool, nested: str | None) -> str:
         if each.type == "struct":
             return f"join([{nested}(each) for each in {value}])"
         if each.type == "uuid":
@@ -203,7 +259,7 @@ class _StructWriter:
         pack = self._source.constant("pack", binary.Struct(">h" if each.type == "string" else ">i").pack)
         return f"join([{pack}(len(each)) + each for each in {encoded}])"
 
-    def _tagged_value(self, each: Field, nested: str | None) -> str:
+    def _tagged_value(self, each: FieldLayout, nested: str | None) -> str:
         """Add a function that encodes the value of one tagged field; give its name."""
         name = f"encode_{self._functions}"
         self._functions += 1
@@ -213,13 +269,13 @@ class _StructWriter:
         self._source.add(1, f"return {pieces.expression()}")
         return name
 
-    def _tagged(self, each: Field, encode: str) -> None:
+    def _tagged(self, each: FieldLayout, encode: str) -> None:
         """Tagged fields that equal their default are left out."""
         assert each.tag is not None
         default = self._source.constant("default", each.default)
         tag = encode_uvarint(each.tag)
         source = self._source
-        source.add(1, f"value = message.get({each.name!r}, ABSENT)")
+        source.add(1, f"value = {self._look_up(each.name)}")
         nullable = each.nullable and each.default is not None
         source.add(1, f"if value is not ABSENT{'' if nullable else ' and value is not None'}:")
         source.add(2, f"encoded = {encode}(value)")

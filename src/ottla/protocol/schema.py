@@ -1,8 +1,4 @@
-"""A neutral description of messages, and a notation for declaring our own.
-
-`Struct` and `Field` describe one message at one version; `encode` and `decode` compile them to functions. The
-schemas of requests and responses come from kio (`kio_schemas`). Messages that kio has not, such as the
-records in `__consumer_offsets`, are declared here with version ranges, as Kafka declares all of its messages:
+"""A notation for declaring messages by hand, decoded to and encoded from dicts.
 
     OFFSET_COMMIT_VALUE = Message(
         "OffsetCommitValue",
@@ -32,18 +28,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from ottla.protocol.errors import DecodeError, EncodeError
-
-FIXED_FORMATS: Final[Mapping[str, str]] = {
-    "bool": "?",
-    "int8": "b",
-    "int16": "h",
-    "uint16": "H",
-    "int32": "i",
-    "int64": "q",
-    "float64": "d",
-    "uuid": "16s",
-}
-"""Types of fixed size, with the `struct` format of each."""
+from ottla.protocol.layout import FIXED_FORMATS, FieldLayout, Layout
+from ottla.protocol.structs import version_range
 
 _ZERO: Final[Mapping[str, object]] = {
     "bool": False,
@@ -55,47 +41,6 @@ _ZERO: Final[Mapping[str, object]] = {
 }
 _TYPES: Final = frozenset((*FIXED_FORMATS, "string", "bytes", "records", "struct"))
 _UNSET: Final = object()
-_NO_LAST_VERSION: Final = 1 << 15
-
-
-class Field(NamedTuple):
-    """One field of a message at one version.
-
-    `default` stands for a field that is absent: `()` for arrays, `{}` for structs, None for nullable fields
-    and for the zero UUID, unless the schema says otherwise.
-    """
-
-    name: str
-    type: str
-    array: bool = False
-    nullable: bool = False
-    default: Any = None
-    tag: int | None = None
-    struct: Struct | None = None
-
-
-class Struct(NamedTuple):
-    """A message, or a struct inside one, at one version. `flexible` as in KIP-482: compact lengths, tagged
-    fields.
-    """
-
-    name: str
-    flexible: bool
-    fields: tuple[Field, ...]
-
-    @property
-    def positional(self) -> tuple[Field, ...]:
-        return tuple(each for each in self.fields if each.tag is None)
-
-    @property
-    def tagged(self) -> tuple[Field, ...]:
-        """The tagged fields in ascending order of tags, which is the order on the wire."""
-        return tuple(sorted((each for each in self.fields if each.tag is not None), key=_tag_of))
-
-
-def _tag_of(each: Field) -> int:
-    assert each.tag is not None
-    return each.tag
 
 
 def zero_value(type_: str, *, array: bool, nullable: bool) -> Any:
@@ -107,16 +52,6 @@ def zero_value(type_: str, *, array: bool, nullable: bool) -> Any:
     if type_ == "struct":
         return {}
     return _ZERO.get(type_, 0)
-
-
-def _versions(text: str) -> range:
-    """The versions that `"2"`, `"1-3"`, `"2+"` and `"none"` stand for."""
-    if text == "none":
-        return range(0)
-    if text.endswith("+"):
-        return range(int(text[:-1]), _NO_LAST_VERSION)
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
 
 
 class VersionedField(NamedTuple):
@@ -137,12 +72,12 @@ class VersionedField(NamedTuple):
             return self.default
         return zero_value(self.type, array=self.array, nullable=nullable)
 
-    def at(self, version: int, flexible: bool) -> Field:
+    def at(self, version: int, flexible: bool) -> FieldLayout:
         nullable = version in self.nullable
         nested = None
         if self.type == "struct":
-            nested = Struct(self.name, flexible, _fields_at(self.fields, version, flexible))
-        return Field(
+            nested = Layout(self.name, flexible, _fields_at(self.fields, version, flexible))
+        return FieldLayout(
             name=self.name,
             type=self.type,
             array=self.array,
@@ -177,16 +112,16 @@ def field(
         name=name,
         type=base,
         array=array,
-        versions=_versions(versions),
-        nullable=_versions(nullable),
+        versions=version_range(versions),
+        nullable=version_range(nullable),
         default=default,
         tag=tag,
-        tagged=_versions((tagged or versions) if tag is not None else "none"),
+        tagged=version_range((tagged or versions) if tag is not None else "none"),
         fields=fields,
     )
 
 
-def _fields_at(fields: tuple[VersionedField, ...], version: int, flexible: bool) -> tuple[Field, ...]:
+def _fields_at(fields: tuple[VersionedField, ...], version: int, flexible: bool) -> tuple[FieldLayout, ...]:
     return tuple(each.at(version, flexible) for each in fields if version in each.versions)
 
 
@@ -204,17 +139,17 @@ class Message:
     def __init__(self, name: str, versions: str, flexible: str, fields: tuple[VersionedField, ...]) -> None:
         self.name = name
         self.fields = fields
-        self._versions = _versions(versions)
-        self._flexible = _versions(flexible)
+        self._versions = version_range(versions)
+        self._flexible = version_range(flexible)
         self._encoders: dict[int, _Encoder] = {}
         self._decoders: dict[int, _Decoder] = {}
 
-    def at(self, version: int) -> Struct:
+    def at(self, version: int) -> Layout:
         """The description at one version; ValueError where the message has no such version."""
         if version not in self._versions:
             raise ValueError(f"{self.name} has no version {version}")
         flexible = version in self._flexible
-        return Struct(self.name, flexible, _fields_at(self.fields, version, flexible))
+        return Layout(self.name, flexible, _fields_at(self.fields, version, flexible))
 
     def encode(self, version: int, message: Mapping[str, Any]) -> bytes:
         """Keys that the version lacks are dropped, missing ones filled; EncodeError where a value does not
@@ -222,9 +157,9 @@ class Message:
         """
         encoder = self._encoders.get(version)
         if encoder is None:
-            from ottla.protocol.encode import compile_encoder
+            from ottla.protocol.encode import compile_dict_encoder
 
-            encoder = self._encoders[version] = compile_encoder(self.at(version))
+            encoder = self._encoders[version] = compile_dict_encoder(self.at(version))
         return encoder(message)
 
     def decode(self, version: int, buffer: bytes | memoryview, offset: int = 0) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import struct
 import pytest
 from bench import requests, wire
 
-from ottla.protocol.messages import decode_request
+from ottla.protocol.wire import decode_request
 from ottla.records.batch import parse_header
 
 

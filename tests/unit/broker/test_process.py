@@ -14,7 +14,7 @@ NOT_TO_SERVE = {
     "rich",
     "cramjam",  # 3 MB; for compressed batches
     "ottla.coordination.groups.shard",  # 30 ms and 2 MB; for groups
-    "hypothesis",  # kio's strategies for it
+    "kio",  # for tests only
     "difflib",  # for mistakes in settings
     "importlib.metadata",
     "pathlib",  # 5 ms with what it imports; for a file of settings

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.raw_client import read_response, request_body
+from tests.raw_client import read_response, request_body, request_layout
 
 from ottla.broker.api import Api
 from ottla.broker.apis import APIS
@@ -21,9 +21,8 @@ from ottla.config.layers import BrokerLayers
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
-from ottla.protocol.kio_schemas import request_struct
-from ottla.protocol.messages import check_response, decode_request, encode_response_body
-from ottla.protocol.schema import Struct
+from ottla.protocol.layout import Layout
+from ottla.protocol.wire import check_response, decode_request, encode_response_body
 from ottla.security.principal import ANONYMOUS
 
 from .test_every_version import error_codes
@@ -167,7 +166,7 @@ def test_frame_limits() -> None:
     assert routed.least_frame_limit == min(routed.frame_limit(api.key, 1 << 40) for api in APIS)
 
 
-def filled(struct_: Struct) -> dict[str, Any]:
+def filled(struct_: Layout) -> dict[str, Any]:
     """A message with something in every array, as an error response may have to echo it."""
     scalars = {"string": "name", "bytes": b"", "records": b"", "uuid": None, "bool": False}
     message: dict[str, Any] = {}
@@ -213,7 +212,7 @@ VERSIONS = [
 @pytest.mark.parametrize(("api", "version"), VERSIONS)
 def test_a_failure_of_any_api_is_told_in_its_response(api: Api[Any], version: int) -> None:
     """Whatever goes wrong in a handler, the client finds the error code where it looks for it."""
-    body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
+    body = memoryview(request_body(api.key, version, 7, filled(request_layout(api.key, version))))
     failing = dataclasses.replace(api, handle=fail_with(KafkaError(ErrorCode.kafka_storage_error, "why")))
     if api.name in CLOSE_INSTEAD and not has_top_level_error(api.key, version):
         with pytest.raises(MalformedRequest, match="failed with kafka_storage_error"):
@@ -231,7 +230,7 @@ OWN_ERRORS = [pytest.param(api, id=api.name) for api in APIS if api.error is not
 @pytest.mark.parametrize("api", OWN_ERRORS)
 def test_error_responses_are_spelled_as_the_schema_has_them(api: Api[Any]) -> None:
     for version in range(api.versions[0], api.versions[1] + 1):
-        body = memoryview(request_body(api.key, version, 7, filled(request_struct(api.key, version))))
+        body = memoryview(request_body(api.key, version, 7, filled(request_layout(api.key, version))))
         *header, position = parse_request_header(body)
         context = RequestContext(SESSION, *header, 1_000)
         if api.decode is None:

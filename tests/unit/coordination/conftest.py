@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from functools import cache
 from itertools import count
 from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.wire.typed import from_dict
 
 from ottla.coordination.groups.config import GroupCoordinatorConfig
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import CancelTimer, Effects, RequestInfo, SetTimer
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import PartitionState, Topic
-from ottla.protocol.encode import Encoder, compile_encoder
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.kio_schemas import request_struct
-from ottla.protocol.messages import check_response, decode_request, encode_response
+from ottla.protocol.wire import check_response, decode_request, encode, encode_response, request_class
 
 API_KEYS = {
     "offset_commit": 8,
@@ -52,12 +50,7 @@ def subscription(*topics: str, version: int = 1) -> bytes:
 
 def decoded(api_key: int, version: int, body: Mapping[str, Any]) -> Any:
     """The request as it comes off the wire at this version; keys that the version lacks are lost."""
-    return decode_request(api_key, version, request_encoder(api_key, version)(body))
-
-
-@cache
-def request_encoder(api_key: int, version: int) -> Encoder:
-    return compile_encoder(request_struct(api_key, version))
+    return decode_request(api_key, version, encode(from_dict(request_class(api_key), body), version))
 
 
 class Driver:
@@ -237,15 +230,14 @@ class Driver:
         request = {
             "group_id": more.pop("group_id", "g"),
             "member_id": member_id,
-            "generation_id": generation,
             "generation_id_or_member_epoch": generation,
             "group_instance_id": more.pop("instance", None),
-            "retention_time_ms": more.pop("retention_time_ms", -1),
-            "transactional_id": "x",
-            "producer_id": more.pop("producer_id", -1),
-            "producer_epoch": 0,
             "topics": topics,
         }
+        if api == "txn_offset_commit":
+            request |= {"transactional_id": "x", "producer_id": more.pop("producer_id"), "producer_epoch": 0}
+        else:
+            request["retention_time_ms"] = more.pop("retention_time_ms", -1)
         response = self.call(api, request, **more)
         return [topic["partitions"][0]["error_code"] for topic in response["topics"]]
 

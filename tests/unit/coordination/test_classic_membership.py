@@ -9,7 +9,7 @@ import pytest
 from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
 from ottla.coordination.runtime import RequestInfo
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages import check_response
+from ottla.protocol.wire import check_response
 
 
 def info(version: int) -> RequestInfo:

@@ -18,7 +18,7 @@ from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import Effects, RequestInfo, SetTimer
 from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages import check_response, encode_response
+from ottla.protocol.wire import check_response, encode_response
 
 HEARTBEAT = 68
 DESCRIBE = 69

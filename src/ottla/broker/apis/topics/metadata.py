@@ -11,7 +11,7 @@ from ottla.broker.services import TopicServices
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.protocol.messages import encode_response_body, frame_response
+from ottla.protocol.wire import encode_response_body, frame_response
 from ottla.security.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
 
 if TYPE_CHECKING:

@@ -93,13 +93,13 @@ def _validate(state: ShardState, request: Any, info: RequestInfo, now_ms: int) -
 def _validate_transactional(state: ShardState, request: Any, info: RequestInfo) -> PartitionCheck | None:
     group: Group | None = state.groups.get(request.group_id)
     if group is None:
-        if request.generation_id >= 0:
+        if request.generation_id_or_member_epoch >= 0:
             raise KafkaError(ErrorCode.illegal_generation)
         return None
     return group.validate_offset_commit(
         request.member_id,
         request.group_instance_id,
-        request.generation_id,
+        request.generation_id_or_member_epoch,
         api_version=info.api_version,
         is_transactional=True,
     )

@@ -1,0 +1,38 @@
+"""ControllerRegistration: request and response.
+
+Written by tools.wire from Apache Kafka's message definitions: do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from ottla.protocol.structs import Struct, array, field
+
+
+class Listener(Struct):
+    name: str = field("string", "0+")
+    host: str = field("string", "0+")
+    port: int = field("uint16", "0+")
+    security_protocol: int = field("int16", "0+")
+
+
+class Feature(Struct):
+    name: str = field("string", "0+")
+    min_supported_version: int = field("int16", "0+")
+    max_supported_version: int = field("int16", "0+")
+
+
+class ControllerRegistrationRequest(Struct, key=70, versions="0", flexible="0+"):
+    controller_id: int = field("int32", "0+")
+    incarnation_id: UUID | None = field("uuid", "0+")
+    zk_migration_ready: bool = field("bool", "0+")
+    listeners: Sequence[Listener] = array(Listener, "0+")
+    features: Sequence[Feature] = array(Feature, "0+")
+
+
+class ControllerRegistrationResponse(Struct, key=70, versions="0", flexible="0+"):
+    throttle_time_ms: int = field("int32", "0+")
+    error_code: int = field("int16", "0+")
+    error_message: str | None = field("string", "0+", nullable="0+")

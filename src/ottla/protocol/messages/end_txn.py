@@ -1,0 +1,22 @@
+"""EndTxn: request and response.
+
+Written by tools.wire from Apache Kafka's message definitions: do not edit.
+"""
+
+from __future__ import annotations
+
+from ottla.protocol.structs import Struct, field
+
+
+class EndTxnRequest(Struct, key=26, versions="0-5", flexible="3+"):
+    transactional_id: str = field("string", "0+")
+    producer_id: int = field("int64", "0+")
+    producer_epoch: int = field("int16", "0+")
+    committed: bool = field("bool", "0+")
+
+
+class EndTxnResponse(Struct, key=26, versions="0-5", flexible="3+"):
+    throttle_time_ms: int = field("int32", "0+")
+    error_code: int = field("int16", "0+")
+    producer_id: int = field("int64", "5+", default=-1)
+    producer_epoch: int = field("int16", "5+", default=-1)

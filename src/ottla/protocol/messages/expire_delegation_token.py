@@ -1,0 +1,19 @@
+"""ExpireDelegationToken: request and response.
+
+Written by tools.wire from Apache Kafka's message definitions: do not edit.
+"""
+
+from __future__ import annotations
+
+from ottla.protocol.structs import Struct, field
+
+
+class ExpireDelegationTokenRequest(Struct, key=40, versions="1-2", flexible="2+"):
+    hmac: bytes = field("bytes", "0+")
+    expiry_time_period_ms: int = field("int64", "0+")
+
+
+class ExpireDelegationTokenResponse(Struct, key=40, versions="1-2", flexible="2+"):
+    error_code: int = field("int16", "0+")
+    expiry_timestamp_ms: int = field("int64", "0+")
+    throttle_time_ms: int = field("int32", "0+")

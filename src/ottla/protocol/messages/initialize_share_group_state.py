@@ -1,0 +1,42 @@
+"""InitializeShareGroupState: request and response.
+
+Written by tools.wire from Apache Kafka's message definitions: do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from ottla.protocol.structs import Struct, array, field
+
+
+class PartitionData(Struct):
+    partition: int = field("int32", "0+")
+    state_epoch: int = field("int32", "0+")
+    start_offset: int = field("int64", "0+")
+
+
+class InitializeStateData(Struct):
+    topic_id: UUID | None = field("uuid", "0+")
+    partitions: Sequence[PartitionData] = array(PartitionData, "0+")
+
+
+class InitializeShareGroupStateRequest(Struct, key=83, versions="0", flexible="0+"):
+    group_id: str = field("string", "0+")
+    topics: Sequence[InitializeStateData] = array(InitializeStateData, "0+")
+
+
+class PartitionResult(Struct):
+    partition: int = field("int32", "0+")
+    error_code: int = field("int16", "0+")
+    error_message: str | None = field("string", "0+", nullable="0+")
+
+
+class InitializeStateResult(Struct):
+    topic_id: UUID | None = field("uuid", "0+")
+    partitions: Sequence[PartitionResult] = array(PartitionResult, "0+")
+
+
+class InitializeShareGroupStateResponse(Struct, key=83, versions="0", flexible="0+"):
+    results: Sequence[InitializeStateResult] = array(InitializeStateResult, "0+")

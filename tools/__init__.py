@@ -1,0 +1,1 @@
+"""Tools for developing Ottla; not part of the distribution."""
