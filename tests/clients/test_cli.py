@@ -273,8 +273,9 @@ def test_a_group_from_its_first_record_to_its_end(cli, answer, make_topic, new_n
     assert group not in [listed["group"] for listed in answer("group", "list")]
 
 
-def test_a_living_group(broker, cli, answer, make_topic, new_name, eventually):
-    """It shows its member, cannot be moved or deleted, and commits what it printed when Ctrl-C ends it."""
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_living_group(broker, cli, answer, make_topic, new_name, ending, code):
+    """It shows its member, cannot be moved or deleted, and commits what it printed when it is ended."""
     topic, group = make_topic(), new_name("group")
     cli("produce", topic, stdin=b"one\n")
     called = command(broker.bootstrap, "consume", topic, "--group", group)
@@ -287,12 +288,12 @@ def test_a_living_group(broker, cli, answer, make_topic, new_name, eventually):
         refused = cli("group", "reset-offsets", group, "--topic", topic, "--to-latest", "--execute", code=1)
         assert b"has members" in refused.stderr
         cli("group", "delete", group, code=1)
-        member.send_signal(signal.SIGINT)
-        assert member.wait(10) == 130
+        member.send_signal(ending)
+        assert member.wait(10) == code
         assert member.stderr is not None
         assert member.stderr.read().strip() == b""
-    (partition,) = answer("group", "describe", group)[0]["partitions"]
-    assert partition["committed"] == 1
+    (described,) = answer("group", "describe", group)
+    assert (described["state"], described["partitions"][0]["committed"]) == ("empty", 1)
 
 
 def test_two_members_share_a_topic(broker, cli, make_topic, new_name, tmp_path):

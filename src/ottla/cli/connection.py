@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ottla.cli.arguments import PROPERTY, TEXT
+from ottla.cli.signals import termination_unwinds
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -140,7 +141,8 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def run(bootstrap_servers: str, properties: tuple[tuple[str, str], ...], **options: Any) -> Any:
-        return command(Connection(bootstrap_servers, properties), **options)
+        with termination_unwinds():
+            return command(Connection(bootstrap_servers, properties), **options)
 
     return run
 

@@ -13,12 +13,15 @@ from typing import Any, NoReturn
 import click
 
 from ottla import __version__
+from ottla.cli.signals import TerminatedError
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 STDOUT = 1
+STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by their descriptors
 
 # Name: (where the click command is, what `ottla --help` says of it).
 COMMANDS = {
@@ -88,7 +91,10 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command and leave the process: 0 done, 1 failed, 2 called wrongly, 130 interrupted."""
+    """Run the command and leave the process: 0 done, 1 failed, 2 called wrongly, 130 interrupted, 143
+    terminated.
+    """
+    open_missing_streams()
     sys.exit(run(arguments))
 
 
@@ -104,16 +110,40 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
+    except TerminatedError:
+        return EXIT_TERMINATED
     except ReaderGoneError:
-        # Python would complain again when it flushes on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
+        _drop_output()
         return 0
+    except OSError as error:  # of a file or stream that was given to the command
+        _drop_output()
+        name = "" if error.filename is None else f"{error.filename}: "
+        _complain(f"{name}{error.strerror or error}")
+        return EXIT_FAILURE
     except Exception as error:
         if not _is_kafka_error(error):
             raise
         _complain(_kafka_message(error))
         return EXIT_FAILURE
     return answer if isinstance(answer, int) else 0
+
+
+def open_missing_streams() -> None:
+    """Put the null device where the process was started without a standard stream: Python has none there
+    then, and the first socket would get its number.
+    """
+    for descriptor, (name, mode) in enumerate(STREAMS):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != descriptor:
+                os.dup2(null, descriptor)
+                os.close(null)
+            setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
+
+
+def _drop_output() -> None:
+    """Leave what could not be written: Python would complain again when it flushes on its way out."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
 
 
 def _complain(message: str) -> None:

@@ -23,7 +23,7 @@ This page is generated from the commands: `python -m ottla.cli.reference > docs/
   property](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md): TLS, SASL and the like.
 - **Output:** tables on a terminal, plain columns in a pipe, JSON with `--json`. Errors and progress go to
   stderr; an error is one line.
-- **Exit codes:** 0 done, 1 failed, 2 called wrongly, 130 interrupted by Ctrl-C.
+- **Exit codes:** 0 done, 1 failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
 
 ```console
 $ ottla topic create app-log --partitions 3 --config retention.ms=86400000

@@ -1,5 +1,8 @@
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import click
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from ottla.cli import main as command
 from ottla.cli.connection import CommandError
 from ottla.cli.reference import commands
+from ottla.cli.signals import TerminatedError, termination_unwinds
 
 
 def test_help_names_every_command(capsys):
@@ -70,6 +74,7 @@ def test_wrong_calls_end_with_2_and_say_why(capsys, arguments):
         (CommandError("it failed"), 1, "ottla: it failed\n"),
         (KeyboardInterrupt(), 130, ""),
         (click.Abort(), 130, ""),
+        (TerminatedError(), 143, ""),
     ],
 )
 def test_exit_codes(monkeypatch, capsys, error, code, told):
@@ -107,3 +112,48 @@ def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("index  offset=")
+
+
+def in_shell(redirections):
+    program = f"exec {sys.executable} -m ottla --version {redirections}"
+    return subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=False)
+
+
+def test_what_cannot_be_written_is_told_in_one_line():
+    done = in_shell("> /dev/full")
+    assert (done.returncode, done.stderr) == (1, "ottla: No space left on device\n")
+
+
+@pytest.mark.parametrize("redirections", [">&-", "<&-", ">&- <&-", "2>&-", ">&- 2>&- <&-"])
+def test_streams_may_be_closed(redirections):
+    done = in_shell(redirections)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ">&-" in redirections.split() or done.stdout.startswith("ottla 0.")
+
+
+def test_files_that_cannot_be_read_are_told_by_name(monkeypatch, capsys):
+    def fail(**_):
+        raise PermissionError(13, "Permission denied", "/secret")
+
+    monkeypatch.setattr(command.cli, "main", fail)
+    monkeypatch.setattr(command, "_drop_output", lambda: None)
+    assert command.run([]) == 1
+    assert capsys.readouterr().err == "ottla: /secret: Permission denied\n"
+
+
+def test_termination_unwinds():
+    before = signal.getsignal(signal.SIGTERM)
+    unwound = []
+
+    def end() -> None:
+        with termination_unwinds():
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+            finally:
+                unwound.append(True)
+
+    with pytest.raises(TerminatedError):
+        end()
+    assert unwound
+    assert signal.getsignal(signal.SIGTERM) is before
