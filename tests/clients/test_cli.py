@@ -37,6 +37,11 @@ def cli(broker) -> Cli:
     return run
 
 
+def command_reads(broker: Any, topic: str) -> bytes:
+    called = command(broker.bootstrap, "consume", topic, "--exit-at-end")
+    return subprocess.run(**called, capture_output=True, timeout=60, check=True).stdout
+
+
 @pytest.fixture
 def answer(cli) -> Callable[..., Any]:
     """What a command prints with --json."""
@@ -201,6 +206,28 @@ def test_records_that_are_refused_are_counted(cli, make_topic):
     lines = b"x" * 2000 + b"\n"
     failed = cli("produce", topic, stdin=lines * 3, code=1)
     assert failed.stderr.startswith(b"ottla: 3 of 3 records were not delivered: ")
+
+
+def test_a_broker_that_goes_is_told_and_so_is_what_it_did_not_take(make_broker, make_topic, eventually):
+    broker = make_broker()
+    topic = make_topic(at=broker)
+    called = command(broker.bootstrap, "produce", topic)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(**called, stdin=pipe, stderr=pipe) as producing:
+        assert producing.stdin is not None
+        assert producing.stderr is not None
+        producing.stdin.write(b"one\n")
+        producing.stdin.flush()
+        eventually(lambda: command_reads(broker, topic) == b"one\n")
+        broker.kill()
+        producing.stdin.write(b"two\n")
+        producing.stdin.flush()
+        time.sleep(0.5)
+        producing.send_signal(signal.SIGINT)  # it waits now until all is delivered
+        assert b"the cluster does not answer" in producing.stderr.readline()
+        producing.send_signal(signal.SIGINT)
+        assert producing.wait(20) == 130
+        assert b"ottla: 1 of 2 records were not delivered: " in producing.stderr.read()
 
 
 def test_where_to_begin_and_to_stop(cli, make_topic):

@@ -68,12 +68,12 @@ class Connection:
     def producer(self, **settings: Any) -> Producer:
         from confluent_kafka import Producer
 
-        return self._client(Producer, self.config(**settings))
+        return self._client(Producer, {"error_cb": tell_outage, **self.config(**settings)})
 
     def consumer(self, **settings: Any) -> Consumer:
         from confluent_kafka import Consumer
 
-        return self._client(Consumer, self.config(**settings))
+        return self._client(Consumer, {"error_cb": tell_outage, **self.config(**settings)})
 
     def _client(self, kind: Callable[[dict[str, Any]], Result], config: dict[str, Any]) -> Result:
         self.connect().close()
@@ -170,6 +170,12 @@ def wait_each(futures: dict[Any, Future[Any]], name: Callable[[Any], str] = str)
     if failures:
         raise CommandError(failures[-1])
     return results
+
+
+def tell_outage(error: KafkaError) -> None:
+    """Say that the client waits for brokers to come back. It calls this once for each outage."""
+    if error.code() == error._ALL_BROKERS_DOWN:  # noqa: SLF001
+        click.echo(f"ottla: {explain(error)}, trying again", err=True)
 
 
 def explain(error: KafkaError) -> str:

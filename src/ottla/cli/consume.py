@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 BATCH_RECORDS = 5_000
 POLL_S = 0.1
+CLOSE_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,20 @@ def consume(
             reader.subscribe(topics)
         reader.run(limits, shown)
     finally:
-        consumer.close()
         shown.done(reader.records, reader.size_bytes)
+        close(consumer)
+
+
+def close(consumer: Consumer) -> None:
+    """Commit, and leave the group; CommandError where that takes too long.
+
+    By itself it would wait for a cluster that is gone until the session's timeout, and not hear Ctrl-C.
+    """
+    closing = threading.Thread(target=consumer.close, daemon=True)
+    closing.start()
+    closing.join(CLOSE_TIMEOUT_S)
+    if closing.is_alive():
+        raise CommandError("what was printed may not be committed: the cluster does not answer")
 
 
 class Reader:

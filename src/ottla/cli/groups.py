@@ -10,7 +10,7 @@ import click
 from ottla.cli.arguments import NAME, OFFSET, TIME
 from ottla.cli.connection import CommandError, Connection, connected, explain, wait, wait_each
 from ottla.cli.offsets import Kind, Partition, Position, log_ranges, offset_in, resolve
-from ottla.cli.output import json_option, show_json, show_table
+from ottla.cli.output import cell, json_option, show_json, show_table
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
@@ -54,10 +54,10 @@ def describe(connection: Connection, names: tuple[str, ...], as_json: bool) -> N
         show_json(groups)
         return
     for found in groups:
-        assignor = f"  assignor {found['assignor']}" if found["assignor"] else ""
+        assignor = f"  assignor {cell(found['assignor'])}" if found["assignor"] else ""
         lag = sum(row["lag"] or 0 for row in found["partitions"])
         click.echo(
-            f"Group {found['group']}  {found['state']}  protocol {found['protocol']}{assignor}"
+            f"Group {cell(found['group'])}  {found['state']}  protocol {found['protocol']}{assignor}"
             f"  coordinator {found['coordinator']}  lag {lag}"
         )
         show_table(["topic", "partition", "committed", "latest", "lag", "member"], found["partitions"])

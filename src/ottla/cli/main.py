@@ -4,6 +4,7 @@ Subcommands are imported only when they are called, and Kafka's client only when
 `ottla serve` nor `ottla --help` waits for it.
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 import click
 
 from ottla import __version__
+from ottla.cli.output import printable
 from ottla.cli.signals import TerminatedError
 
 EXIT_FAILURE = 1
@@ -94,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave the process: 0 done, 1 failed, 2 called wrongly, 130 interrupted, 143
     terminated.
     """
-    open_missing_streams()
+    prepare_streams()
     sys.exit(run(arguments))
 
 
@@ -128,9 +130,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return answer if isinstance(answer, int) else 0
 
 
-def open_missing_streams() -> None:
-    """Put the null device where the process was started without a standard stream: Python has none there
-    then, and the first socket would get its number.
+def prepare_streams() -> None:
+    """Let text be written whatever the locale is, and put the null device where the process was started
+    without a standard stream: Python has none there then, and the first socket would get its number.
     """
     for descriptor, (name, mode) in enumerate(STREAMS):
         if getattr(sys, name) is None:
@@ -139,6 +141,8 @@ def open_missing_streams() -> None:
                 os.dup2(null, descriptor)
                 os.close(null)
             setattr(sys, name, os.fdopen(descriptor, mode, encoding="utf-8"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does by itself
 
 
 def _drop_output() -> None:
@@ -147,7 +151,7 @@ def _drop_output() -> None:
 
 
 def _complain(message: str) -> None:
-    click.echo(f"ottla: {message}", err=True)
+    click.echo(f"ottla: {printable(message)}", err=True)
 
 
 def _is_kafka_error(error: Exception) -> bool:

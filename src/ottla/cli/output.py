@@ -15,7 +15,8 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 
 def show_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    is_ascii = sys.stdout.encoding.lower() != "utf-8"
+    click.echo(json.dumps(value, ensure_ascii=is_ascii, indent=2 if sys.stdout.isatty() else None))
 
 
 def show_table(columns: Sequence[str], rows: Iterable[Row], *, title: str | None = None) -> None:
@@ -34,14 +35,19 @@ def show_table(columns: Sequence[str], rows: Iterable[Row], *, title: str | None
 
 
 def cell(value: Any) -> str:
-    """A value as it stands in a table: `-` for none, lists with commas."""
+    """A value as it stands in a table: `-` for none, lists with commas, no line ends."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ",".join(map(str, value)) or "-"
-    return str(value)
+        return printable(",".join(map(str, value))) or "-"
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """Text without line ends and the control sequences of terminals: others choose names and configs."""
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _show_rich(columns: Sequence[str], lines: Iterable[Sequence[str]], title: str | None) -> None:

@@ -183,12 +183,9 @@ def _produce(
         send(producer, topic, source.records(lines), tally, shown)
     finally:
         # Also when a line was wrong or Ctrl-C came: what was read before that is sent.
-        shown_records = _flush(producer, tally, shown)
-        shown.done(shown_records, tally.sent_bytes)
+        finish(producer, tally, shown)
     if tally.failed:
-        raise CommandError(
-            f"{tally.failed} of {tally.sent} records were not delivered: {tally.first_failure}"
-        )
+        raise click.exceptions.Exit(1)
 
 
 def send(producer: Producer, topic: str, records: Iterable[Sendable], tally: Tally, shown: Progress) -> None:
@@ -220,11 +217,17 @@ def _refusal(error: KafkaError) -> str:
     return f"{told} ({HOW_TO_SEND_MORE})" if error.code() == error.MSG_SIZE_TOO_LARGE else told
 
 
-def _flush(producer: Producer, tally: Tally, shown: Progress) -> int:
-    """Wait until every record is delivered or given up; how many were delivered. A second Ctrl-C ends it."""
-    while left := producer.flush(FLUSH_STEP_S):
-        shown.at(tally.sent - left, tally.sent_bytes)
-    return tally.sent - tally.failed
+def finish(producer: Producer, tally: Tally, shown: Progress) -> None:
+    """Wait until every record is delivered or given up, or until (another) Ctrl-C; tell what was lost."""
+    try:
+        while left := producer.flush(FLUSH_STEP_S):
+            shown.at(tally.sent - left, tally.sent_bytes)
+    finally:
+        lost = tally.failed + len(producer)
+        shown.done(tally.sent - lost, tally.sent_bytes)
+        if lost:
+            reason = tally.first_failure or "it was not waited for"
+            click.echo(f"ottla: {lost} of {tally.sent} records were not delivered: {reason}", err=True)
 
 
 def check_topic(producer: Producer, topic: str, partition: int | None) -> None:

@@ -8,7 +8,7 @@ import click
 
 from ottla.cli.arguments import NAME, PARTITION_COUNT, PROPERTY, REPLICA_COUNT
 from ottla.cli.connection import CommandError, Connection, connected, explain, wait, wait_each
-from ottla.cli.output import json_option, show_json, show_table
+from ottla.cli.output import cell, json_option, show_json, show_table
 
 if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
@@ -95,7 +95,7 @@ def describe(connection: Connection, names: tuple[str, ...], as_json: bool) -> N
         show_json(topics)
         return
     for described in topics:
-        configs = " ".join(f"{name}={value}" for name, value in described["configs"].items())
+        configs = " ".join(f"{name}={cell(value)}" for name, value in described["configs"].items())
         click.echo(f"Topic {described['topic']}  id {described['topic_id']}  {configs}".rstrip())
         show_table(["partition", "leader", "replicas", "isr", "earliest", "latest"], described["partitions"])
 

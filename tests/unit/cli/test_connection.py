@@ -2,8 +2,9 @@ import socket
 
 import click
 import pytest
+from confluent_kafka import KafkaError
 
-from ottla.cli.connection import CommandError, Connection, addresses
+from ottla.cli.connection import CommandError, Connection, addresses, tell_outage
 
 
 def test_addresses():
@@ -56,6 +57,14 @@ def test_properties_that_are_no_text_are_a_wrong_call():
         for name in ("error_cb", "stats_cb", "no.such"):
             with pytest.raises(click.UsageError, match=name):
                 _ = Connection(address, ((name, "x"),)).admin
+
+
+def test_an_outage_is_told_once_for_each_report_of_the_client(capsys):
+    tell_outage(KafkaError(KafkaError._TRANSPORT, "one broker of many"))
+    tell_outage(KafkaError(KafkaError._ALL_BROKERS_DOWN, "2/2 brokers are down"))
+    assert capsys.readouterr().err == (
+        "ottla: the cluster does not answer (2/2 brokers are down), trying again\n"
+    )
 
 
 def test_how_large_records_may_be():

@@ -1,4 +1,6 @@
+import io
 import json
+import sys
 
 from ottla.cli.output import cell, show_json, show_table
 
@@ -30,3 +32,15 @@ def test_piped_json_is_one_line(capsys):
     out = capsys.readouterr().out
     assert out.count("\n") == 1
     assert json.loads(out) == [{"a": "é"}, None]
+
+
+def test_what_others_named_breaks_no_line():
+    assert cell("a\nb\x1b[2J é") == r"a\nb\x1b[2J é"
+    assert cell(["a\r", "b"]) == r"a\r,b"
+
+
+def test_json_in_a_locale_without_the_characters(monkeypatch):
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", out)
+    show_json(["é\u4e16"])
+    assert json.loads(out.buffer.getvalue()) == ["é\u4e16"]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.cli.connection import CommandError
-from ottla.cli.produce import Input, Tally, read_lines, send
+from ottla.cli.produce import Input, Tally, finish, read_lines, send
 from ottla.cli.progress import Progress
 
 
@@ -147,3 +147,35 @@ def test_a_full_queue_is_waited_for():
     producer.poll(0)
     assert producer.sent == values
     assert (tally.sent, tally.sent_bytes) == (9, 9)
+
+
+class GoneCluster:
+    """Never delivers, and is interrupted at the second wait."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+        self.waits = 0
+
+    def flush(self, timeout: float) -> int:
+        self.waits += 1
+        if self.waits == 2:
+            raise KeyboardInterrupt
+        return self.left
+
+    def __len__(self) -> int:
+        return self.left
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"), [("", "it was not waited for"), ("Message timed out", "Message timed out")]
+)
+def test_what_is_lost_is_told_however_it_ends(capsys, failure, reason):
+    tally = Tally(sent=5, failed=1, first_failure=failure)
+    with pytest.raises(KeyboardInterrupt):
+        finish(GoneCluster(2), tally, Progress(False))
+    assert capsys.readouterr().err == f"ottla: 3 of 5 records were not delivered: {reason}\n"
+
+
+def test_nothing_is_told_where_nothing_is_lost(capsys):
+    finish(GoneCluster(0), Tally(sent=5), Progress(False))
+    assert capsys.readouterr().err == ""
