@@ -25,6 +25,7 @@ from ottla.config.broker import BrokerConfig, broker_config
 from ottla.config.current import CurrentConfig
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
+from ottla.config.network import NetworkConfig
 from ottla.controller.controller import Controller
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
 from ottla.metadata.image import MetadataImage
@@ -137,7 +138,9 @@ class Broker:
                 unsent=self._unsent,
                 config=config,
             ),
-            topics=TopicServices(node=node, config=config, metadata=controller, topics=controller),
+            topics=TopicServices(
+                node=node, config=config, sources=config, metadata=controller, topics=controller
+            ),
             configs=ConfigServices(node=node, config=config, metadata=controller, configs=controller),
             groups=GroupServices(node=node, config=config, groups=self.groups, internal_topics=controller),
             transactions=TransactionServices(producer_ids=controller),
@@ -271,7 +274,7 @@ class Broker:
         self._readers.shutdown(cancel_futures=True)
 
 
-def _listener_limits(config: BrokerConfig) -> ListenerLimits:
+def _listener_limits(config: NetworkConfig) -> ListenerLimits:
     return ListenerLimits(
         max_connections=config.max_connections,
         max_connections_per_ip=config.max_connections_per_ip,

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from ottla.config.current import CurrentConfig
+from ottla.config.controller import ControllerConfig
+from ottla.config.current import Current, CurrentLayers
+from ottla.config.groups import GroupCoordinatorConfig
+from ottla.config.replica import ReplicaConfig
 from ottla.coordinator.groups import GroupCoordinator
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.image import ImageSource, MetadataImage
@@ -89,7 +92,7 @@ class RecordServices:
     sessions: FetchSessions
     group_commit: GroupCommit
     unsent: UnsentOutput
-    config: CurrentConfig
+    config: Current[ReplicaConfig]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +107,8 @@ class TopicServices:
     """Topics: what there is, and changes."""
 
     node: Node
-    config: CurrentConfig
+    config: Current[ControllerConfig]
+    sources: CurrentLayers
     metadata: ImageSource
     topics: TopicChanges
     encoded: EncodedMetadata = field(default_factory=dict)
@@ -115,7 +119,7 @@ class ConfigServices:
     """The configuration of topics, brokers and groups."""
 
     node: Node
-    config: CurrentConfig
+    config: CurrentLayers
     metadata: ImageSource
     configs: ConfigChanges
 
@@ -125,7 +129,7 @@ class GroupServices:
     """Groups and their offsets."""
 
     node: Node
-    config: CurrentConfig
+    config: Current[GroupCoordinatorConfig]
     groups: GroupCoordinator
     internal_topics: InternalTopics
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
-from ottla.config.controller import CONTROLLER_KEYS
+from ottla.config.controller import CONTROLLER_KEYS, ControllerConfig
 from ottla.config.definition import (
     INT,
     STRING,
@@ -17,13 +18,13 @@ from ottla.config.definition import (
     at_least,
     by_name,
 )
-from ottla.config.groups import GROUP_COORDINATOR_KEYS, check_group_coordinator
+from ottla.config.groups import GROUP_COORDINATOR_KEYS, GroupCoordinatorConfig, check_group_coordinator
 from ottla.config.inert import inert_keys
 from ottla.config.layers import BrokerLayers, resolve
-from ottla.config.listeners import Listener, Listeners, ListenerSettings, resolve_listeners
-from ottla.config.network import NETWORK_KEYS, check_network, connection_overrides
-from ottla.config.replica import REPLICA_KEYS, check_replica
-from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, check_topic_config
+from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
+from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
+from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
+from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, TopicDefaults, check_topic_config
 
 NODE_KEYS = (
     ConfigDef(
@@ -89,88 +90,28 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
 )
 
 
-class BrokerConfig(NamedTuple):
-    """Every broker setting that Ottla honours; times in milliseconds, sizes in bytes unless named otherwise.
+@dataclass(frozen=True, kw_only=True)
+class BrokerConfig(NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig):
+    """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 
-    The keys that only supply topic defaults (`log.retention.hours`, `message.max.bytes`, ...) are in
-    `topic_defaults`, already resolved.
+    Times are in milliseconds, sizes in bytes, unless a name says otherwise.
     """
 
     node_id: int
     broker_rack: str | None
-    listeners: tuple[Listener, ...]
-    advertised_listeners: tuple[Listener, ...]
-    log_dirs: tuple[str, ...]
-    topic_defaults: TopicConfig
-
-    auto_create_topics_enable: bool
-    default_replication_factor: int
-    delete_topic_enable: bool
-    num_partitions: int
-
-    connections_max_idle_ms: int
-    fetch_max_bytes: int
-    max_connections: int
-    max_connections_per_ip: int
-    max_connections_per_ip_overrides: Mapping[str, int]
-    max_incremental_fetch_session_cache_slots: int
-    max_request_partition_size_limit: int
-    socket_listen_backlog_size: int
-    socket_receive_buffer_bytes: int
-    socket_request_max_bytes: int
-    socket_send_buffer_bytes: int
-
-    log_cleaner_backoff_ms: int
-    log_cleaner_dedupe_buffer_size: int
-    log_cleaner_enable: bool
-    log_cleaner_io_buffer_load_factor: float
-    log_cleaner_io_buffer_size: int
-    log_cleaner_io_max_bytes_per_second: float
-    log_flush_offset_checkpoint_interval_ms: int
-    log_flush_scheduler_interval_ms: int
-    log_flush_start_offset_checkpoint_interval_ms: int
-    log_initial_task_delay_ms: int
-    log_retention_check_interval_ms: int
-    producer_id_expiration_check_interval_ms: int
-    producer_id_expiration_ms: int
-
-    group_consumer_assignment_interval_ms: int
-    group_consumer_assignors: tuple[str, ...]
-    group_consumer_heartbeat_interval_ms: int
-    group_consumer_max_size: int
-    group_consumer_migration_policy: str
-    group_consumer_regex_refresh_interval_ms: int
-    group_consumer_session_timeout_ms: int
-    group_coordinator_rebalance_protocols: tuple[str, ...]
-    group_initial_rebalance_delay_ms: int
-    group_max_session_timeout_ms: int
-    group_max_size: int
-    group_min_session_timeout_ms: int
-    offset_metadata_max_bytes: int
-    offsets_retention_check_interval_ms: int
-    offsets_retention_minutes: int
-    offsets_topic_compression_codec: int
-    offsets_topic_num_partitions: int
-    offsets_topic_replication_factor: int
-    offsets_topic_segment_bytes: int
-
-    ottla_acks_all_flush: bool
-    ottla_decompressed_batch_max_bytes: int
-    ottla_group_consumer_rebalance_heartbeat_interval_ms: int
-    ottla_group_consumer_rebalance_heartbeats_per_second_max: int
-    ottla_group_consumer_rebalance_settling_ms: int
-    ottla_open_files_max: int
-    ottla_request_max_bytes: int
-    ottla_request_max_elements: int
-    ottla_request_max_partitions: int
-    ottla_request_memory_max_bytes: int
-    ottla_request_stalled_ms: int
-    ottla_requests_in_flight_max: int
-    ottla_response_buffer_max_bytes: int
-    ottla_response_memory_max_bytes: int
 
 
-_FIELDS = frozenset(BrokerConfig._fields)
+View = TypeVar("View", bound="TopicDefaults | NetworkConfig | GroupCoordinatorConfig")
+
+
+def default_view(view: type[View], **changes: Any) -> View:
+    """One of the views as it is when nothing is set, but for `changes`."""
+    config = broker_config()
+    names = [field.name for field in fields(view)]
+    return view(**{name: getattr(config, name) for name in names} | changes)
+
+
+_FIELDS = frozenset(BrokerConfig.__dataclass_fields__)
 _FIELD_KEYS = tuple(definition for definition in BROKER_CONFIGS.values() if definition.field in _FIELDS)
 
 

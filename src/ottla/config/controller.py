@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ottla.config.definition import BOOLEAN, INT, ConfigDef, at_least, between
+from ottla.config.topic import TopicDefaults
 
 CONTROLLER_KEYS = (
     ConfigDef(
@@ -34,3 +37,14 @@ CONTROLLER_KEYS = (
         at_least(1),
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerConfig(TopicDefaults):
+    """What is asked when topics are made, described and deleted."""
+
+    num_partitions: int
+    default_replication_factor: int
+    auto_create_topics_enable: bool
+    delete_topic_enable: bool
+    max_request_partition_size_limit: int

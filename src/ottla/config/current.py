@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Protocol, TypeVar
+
 from ottla.config.broker import BrokerConfig
 from ottla.config.layers import BrokerLayers
+
+View_co = TypeVar("View_co", covariant=True)
+
+
+class Current(Protocol[View_co]):
+    """A room's own view of it."""
+
+    @property
+    def value(self) -> View_co: ...
+
+
+class CurrentLayers(Protocol):
+    """The layers that it came from, to describe where values are set."""
+
+    @property
+    def layers(self) -> BrokerLayers: ...
 
 
 class CurrentConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ottla.config.definition import (
@@ -196,6 +197,38 @@ GROUP_COORDINATOR_KEYS = (
         at_least(0),
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupCoordinatorConfig:
+    """What the coordinators of groups are set up by; sizes in bytes."""
+
+    group_min_session_timeout_ms: int
+    group_max_session_timeout_ms: int
+    group_initial_rebalance_delay_ms: int
+    group_max_size: int
+    group_coordinator_rebalance_protocols: tuple[str, ...]
+    group_consumer_session_timeout_ms: int
+    group_consumer_heartbeat_interval_ms: int
+    group_consumer_assignment_interval_ms: int
+    group_consumer_max_size: int
+    group_consumer_assignors: tuple[str, ...]
+    group_consumer_migration_policy: str
+    group_consumer_regex_refresh_interval_ms: int
+    ottla_group_consumer_rebalance_heartbeat_interval_ms: int
+    ottla_group_consumer_rebalance_settling_ms: int
+    ottla_group_consumer_rebalance_heartbeats_per_second_max: int
+    offsets_topic_num_partitions: int
+    offsets_topic_replication_factor: int
+    offsets_topic_segment_bytes: int
+    offsets_topic_compression_codec: int
+    offsets_retention_minutes: int
+    offsets_retention_check_interval_ms: int
+    offset_metadata_max_bytes: int
+
+    @property
+    def offsets_retention_ms(self) -> int:
+        return self.offsets_retention_minutes * 60_000
 
 
 def _of_one_group(name: str, doc: str) -> ConfigDef:

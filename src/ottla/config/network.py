@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from ottla.config.definition import (
     INT,
@@ -18,6 +19,7 @@ from ottla.config.definition import (
     list_of,
     one_of,
 )
+from ottla.config.listeners import Listener
 
 NETWORK_KEYS = (
     ConfigDef(
@@ -174,6 +176,29 @@ NETWORK_KEYS = (
         at_least(1 << 20),
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """What `network` is set up by; sizes in bytes."""
+
+    listeners: tuple[Listener, ...]
+    advertised_listeners: tuple[Listener, ...]
+    socket_request_max_bytes: int
+    socket_send_buffer_bytes: int
+    socket_receive_buffer_bytes: int
+    socket_listen_backlog_size: int
+    max_connections: int
+    max_connections_per_ip: int
+    max_connections_per_ip_overrides: Mapping[str, int]
+    connections_max_idle_ms: int
+    ottla_request_max_bytes: int
+    ottla_request_max_elements: int
+    ottla_request_memory_max_bytes: int
+    ottla_request_stalled_ms: int
+    ottla_requests_in_flight_max: int
+    ottla_response_buffer_max_bytes: int
+    ottla_response_memory_max_bytes: int
 
 
 def check_network(value: Values) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ottla.config.definition import (
     BOOLEAN,
     DAY_MS,
@@ -17,6 +19,7 @@ from ottla.config.definition import (
     at_least,
     list_of,
 )
+from ottla.config.topic import TopicDefaults
 
 REPLICA_KEYS = (
     ConfigDef(
@@ -162,6 +165,32 @@ REPLICA_KEYS = (
         internal=True,
     ),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicaConfig(TopicDefaults):
+    """What `replica` and the handlers of records are set up by; sizes in bytes."""
+
+    log_dirs: tuple[str, ...]
+    ottla_open_files_max: int
+    ottla_acks_all_flush: bool
+    ottla_decompressed_batch_max_bytes: int
+    fetch_max_bytes: int
+    max_incremental_fetch_session_cache_slots: int
+    ottla_request_max_partitions: int
+    log_retention_check_interval_ms: int
+    log_flush_scheduler_interval_ms: int
+    log_flush_offset_checkpoint_interval_ms: int
+    log_flush_start_offset_checkpoint_interval_ms: int
+    log_initial_task_delay_ms: int
+    log_cleaner_enable: bool
+    log_cleaner_backoff_ms: int
+    log_cleaner_dedupe_buffer_size: int
+    log_cleaner_io_buffer_load_factor: float
+    log_cleaner_io_buffer_size: int
+    log_cleaner_io_max_bytes_per_second: float
+    producer_id_expiration_ms: int
+    producer_id_expiration_check_interval_ms: int
 
 
 _MIB = 1 << 20

@@ -7,7 +7,8 @@ name in `synonyms` is the one that Kafka calls the topic key's server default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ottla.config.definition import (
     DAY_MS,
@@ -28,9 +29,6 @@ from ottla.config.definition import (
     or_value,
 )
 from ottla.config.inert import inert_keys
-
-if TYPE_CHECKING:
-    from ottla.config.broker import BrokerConfig
 
 COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 CLEANUP_POLICIES = ("compact", "delete")
@@ -279,7 +277,14 @@ class TopicConfig(NamedTuple):
         return levels.get(self.compression_type)
 
 
-def topic_config(overrides: Mapping[str, str], broker: BrokerConfig) -> TopicConfig:
+@dataclass(frozen=True, kw_only=True)
+class TopicDefaults:
+    """What the broker's keys (`log.retention.hours`, `message.max.bytes`, ...) come to, for every topic."""
+
+    topic_defaults: TopicConfig
+
+
+def topic_config(overrides: Mapping[str, str], broker: TopicDefaults) -> TopicConfig:
     """The topic's configuration: `overrides` over what the broker's keys give.
 
     Raises ConfigError for a name no topic key has, a value its key refuses, and keys that contradict one

@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeAlias
 from uuid import uuid4
 
-from ottla.coordination.groups.config import GroupCoordinatorConfig
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, SetTimer
 from ottla.protocol.errors import KafkaError
@@ -23,7 +21,7 @@ from ottla.records.codec import Record, decode_batch, encode_batch
 if TYPE_CHECKING:
     from ottla.broker.assembly import Broker
     from ottla.broker.request import RequestContext
-    from ottla.config.broker import BrokerConfig
+    from ottla.config.groups import GroupCoordinatorConfig
     from ottla.coordination.groups.state import HeartbeatBudget
     from ottla.metadata.image import MetadataImage
     from ottla.replica.group_commit import Failures
@@ -50,9 +48,7 @@ class ShardOwner:
         self._replies: dict[object, asyncio.Future[Answer] | Answer] = {}
         self.loading = True
         self._is_stopped = False
-        self.shard = GroupShard(
-            _coordinator_config(broker.config), uuid4, broker.image, broker.group_configs, heartbeat_budget
-        )
+        self.shard = GroupShard(broker.config, uuid4, broker.image, broker.group_configs, heartbeat_budget)
 
     def perform(self, context: RequestContext, decide: Callable[[RequestInfo, int], Effects]) -> Answered:
         """Have the shard decide on a request; the answer now, or later where it must wait."""
@@ -90,9 +86,9 @@ class ShardOwner:
         if records:
             log.info("loaded %d records of %s", records, self.partition)
 
-    def reconfigure(self, config: BrokerConfig) -> None:
+    def reconfigure(self, config: GroupCoordinatorConfig) -> None:
         """Apply changed settings from the next decision on."""
-        self.shard.reconfigure(_coordinator_config(config))
+        self.shard.reconfigure(config)
 
     def image_changed(self, image: MetadataImage) -> None:
         """Let the shard react to changed topics."""
@@ -195,11 +191,6 @@ class ShardOwner:
     @property
     def _max_bytes(self) -> int:
         return self._broker.config.ottla_decompressed_batch_max_bytes
-
-
-def _coordinator_config(config: BrokerConfig) -> GroupCoordinatorConfig:
-    names = {field.name for field in fields(GroupCoordinatorConfig)}.intersection(config._fields)
-    return GroupCoordinatorConfig(**{name: getattr(config, name) for name in names})
 
 
 def _is_empty(effects: Effects) -> bool:

@@ -12,7 +12,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 if TYPE_CHECKING:
     from ottla.broker.assembly import Broker
     from ottla.broker.request import RequestContext
-    from ottla.config.broker import BrokerConfig
+    from ottla.config.groups import GroupCoordinatorConfig
     from ottla.coordinator.group_shard import Answered, ShardOwner
     from ottla.metadata.image import ImageDelta
     from ottla.replica.partition import Partition
@@ -124,7 +124,7 @@ class GroupCoordinator:
         ):
             await self.load(self._broker.partitions.of_topic(OFFSETS_TOPIC))
 
-    def reconfigure(self, config: BrokerConfig) -> None:
+    def reconfigure(self, config: GroupCoordinatorConfig) -> None:
         """Apply changed settings from the next decision on."""
         for owner in self._shards.values():
             owner.reconfigure(config)

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from ottla.config.broker import (
     BROKER_CONFIGS,
-    BrokerConfig,
     broker_config,
     broker_definition,
     broker_values,
@@ -21,7 +20,7 @@ from ottla.config.broker import (
 from ottla.config.definition import ConfigDef, ConfigError, ConfigType, format_value
 from ottla.config.groups import GROUP_CONFIGS, check_group_configs
 from ottla.config.layers import BrokerLayers, resolve
-from ottla.config.topic import TOPIC_CONFIGS, topic_config
+from ottla.config.topic import TOPIC_CONFIGS, TopicDefaults, topic_config
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import CLUSTER_DEFAULT, NO_OVERRIDES, Configs
@@ -67,7 +66,7 @@ class ConfigScope(NamedTuple):
     """What changes are checked against: the broker's own layers, and what they resolve to."""
 
     layers: BrokerLayers
-    broker: BrokerConfig
+    broker: TopicDefaults
 
 
 def incremental_alter_configs(

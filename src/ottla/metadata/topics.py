@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from ottla.config.broker import BrokerConfig
+from ottla.config.controller import ControllerConfig
 from ottla.config.definition import ConfigError
 from ottla.config.topic import topic_config
 from ottla.metadata import model
@@ -60,7 +60,7 @@ def is_usable_topic_id(topic_id: UUID) -> bool:
 
 
 def create_topics(
-    image: MetadataImage, requests: Sequence[NewTopic], broker: BrokerConfig, topic_ids: Iterator[UUID]
+    image: MetadataImage, requests: Sequence[NewTopic], broker: ControllerConfig, topic_ids: Iterator[UUID]
 ) -> Plan[str, Topic]:
     """Plan the topics that can be created; `topic_ids` supplies random ids, unusable ones are passed over."""
     try:
@@ -136,7 +136,7 @@ def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -
     return Plan(changes.transaction(), results)
 
 
-def _requested_partitions(request: NewTopic, broker: BrokerConfig) -> int:
+def _requested_partitions(request: NewTopic, broker: ControllerConfig) -> int:
     if request.assignments:
         return len(request.assignments)
     return broker.num_partitions if request.num_partitions == _UNSET else max(request.num_partitions, 0)
@@ -154,7 +154,7 @@ def _check_new_name(name: str, image: MetadataImage, taken: Mapping[str, str]) -
 
 
 def _new_topic(
-    request: NewTopic, image: MetadataImage, broker: BrokerConfig, topic_ids: Iterator[UUID]
+    request: NewTopic, image: MetadataImage, broker: ControllerConfig, topic_ids: Iterator[UUID]
 ) -> Topic:
     overrides = _checked_configs(request.configs, broker)
     if request.assignments:
@@ -166,7 +166,7 @@ def _new_topic(
     return Topic(request.name, topic_id, partitions, Configs(overrides))
 
 
-def _checked_configs(configs: Mapping[str, str | None], broker: BrokerConfig) -> dict[str, str]:
+def _checked_configs(configs: Mapping[str, str | None], broker: ControllerConfig) -> dict[str, str]:
     null = [name for name, text in configs.items() if text is None]
     if null:
         raise KafkaError(
@@ -210,7 +210,7 @@ def _manual_assignments(request: NewTopic, image: MetadataImage) -> list[tuple[i
 
 
 def _automatic_assignments(
-    request: NewTopic, image: MetadataImage, broker: BrokerConfig
+    request: NewTopic, image: MetadataImage, broker: ControllerConfig
 ) -> list[tuple[int, ...]]:
     if request.replication_factor != _UNSET and request.replication_factor <= 0:
         raise KafkaError(

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ottla.clock import Clock
-    from ottla.config.current import CurrentConfig
+    from ottla.config.current import Current
+    from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageSource
     from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
@@ -44,7 +45,7 @@ class Compaction:
         partitions: Partitions,
         environment: LogEnvironment,
         metadata: ImageSource,
-        config: CurrentConfig,
+        config: Current[ReplicaConfig],
         clock: Clock,
         worker: Executor,
     ) -> None:

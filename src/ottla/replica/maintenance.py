@@ -17,7 +17,8 @@ from ottla.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
-    from ottla.config.current import CurrentConfig
+    from ottla.config.current import Current
+    from ottla.config.replica import ReplicaConfig
     from ottla.replica.compaction import Compaction
     from ottla.replica.data_dir import DataDir
     from ottla.replica.partitions import Partitions
@@ -80,7 +81,7 @@ class Maintenance:
         data_dir: DataDir,
         environment: LogEnvironment,
         compaction: Compaction,
-        config: CurrentConfig,
+        config: Current[ReplicaConfig],
         clock: Clock,
         sync_worker: Executor,
         file_worker: Executor,

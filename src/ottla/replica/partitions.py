@@ -21,7 +21,7 @@ from ottla.storage.closing import close_logs
 from ottla.storage.recovery import open_log
 
 if TYPE_CHECKING:
-    from ottla.config.broker import BrokerConfig
+    from ottla.config.replica import ReplicaConfig
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import Topic
     from ottla.replica.data_dir import DataDir
@@ -51,7 +51,7 @@ class Partitions:
         self,
         data_dir: DataDir,
         environment: LogEnvironment,
-        config: BrokerConfig,
+        config: ReplicaConfig,
         worker: Executor,
         group_commit: GroupCommit,
         new_uuid: Callable[[], UUID],
@@ -175,7 +175,7 @@ class Partitions:
         for partition in self.of_topic(topic.name):
             partition.reconfigure(config, options)
 
-    def broker_reconfigured(self, config: BrokerConfig, topics: Iterable[Topic]) -> None:
+    def broker_reconfigured(self, config: ReplicaConfig, topics: Iterable[Topic]) -> None:
         """Apply changed broker-wide defaults to every topic."""
         self._config = config
         for topic in topics:
@@ -240,7 +240,7 @@ class Partitions:
         return not errors and not self.offline
 
 
-def validation_options(config: TopicConfig, broker: BrokerConfig) -> ValidationOptions:
+def validation_options(config: TopicConfig, broker: ReplicaConfig) -> ValidationOptions:
     """What a topic's configuration asks of the batches that producers send."""
     return ValidationOptions(
         max_message_bytes=config.max_message_bytes,

@@ -35,7 +35,7 @@ def static(**texts):
 
 
 def test_every_honoured_key_reaches_the_code():
-    fields = BrokerConfig._fields
+    fields = BrokerConfig.__dataclass_fields__
     behind_topics = {name for entry in TOPIC_CONFIGS.values() for name in entry.synonyms}
     for entry in BROKER_CONFIGS.values():
         reached = entry.field in fields or entry.name in behind_topics or entry.name in SUPPLYING

@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 from tests.wire.typed import from_dict
 
-from ottla.coordination.groups.config import GroupCoordinatorConfig
+from ottla.config.broker import default_view
+from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import CancelTimer, Effects, RequestInfo, SetTimer
 from ottla.metadata.image import MetadataImage
@@ -57,7 +58,9 @@ class Driver:
     """Obeys effects as `ottla.coordination.runtime` asks; every reply is encoded and the only one."""
 
     def __init__(self, topics: Any = None, **config: Any) -> None:
-        self.config = GroupCoordinatorConfig(**{"group_initial_rebalance_delay_ms": 0, **config})
+        self.config = default_view(
+            GroupCoordinatorConfig, **{"group_initial_rebalance_delay_ms": 0, **config}
+        )
         self.image = topics if topics is not None else image(t=4, u=2)
         self._uuids = count(1)
         self._requests = count(1)

@@ -10,13 +10,13 @@ from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
 
+from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.classic.group import ClassicGroup
 from ottla.coordination.groups.classic.join import join_new
 from ottla.coordination.groups.classic.kind import ClassicKind
 from ottla.coordination.groups.classic.membership import describe_groups, unknown_members_response
 from ottla.coordination.groups.classic.rebalance import refused_join
 from ottla.coordination.groups.classic.records import replay_group_metadata
-from ottla.coordination.groups.config import GroupCoordinatorConfig
 from ottla.coordination.groups.modern.consumer.describe import describe as describe_consumer_groups
 from ottla.coordination.groups.modern.consumer.heartbeat import consumer_group_heartbeat
 from ottla.coordination.groups.modern.consumer.kind import ConsumerKind

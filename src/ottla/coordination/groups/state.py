@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Generic, TypeAlias, TypeVar
 from uuid import UUID
 
-from ottla.coordination.groups.config import GroupCoordinatorConfig
+from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.offsets.store import OffsetStore, StoredOffset
 from ottla.coordination.runtime import (
     CancelTimer,

@@ -11,7 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from ottla.coordination.groups.config import GroupCoordinatorConfig
+from ottla.config.broker import default_view
+from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.modern.consumer.embedded import decode_assignment
 from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
 from ottla.coordination.groups.shard import GroupShard
@@ -66,7 +67,7 @@ class Cluster:
 
     def __init__(self, topics: MetadataImage | None = None, **config: Any) -> None:
         config = {"group_initial_rebalance_delay_ms": 0, "group_consumer_assignment_interval_ms": 0, **config}
-        self.config = GroupCoordinatorConfig(**config)
+        self.config = default_view(GroupCoordinatorConfig, **config)
         self.image = topics or image(foo=6, bar=3)
         self.group_configs: dict[str, str] = {}
         self._numbers = count(1)

@@ -47,7 +47,7 @@ def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> d
                 "config_source": entry.source,
                 "is_sensitive": entry.is_sensitive,
             }
-            for entry in describe_topic(result.configs, services.config.layers)
+            for entry in describe_topic(result.configs, services.sources.layers)
         ],
     }
 

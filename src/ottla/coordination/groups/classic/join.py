@@ -22,6 +22,9 @@ from ottla.coordination.groups.state import Group, ShardState
 from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, SetTimer
 from ottla.protocol.errors import ErrorCode, KafkaError
 
+NEW_MEMBER_JOIN_TIMEOUT_MS: Final = 300_000
+"""How long a member whose first join is parked may stay without a sign of life; fixed in Kafka, too."""
+
 MEMBER_ID_REQUIRED_SINCE: Final = 4
 SKIP_ASSIGNMENT_SINCE: Final = 9
 
@@ -145,7 +148,7 @@ def _add_member(
         is_new=True,
     )
     group.add(member)
-    timeout_ms = state.config.classic_group_new_member_join_timeout_ms
+    timeout_ms = NEW_MEMBER_JOIN_TIMEOUT_MS
     effects = Effects(timers=[SetTimer(group.session_key(member_id), now_ms + timeout_ms)])
     if group.initial_deadline_ms is not None:
         effects.timers.append(wait_for_more_members(state, group, now_ms))
