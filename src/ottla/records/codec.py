@@ -35,7 +35,7 @@ from ottla.records.batch import (
     parse_header,
 )
 from ottla.records.compression import Codec, compress, decompress
-from ottla.records.varint import encode_varint, read_long_varint
+from ottla.records.varint import MAX_INT32_BYTES, encode_varint, read_long_varint
 
 __all__ = [
     "ControlType",
@@ -113,7 +113,7 @@ def _decode_records(header: BatchHeader, data: bytes) -> list[Record]:
             length = (byte >> 1) ^ -(byte & 1)
             pos += 1
         else:
-            length, pos = read_long_varint(data, pos)
+            length, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
         record_end = pos + length
         pos += 1  # attributes, unused
         if (byte := data[pos]) < 0x80:
@@ -122,11 +122,13 @@ def _decode_records(header: BatchHeader, data: bytes) -> list[Record]:
         else:
             delta, pos = read_long_varint(data, pos)
             timestamp = base_timestamp + delta
+        if append_time is not None:
+            timestamp = append_time
         if (byte := data[pos]) < 0x80:
             offset = base_offset + ((byte >> 1) ^ -(byte & 1))
             pos += 1
         else:
-            delta, pos = read_long_varint(data, pos)
+            delta, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
             offset = base_offset + delta
         key, pos = _read_bytes(data, pos)
         value, pos = _read_bytes(data, pos)
@@ -139,7 +141,7 @@ def _decode_records(header: BatchHeader, data: bytes) -> list[Record]:
             raise KafkaError(ErrorCode.corrupt_message, "a record's length is not what its fields take")
         if not (_MIN_INT64 <= timestamp <= _MAX_INT64 and _MIN_INT64 <= offset <= _MAX_INT64):
             raise KafkaError(ErrorCode.corrupt_message, "a record's timestamp or offset exceeds 64 bits")
-        records.append(Record(offset, timestamp if append_time is None else append_time, key, value, headers))
+        records.append(Record(offset, timestamp, key, value, headers))
     if pos != end:
         raise KafkaError(ErrorCode.corrupt_message, f"{end - pos} bytes after the last record")
     return records
@@ -150,7 +152,7 @@ def _read_bytes(data: bytes, pos: int) -> tuple[bytes | None, int]:
         length = (byte >> 1) ^ -(byte & 1)
         pos += 1
     else:
-        length, pos = read_long_varint(data, pos)
+        length, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
     if length < 0:
         return None, pos
     return data[pos : pos + length], pos + length
@@ -161,7 +163,7 @@ def _read_headers(data: bytes, pos: int) -> tuple[Headers, int]:
         count = (byte >> 1) ^ -(byte & 1)
         pos += 1
     else:
-        count, pos = read_long_varint(data, pos)
+        count, pos = read_long_varint(data, pos, MAX_INT32_BYTES)
     # Each takes two bytes at least, so that a lie about the count runs into the data's end.
     if count < 0:
         raise KafkaError(ErrorCode.corrupt_message, f"a record with {count} headers")

@@ -9,18 +9,17 @@ from typing import Final
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-__all__ = ["MAX_INT32_BYTES", "MAX_INT64_BYTES", "encode_varint", "read_long_varint"]
+__all__ = ["MAX_INT32_BYTES", "MAX_INT64_BYTES", "encode_varint", "read_long_varint", "read_varint"]
 
 MAX_INT32_BYTES: Final = 5
 MAX_INT64_BYTES: Final = 10
-_MAX_UNSIGNED: Final = (1 << 64) - 1
 
 
 def read_long_varint(data: bytes, pos: int, max_bytes: int = MAX_INT64_BYTES) -> tuple[int, int]:
     """The signed value whose first byte (at `pos`) has its continuation bit set, and the position after it.
 
-    Raises KafkaError(corrupt_message) for one that is longer than `max_bytes` or takes more than 64 bits,
-    IndexError where the data ends.
+    `max_bytes` is that of 32 or of 64 bits. Raises KafkaError(corrupt_message) for one that is longer or has
+    more bits than that, IndexError where the data ends.
     """
     second = data[pos + 1]
     if second < 0x80:
@@ -32,11 +31,18 @@ def read_long_varint(data: bytes, pos: int, max_bytes: int = MAX_INT64_BYTES) ->
         byte = data[index]
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            if value > _MAX_UNSIGNED:
+            if value >> (32 if max_bytes == MAX_INT32_BYTES else 64):
                 break
             return (value >> 1) ^ -(value & 1), index + 1
         shift += 7
     raise KafkaError(ErrorCode.corrupt_message, "a variable-length integer is too long")
+
+
+def read_varint(data: bytes, pos: int, max_bytes: int = MAX_INT64_BYTES) -> tuple[int, int]:
+    """The signed value at `pos` and the position after it; raises as `read_long_varint` does."""
+    if (byte := data[pos]) < 0x80:
+        return (byte >> 1) ^ -(byte & 1), pos + 1
+    return read_long_varint(data, pos, max_bytes)
 
 
 def _encode(value: int) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import HEADER_SIZE, RECORD_COUNT, has_valid_crc, parse_header
+from ottla.records.batch import BASE_TIMESTAMP, HEADER_SIZE, RECORD_COUNT, has_valid_crc, parse_header
 from ottla.records.codec import (
     ControlType,
     Record,
@@ -70,13 +70,23 @@ def test_varints_over_64_bits_are_refused() -> None:
     for encoded in (b"\xff" * 10 + b"\x01", b"\xff" * 9 + b"\x02"):
         with pytest.raises(KafkaError):
             read_long_varint(encoded, 0)
-    with pytest.raises(KafkaError):
-        read_long_varint(b"\x80" * 5 + b"\x00", 0, 5)
+    for encoded in (b"\x80" * 5 + b"\x00", b"\xff" * 4 + b"\x10"):
+        with pytest.raises(KafkaError):
+            read_long_varint(encoded, 0, 5)
+    assert read_long_varint(b"\xff" * 4 + b"\x0f", 0, 5) == (-(2**31), 5)
+    assert read_long_varint(b"\xff" * 9 + b"\x01", 0) == (-(2**63), 10)
 
 
 def test_log_append_time_is_every_record_s_timestamp() -> None:
     data = encode_batch([Record(0, 5, None, b""), Record(1, 9, None, b"")], timestamp_type=1)
     assert [record.timestamp for record in decode_batch(data, max_bytes=0)] == [9, 9]
+
+
+def test_log_append_time_hides_timestamps_over_64_bits() -> None:
+    data = bytearray(encode_batch([Record(0, 7, None, None)], timestamp_type=1))
+    data[BASE_TIMESTAMP : BASE_TIMESTAMP + 8] = (2**63 - 1).to_bytes(8, "big")
+    data[HEADER_SIZE + 2] = 2  # 1 more than that
+    assert decode_batch(data, max_bytes=0) == [Record(0, 7, None, None)]
 
 
 def test_only_the_first_batch_is_read() -> None:
@@ -131,6 +141,10 @@ def records_of(payload: bytes, count: int = 1) -> bytes:
         (b"\x10\0\0\0\x01\x01\x02\x01\x01", 1),  # a header without a name
         (b"\x1e\0" + b"\xff" * 10 + b"\0\x01\x01\0", 1),  # a varint without end
         (b"\x1e\0" + b"\xff" * 9 + b"\x01\0\x01\x01\0", 1),  # a timestamp below 64 bits
+        (b"\x8c\x80\x80\x80\x10\0\0\0\x01\x01\0", 1),  # a length of 33 bits
+        (b"\x14\0\0\x80\x80\x80\x80\x10\x01\x01\0", 1),  # an offset
+        (b"\x14\0\0\0\x81\x80\x80\x80\x10\x01\0", 1),  # a key's length
+        (b"\x14\0\0\0\x01\x01\x80\x80\x80\x80\x10", 1),  # a header count
     ],
 )
 def test_malformed_records(payload: bytes, count: int) -> None:
