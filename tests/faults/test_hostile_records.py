@@ -14,10 +14,10 @@ from tests.raw_client import request_frame
 
 from ottla.protocol.errors import ErrorCode
 from ottla.records.batch import compute_crc
-from ottla.records.codec import Record, encode_batch
-from ottla.records.compression import Codec
+from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.records.compression import Codec, compress
 
-from .hostile import MIB, SMALL_LIMITS, Target, call, produce, receive_all
+from .hostile import MIB, SMALL_LIMITS, Target, call, fetch, produce, receive_all
 
 CRC, ATTRIBUTES, LAST_OFFSET_DELTA, RECORD_COUNT, RECORDS = 17, 21, 23, 57, 61
 INFLATED_MAX = int(SMALL_LIMITS["ottla.decompressed.batch.max.bytes"])
@@ -90,6 +90,71 @@ def test_lying_record_counts(target: Target, codec: Codec, count: int, with_delt
     refused(target, sealed(changed), ErrorCode.invalid_record, ErrorCode.corrupt_message)
 
 
+MALFORMED = {
+    "a key longer than its record": b"\x0e\0\0\0\x64k\x01\0",
+    "a value that reaches into the next record": b"\x0e\0\0\0\x01\x04v\0",
+    "a byte left in the record": b"\x10\0\0\0\x01\x02v\0\0",
+    "-1 headers": b"\x0e\0\0\0\x01\x02v\x01",
+    "2**31 - 1 headers": b"\x16\0\0\0\x01\x02v\xfe\xff\xff\xff\x0f",
+    "a header without a name": b"\x12\0\0\0\x01\x02v\x02\x01\x01",
+    "a record longer than the batch": b"\xfe\xff\xff\xff\x0f\0\0\0\x01\x02v\0",
+}
+
+
+@pytest.mark.parametrize("codec", [Codec.none, *CODECS])
+@pytest.mark.parametrize("first", MALFORMED.values(), ids=MALFORMED)
+def test_malformed_records(target: Target, codec: Codec, first: bytes) -> None:
+    changed = batch(count=2)
+    changed[RECORDS:] = compress(codec, first + b"\x0e\0\0\x02\x01\x02w\0")
+    struct.pack_into(">h", changed, ATTRIBUTES, codec)
+    refused(target, sealed(changed), ErrorCode.invalid_record)
+
+
+def test_bytes_after_the_last_record(target: Target) -> None:
+    refused(target, sealed(batch() + b"\0"), ErrorCode.invalid_record)
+
+
+@pytest.mark.parametrize("codec", [Codec.none, *CODECS])
+def test_offsets_and_nulls_are_made_regular(target: Target, codec: Codec) -> None:
+    """Kafka takes such records; what is kept of them every client reads (`assert_real_clients_work`)."""
+    changed = batch(count=2)
+    changed[RECORDS:] = compress(codec, b"\x0e\0\0\x08\x03\x02v\0" + b"\x0e\0\0\0\x01\x02w\0")
+    struct.pack_into(">h", changed, ATTRIBUTES, codec)
+    with target.connect() as connection:
+        produced = produce(connection, sealed(changed))
+        assert produced["error_code"] == ErrorCode.none, produced
+        kept = decode_batch(fetch(connection, produced["base_offset"]), max_bytes=MIB)
+    first = produced["base_offset"]
+    assert [(each.offset, each.key, each.value) for each in kept] == [
+        (first, None, b"v"),
+        (first + 1, None, b"w"),
+    ]
+
+
+@pytest.mark.parametrize("codec", [Codec.none, *CODECS])
+def test_a_max_timestamp_that_is_the_last_record_s(target: Target, codec: Codec) -> None:
+    """As kafka-go writes it: what is looked up by time is found nevertheless."""
+    target.clients.create_topic(topic := f"lying-{codec.name}")
+    now_ms = int(time.time() * 1000)
+    records = [Record(i, now_ms + after, None, b"") for i, after in enumerate((0, 120_000, 60_000))]
+    lying = encode_batch(records, codec=codec, max_timestamp=now_ms + 60_000)
+    with target.connect() as connection:
+        assert produce(connection, lying, topic)["error_code"] == ErrorCode.none
+        for wanted, answer in (
+            (now_ms + 90_000, (1, now_ms + 120_000)),
+            (-3, (1, now_ms + 120_000)),
+            (now_ms + 120_001, (-1, -1)),
+        ):
+            asked = [{"name": topic, "partitions": [{"partition_index": 0, "timestamp": wanted}]}]
+            response = call(connection, 2, 7, {"replica_id": -1, "topics": asked})
+            found = response["topics"][0]["partitions"][0]
+            assert (found["offset"], found["timestamp"]) == answer
+        records[1] = records[1]._replace(timestamp=now_ms + 10 * 86_400_000)
+        ahead = produce(connection, encode_batch(records, codec=codec, max_timestamp=now_ms + 60_000), topic)
+    assert ahead["error_code"] == ErrorCode.invalid_timestamp
+    assert [each["batch_index"] for each in ahead["record_errors"]] == [1]
+
+
 @pytest.mark.parametrize("delta", [-1, 0, 3, (1 << 31) - 1])
 def test_lying_last_offsets(target: Target, delta: int) -> None:
     changed = batch()
@@ -149,7 +214,7 @@ def test_a_batch_larger_than_the_topic_takes(target: Target) -> None:
     refused(target, large, ErrorCode.message_too_large)
 
 
-@pytest.mark.parametrize("attributes", [0x08, 0x10, 0x20, 0x30])
+@pytest.mark.parametrize("attributes", [0x10, 0x20, 0x30])
 def test_attributes_that_only_brokers_set(target: Target, attributes: int) -> None:
     changed = batch()
     struct.pack_into(">h", changed, ATTRIBUTES, attributes)

@@ -1,12 +1,13 @@
 """What a leader checks of a produced batch before it appends it, and what it changes in it.
 
-The usual batch is uncompressed, goes to a topic that leaves compression and timestamps to the producer, and
-is appended as it came: its header is checked, its CRC, and that it holds as many records as it says, by
-walking their lengths. Records are looked into only where a topic's configuration or compression asks for it:
-then keys, timestamps, offsets and the structure of every record are checked.
+Nothing that a producer says of its records is believed: every field of every record is read, in every codec,
+and the latest timestamp in the header is what the records say. The usual batch is kept as it came.
 
-Error codes are those of Kafka's LogValidator and ProduceRequest. Where Kafka would answer
-UNKNOWN_SERVER_ERROR (a codec that does not exist, data that does not decompress) the answer names the cause.
+Error codes are those of Kafka's LogValidator and ProduceRequest, with these differences. Where Kafka would
+answer UNKNOWN_SERVER_ERROR (a codec that does not exist, data that does not decompress) the answer names the
+cause. What Kafka takes although not every client could read it is written anew (`rewrite_records`), or
+refused where there is no sense in it: numbers of more bits than they may have, and lengths in compressed
+records that are not those of the records.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from ottla.records.batch import (
     parse_header,
 )
 from ottla.records.compression import Codec, compress, decompress
-from ottla.records.structure import RecordRules, count_records, walk_records
+from ottla.records.structure import IRREGULAR, NULL_KEY, check_records, iter_records, rewrite_records
 
 __all__ = ["NO_LIMIT_MS", "RecordValidationError", "ValidationOptions", "validate"]
 
@@ -45,6 +46,7 @@ _MIN_INT64: Final = -(1 << 63)
 _MAX_INT64: Final = (1 << 63) - 1
 _crc32c: Final = google_crc32c.value
 _BODY_RECORDS: Final = HEADER_SIZE - ATTRIBUTES
+MAX_RECORD_ERRORS: Final = 1000  # of one batch, so that a response stays smaller than the request
 _MIN_LEGACY_LENGTH: Final = 14  # below it no message format has ever been
 
 
@@ -82,39 +84,54 @@ def validate(
     `allow_zstd` is False for requests before version 7 (KIP-110). Raises KafkaError with the code that the
     client is to get, RecordValidationError where it can be said which records are at fault.
     """
-    header, body = _check_frame(records, options.max_message_bytes)
+    end = len(records)
+    if end < HEADER_SIZE:
+        raise KafkaError(ErrorCode.invalid_record, "a partition's records must be one record batch")
+    header = parse_header(records)
     # Unpacked once: each attribute of a named tuple is a look-up, in compiled code as well.
-    _, _, _, _, _, attributes, last_delta, base_timestamp, batch_timestamp, producer_id, _, _, count = header
-    if attributes or producer_id >= 0 or count <= 0 or last_delta != count - 1:
+    base_offset, length, _, magic, crc, attributes, last_delta, base_time, batch_time, pid, _, _, count = (
+        header
+    )
+    if length + LOG_OVERHEAD != end or magic != MAGIC_V2 or base_offset or end > options.max_message_bytes:
+        raise _frame_error(header, end, options.max_message_bytes)
+    # The checksum needs bytes, and the caller the data out of the network buffer: one copy serves both.
+    body = bytes(records[ATTRIBUTES:])
+    if _crc32c(body) != crc:
+        raise KafkaError(ErrorCode.corrupt_message, "the record batch does not match its CRC")
+    if attributes or pid >= 0 or count <= 0 or last_delta != count - 1:
         _check_header(header)
     source = attributes & CODEC_MASK
     target: int = source if options.codec is None else options.codec
-    payload = None
-    max_timestamp = batch_timestamp
+    data, start = body, _BODY_RECORDS
     if source:
-        if source == Codec.zstd and not allow_zstd:
-            raise KafkaError(ErrorCode.unsupported_compression_type, "zstd needs produce version 7")
-        payload = decompress(source, body[_BODY_RECORDS:], options.max_inflated_bytes)
-        max_timestamp = _inspect_records(header, payload, 0, options, now_ms)
-    elif _must_inspect(base_timestamp, batch_timestamp, options, now_ms):
-        max_timestamp = _inspect_records(header, body, _BODY_RECORDS, options, now_ms)
-    else:
-        count_records(body, _BODY_RECORDS, count)
+        data, start = _inflate(source, body[_BODY_RECORDS:], options, allow_zstd=allow_zstd), 0
+    lowest, highest, seen = check_records(data, start, count)
+    max_timestamp = base_time + highest
+    if max_timestamp < NO_TIMESTAMP:
+        max_timestamp = NO_TIMESTAMP
+    if (
+        attributes & TIMESTAMP_TYPE_MASK
+        or (seen & NULL_KEY and options.is_compacted)
+        or max_timestamp > now_ms + options.timestamp_after_max_ms
+        or base_time + lowest < now_ms - options.timestamp_before_max_ms
+        or max_timestamp > _MAX_INT64
+    ):
+        _refuse_faults(header, data, start, options, now_ms)
+        attributes &= ~TIMESTAMP_TYPE_MASK
 
     log_append_time_ms = NO_TIMESTAMP
     if options.timestamp_type:
         log_append_time_ms = max_timestamp = now_ms
         attributes |= TIMESTAMP_TYPE_MASK
-    if target != source:
+    if target != source or seen & IRREGULAR:
         attributes = attributes & ~CODEC_MASK | target
-        if payload is None:
-            payload = body[_BODY_RECORDS:]
+        payload = rewrite_records(data, start, count) if seen & IRREGULAR else data[start:]
         body = _encode_body_header(header, attributes, max_timestamp) + compress(
             target, payload, options.level
         )
         if len(body) + ATTRIBUTES > options.max_message_bytes:
             raise _too_large(len(body) + ATTRIBUTES, options.max_message_bytes)
-    elif max_timestamp != batch_timestamp or attributes != header.attributes:
+    elif max_timestamp != batch_time or attributes != header.attributes:
         body = _encode_body_header(header, attributes, max_timestamp) + body[_BODY_RECORDS:]
     else:
         return header, body, log_append_time_ms
@@ -127,42 +144,27 @@ def validate(
     return header, body, log_append_time_ms
 
 
-def _check_frame(records: Buffer, max_message_bytes: int) -> tuple[BatchHeader, bytes]:
-    """The header, and everything under the CRC, of the one batch that fills `records`."""
-    end = len(records)
-    if end < HEADER_SIZE:
-        raise KafkaError(ErrorCode.invalid_record, "a partition's records must be one record batch")
-    header = parse_header(records)
-    base_offset, length, _, magic, crc, _, _, _, _, _, _, _, _ = header
-    size = length + LOG_OVERHEAD
-    if size != end or magic != MAGIC_V2:
-        raise _frame_error(header, end)
-    if base_offset:
-        raise KafkaError(ErrorCode.invalid_record, f"the base offset is {base_offset} and must be 0")
-    if size > max_message_bytes:
-        raise _too_large(size, max_message_bytes)
-    # The checksum needs bytes, and the caller the data out of the network buffer: one copy serves both.
-    body = bytes(records[ATTRIBUTES:])
-    if _crc32c(body) != crc:
-        raise KafkaError(ErrorCode.corrupt_message, "the record batch does not match its CRC")
-    return header, body
-
-
-def _frame_error(header: BatchHeader, end: int) -> KafkaError:
+def _frame_error(header: BatchHeader, end: int, max_message_bytes: int) -> KafkaError:
+    """Why `header` is not that of the one batch that fills the `end` bytes of a partition's records."""
+    size = header.size
     if header.batch_length < _MIN_LEGACY_LENGTH:
-        return KafkaError(
-            ErrorCode.corrupt_message, f"a record batch says its length is {header.batch_length}"
+        code, message = ErrorCode.corrupt_message, f"a record batch says its length is {header.batch_length}"
+    elif not 0 <= header.magic <= MAGIC_V2:
+        code, message = ErrorCode.corrupt_message, f"there is no message format with magic {header.magic}"
+    elif header.magic != MAGIC_V2:
+        code, message = ErrorCode.invalid_record, f"only magic 2 is supported, not {header.magic}"
+    elif size < HEADER_SIZE:
+        code, message = ErrorCode.corrupt_message, f"a record batch says it has {size} bytes"
+    elif size != end:
+        code, message = (
+            ErrorCode.invalid_record,
+            f"a partition's records must be exactly one record batch: this one has {size} bytes of {end}",
         )
-    if not 0 <= header.magic <= MAGIC_V2:
-        return KafkaError(ErrorCode.corrupt_message, f"there is no message format with magic {header.magic}")
-    if header.magic != MAGIC_V2:
-        return KafkaError(ErrorCode.invalid_record, f"only magic 2 is supported, not {header.magic}")
-    if header.size < HEADER_SIZE:
-        return KafkaError(ErrorCode.corrupt_message, f"a record batch says it has {header.size} bytes")
-    return KafkaError(
-        ErrorCode.invalid_record,
-        f"a partition's records must be exactly one record batch: this one has {header.size} bytes of {end}",
-    )
+    elif header.base_offset:
+        code, message = ErrorCode.invalid_record, f"the base offset is {header.base_offset} and must be 0"
+    else:
+        return _too_large(size, max_message_bytes)
+    return KafkaError(code, message)
 
 
 def _check_header(header: BatchHeader) -> None:
@@ -181,8 +183,6 @@ def _check_header(header: BatchHeader) -> None:
         )
     if attributes & CONTROL_MASK:
         raise KafkaError(ErrorCode.invalid_record, "clients may not write control records")
-    if attributes & TIMESTAMP_TYPE_MASK:
-        raise KafkaError(ErrorCode.invalid_timestamp, "producers may not set the log append time")
     if header.producer_id < 0:
         if attributes & TRANSACTIONAL_MASK:
             raise KafkaError(ErrorCode.invalid_record, "a transactional batch needs a producer id")
@@ -194,44 +194,45 @@ def _check_header(header: BatchHeader) -> None:
         )
 
 
-def _must_inspect(base_timestamp: int, max_timestamp: int, options: ValidationOptions, now_ms: int) -> bool:
-    """Whether records must be looked into one by one.
-
-    Without a limit on old timestamps the header's own claim about the latest one is enough: a producer that
-    lies there gets its records indexed by the lie, and nothing else.
-    """
-    if options.is_compacted:
-        return True
-    if options.timestamp_type:
-        return False
-    return (
-        options.timestamp_before_max_ms != NO_LIMIT_MS
-        or max_timestamp - now_ms > options.timestamp_after_max_ms
-        or max_timestamp < base_timestamp
-    )
+def _inflate(codec: int, payload: bytes, options: ValidationOptions, *, allow_zstd: bool) -> bytes:
+    if codec == Codec.zstd and not allow_zstd:
+        raise KafkaError(ErrorCode.unsupported_compression_type, "zstd needs produce version 7")
+    return decompress(codec, payload, options.max_inflated_bytes)
 
 
-def _inspect_records(
+def _refuse_faults(
     header: BatchHeader, data: bytes, pos: int, options: ValidationOptions, now_ms: int
-) -> int:
-    """Check every record in `data` from `pos` on; the latest timestamp of them."""
-    earliest, latest = _MIN_INT64, _MAX_INT64
-    if not options.timestamp_type:
-        earliest = max(earliest, now_ms - options.timestamp_before_max_ms)
-        latest = min(latest, now_ms + options.timestamp_after_max_ms)
-    rules = RecordRules(header.base_timestamp, earliest, latest, options.is_compacted)
-    max_timestamp, faults = walk_records(data, pos, header.record_count, rules)
-    if not faults:
-        return max_timestamp
-    code = ErrorCode.invalid_record
+) -> None:
+    """Look at each record for what `validate` has seen of all of them together.
+
+    Raises RecordValidationError where one is at fault: a timestamp of -1 for none is never out of bounds.
+    """
+    earliest = max(now_ms - options.timestamp_before_max_ms, _MIN_INT64)
+    latest = min(now_ms + options.timestamp_after_max_ms, _MAX_INT64)
+    is_create_time = options.timestamp_type == TimestampType.create_time
+    # A producer has no business with the log append time. Kafka takes such a batch for one of create time, if
+    # its maximum, which is each record's timestamp then, is within the bounds.
+    is_append_time = header.timestamp_type == TimestampType.log_append_time and not (
+        is_create_time and header.max_timestamp != NO_TIMESTAMP and earliest <= header.max_timestamp <= latest
+    )
     errors: list[tuple[int, str]] = []
-    for index, timestamp in faults:
-        if timestamp is None:
-            errors.append((index, "a compacted topic takes no record without a key"))
-        else:
+    code = ErrorCode.invalid_record
+    for index, (delta, has_key) in enumerate(iter_records(data, pos, header.record_count)):
+        timestamp = header.base_timestamp + delta
+        if options.is_compacted and not has_key:
+            error = "a compacted topic takes no record without a key"
+        elif is_append_time:
             code = ErrorCode.invalid_timestamp
-            errors.append((index, f"timestamp {timestamp} is outside of [{earliest}, {latest}]"))
-    raise RecordValidationError(code, "one or more records have been rejected", errors)
+            error = "producers may not set the log append time"
+        elif is_create_time and timestamp != NO_TIMESTAMP and not earliest <= timestamp <= latest:
+            code = ErrorCode.invalid_timestamp
+            error = f"timestamp {timestamp} is outside of [{earliest}, {latest}]"
+        else:
+            continue
+        if len(errors) < MAX_RECORD_ERRORS:
+            errors.append((index, error))
+    if errors:
+        raise RecordValidationError(code, "one or more records have been rejected", errors)
 
 
 def _encode_body_header(header: BatchHeader, attributes: int, max_timestamp: int) -> bytes:
