@@ -21,14 +21,19 @@ from ottla.broker.services import (
     TopicServices,
     TransactionServices,
 )
-from ottla.config.broker import BrokerConfig, broker_config
+from ottla.config.broker import BrokerConfig
 from ottla.config.current import CurrentConfig
-from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.network import NetworkConfig
-from ottla.controller.controller import Controller
+from ottla.controller.commit import Committer
+from ottla.controller.configs import ConfigController, DynamicConfig
+from ottla.controller.producer_ids import ProducerIds
+from ottla.controller.publisher import Publisher
+from ottla.controller.registration import register
+from ottla.controller.topics import InternalTopics, TopicController
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
 from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import ListenerLimits, Server
@@ -78,10 +83,19 @@ class Broker:
             max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
         )
         self.group_commit = GroupCommit(self._sync_worker)
+        self._store = host.make_store(self.data_dir.path)
+        self.metadata = Publisher(self._store)
+        self._committer = Committer(self._store, self.metadata)
+        self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
         self.partitions = Partitions(
-            self.data_dir, self._environment, config, self._file_worker, self.group_commit, host.new_uuid
+            self.data_dir,
+            self._environment,
+            config,
+            self._file_worker,
+            self.group_commit,
+            host.new_uuid,
+            host.clock,
         )
-        self.controller = Controller(self, self.data_dir.path)
         self.groups = GroupCoordinator(self)
         self.maintenance = Maintenance(
             self.partitions,
@@ -90,7 +104,7 @@ class Broker:
             Compaction(
                 self.partitions,
                 self._environment,
-                self.controller,
+                self.metadata,
                 self.current,
                 host.clock,
                 self._cleaner,
@@ -99,7 +113,7 @@ class Broker:
             host.clock,
             self._sync_worker,
             self._file_worker,
-            self.controller.reopen_partitions,
+            self._reopen_partitions,
         )
         self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
         self._server = self._make_server()
@@ -124,7 +138,8 @@ class Broker:
 
     def _routes(self) -> Iterable[Route]:
         """Every API with what its family uses."""
-        node, config, controller = self.node, self.current, self.controller
+        node, config, metadata = self.node, self.current, self.metadata
+        topics = TopicController(self._committer, config, self._host.new_uuid)
         sessions = FetchSessions(
             config.value.max_incremental_fetch_session_cache_slots,
             _SESSION_EVICTABLE_AFTER_MS,
@@ -138,12 +153,20 @@ class Broker:
                 unsent=self._unsent,
                 config=config,
             ),
-            topics=TopicServices(
-                node=node, config=config, sources=config, metadata=controller, topics=controller
+            topics=TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),
+            configs=ConfigServices(
+                node=node,
+                config=config,
+                metadata=metadata,
+                configs=ConfigController(self._committer, config),
             ),
-            configs=ConfigServices(node=node, config=config, metadata=controller, configs=controller),
-            groups=GroupServices(node=node, config=config, groups=self.groups, internal_topics=controller),
-            transactions=TransactionServices(producer_ids=controller),
+            groups=GroupServices(
+                node=node,
+                config=config,
+                groups=self.groups,
+                internal_topics=InternalTopics(topics, metadata, config),
+            ),
+            transactions=TransactionServices(producer_ids=ProducerIds(self._store)),
             cluster=ClusterServices(
                 node=node,
                 partitions=self.partitions,
@@ -169,34 +192,27 @@ class Broker:
     @property
     def image(self) -> MetadataImage:
         """What the cluster knows at this moment."""
-        return self.controller.image
+        return self.metadata.image
 
     def group_configs(self, group_id: str) -> Mapping[str, str]:
         """The dynamic configuration of one group (KIP-848)."""
         return self.image.group_configs(group_id)
 
-    async def reconfigure(self) -> None:
-        """Apply changed dynamic broker configuration (KIP-226).
+    # -- following the metadata
 
-        It was checked when it was set, but the settings of the last start may have changed since: what
-        contradicts them is left out, as in Kafka.
-        """
-        layers = BrokerLayers(
-            static=self.current.layers.static,
-            dynamic_default=dict(self.image.broker_configs("")),
-            dynamic=dict(self.image.broker_configs(str(self.node.node_id))),
-        )
-        try:
-            config = broker_config(layers)
-        except ConfigError as error:
-            log.error("the dynamic broker configuration has no effect: %s", error)
-            return
-        self.current.value, self.current.layers = config, layers
+    async def _reconfigure(self, config: BrokerConfig, image: MetadataImage) -> None:
+        """Have those follow a changed dynamic configuration that do not look at `current` each time."""
         self._environment.producer_id_expiration_ms = config.producer_id_expiration_ms
-        self.partitions.broker_reconfigured(config, self.image.topics.values())
+        self.partitions.broker_reconfigured(config, image.topics.values())
         self.groups.reconfigure(config)
         self.maintenance.reconfigure()
         await self._server.reconfigure(_listener_limits(config))
+
+    async def _reopen_partitions(self) -> None:
+        """Try again to open the partitions that could not be opened."""
+        async with self.metadata.paused() as image:
+            await self.partitions.reopen(image.topics.values())
+            await self.groups.load(self.partitions.of_topic(OFFSETS_TOPIC))
 
     # -- life cycle
 
@@ -229,14 +245,16 @@ class Broker:
                 host = listener.host or await asyncio.to_thread(self._host.name)
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
         first = config.listeners[0].name
-        await self.controller.start(node.addresses[first])
-        if self.image.broker_overrides:
-            await self.reconfigure()
+        await self._store.open()
+        await register(self._store, BrokerRegistration(node.node_id, *node.addresses[first], node.rack))
+        image = await self.metadata.load()
+        if image.broker_overrides:
+            await self._dynamic_config.load(image)
         self.data_dir.begin()
-        self.partitions.clear_folders(self.image.topics)
-        now_ms = self.clock.now_ms()
-        for topic in self.image.topics.values():
-            await self.partitions.open_topic(topic, now_ms)
+        self.partitions.clear_folders(image.topics)
+        for topic in image.topics.values():
+            await self.partitions.open_topic(topic)
+        self.metadata.start([self._dynamic_config, self.partitions, self.maintenance, self.groups])
         self._loading = asyncio.get_running_loop().create_task(self._load_groups())
         self.maintenance.start()
         await self._server.serve()
@@ -265,7 +283,9 @@ class Broker:
             await asyncio.wait([self._loading])
         self.groups.stop()
         await self._server.stop()
-        await self.controller.stop()
+        await self._committer.stop()
+        await self.metadata.stop()
+        await self._store.close()
         await self.maintenance.stop()
         await self.group_commit.finish()
         self._sync_worker.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import socket
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from random import Random, SystemRandom
@@ -14,6 +15,9 @@ from ottla.clock import Clock
 from ottla.network.server import Bind
 from ottla.network.sockets import bind_tcp
 from ottla.storage.fs import FileSystem, OsFileSystem
+from ottla.store.interface import Store
+from ottla.store.sqlite import FILE_NAME, SqliteStore
+from ottla.store.worker import BriefThread
 
 _DESCRIPTORS_BESIDE_LOGS = 512
 
@@ -28,6 +32,8 @@ class Host(NamedTuple):
     """Of so many threads, and their name"""
     open_fs: Callable[[int], FileSystem]
     """Which keeps so many files open at most"""
+    make_store: Callable[[str], Store]
+    """Of the metadata: in that data folder, where it is this broker's own"""
     bind: Bind
     name: Callable[[], str]
     """What other machines may find it by; takes a while"""
@@ -35,9 +41,19 @@ class Host(NamedTuple):
 
 def this_host() -> Host:
     """The operating system's."""
-    return Host(Clock(), SystemRandom(), uuid4, ThreadPoolExecutor, _open_fs, bind_tcp, socket.getfqdn)
+    return Host(
+        Clock(), SystemRandom(), uuid4, ThreadPoolExecutor, _open_fs, _make_store, bind_tcp, socket.getfqdn
+    )
 
 
 def _open_fs(open_files_max: int) -> FileSystem:
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return OsFileSystem(max(64, min(open_files_max, limit - _DESCRIPTORS_BESIDE_LOGS)))
+
+
+def _make_store(folder: str) -> Store:
+    return SqliteStore(f"{folder}/{FILE_NAME}", BriefThread("ottla-store"), _monotonic_ms)
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ottla.broker.request import RequestContext
     from ottla.config.groups import GroupCoordinatorConfig
     from ottla.coordinator.group_shard import Answered, ShardOwner
-    from ottla.metadata.image import ImageDelta
+    from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.replica.partition import Partition
 
 log = logging.getLogger(__name__)
@@ -111,14 +111,14 @@ class GroupCoordinator:
                 log.error("cannot load the groups of a partition, they are not served: %s", error)
                 self._drop(owner)
 
-    async def topics_changed(self, delta: ImageDelta) -> None:
+    async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
         """Follow the offsets topic as it comes, grows and goes; tell every shard of changed topics."""
         if any(topic.name == OFFSETS_TOPIC for topic in delta.topics_deleted):
             self.stop()
         for owner in self._shards.values():
             if not owner.loading:
-                owner.image_changed(self._broker.image)
-        if self._broker.image.topics.get(OFFSETS_TOPIC) in (
+                owner.image_changed(image)
+        if image.topics.get(OFFSETS_TOPIC) in (
             *delta.topics_created,
             *(t for t, _ in delta.partitions_added),
         ):

@@ -52,8 +52,6 @@ class MetadataImage(NamedTuple):
     brokers: Mapping[int, BrokerRegistration] = _NOTHING
     broker_overrides: Mapping[str, Configs] = _NOTHING
     group_overrides: Mapping[str, Configs] = _NOTHING
-    next_producer_id: int = 0
-    producer_ids_revision: int = 0
 
     def broker_configs(self, name: str) -> Mapping[str, str]:
         """A broker's dynamic settings by its number as text; "" for those of the whole cluster."""
@@ -71,7 +69,12 @@ class MetadataImage(NamedTuple):
         draft = _Draft(self)
         for revision, changes in groupby(events, key=lambda event: event.revision):
             draft.apply(revision, list(changes))
-        return draft.image(), draft.delta()
+        image = draft.image()
+        return image, _delta(self, image, draft.touched_topics)
+
+    def delta_from(self, older: MetadataImage) -> ImageDelta:
+        """What differs from an image of long ago, when the changes in between are not known."""
+        return _delta(older, self, {**older.topics, **self.topics})
 
 
 def image_at(revision: int, entries: Iterable[KeyValue]) -> MetadataImage:
@@ -112,8 +115,7 @@ class _Draft:
         self._brokers = dict(base.brokers)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
-        self._producer_ids = (base.next_producer_id, base.producer_ids_revision)
-        self._touched_topics: dict[str, None] = {}
+        self.touched_topics: dict[str, None] = {}
 
     def apply(self, revision: int, changes: list[Event]) -> None:
         topics: dict[str, _TopicChange] = {}
@@ -132,43 +134,6 @@ class _Draft:
             brokers=self._brokers,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
-            next_producer_id=self._producer_ids[0],
-            producer_ids_revision=self._producer_ids[1],
-        )
-
-    def delta(self) -> ImageDelta:
-        topics = self._topics or {}
-        deleted: list[Topic] = []
-        created: list[Topic] = []
-        configured: list[Topic] = []
-        added: list[PartitionsAdded] = []
-        changed: list[PartitionChange] = []
-        for name in self._touched_topics:
-            old, new = self._base.topics.get(name), topics.get(name)
-            same = old is not None and new is not None and old.topic_id == new.topic_id
-            if old is not None and not same:
-                deleted.append(old)
-            if new is not None and not same:
-                created.append(new)
-            if old is None or new is None or not same:
-                continue
-            if len(new.partitions) > len(old.partitions):
-                added.append(PartitionsAdded(new, len(old.partitions)))
-            states = zip(old.partitions, new.partitions, strict=False)  # only those that both have
-            changed.extend(
-                PartitionChange(new, number) for number, (was, is_) in enumerate(states) if was != is_
-            )
-            if old.configs != new.configs:
-                configured.append(new)
-        return ImageDelta(
-            tuple(deleted),
-            tuple(created),
-            tuple(added),
-            tuple(changed),
-            tuple(configured),
-            _differing(self._base.broker_overrides, self._broker_overrides),
-            _differing(self._base.group_overrides, self._group_overrides),
-            _differing(self._base.brokers, self._brokers),
         )
 
     def _note_topic(self, event: Event, topics: dict[str, _TopicChange]) -> bool:
@@ -190,7 +155,7 @@ class _Draft:
         if self._topics is None:
             self._topics, self._topics_by_id = dict(self._base.topics), dict(self._base.topics_by_id)
         topics, by_id = self._topics, self._topics_by_id
-        self._touched_topics[name] = None
+        self.touched_topics[name] = None
         old = topics.get(name)
         if change.topic is not None and change.topic.value is None:
             if old is not None:
@@ -221,10 +186,44 @@ class _Draft:
             else:
                 broker = model.decode_broker(key, event.value, event.revision)
                 self._brokers[broker.node_id] = broker
-        elif key == model.PRODUCER_IDS and event.value is not None:
-            self._producer_ids = (model.decode_producer_ids(event.value), event.revision)
-        else:
+        elif key != model.PRODUCER_IDS:  # whoever needs ids reads that key itself
             raise MetadataFormatError(f"{key} is no key of this version")
+
+
+def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[str]) -> ImageDelta:
+    """What differs between two images; all other topics are known to be the same."""
+    deleted: list[Topic] = []
+    created: list[Topic] = []
+    configured: list[Topic] = []
+    added: list[PartitionsAdded] = []
+    changed: list[PartitionChange] = []
+    for name in topics:
+        old, new = old_image.topics.get(name), new_image.topics.get(name)
+        if old is new:
+            continue
+        same = old is not None and new is not None and old.topic_id == new.topic_id
+        if old is not None and not same:
+            deleted.append(old)
+        if new is not None and not same:
+            created.append(new)
+        if old is None or new is None or not same:
+            continue
+        if len(new.partitions) > len(old.partitions):
+            added.append(PartitionsAdded(new, len(old.partitions)))
+        states = zip(old.partitions, new.partitions, strict=False)  # only those that both have
+        changed.extend(PartitionChange(new, number) for number, (was, is_) in enumerate(states) if was != is_)
+        if old.configs != new.configs:
+            configured.append(new)
+    return ImageDelta(
+        tuple(deleted),
+        tuple(created),
+        tuple(added),
+        tuple(changed),
+        tuple(configured),
+        _differing(old_image.broker_overrides, new_image.broker_overrides),
+        _differing(old_image.group_overrides, new_image.group_overrides),
+        _differing(old_image.brokers, new_image.brokers),
+    )
 
 
 def _partitions_after(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ottla.clock import Clock
     from ottla.config.current import Current
     from ottla.config.replica import ReplicaConfig
+    from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.replica.compaction import Compaction
     from ottla.replica.data_dir import DataDir
     from ottla.replica.partitions import Partitions
@@ -181,8 +182,10 @@ class Maintenance:
         write = self._data_dir.checkpoint_log_starts(self._partitions)
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
-    async def topics_deleted(self) -> None:
+    async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
         """Have no checkpoint speak of topics that are gone, before their names are used again."""
+        if not delta.topics_deleted:
+            return
         try:
             await self.checkpoint()
             await self.checkpoint_log_starts()

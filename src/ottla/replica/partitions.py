@@ -21,8 +21,10 @@ from ottla.storage.closing import close_logs
 from ottla.storage.recovery import open_log
 
 if TYPE_CHECKING:
+    from ottla.clock import Clock
     from ottla.config.replica import ReplicaConfig
     from ottla.config.topic import TopicConfig
+    from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.metadata.model import Topic
     from ottla.replica.data_dir import DataDir
     from ottla.replica.group_commit import GroupCommit
@@ -55,7 +57,9 @@ class Partitions:
         worker: Executor,
         group_commit: GroupCommit,
         new_uuid: Callable[[], UUID],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._new_uuid = new_uuid
         self._data_dir = data_dir
         self._environment = environment
@@ -113,34 +117,43 @@ class Partitions:
 
     # -- topics come and go
 
-    async def open_topic(self, topic: Topic, now_ms: int) -> None:
+    async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
+        """Open, close and reconfigure what has changed."""
+        for topic in delta.topics_deleted:
+            await self.remove_topic(topic)
+        for topic in (*delta.topics_created, *(topic for topic, _ in delta.partitions_added)):
+            await self.open_topic(topic)
+        for topic in delta.topic_configs_changed:
+            self.reconfigure(topic)
+
+    async def open_topic(self, topic: Topic) -> None:
         """Open the logs of a topic's partitions, making those that are new."""
         config = topic_config(topic.configs, self._config)
         known = self._by_topic.get(topic.name, [])
         for index in range(len(known), len(topic.partitions)):
-            known.append(self._open(topic, index, config, now_ms))
+            known.append(self._open(topic, index, config))
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
         self._by_topic[topic.name] = self._by_id[topic.topic_id] = known
 
-    async def reopen(self, topics: Iterable[Topic], now_ms: int) -> None:
+    async def reopen(self, topics: Iterable[Topic]) -> None:
         """Try once more to open what could not be opened, as when the disk was full."""
         for topic in topics:
             known = self._by_topic.get(topic.name, [])
             for index in [index for index, partition in enumerate(known) if partition is None]:
-                known[index] = self._open(topic, index, topic_config(topic.configs, self._config), now_ms)
+                known[index] = self._open(topic, index, topic_config(topic.configs, self._config))
                 await asyncio.sleep(0)
 
-    def _open(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Partition | None:
+    def _open(self, topic: Topic, index: int, config: TopicConfig) -> Partition | None:
         try:
             try:
-                opened = self._open_log(topic, index, config, now_ms)
+                opened = self._open_log(topic, index, config)
             except KafkaError as refused:
                 if refused.code is not ErrorCode.inconsistent_topic_id:
                     raise
                 # An older topic of that name, whose deletion a crash has undone on the disk.
                 self._move_aside(f"{topic.name}-{index}")
-                opened = self._open_log(topic, index, config, now_ms)
+                opened = self._open_log(topic, index, config)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
             return None
@@ -154,7 +167,7 @@ class Partitions:
             self._group_commit.sync_soon,
         )
 
-    def _open_log(self, topic: Topic, index: int, config: TopicConfig, now_ms: int) -> Log:
+    def _open_log(self, topic: Topic, index: int, config: TopicConfig) -> Log:
         key = (topic.name, index)
         return open_log(
             f"{self._data_dir.path}/{topic.name}-{index}",
@@ -164,7 +177,7 @@ class Partitions:
             clean=self._data_dir.clean,
             log_start_offset=self._data_dir.log_starts.get(key, 0),
             recovery_point=self._data_dir.recovery_points.get(key, 0),
-            now_ms=now_ms,
+            now_ms=self._clock.now_ms(),
             topic_id=topic.topic_id,
         )
 

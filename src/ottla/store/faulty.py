@@ -57,6 +57,9 @@ class FaultyStore:
 
     # -- the store
 
+    async def open(self) -> None:
+        """The store itself is open already."""
+
     async def transaction(self, transaction: Transaction) -> Outcome:
         await self._delay()
         if not self._connected.is_set():

@@ -58,6 +58,10 @@ class Revision(NamedTuple):
 class Store(Protocol):
     """Any of its methods raises StoreError. Keys are ordered by their characters' code points."""
 
+    async def open(self) -> None:
+        """Before anything else; raises StoreError, and MetadataFormatError for a store of another version."""
+        ...
+
     async def transaction(self, transaction: Transaction) -> Outcome:
         """Durable when it returns.
 
@@ -103,7 +107,7 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give back what the store holds; whoever watches it has ended before."""
+        """Give back what the store holds, if it was opened; whoever watches it has ended before."""
         ...
 
 

@@ -56,14 +56,21 @@ class Run(Protocol):
 class LocalStore:
     """A `Store` over an engine. Leases live as long as the process: whoever holds one dies with it."""
 
-    def __init__(self, engine: Engine, run: Run, now_ms: Callable[[], int]) -> None:
+    _engine: Engine
+
+    def __init__(self, make_engine: Callable[[], Engine], run: Run, now_ms: Callable[[], int]) -> None:
         """`now_ms` is the leases' clock: a monotonic one."""
-        self._engine = engine
+        self._make_engine = make_engine
         self._run = run
+        self._is_open = False
         self._leases = _Leases(now_ms)
         self._expiry: asyncio.Task[None] | None = None
         self._leases_changed = asyncio.Event()
         self._changed = asyncio.Event()  # set with the next change; then another takes its place
+
+    async def open(self) -> None:
+        self._engine = await self._run(self._make_engine)
+        self._is_open = True
 
     async def transaction(self, transaction: Transaction) -> Outcome:
         # Nothing is awaited before `_run`: when a lease ends later, its keys are deleted after this Put.
@@ -116,7 +123,9 @@ class LocalStore:
             self._expiry.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._expiry
-        await self._run(self._engine.close)
+        if self._is_open:
+            self._is_open = False
+            await self._run(self._engine.close)
 
     def _wake_watches(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

@@ -19,7 +19,7 @@ class MemoryStore(LocalStore):
 
     def __init__(self, now_ms: Callable[[], int]) -> None:
         """`now_ms` is the leases' clock: a monotonic one."""
-        super().__init__(MemoryEngine(), _in_turn, now_ms)
+        super().__init__(MemoryEngine, _in_turn, now_ms)
 
 
 async def _in_turn(work: Callable[[], _T], /) -> _T:
@@ -86,8 +86,7 @@ class MemoryEngine:
             if states == [(states[0][0], None)] and states[0][0] <= revision:
                 del self._history[key]
 
-    def close(self) -> None:
-        """The keys stay: it may be opened by another store."""
+    def close(self) -> None: ...
 
     def _write(self, writes: tuple[Write, ...]) -> None:
         changes = [write for write in writes if isinstance(write, Put) or write.key in self._entries]

@@ -67,21 +67,22 @@ _T = TypeVar("_T")
 _HistoryRow: TypeAlias = tuple[int, str, bytes | None, bytes | None, int | None, int | None, int | None]
 
 
-async def open_sqlite(
-    path: str, executor: Executor, now_ms: Callable[[], int], history_revisions: int = 1000
-) -> LocalStore:
-    """Open or create the file.
+class SqliteStore(LocalStore):
+    """A store in a file, which no other process may use."""
 
-    All of SQLite's work is done by `executor`, which has one thread. `now_ms` is a monotonic clock. The last
-    `history_revisions` revisions can be read, and up to twice that before older ones are dropped. That no
-    other process uses the file is up to the caller. Raises StoreError when it cannot be opened,
-    MetadataFormatError for a file of another version.
-    """
+    def __init__(
+        self, path: str, executor: Executor, now_ms: Callable[[], int], history_revisions: int = 1000
+    ) -> None:
+        """All of SQLite's work is done by `executor`, which has one thread.
 
-    def run(work: Callable[[], _T]) -> Awaitable[_T]:
-        return asyncio.get_running_loop().run_in_executor(executor, work)
+        `now_ms` is the leases' clock: a monotonic one. The last `history_revisions` revisions can be read,
+        and up to twice that before older ones are dropped.
+        """
 
-    return LocalStore(await run(lambda: SqliteEngine(path, history_revisions)), run, now_ms)
+        def run(work: Callable[[], _T], /) -> Awaitable[_T]:
+            return asyncio.get_running_loop().run_in_executor(executor, work)
+
+        super().__init__(lambda: SqliteEngine(path, history_revisions), run, now_ms)
 
 
 class SqliteEngine:

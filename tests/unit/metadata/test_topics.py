@@ -21,7 +21,7 @@ from ottla.metadata.topics import (
     delete_topics,
     is_usable_topic_id,
 )
-from ottla.metadata.transaction import Put, Transaction
+from ottla.metadata.transaction import KeyValue, MetadataFormatError, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.store.memory import MemoryEngine
 
@@ -265,11 +265,24 @@ def test_placement_spreads_leaders_and_repeats_no_broker(brokers, partitions, fi
 
 
 def test_producer_ids_are_never_given_twice(cluster):
-    first, block = allocate_producer_ids(cluster.image)
+    first, block = allocate_producer_ids(None)
     assert block == ProducerIdBlock(0, 1000)
-    stale, _ = allocate_producer_ids(cluster.image)
+    stale, _ = allocate_producer_ids(None)
     assert cluster.store.transaction(first).committed
     assert not cluster.store.transaction(stale).committed
-    cluster.read()
-    _, block = allocate_producer_ids(cluster.image)
+    (stored,) = cluster.store.range(model.PRODUCER_IDS).entries
+    second, block = allocate_producer_ids(stored)
     assert block == ProducerIdBlock(1000, 1000)
+    assert cluster.store.transaction(second).committed
+
+
+def test_producer_ids_come_to_an_end():
+    stored = KeyValue(model.PRODUCER_IDS, model.encode_producer_ids((1 << 63) - 1000), 1, 1)
+    with pytest.raises(KafkaError, match="Exhausted"):
+        allocate_producer_ids(stored)
+
+
+@pytest.mark.parametrize("value", [b'{"next":-1}', b"\xff", b"{}"])
+def test_producer_ids_that_cannot_be_read_are_refused(value):
+    with pytest.raises(MetadataFormatError):
+        allocate_producer_ids(KeyValue(model.PRODUCER_IDS, value, 1, 1))

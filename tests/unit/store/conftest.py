@@ -10,7 +10,7 @@ from ottla.metadata.transaction import Transaction
 from ottla.store.faulty import FaultyStore
 from ottla.store.interface import Store
 from ottla.store.memory import MemoryStore
-from ottla.store.sqlite import open_sqlite
+from ottla.store.sqlite import SqliteStore
 
 
 def monotonic_ms():
@@ -34,9 +34,10 @@ def executor():
 async def subject(request, tmp_path, executor):
     store: Store
     if request.param == "sqlite":
-        store = await open_sqlite(str(tmp_path / "metadata.sqlite"), executor, monotonic_ms)
+        store = SqliteStore(str(tmp_path / "metadata.sqlite"), executor, monotonic_ms)
     else:
         store = MemoryStore(monotonic_ms)
+    await store.open()
     yield Subject(FaultyStore(store) if request.param == "faulty" else store, ttl_ms=50)
     await store.close()
 

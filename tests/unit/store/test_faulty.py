@@ -14,8 +14,11 @@ from .conftest import monotonic_ms, transaction
 
 
 @pytest.fixture
-def shared():
-    return MemoryStore(monotonic_ms)
+async def shared():
+    store = MemoryStore(monotonic_ms)
+    await store.open()
+    yield store
+    await store.close()
 
 
 @pytest.fixture

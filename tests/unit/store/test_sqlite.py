@@ -8,7 +8,7 @@ import pytest
 
 from ottla.metadata.transaction import Event, KeyValue, MetadataFormatError, Put
 from ottla.store.interface import CompactedError, StoreError
-from ottla.store.sqlite import SqliteEngine, open_sqlite
+from ottla.store.sqlite import SqliteEngine, SqliteStore
 
 from .conftest import monotonic_ms, transaction
 
@@ -43,6 +43,16 @@ def engine(path):
     opened.close()
 
 
+async def opened(path, executor):
+    store = SqliteStore(path, executor, monotonic_ms)
+    try:
+        await store.open()
+    except BaseException:
+        await store.close()  # as a broker does whose start has failed
+        raise
+    return store
+
+
 def test_it_opens_again_as_it_was(path):
     first = SqliteEngine(path)
     first.transaction(transaction(Put("/a", b"1")))
@@ -64,11 +74,11 @@ def test_each_transaction_is_synced(engine):
 
 
 async def test_leased_keys_of_the_process_before_are_gone(path, executor):
-    first = await open_sqlite(path, executor, monotonic_ms)
+    first = await opened(path, executor)
     lease = await first.grant_lease(60_000)
     await first.transaction(transaction(Put("/brokers/1", b"", lease), Put("/kept", b"")))
     await first.close()
-    second = await open_sqlite(path, executor, monotonic_ms)
+    second = await opened(path, executor)
     assert [entry.key for entry in (await second.range("")).entries] == ["/kept"]
     async for revision in second.watch("", 2):
         assert revision == (2, (Event(2, "/brokers/1", None),))
@@ -77,7 +87,7 @@ async def test_leased_keys_of_the_process_before_are_gone(path, executor):
 
 
 async def test_the_event_loop_goes_on_while_the_disk_works(path, executor):
-    store = await open_sqlite(path, executor, monotonic_ms)
+    store = await opened(path, executor)
     busy = threading.Event()
     executor.submit(busy.wait, 60)
     writing = asyncio.create_task(store.transaction(transaction(Put("/a", b""))))
@@ -129,7 +139,7 @@ def test_a_file_of_another_version_is_refused(path):
 async def test_a_file_that_is_no_database_is_refused(tmp_path, path, executor):
     (tmp_path / "metadata.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match="not a database"):
-        await open_sqlite(path, executor, monotonic_ms)
+        await opened(path, executor)
 
 
 def test_a_full_disk_refuses_and_it_goes_on(engine):
@@ -145,7 +155,7 @@ def test_a_full_disk_refuses_and_it_goes_on(engine):
 
 async def test_keys_of_an_ended_lease_go_when_the_disk_takes_it_again(path, executor, monkeypatch):
     monkeypatch.setattr("ottla.store.local._RETRY_S", 0.01)
-    store = await open_sqlite(path, executor, monotonic_ms)
+    store = await opened(path, executor)
     lease = await store.grant_lease(60_000)
     await store.transaction(transaction(Put("/brokers/1", b"", lease)))
     attempts = iter([StoreError("full"), StoreError("full")])

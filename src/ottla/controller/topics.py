@@ -1,0 +1,94 @@
+"""Creates, grows and deletes topics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from uuid import UUID
+
+from ottla.config.controller import ControllerConfig
+from ottla.config.current import Current
+from ottla.config.groups import GroupCoordinatorConfig
+from ottla.controller.commit import Committer
+from ottla.metadata import topics
+from ottla.metadata.image import ImageSource
+from ottla.metadata.model import Topic
+from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+log = logging.getLogger(__name__)
+
+
+class TopicController:
+    """What clients change of topics; each item's result, or why it was refused."""
+
+    def __init__(
+        self, committer: Committer, config: Current[ControllerConfig], new_uuid: Callable[[], UUID]
+    ) -> None:
+        self._committer = committer
+        self._config = config
+        self._new_uuid = new_uuid
+
+    async def create_topics(
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+    ) -> Mapping[str, Topic | KafkaError]:
+        return await self._committer.change(
+            lambda image: topics.create_topics(image, wanted, self._config.value, self._random_ids()),
+            validate_only=validate_only,
+        )
+
+    async def create_partitions(
+        self, wanted: Sequence[NewPartitions], *, validate_only: bool = False
+    ) -> Mapping[str, Topic | KafkaError]:
+        return await self._committer.change(
+            lambda image: topics.create_partitions(image, wanted), validate_only=validate_only
+        )
+
+    async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]:
+        return await self._committer.change(lambda image: topics.delete_topics(image, names))
+
+    async def auto_create_topics(self, names: Iterable[str]) -> None:
+        """Create what clients asked for by name alone; one that cannot be made stays unknown."""
+        results = await self.create_topics([NewTopic(name) for name in dict.fromkeys(names)])
+        for name, result in results.items():
+            if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
+                log.warning("cannot create topic %s: %s", name, result.message or result.code.name)
+
+    def _random_ids(self) -> Iterator[UUID]:
+        while True:
+            yield self._new_uuid()
+
+
+class InternalTopics:
+    """Makes the topics of the coordinators when they are first used."""
+
+    def __init__(
+        self, topics: TopicController, metadata: ImageSource, config: Current[GroupCoordinatorConfig]
+    ) -> None:
+        self._topics = topics
+        self._metadata = metadata
+        self._config = config
+
+    async def ensure_offsets_topic(self, name: str) -> None:
+        """Create `__consumer_offsets` on first use, and wait until its groups are loaded.
+
+        Raises KafkaError(coordinator_not_available) when it cannot be made.
+        """
+        image = self._metadata.image
+        if name in image.topics:
+            return
+        config = self._config.value
+        topic = NewTopic(
+            name,
+            config.offsets_topic_num_partitions,
+            min(config.offsets_topic_replication_factor, len(image.brokers)),
+            configs={
+                "cleanup.policy": "compact",
+                "compression.type": "producer",
+                "segment.bytes": str(config.offsets_topic_segment_bytes),
+            },
+        )
+        result = (await self._topics.create_topics([topic]))[name]
+        if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
+            log.error("cannot create topic %s: %s", name, result.message or result.code.name)
+            raise KafkaError(ErrorCode.coordinator_not_available, result.message)
