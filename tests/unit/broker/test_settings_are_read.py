@@ -1,50 +1,203 @@
-"""A setting that is documented as honoured is read by the code that it is about."""
+"""Every setting that is not in the table of names without effect has one.
+
+A key's value reaches a room's view of the configuration, or decides what is refused; and what is in a view is
+read by the room. Who reads is asked of the type checker: with the attributes taken out of the views, and out
+of what their values are copied into, it complains of each place that asks for one.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 import ottla
-from ottla.config.broker import BROKER_CONFIGS, BrokerConfig
-from ottla.config.definition import ConfigDef
-from ottla.config.topic import TOPIC_CONFIGS, TopicConfig
+from ottla.config.broker import BROKER_CONFIGS, BrokerConfig, broker_config
+from ottla.config.definition import ConfigDef, ConfigError
+from ottla.config.groups import GROUP_CONFIGS
+from ottla.config.layers import BrokerLayers
+from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, topic_config
 
 PACKAGE = Path(ottla.__file__).parent
-VIEWS = [PACKAGE / "config" / name for name in ("topic.py", "group.py")]
-"""What other rooms ask instead of the fields, such as `TopicConfig.compact`."""
+CLASSES = {
+    "BrokerConfig": "config/broker.py",
+    "ControllerConfig": "config/controller.py",
+    "GroupCoordinatorConfig": "config/groups.py",
+    "NetworkConfig": "config/network.py",
+    "ReplicaConfig": "config/replica.py",
+    "TopicConfig": "config/topic.py",
+    # What values are copied into:
+    "CleanerSettings": "storage/cleaner.py",
+    "ConnectionLimits": "network/connection.py",
+    "ListenerLimits": "network/server.py",
+    "LogEnvironment": "storage/environment.py",
+    "RequestLimits": "broker/router.py",
+    "ValidationOptions": "records/validation.py",
+}
 
 
-def attributes(paths: Iterable[Path]) -> set[str]:
-    """Every name that is asked of an object, or matched in one."""
+def class_body(path: Path, name: str) -> list[ast.stmt]:
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return next(node.body for node in nodes if isinstance(node, ast.ClassDef) and node.name == name)
+
+
+def properties(body: list[ast.stmt]) -> Mapping[str, set[str]]:
+    """What each property asks of its object."""
     return {
-        node.attr
-        for path in paths
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute)
+        node.name: {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
+        for node in body
+        if isinstance(node, ast.FunctionDef)
     }
 
 
-READ = attributes(path for path in PACKAGE.rglob("*.py") if path.parent.name != "config" or path in VIEWS)
+def fields(body: list[ast.stmt]) -> set[str]:
+    return {
+        node.target.id
+        for node in body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
 
 
-def definition(config: type, field: str) -> ConfigDef:
-    registry = TOPIC_CONFIGS if config is TopicConfig else BROKER_CONFIGS
-    return next(entry for entry in registry.values() if entry.field == field)
+def without_attributes(path: Path, text: str, name: str) -> str:
+    """The file's text with the class's fields and properties blanked out; lines keep their numbers."""
+    lines = text.splitlines()
+    for node in class_body(path, name):
+        if isinstance(node, ast.AnnAssign | ast.FunctionDef):
+            first = min(node.lineno, *(each.lineno for each in getattr(node, "decorator_list", [node])))
+            for number in range(first - 1, node.end_lineno or node.lineno):
+                lines[number] = ""
+    return "\n".join([*lines, ""])
 
 
-@pytest.mark.parametrize("config", [BrokerConfig, TopicConfig])
-def test_every_honoured_setting_is_read(config: type) -> None:
-    fields = [name for name in config.__annotations__ if name != "topic_defaults"]
-    unread = [name for name in fields if definition(config, name).honoured and name not in READ]
-    assert unread == []
+COMPLAINT = re.compile(
+    r'^(?P<path>\S+?):\d+: error: (?:Item )?"(?P<type>\w+)"(?: of "[^"]*")? has no attribute "(?P<name>\w+)"',
+    re.MULTILINE,
+)
 
 
-@pytest.mark.parametrize("config", [BrokerConfig, TopicConfig])
-def test_a_setting_without_effect_is_not_read(config: type) -> None:
-    fields = [name for name in config.__annotations__ if name != "topic_defaults"]
-    read = [name for name in fields if not definition(config, name).honoured and name in READ]
-    assert read in ([], ["remote_storage_enable"])  # which is refused
+def asked_for(package: Path, folder: Path) -> set[tuple[str, str]]:
+    """Class and attribute of all that code outside `config` asks of the classes."""
+    texts: dict[Path, str] = {}
+    for name, file in CLASSES.items():
+        path = package / file
+        texts[path] = without_attributes(path, texts.get(path, path.read_text()), name)
+    command = [sys.executable, "-m", "mypy", "--cache-dir", str(folder / "cache"), "--soft-error-limit", "-1"]
+    for number, (path, text) in enumerate(texts.items()):
+        shadow = folder / f"{number}.py"
+        shadow.write_text(text)
+        command += ["--shadow-file", str(path), str(shadow)]
+    done = subprocess.run([*command, str(package)], check=False, capture_output=True, text=True, timeout=900)
+    found = list(COMPLAINT.finditer(done.stdout))
+    assert found, done.stdout + done.stderr
+    return {(each["type"], each["name"]) for each in found if "ottla/config/" not in each["path"]}
+
+
+def unread(package: Path, folder: Path) -> list[str]:
+    """The fields of the classes that nobody asks for, itself or by a property."""
+    asked = asked_for(package, folder)
+    forgotten = []
+    for name, file in CLASSES.items():
+        body = class_body(package / file, name)
+        # The whole configuration is each of its views.
+        names = {attribute for owner, attribute in asked if owner in (name, "BrokerConfig")}
+        for attribute, used in properties(body).items():
+            if attribute in names:
+                names |= used
+        forgotten += [f"{name}.{field}" for field in sorted(fields(body) - names)]
+    return forgotten
+
+
+def test_every_field_of_a_view_is_read(tmp_path: Path) -> None:
+    assert unread(PACKAGE, tmp_path) == []
+
+
+SAMPLES = (
+    *(
+        "true",
+        "false",
+        "0",
+        "1",
+        "2",
+        "3",
+        "5",
+        "7",
+        "9",
+        "10",
+        "100",
+        "30000",
+        "50000",
+        "70000",
+        "4000",
+        "2097152",
+    ),
+    *(
+        "8388609",
+        "9000000000",
+        "broker",
+        "RS256",
+        "required",
+        "0:1",
+        "0.3",
+        "x",
+        "producer",
+        "lz4",
+        "gzip",
+        "LogAppendTime",
+        "compact",
+        "range",
+        "classic",
+    ),
+    *("upgrade", "127.0.0.1:3", "/elsewhere", "PLAINTEXT", "SSL", "NONE", "PLAINTEXT://127.0.0.1:1"),
+)
+
+
+def effects(definition: ConfigDef) -> Iterator[tuple[str, BrokerConfig | TopicConfig | str]]:
+    """What comes of each sample that the key takes as a value: a configuration, or why it is refused."""
+    for sample in SAMPLES:
+        try:
+            definition.parse(sample)
+        except ConfigError:
+            continue
+        try:
+            if TOPIC_CONFIGS.get(definition.name) is definition:
+                yield sample, topic_config({definition.name: sample}, broker_config())
+            else:
+                yield sample, broker_config(BrokerLayers(static={definition.name: sample}))
+        except ConfigError as error:
+            yield sample, error.message
+
+
+KEYS = [
+    *BROKER_CONFIGS.values(),
+    *(entry for entry in TOPIC_CONFIGS.values() if entry.name != "internal.segment.bytes"),
+]
+
+
+@pytest.mark.parametrize("definition", KEYS, ids=lambda entry: entry.name)
+def test_a_key_has_an_effect_unless_the_table_says_that_it_has_none(definition: ConfigDef) -> None:
+    is_topic = TOPIC_CONFIGS.get(definition.name) is definition
+    before = broker_config().topic_defaults if is_topic else broker_config()
+    came_of = dict(effects(definition))
+    changed = {sample for sample, after in came_of.items() if after != before}
+    assert came_of, "no sample is a value of it"
+    if definition.honoured:
+        assert changed
+    else:
+        assert {sample for sample in changed if not isinstance(came_of[sample], str)} == set()
+
+
+def test_every_setting_of_a_group_is_asked_for() -> None:
+    texts = {
+        node.value
+        for path in (PACKAGE / "coordination").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant)
+    }
+    honoured = {name for name, entry in GROUP_CONFIGS.items() if entry.honoured}
+    assert honoured <= texts
+    assert not texts & (GROUP_CONFIGS.keys() - honoured)
