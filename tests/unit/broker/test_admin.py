@@ -15,6 +15,7 @@ from ottla.testing import InProcessBroker
 
 DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS = 32, 44
 DELETE_TOPICS, CREATE_PARTITIONS = 20, 37
+INIT_PRODUCER_ID, UPDATE_FEATURES = 22, 57
 TOPIC, BROKER = 2, 4
 SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
 ONE = encode_batch([Record(0, 1, b"k", b"one")])
@@ -184,3 +185,33 @@ async def test_resources_that_are_not_there(client: RawClient) -> None:
         ErrorCode.invalid_request,
         ErrorCode.invalid_request,
     ]
+
+
+# -- features and producer ids
+
+
+async def test_an_unknown_feature_is_no_version_to_update_to(client: RawClient) -> None:
+    update = {"feature": "no.such.feature", "max_version_level": 1, "upgrade_type": 1}
+    response = await client.call(UPDATE_FEATURES, 2, {"timeout_ms": 1000, "feature_updates": [update]})
+    assert response["error_code"] == ErrorCode.invalid_update_version
+
+
+@pytest.mark.parametrize(
+    ("producer_id", "producer_epoch", "code"),
+    [
+        (5, -1, ErrorCode.invalid_request),
+        (-1, 0, ErrorCode.invalid_request),
+        (-1, -1, ErrorCode.none),
+        (5, 0, ErrorCode.none),
+        (-2, -2, ErrorCode.none),
+    ],
+)
+async def test_a_producer_id_comes_with_its_epoch(
+    client: RawClient, producer_id: int, producer_epoch: int, code: ErrorCode
+) -> None:
+    asked = {"transactional_id": None, "transaction_timeout_ms": 1000}
+    response = await client.call(
+        INIT_PRODUCER_ID, 5, {**asked, "producer_id": producer_id, "producer_epoch": producer_epoch}
+    )
+    assert response["error_code"] == code
+    assert (response["producer_id"] == -1) == (code != ErrorCode.none)

@@ -13,7 +13,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 def _handle(_services: ClusterServices, _context: RequestContext, message: Any) -> Response:
     for update in message.feature_updates:
         raise KafkaError(
-            ErrorCode.feature_update_failed,
+            ErrorCode.invalid_update_version,
             f"Feature {update.feature} is not supported by this cluster, which has no versioned features.",
         )
     return {"error_code": ErrorCode.none}

@@ -11,6 +11,8 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 
 
 async def _handle(services: TransactionServices, _context: RequestContext, message: Any) -> Response:
+    if (message.producer_id == -1) != (message.producer_epoch == -1):
+        raise KafkaError(ErrorCode.invalid_request)
     if message.transactional_id is not None:
         if not message.transactional_id:
             raise KafkaError(ErrorCode.invalid_request)
