@@ -24,7 +24,6 @@ from ottla.broker.services import (
 from ottla.config.broker import BrokerConfig
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
-from ottla.config.network import NetworkConfig
 from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
 from ottla.controller.producer_ids import ProducerIds
@@ -36,7 +35,7 @@ from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
-from ottla.network.server import ListenerLimits, Server
+from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDir
 from ottla.replica.fetch_sessions import FetchSessions
@@ -134,7 +133,7 @@ class Broker:
             _RECEIVE_BUFFER_BYTES,
             self._readers,
         )
-        return Server(shared, _listener_limits(config), self._host.bind)
+        return Server(shared, config, self._host.bind)
 
     def _routes(self) -> Iterable[Route]:
         """Every API with what its family uses."""
@@ -206,7 +205,7 @@ class Broker:
         self.partitions.broker_reconfigured(config, image.topics.values())
         self.groups.reconfigure(config)
         self.maintenance.reconfigure()
-        await self._server.reconfigure(_listener_limits(config))
+        await self._server.reconfigure(config)
 
     async def _reopen_partitions(self) -> None:
         """Try again to open the partitions that could not be opened."""
@@ -292,16 +291,3 @@ class Broker:
         self._file_worker.shutdown()
         self._cleaner.shutdown()
         self._readers.shutdown(cancel_futures=True)
-
-
-def _listener_limits(config: NetworkConfig) -> ListenerLimits:
-    return ListenerLimits(
-        max_connections=config.max_connections,
-        max_connections_per_ip=config.max_connections_per_ip,
-        max_connections_per_ip_overrides=config.max_connections_per_ip_overrides,
-        idle_max_ms=config.connections_max_idle_ms,
-        stalled_max_ms=config.ottla_request_stalled_ms,
-        backlog=config.socket_listen_backlog_size,
-        send_buffer_bytes=config.socket_send_buffer_bytes,
-        receive_buffer_bytes=config.socket_receive_buffer_bytes,
-    )

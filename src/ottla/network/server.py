@@ -9,34 +9,16 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from ottla.config.listeners import Listener
+from ottla.config.network import NetworkConfig
 from ottla.network.connection import Connection, Shared
 
 log = logging.getLogger(__name__)
 
 _ROUNDS_FOR_ONE_REQUEST = 10
 """A request may trickle in for ten times as long as it may stand still."""
-
-
-class ListenerLimits(NamedTuple):
-    """Bounds on connections as a whole; each a setting."""
-
-    max_connections: int
-    max_connections_per_ip: int
-    max_connections_per_ip_overrides: Mapping[str, int]
-    """by address or host name"""
-    idle_max_ms: int
-    """`connections.max.idle.ms`"""
-    stalled_max_ms: int
-    """`ottla.request.stalled.ms`: how long a half-received request may stand still"""
-    backlog: int
-    """`socket.listen.backlog.size`"""
-    send_buffer_bytes: int = -1
-    """`socket.send.buffer.bytes`; -1 leaves the system's own, which grows as need be"""
-    receive_buffer_bytes: int = -1
-    """`socket.receive.buffer.bytes`; as above"""
 
 
 class Listening(Protocol):
@@ -54,7 +36,7 @@ class Listening(Protocol):
 
 
 Bind: TypeAlias = Callable[
-    [Callable[[], asyncio.BufferedProtocol], str, int, ListenerLimits], Awaitable[Listening]
+    [Callable[[], asyncio.BufferedProtocol], str, int, NetworkConfig], Awaitable[Listening]
 ]
 """Binds to a host and port, makes a protocol for each connection; raises OSError."""
 
@@ -62,9 +44,9 @@ Bind: TypeAlias = Callable[
 class Server:
     """Listens on the addresses of one broker and owns the connections accepted there."""
 
-    def __init__(self, shared: Shared, limits: ListenerLimits, bind: Bind) -> None:
+    def __init__(self, shared: Shared, config: NetworkConfig, bind: Bind) -> None:
         self._shared = shared
-        self._limits = limits
+        self._config = config
         self._bind = bind
         self._per_address: Mapping[str, int] = {}
         self._listening: dict[str, Listening] = {}
@@ -75,12 +57,12 @@ class Server:
 
         Raises OSError; what was bound before is closed by `stop`.
         """
-        self._per_address = await _by_address(self._limits.max_connections_per_ip_overrides)
+        self._per_address = await _by_address(self._config.max_connections_per_ip_overrides)
         for listener in listeners:
             name, host, port = listener.name, listener.host, listener.port
             try:
                 self._listening[name] = await self._bind(
-                    partial(Connection, self._shared, name, self._admit), host, port, self._limits
+                    partial(Connection, self._shared, name, self._admit), host, port, self._config
                 )
             except OSError as error:
                 # The loop's own text repeats the address; a name that does not resolve has a negative number.
@@ -90,11 +72,11 @@ class Server:
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return {name: listening.address for name, listening in self._listening.items()}
 
-    async def reconfigure(self, limits: ListenerLimits) -> None:
+    async def reconfigure(self, config: NetworkConfig) -> None:
         """Apply changed bounds to connections that come from now on."""
-        if limits.max_connections_per_ip_overrides != self._limits.max_connections_per_ip_overrides:
-            self._per_address = await _by_address(limits.max_connections_per_ip_overrides)
-        self._limits = limits
+        if config.max_connections_per_ip_overrides != self._config.max_connections_per_ip_overrides:
+            self._per_address = await _by_address(config.max_connections_per_ip_overrides)
+        self._config = config
 
     async def serve(self) -> None:
         """Accept connections."""
@@ -122,22 +104,22 @@ class Server:
     def _admit(self, connection: Connection) -> str | None:
         """Why a new connection may not stay, or None."""
         connections = self._shared.connections
-        if len(connections) > self._limits.max_connections:
-            return f"more than max.connections={self._limits.max_connections} connections"
+        if len(connections) > self._config.max_connections:
+            return f"more than max.connections={self._config.max_connections} connections"
         host = connection.peer_host
-        limit = self._per_address.get(host, self._limits.max_connections_per_ip)
+        limit = self._per_address.get(host, self._config.max_connections_per_ip)
         if limit < len(connections) and sum(each.peer_host == host for each in connections) > limit:
             return f"more than max.connections.per.ip={limit} connections"
         return None
 
     async def _sweep(self) -> None:
         """Look at every connection once in `ottla.request.stalled.ms`."""
-        round_s = max(self._limits.stalled_max_ms / 1000, 0.05)
-        idle_rounds = max(1, round(self._limits.idle_max_ms / 1000 / round_s))
+        round_s = max(self._config.ottla_request_stalled_ms / 1000, 0.05)
+        idle_rounds = max(1, round(self._config.connections_max_idle_ms / 1000 / round_s))
         while True:
             await asyncio.sleep(round_s)
             for connection in list(self._shared.connections):
-                _sweep_one(connection, idle_rounds if self._limits.idle_max_ms >= 0 else None)
+                _sweep_one(connection, idle_rounds if self._config.connections_max_idle_ms >= 0 else None)
 
 
 async def _by_address(overrides: Mapping[str, int]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
-from ottla.network.server import ListenerLimits
+from ottla.config.network import NetworkConfig
 
 _UNPACED = b"reno"
 """The congestion control of loopback: every kernel has it. BBR's pacing costs a timer for each segment there
@@ -33,22 +33,28 @@ class TcpListening:
 
 
 async def bind_tcp(
-    make_protocol: Callable[[], asyncio.BufferedProtocol], host: str, port: int, limits: ListenerLimits
+    make_protocol: Callable[[], asyncio.BufferedProtocol], host: str, port: int, config: NetworkConfig
 ) -> TcpListening:
     """Bind to a host and port, 0 for a free one; an empty host is every interface. Raises OSError."""
     create_server = partial(
-        asyncio.get_running_loop().create_server, make_protocol, backlog=limits.backlog, start_serving=False
+        asyncio.get_running_loop().create_server,
+        make_protocol,
+        backlog=config.socket_listen_backlog_size,
+        start_serving=False,
     )
     bound = _bound_to_address(host, port)
     server = await (create_server(host or None, port) if bound is None else create_server(sock=bound))
     for listening in server.sockets:
-        _tune(listening, limits)
+        _tune(listening, config)
     return TcpListening(server)
 
 
-def _tune(listening: socket.socket, limits: ListenerLimits) -> None:
+def _tune(listening: socket.socket, config: NetworkConfig) -> None:
     """Accepted sockets inherit what the listening one has."""
-    sizes = ((socket.SO_SNDBUF, limits.send_buffer_bytes), (socket.SO_RCVBUF, limits.receive_buffer_bytes))
+    sizes = (
+        (socket.SO_SNDBUF, config.socket_send_buffer_bytes),
+        (socket.SO_RCVBUF, config.socket_receive_buffer_bytes),
+    )
     for option, size in sizes:
         if size >= 0:
             listening.setsockopt(socket.SOL_SOCKET, option, size)

@@ -54,14 +54,14 @@ _MIN_LEGACY_LENGTH: Final = 14  # below it no message format has ever been
 class ValidationOptions:
     """The topic configuration that produced batches are held to; sizes in bytes."""
 
-    max_message_bytes: int = 1_048_588
-    codec: Codec | None = None  # compression.type; None for "producer"
-    level: int | None = None
-    is_compacted: bool = False
-    timestamp_type: TimestampType = TimestampType.create_time
-    timestamp_before_max_ms: int = NO_LIMIT_MS
-    timestamp_after_max_ms: int = 3_600_000
-    max_inflated_bytes: int = 100 * 1024 * 1024  # as much as Kafka's largest request by default
+    max_message_bytes: int
+    codec: Codec | None  # compression.type; None for "producer"
+    level: int | None
+    is_compacted: bool
+    timestamp_type: TimestampType
+    timestamp_before_max_ms: int
+    timestamp_after_max_ms: int
+    max_inflated_bytes: int
 
 
 class RecordValidationError(KafkaError):

@@ -34,7 +34,6 @@ CLASSES = {
     # What values are copied into:
     "CleanerSettings": "storage/cleaner.py",
     "ConnectionLimits": "network/connection.py",
-    "ListenerLimits": "network/server.py",
     "LogEnvironment": "storage/environment.py",
     "RequestLimits": "broker/router.py",
     "ValidationOptions": "records/validation.py",

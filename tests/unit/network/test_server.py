@@ -9,8 +9,10 @@ import socket
 import pytest
 from tests.raw_client import connect
 
+from ottla.config.broker import default_view
 from ottla.config.listeners import Listener, SecurityProtocol
-from ottla.network.server import ListenerLimits, Server, _sweep_one
+from ottla.config.network import NetworkConfig
+from ottla.network.server import Server, _sweep_one
 from ottla.network.sockets import bind_tcp
 from ottla.testing import run_broker_async
 
@@ -140,7 +142,7 @@ async def test_only_loopback_is_never_paced(host: str) -> None:
         of_the_system = _congestion_control(other)
     shared = Wire().shared
     shared.connections.clear()
-    server = Server(shared, ListenerLimits(10, 10, {}, 60_000, 30_000, 50), bind_tcp)
+    server = Server(shared, default_view(NetworkConfig), bind_tcp)
     ((_, port),) = (await server.start([Listener("PLAINTEXT", SecurityProtocol.PLAINTEXT, host, 0)])).values()
     await server.serve()
     async with connect("127.0.0.1", port):

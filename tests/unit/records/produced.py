@@ -1,9 +1,11 @@
 """Batches as clients may send them, and what a leader makes of them."""
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytest
 
+from ottla.config.broker import broker_config
 from ottla.protocol.errors import KafkaError
 from ottla.records.batch import (
     ATTRIBUTES,
@@ -22,12 +24,20 @@ from ottla.records.batch import (
 from ottla.records.codec import Record, encode_batch
 from ottla.records.compression import Codec, compress
 from ottla.records.validation import ValidationOptions, validate
+from ottla.replica.partitions import validation_options
 
 NOW = 1_700_000_000_000
 HOUR = 3_600_000  # as far ahead as timestamps may be by default
-DEFAULT = ValidationOptions()
-COMPACTED = ValidationOptions(is_compacted=True)
-LOG_APPEND = ValidationOptions(timestamp_type=TimestampType.log_append_time)
+_BROKER = broker_config()
+DEFAULT = validation_options(_BROKER.topic_defaults, _BROKER)
+
+
+def options_with(**changes: Any) -> ValidationOptions:
+    return replace(DEFAULT, **changes)
+
+
+COMPACTED = options_with(is_compacted=True)
+LOG_APPEND = options_with(timestamp_type=TimestampType.log_append_time)
 RECORDS = [
     Record(i, NOW + 40 * i, b"k" * i, b"v" * 20 * i, (("h", b"x"), ("n", None)) if i % 3 else ())
     for i in range(150)

@@ -10,7 +10,9 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder as Aiokafk
 from ottla.records.batch import ATTRIBUTES, parse_header
 from ottla.records.codec import Record, decode_batch, encode_batch
 from ottla.records.compression import Codec
-from ottla.records.validation import ValidationOptions, validate
+from ottla.records.validation import validate
+
+from .produced import DEFAULT
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # of importlib.resources, which kafka-python calls
@@ -58,7 +60,7 @@ def test_the_same_records_make_the_same_bytes(builder_class: Any) -> None:
 def test_their_batches_are_read_and_valid(builder_class: Any, codec: Codec) -> None:
     theirs = build(builder_class, codec)
     assert decode_batch(theirs, max_bytes=1 << 20) == RECORDS
-    header, body, _ = validate(memoryview(theirs), ValidationOptions(), NOW)
+    header, body, _ = validate(memoryview(theirs), DEFAULT, NOW)
     assert header == parse_header(theirs)
     assert body == theirs[ATTRIBUTES:]
 

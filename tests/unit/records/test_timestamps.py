@@ -21,6 +21,7 @@ from .produced import (
     NOW,
     RECORDS,
     accepted,
+    options_with,
     patched,
     payload_batch,
     refusal,
@@ -29,7 +30,7 @@ from .produced import (
 
 @pytest.mark.parametrize("codec", [Codec.none, Codec.snappy])
 def test_timestamps_are_held_to_their_bounds(codec: Codec) -> None:
-    options = ValidationOptions(timestamp_before_max_ms=1000, timestamp_after_max_ms=500)
+    options = options_with(timestamp_before_max_ms=1000, timestamp_after_max_ms=500)
     in_bounds = [Record(0, NOW - 1000, None, b""), Record(1, NOW + 500, None, b""), Record(2, -1, None, b"")]
     accepted(encode_batch(in_bounds, codec=codec), options)
     outside = [*in_bounds, Record(3, NOW - 1001, None, b""), Record(4, NOW + 501, None, b"")]
@@ -47,7 +48,7 @@ def test_the_default_refuses_the_far_future_only() -> None:
 
 
 def test_records_without_timestamp_are_taken() -> None:
-    options = ValidationOptions(timestamp_before_max_ms=1000)
+    options = options_with(timestamp_before_max_ms=1000)
     result, _ = accepted(encode_batch([Record(0, -1, None, b""), Record(1, -1, None, b"")]), options)
     assert result.header.max_timestamp == -1
 
@@ -97,7 +98,7 @@ def test_the_latest_timestamp_may_be_the_first(codec: Codec, said: int) -> None:
 
 @pytest.mark.parametrize("codec", [Codec.none, Codec.gzip])
 @pytest.mark.parametrize(
-    "options", [DEFAULT, ValidationOptions(timestamp_before_max_ms=0, timestamp_after_max_ms=0)]
+    "options", [DEFAULT, options_with(timestamp_before_max_ms=0, timestamp_after_max_ms=0)]
 )
 def test_a_timestamp_exactly_at_its_limit_is_taken(codec: Codec, options: ValidationOptions) -> None:
     latest = NOW + options.timestamp_after_max_ms
@@ -118,7 +119,7 @@ def test_timestamps_below_zero() -> None:
     """Kafka takes them where there is no limit on old ones, and knows no maximum then."""
     data = encode_batch([Record(0, -5, None, b""), Record(1, -2, None, b"")])
     assert accepted(data)[0].header.max_timestamp == -1
-    assert refusal(data, ValidationOptions(timestamp_before_max_ms=1000)).code == ErrorCode.invalid_timestamp
+    assert refusal(data, options_with(timestamp_before_max_ms=1000)).code == ErrorCode.invalid_timestamp
 
 
 @pytest.mark.parametrize("codec", [Codec.none, Codec.gzip])
@@ -134,7 +135,7 @@ def test_log_append_time_set_by_clients(codec: Codec) -> None:
 
 @pytest.mark.parametrize("said", [-1, NOW - 1001, NOW + 501])
 def test_log_append_times_out_of_bounds(said: int) -> None:
-    options = ValidationOptions(timestamp_before_max_ms=1000, timestamp_after_max_ms=500)
+    options = options_with(timestamp_before_max_ms=1000, timestamp_after_max_ms=500)
     records = [Record(0, NOW - 1000, None, b""), Record(1, NOW + 500, None, b"")]
     data = encode_batch(records, timestamp_type=TimestampType.log_append_time, max_timestamp=said)
     error = refusal(data, options)
@@ -166,7 +167,7 @@ def test_a_false_max_timestamp_is_put_right(codec: Codec) -> None:
 
 
 def test_timestamps_over_64_bits_are_refused() -> None:
-    unlimited = ValidationOptions(timestamp_after_max_ms=2**63 - 1)
+    unlimited = options_with(timestamp_after_max_ms=2**63 - 1)
     above = payload_batch(b"\x1e\0" + b"\xfe" + b"\xff" * 8 + b"\x01" + b"\0\0\x01\0", 1)
     below = payload_batch(b"\x1e\0" + b"\xff" * 9 + b"\x01" + b"\0\0\x01\0", 1, timestamp=-2)
     for data in (above, below):

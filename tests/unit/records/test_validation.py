@@ -36,6 +36,7 @@ from .produced import (
     RECORDS,
     Validated,
     accepted,
+    options_with,
     patched,
     payload_batch,
     refusal,
@@ -94,7 +95,7 @@ def test_a_wrong_crc_is_corrupt(offset: int) -> None:
 
 def test_sizes_are_limited_before_the_crc_is_computed() -> None:
     data = encode_batch(RECORDS)
-    exact = ValidationOptions(max_message_bytes=len(data))
+    exact = options_with(max_message_bytes=len(data))
     accepted(data, exact)
     smaller = dataclasses.replace(exact, max_message_bytes=len(data) - 1)
     assert refusal(data, smaller).code == ErrorCode.message_too_large
@@ -186,7 +187,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("codec", list(Codec))
-@pytest.mark.parametrize("options", [DEFAULT, COMPACTED, LOG_APPEND, ValidationOptions(codec=Codec.lz4)])
+@pytest.mark.parametrize("options", [DEFAULT, COMPACTED, LOG_APPEND, options_with(codec=Codec.lz4)])
 @pytest.mark.parametrize("payload", MALFORMED.values(), ids=MALFORMED)
 def test_malformed_records(codec: Codec, options: ValidationOptions, payload: bytes) -> None:
     error = refusal(payload_batch(payload, 1, codec), options)
@@ -204,7 +205,7 @@ IRREGULAR = {
 
 
 @pytest.mark.parametrize("codec", list(Codec))
-@pytest.mark.parametrize("options", [DEFAULT, COMPACTED, LOG_APPEND, ValidationOptions(codec=Codec.lz4)])
+@pytest.mark.parametrize("options", [DEFAULT, COMPACTED, LOG_APPEND, options_with(codec=Codec.lz4)])
 @pytest.mark.parametrize("payload", IRREGULAR.values(), ids=IRREGULAR)
 def test_irregular_records_are_written_anew(codec: Codec, options: ValidationOptions, payload: bytes) -> None:
     """As Kafka they are taken; but its log keeps what not every client can read."""
@@ -239,8 +240,8 @@ def test_records_written_anew_are_held_to_the_size() -> None:
     """Numbered rightly they may take more bytes than before."""
     records = b"\x0c\0\0\0\0\x01\0" * 100
     data = payload_batch(records, 100)
-    accepted(data, ValidationOptions(max_message_bytes=len(data) + 36))
-    options = ValidationOptions(max_message_bytes=len(data) + 35)
+    accepted(data, options_with(max_message_bytes=len(data) + 36))
+    options = options_with(max_message_bytes=len(data) + 35)
     assert refusal(data, options).code == ErrorCode.message_too_large
 
 
@@ -275,7 +276,7 @@ def test_data_that_does_not_inflate_is_corrupt(codec: Codec) -> None:
 def test_inflated_size_is_limited(codec: Codec) -> None:
     data = encode_batch([Record(0, NOW, b"k", bytes(MIB))], codec=codec)
     accepted(data)
-    limited = ValidationOptions(max_inflated_bytes=MIB)
+    limited = options_with(max_inflated_bytes=MIB)
     assert refusal(data, limited).code == ErrorCode.message_too_large
 
 
@@ -301,7 +302,7 @@ def test_recompression(source: Codec, target: Codec) -> None:
     data = encode_batch(
         RECORDS, codec=source, is_transactional=True, producer_id=7, producer_epoch=1, base_sequence=2
     )
-    result, batch = accepted(data, ValidationOptions(codec=target))
+    result, batch = accepted(data, options_with(codec=target))
     assert result.header.codec == target
     assert result.header.is_transactional
     assert (result.header.producer_id, result.header.base_sequence) == (7, 2)
@@ -311,9 +312,7 @@ def test_recompression(source: Codec, target: Codec) -> None:
 
 def test_recompression_heeds_the_level() -> None:
     data = encode_batch(RECORDS)
-    sizes = [
-        accepted(data, ValidationOptions(codec=Codec.gzip, level=level))[0].header.size for level in (1, 9)
-    ]
+    sizes = [accepted(data, options_with(codec=Codec.gzip, level=level))[0].header.size for level in (1, 9)]
     assert sizes[0] > sizes[1]
 
 
@@ -326,7 +325,7 @@ def test_recompression_and_log_append_time_together() -> None:
 
 def test_size_is_limited_again_after_recompression() -> None:
     data = encode_batch(RECORDS, codec=Codec.zstd)
-    options = ValidationOptions(codec=Codec.none, max_message_bytes=len(data) + 100)
+    options = options_with(codec=Codec.none, max_message_bytes=len(data) + 100)
     assert refusal(data, options).code == ErrorCode.message_too_large
     accepted(data, dataclasses.replace(options, max_message_bytes=1 << 20))
 
@@ -334,7 +333,7 @@ def test_size_is_limited_again_after_recompression() -> None:
 # Anything at all
 
 OPTIONS = st.builds(
-    ValidationOptions,
+    options_with,
     codec=st.none() | st.sampled_from(Codec),
     is_compacted=st.booleans(),
     timestamp_type=st.sampled_from(TimestampType),
