@@ -108,7 +108,7 @@ class _DictTarget:
 
 
 class _ObjectTarget:
-    """Structs become objects, arrays tuples. A field that the version lacks is found on the class."""
+    """Structs become objects, arrays tuples. What the version lacks has its default."""
 
     array = "tuple(values)"
 
@@ -117,7 +117,11 @@ class _ObjectTarget:
 
     def build(self, struct: Layout, path: str, source: Source) -> None:  # noqa: ARG002
         source.add(1, f"made = new({source.constant('class', struct.class_)})")
-        source.add(1, *(f"made.{each.name} = v{number}" for number, each in enumerate(struct.fields)))
+        assert struct.class_ is not None
+        values = {each.name: f"v{number}" for number, each in enumerate(struct.fields)}
+        for name, spec in struct.class_.__fields__.items():
+            value = values.get(name) or source.constant("absent", spec.default)
+            source.add(1, f"made.{name} = {value}")
         source.add(1, "return made, p")
 
 

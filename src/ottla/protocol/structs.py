@@ -21,8 +21,10 @@ or `"none"`. Types are `bool`, `int8`, `int16`, `uint16`, `int32`, `int64`, `flo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final, NamedTuple, dataclass_transform
+
+from ottla.protocol.codegen import Source
 
 _UNSET: Final = object()
 _NO_LAST_VERSION: Final = 1 << 15
@@ -65,12 +67,7 @@ def field(
     Without a default of its own it has None if any version has null, else zero, "", or a struct of defaults.
     The zero UUID is None.
     """
-    if default is _UNSET:
-        if nullable != "none":
-            default = None
-        else:
-            default = _ZERO[type_] if isinstance(type_, str) else type_()
-    return FieldSpec(type_, False, versions, nullable, default, tag)
+    return _SPECS[type_, False, versions, nullable, default, tag]
 
 
 def array(
@@ -82,9 +79,26 @@ def array(
     tag: int | None = None,
 ) -> Any:
     """As `field`, for an array of this type."""
-    if default is _UNSET:
-        default = () if nullable == "none" else None
-    return FieldSpec(type_, True, versions, nullable, default, tag)
+    return _SPECS[type_, True, versions, nullable, default, tag]
+
+
+class _Specs(dict[tuple[str | type["Struct"], bool, str, str, object, int | None], FieldSpec]):
+    """Made once for all fields that are alike: there are thousands."""
+
+    def __missing__(self, declared: tuple[Any, ...]) -> FieldSpec:
+        type_, is_array, _, nullable, default, _ = declared
+        if default is _UNSET:
+            if nullable != "none":
+                default = None
+            elif is_array:
+                default = ()
+            else:
+                default = _ZERO[type_] if isinstance(type_, str) else type_()
+        spec = self[declared] = FieldSpec(*declared)._replace(default=default)
+        return spec
+
+
+_SPECS: Final = _Specs()
 
 
 def version_range(text: str) -> range:
@@ -98,7 +112,35 @@ def version_range(text: str) -> range:
 
 
 @dataclass_transform(kw_only_default=True)
-class Struct:
+class StructType(type):
+    """Makes slots of the fields, since what is decoded is many objects."""
+
+    def __new__(
+        cls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        key: int = -1,
+        versions: str = "none",
+        flexible: str = "none",
+    ) -> StructType:
+        fields = {name: spec for name, spec in namespace.items() if type(spec) is FieldSpec}
+        for each in fields:
+            del namespace[each]
+        namespace.pop("__annotations__", None)  # for type checkers only
+        namespace["__slots__"] = tuple(fields)
+        namespace["__fields__"] = fields
+        if versions != "none":
+            namespace["__key__"] = key
+            namespace["__versions__"] = version_range(versions)
+            namespace["__flexible__"] = version_range(flexible)
+            namespace["__decoders__"] = {}
+            namespace["__encoders__"] = {}
+        return super().__new__(cls, name, bases, namespace)
+
+
+class Struct(metaclass=StructType):
     """A message, or a struct inside one. Equal where the class and all fields are, lists being equal to
     tuples.
 
@@ -116,23 +158,11 @@ class Struct:
     __encoders__: ClassVar[dict[int, Any]]
     """What `wire` has compiled for a message, by version."""
 
-    def __init_subclass__(cls, *, key: int = -1, versions: str = "none", flexible: str = "none") -> None:
-        fields = {name: spec for name, spec in cls.__dict__.items() if type(spec) is FieldSpec}
-        cls.__fields__ = fields
-        for name, spec in fields.items():
-            setattr(cls, name, spec.default)
-        if versions != "none":
-            cls.__key__ = key
-            cls.__versions__ = version_range(versions)
-            cls.__flexible__ = version_range(flexible)
-            cls.__decoders__ = {}
-            cls.__encoders__ = {}
-
     def __init__(self, **fields: Any) -> None:
-        if not fields.keys() <= self.__fields__.keys():
-            unknown = sorted(fields.keys() - self.__fields__.keys())
-            raise TypeError(f"{type(self).__name__} has no field {', '.join(unknown)}")
-        self.__dict__ = fields
+        """TypeError for a field that there is not. Called once for each class, which then gets its own."""
+        cls = type(self)
+        cls.__init__ = _constructor(cls)  # type: ignore[method-assign]
+        cls.__init__(self, **fields)
 
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
@@ -144,13 +174,22 @@ class Struct:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        given = (f"{name}={value!r}" for name, value in self._given())
-        return f"{type(self).__name__}({', '.join(given)})"
-
-    def _given(self) -> Iterator[tuple[str, Any]]:
-        """What is of this object and not a default, in the order of the fields."""
-        return ((name, self.__dict__[name]) for name in self.__fields__ if name in self.__dict__)
+        values = ((name, getattr(self, name), spec.default) for name, spec in self.__fields__.items())
+        told = (f"{name}={value!r}" for name, value, default in values if value != default)
+        return f"{type(self).__name__}({', '.join(told)})"
 
 
 def _comparable(value: Any) -> Any:
     return tuple(value) if type(value) is list else value
+
+
+def _constructor(class_: type[Struct]) -> Callable[..., None]:
+    source = Source()
+    parameters = (
+        f"{name}={source.constant('default', spec.default)}" for name, spec in class_.__fields__.items()
+    )
+    source.add(0, f"def __init__(self, {'*, ' if class_.__fields__ else ''}{', '.join(parameters)}):")
+    source.add(1, *(f"self.{name} = {name}" for name in class_.__fields__), "return None")
+    constructor: Callable[..., None] = source.compile("__init__", f"constructor of {class_.__name__}")
+    constructor.__qualname__ = class_.__qualname__  # which a TypeError tells
+    return constructor

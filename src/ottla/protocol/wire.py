@@ -119,9 +119,8 @@ def decode_request(
     """As `decode`, by key. MalformedRequest for nonsense, KafkaError(unsupported_version) for an API or
     version that there is not.
     """
-    _check_version(api_key, version)
     try:
-        return _decoder(request_class(api_key), version)(buffer, offset, max_elements)[0]
+        return _request_decoder(api_key, version)(buffer, offset, max_elements)[0]
     except DecodeError as error:
         raise MalformedRequest(f"{api_info(api_key).name} {version}: {error}") from error
 
@@ -164,6 +163,12 @@ def encode_response_body(api_key: int, version: int, response: Response) -> byte
     if isinstance(response, Struct):
         return _encoder(type(response), version)(response)
     return _dict_encoder(api_key, version)(response)
+
+
+@cache
+def _request_decoder(api_key: int, version: int) -> Decoder:
+    _check_version(api_key, version)
+    return _decoder(request_class(api_key), version)
 
 
 def _check_version(api_key: int, version: int) -> None:

@@ -188,7 +188,7 @@ def test_entities_of_one_version_compare_by_value() -> None:
     body = "00 02 02 67 00"
     assert _decode(10, 4, body) == _decode(10, 4, body)
     assert _decode(10, 4, body) != _decode(10, 4, "00 02 02 68 00")
-    assert repr(_decode(10, 4, body)) == "FindCoordinatorRequest(key_type=0, coordinator_keys=('g',))"
+    assert repr(_decode(10, 4, body)) == "FindCoordinatorRequest(coordinator_keys=('g',))"
 
 
 def test_tagged_fields_are_read_unknown_ones_skipped() -> None:
