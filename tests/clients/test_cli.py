@@ -12,6 +12,9 @@ from typing import Any
 
 import kafka
 import pytest
+from confluent_kafka.admin import AdminClient
+
+from ottla.cli.main import run
 
 Cli = Callable[..., subprocess.CompletedProcess[bytes]]
 
@@ -76,6 +79,26 @@ def test_topics_from_creation_to_deletion(cli, answer, new_name, eventually):
     assert cli("topic", "delete", name, code=1).stderr.decode().startswith(f"ottla: {name}: ")
     cli("topic", "delete", name, "--if-exists")
     cli("topic", "describe", name, code=1)
+
+
+def test_topics_that_are_deleted_while_they_are_listed(cli, make_topic, monkeypatch, capsys, broker):
+    """The client names one more than there are."""
+    topic = make_topic()
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    listed = admin.list_topics(timeout=10)
+    listed.topics["ottla-gone"] = listed.topics[topic]
+    monkeypatch.setattr(AdminClient, "list_topics", lambda *_, **__: listed)
+    assert run(["topic", "list", "--json", "-b", broker.bootstrap]) == 0
+    names = [row["topic"] for row in json.loads(capsys.readouterr().out)]
+    assert topic in names
+    assert "ottla-gone" not in names
+
+
+def test_a_pattern_of_topics_in_a_group(cli, make_topic, new_name):
+    topic = make_topic()
+    cli("produce", topic, stdin=b"a\n")
+    assert cli("consume", f"^{topic[:-1]}.$", "-g", new_name("group"), "-e").stdout == b"a\n"
+    assert b"there is no such topic" in cli("consume", f"^{topic[:-1]}.$", "-e", code=1).stderr
 
 
 def test_validating_creates_nothing(cli, answer, new_name):
@@ -325,8 +348,9 @@ def test_a_living_group(broker, cli, answer, make_topic, new_name, ending, code)
 
 def test_two_members_share_a_topic(broker, cli, make_topic, new_name, tmp_path):
     topic, group = make_topic(partitions=4), new_name("group")
+    timeout_s = str(2 + broker.session_timeout_ms // 1000)  # as long as groups take to form
     lines = [b"line %d" % n for n in range(40_000)]
-    called = command(broker.bootstrap, "consume", topic, "--group", group, "--timeout", "3")
+    called = command(broker.bootstrap, "consume", topic, "--group", group, "--timeout", timeout_s)
     outputs = [tmp_path / "one", tmp_path / "two"]
     members = []
     for output in outputs:

@@ -96,7 +96,7 @@ def consume(
     """Print records of topics.
 
     Null keys and values are printed as "null" in text, and not at all in raw. In a group, what was printed
-    is committed, also on Ctrl-C.
+    is committed, also on Ctrl-C, and a TOPIC that begins with ^ is a regular expression.
     """
     if group is not None and partitions:
         raise click.UsageError("--partition is for reading without --group: the group assigns partitions.")

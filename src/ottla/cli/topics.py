@@ -62,11 +62,13 @@ def create(
 @connected
 def list_(connection: Connection, internal: bool, as_json: bool) -> None:
     """List topics."""
-    from confluent_kafka import TopicCollection
+    from confluent_kafka import KafkaError, TopicCollection
 
     admin = connection.admin
     names = sorted(admin.list_topics(timeout=30).topics)
-    described = wait_each(admin.describe_topics(TopicCollection(names))) if names else {}
+    futures = admin.describe_topics(TopicCollection(names)) if names else {}
+    # What was deleted in between is gone.
+    described = wait_each(_without(futures, KafkaError.UNKNOWN_TOPIC_OR_PART))
     rows = [
         {
             "topic": name,
@@ -74,7 +76,7 @@ def list_(connection: Connection, internal: bool, as_json: bool) -> None:
             "replicas": max((len(part.replicas) for part in described[name].partitions), default=0),
             "internal": described[name].is_internal,
         }
-        for name in names
+        for name in sorted(described)
         if internal or not described[name].is_internal
     ]
     if as_json:
