@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaException, TopicPartition
 
 from ottla.replica import compaction
-from ottla.storage.cleaner import CleanedGroup, CleaningStep
+from ottla.storage.cleaner.cleaning import CleanedGroup, CleaningStep
 from ottla.testing.in_process import run_broker
 
 from .broker_process import BrokerProcess

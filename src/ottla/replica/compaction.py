@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 from ottla.protocol.errors import KafkaError
 from ottla.storage import checkpoints
 from ottla.storage.checkpoints import CorruptCheckpointError, OffsetCheckpoint
-from ottla.storage.cleaner import (
+from ottla.storage.cleaner.cleaning import (
     CleanedGroup,
     CleanerSettings,
     CleaningFinished,
     CleaningProgress,
     CleaningStep,
     clean,
-    discard,
 )
-from ottla.storage.cleaner_policy import CleaningPlan, plan_cleaning
+from ottla.storage.cleaner.policy import CleaningPlan, cleaning_facts, plan_cleaning
 from ottla.storage.errors import LogStorageError
+from ottla.storage.local.segments import discard
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -126,7 +126,7 @@ class Compaction:
                 or len(partition.log.segments) < 2
             ):
                 continue
-            facts = partition.log.cleaning_facts()
+            facts = cleaning_facts(partition.log)
             plan = plan_cleaning(facts, self._clean_offsets.get(key), now_ms)
             if plan.is_due and (best is None or plan.dirty_ratio > best[1].dirty_ratio):
                 best = partition, plan
@@ -147,14 +147,15 @@ class Compaction:
             while (step := await loop.run_in_executor(self._worker, _next, steps)) is not None:
                 if not self._is_current(partition):
                     if isinstance(step, CleanedGroup):
-                        discard(self._environment.fs, partition.log.directory, step.new_base_offsets)
+                        discard(self._environment.fs, partition.log.local.directory, step.new_base_offsets)
                     return
                 if isinstance(step, CleaningProgress):
                     read_bytes += step.bytes_read
                     await self._throttle(read_bytes, began)
                 elif isinstance(step, CleanedGroup):
                     new, old = step.new_base_offsets, step.old_base_offsets
-                    if not partition.log.replace_segments(new, old, self._clock.now_ms()):
+                    generation, now_ms = plan.facts.generation, self._clock.now_ms()
+                    if not partition.log.replace_segments(new, old, generation, now_ms):
                         return  # retention took away what was cleaned
                     before += step.bytes_before
                     after += step.bytes_after

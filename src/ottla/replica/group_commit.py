@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from ottla.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
-    from ottla.storage.flush import Flush, FlushResult
+    from ottla.storage.local.log import Flush, FlushResult
     from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)

@@ -164,7 +164,7 @@ class Maintenance:
         now_ms = self._clock.now_ms()
         loop = asyncio.get_running_loop()
         for partition in self._partitions:
-            if not partition.log.needs_flush(now_ms):
+            if not partition.log.local.needs_flush(now_ms):
                 continue
             try:
                 flush = partition.log.prepare_flush(now_ms)

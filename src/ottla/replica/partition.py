@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from ottla.config.topic import TopicConfig
     from ottla.records.batch import Buffer
+    from ottla.storage.local.reader import LogRead
     from ottla.storage.log import Log
-    from ottla.storage.log_reader import LogRead
 
 READ_COMMITTED: Final = 1
 
@@ -67,7 +67,7 @@ class Partition:
         self.is_internal = topic in INTERNAL_TOPICS
         self.log = log
         self.leader_epoch = leader_epoch
-        self.config: TopicConfig = log.config
+        self.config: TopicConfig = log.local.config
         self._options = options
         self._sync_soon = sync_soon
         self._waiters: dict[Waiter, None] | None = None
@@ -91,7 +91,7 @@ class Partition:
         """Apply a changed topic configuration at once."""
         self.config = config
         self._options = options
-        self.log.reconfigure(config)
+        self.log.local.reconfigure(config)
 
     def check_leader_epoch(self, current_leader_epoch: int) -> None:
         """Fence a client whose metadata is older or newer than ours (KIP-320); -1 does not ask."""
@@ -115,15 +115,17 @@ class Partition:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
         log = self.log
         base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms)
-        log.advance_high_watermark(log.log_end_offset)
+        local = log.local
+        end_offset = local.log_end_offset
+        log.advance_high_watermark(end_offset)
         if repeated is not None:
             append_time_ms = repeated.timestamp
         elif self._waiters is not None:
             self.wake(header.size)
         must_be_durable = False
-        if log.log_end_offset >= log.flush_due_offset:
+        if end_offset >= local.flush_due_offset:
             self._sync_soon(log)
-            must_be_durable = log.unflushed_records >= self.config.flush_messages
+            must_be_durable = local.unflushed_records >= self.config.flush_messages
         return base_offset, append_time_ms, must_be_durable
 
     def append_own(self, batch: bytes, now_ms: int) -> int:
@@ -134,7 +136,7 @@ class Partition:
         base_offset, _ = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
         log.advance_high_watermark(log.log_end_offset)
         self.wake(len(batch))
-        if log.log_end_offset >= log.flush_due_offset:
+        if log.log_end_offset >= log.local.flush_due_offset:
             self._sync_soon(log)
         return base_offset
 

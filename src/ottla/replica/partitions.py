@@ -17,8 +17,7 @@ from ottla.records.compression import Codec
 from ottla.records.validation import ValidationOptions
 from ottla.replica.partition import Partition
 from ottla.storage.checkpoints import CorruptCheckpointError
-from ottla.storage.closing import close_logs
-from ottla.storage.recovery import open_log
+from ottla.storage.lifecycle import close_logs, open_log
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
     from ottla.metadata.model import Topic
     from ottla.replica.data_dir import DataDir
     from ottla.replica.group_commit import GroupCommit
-    from ottla.storage.log import Log, LogEnvironment
+    from ottla.storage.environment import LogEnvironment
+    from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ottla.storage.index_file import IndexCache
+from ottla.storage.local.indexes import IndexCache
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem

@@ -8,14 +8,17 @@ does not read is made anew from the records, which carry their epochs.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.storage.checkpoints import CorruptCheckpointError, decode_entries, encode_entries
+from ottla.storage.errors import refusals
+from ottla.storage.local.scan import leader_epochs_of
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem
+    from ottla.storage.local.segment import Segment
 
 __all__ = [
     "FILE_NAME",
@@ -56,41 +59,51 @@ def decode_epochs(data: bytes, source: str) -> list[EpochEntry]:
 class LeaderEpochCache:
     """The epochs of one partition, both epochs and start offsets strictly ascending.
 
-    The file is read by `load`, or at first use, and created with the first epoch. Reading raises
-    CorruptCheckpointError.
+    The file is read at first use and created with the first epoch. `segments` are those whose records tell
+    the epochs should the file not read. Whatever reads the file raises LogStorageError when the disk refuses.
     """
 
-    __slots__ = ("_entries", "_fs", "_is_dirty", "path")
+    __slots__ = ("_directory", "_entries", "_fs", "_is_dirty", "_led_from", "_segments")
 
-    def __init__(self, fs: FileSystem, directory: str) -> None:
+    def __init__(self, fs: FileSystem, directory: str, segments: Iterable[Segment] = ()) -> None:
         self._fs = fs
-        self.path = f"{directory}/{FILE_NAME}"
+        self._directory = directory
+        self._segments = segments
         self._entries: list[EpochEntry] | None = None
+        self._led_from: EpochEntry | None = None
         self._is_dirty = False
+
+    @property
+    def path(self) -> str:
+        return f"{self._directory}/{FILE_NAME}"
 
     def _loaded(self) -> list[EpochEntry]:
         if self._entries is None:
             entries: list[EpochEntry] = []
-            try:
-                data = self._fs.read_bytes(self.path)
-            except FileNotFoundError:
-                data = b""
-            for entry in decode_epochs(data, self.path):
-                _insert(entries, entry)
+            with refusals(f"cannot read {self.path}"):
+                try:
+                    found = decode_epochs(self._fs.read_bytes(self.path), self.path)
+                except FileNotFoundError:
+                    found = []
+                except CorruptCheckpointError:
+                    found = [EpochEntry(*each) for each in leader_epochs_of(list(self._segments))]
+                    self._is_dirty = True
+            for entry in found:
+                if entry.epoch >= 0:
+                    _insert(entries, entry)
+            if self._led_from is not None:
+                self._is_dirty |= _insert(entries, self._led_from)
             self._entries = entries
         return self._entries
 
-    def load(self, in_records: Callable[[], Iterable[tuple[int, int]]]) -> None:
-        """Read the file; if it does not read, `in_records` gives the epochs and first offsets in the log."""
-        try:
-            self._loaded()
-        except CorruptCheckpointError:
-            entries: list[EpochEntry] = []
-            for epoch, start_offset in in_records():
-                if epoch >= 0:
-                    _insert(entries, EpochEntry(epoch, start_offset))
-            self._entries = entries
-            self._is_dirty = True
+    def lead_from(self, epoch: int, start_offset: int) -> None:
+        """Note that this node leads in `epoch`, whether or not it ever writes in it.
+
+        Nothing is read or written before somebody asks.
+        """
+        self._led_from = EpochEntry(epoch, start_offset)
+        if self._entries is not None:
+            self.assign(epoch, start_offset)
 
     @property
     def entries(self) -> tuple[EpochEntry, ...]:

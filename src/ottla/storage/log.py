@@ -1,7 +1,7 @@
 """One partition's log: what the broker appends to and reads from (Kafka's UnifiedLog).
 
 Everything here belongs to one thread. Only a `Flush`, the removal of what `environment.removals` lists, and
-compaction work elsewhere. Open a log with `recovery.open_log`.
+compaction work elsewhere. Open a log with `lifecycle.open_log`.
 """
 
 from __future__ import annotations
@@ -11,93 +11,126 @@ from typing import TYPE_CHECKING, Final
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import LOG_OVERHEAD, PREFIX, BatchHeader, Buffer, has_valid_crc, iter_headers
-from ottla.storage.cleaner import discard
-from ottla.storage.cleaner_policy import CleaningFacts, segment_facts
-from ottla.storage.control_marker import ControlMarker, parse_control_marker
-from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogClosedError, LogStorageError, refusals
 from ottla.storage.leader_epochs import LeaderEpochCache
-from ottla.storage.local_log import LocalLog, LogState
-from ottla.storage.log_producers import LogProducers
-from ottla.storage.log_reader import LogRead, LogReader, TimestampedOffset
-from ottla.storage.retention import expired_segments
-from ottla.storage.segment_scan import leader_epochs_of
-from ottla.storage.txn_index import AbortedTxn
+from ottla.storage.local.log import Flush, FlushResult, LocalLog
+from ottla.storage.local.reader import LogRead, TimestampedOffset
+from ottla.storage.local.segments import discard
+from ottla.storage.local.txn_index import AbortedTxn
+from ottla.storage.producer_snapshots import LogProducers
+from ottla.storage.producer_state import ControlMarker, parse_control_marker
 
 if TYPE_CHECKING:
-    from ottla.config.topic import TopicConfig
+    from ottla.storage.local.segments import SegmentList
     from ottla.storage.producer_state import BatchMetadata, ProducerState
-    from ottla.storage.segments import SegmentList
 
-__all__ = ["Log", "LogEnvironment", "LogRead", "TimestampedOffset"]
+__all__ = ["Log"]
 
 _CONTROL: Final = 0x20
 
 
-class Log(LocalLog):
-    """Appending, reading, and what depends on the records: leader epochs and producers."""
+class Log:
+    """Has a local log, and knows what its records mean: where reading may start, what is committed, which
+    leaders and producers wrote.
+
+    `log_start_offset` is the first offset that may be read, `high_watermark` the one below which everything
+    is committed. `leader_epochs` knows where each leader epoch starts.
+    """
 
     __slots__ = (
-        "_cleaning_generation",
         "_leader_epoch",
-        "_leader_epochs",
-        "_led_from",
         "_producers",
-        "_reader",
         "_snapshot_offsets",
         "high_watermark",
+        "leader_epochs",
+        "local",
+        "log_start_offset",
     )
 
     def __init__(
         self,
-        environment: LogEnvironment,
-        directory: str,
-        partition: str,
-        config: TopicConfig,
-        segments: SegmentList,
-        state: LogState,
+        local: LocalLog,
+        log_start_offset: int,
         *,
-        now_ms: int,
+        producers: LogProducers | None = None,
+        snapshot_offsets: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(environment, directory, partition, config, segments, state, now_ms=now_ms)
+        """`snapshot_offsets` are those of the producer snapshots in the folder; `producers` is their state
+        where recovery had to build it.
+        """
+        self.local = local
+        self.log_start_offset = self.high_watermark = log_start_offset
+        self.leader_epochs = LeaderEpochCache(local.environment.fs, local.directory, local.segments)
         self._leader_epoch: int | None = None  # of the last append; None when the next must look around first
-        self._leader_epochs: LeaderEpochCache | None = None
-        self._led_from: tuple[int, int] | None = None  # epoch and offset
-        self.high_watermark = self.log_start_offset
-        self._producers = state.producers
-        self._snapshot_offsets = state.snapshot_offsets
-        self._reader = LogReader(segments)
-        self._cleaning_generation = 0
+        self._producers = producers
+        self._snapshot_offsets = snapshot_offsets
+
+    # -- The local log ---------------------------------------------------------------------------------------
 
     @property
-    def leader_epochs(self) -> LeaderEpochCache:
-        """Where each leader epoch starts. Raises LogStorageError when that cannot be loaded."""
-        epochs = self._leader_epochs
-        if epochs is None:
-            epochs = LeaderEpochCache(self.environment.fs, self.directory)
-            with refusals(f"cannot load the epochs of {self.partition}"):
-                epochs.load(lambda: leader_epochs_of(list(self.segments)))
-            self._leader_epochs = epochs
-            if self._led_from is not None:
-                epochs.assign(*self._led_from)
-        return epochs
+    def log_end_offset(self) -> int:
+        """The next offset to be written."""
+        return self.local.log_end_offset
+
+    @property
+    def recovery_point(self) -> int:
+        """The offset up to which everything is known to be on the disk."""
+        return self.local.recovery_point
+
+    @property
+    def partition(self) -> str:
+        """`<topic>-<partition>`, for messages."""
+        return self.local.partition
+
+    @property
+    def segments(self) -> SegmentList:
+        return self.local.segments
+
+    @property
+    def size(self) -> int:
+        """Bytes of all batches."""
+        return self.local.segments.size
+
+    def prepare_flush(self, now_ms: int = 0) -> Flush:
+        """What syncs everything appended so far: call it in any thread, then hand the result to
+        `complete_flush`.
+
+        Raises LogStorageError after a failed flush.
+        """
+        return self.local.prepare_flush(now_ms)
+
+    def complete_flush(self, result: FlushResult) -> None:
+        """Take note of how a flush went. Raises LogStorageError when it failed: appends are refused then."""
+        try:
+            self.local.complete_flush(result)
+        except LogStorageError:
+            self._leader_epoch = None
+            raise
+
+    def flush(self, now_ms: int = 0) -> None:
+        """Sync everything now, in this thread. Raises LogStorageError."""
+        self.complete_flush(self.prepare_flush(now_ms)())
+
+    # -- Leaders and producers -------------------------------------------------------------------------------
 
     def begin_leader_epoch(self, leader_epoch: int) -> None:
-        """Lead in this epoch: it starts at the log's end, whether or not a record is ever written in it.
+        """Lead in this epoch: it starts at the log's end, whether or not a record is ever written in it."""
+        self.leader_epochs.lead_from(leader_epoch, self.log_end_offset)
 
-        Nothing is read or written before somebody asks.
-        """
-        self._led_from = (leader_epoch, self.log_end_offset)
-        if self._leader_epochs is not None:
-            self._leader_epochs.assign(*self._led_from)
+    def end_offset_for_epoch(self, leader_epoch: int) -> tuple[int, int]:
+        """The largest epoch not above `leader_epoch` and its end offset; (-1, -1) when unknown (KIP-279)."""
+        return self.leader_epochs.end_offset_for(leader_epoch, self.log_end_offset)
 
     @property
     def producers(self) -> LogProducers:
         """The producer state with its snapshots. Raises LogStorageError when it cannot be loaded."""
         if self._producers is None:
-            producers = LogProducers(self.environment, self.directory, self.partition, self._snapshot_offsets)
+            local = self.local
+            producers = LogProducers(
+                local.environment, local.directory, local.partition, self._snapshot_offsets
+            )
             with refusals(f"cannot load the producers of {self.partition}"):
-                producers.reload(self.segments, self.log_start_offset, self.log_end_offset)
+                producers.reload(local.segments, self.log_start_offset, local.log_end_offset)
             producers.state.advance_high_watermark(self.high_watermark)
             self._producers = producers
             self._snapshot_offsets = ()
@@ -129,10 +162,11 @@ class Log(LocalLog):
         Raises KafkaError: record_list_too_large for a batch above `segment.bytes`, what ProducerState.check
         and check_marker raise, and LogStorageError when the disk refuses. Nothing has changed then.
         """
+        local = self.local
         if leader_epoch != self._leader_epoch:
-            self._begin_epoch(leader_epoch, self.log_end_offset)
+            self._begin_epoch(leader_epoch, local.log_end_offset)
         _, length, _, magic, crc, attributes, last_delta, _, max_timestamp, producer_id, _, _, _ = header
-        base_offset = self.log_end_offset
+        base_offset = local.log_end_offset
         prefix = PREFIX.pack(base_offset, length, leader_epoch, magic, crc)
         marker = None
         if producer_id >= 0:
@@ -148,18 +182,11 @@ class Log(LocalLog):
                     return written.first_offset, written
         size = length + LOG_OVERHEAD
         last_offset = base_offset + last_delta
-        active = self._active
-        if (
-            max_timestamp > self._roll_timestamp
-            or active.size + size > self.config.segment_bytes
-            or last_offset > active.last_possible_offset
-        ):
-            self._check_size(size)
-            if self._must_roll(size, max_timestamp, last_offset, now_ms):
+        if local.may_have_to_roll(size, max_timestamp, last_offset):
+            local.check_fits(size)
+            if local.must_roll(size, max_timestamp, last_offset, now_ms):
                 self.roll(now_ms)
-                active = self._active
-        active.append((prefix, body), size, last_offset, max_timestamp)
-        self.log_end_offset = last_offset + 1
+        local.append((prefix, body), size, last_offset, max_timestamp)
         if producer_id >= 0:
             if marker is not None:
                 self._end_transaction(header, marker, base_offset)
@@ -175,60 +202,54 @@ class Log(LocalLog):
         was no longer the leader asked, and the rest may have to be truncated first. Raises KafkaError:
         corrupt_message, and LogStorageError; batches before the failing one stay.
         """
+        local = self.local
         view = memoryview(records)
         for position, header in iter_headers(view):
             if header.leader_epoch > leader_epoch:
                 break
-            if header.base_offset < self.log_end_offset or header.last_offset_delta < 0:
+            base_offset, last_offset = header.base_offset, header.last_offset
+            if base_offset < local.log_end_offset or last_offset < base_offset:
                 raise KafkaError(
                     ErrorCode.corrupt_message,
-                    f"a batch has offsets {header.base_offset} to {header.last_offset}, but "
-                    f"{self.partition} goes on at {self.log_end_offset}",
+                    f"a batch has offsets {base_offset} to {last_offset}, but {self.partition} goes on at "
+                    f"{local.log_end_offset}",
                 )
             batch = view[position : position + header.size]
             if not has_valid_crc(batch, header):
                 raise KafkaError(
                     ErrorCode.corrupt_message,
-                    f"the batch at offset {header.base_offset} of {self.partition} fails its checksum",
+                    f"the batch at offset {base_offset} of {self.partition} fails its checksum",
                 )
             marker = None
             if header.producer_id >= 0 and header.attributes & _CONTROL:
                 marker = parse_control_marker(header, batch)
             if header.leader_epoch != self._leader_epoch:
-                self._begin_epoch(header.leader_epoch, header.base_offset)
-            last_offset = header.last_offset
-            if self._must_roll(header.size, header.max_timestamp, last_offset, now_ms) and (
-                self._active.size or last_offset > self._active.last_possible_offset
+                self._begin_epoch(header.leader_epoch, base_offset)
+            active = local.active
+            if local.must_roll(header.size, header.max_timestamp, last_offset, now_ms) and (
+                active.size or last_offset > active.last_possible_offset
             ):
-                self.roll(now_ms, header.base_offset)
-            self._active.append((batch,), header.size, last_offset, header.max_timestamp)
-            self.log_end_offset = last_offset + 1
+                self.roll(now_ms, base_offset)
+            local.append((batch,), header.size, last_offset, header.max_timestamp)
             if marker is not None:
-                self._end_transaction(header, marker, header.base_offset)
+                self._end_transaction(header, marker, base_offset)
             else:
                 self.producer_state.replay(header, None)
-        return self.log_end_offset
-
-    def _check_size(self, size: int) -> None:
-        if size > self.config.segment_bytes:
-            raise KafkaError(
-                ErrorCode.record_list_too_large,
-                f"a batch of {size} bytes does not fit into a segment of {self.partition}, which may have "
-                f"{self.config.segment_bytes}",
-            )
+        return local.log_end_offset
 
     def _begin_epoch(self, leader_epoch: int, start_offset: int) -> None:
         """Before the first append after opening, and the first in a leader epoch. Raises LogStorageError."""
-        if self._failure is not None:
-            raise self._failure
+        local = self.local
+        if local.failure is not None:
+            raise local.failure
         _ = self.producers  # loaded now, while the log still ends where the snapshot says
         with refusals(f"cannot begin a leader epoch of {self.partition}"):
             epochs = self.leader_epochs
             if leader_epoch >= 0:
                 epochs.assign(leader_epoch, start_offset)
             if epochs.save():
-                self._must_sync(epochs.path, directory=self.directory)
-        self._is_changed = True
+                local.must_sync(epochs.path, directory=local.directory)
+        local.is_changed = True
         self._leader_epoch = leader_epoch
 
     def _end_transaction(self, header: BatchHeader, marker: ControlMarker, offset: int) -> None:
@@ -241,9 +262,10 @@ class Log(LocalLog):
         completed = state.completed_transaction(header, marker, offset)
         if completed is not None and completed.is_aborted:
             try:
-                self._active.txn_index.append(AbortedTxn(*completed[:4]))
+                self.local.active.txn_index.append(AbortedTxn(*completed[:4]))
             except OSError as error:
-                self._fail(f"cannot note an aborted transaction of {self.partition}", error)
+                self._leader_epoch = None
+                self.local.fail(f"cannot note an aborted transaction of {self.partition}", error)
         state.end_transaction(header, marker, offset)
 
     def roll(self, now_ms: int, base_offset: int | None = None) -> None:
@@ -251,15 +273,13 @@ class Log(LocalLog):
 
         A producer snapshot goes with it, so that recovery need not look before the segment.
         """
-        if self._active.size == 0 and base_offset is None:
+        local = self.local
+        if local.active.size == 0 and base_offset is None:
             return
-        start_offset = self.log_end_offset if base_offset is None else base_offset
+        start_offset = local.log_end_offset if base_offset is None else base_offset
         with refusals(f"cannot begin a segment of {self.partition}"):
             self.producers.take_snapshot(start_offset, sync=False)
-            self._roll_segment(start_offset, now_ms)
-
-    def _on_failure(self) -> None:
-        self._leader_epoch = None
+            local.roll(start_offset, now_ms)
 
     # -- Reading ---------------------------------------------------------------------------------------------
 
@@ -272,16 +292,17 @@ class Log(LocalLog):
 
         Raises KafkaError: offset_out_of_range, and LogStorageError.
         """
-        end_offset = self.log_end_offset
+        local = self.local
+        end_offset = local.log_end_offset
         if not self.log_start_offset <= offset <= end_offset:
             raise KafkaError(
                 ErrorCode.offset_out_of_range,
                 f"offset {offset} of {self.partition} is not in {self.log_start_offset} to {end_offset}",
             )
         if offset >= max_offset or offset == end_offset:
-            return self._reader.read_at_end(end_offset) if offset == end_offset else LogRead(b"", -1, -1)
+            return local.reader.read_at_end(end_offset) if offset == end_offset else LogRead(b"", -1, -1)
         try:
-            return self._reader.read(
+            return local.reader.read(
                 offset, max_bytes, min(max_offset, end_offset), end_offset, min_one=min_one
             )
         except OSError as error:
@@ -290,21 +311,19 @@ class Log(LocalLog):
     def aborted_transactions(self, offset: int, read: LogRead) -> list[AbortedTxn]:
         """What a consumer of committed records must skip in `read`, which was read from `offset` (KIP-98)."""
         with refusals(f"cannot read {self.partition} at {offset}"):
-            return self._reader.aborted_transactions(offset, read, self.log_end_offset)
+            return self.local.reader.aborted_transactions(offset, read, self.log_end_offset)
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampedOffset | None:
         """The first record whose timestamp is `timestamp` or later; None when there is none."""
         with refusals(f"cannot search {self.partition}"):
-            return self._reader.offset_for_timestamp(timestamp, self.log_start_offset)
+            return self.local.reader.offset_for_timestamp(timestamp, self.log_start_offset)
 
     def max_timestamp_offset(self) -> TimestampedOffset | None:
         """The first record with the largest timestamp (KIP-734); None without records."""
         with refusals(f"cannot search {self.partition}"):
-            return self._reader.max_timestamp_offset()
+            return self.local.reader.max_timestamp_offset()
 
-    def end_offset_for_epoch(self, leader_epoch: int) -> tuple[int, int]:
-        """The largest epoch not above `leader_epoch` and its end offset; (-1, -1) when unknown (KIP-279)."""
-        return self.leader_epochs.end_offset_for(leader_epoch, self.log_end_offset)
+    # -- What is committed -----------------------------------------------------------------------------------
 
     @property
     def first_unstable_offset(self) -> int | None:
@@ -326,7 +345,7 @@ class Log(LocalLog):
         """
         if offset <= self.high_watermark:
             return False
-        if offset > self.log_end_offset:
+        if offset > self.local.log_end_offset:
             raise ValueError(
                 f"high watermark {offset} of {self.partition}, which ends at {self.log_end_offset}"
             )
@@ -363,25 +382,23 @@ class Log(LocalLog):
             self.log_start_offset = offset
             self.leader_epochs.truncate_from_start(offset)
             self.producer_state.advance_log_start(offset)
-            self._is_changed = True
+            self.local.is_changed = True
         return self.log_start_offset
 
     def apply_retention(self, now_ms: int) -> int:
         """Remove the segments that have expired; returns how many. Raises LogStorageError."""
-        try:
-            with refusals(f"cannot remove segments of {self.partition}"):
-                expired = expired_segments(self, self.high_watermark, now_ms)
-                if not expired:
-                    return 0
-                if len(expired) == len(self.segments):
-                    self.roll(now_ms)
-                next_segment = self.segments[len(expired)]
-                self.delete_records(max(next_segment.base_offset, self.log_start_offset))
-                self.segments.remove(expired, now_ms + self.config.file_delete_delay_ms)
-                for segment in expired:
-                    self.producers.snapshots.delete_at(segment.base_offset)
-        finally:
-            self._reader.forget_positions()
+        local = self.local
+        with refusals(f"cannot remove segments of {self.partition}"):
+            expired = local.expired_segments(self.log_start_offset, self.high_watermark, now_ms)
+            if not expired:
+                return 0
+            if len(expired) == len(local.segments):
+                self.roll(now_ms)
+            next_segment = local.segments[len(expired)]
+            self.delete_records(max(next_segment.base_offset, self.log_start_offset))
+            local.remove_segments(expired, now_ms)
+            for segment in expired:
+                self.producers.snapshots.delete_at(segment.base_offset)
         return len(expired)
 
     def truncate_to(self, offset: int, now_ms: int) -> bool:
@@ -389,22 +406,23 @@ class Log(LocalLog):
 
         The caller checkpoints the recovery point before it relies on it again. Raises LogStorageError.
         """
+        local = self.local
+        if offset < local.segments.first.base_offset:
+            self.truncate_fully_and_start_at(offset, now_ms)
+            return True
         try:
             with refusals(f"cannot truncate {self.partition} to {offset}"):
-                if offset >= self.log_end_offset:
-                    self.leader_epochs.truncate_from_end(self.log_end_offset)
-                    self._leader_epoch = None
+                if offset >= local.log_end_offset:
+                    self.leader_epochs.truncate_from_end(local.log_end_offset)
                     return False
-                if offset < self.segments.first.base_offset:
-                    self.truncate_fully_and_start_at(offset, now_ms)
-                    return True
                 producers = self.producers
-                producers.state.map_end_offset = self.log_end_offset
-                self._truncate_segments(offset, now_ms)
+                producers.state.map_end_offset = local.log_end_offset
+                local.truncate_to(offset, now_ms)
+                self.log_start_offset = min(self.log_start_offset, offset)
                 self.leader_epochs.truncate_from_end(offset)
-                producers.reload(self.segments, self.log_start_offset, offset)
+                producers.reload(local.segments, self.log_start_offset, offset)
         finally:
-            self._after_rewrite()
+            self._after_truncation()
         return True
 
     def truncate_fully_and_start_at(self, offset: int, now_ms: int) -> None:
@@ -412,52 +430,35 @@ class Log(LocalLog):
         try:
             with refusals(f"cannot truncate {self.partition}"):
                 producers = self.producers
-                self._restart_segments(offset, now_ms)
+                self.local.truncate_fully_and_start_at(offset, now_ms)
+                self.log_start_offset = offset
                 self.leader_epochs.clear()
                 producers.snapshots.restart(producers.state, offset)
         finally:
-            self._after_rewrite()
+            self._after_truncation()
 
-    def replace_segments(self, new: Collection[int], old: Collection[int], now_ms: int) -> bool:
-        """Put compacted segments, which lie there as `.cleaned`, in place of closed ones, by base offsets.
-
-        False when an old one is gone, or the log was truncated since `cleaning_facts`: then the new ones are
-        discarded, as they would bring removed records back. Safe against a crash at any point (see
-        `SegmentList.replace`). Raises LogStorageError.
-        """
-        closed = {segment.base_offset for segment in self.segments if segment is not self._active}
-        try:
-            with refusals(f"cannot replace segments of {self.partition}"):
-                if not closed.issuperset(old) or self._generation != self._cleaning_generation:
-                    discard(self.environment.fs, self.directory, new)
-                    return False
-                gone = self.segments.replace(new, old, self.config, self._due_ms(now_ms))
-                for base_offset in gone:
-                    self.producers.snapshots.delete_at(base_offset)
-        finally:
-            self._reader.forget_positions()
-        return True
-
-    def cleaning_facts(self) -> CleaningFacts:
-        """What compaction needs to know of this log. Raises OSError."""
-        closed = segment_facts(segment for segment in self.segments if segment is not self._active)
-        self._cleaning_generation = self._generation
-        return CleaningFacts(
-            directory=self.directory,
-            segments=closed,
-            active_base_offset=self._active.base_offset,
-            log_start_offset=self.log_start_offset,
-            log_end_offset=self.log_end_offset,
-            high_watermark=self.high_watermark,
-            last_stable_offset=self.last_stable_offset,
-            last_records=self.producer_state.last_records(),
-            config=self.config,
-        )
-
-    def _after_rewrite(self) -> None:
-        self._reader.forget_positions()
+    def _after_truncation(self) -> None:
         self._leader_epoch = None
         self.update_high_watermark(self.high_watermark)
+
+    def replace_segments(
+        self, new: Collection[int], old: Collection[int], generation: int, now_ms: int
+    ) -> bool:
+        """Put compacted segments, which lie there as `.cleaned`, in place of closed ones, by base offsets.
+
+        False when an old one is gone, or the log was truncated since it had the local log's `generation`:
+        then the new ones are discarded, as they would bring removed records back. Safe against a crash at any
+        point (see `SegmentList.replace`). Raises LogStorageError.
+        """
+        local = self.local
+        closed = {segment.base_offset for segment in local.segments if segment is not local.active}
+        with refusals(f"cannot replace segments of {self.partition}"):
+            if not closed.issuperset(old) or local.generation != generation:
+                discard(local.environment.fs, local.directory, new)
+                return False
+            for base_offset in local.replace_segments(new, old, now_ms):
+                self.producers.snapshots.delete_at(base_offset)
+        return True
 
     # -- Closing ---------------------------------------------------------------------------------------------
 
@@ -468,30 +469,30 @@ class Log(LocalLog):
         opening reads no records. Without it nothing is written: for a log that is about to be deleted. Raises
         LogStorageError.
         """
+        local = self.local
         try:
             if flush:
                 self.prepare_close()
-                if self.needs_sync:
+                if local.needs_sync:
                     self.flush()
         finally:
-            self.segments.close()
-            self._reader.forget_positions()
-            self._failure = LogClosedError(f"the log of {self.partition} is closed")
-            self._on_failure()
+            local.close()
+            self._leader_epoch = None
 
     def prepare_close(self) -> None:
         """Write what a clean opening goes by, not synced: indexes, producer snapshot, leader epochs.
 
         Raises LogStorageError.
         """
-        if isinstance(self._failure, LogClosedError):
+        local = self.local
+        if isinstance(local.failure, LogClosedError):
             return
-        if self._failure is not None:
-            raise self._failure
-        if not self._is_changed:
+        if local.failure is not None:
+            raise local.failure
+        if not local.is_changed:
             return
         with refusals(f"cannot close {self.partition}"):
-            self._seal_active()
-            self.producers.take_snapshot(self.log_end_offset, sync=False)
+            local.seal_active()
+            self.producers.take_snapshot(local.log_end_offset, sync=False)
             self.leader_epochs.flush()
-        self._is_changed = False
+        local.is_changed = False

@@ -1,4 +1,4 @@
-"""Producer state on disk: `<offset>.snapshot` files in Kafka's format (ProducerSnapshot.json, version 1).
+"""A log's producers on disk: `<offset>.snapshot` files in Kafka's format (ProducerSnapshot.json, version 1).
 
 Layout, big-endian: version i16, CRC-32C of what follows u32, count i32, then 46 bytes for each producer. A
 snapshot carries the producer's last batch only, and is named after the log end offset it covers. It is
@@ -13,13 +13,29 @@ from typing import TYPE_CHECKING
 
 import google_crc32c
 
+from ottla.records.batch import BatchHeader, Buffer
+from ottla.storage.local.scan import scan_headers
 from ottla.storage.names import SNAPSHOT, segment_path
-from ottla.storage.producer_state import BatchMetadata, ProducerEntry, ProducerState, is_expired
+from ottla.storage.producer_state import (
+    BatchMetadata,
+    CompletedTxn,
+    ProducerEntry,
+    ProducerState,
+    parse_control_marker,
+)
 
 if TYPE_CHECKING:
+    from ottla.storage.environment import LogEnvironment
     from ottla.storage.fs import FileSystem
+    from ottla.storage.local.segments import SegmentList
 
-__all__ = ["CorruptSnapshotError", "ProducerSnapshots", "decode_snapshot", "encode_snapshot"]
+__all__ = [
+    "CorruptSnapshotError",
+    "LogProducers",
+    "ProducerSnapshots",
+    "decode_snapshot",
+    "encode_snapshot",
+]
 
 _VERSION = 1
 _HEAD = struct.Struct(">hI")
@@ -122,13 +138,12 @@ class ProducerSnapshots:
         self._last_taken = offset
         return offset
 
-    def reload(
-        self, state: ProducerState, log_start: int, log_end: int, *, now_ms: int, expiration_ms: int
-    ) -> None:
+    def reload(self, state: ProducerState, log_start: int, log_end: int) -> None:
         """Bring `state` to a log cut to [log_start, log_end), as far as the snapshots tell.
 
         Snapshots outside of that range are deleted, and so are corrupt ones. Afterwards
-        `state.map_end_offset` says from where the log's batches must be replayed.
+        `state.map_end_offset` says from where the log's batches must be replayed. Idle producers stay until
+        they expire in the regular way.
         """
         self._delete(offset for offset in self.offsets if offset > log_end or offset <= log_start)
         self._last_taken = self._offsets[-1] if self._offsets else _NO_OFFSET
@@ -141,7 +156,7 @@ class ProducerSnapshots:
             except (CorruptSnapshotError, FileNotFoundError):
                 self._delete((latest,))
                 continue
-            state.load((e for e in entries if not is_expired(e, now_ms, expiration_ms)), latest)
+            state.load(entries, latest)
             self._last_taken = latest
             return
         state.clear(log_start)
@@ -177,3 +192,46 @@ class ProducerSnapshots:
         for offset in list(offsets):
             self._fs.unlink(self.path(offset), missing_ok=True)
             self._offsets.remove(offset)
+
+
+class LogProducers:
+    """A log's producer state, and the snapshot files behind it."""
+
+    __slots__ = ("snapshots", "state")
+
+    def __init__(
+        self, environment: LogEnvironment, directory: str, partition: str, offsets: Iterable[int]
+    ) -> None:
+        self.state = ProducerState(partition)
+        self.snapshots = ProducerSnapshots(environment.fs, directory, offsets)
+
+    def reload(self, segments: SegmentList, log_start_offset: int, end_offset: int) -> None:
+        """Bring the state to a log that spans [log_start_offset, end_offset): from a snapshot, then the
+        batches.
+        """
+        self.snapshots.reload(self.state, log_start_offset, end_offset)
+        start_offset = self.state.map_end_offset
+        if start_offset < end_offset:
+            for segment in segments.since(start_offset):
+                if segment.base_offset >= end_offset:
+                    break
+                position = segment.position_of(max(start_offset, segment.base_offset))
+                if position is None:
+                    continue
+                for batch_position, header in scan_headers(segment.file, position, segment.size):
+                    if header.base_offset >= end_offset:
+                        break
+                    if header.producer_id >= 0 and header.base_offset >= start_offset:
+                        batch = segment.file.pread(header.size, batch_position) if header.is_control else b""
+                        self.replay(header, batch)
+        self.state.map_end_offset = end_offset
+
+    def replay(self, header: BatchHeader, batch: Buffer) -> CompletedTxn | None:
+        """Take in a batch that lies in the log; `batch` is only looked at when it is a control batch."""
+        marker = parse_control_marker(header, batch) if header.is_control else None
+        return self.state.replay(header, marker)
+
+    def take_snapshot(self, end_offset: int, *, sync: bool) -> None:
+        """Write the state as of `end_offset`, the log's end."""
+        self.state.map_end_offset = end_offset
+        self.snapshots.take(self.state, sync=sync)

@@ -11,23 +11,57 @@ retried batch is recognised and answered with the offset it already has.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, BatchHeader
-from ottla.storage.control_marker import ControlMarker
+from ottla.records.batch import NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, BatchHeader, Buffer
+from ottla.records.codec import ControlType, decode_batch, decode_control_type
 
 __all__ = [
     "BATCHES_RETAINED",
     "BatchMetadata",
     "CompletedTxn",
+    "ControlMarker",
     "LastRecord",
     "ProducerDescription",
     "ProducerEntry",
     "ProducerState",
+    "parse_control_marker",
 ]
+
+_VALUE: Final = struct.Struct(">hi")  # version, coordinator epoch
+_MAX_CONTROL_BATCH: Final = 1 << 16  # bytes; a real one takes 78
+
+
+class ControlMarker(NamedTuple):
+    """The one record of a control batch: how a transaction ended, under which coordinator epoch, and when in
+    milliseconds.
+    """
+
+    is_commit: bool
+    coordinator_epoch: int
+    timestamp: int
+
+
+def parse_control_marker(header: BatchHeader, batch: Buffer) -> ControlMarker | None:
+    """The marker in a control batch; None when compaction emptied it or the control record is another.
+
+    Raises KafkaError(corrupt_message) when the batch does not decode.
+    """
+    if header.record_count == 0:
+        return None
+    record = decode_batch(batch, max_bytes=_MAX_CONTROL_BATCH)[0]
+    control_type = decode_control_type(record.key)
+    if control_type is None:
+        return None
+    if record.value is None or len(record.value) < _VALUE.size:
+        raise KafkaError(ErrorCode.corrupt_message, "a transaction marker without a coordinator epoch")
+    _, coordinator_epoch = _VALUE.unpack_from(record.value)
+    return ControlMarker(control_type is ControlType.commit, coordinator_epoch, record.timestamp)
+
 
 BATCHES_RETAINED: Final = 5
 _SEQUENCE_MASK: Final = 0x7FFF_FFFF

@@ -299,7 +299,7 @@ async def test_expiry_of_producers_changes_for_logs_that_open_later(tmp_path: Pa
         await alter(client, "", SET, producer_id_expiration_ms="1234")
         await create_topic(client, "t")
         log = broker.partitions.get("t", 0).log
-        assert log.environment.producer_id_expiration_ms == 1234
+        assert log.local.environment.producer_id_expiration_ms == 1234
 
 
 async def test_dynamic_settings_that_the_static_ones_contradict_do_not_stop_the_start(

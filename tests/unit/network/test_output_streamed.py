@@ -20,7 +20,7 @@ from ottla.network.output import StreamedOutput, in_memory
 from ottla.records.codec import Record, encode_batch
 from ottla.storage.errors import LogStorageError
 from ottla.storage.fs import FileSlice, OsFileSystem
-from ottla.storage.log_reader import LogRead
+from ottla.storage.local.reader import LogRead
 from ottla.testing import run_broker_async
 
 MIB = 1 << 20

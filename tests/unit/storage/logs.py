@@ -10,9 +10,9 @@ from ottla.records.batch import ATTRIBUTES, Buffer, iter_headers, parse_header
 from ottla.records.codec import Record, decode_batch, encode_batch
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.fs import FileSystem
+from ottla.storage.lifecycle import open_log
 from ottla.storage.log import Log
 from ottla.storage.producer_state import BatchMetadata
-from ottla.storage.recovery import open_log
 
 DIRECTORY = "/data/t-0"
 NOW_MS = 1_000_000

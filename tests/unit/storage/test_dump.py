@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
-from ottla.storage.control_marker import ControlMarker
 from ottla.storage.dump import (
     AbortedFact,
     BatchFact,
@@ -24,9 +23,9 @@ from ottla.storage.dump import (
     dump,
 )
 from ottla.storage.fs import OsFileSystem
+from ottla.storage.local.txn_index import AbortedTxn, encode_aborted
 from ottla.storage.producer_snapshots import encode_snapshot
-from ottla.storage.producer_state import BatchMetadata, ProducerEntry
-from ottla.storage.txn_index import AbortedTxn, encode_aborted
+from ottla.storage.producer_state import BatchMetadata, ControlMarker, ProducerEntry
 
 BASE = "00000000000000000100"
 RECORDS = (Record(100, 5, b"k", b"v" * 50, (("h", None),)), Record(101, 6, None, b"w"))

@@ -10,7 +10,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import has_valid_crc, parse_header
 from ottla.records.codec import ControlType, encode_end_transaction_marker
 from ottla.storage.environment import LogEnvironment
-from ottla.storage.index_file import IndexCache
+from ottla.storage.local.indexes import IndexCache
 from ottla.storage.log import Log
 
 from . import logs
@@ -190,7 +190,7 @@ def test_segments_end_before_relative_offsets_overflow(log: Log) -> None:
 
 def test_a_changed_configuration_counts_from_the_next_append(log: Log) -> None:
     append(log, *(batch() for _ in range(3)))
-    log.reconfigure(small_segments(segment_bytes=100))
+    log.local.reconfigure(small_segments(segment_bytes=100))
     append(log, batch())
     assert [segment.base_offset for segment in log.segments] == [0, 3]
 

@@ -11,12 +11,12 @@ import pytest
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import iter_headers
 from ottla.records.codec import Record
-from ottla.storage.closing import close_logs
+from ottla.storage.cleaner.output import SegmentWriter
 from ottla.storage.environment import LogEnvironment
-from ottla.storage.fs import TEMPORARY
+from ottla.storage.fs import TEMPORARY, FileSystem
+from ottla.storage.lifecycle import close_logs
 from ottla.storage.log import Log
 from ottla.storage.names import DELETED
-from ottla.storage.segment_writer import SegmentWriter
 
 from . import logs
 from .logs import DIRECTORY, append, append_one, batch, open_at, read_all, small_segments
@@ -57,7 +57,7 @@ class Life:
             self.may_start_at = log.log_end_offset
             log.update_high_watermark(self.recovery_point)
             log.apply_retention(logs.NOW_MS)
-            for path in log.environment.removals.take_due(logs.NOW_MS):
+            for path in log.local.environment.removals.take_due(logs.NOW_MS):
                 self.disk.unlink(path)
             self.append(log, 1)
             log.close()
@@ -161,6 +161,10 @@ def filled_log(disk: SimulatedDisk) -> Log:
     return log
 
 
+def disk_of(log: Log) -> FileSystem:
+    return log.local.environment.fs
+
+
 def replace_three_segments(log: Log) -> None:
     """Compact segments 0 to 2 into two, leaving every third batch, the last one included."""
     old = list(log.segments)[:3]
@@ -172,12 +176,14 @@ def replace_three_segments(log: Log) -> None:
     half = len(kept) // 2
     new = []
     for base_offset, part in ((0, kept[:half]), (kept[half][1].base_offset, kept[half:])):
-        writer = SegmentWriter(log.environment.fs, log.directory, base_offset, index_interval_bytes=100)
+        writer = SegmentWriter(
+            log.local.environment.fs, log.local.directory, base_offset, index_interval_bytes=100
+        )
         for data, header in part:
             writer.append(data, header)
         assert writer.finish(5_000) == sum(len(data) for data, _ in part)
         new.append(base_offset)
-    log.replace_segments(new, [segment.base_offset for segment in old], logs.NOW_MS)
+    log.replace_segments(new, [segment.base_offset for segment in old], 0, logs.NOW_MS)
 
 
 def test_compacted_segments_take_the_place_of_old_ones() -> None:

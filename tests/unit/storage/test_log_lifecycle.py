@@ -7,13 +7,14 @@ from uuid import UUID
 import pytest
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.storage.closing import close_logs
+from ottla.storage.cleaner.output import SegmentWriter
+from ottla.storage.cleaner.policy import cleaning_facts
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
 from ottla.storage.fs import TEMPORARY
+from ottla.storage.lifecycle import close_logs
 from ottla.storage.log import Log
 from ottla.storage.names import CLEANED, DELETED, INDEX, LOG, SWAP, TIMEINDEX
-from ottla.storage.segment_writer import SegmentWriter
 
 from . import logs
 from .logs import DIRECTORY, append, batch, offsets, open_at, read_all, small_segments
@@ -128,7 +129,7 @@ def test_kafkas_preallocated_index_ends_are_ignored(disk: SimulatedDisk) -> None
 def test_a_torn_tail_is_cut(disk: SimulatedDisk, damage: str) -> None:
     log = open_at(disk, small_segments())
     append(log, *(batch(2) for _ in range(8)))
-    path = log.active.log_path
+    path = log.local.active.log_path
     data = bytearray(disk.read_bytes(path))
     if damage == "cut":
         del data[-3:]
@@ -162,7 +163,7 @@ def test_segments_before_the_recovery_point_are_not_read_again() -> None:
     append(log, *(batch(2) for _ in range(30)))
     log.flush()
     recovery_point = log.recovery_point
-    last_flushed = log.active.base_offset
+    last_flushed = log.local.active.base_offset
     append(log, *(batch(2) for _ in range(30)))
     disk.read.clear()
     log = open_at(disk, small_segments(), clean=False, recovery_point=recovery_point)
@@ -226,7 +227,7 @@ def test_a_flush_moves_the_recovery_point_when_it_is_complete(log: Log) -> None:
     assert log.recovery_point == 0
     log.complete_flush(flush())
     assert log.recovery_point == 5
-    assert log.unflushed_records == 5
+    assert log.local.unflushed_records == 5
 
 
 def test_a_flush_from_before_a_truncation_says_nothing(log: Log) -> None:
@@ -240,15 +241,15 @@ def test_a_flush_from_before_a_truncation_says_nothing(log: Log) -> None:
 
 def test_flush_messages_and_flush_ms_ask_for_a_flush(disk: SimulatedDisk) -> None:
     log = open_at(disk, small_segments(flush_messages=3, flush_ms=1_000))
-    assert not log.needs_flush(logs.NOW_MS + 5_000)
+    assert not log.local.needs_flush(logs.NOW_MS + 5_000)
     append(log, batch(2))
-    assert not log.needs_flush(logs.NOW_MS + 999)
-    assert log.needs_flush(logs.NOW_MS + 1_000)
+    assert not log.local.needs_flush(logs.NOW_MS + 999)
+    assert log.local.needs_flush(logs.NOW_MS + 1_000)
     append(log, batch(1))
-    assert log.needs_flush(logs.NOW_MS)
+    assert log.local.needs_flush(logs.NOW_MS)
     log.flush(logs.NOW_MS + 2_000)
     append(log, batch(2))
-    assert not log.needs_flush(logs.NOW_MS + 2_500)
+    assert not log.local.needs_flush(logs.NOW_MS + 2_500)
 
 
 def test_after_a_failed_sync_nothing_is_appended_but_reads_go_on(disk: SimulatedDisk, log: Log) -> None:
@@ -294,7 +295,7 @@ def test_a_full_disk_refuses_and_harms_nothing(disk: SimulatedDisk, truncation_f
     append(log, batch(2))
     assert offsets(log) == list(range(12))
     log.close()
-    assert disk.size(log.active.log_path) == log.active.size
+    assert disk.size(log.local.active.log_path) == log.local.active.size
     assert offsets(open_at(disk, small_segments())) == list(range(12))
 
 
@@ -460,11 +461,11 @@ def test_a_deleted_folder_does_not_fail_a_flush(disk: SimulatedDisk, log: Log) -
 
 def test_segments_cleaned_before_a_truncation_are_discarded(disk: SimulatedDisk, log: Log) -> None:
     append(log, *(batch(2) for _ in range(20)))
-    facts = log.cleaning_facts()
-    writer = SegmentWriter(disk, log.directory, 0)
+    facts = cleaning_facts(log)
+    writer = SegmentWriter(disk, log.local.directory, 0)
     writer.finish(1)
     log.truncate_to(2, logs.NOW_MS)
     append(log, *(batch(2) for _ in range(20)))
-    assert not log.replace_segments((0,), (facts.segments[0].base_offset,), logs.NOW_MS)
+    assert not log.replace_segments((0,), (facts.segments[0].base_offset,), facts.generation, logs.NOW_MS)
     assert offsets(log) == list(range(42))
     assert names(disk, CLEANED) == []

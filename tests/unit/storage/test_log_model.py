@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from ottla.records.batch import parse_header
 from ottla.records.codec import Record
 from ottla.storage.environment import LogEnvironment
-from ottla.storage.index_file import IndexCache
+from ottla.storage.local.indexes import IndexCache
 from ottla.storage.log import Log
 
 from . import logs

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from ottla.records.batch import iter_headers
-from ottla.storage.control_marker import parse_control_marker
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.producer_snapshots import (
     CorruptSnapshotError,
@@ -15,7 +14,7 @@ from ottla.storage.producer_snapshots import (
     decode_snapshot,
     encode_snapshot,
 )
-from ottla.storage.producer_state import BatchMetadata, ProducerEntry, ProducerState
+from ottla.storage.producer_state import BatchMetadata, ProducerEntry, ProducerState, parse_control_marker
 
 # What Apache Kafka 4.3 wrote: a log with two transactions of producer 1, the second one aborted, and an open
 # one of producer 2; and the snapshot of its state at the end.
@@ -88,7 +87,7 @@ class TestFormat:
 class TestFiles:
     def reload(self, snapshots: ProducerSnapshots, log_start: int, log_end: int) -> ProducerState:
         state = ProducerState("txn-0")
-        snapshots.reload(state, log_start, log_end, now_ms=NOW_MS, expiration_ms=DAY_MS)
+        snapshots.reload(state, log_start, log_end)
         return state
 
     def take(self, snapshots: ProducerSnapshots, *offsets: int) -> None:
@@ -123,16 +122,9 @@ class TestFiles:
         assert (state.map_end_offset, state.is_empty) == (3, True)
         assert snapshots.take(state, sync=True) is None
 
-    def test_expired_producers_are_not_loaded(self, fs: OsFileSystem, tmp_path: Path) -> None:
-        self.take(ProducerSnapshots(fs, str(tmp_path)), 17)
-        state = ProducerState("txn-0")
-        snapshots = ProducerSnapshots(fs, str(tmp_path), (17,))
-        snapshots.reload(state, 0, 17, now_ms=NOW_MS + DAY_MS, expiration_ms=DAY_MS)
-        assert list(state.producers) == [2]  # its transaction is open
-
     def test_nothing_is_reloaded_when_the_log_end_stays(self, fs: OsFileSystem, tmp_path: Path) -> None:
         state = replayed()
-        ProducerSnapshots(fs, str(tmp_path)).reload(state, 12, 17, now_ms=NOW_MS, expiration_ms=DAY_MS)
+        ProducerSnapshots(fs, str(tmp_path)).reload(state, 12, 17)
         assert sorted(state.producers) == [1, 2]
 
     def test_after_a_restart_at_an_offset_nothing_is_left(self, fs: OsFileSystem, tmp_path: Path) -> None:

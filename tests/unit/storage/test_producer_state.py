@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import BatchHeader, parse_header
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
-from ottla.storage.control_marker import ControlMarker, parse_control_marker
-from ottla.storage.producer_state import BatchMetadata, CompletedTxn, LastRecord, ProducerState
+from ottla.storage.producer_state import (
+    BatchMetadata,
+    CompletedTxn,
+    ControlMarker,
+    LastRecord,
+    ProducerState,
+    parse_control_marker,
+)
 
 PRODUCER = 7
 MAX_SEQUENCE = 2**31 - 1

@@ -10,7 +10,7 @@ from ottla.records.batch import HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader
 
 if TYPE_CHECKING:
     from ottla.storage.fs import File
-    from ottla.storage.segment import Segment
+    from ottla.storage.local.segment import Segment
 
 __all__ = ["LOCATOR", "find_batch", "leader_epochs_of", "scan_batches", "scan_headers"]
 

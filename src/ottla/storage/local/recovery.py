@@ -1,5 +1,5 @@
-"""Opening a log: from a listing of its folder after a clean stop, by reading what was not flushed after a
-crash.
+"""Opening a local log: from a listing of its folder after a clean stop, by reading what was not flushed after
+a crash.
 
 Whatever a crash leaves of a roll, a deletion or a compaction is finished or undone here (Kafka's LogLoader).
 """
@@ -10,13 +10,13 @@ import os.path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.records.batch import has_valid_crc
-from ottla.storage.checkpoints import has_partition_metadata, write_partition_metadata
-from ottla.storage.flush import Unsynced
 from ottla.storage.fs import TEMPORARY
 from ottla.storage.leader_epochs import LeaderEpochCache
-from ottla.storage.local_log import LogState
-from ottla.storage.log import Log
-from ottla.storage.log_producers import LogProducers
+from ottla.storage.local.log import LocalLog, Unsynced
+from ottla.storage.local.scan import scan_batches, scan_headers
+from ottla.storage.local.segment import MAX_RELATIVE_OFFSET, Segment
+from ottla.storage.local.segments import SegmentList
+from ottla.storage.local.txn_index import AbortedTxn, CorruptTransactionIndexError
 from ottla.storage.names import (
     CLEANED,
     DELETED,
@@ -29,67 +29,33 @@ from ottla.storage.names import (
     offset_of,
     segment_path,
 )
-from ottla.storage.segment import MAX_RELATIVE_OFFSET, Segment
-from ottla.storage.segment_scan import leader_epochs_of, scan_batches, scan_headers
-from ottla.storage.segments import SegmentList
-from ottla.storage.txn_index import AbortedTxn, CorruptTransactionIndexError
+from ottla.storage.producer_snapshots import LogProducers
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from ottla.config.topic import TopicConfig
     from ottla.records.batch import BatchHeader, Buffer
     from ottla.storage.environment import LogEnvironment
     from ottla.storage.fs import FileSystem
 
-__all__ = ["open_log"]
+__all__ = ["Opened", "Opening"]
 
 _LEFTOVERS = (DELETED, CLEANED, SWAP, TEMPORARY)
 
 
-def open_log(
-    directory: str,
-    partition: str,
-    config: TopicConfig,
-    environment: LogEnvironment,
-    *,
-    clean: bool,
-    log_start_offset: int = 0,
-    recovery_point: int = 0,
-    high_watermark: int = 0,
-    now_ms: int,
-    topic_id: UUID | None = None,
-) -> Log:
-    """Open the log in `directory`, or create it there. `partition` names it in messages:
-    `<topic>-<partition>`.
-
-    `clean` says that the data folder was closed in order. Then no records are read; otherwise the segments
-    from the one that holds `recovery_point` on are checked and their indexes rebuilt. `recovery_point`,
-    `log_start_offset` and `high_watermark` come from the data folder's checkpoints.
-
-    Raises OSError, and KafkaError(inconsistent_topic_id) when the folder belongs to another topic of that
-    name.
+class Opened(NamedTuple):
+    """A local log, and what opening it found out: where reading may start, the producer snapshots in the
+    folder, and the producers' state where recovery had to build it.
     """
-    opening = _Opening(environment, directory, partition, config, now_ms)
-    fs = environment.fs
-    try:
-        names = fs.listdir(directory)
-    except FileNotFoundError:
-        return opening.create(log_start_offset, topic_id)
-    unsynced = _check_topic_id(fs, directory, topic_id)
-    if any(name.endswith(_LEFTOVERS) for name in names):
-        _finish_leftovers(fs, directory, names)
-        names = fs.listdir(directory)
-    log = opening.open(names, unsynced, clean, log_start_offset, recovery_point)
-    log.update_high_watermark(high_watermark)
-    return log
+
+    local: LocalLog
+    log_start_offset: int
+    snapshot_offsets: tuple[int, ...] = ()
+    producers: LogProducers | None = None
 
 
-def _check_topic_id(fs: FileSystem, directory: str, topic_id: UUID | None) -> tuple[Unsynced, ...]:
-    """Compare the folder's topic id with the wanted one; returns the file written when there was none."""
-    if topic_id is None or has_partition_metadata(fs, directory, topic_id):
-        return ()
-    return (Unsynced(write_partition_metadata(fs, directory, topic_id)),)
+class _Recovered(NamedTuple):
+    log_end_offset: int
+    producers: LogProducers | None
 
 
 def _finish_leftovers(fs: FileSystem, directory: str, names: list[str]) -> None:
@@ -130,13 +96,8 @@ def _replaced_range(fs: FileSystem, directory: str, names: list[str]) -> tuple[i
     return lowest, highest
 
 
-class _Recovered(NamedTuple):
-    log_end_offset: int
-    producers: LogProducers | None
-
-
-class _Opening:
-    """The opening of one log."""
+class Opening:
+    """The opening of one log; `create` or `open` it."""
 
     def __init__(
         self, environment: LogEnvironment, directory: str, partition: str, config: TopicConfig, now_ms: int
@@ -149,19 +110,16 @@ class _Opening:
         self._now_ms = now_ms
         self._folder = Unsynced(directory, is_directory=True)
 
-    def create(self, log_start_offset: int, topic_id: UUID | None) -> Log:
-        """Make the folder of a new log."""
-        self._fs.make_dirs(self._directory)
-        unsynced: tuple[Unsynced, ...] = ()
-        if topic_id is not None:
-            unsynced = (Unsynced(write_partition_metadata(self._fs, self._directory, topic_id)),)
-        state = LogState(
-            log_start_offset,
-            log_start_offset,
-            log_start_offset,
-            unsynced=(*unsynced, self._folder, Unsynced(os.path.dirname(self._directory), is_directory=True)),
+    def create(self, log_start_offset: int, unsynced: tuple[Unsynced, ...]) -> Opened:
+        """Begin a new log in its folder, which exists."""
+        parent = Unsynced(os.path.dirname(self._directory), is_directory=True)
+        local = self._local(
+            [self._new_segment(log_start_offset)],
+            log_end_offset=log_start_offset,
+            recovery_point=log_start_offset,
+            unsynced=(*unsynced, self._folder, parent),
         )
-        return self._log([self._new_segment(log_start_offset)], state)
+        return Opened(local, log_start_offset)
 
     def open(
         self,
@@ -170,8 +128,11 @@ class _Opening:
         clean: bool,
         log_start_offset: int,
         recovery_point: int,
-    ) -> Log:
-        """Open a log whose folder holds `names`, none of them left over from something interrupted."""
+    ) -> Opened:
+        """Open a log whose folder holds `names`. `unsynced` is what was written there just now."""
+        if any(name.endswith(_LEFTOVERS) for name in names):
+            _finish_leftovers(self._fs, self._directory, names)
+            names = self._fs.listdir(self._directory)
         segments = SegmentList(self._environment, self._directory, self._segments(names))
         snapshots = tuple(
             offset for name in names if name.endswith(SNAPSHOT) and (offset := offset_of(name)) is not None
@@ -193,16 +154,36 @@ class _Opening:
                 self._fs.unlink(segment_path(self._directory, offset, SNAPSHOT))
             log_end_offset, producers, snapshots, is_changed = log_start_offset, None, (), True
         rebuilt = self._check_txn_indexes(names, segments, snapshots, log_start_offset)
-        state = LogState(
-            max(log_start_offset, segments.first.base_offset),
-            log_end_offset,
-            log_end_offset if clean else min(recovery_point, log_end_offset),
-            snapshots,
-            producers,
+        local = self._local(
+            list(segments),
+            log_end_offset=log_end_offset,
+            recovery_point=log_end_offset if clean else min(recovery_point, log_end_offset),
             unsynced=(*unsynced, *rebuilt, self._folder) if is_changed or unsynced or rebuilt else (),
             is_changed=is_changed,
         )
-        return self._log(list(segments), state)
+        return Opened(local, max(log_start_offset, segments.first.base_offset), snapshots, producers)
+
+    def _local(
+        self,
+        segments: list[Segment],
+        *,
+        log_end_offset: int,
+        recovery_point: int,
+        unsynced: tuple[Unsynced, ...],
+        is_changed: bool = False,
+    ) -> LocalLog:
+        return LocalLog(
+            self._environment,
+            self._directory,
+            self._partition,
+            self._config,
+            SegmentList(self._environment, self._directory, segments),
+            log_end_offset=log_end_offset,
+            recovery_point=recovery_point,
+            now_ms=self._now_ms,
+            unsynced=unsynced,
+            is_changed=is_changed,
+        )
 
     def _check_txn_indexes(
         self,
@@ -237,17 +218,6 @@ class _Opening:
                     _replay(segment, producers, header, batch)
                 rebuilt.append(Unsynced(segment.txn_index.path))
         return rebuilt
-
-    def _log(self, segments: list[Segment], state: LogState) -> Log:
-        return Log(
-            self._environment,
-            self._directory,
-            self._partition,
-            self._config,
-            SegmentList(self._environment, self._directory, segments),
-            state,
-            now_ms=self._now_ms,
-        )
 
     def _new_segment(self, base_offset: int) -> Segment:
         segment = self._segment(base_offset, 0)
@@ -291,8 +261,7 @@ class _Opening:
             max(log_start_offset, segments.first.base_offset),
             first_offset,
         )
-        epochs = LeaderEpochCache(self._fs, self._directory)
-        epochs.load(lambda: leader_epochs_of(flushed))
+        epochs = LeaderEpochCache(self._fs, self._directory, flushed)
         log_end_offset = first_offset
         for number, segment in enumerate(unflushed):
             log_end_offset = max(log_end_offset, segment.base_offset)

@@ -5,12 +5,18 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.storage.simulated_disk import SimulatedDisk
 
-from ottla.storage.index_file import CorruptIndexError, IndexCache
-from ottla.storage.offset_index import OffsetIndex, decode_offset_index, encode_offset_index
-from ottla.storage.time_index import TimeIndex, decode_time_index, encode_time_index
-
-from .simulated_disk import SimulatedDisk
+from ottla.storage.local.indexes import (
+    CorruptIndexError,
+    IndexCache,
+    OffsetIndex,
+    TimeIndex,
+    decode_offset_index,
+    decode_time_index,
+    encode_offset_index,
+    encode_time_index,
+)
 
 BASE = 1_000
 FOLDER = "/"

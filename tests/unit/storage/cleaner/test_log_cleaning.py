@@ -11,12 +11,12 @@ from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
 from ottla.records.batch import ATTRIBUTES, BatchHeader, iter_headers, parse_header
 from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
-from ottla.storage.cleaner import CleanedGroup, CleanerSettings, CleaningFinished, clean
-from ottla.storage.cleaner_policy import plan_cleaning
+from ottla.storage.cleaner.cleaning import CleanedGroup, CleanerSettings, CleaningFinished, clean
+from ottla.storage.cleaner.policy import CleaningPlan, cleaning_facts, plan_cleaning
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.fs import OsFileSystem
+from ottla.storage.lifecycle import open_log
 from ottla.storage.log import Log
-from ottla.storage.recovery import open_log
 
 NOW_MS = 1_000_000
 CONFIG: TopicConfig = topic_config({"cleanup.policy": "compact", "delete.retention.ms": "0"}, broker_config())
@@ -65,12 +65,16 @@ def records(log: Log) -> dict[int, tuple[bytes | None, bytes | None]]:
     return {o: (key, value) for header, rs in contents(log) if not header.is_control for o, key, value in rs}
 
 
+def replace(log: Log, group: CleanedGroup, plan: CleaningPlan) -> bool:
+    return log.replace_segments(group.new_base_offsets, group.old_base_offsets, plan.facts.generation, NOW_MS)
+
+
 def clean_log(log: Log, first_dirty: int | None = None) -> int:
     log.advance_high_watermark(log.log_end_offset)
-    plan = plan_cleaning(log.cleaning_facts(), first_dirty, NOW_MS)
+    plan = plan_cleaning(cleaning_facts(log), first_dirty, NOW_MS)
     for step in clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS):
         if isinstance(step, CleanedGroup):
-            log.replace_segments(step.new_base_offsets, step.old_base_offsets, NOW_MS)
+            replace(log, step, plan)
         elif isinstance(step, CleaningFinished):
             first_dirty = step.next_dirty_offset
     assert first_dirty is not None
@@ -132,14 +136,16 @@ def test_nothing_to_clean_leaves_everything(log: Log) -> None:
 
 def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
     log.advance_high_watermark(log.log_end_offset)
-    plan = plan_cleaning(log.cleaning_facts(), None, NOW_MS)
+    plan = plan_cleaning(cleaning_facts(log), None, NOW_MS)
     steps = clean(OsFileSystem(), plan, CleanerSettings(io_buffer_size=64), NOW_MS)
     with ThreadPoolExecutor(1) as worker:
         while (step := worker.submit(next, steps, None).result()) is not None:
             append(log, (b"during", b"1"))
             assert records(log)[5] == (b"b", b"2")
             if isinstance(step, CleanedGroup):
-                log.replace_segments(step.new_base_offsets, step.old_base_offsets, NOW_MS)
+                log.replace_segments(
+                    step.new_base_offsets, step.old_base_offsets, plan.facts.generation, NOW_MS
+                )
     left = records(log)
     assert {offset: left[offset] for offset in NEWEST} == NEWEST
     assert all(left[offset] == (b"during", b"1") for offset in range(7, log.log_end_offset))
@@ -147,11 +153,13 @@ def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
 
 def test_records_deleted_while_a_worker_cleans_stay_deleted(log: Log, tmp_path: Path) -> None:
     log.advance_high_watermark(log.log_end_offset)
-    plan = plan_cleaning(log.cleaning_facts(), None, NOW_MS)
+    plan = plan_cleaning(cleaning_facts(log), None, NOW_MS)
     steps = list(clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS))
     (group,) = (step for step in steps if isinstance(step, CleanedGroup))
     log.truncate_to(3, NOW_MS)
-    assert not log.replace_segments(group.new_base_offsets, group.old_base_offsets, NOW_MS)
+    assert not log.replace_segments(
+        group.new_base_offsets, group.old_base_offsets, plan.facts.generation, NOW_MS
+    )
     assert records(log) == {0: (b"a", b"1"), 1: (b"b", b"1"), 2: (b"a", b"2")}
     assert not list((tmp_path / "t-0").glob("*.cleaned"))
 

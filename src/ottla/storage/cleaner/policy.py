@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
+    from ottla.storage.log import Log
     from ottla.storage.producer_state import LastRecord
-    from ottla.storage.segment import Segment
 
 __all__ = [
     "CleaningFacts",
     "CleaningPlan",
     "SegmentFacts",
+    "cleaning_facts",
     "filthiest",
     "group_segments",
     "plan_cleaning",
-    "segment_facts",
 ]
 
 _MAX_OFFSET_RANGE = 2**31 - 1  # an index counts offsets from the segment's base in 32 bits
@@ -40,9 +40,12 @@ class SegmentFacts(NamedTuple):
 
 
 class CleaningFacts(NamedTuple):
-    """A log at one moment, as the thread that owns it sees it. `segments` are the closed ones, ascending."""
+    """A log at one moment, as the thread that owns it sees it. `segments` are the closed ones, ascending;
+    `generation` is that of the local log, which a truncation ends.
+    """
 
     directory: str
+    generation: int
     segments: tuple[SegmentFacts, ...]
     active_base_offset: int
     log_start_offset: int
@@ -80,17 +83,31 @@ class CleaningPlan(NamedTuple):
         return self.is_overdue or self.dirty_ratio > self.facts.config.min_cleanable_dirty_ratio
 
 
-def segment_facts(segments: Iterable[Segment]) -> tuple[SegmentFacts, ...]:
-    """The facts of closed segments. Raises OSError."""
-    return tuple(
-        SegmentFacts(
-            segment.base_offset,
-            segment.size,
-            segment.modified_ms(),
-            segment.first_timestamp(),
-            segment.max_timestamp,
-        )
-        for segment in segments
+def cleaning_facts(log: Log) -> CleaningFacts:
+    """What compaction needs to know of a log. Raises OSError, and LogStorageError."""
+    local = log.local
+    active = local.active
+    return CleaningFacts(
+        directory=local.directory,
+        generation=local.generation,
+        segments=tuple(
+            SegmentFacts(
+                segment.base_offset,
+                segment.size,
+                segment.modified_ms(),
+                segment.first_timestamp(),
+                segment.max_timestamp,
+            )
+            for segment in local.segments
+            if segment is not active
+        ),
+        active_base_offset=active.base_offset,
+        log_start_offset=log.log_start_offset,
+        log_end_offset=local.log_end_offset,
+        high_watermark=log.high_watermark,
+        last_stable_offset=log.last_stable_offset,
+        last_records=log.producer_state.last_records(),
+        config=local.config,
     )
 
 

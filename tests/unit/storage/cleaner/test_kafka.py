@@ -8,11 +8,16 @@ from ottla.config.broker import broker_config
 from ottla.config.topic import topic_config
 from ottla.records.batch import BatchHeader, iter_headers
 from ottla.records.codec import Record, decode_batch
-from ottla.storage.cleaner import CleanedGroup, CleanerSettings, CleaningFinished, CleaningStep, clean
-from ottla.storage.cleaner_policy import CleaningFacts, SegmentFacts, plan_cleaning
-from ottla.storage.control_marker import parse_control_marker
+from ottla.storage.cleaner.cleaning import (
+    CleanedGroup,
+    CleanerSettings,
+    CleaningFinished,
+    CleaningStep,
+    clean,
+)
+from ottla.storage.cleaner.policy import CleaningFacts, SegmentFacts, plan_cleaning
 from ottla.storage.fs import OsFileSystem
-from ottla.storage.producer_state import ProducerState
+from ottla.storage.producer_state import ProducerState, parse_control_marker
 
 # Three plain records, two of an idempotent producer (gzip; one a tombstone), an aborted transaction, a
 # committed one, and one more of the idempotent producer. Its key comes again in the active segment at offset
@@ -67,6 +72,7 @@ def facts(directory: Path) -> CleaningFacts:
     overrides = {"cleanup.policy": "compact", "delete.retention.ms": str(DELETE_RETENTION_MS)}
     return CleaningFacts(
         directory=str(directory),
+        generation=0,
         segments=(SegmentFacts(0, len(BEFORE), 0, 0, 0),),
         active_base_offset=11,
         log_start_offset=0,

@@ -6,7 +6,7 @@ wait (to spare the disk or the event loop), and closing it half-way removes what
 
     for step in clean(fs, plan, settings, now_ms):          # in the worker, one `next` at a time
         if isinstance(step, CleanedGroup):                  # to the owner of the log:
-            log.replace_segments(step.new_base_offsets, step.old_base_offsets, now_ms)
+            log.replace_segments(new_base_offsets, old_base_offsets, generation, now_ms)
         elif isinstance(step, CleaningFinished):
             checkpoint[partition] = step.next_dirty_offset
 
@@ -16,20 +16,18 @@ to there are filtered (see `cleaner_filter`), neighbours together while they fit
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import HEADER_SIZE, BatchHeader, has_valid_crc, iter_headers, parse_header
 from ottla.records.codec import decode_batch
-from ottla.storage.cleaner_filter import BatchFilter, FilterContext
-from ottla.storage.cleaner_offset_map import OffsetMap
-from ottla.storage.cleaner_policy import CleaningPlan, SegmentFacts, group_segments
-from ottla.storage.cleaner_transactions import CleanedTransactions
-from ottla.storage.control_marker import parse_control_marker
-from ottla.storage.names import CLEANED, LOG, SEGMENT_SUFFIXES, TXNINDEX, segment_path
-from ottla.storage.segment_writer import SegmentWriter
-from ottla.storage.txn_index import AbortedTxn, decode_aborted, encode_aborted
+from ottla.storage.cleaner.filter import BatchFilter, CleanedTransactions, FilterContext, OffsetMap
+from ottla.storage.cleaner.output import CleanedGroup, CleanedSegments
+from ottla.storage.cleaner.policy import CleaningPlan, SegmentFacts, group_segments
+from ottla.storage.local.txn_index import AbortedTxn, decode_aborted
+from ottla.storage.names import LOG, TXNINDEX, segment_path
+from ottla.storage.producer_state import parse_control_marker
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem
@@ -41,11 +39,7 @@ __all__ = [
     "CleaningProgress",
     "CleaningStep",
     "clean",
-    "discard",
 ]
-
-_MAX_SEGMENT_BYTES = 2**31 - 1
-_MAX_OFFSET_RANGE = 2**31 - 1
 
 
 class CleanerSettings(NamedTuple):
@@ -67,15 +61,6 @@ class CleaningProgress(NamedTuple):
     """So many more bytes were read."""
 
     bytes_read: int
-
-
-class CleanedGroup(NamedTuple):
-    """Finished `.cleaned` segments, synced, and the segments that they are to replace together."""
-
-    new_base_offsets: tuple[int, ...]
-    old_base_offsets: tuple[int, ...]
-    bytes_before: int
-    bytes_after: int
 
 
 class CleaningFinished(NamedTuple):
@@ -110,7 +95,7 @@ def clean(
     batch_filter = BatchFilter(context, offsets, transactions)
     segments = [segment for segment in facts.segments if segment.base_offset <= offsets.latest_offset]
     for group in group_segments(segments, facts.config.segment_bytes, plan.end_offset):
-        output = _CleanedSegments(fs, plan, group, transactions)
+        output = CleanedSegments(fs, plan, group, transactions)
         try:
             for chunk in _read_group(fs, plan, group, settings.io_buffer_size):
                 for header, batch in chunk:
@@ -212,72 +197,3 @@ def _read_segment(fs: FileSystem, directory: str, segment: SegmentFacts, buffer_
             yield chunk
     finally:
         file.close()
-
-
-def discard(fs: FileSystem, directory: str, base_offsets: Iterable[int]) -> None:
-    """Remove cleaned segments that are not to be swapped in, as when their log was truncated meanwhile."""
-    for base_offset in base_offsets:
-        for suffix in SEGMENT_SUFFIXES:
-            fs.unlink(segment_path(directory, base_offset, suffix + CLEANED), missing_ok=True)
-
-
-class _CleanedSegments:
-    """The output of one group: one segment, or more when recompression outgrew the format's limits."""
-
-    def __init__(
-        self,
-        fs: FileSystem,
-        plan: CleaningPlan,
-        group: Sequence[SegmentFacts],
-        transactions: CleanedTransactions,
-    ) -> None:
-        self._fs = fs
-        self._directory = plan.facts.directory
-        self._index_interval_bytes = plan.facts.config.index_interval_bytes
-        self._group = group
-        self._transactions = transactions
-        self._bytes_after = 0
-        self._base_offsets: list[int] = []
-        self._writer = self._open(group[0].base_offset)
-
-    def _open(self, base_offset: int) -> SegmentWriter:
-        self._base_offsets.append(base_offset)
-        return SegmentWriter(
-            self._fs, self._directory, base_offset, index_interval_bytes=self._index_interval_bytes
-        )
-
-    def append(self, batch: bytes, header: BatchHeader) -> None:
-        offset_range = header.last_offset - self._base_offsets[-1]
-        if self._writer.size and (
-            self._writer.size + len(batch) > _MAX_SEGMENT_BYTES or offset_range > _MAX_OFFSET_RANGE
-        ):
-            self._close()
-            self._writer = self._open(header.base_offset)
-        self._writer.append(batch, header)
-
-    def _close(self) -> None:
-        retained = self._transactions.take_retained()
-        if retained:
-            path = self._txn_index_path(self._base_offsets[-1])
-            self._fs.write_bytes(path, b"".join(map(encode_aborted, retained)))
-            self._fs.sync_file(path)
-        self._bytes_after += self._writer.size
-        # The new segment is as old as the newest of those it replaces: retention by age looks at that.
-        self._writer.finish(self._group[-1].modified_ms)
-
-    def finish(self) -> CleanedGroup:
-        self._close()
-        return CleanedGroup(
-            tuple(self._base_offsets),
-            tuple(segment.base_offset for segment in self._group),
-            sum(segment.size for segment in self._group),
-            self._bytes_after,
-        )
-
-    def abort(self) -> None:
-        """Remove everything that was written for the group."""
-        self._writer.abort()
-        discard(self._fs, self._directory, self._base_offsets)
-
-    def _txn_index_path(self, base_offset: int) -> str:
-        return segment_path(self._directory, base_offset, TXNINDEX + CLEANED)

@@ -8,9 +8,9 @@ from ottla.storage.errors import LogStorageError
 
 if TYPE_CHECKING:
     from ottla.storage.fs import Records
-    from ottla.storage.segment import Segment
-    from ottla.storage.segments import SegmentList
-    from ottla.storage.txn_index import AbortedTxn
+    from ottla.storage.local.segment import Segment
+    from ottla.storage.local.segments import SegmentList
+    from ottla.storage.local.txn_index import AbortedTxn
 
 __all__ = ["LogRead", "LogReader", "TimestampedOffset"]
 

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Final
 from ottla.records.batch import HEADER_SIZE, LOG_OVERHEAD, NO_TIMESTAMP, BatchHeader, Buffer, parse_header
 from ottla.records.codec import decode_batch
 from ottla.storage.errors import LogStorageError
-from ottla.storage.index_file import CorruptIndexError
+from ottla.storage.local.indexes import CorruptIndexError, OffsetIndex, TimeIndex
+from ottla.storage.local.scan import LOCATOR, find_batch, scan_headers
+from ottla.storage.local.txn_index import TransactionIndex
 from ottla.storage.names import LOG, TXNINDEX, segment_path
-from ottla.storage.offset_index import OffsetIndex
-from ottla.storage.segment_scan import LOCATOR, find_batch, scan_headers
-from ottla.storage.time_index import TimeIndex
-from ottla.storage.txn_index import TransactionIndex
 
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
-from ottla.storage.cleaner_policy import (
+from ottla.storage.cleaner.policy import (
     CleaningFacts,
     CleaningPlan,
     SegmentFacts,
@@ -32,6 +32,7 @@ def segment(base_offset: int, size: int = 100, timestamp: int = 500_000) -> Segm
 
 FACTS = CleaningFacts(
     directory="t-0",
+    generation=0,
     segments=(segment(0), segment(10), segment(20)),
     active_base_offset=30,
     log_start_offset=0,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from ottla.storage.local.segment import Segment
 from ottla.storage.names import CLEANED, DELETED, LOG, SEGMENT_SUFFIXES, SWAP, segment_path
-from ottla.storage.segment import Segment
 
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.storage.environment import LogEnvironment
+    from ottla.storage.fs import FileSystem
 
-__all__ = ["SegmentList"]
+__all__ = ["SegmentList", "discard"]
 
 _base_offset = attrgetter("base_offset")
 
@@ -132,3 +133,10 @@ class SegmentList:
     def close(self) -> None:
         for segment in self._segments:
             segment.close()
+
+
+def discard(fs: FileSystem, directory: str, base_offsets: Iterable[int]) -> None:
+    """Remove cleaned segments that are not to be swapped in, as when their log was truncated meanwhile."""
+    for base_offset in base_offsets:
+        for suffix in SEGMENT_SUFFIXES:
+            fs.unlink(segment_path(directory, base_offset, suffix + CLEANED), missing_ok=True)

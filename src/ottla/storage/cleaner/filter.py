@@ -13,17 +13,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections import deque
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
 from typing import NamedTuple
 
 from ottla.records.batch import BatchHeader
 from ottla.records.codec import Record, decode_batch, encode_batch
-from ottla.storage.cleaner_offset_map import OffsetMap
-from ottla.storage.cleaner_transactions import CleanedTransactions
-from ottla.storage.control_marker import parse_control_marker
-from ottla.storage.producer_state import LastRecord
+from ottla.storage.local.txn_index import AbortedTxn
+from ottla.storage.producer_state import ControlMarker, LastRecord, parse_control_marker
 
-__all__ = ["BatchFilter", "FilterContext"]
+__all__ = [
+    "BatchFilter",
+    "CleanedTransactions",
+    "FilterContext",
+    "OffsetMap",
+]
+
+
+class CleanedTransactions:
+    """Tells aborted records from committed ones and when a marker has nothing left to speak about.
+
+    `retained` collects the aborted transactions whose marker stays because batches of theirs were still seen;
+    they make up the cleaned segment's transaction index.
+    """
+
+    __slots__ = ("_aborted", "_ongoing_aborted", "_ongoing_committed", "_seen", "retained")
+
+    def __init__(self, aborted: Iterable[AbortedTxn]) -> None:
+        self._aborted = deque(sorted(set(aborted), key=lambda txn: txn.first_offset))
+        self._ongoing_aborted: dict[int, AbortedTxn] = {}
+        self._ongoing_committed: set[int] = set()
+        self._seen: set[int] = set()  # producers of ongoing aborted transactions with a batch in the log
+        self.retained: list[AbortedTxn] = []
+
+    def on_batch(self, header: BatchHeader) -> bool:
+        """Pass a data batch; True when it was aborted, so that its records are nobody's."""
+        self._begin_up_to(header.last_offset)
+        if not header.is_transactional:
+            return False
+        if header.producer_id in self._ongoing_aborted:
+            self._seen.add(header.producer_id)
+            return True
+        self._ongoing_committed.add(header.producer_id)
+        return False
+
+    def on_control_batch(self, header: BatchHeader, marker: ControlMarker | None) -> bool:
+        """Pass a control batch; True when nothing of its transaction was left in the log before it."""
+        self._begin_up_to(header.last_offset)
+        if header.record_count == 0:
+            return True
+        if marker is None:
+            return False
+        if marker.is_commit:
+            is_needed = header.producer_id in self._ongoing_committed
+            self._ongoing_committed.discard(header.producer_id)
+            return not is_needed
+        txn = self._ongoing_aborted.pop(header.producer_id, None)
+        if txn is not None and header.producer_id in self._seen:
+            self._seen.discard(header.producer_id)
+            self.retained.append(txn)
+            return False
+        return True
+
+    def take_retained(self) -> list[AbortedTxn]:
+        retained, self.retained = self.retained, []
+        return retained
+
+    def _begin_up_to(self, offset: int) -> None:
+        while self._aborted and self._aborted[0].first_offset <= offset:
+            txn = self._aborted.popleft()
+            self._ongoing_aborted.setdefault(txn.producer_id, txn)
+
+
+_DIGEST_SIZE = 20
+# What an entry takes apart from the key: the key's object, the offset's, and its share of a dict just after
+# it grew.
+_ENTRY_OVERHEAD = sys.getsizeof(b"") + sys.getsizeof(2**40) + 90
+
+
+class OffsetMap:
+    """Key -> offset. Keys of 20 bytes and more are kept as digests, longer than any key kept as it is.
+
+    `latest_offset` is the end (inclusive) of what has been mapped: a key's absence means something up to
+    there only.
+    """
+
+    __slots__ = ("_budget", "_offsets", "_used", "latest_offset")
+
+    def __init__(self, buffer_bytes: int) -> None:
+        self._budget = buffer_bytes
+        self._offsets: dict[bytes, int] = {}
+        self._used = 0
+        self.latest_offset = -1
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether to stop mapping. Asked between batches, so that even a tiny buffer gets on by one batch."""
+        return self._used >= self._budget
+
+    def put(self, key: bytes, offset: int) -> None:
+        """Note that `offset` is the newest one of the key. Keys come in log order."""
+        if len(key) >= _DIGEST_SIZE:
+            key = blake2b(key, digest_size=_DIGEST_SIZE).digest()
+        if key not in self._offsets:
+            self._used += _ENTRY_OVERHEAD + len(key)
+        self._offsets[key] = offset
+
+    def get(self, key: bytes) -> int:
+        """The newest offset of the key; -1 when it was not seen."""
+        if len(key) >= _DIGEST_SIZE:
+            key = blake2b(key, digest_size=_DIGEST_SIZE).digest()
+        return self._offsets.get(key, -1)
 
 
 class FilterContext(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ottla.storage.fs import OsFileSystem
-from ottla.storage.txn_index import AbortedTxn, CorruptTransactionIndexError, TransactionIndex
+from ottla.storage.local.txn_index import AbortedTxn, CorruptTransactionIndexError, TransactionIndex
 
 # What Apache Kafka 4.3 wrote for two aborted transactions.
 KAFKA_INDEX = bytes.fromhex(

@@ -1,19 +1,25 @@
-"""Building a new segment beside the log, for compaction: private files, so that a worker thread may do it."""
+"""New segments beside the log, for compaction: private files, so that a worker thread may write them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.records.batch import NO_TIMESTAMP, BatchHeader
-from ottla.storage.names import CLEANED, INDEX, LOG, TIMEINDEX, segment_path
-from ottla.storage.offset_index import encode_offset_index
-from ottla.storage.time_index import encode_time_index
+from ottla.storage.cleaner.filter import CleanedTransactions
+from ottla.storage.cleaner.policy import CleaningPlan, SegmentFacts
+from ottla.storage.local.indexes import encode_offset_index, encode_time_index
+from ottla.storage.local.segments import discard
+from ottla.storage.local.txn_index import encode_aborted
+from ottla.storage.names import CLEANED, INDEX, LOG, TIMEINDEX, TXNINDEX, segment_path
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem
 
-__all__ = ["SegmentWriter"]
+__all__ = ["CleanedGroup", "CleanedSegments", "SegmentWriter"]
 
+_MAX_SEGMENT_BYTES: Final = 2**31 - 1
+_MAX_OFFSET_RANGE: Final = 2**31 - 1
 _CHUNK: Final = 1 << 20  # bytes gathered for one write
 
 
@@ -110,3 +116,74 @@ class SegmentWriter:
         self._file.close()
         for suffix in (LOG, INDEX, TIMEINDEX):
             self._fs.unlink(self._path(suffix))
+
+
+class CleanedGroup(NamedTuple):
+    """Finished `.cleaned` segments, synced, and the segments that they are to replace together."""
+
+    new_base_offsets: tuple[int, ...]
+    old_base_offsets: tuple[int, ...]
+    bytes_before: int
+    bytes_after: int
+
+
+class CleanedSegments:
+    """The output of one group: one segment, or more when recompression outgrew the format's limits."""
+
+    def __init__(
+        self,
+        fs: FileSystem,
+        plan: CleaningPlan,
+        group: Sequence[SegmentFacts],
+        transactions: CleanedTransactions,
+    ) -> None:
+        self._fs = fs
+        self._directory = plan.facts.directory
+        self._index_interval_bytes = plan.facts.config.index_interval_bytes
+        self._group = group
+        self._transactions = transactions
+        self._bytes_after = 0
+        self._base_offsets: list[int] = []
+        self._writer = self._open(group[0].base_offset)
+
+    def _open(self, base_offset: int) -> SegmentWriter:
+        self._base_offsets.append(base_offset)
+        return SegmentWriter(
+            self._fs, self._directory, base_offset, index_interval_bytes=self._index_interval_bytes
+        )
+
+    def append(self, batch: bytes, header: BatchHeader) -> None:
+        offset_range = header.last_offset - self._base_offsets[-1]
+        if self._writer.size and (
+            self._writer.size + len(batch) > _MAX_SEGMENT_BYTES or offset_range > _MAX_OFFSET_RANGE
+        ):
+            self._close()
+            self._writer = self._open(header.base_offset)
+        self._writer.append(batch, header)
+
+    def _close(self) -> None:
+        retained = self._transactions.take_retained()
+        if retained:
+            path = self._txn_index_path(self._base_offsets[-1])
+            self._fs.write_bytes(path, b"".join(map(encode_aborted, retained)))
+            self._fs.sync_file(path)
+        self._bytes_after += self._writer.size
+        # The new segment is as old as the newest of those it replaces: retention by age looks at that.
+        self._writer.finish(self._group[-1].modified_ms)
+
+    def finish(self) -> CleanedGroup:
+        self._close()
+        return CleanedGroup(
+            tuple(self._base_offsets),
+            tuple(segment.base_offset for segment in self._group),
+            sum(segment.size for segment in self._group),
+            self._bytes_after,
+        )
+
+    def abort(self) -> None:
+        """Remove everything that was written for the group."""
+        self._writer.abort()
+        discard(self._fs, self._directory, self._base_offsets)
+
+    def _txn_index_path(self, base_offset: int) -> str:
+        return segment_path(self._directory, base_offset, TXNINDEX + CLEANED)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ottla.storage.cleaner_offset_map import OffsetMap
+from ottla.storage.cleaner.filter import OffsetMap
 
 
 def test_the_map_stays_within_its_bytes() -> None:

@@ -1,0 +1,1 @@
+"""Compaction: what to clean, what survives of a batch, and the rewriting of segments."""
