@@ -146,8 +146,9 @@ class Partition:
         At most `max_bytes`, but the first batch whole when `min_one`; never past the high watermark (or the
         last stable offset).  Raises KafkaError: offset_out_of_range, kafka_storage_error.
         """
-        upper = self.last_stable_offset if isolation_level == READ_COMMITTED else self.high_watermark
-        return self.log.read(offset, max_bytes, upper, min_one=min_one)
+        log = self.log
+        upper = log.last_stable_offset if isolation_level == READ_COMMITTED else log.high_watermark
+        return log.read(offset, max_bytes, upper, min_one=min_one)
 
     def aborted_transactions(self, offset: int, read: LogRead) -> list[tuple[int, int]]:
         """Producer id and first offset of what a reader of committed records must skip in `read`."""

@@ -350,8 +350,9 @@ class Log:
                 f"high watermark {offset} of {self.partition}, which ends at {self.log_end_offset}"
             )
         self.high_watermark = offset
-        if self._producers is not None:
-            self._producers.state.advance_high_watermark(offset)
+        producers = self._producers
+        if producers is not None and producers.state.unreplicated:
+            producers.state.advance_high_watermark(offset)
         return True
 
     def update_high_watermark(self, offset: int) -> int:

@@ -182,7 +182,7 @@ class ProducerState:
     batches without a producer, because a snapshot is named after it.
     """
 
-    __slots__ = ("_ongoing", "_producers", "_unreplicated", "map_end_offset", "partition")
+    __slots__ = ("_ongoing", "_producers", "map_end_offset", "partition", "unreplicated")
 
     def __init__(self, partition: str) -> None:
         self.partition = partition
@@ -192,7 +192,7 @@ class ProducerState:
         self._ongoing: dict[int, int] = {}
         # First offset -> marker offset of ended transactions whose marker may not be replicated yet, in
         # marker order.
-        self._unreplicated: dict[int, int] = {}
+        self.unreplicated: dict[int, int] = {}
 
     def check(
         self, header: BatchHeader, next_offset: int, *, from_client: bool = True
@@ -320,7 +320,7 @@ class ProducerState:
         entry.end_transaction(header.producer_epoch, marker)
         if completed is not None:
             self._ongoing.pop(completed.first_offset, None)
-            self._unreplicated[completed.first_offset] = offset
+            self.unreplicated[completed.first_offset] = offset
         return completed
 
     def replay(self, header: BatchHeader, marker: ControlMarker | None) -> CompletedTxn | None:
@@ -339,9 +339,9 @@ class ProducerState:
     @property
     def first_unstable_offset(self) -> int | None:
         """Where the first transaction starts that is open, or ended by a marker above the high watermark."""
-        if not self._ongoing and not self._unreplicated:
+        if not self._ongoing and not self.unreplicated:
             return None
-        first_unreplicated = min(self._unreplicated, default=None)
+        first_unreplicated = min(self.unreplicated, default=None)
         first_ongoing = next(iter(self._ongoing), None)
         if first_ongoing is None or first_unreplicated is None:
             return first_unreplicated if first_ongoing is None else first_ongoing
@@ -354,7 +354,7 @@ class ProducerState:
 
     def advance_high_watermark(self, high_watermark: int) -> None:
         """Forget the ended transactions whose markers are now replicated."""
-        unreplicated = self._unreplicated
+        unreplicated = self.unreplicated
         while unreplicated:
             first_offset, marker_offset = next(iter(unreplicated.items()))
             if marker_offset >= high_watermark:
@@ -372,7 +372,7 @@ class ProducerState:
 
     @property
     def is_empty(self) -> bool:
-        return not self._producers and not self._unreplicated
+        return not self._producers and not self.unreplicated
 
     def has_ongoing_transaction(self, producer_id: int, producer_epoch: int) -> bool:
         entry = self._producers.get(producer_id)
@@ -386,7 +386,7 @@ class ProducerState:
         """Forget everything; the state then covers a log that ends at `map_end_offset`."""
         self._producers.clear()
         self._ongoing.clear()
-        self._unreplicated.clear()
+        self.unreplicated.clear()
         self.map_end_offset = map_end_offset
 
     def load(self, entries: Iterable[ProducerEntry], map_end_offset: int) -> None:
