@@ -78,8 +78,8 @@ class Broker:
         self.data_dir = DataDir(fs, config.log_dirs[0])
         self._environment = LogEnvironment(
             fs,
-            producer_id_expiration_ms=config.producer_id_expiration_ms,
             max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
+            random=host.random,
         )
         self.group_commit = GroupCommit(self._sync_worker)
         self._store = host.make_store(self.data_dir.path)
@@ -201,7 +201,6 @@ class Broker:
 
     async def _reconfigure(self, config: BrokerConfig, image: MetadataImage) -> None:
         """Have those follow a changed dynamic configuration that do not look at `current` each time."""
-        self._environment.producer_id_expiration_ms = config.producer_id_expiration_ms
         self.partitions.broker_reconfigured(config, image.topics.values())
         self.groups.reconfigure(config)
         self.maintenance.reconfigure()

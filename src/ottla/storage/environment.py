@@ -50,6 +50,5 @@ class LogEnvironment:
     fs: FileSystem
     index_cache: IndexCache = field(default_factory=IndexCache)
     removals: RemovalQueue = field(default_factory=RemovalQueue)
-    producer_id_expiration_ms: int = 86_400_000
     max_decoded_batch_bytes: int = 256 << 20
     random: random.Random = field(default_factory=random.Random)

@@ -294,14 +294,6 @@ async def test_a_changed_backoff_has_the_cleaner_look_at_once(
         assert set(turns) == {11}
 
 
-async def test_expiry_of_producers_changes_for_logs_that_open_later(tmp_path: Path) -> None:
-    async with running(tmp_path) as broker, client_of(broker) as client:
-        await alter(client, "", SET, producer_id_expiration_ms="1234")
-        await create_topic(client, "t")
-        log = broker.partitions.get("t", 0).log
-        assert log.local.environment.producer_id_expiration_ms == 1234
-
-
 async def test_dynamic_settings_that_the_static_ones_contradict_do_not_stop_the_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -32,7 +32,7 @@ CLASSES = {
     "ReplicaConfig": "config/replica.py",
     "TopicConfig": "config/topic.py",
     # What values are copied into:
-    "CleanerSettings": "storage/cleaner.py",
+    "CleanerSettings": "storage/cleaner/cleaning.py",
     "ConnectionLimits": "network/connection.py",
     "LogEnvironment": "storage/environment.py",
     "RequestLimits": "broker/router.py",
