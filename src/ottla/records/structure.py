@@ -94,10 +94,10 @@ def _copy_field(data: bytes, pos: int, record: bytearray) -> int:
     return pos + length
 
 
+# Numbers of one and two bytes are read inline: a call takes as long as all the rest.
 def _walk(data: bytes, start: int, first: int, last: int) -> tuple[int, int, int, int]:  # noqa: C901
     """Read the records `first` to `last` (not included), at least one, from `start` on: the position after
     them, the lowest and the highest timestamp delta, and what was seen. IndexError where the data ends."""
-    # Numbers of one and two bytes are read inline: a call takes as long as all the rest.
     pos: i64 = start
     offset: i64
     number: i64
@@ -107,15 +107,16 @@ def _walk(data: bytes, start: int, first: int, last: int) -> tuple[int, int, int
     highest: i64 = _MIN_INT64
     seen: i64 = 0
     for offset in range(2 * first, 2 * last, 2):  # in zigzag, as numbers are here unless they say otherwise
-        number = data[pos]  # the record's length
-        pos += 1
-        if number >= 0x80:
-            if (second := data[pos]) < 0x80:
-                number = number & 0x7F | second << 7
-                pos += 1
-            else:
-                number, pos = _read_long(data, pos - 1)
-        record_end = -1 if number & 1 else pos + (number >> 1)
+        if (number := data[pos]) < 0x80:  # the record's length
+            pos += 1
+        elif (second := data[pos + 1]) < 0x80:
+            number = number & 0x7F | second << 7
+            pos += 2
+        else:
+            number, pos = _read_long(data, pos)
+        if number & 1:
+            raise _malformed()
+        record_end = pos + (number >> 1)
         number = data[pos + 1]  # the timestamp delta; the attributes before it have no meaning
         pos += 2
         if number < 0x80:
@@ -126,32 +127,32 @@ def _walk(data: bytes, start: int, first: int, last: int) -> tuple[int, int, int
             highest = number
         if number < lowest:
             lowest = number
-        number = data[pos]  # the offset delta
-        pos += 1
-        if number >= 0x80:
-            if (second := data[pos]) < 0x80:
-                number = number & 0x7F | second << 7
-                pos += 1
-            else:
-                number, pos = _read_long(data, pos - 1)
+        if (number := data[pos]) < 0x80:  # the offset delta
+            pos += 1
+        elif (second := data[pos + 1]) < 0x80:
+            number = number & 0x7F | second << 7
+            pos += 2
+        else:
+            number, pos = _read_long(data, pos)
         if number != offset:
             seen |= IRREGULAR
         number = data[pos]  # the key's length
         pos += 1
         if number >= 0x80:
             number, pos = _read_long(data, pos - 1)
-        if not number & 1:
-            pos += number >> 1
+        if number == _NULL:
+            seen |= NULL_KEY
+        elif number & 1:
+            seen |= NULL_KEY | IRREGULAR
         else:
-            seen |= NULL_KEY if number == _NULL else NULL_KEY | IRREGULAR
-        number = data[pos]  # the value's length
-        pos += 1
-        if number >= 0x80:
-            if (second := data[pos]) < 0x80:
-                number = number & 0x7F | second << 7
-                pos += 1
-            else:
-                number, pos = _read_long(data, pos - 1)
+            pos += number >> 1
+        if (number := data[pos]) < 0x80:  # the value's length
+            pos += 1
+        elif (second := data[pos + 1]) < 0x80:
+            number = number & 0x7F | second << 7
+            pos += 2
+        else:
+            number, pos = _read_long(data, pos)
         if not number & 1:
             pos += number >> 1
         elif number != _NULL:
