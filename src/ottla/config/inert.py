@@ -339,7 +339,6 @@ broker: a single broker does not replicate.
 topic: a single broker does not replicate.
   follower.replication.throttled.replicas list "" throttled replicas
   leader.replication.throttled.replicas list "" throttled replicas
-  min.insync.replicas int 1 <min.insync.replicas [1,...]
   unclean.leader.election.enable boolean false <unclean.leader.election.enable
 broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   alter.config.policy.class.name class null

@@ -220,6 +220,14 @@ TOPIC_KEYS = (
         one_of(*TIMESTAMP_TYPES),
         synonyms=("log.message.timestamp.type",),
     ),
+    ConfigDef(
+        "min.insync.replicas",
+        INT,
+        1,
+        "How many replicas must be in sync for an `acks=all` write to be accepted.",
+        at_least(1),
+        synonyms=("min.insync.replicas",),
+    ),
     *inert_keys("topic"),
 )
 
@@ -246,6 +254,7 @@ class TopicConfig(NamedTuple):
     message_timestamp_type: str
     min_cleanable_dirty_ratio: float
     min_compaction_lag_ms: int
+    min_insync_replicas: int
     retention_bytes: int
     retention_ms: int
     segment_bytes: int

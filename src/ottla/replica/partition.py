@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ottla.config.topic import TopicConfig
+    from ottla.metadata.model import PartitionState
     from ottla.records.batch import Buffer
     from ottla.storage.local.reader import LogRead
     from ottla.storage.log import Log
@@ -32,21 +33,26 @@ class Waiter(Protocol):
 
 
 class Partition:
-    """The leader's view of a partition.
+    """A partition whose log is here, seen by its leader.
 
-    With one replica the in-sync set is that replica, so each append is committed at once: no more can be in
-    sync than there are, whatever `min.insync.replicas` asks for (KIP-966).
+    While this broker is the only one in sync, what it appends is committed at once; otherwise the high
+    watermark moves when the others have it (`advance_high_watermark`).
     """
 
     __slots__ = (
+        "_has_enough_in_sync",
+        "_is_alone",
         "_options",
         "_sync_soon",
+        "_uncommitted_bytes",
         "_waiters",
         "config",
         "index",
+        "is_closed",
         "is_internal",
         "leader_epoch",
         "log",
+        "state",
         "topic",
         "topic_id",
     )
@@ -57,7 +63,7 @@ class Partition:
         topic_id: UUID,
         index: int,
         log: Log,
-        leader_epoch: int,
+        state: PartitionState,
         options: ValidationOptions,
         sync_soon: Callable[[Log], None],
     ) -> None:
@@ -66,13 +72,14 @@ class Partition:
         self.index = index
         self.is_internal = topic in INTERNAL_TOPICS
         self.log = log
-        self.leader_epoch = leader_epoch
+        self.is_closed = False
+        """It was deleted, or moved away."""
         self.config: TopicConfig = log.local.config
         self._options = options
         self._sync_soon = sync_soon
         self._waiters: dict[Waiter, None] | None = None
-        log.begin_leader_epoch(leader_epoch)
-        log.advance_high_watermark(log.log_end_offset)
+        self._uncommitted_bytes = 0
+        self.take_state(state)
 
     def __str__(self) -> str:
         return f"{self.topic}-{self.index}"
@@ -87,9 +94,25 @@ class Partition:
         """Offset below which every transaction is decided (KIP-98)."""
         return self.log.last_stable_offset
 
+    def take_state(self, state: PartitionState) -> None:
+        """Lead in the state that the cluster has decided on: its epoch, and who is in sync."""
+        self.state = state
+        self.leader_epoch = state.leader_epoch
+        self._is_alone = len(state.isr) <= 1
+        self._count_in_sync()
+        self.log.begin_leader_epoch(state.leader_epoch)
+        if self._is_alone:
+            self.advance_high_watermark(self.log.log_end_offset)
+
+    def _count_in_sync(self) -> None:
+        # As in Kafka, no more are asked for than there are replicas.
+        asked = min(self.config.min_insync_replicas, len(self.state.replicas))
+        self._has_enough_in_sync = len(self.state.isr) >= asked
+
     def reconfigure(self, config: TopicConfig, options: ValidationOptions) -> None:
         """Apply a changed topic configuration at once."""
         self.config = config
+        self._count_in_sync()
         self._options = options
         self.log.local.reconfigure(config)
 
@@ -101,7 +124,9 @@ class Partition:
             raise KafkaError(ErrorCode.fenced_leader_epoch)
         raise KafkaError(ErrorCode.unknown_leader_epoch)
 
-    def append(self, records: Buffer, now_ms: int, *, allow_zstd: bool = True) -> tuple[int, int, bool]:
+    def append(
+        self, records: Buffer, now_ms: int, *, acks: int, allow_zstd: bool = True
+    ) -> tuple[int, int, bool]:
         """Check a client's batch and append it.
 
         Returns its base offset; the time of the append in ms, -1 unless the topic stamps records with it (as
@@ -110,6 +135,12 @@ class Partition:
         Raises KafkaError (RecordValidationError where it can be said which records are at fault) with what
         Kafka answers; nothing is written then.
         """
+        if acks == -1 and not self._has_enough_in_sync:
+            raise KafkaError(
+                ErrorCode.not_enough_replicas,
+                f"The size of the current ISR ({len(self.state.isr)}) is insufficient to satisfy "
+                f"min.insync.replicas={self.config.min_insync_replicas} for partition {self}",
+            )
         header, body, append_time_ms = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
         if header.attributes & TRANSACTIONAL_MASK:
             raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
@@ -117,11 +148,14 @@ class Partition:
         base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms)
         local = log.local
         end_offset = local.log_end_offset
-        log.advance_high_watermark(end_offset)
         if repeated is not None:
             append_time_ms = repeated.timestamp
-        elif self._waiters is not None:
-            self.wake(header.size)
+        elif self._is_alone:
+            log.advance_high_watermark(end_offset)
+            if self._waiters is not None:
+                self.wake(header.size)
+        else:
+            self._uncommitted_bytes += header.size
         must_be_durable = False
         if end_offset >= local.flush_due_offset:
             self._sync_soon(log)
@@ -134,11 +168,28 @@ class Partition:
         body = memoryview(batch)[ATTRIBUTES:]
         log = self.log
         base_offset, _ = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
-        log.advance_high_watermark(log.log_end_offset)
-        self.wake(len(batch))
+        self._uncommitted_bytes += header.size
+        if self._is_alone:
+            self.advance_high_watermark(log.log_end_offset)
         if log.log_end_offset >= log.local.flush_due_offset:
             self._sync_soon(log)
         return base_offset
+
+    def advance_high_watermark(self, offset: int) -> None:
+        """Take note that everything below `offset` is on all replicas that are in sync, and wake who waits.
+
+        Raises ValueError for an offset past the log's end.
+        """
+        if self.log.advance_high_watermark(offset):
+            # All that is not committed counts as soon as some is: it only says that a look may be worth it.
+            size, self._uncommitted_bytes = self._uncommitted_bytes, 0
+            self.wake(max(size, 1))
+
+    def close(self) -> None:
+        """Turn away who waits, as the partition is no longer here."""
+        self.is_closed = True
+        self.log.close(flush=False)
+        self.wake(0)
 
     def read(self, offset: int, max_bytes: int, isolation_level: int, *, min_one: bool) -> LogRead:
         """Record batches from `offset` on, as they lie in the file.

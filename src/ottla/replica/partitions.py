@@ -162,7 +162,7 @@ class Partitions:
             topic.topic_id,
             index,
             opened,
-            topic.partitions[index].leader_epoch,
+            topic.partitions[index],
             validation_options(config, self._config),
             self._group_commit.sync_soon,
         )
@@ -201,8 +201,7 @@ class Partitions:
         loop = asyncio.get_running_loop()
         for index, partition in enumerate(removed):
             if partition is not None:
-                partition.log.close(flush=False)
-                partition.wake(0)
+                partition.close()
             doomed = self._rename(f"{topic.name}-{index}", _DELETED)
             if doomed is not None:
                 loop.run_in_executor(self._worker, self._remove_folder, doomed)

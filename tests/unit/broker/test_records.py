@@ -140,9 +140,10 @@ async def test_a_transactional_id_is_refused(client: RawClient, topic: Topic) ->
     assert answer["error_code"] == ErrorCode.invalid_txn_state
 
 
-async def test_no_more_replicas_need_be_in_sync_than_there_are(client: RawClient) -> None:
+async def test_no_more_replicas_are_asked_for_than_there_are(client: RawClient) -> None:
     topic = await create_topic(client, min_insync_replicas="2")
-    assert (await topic.produce(ONE, acks=-1))["error_code"] == ErrorCode.none
+    for acks in (-1, 1):
+        assert (await topic.produce(ONE, acks=acks))["error_code"] == ErrorCode.none
 
 
 async def test_a_compacted_topic_wants_keys(client: RawClient) -> None:

@@ -14,7 +14,7 @@ from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.fetch_request import FetchRequest, decode_fetch
-from ottla.replica.delayed_fetch import DelayedFetch
+from ottla.replica.delayed import DelayedFetch
 from ottla.replica.fetch_sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,

@@ -19,13 +19,12 @@ from ottla.protocol.produce import (
     encode_produce_response,
 )
 from ottla.records.validation import RecordValidationError
+from ottla.replica.delayed import DelayedProduce, Unfinished
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from ottla.replica.group_commit import Failures
     from ottla.replica.partition import Partition
-    from ottla.storage.log import Log
 
 ACKS_NONE: Final = 0
 ACKS_ALL: Final = -1
@@ -44,73 +43,42 @@ def _decode(
 def _handle(
     services: RecordServices, context: RequestContext, produce: ProduceRequest
 ) -> Result | asyncio.Future[Any]:
-    """First append, in the order of the connection; then wait for durability where it is asked for."""
-    now_ms = context.received_ms
+    """First append, in the order of the connection; then wait for replicas and the disk, as far as asked."""
     acks = produce.acks
-    urgent: set[Log] = set()
+    unfinished: list[Unfinished] = []
     if not ACKS_ALL <= acks <= 1:
         results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
     else:
-        results = [_append(services, context, data, now_ms, urgent) for data in produce.partitions]
+        results = [
+            _append(services, context, data, acks, number, unfinished)
+            for number, data in enumerate(produce.partitions)
+        ]
     if acks == ACKS_NONE:
         failed = next((result for result in results if result.error_code), None)
         if failed is not None:
             # As Kafka: a producer that waits for no answer learns from the closed connection.
             raise MalformedRequest(f"produce with acks=0 failed: {ErrorCode(failed.error_code).name}")
         return None
-    frame = encode_produce_response(context.api_version, context.correlation_id, results)
-    all_urgent = acks == ACKS_ALL and services.config.value.ottla_acks_all_flush
-    if all_urgent or urgent:
-        written = {
-            number: log
-            for number, (data, result) in enumerate(zip(produce.partitions, results, strict=True))
-            if not result.error_code
-            and ((log := _partition(services, *data[:3]).log) in urgent or all_urgent)
-        }
-        if written:
-            return _when_durable(services, context, produce, results, written, frame)
-    return frame
+    if not unfinished:
+        return encode_produce_response(context.api_version, context.correlation_id, results)
 
-
-def _when_durable(
-    services: RecordServices,
-    context: RequestContext,
-    produce: ProduceRequest,
-    results: list[PartitionResult],
-    written: Mapping[int, Log],
-    frame: bytes,
-) -> asyncio.Future[Any]:
-    """A future of `frame`, or of what is left of it when the disk refuses."""
-
-    def answer(failures: Failures) -> Result:
-        return _not_durable(context, produce, results, written, failures) if failures else frame
-
-    return services.group_commit.when_durable(list(written.values()), answer)
-
-
-def _not_durable(
-    context: RequestContext,
-    produce: ProduceRequest,
-    results: list[PartitionResult],
-    written: Mapping[int, Log],
-    failures: Failures,
-) -> Result:
-    """The answer when the disk did not keep what was appended: an error for the partitions concerned."""
-    for number, log in written.items():
-        if log in failures:
-            error = failures[log]
+    def complete(failures: Mapping[int, KafkaError]) -> Result:
+        for number, error in failures.items():
             results[number] = _failure(produce.partitions[number], error.code, error.message)
-    return encode_produce_response(context.api_version, context.correlation_id, results)
+        return encode_produce_response(context.api_version, context.correlation_id, results)
+
+    return DelayedProduce(unfinished, produce.timeout_ms, services.group_commit, complete).future
 
 
 def _append(
     services: RecordServices,
     context: RequestContext,
     data: PartitionData,
-    now_ms: int,
-    urgent: set[Log],
+    acks: int,
+    number: int,
+    unfinished: list[Unfinished],
 ) -> PartitionResult:
-    """Append to one partition; its log joins `urgent` when it is to be on the disk before the answer."""
+    """Append to one partition; it joins `unfinished` when the answer has to wait."""
     topic, topic_id, index, records = data
     try:
         if records is None:
@@ -121,11 +89,17 @@ def _append(
                 ErrorCode.invalid_topic_exception, f"Cannot append to internal topic {partition.topic}"
             )
         base_offset, append_time_ms, must_be_durable = partition.append(
-            records, now_ms, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
+            records, context.received_ms, acks=acks, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
         )
         log = partition.log
-        if must_be_durable:
-            urgent.add(log)
+        must_be_replicated = False
+        if acks == ACKS_ALL:
+            must_be_replicated = log.high_watermark < log.log_end_offset
+            must_be_durable = must_be_durable or services.config.value.ottla_acks_all_flush
+        if must_be_durable or must_be_replicated:
+            unfinished.append(
+                Unfinished(number, partition, log.log_end_offset, must_be_replicated, must_be_durable)
+            )
         return appended(topic, topic_id, index, base_offset, append_time_ms, log.log_start_offset)
     except RecordValidationError as refused:
         return _failure(data, refused.code, refused.message, refused.record_errors)

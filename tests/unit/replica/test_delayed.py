@@ -10,7 +10,7 @@ from tests.raw_client import FETCH, RawClient, connect
 from tests.running_broker import Topic
 
 from ottla.records.codec import Record, encode_batch
-from ottla.replica.delayed_fetch import DelayedFetch
+from ottla.replica.delayed import DelayedFetch
 from ottla.replica.partition import Waiter
 from ottla.testing import InProcessBroker
 
