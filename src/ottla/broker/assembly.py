@@ -92,6 +92,7 @@ class Broker:
             config,
             self._file_worker,
             self.group_commit,
+            config.node_id,
             host.new_uuid,
             host.clock,
         )

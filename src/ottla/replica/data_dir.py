@@ -42,6 +42,8 @@ class DataDir:
         self._high_watermarks = OffsetCheckpoint(fs, path, checkpoints.HIGH_WATERMARKS)
         self.recovery_points: dict[tuple[str, int], int] = {}
         self.log_starts: dict[tuple[str, int], int] = {}
+        self.high_watermarks: dict[tuple[str, int], int] = {}
+        """What was committed at the last checkpoint: a replica that is not alone goes on from there."""
         self.clean = False
         """The last stop was in order: no log has to be read."""
 
@@ -70,6 +72,7 @@ class DataDir:
         """
         self.recovery_points = self._read(self._recovery_points)
         self.log_starts = self._read(self._log_starts)
+        self.high_watermarks = self._read(self._high_watermarks)
         self.clean = take_clean_shutdown(self.fs, self.path) is not None
 
     @staticmethod
@@ -97,7 +100,8 @@ class DataDir:
         """
         self.recovery_points = _of_offline(self.recovery_points, partitions)
         recovery_points = self.recovery_points.copy()
-        high_watermarks = {}
+        self.high_watermarks = _of_offline(self.high_watermarks, partitions)
+        high_watermarks = self.high_watermarks.copy()
         for partition in partitions:
             key = (partition.topic, partition.index)
             recovery_points[key] = partition.log.recovery_point

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import UUID
 
 from ottla.config.topic import topic_config
@@ -46,6 +47,19 @@ _YIELD_EVERY: Final = 50
 """Partitions opened or closed before the event loop gets a turn."""
 
 
+class Unhosted(enum.Enum):
+    """Why a partition of a known topic has no log here."""
+
+    OFFLINE = enum.auto()
+    """It should have one, which could not be opened."""
+    ABSENT = enum.auto()
+    """Other brokers have its replicas."""
+
+
+Place: TypeAlias = Partition | Unhosted
+"""Where the metadata has a partition: its log, or why there is none."""
+
+
 class Partitions:
     """Finds a partition by name or id; opens and removes them as topics come and go."""
 
@@ -56,9 +70,11 @@ class Partitions:
         config: ReplicaConfig,
         worker: Executor,
         group_commit: GroupCommit,
+        node_id: int,
         new_uuid: Callable[[], UUID],
         clock: Clock,
     ) -> None:
+        self._node_id = node_id
         self._clock = clock
         self._new_uuid = new_uuid
         self._data_dir = data_dir
@@ -66,13 +82,15 @@ class Partitions:
         self._config = config
         self._worker = worker
         self._group_commit = group_commit
-        self._by_topic: dict[str, list[Partition | None]] = {}
-        self._by_id: dict[UUID, list[Partition | None]] = {}
+        self._by_topic: dict[str, list[Place]] = {}
+        self._by_id: dict[UUID, list[Place]] = {}
 
     # -- finding
 
     def get(self, topic: str, index: int) -> Partition:
-        """Raises KafkaError: unknown_topic_or_partition, kafka_storage_error where it could not be opened."""
+        """Raises KafkaError: unknown_topic_or_partition; kafka_storage_error where it could not be opened,
+        not_leader_or_follower where it is on other brokers.
+        """
         partitions = self._by_topic.get(topic)
         if partitions is None:
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
@@ -86,21 +104,23 @@ class Partitions:
         return self._pick(partitions, index)
 
     @staticmethod
-    def _pick(partitions: list[Partition | None], index: int) -> Partition:
+    def _pick(partitions: list[Place], index: int) -> Partition:
         if not 0 <= index < len(partitions):
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
-        partition = partitions[index]
-        if partition is None:
-            raise KafkaError(ErrorCode.kafka_storage_error, "The partition's log could not be opened.")
-        return partition
+        place = partitions[index]
+        if isinstance(place, Partition):
+            return place
+        if place is Unhosted.ABSENT:
+            raise KafkaError(ErrorCode.not_leader_or_follower)
+        raise KafkaError(ErrorCode.kafka_storage_error, "The partition's log could not be opened.")
 
     def of_topic(self, topic: str) -> list[Partition]:
         """The partitions of a topic that are online."""
-        return [each for each in self._by_topic.get(topic, ()) if each is not None]
+        return [each for each in self._by_topic.get(topic, ()) if isinstance(each, Partition)]
 
     def __iter__(self) -> Iterator[Partition]:
         for partitions in list(self._by_topic.values()):
-            yield from (each for each in partitions if each is not None)
+            yield from (each for each in partitions if isinstance(each, Partition))
 
     def __len__(self) -> int:
         return sum(len(partitions) for partitions in self._by_topic.values())
@@ -111,8 +131,8 @@ class Partitions:
         return [
             (topic, index)
             for topic, partitions in self._by_topic.items()
-            for index, partition in enumerate(partitions)
-            if partition is None
+            for index, place in enumerate(partitions)
+            if place is Unhosted.OFFLINE
         ]
 
     # -- topics come and go
@@ -140,11 +160,13 @@ class Partitions:
         """Try once more to open what could not be opened, as when the disk was full."""
         for topic in topics:
             known = self._by_topic.get(topic.name, [])
-            for index in [index for index, partition in enumerate(known) if partition is None]:
+            for index in [index for index, place in enumerate(known) if place is Unhosted.OFFLINE]:
                 known[index] = self._open(topic, index, topic_config(topic.configs, self._config))
                 await asyncio.sleep(0)
 
-    def _open(self, topic: Topic, index: int, config: TopicConfig) -> Partition | None:
+    def _open(self, topic: Topic, index: int, config: TopicConfig) -> Place:
+        if self._node_id not in topic.partitions[index].replicas:
+            return Unhosted.ABSENT
         try:
             try:
                 opened = self._open_log(topic, index, config)
@@ -156,7 +178,7 @@ class Partitions:
                 opened = self._open_log(topic, index, config)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
-            return None
+            return Unhosted.OFFLINE
         return Partition(
             topic.name,
             topic.topic_id,
@@ -169,7 +191,7 @@ class Partitions:
 
     def _open_log(self, topic: Topic, index: int, config: TopicConfig) -> Log:
         key = (topic.name, index)
-        return open_log(
+        opened = open_log(
             f"{self._data_dir.path}/{topic.name}-{index}",
             f"{topic.name}-{index}",
             config,
@@ -180,6 +202,8 @@ class Partitions:
             now_ms=self._clock.now_ms(),
             topic_id=topic.topic_id,
         )
+        opened.update_high_watermark(self._data_dir.high_watermarks.get(key, 0))
+        return opened
 
     def reconfigure(self, topic: Topic) -> None:
         """Apply a topic's changed configuration at once."""
@@ -199,9 +223,9 @@ class Partitions:
         removed = self._by_topic.pop(topic.name, [])
         self._by_id.pop(topic.topic_id, None)
         loop = asyncio.get_running_loop()
-        for index, partition in enumerate(removed):
-            if partition is not None:
-                partition.close()
+        for index, place in enumerate(removed):
+            if isinstance(place, Partition):
+                place.close()
             doomed = self._rename(f"{topic.name}-{index}", _DELETED)
             if doomed is not None:
                 loop.run_in_executor(self._worker, self._remove_folder, doomed)
