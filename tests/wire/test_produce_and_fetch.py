@@ -76,8 +76,12 @@ def test_fetch_requests_are_read_as_the_generic_decoder_does(version: int, data:
     encoded = kio_values.kio_write(kio_values.to_kio(class_, data.draw(kio_values.messages(class_))))
     decoded = decode_fetch(version, memoryview(b"head" + encoded + b"ignored"), 4)
     expected = decode_request(FETCH, version, encoded)
-    for name in FetchRequest._fields[:6]:
+    for name in FetchRequest._fields[1:7]:
         assert getattr(decoded, name) == getattr(expected, name), name
+    assert decoded.rack_id == expected.rack_id
+    follower = expected.replica_state if version >= 15 else expected
+    assert decoded.replica_id == follower.replica_id
+    assert decoded.replica_epoch == (follower.replica_epoch if version >= 15 else -1)
     with_ids = version >= 13
     for mine, theirs in zip(decoded.topics, expected.topics, strict=True):
         assert (mine.topic_id, mine.topic) == ((theirs.topic_id, None) if with_ids else (None, theirs.topic))

@@ -101,7 +101,7 @@ def _asked(
     """What a request says of each partition that it names: as `FetchedPartition.ask` takes it."""
     for topic in message.topics:
         name = _name_of(topic, uses_topic_ids=uses_topic_ids)
-        for index, leader_epoch, offset, last_epoch, max_bytes in topic.partitions:
+        for index, leader_epoch, offset, last_epoch, _log_start, max_bytes in topic.partitions:
             yield (name, index), (offset, max_bytes, leader_epoch, last_epoch)
 
 
