@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,8 +43,8 @@ def services(known: KnownTopics, **settings: Any) -> TopicServices:
     node = Node(1, "rack-a")
     node.cluster_id = "cluster"
     node.addresses = {"INSIDE": ("10.0.0.1", 9092), "OUTSIDE": ("broker.example", 19092)}
-    config = CurrentConfig(broker_config()._replace(**settings), BrokerLayers())
-    return TopicServices(node=node, config=config, metadata=known, topics=known)  # type: ignore[arg-type]
+    config = CurrentConfig(replace(broker_config(), **settings), BrokerLayers())
+    return TopicServices(node=node, config=config, sources=config, metadata=known, topics=known)  # type: ignore[arg-type]
 
 
 def context(api_key: int, version: int, listener: str = "INSIDE") -> RequestContext:

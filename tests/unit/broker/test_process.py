@@ -62,7 +62,12 @@ def test_a_broker_loads_only_what_serves(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in Linux's /proc")
 def test_an_idle_broker_has_one_thread(tmp_path: Path) -> None:
     with serve(tmp_path) as process:
-        threads = list(Path(f"/proc/{process.pid}/task").iterdir())
+        # The one that opened the store ends as the broker gets ready.
+        for _ in range(100):
+            threads = list(Path(f"/proc/{process.pid}/task").iterdir())
+            if len(threads) == 1:
+                break
+            time.sleep(0.05)
         process.terminate()
         process.communicate()
     assert len(threads) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import struct
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,7 @@ from .test_every_version import error_codes
 
 LIMITS = RequestLimits(max_bytes=500, max_elements=1000)
 SERVICES = SimpleNamespace(
-    config=CurrentConfig(broker_config()._replace(ottla_request_max_partitions=10), BrokerLayers()),
+    config=CurrentConfig(replace(broker_config(), ottla_request_max_partitions=10), BrokerLayers()),
     api_table=[{"api_key": 18, "min_version": 0, "max_version": 4}],
 )
 SESSION = Session(ANONYMOUS, "PLAINTEXT", "192.0.2.1")
