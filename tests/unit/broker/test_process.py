@@ -5,6 +5,7 @@ time that it idles.
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
