@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ottla.controller.publisher import Publisher
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Plan
-from ottla.metadata.transaction import Put, Transaction
+from ottla.metadata.transaction import Delete, Event, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.store.interface import CompactedError, Outcome, OutcomeUnknownError, Store, StoreError, read_key
+from ottla.store.interface import CompactedError, Outcome, OutcomeUnknownError, Store, StoreError, prefixes_of
 
 log = logging.getLogger(__name__)
 
@@ -62,17 +62,38 @@ class Committer:
     async def _change(
         self, make_plan: Callable[[MetadataImage], Plan[_Item, _Outcome]]
     ) -> Mapping[_Item, _Outcome | KafkaError]:
+        done: dict[_Item, _Outcome | KafkaError] = {}
         async with self._lock:
             for _ in range(_ATTEMPTS):
                 image = self._publisher.image
                 plan = make_plan(image)
-                if not plan.transaction.writes:
-                    return plan.results
-                outcome = await self._commit(plan.transaction, image.revision)
-                await self._publisher.reach(outcome.revision)
-                if outcome.committed:
-                    return plan.results
-        raise KafkaError(ErrorCode.request_timed_out, "The metadata kept changing meanwhile.")
+                try:
+                    if await self._perform(plan, image.revision, done):
+                        return {**plan.results, **done}
+                    error = KafkaError(ErrorCode.request_timed_out, "The metadata kept changing meanwhile.")
+                except KafkaError as failure:
+                    error = failure
+                    break
+        if not done:
+            raise error
+        left = {item: error for step in plan.steps for item in step.items}
+        return {**plan.results, **left, **done}
+
+    async def _perform(
+        self,
+        plan: Plan[_Item, _Outcome],
+        planned_at: int,
+        done: dict[_Item, _Outcome | KafkaError],
+    ) -> bool:
+        """Commit one step after another, noting what is `done`; False when one was refused."""
+        for step in plan.steps:
+            outcome = await self._commit(step.transaction, planned_at)
+            await self._publisher.reach(outcome.revision)
+            if not outcome.committed:
+                return False
+            for item in step.items:
+                done.setdefault(item, plan.results[item])
+        return True
 
     async def _commit(self, transaction: Transaction, planned_at: int) -> Outcome:
         try:
@@ -93,8 +114,8 @@ class Committer:
             async with asyncio.timeout(_READ_BACK_S):
                 while True:
                     try:
-                        present, _entry = await read_key(self._store, transaction.writes[0].key)
-                        return await self._find(transaction, planned_at + 1, present)
+                        present = await self._store.range("", limit=1)
+                        return await self._find(transaction, planned_at + 1, present.revision)
                     except StoreError as error:
                         log.warning("cannot read back: %s", error)
                         await asyncio.sleep(_READ_BACK_RETRY_S)
@@ -105,14 +126,27 @@ class Committer:
 
     async def _find(self, transaction: Transaction, first: int, last: int) -> Outcome:
         """The revision among these that did what the transaction says, if any did."""
-        written = {write.key: write.value if isinstance(write, Put) else None for write in transaction.writes}
-        put = {key for key, value in written.items() if value is not None}
         if first <= last:
             async with contextlib.aclosing(self._store.watch("", first)) as watch:
                 async for number, events in watch:
-                    changes = {event.key: event.value for event in events}
-                    if changes and changes.items() <= written.items() and put <= changes.keys():
+                    if events and _are_of(transaction, events):
                         return Outcome(True, number)
                     if number >= last:
                         break
         return Outcome(False, last)
+
+
+def _are_of(transaction: Transaction, events: Iterable[Event]) -> bool:
+    """Whether this is what the transaction does; deleting what is not there leaves no event."""
+    put = {write.key: write.value for write in transaction.writes if isinstance(write, Put)}
+    deleted = {write.key for write in transaction.writes if isinstance(write, Delete)}
+    prefixes = prefixes_of(transaction.writes)
+    seen = 0
+    for event in events:
+        if event.value is not None:
+            if put.get(event.key) != event.value:
+                return False
+            seen += 1
+        elif event.key not in deleted and not event.key.startswith(prefixes):
+            return False
+    return seen == len(put)

@@ -98,13 +98,16 @@ def _alter(
     change: Callable[[ConfigResource, Mapping[str, str]], dict[str, str]],
     scope: ConfigScope,
 ) -> Plan[ConfigResource, Configs]:
-    planned = Changes()
+    planned: Changes[ConfigResource] = Changes()
     results: dict[ConfigResource, Configs | KafkaError] = {}
     for resource in resources:
         try:
-            current, key = _current(image, resource, planned)
+            current, key, compares = _current(image, resource)
             values = change(resource, current.values)
             _check_values(resource, current.values, values, scope)
+            if values != current.values:
+                write = Put(key, model.encode_configs(values)) if values else Delete(key)
+                planned.add(resource, (*compares, Compare.unchanged(key, current.revision)), (write,))
         except ConfigError as error:
             results[resource] = KafkaError(_refusal(resource), error.message)
             continue
@@ -112,10 +115,7 @@ def _alter(
             results[resource] = error
             continue
         results[resource] = Configs(values)
-        if values != current.values:
-            planned.expect(Compare.unchanged(key, current.revision))
-            planned.write(Put(key, model.encode_configs(values)) if values else Delete(key))
-    return Plan(planned.transaction(), results)
+    return Plan(planned.steps(), results)
 
 
 def _refusal(resource: ConfigResource) -> ErrorCode:
@@ -124,8 +124,11 @@ def _refusal(resource: ConfigResource) -> ErrorCode:
     return ErrorCode.invalid_request if is_broker else ErrorCode.invalid_config
 
 
-def _current(image: MetadataImage, resource: ConfigResource, planned: Changes) -> tuple[Configs, str]:
-    """The resource's overrides and their key; raises KafkaError for a resource that cannot have any."""
+def _current(image: MetadataImage, resource: ConfigResource) -> tuple[Configs, str, tuple[Compare, ...]]:
+    """The resource's overrides, their key, and what else must not have changed when they do.
+
+    Raises KafkaError for a resource that cannot have any.
+    """
     name = resource.name
     if resource.kind == ResourceKind.TOPIC:
         if not name:
@@ -135,16 +138,16 @@ def _current(image: MetadataImage, resource: ConfigResource, planned: Changes) -
         if topic is None:
             raise KafkaError(ErrorCode.unknown_topic_or_partition, f"The topic '{name}' does not exist.")
         # Settings must not outlive a topic that is deleted meanwhile.
-        planned.expect(Compare.unchanged(model.topic_key(name), topic.revision))
-        return topic.overrides, model.TOPIC_CONFIGS + name
+        is_there = Compare.unchanged(model.topic_key(name), topic.revision)
+        return topic.overrides, model.TOPIC_CONFIGS + name, (is_there,)
     if resource.kind == ResourceKind.BROKER:
         if name and not (name.isascii() and name.isdigit()):
             raise KafkaError(ErrorCode.invalid_request, f"A broker's name is its number, not '{name}'.")
-        return image.broker_overrides.get(name, NO_OVERRIDES), model.BROKER_CONFIGS + name
+        return image.broker_overrides.get(name, NO_OVERRIDES), model.BROKER_CONFIGS + name, ()
     if resource.kind == ResourceKind.GROUP:
         if not name:
             raise KafkaError(ErrorCode.invalid_request, "Default group resources are not allowed.")
-        return image.group_overrides.get(name, NO_OVERRIDES), model.GROUP_CONFIGS + name
+        return image.group_overrides.get(name, NO_OVERRIDES), model.GROUP_CONFIGS + name, ()
     raise KafkaError(ErrorCode.invalid_request, f"Unknown resource type {resource.kind}")
 
 

@@ -2,8 +2,9 @@
 
 One key each, values compact JSON:
 
-    /topics/<name>              the topic's id
-    /partitions/<name>/<n>      one partition's state; changed only by comparing the key's revision
+    /topics/<name>              the topic's id, and the replicas that its partitions began with
+    /partitions/<name>/<n>      one partition's state from its first change on; whoever changes it compares
+                                the revisions of its key and of its topic's
     /configs/topics/<name>      a topic's overrides
     /configs/brokers/<id>       a broker's dynamic settings; `/configs/brokers/` is the cluster's default
     /configs/groups/<group id>  a group's overrides
@@ -14,7 +15,7 @@ One key each, values compact JSON:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
@@ -38,7 +39,7 @@ PRODUCER_ID_BLOCK_SIZE = 1000
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """Who keeps a partition; `leader` is -1 when nobody can lead. `revision` is that of its key."""
+    """Who keeps a partition; `leader` is -1 when nobody can lead. `revision` is that of its key, if any."""
 
     replicas: tuple[int, ...]
     isr: tuple[int, ...]
@@ -90,7 +91,11 @@ def topic_key(name: str) -> str:
 
 
 def partition_key(name: str, partition: int) -> str:
-    return f"{PARTITIONS}{name}/{partition}"
+    return f"{partitions_prefix(name)}{partition}"
+
+
+def partitions_prefix(name: str) -> str:
+    return f"{PARTITIONS}{name}/"
 
 
 def broker_key(node_id: int) -> str:
@@ -104,16 +109,26 @@ def parse_partition_key(key: str) -> tuple[str, int]:
     return name, int(number)
 
 
-def encode_topic(topic_id: UUID) -> bytes:
-    return _encode({"id": str(topic_id)})
+def encode_topic(topic_id: UUID, replicas: Sequence[Sequence[int]]) -> bytes:
+    """`replicas` of each partition, the first leader first."""
+    return _encode({"id": str(topic_id), "replicas": replicas})
 
 
-def decode_topic(value: bytes) -> UUID:
-    (text,) = _decode(value, {"id": str})
+def decode_topic(value: bytes) -> tuple[UUID, tuple[tuple[int, ...], ...]]:
+    text, replicas = _decode(value, {"id": str, "replicas": list}, replicas=[])
+    if not all(isinstance(each, list) and each and all(type(b) is int for b in each) for each in replicas):
+        raise MetadataFormatError(f"{value!r} names replicas that are no numbers")
     try:
-        return UUID(text)
+        return UUID(text), tuple(tuple(each) for each in replicas)
     except ValueError:
         raise MetadataFormatError(f"{text!r} is no topic id") from None
+
+
+# The partitions of a cluster begin in one of a few states.
+@lru_cache(maxsize=1024)
+def initial_state(replicas: tuple[int, ...]) -> PartitionState:
+    """A partition's state until its first change."""
+    return PartitionState(replicas=replicas, isr=replicas, leader=replicas[0])
 
 
 # Most partitions of a cluster are in one of a few states, so the texts are worth remembering.
@@ -188,9 +203,11 @@ def _load(value: bytes) -> dict[str, Any]:
     return document
 
 
-def _decode(value: bytes, fields: Mapping[str, type | tuple[type, ...]]) -> tuple[Any, ...]:
+def _decode(
+    value: bytes, fields: Mapping[str, type | tuple[type, ...]], **defaults: object
+) -> tuple[Any, ...]:
     """The fields of a JSON object in order: these, of these types, and no others."""
-    document = _load(value)
+    document = {**defaults, **_load(value)}
     if document.keys() != fields.keys():
         raise MetadataFormatError(f"{value!r} has other fields than {', '.join(fields)}")
     for name, kind in fields.items():

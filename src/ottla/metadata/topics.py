@@ -14,11 +14,11 @@ from ottla.config.definition import ConfigError
 from ottla.config.topic import topic_config
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import Configs, PartitionState, Topic
+from ottla.metadata.model import Configs, Topic
 from ottla.metadata.placement import check_manual_replicas, place_replicas
 from ottla.metadata.plan import Changes, Plan, check_partition_count
 from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name, unified_name, unified_names
-from ottla.metadata.transaction import Compare, Delete, Put, Transaction
+from ottla.metadata.transaction import Compare, Delete, DeletePrefix, Put, Write
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 __all__ = [
@@ -66,10 +66,10 @@ def create_topics(
     try:
         check_partition_count(sum(_requested_partitions(request, broker) for request in requests))
     except KafkaError as error:
-        return Plan(Transaction(), {request.name: error for request in requests})
+        return Plan((), {request.name: error for request in requests})
     times_named = Counter(request.name for request in requests)
     taken = unified_names(image.topics)
-    changes = Changes()
+    changes: Changes[str] = Changes()
     results: dict[str, Topic | KafkaError] = {}
     for request in requests:
         if request.name in results:
@@ -79,18 +79,18 @@ def create_topics(
                 raise KafkaError(ErrorCode.invalid_request, "Found multiple entries for this topic.")
             _check_new_name(request.name, image, taken)
             topic = _new_topic(request, image, broker, topic_ids)
+            changes.add(topic.name, *_creation(topic))
         except KafkaError as error:
             results[request.name] = error
             continue
         taken.update(unified_names([topic.name]))
         results[topic.name] = topic
-        _write_new_topic(topic, changes)
-    return Plan(changes.transaction(), results)
+    return Plan(changes.steps(), results)
 
 
 def delete_topics(image: MetadataImage, names: Iterable[str]) -> Plan[str, Topic]:
     """Plan the deletion of whole topics with their settings."""
-    changes = Changes()
+    changes: Changes[str] = Changes()
     results: dict[str, Topic | KafkaError] = {}
     for name in dict.fromkeys(names):
         topic = image.topics.get(name)
@@ -98,20 +98,19 @@ def delete_topics(image: MetadataImage, names: Iterable[str]) -> Plan[str, Topic
             results[name] = KafkaError(ErrorCode.unknown_topic_or_partition)
             continue
         results[name] = topic
-        config_key = model.TOPIC_CONFIGS + name
-        changes.expect(
-            Compare.unchanged(model.topic_key(name), topic.revision),
-            Compare.unchanged(config_key, topic.overrides.revision),
+        key, config_key = model.topic_key(name), model.TOPIC_CONFIGS + name
+        changes.add(
+            name,
+            (Compare.unchanged(key, topic.revision), Compare.unchanged(config_key, topic.overrides.revision)),
+            (Delete(key), Delete(config_key), DeletePrefix(model.partitions_prefix(name))),
         )
-        changes.write(Delete(model.topic_key(name)), Delete(config_key))
-        changes.write(*(Delete(model.partition_key(name, number)) for number in range(len(topic.partitions))))
-    return Plan(changes.transaction(), results)
+    return Plan(changes.steps(), results)
 
 
 def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -> Plan[str, Topic]:
     """Plan the growth of topics; the results are the topics as they will be."""
     times_named = Counter(request.name for request in requests)
-    changes = Changes()
+    changes: Changes[str] = Changes()
     results: dict[str, Topic | KafkaError] = {}
     added = 0
     for request in requests:
@@ -124,16 +123,16 @@ def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -
             _check_growth(topic, request)
             check_partition_count(added + request.num_partitions - len(topic.partitions))
             grown = _grown_topic(topic, request, image)
+            key = model.topic_key(topic.name)
+            changes.add(
+                topic.name, (Compare.unchanged(key, topic.revision),), (Put(key, _encoded_topic(grown)),)
+            )
         except KafkaError as error:
             results[request.name] = error
             continue
         added += request.num_partitions - len(topic.partitions)
         results[topic.name] = grown
-        # The topic's key is written again so that two changes of its partitions exclude each other.
-        changes.expect(Compare.unchanged(model.topic_key(topic.name), topic.revision))
-        changes.write(Put(model.topic_key(topic.name), model.encode_topic(topic.topic_id)))
-        _write_partitions(grown, len(topic.partitions), changes)
-    return Plan(changes.transaction(), results)
+    return Plan(changes.steps(), results)
 
 
 def _requested_partitions(request: NewTopic, broker: ControllerConfig) -> int:
@@ -162,7 +161,7 @@ def _new_topic(
     else:
         replicas = _automatic_assignments(request, image, broker)
     topic_id = next(topic_id for topic_id in topic_ids if is_usable_topic_id(topic_id))
-    partitions = tuple(_initial_state(of_partition) for of_partition in replicas)
+    partitions = tuple(model.initial_state(of_partition) for of_partition in replicas)
     return Topic(request.name, topic_id, partitions, Configs(overrides))
 
 
@@ -259,27 +258,18 @@ def _grown_topic(topic: Topic, request: NewPartitions, image: MetadataImage) -> 
         brokers = sorted(image.brokers)
         first = brokers.index(topic.partitions[0].leader) if topic.partitions[0].leader in brokers else 0
         replicas = place_replicas(brokers, new, factor, first)
-    added = tuple(_initial_state(tuple(of_partition)) for of_partition in replicas)
+    added = tuple(model.initial_state(tuple(of_partition)) for of_partition in replicas)
     return dataclasses.replace(topic, partitions=topic.partitions + added)
 
 
-def _initial_state(replicas: tuple[int, ...]) -> PartitionState:
-    return PartitionState(replicas=replicas, isr=replicas, leader=replicas[0])
-
-
-def _write_new_topic(topic: Topic, changes: Changes) -> None:
+def _creation(topic: Topic) -> tuple[Sequence[Compare], Sequence[Write]]:
     key = model.topic_key(topic.name)
-    changes.expect(Compare.absent(key))
-    changes.write(Put(key, model.encode_topic(topic.topic_id)))
+    writes: list[Write] = [Put(key, _encoded_topic(topic))]
     if topic.configs:
-        changes.write(Put(model.TOPIC_CONFIGS + topic.name, model.encode_configs(topic.configs)))
-    _write_partitions(topic, 0, changes)
+        writes.append(Put(model.TOPIC_CONFIGS + topic.name, model.encode_configs(topic.configs)))
+    return (Compare.absent(key),), writes
 
 
-def _write_partitions(topic: Topic, first: int, changes: Changes) -> None:
-    changes.write(
-        *(
-            Put(model.partition_key(topic.name, number), model.encode_partition(topic.partitions[number]))
-            for number in range(first, len(topic.partitions))
-        )
-    )
+def _encoded_topic(topic: Topic) -> bytes:
+    # Of a partition that has a key of its own, that key alone counts.
+    return model.encode_topic(topic.topic_id, [state.replicas for state in topic.partitions])

@@ -5,6 +5,7 @@ Plans never see a store (`ottla.store`): they read an image and return a `Transa
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -61,7 +62,18 @@ class Delete(NamedTuple):
     key: str
 
 
-Write: TypeAlias = Put | Delete
+class DeletePrefix(NamedTuple):
+    """Delete all keys that begin so."""
+
+    prefix: str
+
+
+Write: TypeAlias = Put | Delete | DeletePrefix
+
+OPERATIONS_MAX = 128
+"""Of a transaction's comparisons, and of its writes: etcd's `--max-txn-ops`"""
+BYTES_MAX = 1_000_000
+"""Of a transaction's keys and values: what etcd takes in one request, less what is around them"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,21 @@ class Transaction:
     writes: tuple[Write, ...] = ()
 
     def __post_init__(self) -> None:
-        keys = {write.key for write in self.writes}
-        if len(keys) != len(self.writes):
+        keys = [write.key for write in self.writes if not isinstance(write, DeletePrefix)]
+        prefixes = tuple(write.prefix for write in self.writes if isinstance(write, DeletePrefix))
+        if len(set(keys)) != len(keys) or (prefixes and any(key.startswith(prefixes) for key in keys)):
             raise ValueError("a transaction may write a key once only")
+        if max(len(self.compares), len(self.writes)) > OPERATIONS_MAX:
+            raise ValueError(f"a transaction takes {OPERATIONS_MAX} comparisons and writes")
+        if size_of(self.writes) > BYTES_MAX:
+            raise ValueError(f"a transaction takes {BYTES_MAX} bytes")
+
+
+def size_of(writes: Iterable[Write]) -> int:
+    """The bytes of keys and values."""
+    return sum(
+        len(write.prefix)
+        if isinstance(write, DeletePrefix)
+        else len(write.key) + (len(write.value) if isinstance(write, Put) else 0)
+        for write in writes
+    )

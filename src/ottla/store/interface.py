@@ -6,10 +6,10 @@ may be at a past revision, and watches begin at one.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import NamedTuple, Protocol
 
-from ottla.metadata.transaction import Event, KeyValue, Transaction
+from ottla.metadata.transaction import DeletePrefix, Event, KeyValue, Transaction, Write
 
 _PAGE_ENTRIES = 5_000
 
@@ -135,6 +135,10 @@ def page_of(revision: int, entries: list[KeyValue], limit: int | None) -> Page:
     if limit is None or len(entries) <= limit:
         return Page(revision, entries)
     return Page(revision, entries[:limit], more=True)
+
+
+def prefixes_of(writes: Iterable[Write]) -> tuple[str, ...]:
+    return tuple(write.prefix for write in writes if isinstance(write, DeletePrefix))
 
 
 def prefix_end(prefix: str) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ottla.metadata.transaction import Delete, Event, KeyValue, Put, Transaction, Write
-from ottla.store.interface import CompactedError, Outcome, Page, page_of
+from ottla.store.interface import CompactedError, Outcome, Page, page_of, prefixes_of
 from ottla.store.local import LocalStore
 
 _T = TypeVar("_T")
@@ -89,7 +89,13 @@ class MemoryEngine:
     def close(self) -> None: ...
 
     def _write(self, writes: tuple[Write, ...]) -> None:
-        changes = [write for write in writes if isinstance(write, Put) or write.key in self._entries]
+        deleted = prefixes_of(writes)
+        changes: list[Put | Delete] = [Delete(key) for key in self._entries if key.startswith(deleted)]
+        changes.extend(
+            write
+            for write in writes
+            if isinstance(write, Put) or (isinstance(write, Delete) and write.key in self._entries)
+        )
         if not changes:
             return
         self._revision += 1

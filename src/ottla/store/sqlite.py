@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 from ottla.metadata.transaction import (
     NO_LEASE,
     Delete,
+    DeletePrefix,
     Event,
     KeyValue,
     MetadataFormatError,
@@ -23,7 +24,7 @@ from ottla.metadata.transaction import (
     Transaction,
     Write,
 )
-from ottla.store.interface import CompactedError, Outcome, Page, StoreError, page_of, prefix_end
+from ottla.store.interface import CompactedError, Outcome, Page, StoreError, page_of, prefix_end, prefixes_of
 from ottla.store.local import LocalStore
 
 FILE_NAME = "metadata.sqlite"
@@ -161,8 +162,14 @@ class SqliteEngine:
         self._database.close()
 
     def _write(self, writes: tuple[Write, ...]) -> None:
-        old = self._read(write.key for write in writes)
-        changes = [write for write in writes if isinstance(write, Put) or write.key in old]
+        changes: list[Put | Delete] = [
+            Delete(key)
+            for prefix in prefixes_of(writes)
+            for (key,) in self._query("SELECT key FROM entries WHERE key >= ? AND key < ?", _bounds(prefix))
+        ]
+        changes.extend(write for write in writes if not isinstance(write, DeletePrefix))
+        old = self._read(write.key for write in changes)
+        changes = [write for write in changes if isinstance(write, Put) or write.key in old]
         if not changes:
             return
         revision = self._revision + 1
@@ -241,7 +248,7 @@ def _entry(revision: int, put: Put, old: KeyValue | None) -> KeyValue:
     return KeyValue(put.key, put.value, old.create_revision, revision, put.lease_id)
 
 
-def _history_row(revision: int, write: Write, old: KeyValue | None) -> _HistoryRow:
+def _history_row(revision: int, write: Put | Delete, old: KeyValue | None) -> _HistoryRow:
     value = write.value if isinstance(write, Put) else None
     if old is None:
         return (revision, write.key, value, None, None, None, None)

@@ -97,6 +97,36 @@ async def test_a_store_that_takes_no_change_says_so(node):
     assert (await node.topics.create_topics([NewTopic("t")]))["t"].name == "t"
 
 
+async def test_many_topics_are_all_made_although_another_comes_between(node, other):
+    node.store.cut()  # it does not see what the other does ...
+    await other.topics.create_topics([NewTopic("t200")])
+    names = [f"t{number}" for number in range(300)]
+    creating = asyncio.create_task(node.topics.create_topics([NewTopic(name) for name in names]))
+    node.store.heal()  # ... and the second of its transactions is refused
+    results = await creating
+    refused = {name: result for name, result in results.items() if isinstance(result, KafkaError)}
+    assert [(name, error.code) for name, error in refused.items()] == [
+        ("t200", ErrorCode.topic_already_exists)
+    ]
+    assert all(results[name] == node.image.topics[name] for name in names if name not in refused)
+    assert len(node.image.topics) == 300
+
+
+async def test_what_was_made_before_the_disk_was_full_is_told(node):
+    room, transaction = iter(range(1)), node.store.transaction
+
+    async def small(wanted):
+        for _ in room:
+            return await transaction(wanted)
+        raise StoreError("the disk is full")
+
+    node.store.transaction = small
+    results = await node.topics.create_topics([NewTopic(f"t{number}") for number in range(200)])
+    made = [name for name, result in results.items() if not isinstance(result, KafkaError)]
+    assert set(made) == set(node.image.topics)
+    assert (len(made), results["t199"].code) == (128, ErrorCode.kafka_storage_error)
+
+
 async def test_whoever_goes_away_leaves_nothing_half_done(node, shared):
     creating = asyncio.create_task(node.topics.create_topics([NewTopic("t")]))
     await asyncio.sleep(0)

@@ -53,7 +53,7 @@ class Cluster:
 
     def _commit(self, plan, resource):
         before = self.store.revision
-        assert self.store.transaction(plan.transaction).committed
+        assert all(self.store.transaction(step.transaction).committed for step in plan.steps)
         result = plan.results[resource]
         if isinstance(result, KafkaError):
             assert self.store.revision == before
@@ -192,17 +192,17 @@ def test_group_settings_stay_within_the_brokers_bounds(cluster):
 
 def test_settings_do_not_outlive_a_topic_deleted_meanwhile(cluster):
     changes = {TOPIC: [ConfigOperation("retention.ms", SET, "5")]}
-    plan = incremental_alter_configs(cluster.image, changes, cluster.scope)
+    (step,) = incremental_alter_configs(cluster.image, changes, cluster.scope).steps
     cluster.store.transaction(Transaction(writes=(Delete("/topics/t"), Delete("/partitions/t/0"))))
-    assert not cluster.store.transaction(plan.transaction).committed
+    assert not cluster.store.transaction(step.transaction).committed
 
 
 def test_two_changes_of_one_resource_exclude_each_other(cluster):
     plans = [
         incremental_alter_configs(
             cluster.image, {GROUP: [ConfigOperation(name, SET, "50000")]}, cluster.scope
-        )
+        ).steps
         for name in ("consumer.session.timeout.ms", "share.session.timeout.ms")
     ]
-    assert cluster.store.transaction(plans[0].transaction).committed
-    assert not cluster.store.transaction(plans[1].transaction).committed
+    outcomes = [cluster.store.transaction(step.transaction).committed for (step,) in plans]
+    assert outcomes == [True, False]

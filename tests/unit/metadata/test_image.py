@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from ottla.metadata import model
 from ottla.metadata.image import ImageDelta, MetadataImage, image_at
 from ottla.metadata.model import BrokerRegistration, PartitionState
-from ottla.metadata.transaction import Delete, Event, MetadataFormatError, Put, Transaction
+from ottla.metadata.transaction import (
+    Compare,
+    Delete,
+    DeletePrefix,
+    Event,
+    MetadataFormatError,
+    Put,
+    Transaction,
+)
 from ottla.store.memory import MemoryEngine
 
 ID, OTHER_ID = UUID(int=1 << 100), UUID(int=2 << 100)
@@ -32,7 +40,7 @@ class Cluster:
 
 def topic(name, topic_id=ID, partitions=1):
     return (
-        Put(model.topic_key(name), model.encode_topic(topic_id)),
+        Put(model.topic_key(name), model.encode_topic(topic_id, ())),
         *(partition(name, number) for number in range(partitions)),
     )
 
@@ -214,9 +222,44 @@ def test_any_value_is_read_or_refused(value):
         model.decode_partition(value, 1)
 
 
-def test_a_key_may_be_written_once_in_a_transaction():
+@pytest.mark.parametrize("other", [Delete("/a"), Put("/a", b""), DeletePrefix("/")])
+def test_a_key_may_be_written_once_in_a_transaction(other):
     with pytest.raises(ValueError, match="once only"):
-        Transaction(writes=(Put("/a", b"1"), Delete("/a")))
+        Transaction(writes=(Put("/a", b"1"), other))
+
+
+def test_a_transaction_is_what_etcd_takes():
+    puts = tuple(Put(f"/{number}", b"") for number in range(129))
+    Transaction((), puts[:128])
+    with pytest.raises(ValueError, match="128"):
+        Transaction((), puts)
+    with pytest.raises(ValueError, match="128"):
+        Transaction(tuple(Compare.absent(put.key) for put in puts), ())
+    with pytest.raises(ValueError, match="bytes"):
+        Transaction((), (Put("/a", bytes(1_000_000)),))
+
+
+def test_partitions_begin_as_their_topic_says(cluster):
+    key = model.topic_key("t")
+    cluster.write(Put(key, model.encode_topic(ID, [(1, 2), (2, 1)])))
+    began = cluster.image.topics["t"].partitions
+    assert began == (PartitionState((1, 2), (1, 2), 1), PartitionState((2, 1), (2, 1), 2))
+    assert [state.revision for state in began] == [0, 0]
+    delta = cluster.write(partition("t", 1))
+    assert [change.partition for change in delta.partitions_changed] == [1]
+    delta = cluster.write(Put(key, model.encode_topic(ID, [(1, 2), (2, 1), (1, 2)])))
+    (added,) = delta.partitions_added
+    assert (added.first_new, delta.partitions_changed) == (2, ())
+    assert cluster.image.topics["t"].partitions == (began[0], STATE, began[0])
+    cluster.write(Delete(key), DeletePrefix(model.partitions_prefix("t")))
+    assert cluster.image.topics == {}
+
+
+def test_topics_of_the_first_format_are_read(cluster):
+    cluster.write(Put(model.topic_key("t"), b'{"id":"%s"}' % str(ID).encode()), partition("t", 0))
+    assert cluster.image.topics["t"].partitions == (STATE,)
+    cluster.write(Put(model.topic_key("t"), model.encode_topic(ID, [(1, 2), (1,)])))
+    assert cluster.image.topics["t"].partitions == (STATE, PartitionState((1,), (1,), 1))
 
 
 NAMES = {"a": ID, "b": OTHER_ID}

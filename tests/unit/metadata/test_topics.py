@@ -9,7 +9,7 @@ from ottla.config.broker import broker_config
 from ottla.config.layers import BrokerLayers
 from ottla.metadata import model
 from ottla.metadata.image import image_at
-from ottla.metadata.model import BrokerRegistration
+from ottla.metadata.model import BrokerRegistration, PartitionState
 from ottla.metadata.placement import place_replicas
 from ottla.metadata.producer_ids import ProducerIdBlock, allocate_producer_ids
 from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name
@@ -47,9 +47,12 @@ class Cluster:
         self.image = image_at(present.revision, present.entries)
 
     def commit(self, plan):
-        assert self.store.transaction(plan.transaction).committed
+        assert all(self.attempt(plan))
         self.read()
         return plan.results
+
+    def attempt(self, plan):
+        return [self.store.transaction(step.transaction).committed for step in plan.steps]
 
     def create(self, *requests):
         return self.commit(create_topics(self.image, requests, BROKER, self.ids))
@@ -63,7 +66,7 @@ class Cluster:
         return self._error(create_partitions(self.image, [request]))
 
     def _error(self, plan):
-        assert plan.transaction == Transaction()
+        assert plan.steps == ()
         (error,) = plan.results.values()
         assert isinstance(error, KafkaError)
         return error
@@ -91,9 +94,30 @@ def test_counts_configs_and_ids_are_as_asked(cluster):
 
 def test_ten_thousand_partitions_are_one_transaction(cluster):
     before = cluster.store.revision
-    cluster.create(NewTopic("t", 10_000))
+    created = cluster.create(NewTopic("t", 10_000))["t"]
     assert cluster.store.revision == before + 1
     assert len(cluster.image.topics["t"].partitions) == 10_000
+    assert cluster.image.topics["t"] == created
+
+
+def test_many_topics_take_several_transactions(cluster):
+    before = cluster.store.revision
+    names = [f"t{number}" for number in range(300)]
+    cluster.create(*(NewTopic(name, configs={"retention.ms": "7"}) for name in names))
+    assert cluster.store.revision == before + 5  # two writes each
+    assert set(cluster.image.topics) == set(names)
+    cluster.commit(create_partitions(cluster.image, [NewPartitions(name, 4) for name in names]))
+    assert {len(topic.partitions) for topic in cluster.image.topics.values()} == {4}
+    cluster.commit(delete_topics(cluster.image, names))
+    assert [entry.key for entry in cluster.store.range("").entries] == ["/brokers/1"]
+
+
+def test_a_topic_larger_than_a_transaction_is_refused(cluster):
+    assignments = [(number, (1,)) for number in range(10)]
+    configs = {"leader.replication.throttled.replicas": ",".join(f"{number}:1" for number in range(150_000))}
+    results = cluster.create(NewTopic("big", assignments=assignments, configs=configs), NewTopic("t"))
+    assert results["big"].code is ErrorCode.policy_violation
+    assert set(cluster.image.topics) == {"t"}
 
 
 def test_good_items_succeed_beside_bad_ones(cluster):
@@ -171,13 +195,12 @@ def test_a_batch_does_not_collide_with_itself(cluster):
 def test_the_whole_request_has_one_bound(cluster):
     plan = create_topics(cluster.image, [NewTopic("a", 6_000), NewTopic("b", 6_000)], BROKER, cluster.ids)
     assert {error.code for error in plan.results.values()} == {ErrorCode.policy_violation}
-    assert plan.transaction == Transaction()
+    assert plan.steps == ()
 
 
 def test_two_plans_for_the_same_name_exclude_each_other(cluster):
     first, second = (create_topics(cluster.image, [NewTopic("t")], BROKER, cluster.ids) for _ in range(2))
-    assert cluster.store.transaction(first.transaction).committed
-    assert not cluster.store.transaction(second.transaction).committed
+    assert (cluster.attempt(first), cluster.attempt(second)) == ([True], [False])
 
 
 @pytest.mark.parametrize("name", ["a", "a-b_c.D9", "x" * 249, "__consumer_offsets", "..."])
@@ -203,6 +226,9 @@ def test_unusable_ids_are_passed_over(cluster):
 
 def test_deletion_takes_everything_along(cluster):
     cluster.create(NewTopic("t", configs={"retention.ms": "7"}), NewTopic("u"))
+    put = Put(model.partition_key("t", 0), model.encode_partition(PartitionState((1,), (1,), 1, 3)))
+    cluster.store.transaction(Transaction(writes=(put,)))
+    cluster.read()
     results = cluster.commit(delete_topics(cluster.image, ["t", "none", "t"]))
     assert results["t"].name == "t"
     assert results["none"].code is ErrorCode.unknown_topic_or_partition
@@ -215,8 +241,14 @@ def test_growth_keeps_what_is_there(cluster):
     grown = cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 4)]))["t"]
     assert len(grown.partitions) == len(cluster.image.topics["t"].partitions) == 4
     assert cluster.image.topics["t"].topic_id == grown.topic_id
+    first = PartitionState((1,), (1,), 1, leader_epoch=3)
+    put = Put(model.partition_key("t", 0), model.encode_partition(first))
+    cluster.store.transaction(Transaction(writes=(put,)))
+    cluster.read()
     manual = cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 5, [[1]])]))["t"]
     assert manual.partitions[4].replicas == (1,)
+    assert manual == cluster.image.topics["t"]
+    assert manual.partitions[0] == first
 
 
 @pytest.mark.parametrize(
@@ -243,14 +275,14 @@ def test_a_topic_deleted_meanwhile_does_not_grow(cluster):
     cluster.create(NewTopic("t", 2))
     growth = create_partitions(cluster.image, [NewPartitions("t", 3)])
     cluster.commit(delete_topics(cluster.image, ["t"]))
-    assert not cluster.store.transaction(growth.transaction).committed
+    assert cluster.attempt(growth) == [False]
 
 
 def test_a_topic_that_grows_meanwhile_is_not_deleted_in_part(cluster):
     cluster.create(NewTopic("t", 2))
     deletion = delete_topics(cluster.image, ["t"])
     cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 3)]))
-    assert not cluster.store.transaction(deletion.transaction).committed
+    assert cluster.attempt(deletion) == [False]
 
 
 @given(st.integers(1, 7), st.integers(0, 40), st.integers(0, 10), st.data())

@@ -5,7 +5,7 @@ from contextlib import aclosing
 
 import pytest
 
-from ottla.metadata.transaction import Compare, Delete, Event, KeyValue, Put
+from ottla.metadata.transaction import Compare, Delete, DeletePrefix, Event, KeyValue, Put
 from ottla.store.interface import CompactedError, LeaseNotFoundError, Revision, read_all, read_key
 
 from .conftest import transaction
@@ -74,6 +74,15 @@ async def test_a_deleted_key_begins_anew(store):
     assert await keys(store) == []
     await write(store, Put("/a", b"2"), compares=[Compare.absent("/a")])
     assert (await store.range("/")).entries == [KeyValue("/a", b"2", 3, 3)]
+
+
+async def test_all_keys_under_a_prefix_are_deleted_at_once(store):
+    await write(store, Put("/a", b""), Put("/a/1", b""), Put("/a/2", b""), Put("/a0", b""), Put("/b", b""))
+    assert await write(store, DeletePrefix("/a/"), Delete("/b"), Put("/c", b"")) == (True, 2)
+    assert await keys(store) == ["/a", "/a0", "/c"]
+    (revision,) = await seen(store, "", 2, until=2)
+    assert [event.key for event in revision.events if event.value is None] == ["/a/1", "/a/2", "/b"]
+    assert await write(store, DeletePrefix("/a/")) == (True, 2)
 
 
 async def test_past_revisions_can_be_read(store):

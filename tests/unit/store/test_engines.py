@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottla.metadata.transaction import Compare, Delete, Put
+from ottla.metadata.transaction import Compare, Delete, DeletePrefix, Put
 from ottla.store.interface import prefix_end
 from ottla.store.memory import MemoryEngine
 from ottla.store.sqlite import SqliteEngine
@@ -18,6 +18,10 @@ WRITES = st.lists(
     ),
     max_size=4,
     unique_by=lambda each: each.key,
+) | st.builds(
+    lambda prefix, value: [DeletePrefix(prefix), Put("/c", value)],
+    st.sampled_from(["/a", "/a/", "/b/"]),
+    st.binary(max_size=2),
 )
 COMPARES = st.lists(st.builds(Compare, KEYS, st.integers(0, 4)), max_size=1)
 STEPS = st.lists(
