@@ -18,6 +18,7 @@ from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
 from ottla.protocol.layout import layout_of
+from ottla.protocol.structs import Struct
 from ottla.protocol.wire import decode_request, encode_response, response_class
 
 log = logging.getLogger(__name__)
@@ -130,13 +131,19 @@ class Router:
         if not has_top_level_error(route.key, context.api_version):
             # Closing is better than an empty response, which would look like success.
             raise MalformedRequest(f"{route.name} version {context.api_version} failed with {code.name}")
-        return _encode(context, {"error_code": code, "error_message": text})
+        return _encode(context, _top_level_error(route.key, code, text))
 
 
 @cache
 def has_top_level_error(api_key: int, version: int) -> bool:
     """Whether a response has one error for the request as a whole."""
     return any(field.name == "error_code" for field in layout_of(response_class(api_key), version).fields)
+
+
+def _top_level_error(api_key: int, code: ErrorCode, text: str | None) -> Struct:
+    response = response_class(api_key)
+    told: dict[str, Any] = {"error_code": code, "error_message": text}
+    return response(**{name: value for name, value in told.items() if name in response.__fields__})
 
 
 def _encode(context: RequestContext, result: Result) -> Frame | None:
