@@ -78,8 +78,8 @@ class Broker:
         self.data_dir = DataDir(fs, config.log_dirs[0])
         self._environment = LogEnvironment(
             fs,
+            host.random,
             max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
-            random=host.random,
         )
         self.group_commit = GroupCommit(self._sync_worker)
         self._store = host.make_store(self.data_dir.path)

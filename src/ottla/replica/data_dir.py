@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -52,7 +51,7 @@ class DataDir:
 
         Raises DirectoryLockedError when another process has it, DataDirError when it is another node's.
         """
-        self.fs.make_dirs(self.path)
+        self.fs.make_dirs(self.path, sync=True)
         self._lock.acquire()
         meta = read_meta_properties(self.fs, self.path)
         if meta is None:
@@ -125,8 +124,7 @@ class DataDir:
 
     def space(self) -> tuple[int, int]:
         """Bytes of the disk that holds the folder: in all, and free for us."""
-        disk = os.statvfs(self.path)
-        return disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
+        return self.fs.space(self.path)
 
     def close(self, partitions: Partitions, *, clean: bool) -> None:
         """Give the folder back; `clean` when every log was closed and synced."""

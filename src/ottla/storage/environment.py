@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 from ottla.storage.local.indexes import IndexCache
 
 if TYPE_CHECKING:
+    from random import Random
+
     from ottla.storage.fs import FileSystem
 
 __all__ = ["LogEnvironment", "RemovalQueue"]
@@ -48,7 +49,7 @@ class LogEnvironment:
     """
 
     fs: FileSystem
+    random: Random
     index_cache: IndexCache = field(default_factory=IndexCache)
     removals: RemovalQueue = field(default_factory=RemovalQueue)
     max_decoded_batch_bytes: int = 256 << 20
-    random: random.Random = field(default_factory=random.Random)

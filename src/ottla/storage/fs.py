@@ -11,11 +11,20 @@ import fcntl
 import os
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from ottla.records.batch import Buffer
 
-__all__ = ["TEMPORARY", "File", "FileLock", "FileSlice", "FileSystem", "OsFileSystem", "Records"]
+__all__ = [
+    "DiskSpace",
+    "File",
+    "FileLock",
+    "FileSlice",
+    "FileSystem",
+    "OsFileSystem",
+    "Records",
+    "TEMPORARY",
+]
 
 TEMPORARY = ".tmp"
 """The suffix of what is written aside."""
@@ -92,6 +101,13 @@ Records: TypeAlias = bytes | FileSlice
 """What was read from a log, or will be; `bytes(records)` reads it in any case, and may raise OSError."""
 
 
+class DiskSpace(NamedTuple):
+    """Bytes of a disk: in all, and free for us."""
+
+    total: int
+    free: int
+
+
 class File(Protocol):
     """One file, addressed by position. It is created by the first write or truncation, not by opening it."""
 
@@ -162,13 +178,18 @@ class FileSystem(Protocol):
 
     def size(self, path: str) -> int: ...
 
+    def space(self, path: str) -> DiskSpace:
+        """Of the disk that holds this file or folder."""
+
     def modified_ms(self, path: str) -> int: ...
 
     def set_modified_ms(self, path: str, modified_ms: int) -> None: ...
 
-    def listdir(self, path: str) -> list[str]: ...
+    def listdir(self, path: str) -> list[str]:
+        """The names of the files and folders in a folder, in no order."""
 
-    def make_dirs(self, path: str) -> None: ...
+    def make_dirs(self, path: str, *, sync: bool = False) -> None:
+        """Make a folder and those above it, where they are not there; durably with `sync`."""
 
     def rename(self, source: str, target: str) -> None:
         """Rename a file or folder; an existing target file is replaced."""
@@ -410,6 +431,10 @@ class OsFileSystem:
     def size(self, path: str) -> int:
         return os.stat(path).st_size
 
+    def space(self, path: str) -> DiskSpace:
+        disk = os.statvfs(path)
+        return DiskSpace(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
     def modified_ms(self, path: str) -> int:
         return os.stat(path).st_mtime_ns // _NS_PER_MS
 
@@ -419,8 +444,15 @@ class OsFileSystem:
     def listdir(self, path: str) -> list[str]:
         return os.listdir(path)
 
-    def make_dirs(self, path: str) -> None:
-        os.makedirs(path, _DIRECTORY_MODE, exist_ok=True)
+    def make_dirs(self, path: str, *, sync: bool = False) -> None:
+        if not sync or os.path.isdir(path):
+            os.makedirs(path, _DIRECTORY_MODE, exist_ok=True)
+            return
+        path = path.rstrip("/")
+        parent = os.path.dirname(path) or "."
+        self.make_dirs(parent, sync=True)
+        os.mkdir(path, _DIRECTORY_MODE)
+        self.sync_dir(parent)
 
     def rename(self, source: str, target: str) -> None:
         os.replace(source, target)

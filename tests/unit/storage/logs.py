@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 from ottla.config.broker import broker_config
@@ -47,7 +48,7 @@ def open_at(
     clean: bool = True,
     **options: Any,
 ) -> Log:
-    environment = options.pop("environment", None) or LogEnvironment(fs)
+    environment = options.pop("environment", None) or LogEnvironment(fs, Random(1))
     return open_log(directory, "t-0", topic_config, environment, clean=clean, now_ms=NOW_MS, **options)
 
 

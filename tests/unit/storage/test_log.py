@@ -341,7 +341,7 @@ def test_timestamps_before_the_log_start_are_not_found(log: Log) -> None:
 
 def test_indexes_leave_memory_when_their_bound_is_reached(disk: SimulatedDisk) -> None:
     cache = IndexCache(max_bytes=40)
-    log = open_at(disk, small_segments(), environment=LogEnvironment(disk, index_cache=cache))
+    log = open_at(disk, small_segments(), environment=LogEnvironment(disk, Random(1), index_cache=cache))
     append(log, *(batch(2) for _ in range(60)))
     assert offsets(log) == list(range(120))
     assert log.offset_for_timestamp(1_001) == (1_001, 1, 0)

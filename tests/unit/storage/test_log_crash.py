@@ -12,7 +12,6 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import iter_headers
 from ottla.records.codec import Record
 from ottla.storage.cleaner.output import SegmentWriter
-from ottla.storage.environment import LogEnvironment
 from ottla.storage.fs import TEMPORARY, FileSystem
 from ottla.storage.lifecycle import close_logs
 from ottla.storage.log import Log
@@ -253,7 +252,7 @@ def test_a_truncation_cut_short_leaves_a_sound_log() -> None:
             live(disk)
         disk.lose_power()
         disk.restart()
-        log = open_at(disk, CONFIG, clean=False, recovery_point=10, environment=LogEnvironment(disk))
+        log = open_at(disk, CONFIG, clean=False, recovery_point=10)
         found = read_all(log)
         assert [record.offset for record in found[:10]] == list(range(10))
         assert log.log_end_offset >= 10

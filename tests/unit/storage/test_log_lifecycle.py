@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -365,7 +366,7 @@ def test_a_deleted_start_does_not_come_back(disk: SimulatedDisk, log: Log) -> No
 
 
 def test_deleted_segments_are_renamed_then_removed(disk: SimulatedDisk) -> None:
-    environment = LogEnvironment(disk)
+    environment = LogEnvironment(disk, Random(1))
     log = open_at(disk, small_segments(retention_bytes=700, file_delete_delay_ms=60), environment=environment)
     append(log, *(batch(3) for _ in range(20)))
     removed = log.apply_retention(logs.NOW_MS)

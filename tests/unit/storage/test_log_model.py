@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from hypothesis import settings
@@ -38,7 +39,7 @@ class LogMachine(RuleBasedStateMachine):
         self.log = self.open(clean=True)
 
     def open(self, *, clean: bool, **options: int) -> Log:
-        environment = LogEnvironment(self.disk, index_cache=IndexCache(max_bytes=600))
+        environment = LogEnvironment(self.disk, Random(1), index_cache=IndexCache(max_bytes=600))
         return open_at(self.disk, CONFIG, clean=clean, environment=environment, **options)
 
     def visible(self) -> list[Record]:

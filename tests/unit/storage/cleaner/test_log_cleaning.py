@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -19,14 +20,13 @@ from ottla.storage.lifecycle import open_log
 from ottla.storage.log import Log
 
 NOW_MS = 1_000_000
+ENVIRONMENT = LogEnvironment(OsFileSystem(), Random(1))
 CONFIG: TopicConfig = topic_config({"cleanup.policy": "compact", "delete.retention.ms": "0"}, broker_config())
 PRODUCER = {"producer_id": 1, "producer_epoch": 0}
 
 
 def open_at(directory: Path, *, clean_stop: bool = True) -> Log:
-    return open_log(
-        str(directory / "t-0"), "t-0", CONFIG, LogEnvironment(OsFileSystem()), clean=clean_stop, now_ms=NOW_MS
-    )
+    return open_log(str(directory / "t-0"), "t-0", CONFIG, ENVIRONMENT, clean=clean_stop, now_ms=NOW_MS)
 
 
 def append(log: Log, *pairs: tuple[bytes, bytes | None], **options: int | bool) -> int:
