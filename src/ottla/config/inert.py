@@ -369,8 +369,6 @@ broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   unstable.feature.versions.enable boolean false internal
 group: Ottla has no such thread, buffer, cache or plug-in to tune.
   consumer.assignor.offload.enable boolean true internal <group.consumer.assignor.offload.enable
-topic: a batch is bounded as a whole, by `ottla.decompressed.batch.max.bytes`.
-  max.decompressed.message.bytes int 2147483639 <max.decompressed.message.bytes [1,...,2147483639]
 topic: files grow as they are written.
   preallocate boolean false <log.preallocate
 """  # noqa: E501 -- a row is a row

@@ -30,6 +30,7 @@ from ottla.config.definition import (
 )
 from ottla.config.inert import inert_keys
 
+LARGEST_RECORD = 2_147_483_639  # what Java can allocate
 COMPRESSION_TYPES = ("uncompressed", "zstd", "lz4", "snappy", "gzip", "producer")
 CLEANUP_POLICIES = ("compact", "delete")
 TIMESTAMP_TYPES = ("CreateTime", "LogAppendTime")
@@ -189,6 +190,15 @@ TOPIC_KEYS = (
         for codec, (level, validator) in COMPRESSION_LEVELS.items()
     ),
     ConfigDef(
+        "max.decompressed.message.bytes",
+        INT,
+        LARGEST_RECORD,
+        "The largest record that is accepted in a compressed batch, as it is decompressed. "
+        "`ottla.decompressed.batch.max.bytes` bounds all records of a batch together.",
+        between(1, LARGEST_RECORD),
+        synonyms=("max.decompressed.message.bytes",),
+    ),
+    ConfigDef(
         "max.message.bytes",
         INT,
         1048588,
@@ -248,6 +258,7 @@ class TopicConfig(NamedTuple):
     flush_ms: int
     index_interval_bytes: int
     max_compaction_lag_ms: int
+    max_decompressed_message_bytes: int
     max_message_bytes: int
     message_timestamp_after_max_ms: int
     message_timestamp_before_max_ms: int

@@ -23,7 +23,7 @@ from ottla.records.varint import MAX_INT32_BYTES, encode_varint, read_long_varin
 if TYPE_CHECKING:
     from mypy_extensions import i64  # a machine's integer where this is compiled, otherwise just an integer
 
-__all__ = ["IRREGULAR", "NULL_KEY", "check_records", "iter_records", "rewrite_records"]
+__all__ = ["IRREGULAR", "NULL_KEY", "check_records", "iter_records", "longest_record", "rewrite_records"]
 
 _MIN_INT64: Final = -(1 << 63)
 _MAX_INT64: Final = (1 << 63) - 1
@@ -64,6 +64,16 @@ def iter_records(data: bytes, pos: int, count: int) -> Iterator[tuple[int, bool]
         _, at = read_varint(data, at)
         key_length, _ = read_varint(data, at)
         yield delta, key_length >= 0
+
+
+def longest_record(data: bytes, pos: int, count: int) -> int:
+    """The length of the longest of the records that `check_records` has passed, as it stands before each."""
+    longest = 0
+    for _ in range(count):
+        length, start = read_varint(data, pos)
+        pos = start + length
+        longest = max(longest, length)
+    return longest
 
 
 def rewrite_records(data: bytes, pos: int, count: int) -> bytes:

@@ -36,11 +36,16 @@ from ottla.records.batch import (
     parse_header,
 )
 from ottla.records.compression import Codec, compress, decompress
-from ottla.records.structure import IRREGULAR, NULL_KEY, check_records, iter_records, rewrite_records
+from ottla.records.structure import (
+    IRREGULAR,
+    NULL_KEY,
+    check_records,
+    iter_records,
+    longest_record,
+    rewrite_records,
+)
 
-__all__ = ["NO_LIMIT_MS", "RecordValidationError", "ValidationOptions", "validate"]
-
-NO_LIMIT_MS: Final = (1 << 63) - 1
+__all__ = ["RecordValidationError", "ValidationOptions", "validate"]
 
 _MIN_INT64: Final = -(1 << 63)
 _MAX_INT64: Final = (1 << 63) - 1
@@ -61,7 +66,8 @@ class ValidationOptions:
     timestamp_type: TimestampType
     timestamp_before_max_ms: int
     timestamp_after_max_ms: int
-    max_inflated_bytes: int
+    max_inflated_bytes: int  # of a batch
+    max_inflated_record_bytes: int
 
 
 class RecordValidationError(KafkaError):
@@ -77,9 +83,8 @@ def validate(
 ) -> tuple[BatchHeader, bytes, int]:
     """Check one partition's `records` of a produce request, which must be exactly one batch.
 
-    Returns what to append and the log append time in ms, -1 unless the topic uses it: the header tells what
-    is in the body, which has everything from the attributes on, as the client sent it or as the topic's
-    configuration changed it.
+    Returns what to append and the log append time in ms, -1 unless the topic uses it: the header of the body,
+    which has all from the attributes on, as the client sent it or the topic's configuration changed it.
 
     `allow_zstd` is False for requests before version 7 (KIP-110). Raises KafkaError with the code that the
     client is to get, RecordValidationError where it can be said which records are at fault.
@@ -115,6 +120,7 @@ def validate(
         or max_timestamp > now_ms + options.timestamp_after_max_ms
         or base_time + lowest < now_ms - options.timestamp_before_max_ms
         or max_timestamp > _MAX_INT64
+        or (source and len(data) > options.max_inflated_record_bytes)
     ):
         _refuse_faults(header, data, start, options, now_ms)
         attributes &= ~TIMESTAMP_TYPE_MASK
@@ -200,6 +206,16 @@ def _inflate(codec: int, payload: bytes, options: ValidationOptions, *, allow_zs
     return decompress(codec, payload, options.max_inflated_bytes)
 
 
+def _refuse_long_records(data: bytes, count: int, options: ValidationOptions) -> None:
+    longest = longest_record(data, 0, count)
+    if longest > options.max_inflated_record_bytes:
+        raise KafkaError(
+            ErrorCode.invalid_record,
+            f"a record has {longest} bytes when it is decompressed, more than max.decompressed.message.bytes "
+            f"({options.max_inflated_record_bytes})",
+        )
+
+
 def _refuse_faults(
     header: BatchHeader, data: bytes, pos: int, options: ValidationOptions, now_ms: int
 ) -> None:
@@ -207,6 +223,8 @@ def _refuse_faults(
 
     Raises RecordValidationError where one is at fault: a timestamp of -1 for none is never out of bounds.
     """
+    if header.codec:
+        _refuse_long_records(data, header.record_count, options)
     earliest = max(now_ms - options.timestamp_before_max_ms, _MIN_INT64)
     latest = min(now_ms + options.timestamp_after_max_ms, _MAX_INT64)
     is_create_time = options.timestamp_type == TimestampType.create_time

@@ -287,4 +287,5 @@ def validation_options(config: TopicConfig, broker: ReplicaConfig) -> Validation
         timestamp_before_max_ms=config.message_timestamp_before_max_ms,
         timestamp_after_max_ms=config.message_timestamp_after_max_ms,
         max_inflated_bytes=broker.ottla_decompressed_batch_max_bytes,
+        max_inflated_record_bytes=config.max_decompressed_message_bytes,
     )

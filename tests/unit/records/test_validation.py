@@ -330,6 +330,19 @@ def test_size_is_limited_again_after_recompression() -> None:
     accepted(data, dataclasses.replace(options, max_message_bytes=1 << 20))
 
 
+def test_records_are_limited_where_they_are_compressed() -> None:
+    # Attributes, two deltas, a null key, two bytes of length and no headers: 1000 bytes in all.
+    records = [Record(0, NOW, None, b"v" * 993), Record(1, NOW, None, b"v" * 2000)]
+    limited = options_with(max_inflated_record_bytes=1000)
+    accepted(encode_batch(records[:1], codec=Codec.gzip), limited)
+    accepted(encode_batch(records), limited)
+    for longest, count in ((999, 1), (1000, 2)):
+        data = encode_batch(records[:count], codec=Codec.gzip)
+        error = refusal(data, options_with(max_inflated_record_bytes=longest))
+        assert error.code == ErrorCode.invalid_record
+        assert "max.decompressed.message.bytes" in (error.message or "")
+
+
 # Anything at all
 
 OPTIONS = st.builds(
