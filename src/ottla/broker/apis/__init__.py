@@ -7,14 +7,13 @@ from typing import Any
 
 from ottla.broker.api import Api
 from ottla.broker.apis.cluster import (
-    alter_partition_reassignments,
     alter_replica_log_dirs,
     api_versions,
     describe_cluster,
     describe_log_dirs,
     describe_quorum,
     elect_leaders,
-    list_partition_reassignments,
+    reassignments,
     unregister_broker,
     update_features,
 )
@@ -39,10 +38,7 @@ from ottla.broker.apis.groups import (
     offset_fetch,
     sync_group,
 )
-from ottla.broker.apis.quotas import (
-    alter_client_quotas,
-    describe_client_quotas,
-)
+from ottla.broker.apis.quotas import client_quotas
 from ottla.broker.apis.records import (
     delete_records,
     describe_producers,
@@ -51,11 +47,7 @@ from ottla.broker.apis.records import (
     offset_for_leader_epoch,
     produce,
 )
-from ottla.broker.apis.security import (
-    create_acls,
-    delete_acls,
-    describe_acls,
-)
+from ottla.broker.apis.security import acls
 from ottla.broker.apis.topics import (
     create_partitions,
     create_topics,
@@ -119,21 +111,21 @@ _CLUSTER: tuple[Api[ClusterServices], ...] = (
     alter_replica_log_dirs.API,
     describe_log_dirs.API,
     elect_leaders.API,
-    alter_partition_reassignments.API,
-    list_partition_reassignments.API,
+    reassignments.ALTER,
+    reassignments.LIST,
     describe_quorum.API,
     update_features.API,
     describe_cluster.API,
     unregister_broker.API,
 )
 _SECURITY: tuple[Api[NoServices], ...] = (
-    describe_acls.API,
-    create_acls.API,
-    delete_acls.API,
+    acls.DESCRIBE,
+    acls.CREATE,
+    acls.DELETE,
 )
 _QUOTAS: tuple[Api[NoServices], ...] = (
-    describe_client_quotas.API,
-    alter_client_quotas.API,
+    client_quotas.DESCRIBE,
+    client_quotas.ALTER,
 )
 
 APIS: tuple[Api[Any], ...] = tuple(

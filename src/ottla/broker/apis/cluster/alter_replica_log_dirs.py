@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.alter_replica_log_dirs import (
+    AlterReplicaLogDirPartitionResult,
+    AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirsResponse,
+    AlterReplicaLogDirTopicResult,
+)
 
 
-def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
-    topics: dict[str, list[dict[str, Any]]] = {}
+def _handle(
+    services: ClusterServices, _context: RequestContext, message: AlterReplicaLogDirsRequest
+) -> AlterReplicaLogDirsResponse:
+    topics: dict[str, list[AlterReplicaLogDirPartitionResult]] = {}
     for directory in message.dirs:
         for topic in directory.topics:
-            found = topics.setdefault(topic.name, [])
-            found += [
-                {
-                    "partition_index": index,
-                    "error_code": _one(services, directory.path, topic.name, index),
-                }
+            topics.setdefault(topic.name, []).extend(
+                AlterReplicaLogDirPartitionResult(
+                    partition_index=index, error_code=_one(services, directory.path, topic.name, index)
+                )
                 for index in topic.partitions
-            ]
-    return {"results": [{"topic_name": name, "partitions": found} for name, found in topics.items()]}
+            )
+    return AlterReplicaLogDirsResponse(
+        results=[
+            AlterReplicaLogDirTopicResult(topic_name=name, partitions=found) for name, found in topics.items()
+        ]
+    )
 
 
 def _one(services: ClusterServices, path: str, topic: str, index: int) -> ErrorCode:

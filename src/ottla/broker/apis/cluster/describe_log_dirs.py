@@ -2,36 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
 
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
-from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.describe_log_dirs import (
+    DescribeLogDirsPartition,
+    DescribeLogDirsRequest,
+    DescribeLogDirsResponse,
+    DescribeLogDirsResult,
+    DescribeLogDirsTopic,
+)
 from ottla.replica.partition import Partition
 
 
-def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
-    topics: dict[str, list[dict[str, Any]]] = {}
+def _handle(
+    services: ClusterServices, _context: RequestContext, message: DescribeLogDirsRequest
+) -> DescribeLogDirsResponse:
+    topics: dict[str, list[DescribeLogDirsPartition]] = {}
     for partition in _asked(services, message):
         topics.setdefault(partition.topic, []).append(
-            {"partition_index": partition.index, "partition_size": partition.log.size, "offset_lag": 0}
+            DescribeLogDirsPartition(partition_index=partition.index, partition_size=partition.log.size)
         )
     total_bytes, usable_bytes = services.data_dir.space()
-    described = {
-        "error_code": ErrorCode.none,
-        "log_dir": services.data_dir.path,
-        "topics": [{"name": name, "partitions": found} for name, found in topics.items()],
-        "total_bytes": total_bytes,
-        "usable_bytes": usable_bytes,
-    }
-    return {"error_code": ErrorCode.none, "results": [described]}
+    described = DescribeLogDirsResult(
+        log_dir=services.data_dir.path,
+        topics=[DescribeLogDirsTopic(name=name, partitions=found) for name, found in topics.items()],
+        total_bytes=total_bytes,
+        usable_bytes=usable_bytes,
+    )
+    return DescribeLogDirsResponse(results=[described])
 
 
-def _asked(services: ClusterServices, message: Any) -> list[Partition]:
+def _asked(services: ClusterServices, message: DescribeLogDirsRequest) -> Iterable[Partition]:
     partitions = services.partitions
     if message.topics is None:
-        return list(partitions)
+        return partitions
     return [
         partition
         for topic in message.topics

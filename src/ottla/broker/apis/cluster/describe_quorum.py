@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.describe_quorum import DescribeQuorumRequest, DescribeQuorumResponse
 
 
-def _handle(_services: ClusterServices, _context: RequestContext, _message: Any) -> Response:
+def _handle(
+    _services: ClusterServices, _context: RequestContext, _message: DescribeQuorumRequest
+) -> DescribeQuorumResponse:
     raise KafkaError(
         ErrorCode.unsupported_version, "The metadata of this cluster is not kept by a KRaft quorum."
     )

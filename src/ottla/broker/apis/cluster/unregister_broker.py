@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
 
 
-def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
+def _handle(
+    services: ClusterServices, _context: RequestContext, message: UnregisterBrokerRequest
+) -> UnregisterBrokerResponse:
     if message.broker_id != services.node.node_id:
         raise KafkaError(
             ErrorCode.broker_id_not_registered, f"Broker ID {message.broker_id} is not registered."

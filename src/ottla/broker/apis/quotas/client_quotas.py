@@ -1,0 +1,73 @@
+"""DescribeClientQuotas, AlterClientQuotas: how much clients may take."""
+
+from __future__ import annotations
+
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext
+from ottla.broker.services import NoServices
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.alter_client_quotas import (
+    AlterClientQuotasRequest,
+    AlterClientQuotasResponse,
+    AlterClientQuotasResponseEntityData,
+    AlterClientQuotasResponseEntryData,
+)
+from ottla.protocol.messages.describe_client_quotas import (
+    DescribeClientQuotasRequest,
+    DescribeClientQuotasResponse,
+)
+
+ENTITY_TYPES = frozenset({"user", "client-id", "ip"})
+MATCH_TYPES = frozenset({0, 1, 2})
+_KIPS = (546, 612)
+
+
+def _describe(
+    _services: NoServices, _context: RequestContext, message: DescribeClientQuotasRequest
+) -> DescribeClientQuotasResponse:
+    for component in message.components:
+        if component.entity_type not in ENTITY_TYPES:
+            raise KafkaError(
+                ErrorCode.unsupported_version, f"Custom entity type '{component.entity_type}' not supported"
+            )
+        if component.match_type not in MATCH_TYPES:
+            raise KafkaError(ErrorCode.invalid_request, f"Unexpected match type: {component.match_type}")
+    return DescribeClientQuotasResponse(entries=())
+
+
+def _alter(
+    _services: NoServices, _context: RequestContext, message: AlterClientQuotasRequest
+) -> AlterClientQuotasResponse:
+    return AlterClientQuotasResponse(
+        entries=[
+            AlterClientQuotasResponseEntryData(
+                error_code=ErrorCode.unsupported_version,
+                error_message="Client quotas are not supported yet.",
+                entity=[
+                    AlterClientQuotasResponseEntityData(
+                        entity_type=part.entity_type, entity_name=part.entity_name
+                    )
+                    for part in entry.entity
+                ],
+            )
+            for entry in message.entries
+        ]
+    )
+
+
+DESCRIBE = Api(
+    key=48,
+    name="DescribeClientQuotas",
+    versions=(0, 1),
+    handle=_describe,
+    kips=_KIPS,
+    gaps=("Always empty until quotas exist.",),
+)
+ALTER = Api(
+    key=49,
+    name="AlterClientQuotas",
+    versions=(0, 1),
+    handle=_alter,
+    kips=_KIPS,
+    gaps=("Refused until quotas exist.",),
+)
