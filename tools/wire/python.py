@@ -148,7 +148,7 @@ def _module(title: str, messages: list[Message]) -> str:
     standard = []
     if "Sequence[" in text:
         standard.append("from collections.abc import Sequence")
-    if "Final = " in text:
+    if ": Final" in text:
         standard.append("from typing import Final")
     if "UUID" in text:
         standard.append("from uuid import UUID")
@@ -224,4 +224,5 @@ def _record_table(messages: list[Message]) -> list[str]:
     if not keys:
         return []
     lines = [f"    {key}: ({keys[key]}, {values[key]})," for key in sorted(keys)]
-    return ["", "", "RECORDS: Final = {", *lines, "}", '"""Key and value by the type of the record."""']
+    table = "RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {"
+    return ["", "", table, *lines, "}", '"""Key and value by the type of the record."""']

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from ottla.broker.apis import APIS, bind_apis
@@ -30,7 +30,7 @@ from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
 from ottla.controller.registration import register
 from ottla.controller.topics import InternalTopics, TopicController
-from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
+from ottla.coordinator.groups import GroupCoordinator
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
@@ -96,7 +96,15 @@ class Broker:
             host.new_uuid,
             host.clock,
         )
-        self.groups = GroupCoordinator(self)
+        self.groups = GroupCoordinator(
+            self.partitions,
+            self.metadata,
+            self.current,
+            self.current,
+            host.clock,
+            self.group_commit,
+            host.new_uuid,
+        )
         self.maintenance = Maintenance(
             self.partitions,
             self.data_dir,
@@ -163,6 +171,7 @@ class Broker:
             groups=GroupServices(
                 node=node,
                 config=config,
+                metadata=metadata,
                 groups=self.groups,
                 internal_topics=InternalTopics(topics, metadata, config),
             ),
@@ -194,10 +203,6 @@ class Broker:
         """What the cluster knows at this moment."""
         return self.metadata.image
 
-    def group_configs(self, group_id: str) -> Mapping[str, str]:
-        """The dynamic configuration of one group (KIP-848)."""
-        return self.image.group_configs(group_id)
-
     # -- following the metadata
 
     async def _reconfigure(self, config: BrokerConfig, image: MetadataImage) -> None:
@@ -211,7 +216,7 @@ class Broker:
         """Try again to open the partitions that could not be opened."""
         async with self.metadata.paused() as image:
             await self.partitions.reopen(image.topics.values())
-            await self.groups.load(self.partitions.of_topic(OFFSETS_TOPIC))
+            await self.groups.load()
 
     # -- life cycle
 
@@ -254,7 +259,7 @@ class Broker:
         for topic in image.topics.values():
             await self.partitions.open_topic(topic)
         self.metadata.start([self._dynamic_config, self.partitions, self.maintenance, self.groups])
-        self._loading = asyncio.get_running_loop().create_task(self._load_groups())
+        self._loading = asyncio.get_running_loop().create_task(self.groups.load())
         self.maintenance.start()
         await self._server.serve()
         return bound[first]
@@ -265,9 +270,6 @@ class Broker:
             text = base64.urlsafe_b64encode(self._host.new_uuid().bytes).rstrip(b"=").decode()
             if not text.startswith("-"):
                 return text
-
-    async def _load_groups(self) -> None:
-        await self.groups.load(self.partitions.of_topic(OFFSETS_TOPIC))
 
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""

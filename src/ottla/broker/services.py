@@ -130,6 +130,7 @@ class GroupServices:
 
     node: Node
     config: Current[GroupCoordinatorConfig]
+    metadata: ImageSource
     groups: GroupCoordinator
     internal_topics: InternalTopics
 

@@ -1,60 +1,141 @@
-"""What a coordinator decides: records to write, replies to send, timers to set.
+"""What every coordinator is made of: shards that decide and replay, and the runtime that obeys them.
 
-The cores do no I/O. A shell obeys an `Effects` in this order:
+A shard is what one partition of an internal topic holds. Deciding changes nothing that is persisted: it gives
+`Effects`. The runtime appends their records as one batch, has each replayed (as after a restart), and hands
+the answers out once everything that was written before them is committed. So nobody is told of what a
+failover could take back, also not by a request that only reads.
 
-1. Append `records` as one batch (transactional where `producer` is set). Nothing else may reach the shard
-   in between.
-2. On success call `GroupShard.on_appended`: it returns further effects, to be obeyed after these. On failure
-   call `GroupShard.on_append_failed`: it returns the effects to obey instead of these.
-3. Obey `timers`, in order.
-4. Send `replies` once every record so far is durable. That holds for further effects, too: they often have
-   no records of their own and answer for those of the effects that they follow.
+    decide -> records -> append -> replay -> continuations -> timers -> answers, when committed
+
+Nothing here does I/O: the shell (`ottla.coordinator`) gives the log, the timers and the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from ottla.protocol.errors import ErrorCode
+from ottla.metadata.image import MetadataImage
+from ottla.protocol import wire
+from ottla.protocol.errors import DecodeError, ErrorCode, KafkaError
+from ottla.protocol.structs import Struct
 
-Response: TypeAlias = dict[str, Any]
+R = TypeVar("R")
+
 TimerKey: TypeAlias = tuple[str, ...]
-"""Kind of timer, group id, and member id where the timer is one member's."""
+"""Kind of timer, then what it is for: a group id, a member id."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestInfo:
+# Requests and their answers
+
+
+class Pending(Generic[R]):
+    """The answer to one request: given once, perhaps long after the request was decided on."""
+
+    __slots__ = ("on_given", "outcome")
+
+    def __init__(self) -> None:
+        self.outcome: R | KafkaError | None = None
+        """The response, or why there is none; None while the answer is awaited."""
+        self.on_given: Callable[[], None] | None = None
+
+    def give(self, outcome: R | KafkaError) -> None:
+        """Answer the request."""
+        assert self.outcome is None, "a second answer"
+        self.outcome = outcome
+        if self.on_given is not None:
+            self.on_given()
+
+    def result(self) -> R:
+        """The response that was given; raises KafkaError where the request was refused."""
+        assert self.outcome is not None, "not answered yet"
+        if isinstance(self.outcome, KafkaError):
+            raise self.outcome
+        return self.outcome
+
+
+class Client(NamedTuple):
     """Who asks: what a request's header and connection tell beside its body."""
 
     client_id: str
     client_host: str
+    """As Java writes addresses: `/10.0.0.1`."""
     api_version: int
-    reply_to: Hashable
-    """Handed back in the `Reply`, perhaps much later: joins and syncs are parked."""
 
 
-class CoordinatorRecord(NamedTuple):
-    """A record of `__consumer_offsets`; no value is a tombstone."""
+class RequestInfo(NamedTuple, Generic[R]):
+    """Who asks, and where the answer goes; kept while the request is parked."""
 
-    key: bytes
-    value: bytes | None
-    applied: bool = False
-    """The state shows it already, so it isn't replayed: classic groups change in memory and write after."""
+    client: Client
+    answer: Pending[R]
+
+    @property
+    def api_version(self) -> int:
+        return self.client.api_version
 
 
 class Reply(NamedTuple):
-    """The answer to the request that came with `reply_to`."""
+    """An answer to be handed out."""
 
-    reply_to: Hashable
-    response: Response
-    on_failure: Callable[[ErrorCode], Response] | None = None
-    """Builds the answer where the records couldn't be written; None stands for a mere `error_code`."""
+    answer: Pending[Any]
+    outcome: Any
+    """The response, or a KafkaError."""
+
+
+# Records
+
+
+class CoordinatorRecord(NamedTuple):
+    """A record of an internal topic in Kafka's schemas; no value is a tombstone."""
+
+    key: Struct
+    value: Struct | None
+    version: int = 0
+    """At which the value is written."""
+
+
+class RecordTypes:
+    """The records that a coordinator keeps, out of one or more of the generated tables."""
+
+    def __init__(self, *tables: Mapping[int, tuple[type[Struct], type[Struct]]]) -> None:
+        merged = {number: pair for table in tables for number, pair in table.items()}
+        self._keys = {number: key for number, (key, _) in merged.items()}
+        self._values = {number: value for number, (_, value) in merged.items()}
+
+    def decode(self, key: bytes, value: bytes | None) -> CoordinatorRecord | None:
+        """None for types that are not kept; KafkaError(corrupt_message) for what can't be read."""
+        try:
+            decoded_key = wire.decode_key(self._keys, key)
+            if decoded_key is None:
+                return None
+            if value is None:
+                return CoordinatorRecord(decoded_key, None)
+            version, decoded_value = wire.decode_prefixed(self._values[decoded_key.__key__], value)
+        except DecodeError as error:
+            raise KafkaError(ErrorCode.corrupt_message, f"a coordinator's record: {error}") from error
+        return CoordinatorRecord(decoded_key, decoded_value, version)
+
+
+def encode_record(record: CoordinatorRecord) -> tuple[bytes, bytes | None]:
+    """Key and value as they are written."""
+    value = record.value
+    return wire.encode_key(record.key), None if value is None else wire.encode_prefixed(value, record.version)
+
+
+class Producer(NamedTuple):
+    """The transactional producer on whose behalf records are written."""
+
+    producer_id: int
+    producer_epoch: int
+
+
+# What a shard decides
 
 
 class SetTimer(NamedTuple):
-    """Call `GroupShard.on_timer(key)` at the deadline; replaces a timer of the same key."""
+    """Call `Shard.on_timer(key)` at the deadline; replaces a timer of the same key."""
 
     key: TimerKey
     deadline_ms: int
@@ -66,51 +147,225 @@ class CancelTimer(NamedTuple):
     key: TimerKey
 
 
-Continuation: TypeAlias = Callable[[ErrorCode | None, int], "Effects"]
-"""Called once after the append with None or the error, and the time in milliseconds."""
-
-
-class Producer(NamedTuple):
-    """The transactional producer on whose behalf records are written."""
-
-    producer_id: int
-    producer_epoch: int
+Continuation: TypeAlias = Callable[[KafkaError | None, int], "Effects"]
+"""Called once after the append with None or why it failed, and the time in milliseconds."""
 
 
 @dataclass(slots=True)
 class Effects:
-    """The outcome of one step of a coordinator."""
+    """The outcome of one step of a shard, obeyed in the order of the fields."""
 
     records: list[CoordinatorRecord] = field(default_factory=list)
-    replies: list[Reply] = field(default_factory=list)
-    timers: list[SetTimer | CancelTimer] = field(default_factory=list)
-    continuations: list[Continuation] = field(default_factory=list)
+    """Written as one batch, or not at all: then replies become refusals, and only `continuations` follow."""
     producer: Producer | None = None
+    """Whose transaction the records belong to."""
+    timers: list[SetTimer | CancelTimer] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
+    continuations: list[Continuation] = field(default_factory=list)
+    """What is decided once it is known whether the records are in the log; it may answer for them."""
 
     @classmethod
-    def reply_with(
-        cls,
-        info: RequestInfo,
-        response: Mapping[str, Any],
-        on_failure: Callable[[ErrorCode], Response] | None = None,
-    ) -> Effects:
+    def reply_with(cls, info: RequestInfo[R], response: R) -> Effects:
         """Effects that are only this reply."""
-        return cls(replies=[Reply(info.reply_to, dict(response), on_failure)])
+        return cls(replies=[Reply(info.answer, response)])
+
+    def reply(self, info: RequestInfo[R], response: R) -> Effects:
+        """Add a reply, and return these."""
+        self.replies.append(Reply(info.answer, response))
+        return self
+
+    def refuse(self, info: RequestInfo[Any], code: ErrorCode, message: str | None = None) -> Effects:
+        """Add a refusal, and return these."""
+        self.replies.append(Reply(info.answer, KafkaError(code, message)))
+        return self
 
     def extend(self, other: Effects) -> Effects:
         """Append the other's effects to these, and return these."""
         self.records += other.records
-        self.replies += other.replies
-        self.timers += other.timers
-        self.continuations += other.continuations
         self.producer = self.producer or other.producer
+        self.timers += other.timers
+        self.replies += other.replies
+        self.continuations += other.continuations
         return self
 
 
 def once_written(timers: Sequence[SetTimer | CancelTimer]) -> Continuation:
     """Timers that must stay as they are where the records could not be written."""
 
-    def obey(code: ErrorCode | None, _now_ms: int) -> Effects:
-        return Effects(timers=list(timers)) if code is None else Effects()
+    def obey(error: KafkaError | None, _now_ms: int) -> Effects:
+        return Effects(timers=list(timers)) if error is None else Effects()
 
     return obey
+
+
+class Shard(Protocol):
+    """What one partition holds. Requests are methods beside these: they are given the request, its
+    `RequestInfo` and the time, and return `Effects`, or refuse by KafkaError before anything has changed.
+    """
+
+    record_types: RecordTypes
+    """What is kept in the partition; other records in it are skipped."""
+
+    def replay(
+        self, record: CoordinatorRecord, offset: int, timestamp_ms: int, producer_id: int = -1
+    ) -> None:
+        """Take in one record; with a producer's id it counts once the producer's transaction is committed."""
+
+    def replay_transaction_end(self, producer_id: int, *, committed: bool) -> None:
+        """Take in a transaction marker (KIP-98)."""
+
+    def on_loaded(self, now_ms: int) -> Effects:
+        """Every record has been replayed, and this broker leads."""
+
+    def on_unloaded(self) -> Effects:
+        """This broker leads no more: parked requests are refused."""
+
+    def on_image(self, image: MetadataImage) -> Effects:
+        """What the cluster knows has changed."""
+
+    def on_timer(self, key: TimerKey, now_ms: int) -> Effects:
+        """A deadline has passed. What it was for may be over by now: then nothing happens."""
+
+
+# The runtime
+
+
+class CoordinatorLog(Protocol):
+    """The partition that a shard is kept in."""
+
+    @property
+    def committed_offset(self) -> int:
+        """Offset below which no failover takes anything back."""
+
+    def append(self, records: Sequence[CoordinatorRecord], producer: Producer | None, now_ms: int) -> int:
+        """Append them as one batch; its base offset. Raises KafkaError, and then nothing is written."""
+
+
+class Timers(Protocol):
+    """Where deadlines are kept; they come back through `CoordinatorRuntime.on_timer`."""
+
+    def set(self, key: TimerKey, deadline_ms: int) -> None:
+        """Replaces a timer of the same key."""
+
+    def cancel(self, key: TimerKey) -> None:
+        """Forget the timer, if there is one."""
+
+
+_TOLD: Final[Mapping[ErrorCode, ErrorCode]] = {
+    ErrorCode.unknown_topic_or_partition: ErrorCode.coordinator_not_available,
+    ErrorCode.not_enough_replicas: ErrorCode.coordinator_not_available,
+    ErrorCode.not_enough_replicas_after_append: ErrorCode.coordinator_not_available,
+    ErrorCode.request_timed_out: ErrorCode.coordinator_not_available,
+    ErrorCode.not_leader_or_follower: ErrorCode.not_coordinator,
+    ErrorCode.kafka_storage_error: ErrorCode.not_coordinator,
+    ErrorCode.message_too_large: ErrorCode.unknown_server_error,
+    ErrorCode.record_list_too_large: ErrorCode.unknown_server_error,
+    ErrorCode.invalid_fetch_size: ErrorCode.unknown_server_error,
+}
+"""What a client is told of a failed append: mostly to look for the coordinator again."""
+
+S = TypeVar("S", bound=Shard)
+
+
+class CoordinatorRuntime(Generic[S]):
+    """One shard at work. All of it happens in its owner's turn, so nothing comes in between."""
+
+    def __init__(self, shard: S, log: CoordinatorLog, timers: Timers, now_ms: Callable[[], int]) -> None:
+        self.shard = shard
+        self._log = log
+        self._timers = timers
+        self._now_ms = now_ms
+        self._end_offset = 0
+        """The end of what was loaded and written."""
+        self._uncommitted: deque[tuple[int, list[Reply]]] = deque()
+        """Answers, and the end offset that has to be committed before they are handed out."""
+
+    def request(self, info: RequestInfo[R], decide: Callable[[RequestInfo[R], int], Effects]) -> None:
+        """Have the shard decide; the answer comes to `info.answer`."""
+        try:
+            effects = decide(info, self._now_ms())
+        except KafkaError as error:
+            effects = Effects(replies=[Reply(info.answer, error)])
+        self.obey(effects)
+
+    def on_timer(self, key: TimerKey) -> None:
+        """A deadline has passed."""
+        self.obey(self.shard.on_timer(key, self._now_ms()))
+
+    def on_image(self, image: MetadataImage) -> None:
+        """What the cluster knows has changed."""
+        self.obey(self.shard.on_image(image))
+
+    def loaded(self, end_offset: int) -> None:
+        """Everything up to this offset has been replayed: begin."""
+        self._end_offset = end_offset
+        self.obey(self.shard.on_loaded(self._now_ms()))
+
+    def unload(self) -> None:
+        """Give the shard up: whoever waits has to look for the coordinator."""
+        effects = self.shard.on_unloaded()
+        self._obey_timers(effects.timers)
+        _hand_out(effects.replies)
+        self.fail(KafkaError(ErrorCode.not_coordinator))
+
+    def committed(self) -> None:
+        """The log's committed offset has moved: hand out the answers that waited for it."""
+        committed_offset = self._log.committed_offset
+        while self._uncommitted and self._uncommitted[0][0] <= committed_offset:
+            _hand_out(self._uncommitted.popleft()[1])
+
+    def fail(self, error: KafkaError) -> None:
+        """What was written may never be committed: refuse all who wait for it."""
+        while self._uncommitted:
+            _hand_out(_refused(self._uncommitted.popleft()[1], error))
+
+    def obey(self, effects: Effects) -> None:
+        """Do what was decided, until nothing more follows from it."""
+        pending: Effects | None = effects
+        while pending is not None:
+            error = self._append(pending)
+            replies = pending.replies if error is None else _refused(pending.replies, error)
+            more = Effects()
+            for continuation in pending.continuations:
+                more.extend(continuation(error, self._now_ms()))
+            self._obey_timers(pending.timers)
+            self._answer(replies)
+            pending = more if more != Effects() else None
+
+    def _append(self, effects: Effects) -> KafkaError | None:
+        if not effects.records:
+            return None
+        now_ms = self._now_ms()
+        try:
+            base_offset = self._log.append(effects.records, effects.producer, now_ms)
+        except KafkaError as error:
+            return KafkaError(_TOLD.get(error.code, error.code), error.message)
+        self._end_offset = base_offset + len(effects.records)
+        producer_id = -1 if effects.producer is None else effects.producer.producer_id
+        for offset, record in enumerate(effects.records, base_offset):
+            self.shard.replay(record, offset, now_ms, producer_id)
+        return None
+
+    def _obey_timers(self, timers: Iterable[SetTimer | CancelTimer]) -> None:
+        for timer in timers:
+            if isinstance(timer, SetTimer):
+                self._timers.set(timer.key, timer.deadline_ms)
+            else:
+                self._timers.cancel(timer.key)
+
+    def _answer(self, replies: list[Reply]) -> None:
+        if not replies:
+            return
+        if self._uncommitted or self._log.committed_offset < self._end_offset:
+            self._uncommitted.append((self._end_offset, replies))
+        else:
+            _hand_out(replies)
+
+
+def _hand_out(replies: Iterable[Reply]) -> None:
+    for reply in replies:
+        reply.answer.give(reply.outcome)
+
+
+def _refused(replies: Iterable[Reply], error: KafkaError) -> list[Reply]:
+    return [Reply(reply.answer, error) for reply in replies]

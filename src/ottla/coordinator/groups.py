@@ -1,25 +1,52 @@
-"""The shell around the group coordinator's cores: one shard for each partition of `__consumer_offsets`."""
+"""The group coordinator: finds the shard of a group, one for each partition of `__consumer_offsets`."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ottla.coordination.groups.state import HeartbeatBudget
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
-    from ottla.broker.assembly import Broker
-    from ottla.broker.request import RequestContext
+    from uuid import UUID
+
+    from ottla.clock import Clock
+    from ottla.config.current import Current
     from ottla.config.groups import GroupCoordinatorConfig
-    from ottla.coordinator.group_shard import Answered, ShardOwner
-    from ottla.metadata.image import ImageDelta, MetadataImage
+    from ottla.config.replica import ReplicaConfig
+    from ottla.coordination.groups.shard import GroupShard
+    from ottla.coordination.groups.state import HeartbeatBudget
+    from ottla.coordination.runtime import Client, Effects, RequestInfo
+    from ottla.coordinator.shard_owner import ShardOwner, Surroundings
+    from ottla.metadata.image import ImageDelta, ImageSource, MetadataImage
+    from ottla.protocol.messages import consumer_group_describe, describe_groups
+    from ottla.protocol.messages.consumer_group_heartbeat import (
+        ConsumerGroupHeartbeatRequest,
+        ConsumerGroupHeartbeatResponse,
+    )
+    from ottla.protocol.messages.delete_groups import DeletableGroupResult
+    from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+    from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+    from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
+    from ottla.protocol.messages.list_groups import ListedGroup, ListGroupsRequest
+    from ottla.protocol.messages.offset_commit import OffsetCommitRequest, OffsetCommitResponse
+    from ottla.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
+    from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchResponseGroup
+    from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+    from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Partition
+    from ottla.replica.partitions import Partitions
 
 log = logging.getLogger(__name__)
 
 OFFSETS_TOPIC = "__consumer_offsets"
+
+R = TypeVar("R")
+Answered: TypeAlias = R | Awaitable[R]
+"""An answer, or the wait for it."""
+Decide: TypeAlias = "Callable[[GroupShard, RequestInfo[R], int], Effects]"
 
 
 def java_hash(text: str) -> int:
@@ -38,103 +65,222 @@ def partition_for(group_id: str, partition_count: int) -> int:
 
 
 class GroupCoordinator:
-    """All shards of this broker."""
+    """All shards of this broker.
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._shards: dict[int, ShardOwner] = {}
-        self._heartbeat_budget = HeartbeatBudget()
+    Requests raise KafkaError: not_coordinator, coordinator_load_in_progress, and what the shard refuses.
+    """
 
-    # -- what the APIs call
+    def __init__(
+        self,
+        partitions: Partitions,
+        metadata: ImageSource,
+        config: Current[GroupCoordinatorConfig],
+        replica_config: Current[ReplicaConfig],
+        clock: Clock,
+        group_commit: GroupCommit,
+        new_uuid: Callable[[], UUID],
+    ) -> None:
+        self._partitions = partitions
+        self._metadata = metadata
+        self._config = config
+        self._replica_config = replica_config
+        self._clock = clock
+        self._group_commit = group_commit
+        self._new_uuid = new_uuid
+        self._shards: dict[int, ShardOwner[GroupShard]] = {}
+        self._shared: tuple[Surroundings, HeartbeatBudget] | None = None
 
-    def request(self, operation: str, group_id: str, context: RequestContext, message: Any) -> Answered:
-        """Have the group's shard decide on a request that concerns one group.
+    # -- requests of one group
 
-        Raises KafkaError as `shard_of`.
-        """
-        owner = self.shard_of(group_id)
-        decide = getattr(owner.shard, operation)
-        return owner.perform(context, lambda info, now_ms: decide(message, info, now_ms))
+    def join_group(self, request: JoinGroupRequest, client: Client) -> Answered[JoinGroupResponse]:
+        return self._ask(
+            request.group_id, client, lambda shard, info, now: shard.join_group(request, info, now)
+        )
 
-    def by_shard(self, group_ids: Iterable[str]) -> tuple[dict[ShardOwner, list[str]], dict[str, ErrorCode]]:
-        """Group ids by the shard that owns them, and the error of each that has none."""
-        owned: dict[ShardOwner, list[str]] = {}
-        refused: dict[str, ErrorCode] = {}
+    def sync_group(self, request: SyncGroupRequest, client: Client) -> Answered[SyncGroupResponse]:
+        return self._ask(
+            request.group_id, client, lambda shard, info, now: shard.sync_group(request, info, now)
+        )
+
+    def heartbeat(self, request: HeartbeatRequest, client: Client) -> Answered[HeartbeatResponse]:
+        return self._ask(
+            request.group_id, client, lambda shard, info, now: shard.heartbeat(request, info, now)
+        )
+
+    def leave_group(self, request: LeaveGroupRequest, client: Client) -> Answered[LeaveGroupResponse]:
+        return self._ask(
+            request.group_id, client, lambda shard, info, now: shard.leave_group(request, info, now)
+        )
+
+    def consumer_group_heartbeat(
+        self, request: ConsumerGroupHeartbeatRequest, client: Client
+    ) -> Answered[ConsumerGroupHeartbeatResponse]:
+        def decide(
+            shard: GroupShard, info: RequestInfo[ConsumerGroupHeartbeatResponse], now_ms: int
+        ) -> Effects:
+            return shard.consumer_group_heartbeat(request, info, now_ms)
+
+        return self._ask(request.group_id, client, decide)
+
+    def offset_commit(self, request: OffsetCommitRequest, client: Client) -> Answered[OffsetCommitResponse]:
+        return self._ask(
+            request.group_id, client, lambda shard, info, now: shard.offset_commit(request, info, now)
+        )
+
+    def offset_delete(self, request: OffsetDeleteRequest, client: Client) -> Answered[OffsetDeleteResponse]:
+        return self._ask(
+            request.group_id, client, lambda shard, info, _now: shard.offset_delete(request, info)
+        )
+
+    def offset_fetch(
+        self, asked: OffsetFetchRequestGroup, client: Client, *, require_stable: bool
+    ) -> Answered[OffsetFetchResponseGroup]:
+        """One of the groups of OffsetFetch."""
+
+        def decide(shard: GroupShard, info: RequestInfo[OffsetFetchResponseGroup], _now_ms: int) -> Effects:
+            return shard.offset_fetch(asked, info, require_stable=require_stable)
+
+        return self._ask(asked.group_id, client, decide)
+
+    # -- requests of several groups: the entries of those that are served here, and why others are not
+
+    async def describe_groups(
+        self, group_ids: Iterable[str], client: Client
+    ) -> tuple[list[describe_groups.DescribedGroup], Mapping[str, KafkaError]]:
+        return await self._ask_each(
+            group_ids, client, lambda ids: lambda shard, info, _now: shard.describe_groups(ids, info)
+        )
+
+    async def consumer_group_describe(
+        self, group_ids: Iterable[str], client: Client
+    ) -> tuple[list[consumer_group_describe.DescribedGroup], Mapping[str, KafkaError]]:
+        return await self._ask_each(
+            group_ids, client, lambda ids: lambda shard, info, _now: shard.consumer_group_describe(ids, info)
+        )
+
+    async def delete_groups(
+        self, group_ids: Iterable[str], client: Client
+    ) -> tuple[list[DeletableGroupResult], Mapping[str, KafkaError]]:
+        return await self._ask_each(
+            group_ids, client, lambda ids: lambda shard, info, _now: shard.delete_groups(ids, info)
+        )
+
+    async def list_groups(self, request: ListGroupsRequest, client: Client) -> list[ListedGroup]:
+        """Of all shards. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
+        owners = list(self._shards.values())
+        if any(owner.is_loading for owner in owners):
+            raise KafkaError(ErrorCode.coordinator_load_in_progress)
+        listed: list[ListedGroup] = []
+        for owner in owners:
+            listed += await settled(owner.ask(client, partial(_list, owner.shard, request)))
+        return listed
+
+    def _ask(self, group_id: str, client: Client, decide: Decide[R]) -> Answered[R]:
+        owner = self.owner_of(group_id)
+        return owner.ask(client, lambda info, now_ms: decide(owner.shard, info, now_ms))
+
+    async def _ask_each(
+        self, group_ids: Iterable[str], client: Client, decide: Callable[[list[str]], Decide[list[R]]]
+    ) -> tuple[list[R], Mapping[str, KafkaError]]:
+        owned: dict[int, list[str]] = {}
+        answers: list[R] = []
+        refused: dict[str, KafkaError] = {}
         for group_id in dict.fromkeys(group_ids):
             try:
-                owned.setdefault(self.shard_of(group_id), []).append(group_id)
+                owned.setdefault(self.owner_of(group_id).partition.index, []).append(group_id)
             except KafkaError as error:
-                refused[group_id] = error.code
-        return owned, refused
+                refused[group_id] = error
+        for ids in owned.values():
+            try:
+                answer: list[R] = await settled(self._ask(ids[0], client, decide(ids)))
+                answers += answer
+            except KafkaError as error:
+                refused |= dict.fromkeys(ids, error)
+        return answers, refused
 
-    def shard_of(self, group_id: str) -> ShardOwner:
-        """The shard that owns a group.
-
-        Raises KafkaError: not_coordinator, coordinator_load_in_progress.
-        """
-        topic = self._broker.image.topics.get(OFFSETS_TOPIC)
+    def owner_of(self, group_id: str) -> ShardOwner[GroupShard]:
+        """Where the group is. Raises KafkaError: not_coordinator, coordinator_load_in_progress."""
+        topic = self._metadata.image.topics.get(OFFSETS_TOPIC)
         owner = None if topic is None else self._shards.get(partition_for(group_id, len(topic.partitions)))
         if owner is None:
             raise KafkaError(ErrorCode.not_coordinator)
-        if owner.loading:
+        if owner.is_loading:
             raise KafkaError(ErrorCode.coordinator_load_in_progress)
         return owner
 
-    @property
-    def shards(self) -> list[ShardOwner]:
-        """All shards; raises coordinator_load_in_progress while one is still loading."""
-        owners = list(self._shards.values())
-        if any(owner.loading for owner in owners):
-            raise KafkaError(ErrorCode.coordinator_load_in_progress)
-        return owners
-
     # -- life cycle
 
-    async def load(self, partitions: Iterable[Partition]) -> None:
-        """Take over partitions of the offsets topic: replay each into a shard."""
-        new = [partition for partition in partitions if partition.index not in self._shards]
-        if not new:
-            return
-        # A broker without groups is ready 30 ms sooner and has 2 MB less; the first group waits for it.
-        from ottla.coordinator.group_shard import ShardOwner
-
-        owners = []
-        for partition in new:
-            owner = self._shards[partition.index] = ShardOwner(
-                self._broker, partition, self._heartbeat_budget
-            )
-            owners.append(owner)
+    async def load(self) -> None:
+        """Take over partitions of the offsets topic that are hosted here: replay each into a shard."""
+        new = [each for each in self._partitions.of_topic(OFFSETS_TOPIC) if each.index not in self._shards]
+        owners = [self._own(partition) for partition in new]
         for owner in owners:
             try:
-                await owner.load()
+                await owner.load(lambda: self._metadata.image)
             except KafkaError as error:
                 log.error("cannot load the groups of a partition, they are not served: %s", error)
                 self._drop(owner)
+
+    def _own(self, partition: Partition) -> ShardOwner[GroupShard]:
+        # A broker without groups is ready 30 ms sooner and has 2 MB less; the first group waits for it.
+        from ottla.coordination.groups.shard import GroupShard
+        from ottla.coordination.groups.state import HeartbeatBudget
+        from ottla.coordinator.shard_owner import ShardOwner, Surroundings
+
+        if self._shared is None:
+            surroundings = Surroundings(
+                clock=self._clock,
+                config=self._replica_config,
+                group_commit=self._group_commit,
+                codec=lambda: self._config.value.offsets_topic_compression_codec,
+            )
+            self._shared = surroundings, HeartbeatBudget()
+        surroundings, budget = self._shared
+        shard = GroupShard(
+            self._config.value,
+            self._new_uuid,
+            self._metadata.image,
+            self._group_configs,
+            budget,
+        )
+        owner = self._shards[partition.index] = ShardOwner(shard, partition, surroundings)
+        return owner
+
+    def _group_configs(self, group_id: str) -> Mapping[str, str]:
+        return self._metadata.image.group_configs(group_id)
 
     async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
         """Follow the offsets topic as it comes, grows and goes; tell every shard of changed topics."""
         if any(topic.name == OFFSETS_TOPIC for topic in delta.topics_deleted):
             self.stop()
         for owner in self._shards.values():
-            if not owner.loading:
-                owner.image_changed(image)
-        if image.topics.get(OFFSETS_TOPIC) in (
-            *delta.topics_created,
-            *(t for t, _ in delta.partitions_added),
-        ):
-            await self.load(self._broker.partitions.of_topic(OFFSETS_TOPIC))
+            owner.on_image(image)
+        new = (*delta.topics_created, *(topic for topic, _ in delta.partitions_added))
+        if any(topic.name == OFFSETS_TOPIC for topic in new):
+            await self.load()
 
     def reconfigure(self, config: GroupCoordinatorConfig) -> None:
         """Apply changed settings from the next decision on."""
         for owner in self._shards.values():
-            owner.reconfigure(config)
+            owner.shard.reconfigure(config)
 
     def stop(self) -> None:
         """Give all groups up: whoever waits is answered, timers are dropped."""
         for owner in list(self._shards.values()):
             self._drop(owner)
 
-    def _drop(self, owner: ShardOwner) -> None:
+    def _drop(self, owner: ShardOwner[GroupShard]) -> None:
         if self._shards.get(owner.partition.index) is owner:
             del self._shards[owner.partition.index]
         owner.stop()
+
+
+def _list(
+    shard: GroupShard, request: ListGroupsRequest, info: RequestInfo[list[ListedGroup]], _now_ms: int
+) -> Effects:
+    return shard.list_groups(request, info)
+
+
+async def settled(answered: Answered[R]) -> R:
+    """The answer, waited for where it must be."""
+    return await answered if isinstance(answered, Awaitable) else answered

@@ -203,7 +203,7 @@ async def test_the_interval_of_assignments_changes_at_once(tmp_path: Path) -> No
         await create_topic(client, "t")
         await commit_offset(client, "g", "t")
         await alter(client, "", SET, group_consumer_assignment_interval_ms="7")
-        (owner,) = broker.groups.shards
+        owner = broker.groups.owner_of("g")
         assert owner.shard.state.config.group_consumer_assignment_interval_ms == 7
         await alter(client, "", DELETE, group_consumer_assignment_interval_ms="7")
         assert owner.shard.state.config.group_consumer_assignment_interval_ms == 1000
@@ -221,7 +221,7 @@ async def test_groups_of_all_partitions_share_the_heartbeats_that_may_be_asked_f
         await create_topic(client, "t")
         for group_id in ("a", "b"):
             await commit_offset(client, group_id, "t")
-        assert broker.groups.shard_of("a") is not broker.groups.shard_of("b")
+        assert broker.groups.owner_of("a") is not broker.groups.owner_of("b")
         for group_id, member_id in (*(("a", f"m{number}") for number in range(6)), ("b", "m")):
             joining = {"group_id": group_id, "member_id": member_id, "rebalance_timeout_ms": 1000}
             subscription = {"subscribed_topic_names": ["t"], "topic_partitions": []}

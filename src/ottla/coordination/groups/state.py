@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 from uuid import UUID
 
 from ottla.config.groups import GroupCoordinatorConfig
@@ -20,6 +20,10 @@ from ottla.coordination.runtime import (
     TimerKey,
 )
 from ottla.metadata.image import MetadataImage
+from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
+from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 
 PartitionCheck: TypeAlias = Callable[[str, UUID, int], None]
 """Topic name, topic id and partition of one commit; raises KafkaError (KIP-1251)."""
@@ -106,23 +110,45 @@ class GroupKind(ABC, Generic[G]):
 
     @abstractmethod
     def join_group(
-        self, state: ShardState, group: G, request: Any, info: RequestInfo, now_ms: int
+        self,
+        state: ShardState,
+        group: G,
+        request: JoinGroupRequest,
+        info: RequestInfo[JoinGroupResponse],
+        now_ms: int,
     ) -> Effects:
         """JoinGroup; the reply may come with later effects."""
 
     @abstractmethod
     def sync_group(
-        self, state: ShardState, group: G, request: Any, info: RequestInfo, now_ms: int
+        self,
+        state: ShardState,
+        group: G,
+        request: SyncGroupRequest,
+        info: RequestInfo[SyncGroupResponse],
+        now_ms: int,
     ) -> Effects:
         """SyncGroup; the reply may come with later effects."""
 
     @abstractmethod
-    def heartbeat(self, state: ShardState, group: G, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+    def heartbeat(
+        self,
+        state: ShardState,
+        group: G,
+        request: HeartbeatRequest,
+        info: RequestInfo[HeartbeatResponse],
+        now_ms: int,
+    ) -> Effects:
         """Heartbeat of the classic protocol."""
 
     @abstractmethod
     def leave_group(
-        self, state: ShardState, group: G, request: Any, info: RequestInfo, now_ms: int
+        self,
+        state: ShardState,
+        group: G,
+        request: LeaveGroupRequest,
+        info: RequestInfo[LeaveGroupResponse],
+        now_ms: int,
     ) -> Effects:
         """LeaveGroup, of one member or of several."""
 
@@ -178,6 +204,8 @@ class ShardState:
     """Shared by all shards of a broker."""
     groups: dict[str, Group] = field(default_factory=dict)
     offsets: OffsetStore = field(default_factory=OffsetStore)
+    is_leading: bool = False
+    """All that is in the log has been replayed, and this shard is the only one to add to it."""
 
     def find(self, kind: type[G], group_id: str) -> G | None:
         """The group if there is one of this kind."""

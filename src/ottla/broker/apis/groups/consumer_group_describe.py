@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.consumer_group_describe import (
+    ConsumerGroupDescribeRequest,
+    ConsumerGroupDescribeResponse,
+    DescribedGroup,
+)
 from ottla.security.operations import GROUP_OPERATIONS
 
 
-def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
+async def _handle(
+    services: GroupServices, context: RequestContext, message: ConsumerGroupDescribeRequest
+) -> ConsumerGroupDescribeResponse:
     if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
         raise KafkaError(ErrorCode.unsupported_version)
-    owned, refused = services.groups.by_shard(message.group_ids)
-    now_ms = context.received_ms
-    described = [
-        group
-        for owner, group_ids in owned.items()
-        for group in owner.shard.consumer_group_describe(group_ids, owner.asker(context), now_ms)
-    ]
+    described, refused = await services.groups.consumer_group_describe(message.group_ids, client_of(context))
     if message.include_authorized_operations:
         for group in described:
-            group["authorized_operations"] = GROUP_OPERATIONS
-    return {"groups": described + [{"group_id": name, "error_code": code} for name, code in refused.items()]}
+            group.authorized_operations = GROUP_OPERATIONS
+    elsewhere = [DescribedGroup(group_id=name, error_code=error.code) for name, error in refused.items()]
+    return ConsumerGroupDescribeResponse(groups=[*described, *elsewhere])
 
 
-def _error(message: Any, code: ErrorCode, text: str | None) -> Response:
-    return {
-        "groups": [
-            {"group_id": name, "error_code": code, "error_message": text} for name in message.group_ids
-        ]
-    }
+def _error(
+    message: ConsumerGroupDescribeRequest, code: ErrorCode, text: str | None
+) -> ConsumerGroupDescribeResponse:
+    groups = [
+        DescribedGroup(group_id=name, error_code=code, error_message=text) for name in message.group_ids
+    ]
+    return ConsumerGroupDescribeResponse(groups=groups)
 
 
 API = Api(

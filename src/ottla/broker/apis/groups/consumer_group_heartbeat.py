@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
+from ottla.coordinator.groups import Answered
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 
 
-def _handle(services: GroupServices, context: RequestContext, message: Any) -> Result | Awaitable[Response]:
+def _handle(
+    services: GroupServices, context: RequestContext, message: ConsumerGroupHeartbeatRequest
+) -> Answered[ConsumerGroupHeartbeatResponse]:
     if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
         raise KafkaError(ErrorCode.unsupported_version)
-    return services.groups.request("consumer_group_heartbeat", message.group_id, context, message)
+    return services.groups.consumer_group_heartbeat(message, client_of(context))
 
 
-API = Api(
-    key=68,
-    name="ConsumerGroupHeartbeat",
-    versions=(0, 1),
-    handle=_handle,
-    kips=(
-        848,
-        1082,
-    ),
-)
+API = Api(key=68, name="ConsumerGroupHeartbeat", versions=(0, 1), handle=_handle, kips=(848, 1082))

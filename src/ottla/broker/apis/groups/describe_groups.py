@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
+from ottla.protocol.messages.describe_groups import (
+    DescribedGroup,
+    DescribeGroupsRequest,
+    DescribeGroupsResponse,
+)
 from ottla.security.operations import GROUP_OPERATIONS
 
 
-def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
-    owned, refused = services.groups.by_shard(message.groups)
-    described = [
-        group
-        for owner, group_ids in owned.items()
-        for group in owner.shard.describe_groups(group_ids, owner.asker(context))
-    ]
+async def _handle(
+    services: GroupServices, context: RequestContext, message: DescribeGroupsRequest
+) -> DescribeGroupsResponse:
+    described, refused = await services.groups.describe_groups(message.groups, client_of(context))
     if message.include_authorized_operations:
         for group in described:
-            group["authorized_operations"] = GROUP_OPERATIONS
-    return {"groups": described + [{"group_id": name, "error_code": code} for name, code in refused.items()]}
+            group.authorized_operations = GROUP_OPERATIONS
+    elsewhere = [DescribedGroup(group_id=name, error_code=error.code) for name, error in refused.items()]
+    return DescribeGroupsResponse(groups=[*described, *elsewhere])
 
 
 API = Api(key=15, name="DescribeGroups", versions=(0, 6), handle=_handle, kips=(345, 430, 1043))

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.find_coordinator import (
+    Coordinator,
+    FindCoordinatorRequest,
+    FindCoordinatorResponse,
+)
 
 GROUP, TRANSACTION, SHARE = 0, 1, 2
+_SEVERAL_KEYS_SINCE = 4
 
 
-async def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response:
-    keys = message.coordinator_keys if context.api_version >= 4 else (message.key,)
-    coordinators = [await _find(services, context, message.key_type, key) for key in keys]
-    if context.api_version >= 4:
-        return {"coordinators": coordinators}
-    del coordinators[0]["key"]
-    return coordinators[0]
+async def _handle(
+    services: GroupServices, context: RequestContext, message: FindCoordinatorRequest
+) -> FindCoordinatorResponse:
+    if context.api_version >= _SEVERAL_KEYS_SINCE:
+        keys = message.coordinator_keys
+        return FindCoordinatorResponse(
+            coordinators=[await _find(services, context, message.key_type, key) for key in keys]
+        )
+    found = await _find(services, context, message.key_type, message.key)
+    return FindCoordinatorResponse(
+        error_code=found.error_code,
+        error_message=found.error_message,
+        node_id=found.node_id,
+        host=found.host,
+        port=found.port,
+    )
 
 
-async def _find(services: GroupServices, context: RequestContext, key_type: int, key: str) -> dict[str, Any]:
+async def _find(services: GroupServices, context: RequestContext, key_type: int, key: str) -> Coordinator:
     try:
         if key_type == TRANSACTION:
             raise KafkaError(
@@ -35,22 +48,8 @@ async def _find(services: GroupServices, context: RequestContext, key_type: int,
             raise KafkaError(ErrorCode.coordinator_not_available)
         await services.internal_topics.ensure_offsets_topic(OFFSETS_TOPIC)
     except KafkaError as error:
-        return {
-            "key": key,
-            "node_id": -1,
-            "host": "",
-            "port": -1,
-            "error_code": error.code,
-            "error_message": error.message,
-        }
-    return {
-        "key": key,
-        "node_id": services.node.node_id,
-        "host": address[0],
-        "port": address[1],
-        "error_code": ErrorCode.none,
-        "error_message": None,
-    }
+        return Coordinator(key=key, node_id=-1, port=-1, error_code=error.code, error_message=error.message)
+    return Coordinator(key=key, node_id=services.node.node_id, host=address[0], port=address[1])
 
 
 API = Api(

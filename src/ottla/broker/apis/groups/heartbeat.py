@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
+from ottla.coordinator.groups import Answered
+from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 
 
-def _handle(services: GroupServices, context: RequestContext, message: Any) -> Result | Awaitable[Response]:
-    return services.groups.request("heartbeat", message.group_id, context, message)
+def _handle(
+    services: GroupServices, context: RequestContext, message: HeartbeatRequest
+) -> Answered[HeartbeatResponse]:
+    return services.groups.heartbeat(message, client_of(context))
 
 
 API = Api(key=12, name="Heartbeat", versions=(0, 4), handle=_handle, kips=(345,))

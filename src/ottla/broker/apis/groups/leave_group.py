@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
+from ottla.coordinator.groups import Answered
+from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
 
 
-def _handle(services: GroupServices, context: RequestContext, message: Any) -> Result | Awaitable[Response]:
-    return services.groups.request("leave_group", message.group_id, context, message)
+def _handle(
+    services: GroupServices, context: RequestContext, message: LeaveGroupRequest
+) -> Answered[LeaveGroupResponse]:
+    return services.groups.leave_group(message, client_of(context))
 
 
-API = Api(
-    key=13,
-    name="LeaveGroup",
-    versions=(0, 5),
-    handle=_handle,
-    kips=(
-        345,
-        800,
-    ),
-)
+API = Api(key=13, name="LeaveGroup", versions=(0, 5), handle=_handle, kips=(345, 800))

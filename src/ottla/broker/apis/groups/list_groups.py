@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
-from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 
 
-def _handle(services: GroupServices, _context: RequestContext, message: Any) -> Response:
-    return {
-        "error_code": ErrorCode.none,
-        "groups": [
-            group
-            for owner in services.groups.shards
-            for group in owner.shard.list_groups(message.states_filter, message.types_filter)
-        ],
-    }
+async def _handle(
+    services: GroupServices, context: RequestContext, message: ListGroupsRequest
+) -> ListGroupsResponse:
+    return ListGroupsResponse(groups=await services.groups.list_groups(message, client_of(context)))
 
 
 API = Api(key=16, name="ListGroups", versions=(0, 5), handle=_handle, kips=(518, 848))

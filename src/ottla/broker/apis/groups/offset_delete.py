@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.apis.groups import client_of
+from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
+from ottla.coordinator.groups import Answered
+from ottla.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
 
 
-def _handle(services: GroupServices, context: RequestContext, message: Any) -> Response | Awaitable[Response]:
-    owner = services.groups.shard_of(message.group_id)
-    return owner.perform(context, lambda info, _now_ms: owner.shard.offset_delete(message, info))
+def _handle(
+    services: GroupServices, context: RequestContext, message: OffsetDeleteRequest
+) -> Answered[OffsetDeleteResponse]:
+    return services.groups.offset_delete(message, client_of(context))
 
 
 API = Api(key=47, name="OffsetDelete", versions=(0, 0), handle=_handle, kips=(496,))

@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from ottla.coordination.groups.offsets.store import StoredOffset
-from ottla.coordination.groups.records import RecordType, encode_record
 from ottla.coordination.groups.state import Group, GroupType, PartitionCheck
 from ottla.coordination.runtime import CancelTimer, CoordinatorRecord, RequestInfo, SetTimer, TimerKey
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.join_group import JoinGroupResponse
+from ottla.protocol.messages.records.group import GroupMetadataKey
+from ottla.protocol.messages.sync_group import SyncGroupResponse
 
 Protocols: TypeAlias = dict[str, bytes]
 """Protocol name to the member's metadata, in the member's order of preference."""
@@ -32,8 +34,8 @@ class ClassicMember:
     protocol_type: str
     protocols: Protocols
     assignment: bytes = b""
-    parked_join: RequestInfo | None = None
-    parked_sync: RequestInfo | None = None
+    parked_join: RequestInfo[JoinGroupResponse] | None = None
+    parked_sync: RequestInfo[SyncGroupResponse] | None = None
     is_new: bool = False
     """Added by a join that is still parked: it expires although it waits (Kafka's new-member timeout)."""
 
@@ -179,7 +181,7 @@ class ClassicGroup(Group):
             raise KafkaError(ErrorCode.non_empty_group)
 
     def tombstones(self) -> list[CoordinatorRecord]:
-        return [encode_record(RecordType.GROUP_METADATA, {"group": self.group_id}, None)]
+        return [CoordinatorRecord(GroupMetadataKey(group=self.group_id), None)]
 
     def cancelled_timers(self) -> list[CancelTimer]:
         sessions = [CancelTimer(self.session_key(m)) for m in (*self.members, *self.pending_joins)]
@@ -355,12 +357,12 @@ class ClassicGroup(Group):
         elif name is not None:
             self.subscribed_topics = subscribed_topics(m.protocols[name] for m in self.members.values())
 
-    def take_parked_join(self, member: ClassicMember) -> RequestInfo | None:
+    def take_parked_join(self, member: ClassicMember) -> RequestInfo[JoinGroupResponse] | None:
         """The join that waits, to be answered now."""
         parked, member.parked_join = member.parked_join, None
         return parked
 
-    def take_parked_sync(self, member: ClassicMember) -> RequestInfo | None:
+    def take_parked_sync(self, member: ClassicMember) -> RequestInfo[SyncGroupResponse] | None:
         """The sync that waits, to be answered now."""
         parked, member.parked_sync = member.parked_sync, None
         return parked

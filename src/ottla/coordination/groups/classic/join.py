@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from ottla.coordination.groups.classic.group import ClassicGroup, ClassicMember, ClassicState, Protocols
 from ottla.coordination.groups.classic.rebalance import (
     fail_parked,
-    join_error,
-    join_error_response,
     join_success,
     maybe_complete_join,
     maybe_prepare_rebalance_or_complete_join,
     prepare_rebalance,
-    refused_join,
-    sync_response,
     wait_for_more_members,
 )
 from ottla.coordination.groups.classic.records import group_metadata_record, new_group_record
 from ottla.coordination.groups.state import Group, ShardState
-from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, SetTimer
+from ottla.coordination.runtime import CancelTimer, Effects, RequestInfo, SetTimer
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
 
 NEW_MEMBER_JOIN_TIMEOUT_MS: Final = 300_000
 """How long a member whose first join is parked may stay without a sign of life; fixed in Kafka, too."""
@@ -29,53 +26,56 @@ MEMBER_ID_REQUIRED_SINCE: Final = 4
 SKIP_ASSIGNMENT_SINCE: Final = 9
 
 
-def join_new(state: ShardState, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+Info: TypeAlias = RequestInfo[JoinGroupResponse]
+
+
+def join_new(state: ShardState, request: JoinGroupRequest, info: Info, now_ms: int) -> Effects:
     """JoinGroup to a group that is not: it is made, for a member that has no id yet."""
     if request.member_id:
-        return refused_join(info, ErrorCode.unknown_member_id, request.member_id)
+        raise KafkaError(ErrorCode.unknown_member_id)
     return join_in_place_of(state, None, request, info, now_ms)
 
 
 def join_in_place_of(
-    state: ShardState, previous: Group | None, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState, previous: Group | None, request: JoinGroupRequest, info: Info, now_ms: int
 ) -> Effects:
     """JoinGroup to a new group, in the place of an empty one of another kind where there is one."""
     group = ClassicGroup(request.group_id, now_ms)
-    state.groups[group.group_id] = group
     effects = Effects()
     if previous is not None:
-        # The consumer group has gone from memory already: its tombstones are only for the log.
-        effects.records += [record._replace(applied=True) for record in previous.tombstones()]
+        effects.records += previous.tombstones()
         effects.timers += previous.cancelled_timers()
     effects.extend(join(state, group, request, info, now_ms))
     effects.records.append(new_group_record(group))
-    effects.continuations.append(
-        lambda code, _now_ms: Effects() if code is None else _forget(state, group, previous, code)
-    )
+    # In memory it is there at once, and the other one gone.
+    state.groups[group.group_id] = group
+
+    def undo(error: KafkaError | None, _now_ms: int) -> Effects:
+        if error is None:
+            return Effects()
+        if previous is None:
+            del state.groups[group.group_id]
+        else:
+            state.groups[group.group_id] = previous
+        return Effects(replies=fail_parked(group, error.code), timers=[*group.cancelled_timers()])
+
+    effects.continuations.append(undo)
     return effects
 
 
-def _forget(state: ShardState, group: ClassicGroup, previous: Group | None, code: ErrorCode) -> Effects:
-    """The new group couldn't be written: as if it had never been."""
-    if previous is None:
-        del state.groups[group.group_id]
-    else:
-        state.groups[group.group_id] = previous
-    return Effects(replies=fail_parked(group, code), timers=[*group.cancelled_timers()])
-
-
-def join(state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+def join(
+    state: ShardState, group: ClassicGroup, request: JoinGroupRequest, info: Info, now_ms: int
+) -> Effects:
     """JoinGroup to a classic group."""
-    member_id: str = request.member_id
+    member_id = request.member_id
     if not _accepts(group, member_id, state.config.group_max_size):
         group.remove(member_id)
-        effects = refused_join(info, ErrorCode.group_max_size_reached)
-        effects.timers.append(CancelTimer(group.session_key(member_id)))
-        return effects
+        effects = Effects(timers=[CancelTimer(group.session_key(member_id))])
+        return effects.reply(info, JoinGroupResponse(error_code=ErrorCode.group_max_size_reached))
     if group.state is ClassicState.DEAD:
-        return refused_join(info, ErrorCode.coordinator_not_available, member_id)
+        raise KafkaError(ErrorCode.coordinator_not_available)
     if not group.supports_protocols(request.protocol_type, {p.name for p in request.protocols}):
-        return refused_join(info, ErrorCode.inconsistent_group_protocol, member_id)
+        raise KafkaError(ErrorCode.inconsistent_group_protocol)
     if member_id:
         return _join_known(state, group, request, info, now_ms)
     return _join_unknown(state, group, request, info, now_ms)
@@ -92,33 +92,30 @@ def _accepts(group: ClassicGroup, member_id: str, max_size: int) -> bool:
 
 
 def _join_unknown(
-    state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState, group: ClassicGroup, request: JoinGroupRequest, info: Info, now_ms: int
 ) -> Effects:
-    instance_id: str | None = request.group_instance_id
-    new_member_id = f"{info.client_id if instance_id is None else instance_id}-{state.new_uuid()}"
+    instance_id = request.group_instance_id
+    new_member_id = f"{info.client.client_id if instance_id is None else instance_id}-{state.new_uuid()}"
     if instance_id is not None and instance_id in group.static_members:
         return _replace_static_member(state, group, new_member_id, request, info, now_ms)
     if instance_id is not None or info.api_version < MEMBER_ID_REQUIRED_SINCE:
         return _add_member(state, group, new_member_id, request, info, now_ms)
     # KIP-394: only a client that comes back with the id costs the group a rebalance.
     group.pending_joins[new_member_id] = None
-    effects = refused_join(info, ErrorCode.member_id_required, new_member_id)
-    effects.timers.append(SetTimer(group.session_key(new_member_id), now_ms + request.session_timeout_ms))
-    return effects
+    timer = SetTimer(group.session_key(new_member_id), now_ms + request.session_timeout_ms)
+    response = JoinGroupResponse(error_code=ErrorCode.member_id_required, member_id=new_member_id)
+    return Effects(timers=[timer]).reply(info, response)
 
 
 def _join_known(
-    state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState, group: ClassicGroup, request: JoinGroupRequest, info: Info, now_ms: int
 ) -> Effects:
-    member_id: str = request.member_id
+    member_id = request.member_id
     if member_id in group.pending_joins:
         if request.group_instance_id is not None:
-            return refused_join(info, ErrorCode.unknown_member_id, member_id)
+            raise KafkaError(ErrorCode.unknown_member_id)
         return _add_member(state, group, member_id, request, info, now_ms)
-    try:
-        group.validate_member(member_id, request.group_instance_id)
-    except KafkaError as error:
-        return refused_join(info, error.code, member_id)
+    group.validate_member(member_id, request.group_instance_id)
     member = group.members[member_id]
     is_leader = member_id == group.leader_id
     unchanged = member.matches(_protocols(request))
@@ -133,13 +130,13 @@ def _join_known(
 
 
 def _add_member(
-    state: ShardState, group: ClassicGroup, member_id: str, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState, group: ClassicGroup, member_id: str, request: JoinGroupRequest, info: Info, now_ms: int
 ) -> Effects:
     member = ClassicMember(
         member_id=member_id,
         group_instance_id=request.group_instance_id,
-        client_id=info.client_id,
-        client_host=info.client_host,
+        client_id=info.client.client_id,
+        client_host=info.client.client_host,
         rebalance_timeout_ms=_rebalance_timeout_ms(request),
         session_timeout_ms=request.session_timeout_ms,
         protocol_type=request.protocol_type,
@@ -156,13 +153,14 @@ def _add_member(
     return effects.extend(maybe_prepare_rebalance_or_complete_join(state, group, reason, now_ms))
 
 
-def _park(group: ClassicGroup, member: ClassicMember, request: Any, info: RequestInfo) -> Effects:
+def _park(group: ClassicGroup, member: ClassicMember, request: JoinGroupRequest, info: Info) -> Effects:
     """Take over what the member now says of itself, and let its join wait."""
     effects = Effects()
     replaced = group.take_parked_join(member)
     if replaced is not None:
         # The client gave up on its earlier join. Kafka leaves that one without an answer.
-        effects.replies.append(join_error(replaced, ErrorCode.rebalance_in_progress, member.member_id))
+        refusal = JoinGroupResponse(error_code=ErrorCode.rebalance_in_progress, member_id=member.member_id)
+        effects.reply(replaced, refusal)
     group.update_protocols(member, _protocols(request))
     member.rebalance_timeout_ms = _rebalance_timeout_ms(request)
     member.session_timeout_ms = request.session_timeout_ms
@@ -171,21 +169,27 @@ def _park(group: ClassicGroup, member: ClassicMember, request: Any, info: Reques
 
 
 def _replace_static_member(
-    state: ShardState, group: ClassicGroup, new_member_id: str, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState,
+    group: ClassicGroup,
+    new_member_id: str,
+    request: JoinGroupRequest,
+    info: Info,
+    now_ms: int,
 ) -> Effects:
     """The instance restarted: it takes its place over under a new id, and the old id is fenced (KIP-345)."""
-    instance_id: str = request.group_instance_id
+    instance_id = request.group_instance_id
+    assert instance_id is not None, "asked of static members only"
     old_leader_id = group.leader_id or ""
     old_member_id = group.static_members[instance_id]
     old = group.members[old_member_id]
     former = (old.protocols, old.rebalance_timeout_ms, old.session_timeout_ms)
     effects = Effects(timers=[CancelTimer(group.session_key(old_member_id))])
-    join_info, sync_info = group.take_parked_join(old), group.take_parked_sync(old)
-    if join_info is not None:
-        effects.replies.append(join_error(join_info, ErrorCode.fenced_instance_id, old_member_id))
-    if sync_info is not None:
-        response = sync_response(group, old, ErrorCode.fenced_instance_id)
-        effects.replies.append(Reply(sync_info.reply_to, response))
+    parked_join, parked_sync = group.take_parked_join(old), group.take_parked_sync(old)
+    if parked_join is not None:
+        fenced = JoinGroupResponse(error_code=ErrorCode.fenced_instance_id, member_id=old_member_id)
+        effects.reply(parked_join, fenced)
+    if parked_sync is not None:
+        effects.refuse(parked_sync, ErrorCode.fenced_instance_id)
     member = group.rename_static_member(instance_id, new_member_id)
     member.is_new = False
     effects.extend(_park(group, member, request, info))
@@ -198,8 +202,8 @@ def _replace_static_member(
     if group.select_protocol() != group.protocol_name:
         return effects.extend(maybe_prepare_rebalance_or_complete_join(state, group, why, now_ms))
 
-    def undo(code: ErrorCode | None, undone_ms: int) -> Effects:
-        if code is None:
+    def undo(error: KafkaError | None, undone_ms: int) -> Effects:
+        if error is None:
             return Effects()
         group.rename_static_member(instance_id, old_member_id)
         group.update_protocols(member, former[0])
@@ -210,35 +214,34 @@ def _replace_static_member(
     effects.records.append(group_metadata_record(group))
     effects.continuations.append(undo)
     group.take_parked_join(member)
-    effects.replies.append(_unchanged_generation(group, member, info, old_leader_id))
-    return effects
+    return effects.reply(info, _unchanged_generation(group, member, info.api_version, old_leader_id))
 
 
 def _unchanged_generation(
-    group: ClassicGroup, member: ClassicMember, info: RequestInfo, old_leader_id: str
-) -> Reply:
+    group: ClassicGroup, member: ClassicMember, api_version: int, old_leader_id: str
+) -> JoinGroupResponse:
     """The answer to a restarted instance when nothing has to be assigned anew.
 
     Since version 9 a leader is told to skip the assignment (KIP-814). Before, it is told that its former self
     leads, so that it takes itself for a follower.
     """
-    is_leader = member.member_id == group.leader_id
-    if info.api_version >= SKIP_ASSIGNMENT_SINCE:
-        response = join_success(group, member, with_members=is_leader, skip_assignment=is_leader)
-    else:
-        response = join_success(group, member, with_members=False) | {"leader": old_leader_id}
-    return Reply(info.reply_to, response, lambda code: join_error_response(info, code))
+    if api_version >= SKIP_ASSIGNMENT_SINCE:
+        is_leader = member.member_id == group.leader_id
+        return join_success(group, member, with_members=is_leader, skip_assignment=is_leader)
+    response = join_success(group, member, with_members=False)
+    response.leader = old_leader_id
+    return response
 
 
-def _protocols(request: Any) -> Protocols:
-    return {protocol.name: bytes(protocol.metadata) for protocol in request.protocols}
+def _protocols(request: JoinGroupRequest) -> Protocols:
+    return {protocol.name: protocol.metadata for protocol in request.protocols}
 
 
-def _rebalance_timeout_ms(request: Any) -> int:
+def _rebalance_timeout_ms(request: JoinGroupRequest) -> int:
     """Version 0 had none: the session timeout was used."""
-    timeout_ms: int = request.rebalance_timeout_ms
-    return timeout_ms if timeout_ms >= 0 else int(request.session_timeout_ms)
+    timeout_ms = request.rebalance_timeout_ms
+    return timeout_ms if timeout_ms >= 0 else request.session_timeout_ms
 
 
-def _why(request: Any) -> str:
+def _why(request: JoinGroupRequest) -> str:
     return f" ({request.reason})" if request.reason else ""

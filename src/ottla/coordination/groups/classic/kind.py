@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.coordination.groups.classic import join, membership, rebalance
 from ottla.coordination.groups.classic.group import ClassicGroup, ClassicState
 from ottla.coordination.groups.state import GroupKind, ShardState
 from ottla.coordination.runtime import Effects, RequestInfo, TimerKey
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse
+from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 
 
 class ClassicKind(GroupKind[ClassicGroup]):
     """The classic rebalance protocol."""
 
     def join_group(
-        self, state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int
+        self,
+        state: ShardState,
+        group: ClassicGroup,
+        request: JoinGroupRequest,
+        info: RequestInfo[JoinGroupResponse],
+        now_ms: int,
     ) -> Effects:
         return join.join(state, group, request, info, now_ms)
 
@@ -23,8 +30,8 @@ class ClassicKind(GroupKind[ClassicGroup]):
         self,
         state: ShardState,
         group: ClassicGroup,
-        request: Any,
-        info: RequestInfo,
+        request: SyncGroupRequest,
+        info: RequestInfo[SyncGroupResponse],
         now_ms: int,  # noqa: ARG002 - consumer groups set timers
     ) -> Effects:
         return rebalance.sync(state, group, request, info)
@@ -33,14 +40,19 @@ class ClassicKind(GroupKind[ClassicGroup]):
         self,
         state: ShardState,  # noqa: ARG002 - consumer groups look at the image
         group: ClassicGroup,
-        request: Any,
-        info: RequestInfo,
+        request: HeartbeatRequest,
+        info: RequestInfo[HeartbeatResponse],
         now_ms: int,
     ) -> Effects:
         return membership.heartbeat(group, request, info, now_ms)
 
     def leave_group(
-        self, state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int
+        self,
+        state: ShardState,
+        group: ClassicGroup,
+        request: LeaveGroupRequest,
+        info: RequestInfo[LeaveGroupResponse],
+        now_ms: int,
     ) -> Effects:
         return membership.leave(state, group, request, info, now_ms)
 

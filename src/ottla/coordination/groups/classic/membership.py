@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
 from ottla.coordination.groups.classic.group import ClassicGroup, ClassicState
 from ottla.coordination.groups.classic.rebalance import (
@@ -15,67 +15,77 @@ from ottla.coordination.groups.classic.rebalance import (
 from ottla.coordination.groups.state import ShardState
 from ottla.coordination.runtime import CancelTimer, Effects, RequestInfo
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.describe_groups import DescribedGroup, DescribedGroupMember
+from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberResponse
 
 MEMBER_LIST_SINCE: Final = 3
+NOT_FOUND_SINCE: Final = 6
 _ASSIGNED_STATES = (ClassicState.STABLE, ClassicState.COMPLETING_REBALANCE)
 
 
-def heartbeat(group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+def heartbeat(
+    group: ClassicGroup, request: HeartbeatRequest, info: RequestInfo[HeartbeatResponse], now_ms: int
+) -> Effects:
     """A sign of life; the answer tells the member when it has to rejoin."""
-    try:
-        if group.state is ClassicState.DEAD:
-            raise KafkaError(ErrorCode.coordinator_not_available)
-        group.validate_member(request.member_id, request.group_instance_id)
-        if request.generation_id != group.generation_id:
-            raise KafkaError(ErrorCode.illegal_generation)
-    except KafkaError as error:
-        return Effects.reply_with(info, {"error_code": error.code})
+    if group.state is ClassicState.DEAD:
+        raise KafkaError(ErrorCode.coordinator_not_available)
+    group.validate_member(request.member_id, request.group_instance_id)
+    if request.generation_id != group.generation_id:
+        raise KafkaError(ErrorCode.illegal_generation)
     preparing = group.state is ClassicState.PREPARING_REBALANCE
     code = ErrorCode.rebalance_in_progress if preparing else ErrorCode.none
-    effects = Effects.reply_with(info, {"error_code": code})
-    effects.timers.append(group.session_timer(group.members[request.member_id], now_ms))
-    return effects
+    effects = Effects(timers=[group.session_timer(group.members[request.member_id], now_ms)])
+    return effects.reply(info, HeartbeatResponse(error_code=code))
 
 
-def leave(state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+def leave(
+    state: ShardState,
+    group: ClassicGroup,
+    request: LeaveGroupRequest,
+    info: RequestInfo[LeaveGroupResponse],
+    now_ms: int,
+) -> Effects:
     """Take out every named member; since version 3 by member id or by instance id alone."""
     if group.state is ClassicState.DEAD:
-        return Effects.reply_with(info, {"error_code": ErrorCode.coordinator_not_available})
+        raise KafkaError(ErrorCode.coordinator_not_available)
     effects = Effects()
-    results: list[dict[str, Any]] = []
-    for identity in leaving_members(request, info):
-        code, removed = _leave_one(group, *identity)
+    results: list[MemberResponse] = []
+    for member_id, instance_id in leaving_members(request, info.api_version):
+        code, removed = _leave_one(group, member_id, instance_id)
         effects.extend(removed)
-        results.append({"member_id": identity[0], "group_instance_id": identity[1], "error_code": code})
-    if any(result["error_code"] is ErrorCode.none for result in results):
+        results.append(left(member_id, instance_id, code))
+    if any(result.error_code == ErrorCode.none for result in results):
         if group.state in _ASSIGNED_STATES:
             effects.extend(prepare_rebalance(state, group, "members left", now_ms))
         else:
             effects.extend(maybe_complete_join(group, now_ms))
-    return effects.extend(Effects.reply_with(info, leave_response(info, results)))
+    return effects.reply(info, leave_response(results, info.api_version))
 
 
-def leaving_members(request: Any, info: RequestInfo) -> list[tuple[str, str | None]]:
+def leaving_members(request: LeaveGroupRequest, api_version: int) -> list[tuple[str, str | None]]:
     """Member id and instance id of each; up to version 2 one member left, without a list."""
-    if info.api_version < MEMBER_LIST_SINCE:
+    if api_version < MEMBER_LIST_SINCE:
         return [(request.member_id, None)]
     return [(member.member_id, member.group_instance_id) for member in request.members]
 
 
-def leave_response(info: RequestInfo, results: list[dict[str, Any]]) -> dict[str, Any]:
+def left(member_id: str, instance_id: str | None, code: ErrorCode) -> MemberResponse:
+    """What became of one of them."""
+    return MemberResponse(member_id=member_id, group_instance_id=instance_id, error_code=code)
+
+
+def leave_response(results: list[MemberResponse], api_version: int) -> LeaveGroupResponse:
     """Up to version 2 the one member's error is the response's."""
-    is_single = info.api_version < MEMBER_LIST_SINCE
-    return {"error_code": results[0]["error_code"] if is_single else ErrorCode.none, "members": results}
+    if api_version < MEMBER_LIST_SINCE:
+        return LeaveGroupResponse(error_code=results[0].error_code)
+    return LeaveGroupResponse(members=results)
 
 
-def unknown_members_response(request: Any, info: RequestInfo) -> dict[str, Any]:
+def unknown_members_response(request: LeaveGroupRequest, api_version: int) -> LeaveGroupResponse:
     """The answer where there is no such group."""
-    code = ErrorCode.unknown_member_id
-    results = [
-        {"member_id": member_id, "group_instance_id": instance_id, "error_code": code}
-        for member_id, instance_id in leaving_members(request, info)
-    ]
-    return leave_response(info, results)
+    leaving = leaving_members(request, api_version)
+    return leave_response([left(*each, ErrorCode.unknown_member_id) for each in leaving], api_version)
 
 
 def _leave_one(group: ClassicGroup, member_id: str, instance_id: str | None) -> tuple[ErrorCode, Effects]:
@@ -109,39 +119,38 @@ def on_session_timer(state: ShardState, group: ClassicGroup, member_id: str, now
     return effects
 
 
-_NOT_FOUND_SINCE = 6
+# DescribeGroups
 
 
-def describe_groups(state: ShardState, group_ids: Iterable[str], info: RequestInfo) -> list[dict[str, Any]]:
+def describe_groups(state: ShardState, group_ids: Iterable[str], api_version: int) -> list[DescribedGroup]:
     """Described groups; what isn't a classic group is dead, since version 6 with an error (KIP-1043)."""
-    return [_describe(state, group_id, info) for group_id in group_ids]
+    return [_describe(state, group_id, api_version) for group_id in group_ids]
 
 
-def _describe(state: ShardState, group_id: str, info: RequestInfo) -> dict[str, Any]:
+def _describe(state: ShardState, group_id: str, api_version: int) -> DescribedGroup:
     group = state.find(ClassicGroup, group_id)
     if group is None:
-        dead = {"group_id": group_id, "group_state": ClassicState.DEAD.value}
-        if info.api_version < _NOT_FOUND_SINCE:
-            return dead | {"error_code": ErrorCode.none}
-        kind = "is not a classic group" if group_id in state.groups else "not found"
-        message = f"Group {group_id} {kind}."
-        return dead | {"error_code": ErrorCode.group_id_not_found, "error_message": message}
+        dead = DescribedGroup(group_id=group_id, group_state=ClassicState.DEAD.value)
+        if api_version >= NOT_FOUND_SINCE:
+            kind = "is not a classic group" if group_id in state.groups else "not found"
+            dead.error_code = ErrorCode.group_id_not_found
+            dead.error_message = f"Group {group_id} {kind}."
+        return dead
     protocol = group.protocol_name if group.is_stable else None
-    return {
-        "error_code": ErrorCode.none,
-        "group_id": group_id,
-        "group_state": group.state_name,
-        "protocol_type": group.protocol_type,
-        "protocol_data": protocol or "",
-        "members": [
-            {
-                "member_id": member.member_id,
-                "group_instance_id": member.group_instance_id,
-                "client_id": member.client_id,
-                "client_host": member.client_host,
-                "member_metadata": b"" if protocol is None else member.protocols[protocol],
-                "member_assignment": member.assignment,
-            }
+    return DescribedGroup(
+        group_id=group_id,
+        group_state=group.state_name,
+        protocol_type=group.protocol_type,
+        protocol_data=protocol or "",
+        members=[
+            DescribedGroupMember(
+                member_id=member.member_id,
+                group_instance_id=member.group_instance_id,
+                client_id=member.client_id,
+                client_host=member.client_host,
+                member_metadata=b"" if protocol is None else member.protocols[protocol],
+                member_assignment=member.assignment,
+            )
             for member in group.members.values()
         ],
-    }
+    )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Any
 
 from ottla.coordination.groups.classic.group import ClassicGroup, ClassicMember, ClassicState
 from ottla.coordination.groups.classic.records import group_metadata_record
 from ottla.coordination.groups.state import ShardState
-from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, Response, SetTimer
+from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, SetTimer
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.join_group import JoinGroupResponse, JoinGroupResponseMember
+from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 
 _log = logging.getLogger(__name__)
 
@@ -93,9 +94,7 @@ def complete_join(group: ClassicGroup, now_ms: int) -> Effects:
         parked = group.take_parked_join(member)
         if parked is not None:
             is_leader = member.member_id == group.leader_id
-            effects.replies.append(
-                Reply(parked.reply_to, join_success(group, member, with_members=is_leader))
-            )
+            effects.reply(parked, join_success(group, member, with_members=is_leader))
         effects.timers.append(group.session_timer(member, now_ms))
         member.is_new = False
         group.pending_syncs[member.member_id] = None
@@ -128,10 +127,9 @@ def remove_member(group: ClassicGroup, member: ClassicMember) -> Effects:
     effects = Effects(timers=[CancelTimer(group.session_key(member.member_id))])
     parked_join, parked_sync = group.take_parked_join(member), group.take_parked_sync(member)
     if parked_join is not None:
-        effects.replies.append(join_error(parked_join, ErrorCode.unknown_member_id))
+        effects.reply(parked_join, JoinGroupResponse(error_code=ErrorCode.unknown_member_id))
     if parked_sync is not None:
-        response = sync_response(group, member, ErrorCode.unknown_member_id)
-        effects.replies.append(Reply(parked_sync.reply_to, response))
+        effects.refuse(parked_sync, ErrorCode.unknown_member_id)
     group.remove(member.member_id)
     return effects
 
@@ -149,51 +147,54 @@ def answer_syncs(group: ClassicGroup, code: ErrorCode, now_ms: int) -> Effects:
     for member in group.members.values():
         parked = group.take_parked_sync(member)
         if parked is not None:
-            effects.replies.append(Reply(parked.reply_to, sync_response(group, member, code)))
+            if code is ErrorCode.none:
+                effects.reply(parked, sync_response(group, member))
+            else:
+                effects.refuse(parked, code)
             effects.timers.append(group.session_timer(member, now_ms))
     return effects
 
 
 def fail_parked(group: ClassicGroup, code: ErrorCode) -> list[Reply]:
-    """Answer every parked request: the group is unloaded, or becomes a consumer group."""
-    replies: list[Reply] = []
+    """Refuse every parked request: the group is unloaded, or becomes a consumer group."""
+    effects = Effects()
     for member in group.members.values():
         join, sync = group.take_parked_join(member), group.take_parked_sync(member)
         if join is not None:
-            replies.append(join_error(join, code, member.member_id))
+            effects.reply(join, JoinGroupResponse(error_code=code, member_id=member.member_id))
         if sync is not None:
-            replies.append(Reply(sync.reply_to, sync_response(group, member, code)))
-    return replies
+            effects.refuse(sync, code)
+    return effects.replies
 
 
-def sync(state: ShardState, group: ClassicGroup, request: Any, info: RequestInfo) -> Effects:
-    """Park followers until the leader's assignment is written; a stable group answers at once."""
-    try:
-        _validate(group, request)
-    except KafkaError as error:
-        return Effects.reply_with(info, {"error_code": error.code})
+def sync(
+    state: ShardState, group: ClassicGroup, request: SyncGroupRequest, info: RequestInfo[SyncGroupResponse]
+) -> Effects:
+    """SyncGroup: the leader brings the assignment, everybody gets his share.
+
+    Followers are parked until the leader's assignment is written; a stable group answers at once.
+    """
+    _validate(group, request)
     if group.state is ClassicState.PREPARING_REBALANCE:
-        return Effects.reply_with(info, {"error_code": ErrorCode.rebalance_in_progress})
+        raise KafkaError(ErrorCode.rebalance_in_progress)
     member = group.members[request.member_id]
     effects = Effects()
     group.pending_syncs.pop(member.member_id, None)
     if not group.pending_syncs:
         effects.timers.append(CancelTimer(group.sync_key))
     if group.is_stable:
-        effects.replies.append(Reply(info.reply_to, sync_response(group, member)))
-        return effects
+        return effects.reply(info, sync_response(group, member))
     replaced = group.take_parked_sync(member)
     if replaced is not None:
         # The client gave up on its earlier sync. Kafka leaves that one without an answer.
-        response = sync_response(group, member, ErrorCode.rebalance_in_progress)
-        effects.replies.append(Reply(replaced.reply_to, response))
+        effects.refuse(replaced, ErrorCode.rebalance_in_progress)
     member.parked_sync = info
     if member.member_id == group.leader_id:
         effects.extend(_store_assignment(state, group, member, request))
     return effects
 
 
-def _validate(group: ClassicGroup, request: Any) -> None:
+def _validate(group: ClassicGroup, request: SyncGroupRequest) -> None:
     if group.state is ClassicState.DEAD:
         raise KafkaError(ErrorCode.coordinator_not_available)
     group.validate_member(request.member_id, request.group_instance_id)
@@ -208,9 +209,11 @@ def _validate(group: ClassicGroup, request: Any) -> None:
             raise KafkaError(ErrorCode.inconsistent_group_protocol)
 
 
-def _store_assignment(state: ShardState, group: ClassicGroup, leader: ClassicMember, request: Any) -> Effects:
+def _store_assignment(
+    state: ShardState, group: ClassicGroup, leader: ClassicMember, request: SyncGroupRequest
+) -> Effects:
     """Write the generation first: nobody works with an assignment that a failover would forget."""
-    given = {a.member_id: bytes(a.assignment) for a in request.assignments}
+    given = {each.member_id: each.assignment for each in request.assignments}
     assignment = {member_id: given.get(member_id, b"") for member_id in group.members}
     return Effects(
         records=[group_metadata_record(group, assignment)],
@@ -223,12 +226,12 @@ def _assignment_stored(
     group: ClassicGroup,
     leader_id: str,
     assignment: dict[str, bytes],
-    code: ErrorCode | None,
+    error: KafkaError | None,
     now_ms: int,
 ) -> Effects:
-    if code is not None:
-        effects = reset_assignment(group, code, now_ms)
-        reason = f"{code.name} when the assignment of {leader_id} was written"
+    if error is not None:
+        effects = reset_assignment(group, error.code, now_ms)
+        reason = f"{error.code.name} when the assignment of {leader_id} was written"
         return effects.extend(maybe_prepare_rebalance_or_complete_join(state, group, reason, now_ms))
     for member in group.members.values():
         member.assignment = assignment[member.member_id]
@@ -239,64 +242,33 @@ def _assignment_stored(
 
 # The responses of the two parked rounds
 
-_FIRST_JOIN_WITH_NULL_PROTOCOL = 7
-
-
-def join_error(info: RequestInfo, code: ErrorCode, member_id: str = "") -> Reply:
-    """A join that came to nothing."""
-    return Reply(info.reply_to, join_error_response(info, code, member_id))
-
-
-def join_error_response(info: RequestInfo, code: ErrorCode, member_id: str = "") -> Response:
-    """Before version 7 the protocol's name could not be null."""
-    return {
-        "error_code": code,
-        "generation_id": -1,
-        "protocol_type": None,
-        "protocol_name": None if info.api_version >= _FIRST_JOIN_WITH_NULL_PROTOCOL else "",
-        "leader": "",
-        "skip_assignment": False,
-        "member_id": member_id,
-        "members": [],
-    }
-
-
-def refused_join(info: RequestInfo, code: ErrorCode, member_id: str = "") -> Effects:
-    """Effects that only refuse a join."""
-    return Effects(replies=[join_error(info, code, member_id)])
-
 
 def join_success(
     group: ClassicGroup, member: ClassicMember, *, with_members: bool, skip_assignment: bool = False
-) -> Response:
+) -> JoinGroupResponse:
     """The generation that the member belongs to; whoever has to assign is told all members' subscriptions."""
     protocol = group.protocol_name or ""
     members = [
-        {
-            "member_id": m.member_id,
-            "group_instance_id": m.group_instance_id,
-            "metadata": m.protocols[protocol],
-        }
-        for m in (group.members.values() if with_members else ())
+        JoinGroupResponseMember(
+            member_id=each.member_id,
+            group_instance_id=each.group_instance_id,
+            metadata=each.protocols[protocol],
+        )
+        for each in (group.members.values() if with_members else ())
     ]
-    return {
-        "error_code": ErrorCode.none,
-        "generation_id": group.generation_id,
-        "protocol_type": group.protocol_type,
-        "protocol_name": group.protocol_name,
-        "leader": group.leader_id or "",
-        "skip_assignment": skip_assignment,
-        "member_id": member.member_id,
-        "members": members,
-    }
+    return JoinGroupResponse(
+        generation_id=group.generation_id,
+        protocol_type=group.protocol_type,
+        protocol_name=group.protocol_name,
+        leader=group.leader_id or "",
+        skip_assignment=skip_assignment,
+        member_id=member.member_id,
+        members=members,
+    )
 
 
-def sync_response(group: ClassicGroup, member: ClassicMember, code: ErrorCode = ErrorCode.none) -> Response:
-    """The member's assignment, or why there is none."""
-    failed = code is not ErrorCode.none
-    return {
-        "error_code": code,
-        "protocol_type": None if failed else group.protocol_type,
-        "protocol_name": None if failed else group.protocol_name,
-        "assignment": b"" if failed else member.assignment,
-    }
+def sync_response(group: ClassicGroup, member: ClassicMember) -> SyncGroupResponse:
+    """The member's assignment."""
+    return SyncGroupResponse(
+        protocol_type=group.protocol_type, protocol_name=group.protocol_name, assignment=member.assignment
+    )

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 from uuid import UUID
 
-from ottla.coordination.groups.offsets.commit import offset_key
-from ottla.coordination.groups.offsets.store import NO_TOPIC_ID, StoredOffset
-from ottla.coordination.groups.records import RecordType, encode_record
+from ottla.coordination.groups.offsets.store import StoredOffset
 from ottla.coordination.groups.state import ShardState
-from ottla.coordination.runtime import CoordinatorRecord, Effects, RequestInfo, Response
+from ottla.coordination.runtime import CoordinatorRecord, Effects, RequestInfo
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.delete_groups import DeletableGroupResult
+from ottla.protocol.messages.offset_delete import (
+    OffsetDeleteRequest,
+    OffsetDeleteResponse,
+    OffsetDeleteResponsePartition,
+    OffsetDeleteResponseTopic,
+)
+from ottla.protocol.messages.records.group import OffsetCommitKey
 
 
-def delete_offsets(state: ShardState, request: Any, info: RequestInfo) -> Effects:
+def delete_offsets(
+    state: ShardState, request: OffsetDeleteRequest, info: RequestInfo[OffsetDeleteResponse]
+) -> Effects:
     """OffsetDelete (KIP-496): refused where a member is subscribed to the topic."""
     group = state.groups.get(request.group_id)
-    try:
-        if group is None:
-            raise KafkaError(ErrorCode.group_id_not_found)
-        group.validate_offset_delete()
-    except KafkaError as error:
-        return Effects.reply_with(info, {"error_code": error.code})
+    if group is None:
+        raise KafkaError(ErrorCode.group_id_not_found)
+    group.validate_offset_delete()
     effects = Effects()
-    topics: list[Response] = []
+    topics: list[OffsetDeleteResponseTopic] = []
     for topic in request.topics:
         known = state.image.topics.get(topic.name)
-        partitions: list[Response] = []
+        partitions: list[OffsetDeleteResponsePartition] = []
         for partition in topic.partitions:
-            index: int = partition.partition_index
+            index = partition.partition_index
             code = ErrorCode.none
             if known is None or not 0 <= index < len(known.partitions):
                 code = ErrorCode.unknown_topic_or_partition
@@ -37,15 +41,17 @@ def delete_offsets(state: ShardState, request: Any, info: RequestInfo) -> Effect
                 code = ErrorCode.group_subscribed_to_topic
             elif state.offsets.is_known(request.group_id, topic.name, index):
                 effects.records.append(offset_tombstone(request.group_id, topic.name, index))
-            partitions.append({"partition_index": index, "error_code": code})
-        topics.append({"name": topic.name, "partitions": partitions})
-    return effects.extend(Effects.reply_with(info, {"error_code": ErrorCode.none, "topics": topics}))
+            partitions.append(OffsetDeleteResponsePartition(partition_index=index, error_code=code))
+        topics.append(OffsetDeleteResponseTopic(name=topic.name, partitions=partitions))
+    return effects.reply(info, OffsetDeleteResponse(topics=topics))
 
 
-def delete_groups(state: ShardState, group_ids: Collection[str], info: RequestInfo) -> Effects:
+def delete_groups(
+    state: ShardState, group_ids: Collection[str], info: RequestInfo[list[DeletableGroupResult]]
+) -> Effects:
     """Delete empty groups with all that they committed (KIP-229)."""
     effects = Effects()
-    results: list[Response] = []
+    results: list[DeletableGroupResult] = []
     for group_id in dict.fromkeys(group_ids):
         group = state.groups.get(group_id)
         code = ErrorCode.none
@@ -59,14 +65,8 @@ def delete_groups(state: ShardState, group_ids: Collection[str], info: RequestIn
             effects.records += _all_offset_tombstones(state, group_id)
             effects.records += group.tombstones()
             effects.timers += group.cancelled_timers()
-        results.append({"group_id": group_id, "error_code": code})
-
-    def failed(code: ErrorCode) -> Response:
-        return {
-            "results": [{"group_id": group_id, "error_code": code} for group_id in dict.fromkeys(group_ids)]
-        }
-
-    return effects.extend(Effects.reply_with(info, {"results": results}, failed))
+        results.append(DeletableGroupResult(group_id=group_id, error_code=code))
+    return effects.reply(info, results)
 
 
 def expire(state: ShardState, now_ms: int) -> Effects:
@@ -100,14 +100,14 @@ def forget_topics(state: ShardState, deleted: Collection[tuple[str, UUID]]) -> E
     effects = Effects()
     for group_id in state.offsets.groups():
         for (topic, partition), offset in state.offsets.of_group(group_id).items():
-            if topic in ids and offset.topic_id in (NO_TOPIC_ID, ids[topic]):
+            if topic in ids and offset.topic_id in (None, ids[topic]):
                 effects.records.append(offset_tombstone(group_id, topic, partition))
     return effects
 
 
 def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRecord:
     """The record that forgets one offset."""
-    return encode_record(RecordType.OFFSET_COMMIT, offset_key(group_id, topic, partition), None)
+    return CoordinatorRecord(OffsetCommitKey(group=group_id, topic=topic, partition=partition), None)
 
 
 def _all_offset_tombstones(state: ShardState, group_id: str) -> list[CoordinatorRecord]:

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-NO_TOPIC_ID = UUID(int=0)
-
 TopicPartition: TypeAlias = tuple[str, int]
 
 
@@ -21,8 +19,8 @@ class StoredOffset(NamedTuple):
     commit_timestamp_ms: int
     expire_timestamp_ms: int
     """An explicit expiry (OffsetCommit up to version 4), or -1: the broker's retention decides."""
-    topic_id: UUID
-    """All zeros in records older than Kafka 4.1."""
+    topic_id: UUID | None
+    """None in records older than Kafka 4.1."""
     record_offset: int
     """Where the record is in the log: the later of two commits wins when a transaction ends."""
 

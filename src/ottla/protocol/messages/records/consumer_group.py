@@ -123,7 +123,7 @@ class ConsumerGroupTargetAssignmentMetadataValue(Struct, key=6, versions="0", fl
     assignment_timestamp: int = field("int64", "0+", tag=0)
 
 
-RECORDS: Final = {
+RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {
     3: (ConsumerGroupMetadataKey, ConsumerGroupMetadataValue),
     4: (ConsumerGroupPartitionMetadataKey, ConsumerGroupPartitionMetadataValue),
     5: (ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue),

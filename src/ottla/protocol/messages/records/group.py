@@ -63,7 +63,7 @@ class OffsetCommitValue(Struct, key=1, versions="0-4", flexible="4+"):
     topic_id: UUID | None = field("uuid", "4+", tag=0)
 
 
-RECORDS: Final = {
+RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {
     0: (LegacyOffsetCommitKey, LegacyOffsetCommitValue),
     1: (OffsetCommitKey, OffsetCommitValue),
     2: (GroupMetadataKey, GroupMetadataValue),

@@ -94,7 +94,7 @@ class ShareGroupTargetAssignmentMetadataValue(Struct, key=12, versions="0", flex
     assignment_timestamp: int = field("int64", "0+", tag=0)
 
 
-RECORDS: Final = {
+RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {
     10: (ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue),
     11: (ShareGroupMetadataKey, ShareGroupMetadataValue),
     12: (ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue),

@@ -57,7 +57,7 @@ class ShareUpdateValue(Struct, key=1, versions="0", flexible="0+"):
     state_batches: Sequence[ShareUpdateValueStateBatch] = array(ShareUpdateValueStateBatch, "0+")
 
 
-RECORDS: Final = {
+RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {
     0: (ShareSnapshotKey, ShareSnapshotValue),
     1: (ShareUpdateKey, ShareUpdateValue),
 }

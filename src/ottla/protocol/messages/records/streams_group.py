@@ -161,7 +161,7 @@ class StreamsGroupTopologyValue(Struct, key=23, versions="0", flexible="0+"):
     subtopologies: Sequence[Subtopology] = array(Subtopology, "0+")
 
 
-RECORDS: Final = {
+RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {
     17: (StreamsGroupMetadataKey, StreamsGroupMetadataValue),
     19: (StreamsGroupMemberMetadataKey, StreamsGroupMemberMetadataValue),
     20: (StreamsGroupTargetAssignmentMetadataKey, StreamsGroupTargetAssignmentMetadataValue),

@@ -34,7 +34,7 @@ class TransactionLogValue(Struct, key=0, versions="0-1", flexible="1+"):
     client_transaction_version: int = field("int16", "1+", tag=2)
 
 
-RECORDS: Final = {
+RECORDS: Final[dict[int, tuple[type[Struct], type[Struct]]]] = {
     0: (TransactionLogKey, TransactionLogValue),
 }
 """Key and value by the type of the record."""

@@ -7,12 +7,10 @@ by joining, whatever it must; an eager one gives back everything and gets at onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TypeAlias
 
-from ottla.coordination.groups.classic.membership import leave_response, leaving_members
-from ottla.coordination.groups.classic.rebalance import join_error_response
+from ottla.coordination.groups.classic.membership import leave_response, leaving_members, left
 from ottla.coordination.groups.modern.consumer import embedded, migration, records
 from ottla.coordination.groups.modern.consumer.group import CONSUMER_PROTOCOL_TYPE, ConsumerGroup
 from ottla.coordination.groups.modern.consumer.heartbeat import new_member_id
@@ -46,29 +44,32 @@ from ottla.coordination.groups.modern.consumer.update import (
 from ottla.coordination.groups.modern.reconcile import MemberState
 from ottla.coordination.groups.modern.topics import metadata_hash
 from ottla.coordination.groups.state import ShardState
-from ottla.coordination.runtime import CancelTimer, Effects, Reply, RequestInfo, SetTimer, once_written
+from ottla.coordination.runtime import CancelTimer, Client, Effects, RequestInfo, SetTimer, once_written
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
+from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberResponse
+from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
 
 _FIRST_WITH_MEMBER_ID_REQUIRED = 4
 
+JoinInfo: TypeAlias = RequestInfo[JoinGroupResponse]
+
 
 def classic_join(
-    state: ShardState, group: ConsumerGroup, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState, group: ConsumerGroup, request: JoinGroupRequest, info: JoinInfo, now_ms: int
 ) -> Effects:
     """JoinGroup, answered at once: nobody waits for others to join."""
-    try:
-        _check_join(state, group, request)
-        member_id = request.member_id or new_member_id(state)
-        is_dynamic = request.group_instance_id is None
-        if not request.member_id and is_dynamic and info.api_version >= _FIRST_WITH_MEMBER_ID_REQUIRED:
-            response = join_error_response(info, ErrorCode.member_id_required, member_id)
-            return Effects.reply_with(info, response)
-        return _join(state, group, request, member_id, info, now_ms)
-    except KafkaError as error:
-        return Effects.reply_with(info, join_error_response(info, error.code, request.member_id))
+    _check_join(state, group, request)
+    member_id = request.member_id or new_member_id(state)
+    is_dynamic = request.group_instance_id is None
+    if not request.member_id and is_dynamic and info.api_version >= _FIRST_WITH_MEMBER_ID_REQUIRED:
+        response = JoinGroupResponse(error_code=ErrorCode.member_id_required, member_id=member_id)
+        return Effects.reply_with(info, response)
+    return _join(state, group, request, member_id, info, now_ms)
 
 
-def _check_join(state: ShardState, group: ConsumerGroup, request: Any) -> None:
+def _check_join(state: ShardState, group: ConsumerGroup, request: JoinGroupRequest) -> None:
     if not migration.classic_members_may_join(state):
         raise KafkaError(ErrorCode.inconsistent_group_protocol, "The group migration is disabled.")
     check_size(state, group, request.member_id, request.group_instance_id)
@@ -80,12 +81,17 @@ def _check_join(state: ShardState, group: ConsumerGroup, request: Any) -> None:
 
 
 def _join(
-    state: ShardState, group: ConsumerGroup, request: Any, member_id: str, info: RequestInfo, now_ms: int
+    state: ShardState,
+    group: ConsumerGroup,
+    request: JoinGroupRequest,
+    member_id: str,
+    info: JoinInfo,
+    now_ms: int,
 ) -> Effects:
     member, replaced_id = _subscribe(group, member_id, request)
     replaced = None if replaced_id is None else group.members[replaced_id]
     is_downgrade = replaced is not None and migration.can_downgrade_with_replacement(state, group, replaced)
-    protocols = tuple((protocol.name, bytes(protocol.metadata)) for protocol in request.protocols)
+    protocols = tuple((protocol.name, protocol.metadata) for protocol in request.protocols)
     subscription = embedded.decode_subscription(protocols[0][1])
 
     effects = Effects()
@@ -93,7 +99,9 @@ def _join(
         effects.records += replacement_records(group, replaced_id, member)
         cancelled = cancel_timers(group.group_id, replaced_id)
         effects.continuations.append(once_written(cancelled))
-    updated = replace(member, metadata=_metadata(member.metadata, request, info, subscription, protocols))
+    updated = replace(
+        member, metadata=_metadata(member.metadata, request, info.client, subscription, protocols)
+    )
     update = MemberUpdate(state, group, now_ms, member, updated, replaced_id, effects)
     names_changed = write_metadata(update)
     changed = resolve_regexes(update) or names_changed
@@ -113,22 +121,19 @@ def _join(
         target_epoch, target = update_target(update)
         updated = reconcile_member(update, target_epoch, target, reported, changed=changed)
         effects.timers += _join_timers(group, updated, now_ms)
-    response = {
-        "member_id": member_id,
-        "generation_id": updated.epoch,
-        "protocol_type": CONSUMER_PROTOCOL_TYPE,
-        "protocol_name": protocols[0][0],
-        "leader": "",
-        "members": [],
-    }
-    effects.replies.append(
-        Reply(info.reply_to, response, lambda code: join_error_response(info, code, member_id))
+    response = JoinGroupResponse(
+        member_id=member_id,
+        generation_id=updated.epoch,
+        protocol_type=CONSUMER_PROTOCOL_TYPE,
+        protocol_name=protocols[0][0],
     )
-    return effects
+    return effects.reply(info, response)
 
 
-def _subscribe(group: ConsumerGroup, member_id: str, request: Any) -> tuple[ConsumerGroupMember, str | None]:
-    instance_id: str | None = request.group_instance_id
+def _subscribe(
+    group: ConsumerGroup, member_id: str, request: JoinGroupRequest
+) -> tuple[ConsumerGroupMember, str | None]:
+    instance_id = request.group_instance_id
     if instance_id is None:
         return group.members.get(member_id, ConsumerGroupMember(member_id)), None
     if not request.member_id:
@@ -138,17 +143,17 @@ def _subscribe(group: ConsumerGroup, member_id: str, request: Any) -> tuple[Cons
 
 def _metadata(
     old: MemberMetadata,
-    request: Any,
-    info: RequestInfo,
+    request: JoinGroupRequest,
+    client: Client,
     subscription: embedded.EmbeddedSubscription,
     protocols: tuple[tuple[str, bytes], ...],
 ) -> MemberMetadata:
-    timeout_ms: int = request.rebalance_timeout_ms
+    timeout_ms = request.rebalance_timeout_ms
     return MemberMetadata(
         instance_id=old.instance_id if request.group_instance_id is None else request.group_instance_id,
         rack_id=subscription.rack_id or old.rack_id,
-        client_id=info.client_id,
-        client_host=info.client_host,
+        client_id=client.client_id,
+        client_host=client.client_host,
         subscribed_topic_names=subscription.topics,
         subscribed_topic_regex="",  # the classic protocol has none: such consumers match for themselves
         rebalance_timeout_ms=timeout_ms if timeout_ms >= 0 else request.session_timeout_ms,
@@ -174,32 +179,32 @@ def _join_timers(
 
 
 def classic_sync(
-    state: ShardState, group: ConsumerGroup, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState,
+    group: ConsumerGroup,
+    request: SyncGroupRequest,
+    info: RequestInfo[SyncGroupResponse],
+    now_ms: int,
 ) -> Effects:
     """SyncGroup: what the member owns, in the version of the embedded protocol that it speaks."""
-    try:
-        member = _known_classic_member(group, request)
-        _check_protocol(member, request)
-    except KafkaError as error:
-        return Effects.reply_with(info, {"error_code": error.code})
+    member = _known_classic_member(group, request)
+    _check_protocol(member, request)
     current = member.current
     if group.assignment_epoch > member.epoch and current.state is not MemberState.UNREVOKED_PARTITIONS:
-        effects = Effects.reply_with(info, {"error_code": ErrorCode.rebalance_in_progress})
-        effects.timers += _await_join(group, member, now_ms)
-        return effects
+        effects = Effects(timers=[*_await_join(group, member, now_ms)])
+        return effects.refuse(info, ErrorCode.rebalance_in_progress)
     assigned = {topic_id: frozenset(epochs) for topic_id, epochs in current.assigned.items()}
-    response = {
-        "protocol_type": request.protocol_type,
-        "protocol_name": request.protocol_name,
-        "assignment": embedded.encode_assignment(state.image, assigned, _classic(member).protocols[0][1]),
-    }
+    response = SyncGroupResponse(
+        protocol_type=request.protocol_type,
+        protocol_name=request.protocol_name,
+        assignment=embedded.encode_assignment(state.image, assigned, _classic(member).protocols[0][1]),
+    )
     effects = Effects.reply_with(info, response)
     effects.timers.append(CancelTimer(timer_key(SYNC_TIMER, group.group_id, member.member_id)))
     effects.timers.append(_session_timer(group, member, now_ms))
     return effects
 
 
-def _check_protocol(member: ConsumerGroupMember, request: Any) -> None:
+def _check_protocol(member: ConsumerGroupMember, request: SyncGroupRequest) -> None:
     """Named since version 5 (KIP-559), and then as the join was answered."""
     joined_with = _classic(member).protocols[0][0]
     named_type, named = request.protocol_type, request.protocol_name
@@ -208,13 +213,14 @@ def _check_protocol(member: ConsumerGroupMember, request: Any) -> None:
 
 
 def classic_heartbeat(
-    state: ShardState, group: ConsumerGroup, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState,
+    group: ConsumerGroup,
+    request: HeartbeatRequest,
+    info: RequestInfo[HeartbeatResponse],
+    now_ms: int,
 ) -> Effects:
     """Heartbeat; the answer tells the member to rejoin where there is something to give or to take."""
-    try:
-        member = _known_classic_member(group, request)
-    except KafkaError as error:
-        return Effects.reply_with(info, {"error_code": error.code})
+    member = _known_classic_member(group, request)
     must_rejoin = (
         member.epoch < group.assignment_epoch
         or _has_nobody_else_to_assign(state, group)
@@ -224,7 +230,7 @@ def classic_heartbeat(
         )
     )
     code = ErrorCode.rebalance_in_progress if must_rejoin else ErrorCode.none
-    effects = Effects.reply_with(info, {"error_code": code})
+    effects = Effects.reply_with(info, HeartbeatResponse(error_code=code))
     effects.timers.append(_session_timer(group, member, now_ms))
     if must_rejoin:
         effects.timers += _await_join(group, member, now_ms)
@@ -255,12 +261,16 @@ def _waits_for_others(group: ConsumerGroup, member: ConsumerGroupMember) -> bool
 
 
 def classic_leave(
-    state: ShardState, group: ConsumerGroup, request: Any, info: RequestInfo, now_ms: int
+    state: ShardState,
+    group: ConsumerGroup,
+    request: LeaveGroupRequest,
+    info: RequestInfo[LeaveGroupResponse],
+    now_ms: int,
 ) -> Effects:
     """LeaveGroup: whoever is named goes, whichever protocol it speaks (an operator may name them)."""
-    results: list[Mapping[str, Any]] = []
+    results: list[MemberResponse] = []
     leaving: dict[str, ConsumerGroupMember] = {}
-    for member_id, instance_id in leaving_members(request, info):
+    for member_id, instance_id in leaving_members(request, info.api_version):
         code = ErrorCode.none
         try:
             if instance_id is not None and not member_id:
@@ -270,12 +280,14 @@ def classic_leave(
             leaving[member.member_id] = member
         except KafkaError as error:
             code = error.code
-        results.append({"member_id": member_id, "group_instance_id": instance_id, "error_code": code})
+        results.append(left(member_id, instance_id, code))
     effects = remove_members(state, group, list(leaving.values()), now_ms)
-    return effects.extend(Effects.reply_with(info, leave_response(info, [dict(each) for each in results])))
+    return effects.reply(info, leave_response(results, info.api_version))
 
 
-def _known_classic_member(group: ConsumerGroup, request: Any) -> ConsumerGroupMember:
+def _known_classic_member(
+    group: ConsumerGroup, request: HeartbeatRequest | SyncGroupRequest
+) -> ConsumerGroupMember:
     """The member in its generation. Raises KafkaError."""
     member = known_member(group, request.member_id, request.group_instance_id)
     if not member.uses_classic_protocol:

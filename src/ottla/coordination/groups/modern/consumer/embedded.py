@@ -6,41 +6,26 @@ KafkaError. Newer versions only add fields at the end, so they are read as the n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import UUID
 
 from ottla.coordination.groups.modern.assignors import Partitions
 from ottla.metadata.image import MetadataImage
+from ottla.protocol import wire
 from ottla.protocol.errors import DecodeError, ErrorCode, KafkaError
-from ottla.protocol.schema import Message, field
+from ottla.protocol.messages.records.consumer_protocol import (
+    ConsumerProtocolAssignment,
+    ConsumerProtocolAssignmentTopicPartition,
+    ConsumerProtocolSubscription,
+)
+from ottla.protocol.structs import Struct
 
 _NEWEST_VERSION: Final = 3
 _PREFIX_SIZE: Final = 2
-_TOPICS: Final = (field("topic", "string"), field("partitions", "[]int32"))
 
-_SUBSCRIPTION: Final = Message(
-    "ConsumerProtocolSubscription",
-    versions="0-3",
-    flexible="none",
-    fields=(
-        field("topics", "[]string"),
-        field("user_data", "bytes", nullable="0+", default=None),
-        field("owned_partitions", "[]struct", "1+", fields=_TOPICS),
-        field("generation_id", "int32", "2+", default=-1),
-        field("rack_id", "string", "3+", nullable="3+", default=None),
-    ),
-)
-_ASSIGNMENT: Final = Message(
-    "ConsumerProtocolAssignment",
-    versions="0-3",
-    flexible="none",
-    fields=(
-        field("assigned_partitions", "[]struct", fields=_TOPICS),
-        field("user_data", "bytes", nullable="0+", default=None),
-    ),
-)
+S = TypeVar("S", bound=Struct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,29 +47,32 @@ class EmbeddedAssignment:
 
 def decode_subscription(data: bytes) -> EmbeddedSubscription:
     """Raises KafkaError(inconsistent_group_protocol)."""
-    value = _decode(_SUBSCRIPTION, data)
-    return EmbeddedSubscription(
-        frozenset(value["topics"]), _by_topic(value["owned_partitions"]), value["rack_id"] or None
-    )
+    value = _decode(ConsumerProtocolSubscription, data)
+    owned = tuple((each.topic, frozenset(each.partitions)) for each in value.owned_partitions)
+    return EmbeddedSubscription(frozenset(value.topics), owned, value.rack_id or None)
 
 
 def decode_assignment(data: bytes) -> EmbeddedAssignment:
     """No bytes at all are an empty assignment. Raises KafkaError(inconsistent_group_protocol)."""
     if not data:
         return EmbeddedAssignment((), has_user_data=False)
-    value = _decode(_ASSIGNMENT, data)
-    return EmbeddedAssignment(_by_topic(value["assigned_partitions"]), bool(value["user_data"]))
+    value = _decode(ConsumerProtocolAssignment, data)
+    partitions = tuple((each.topic, frozenset(each.partitions)) for each in value.assigned_partitions)
+    return EmbeddedAssignment(partitions, bool(value.user_data))
 
 
 def encode_assignment(image: MetadataImage, partitions: Partitions, subscription: bytes) -> bytes:
     """An assignment in the version of the member's subscription; topics that are gone are left out."""
     topics = [
-        {"topic": image.topics_by_id[topic_id].name, "partitions": sorted(numbers)}
+        ConsumerProtocolAssignmentTopicPartition(
+            topic=image.topics_by_id[topic_id].name, partitions=sorted(numbers)
+        )
         for topic_id, numbers in partitions.items()
         if topic_id in image.topics_by_id
     ]
-    topics.sort(key=lambda each: str(each["topic"]))
-    return _ASSIGNMENT.encode_prefixed(_version(subscription), {"assigned_partitions": topics})
+    topics.sort(key=lambda each: each.topic)
+    assignment = ConsumerProtocolAssignment(assigned_partitions=topics)
+    return wire.encode_prefixed(assignment, _version(subscription))
 
 
 def by_topic_id(
@@ -107,17 +95,13 @@ def _version(data: bytes) -> int:
     return min(version, _NEWEST_VERSION)
 
 
-def _decode(message: Message, data: bytes) -> Mapping[str, Any]:
+def _decode(class_: type[S], data: bytes) -> S:
     version = _version(data)
     try:
-        return message.decode(version, data, _PREFIX_SIZE)
+        return wire.decode(class_, version, data, _PREFIX_SIZE)
     except DecodeError as error:
         raise _malformed() from error
 
 
 def _malformed() -> KafkaError:
     return KafkaError(ErrorCode.inconsistent_group_protocol, "Malformed embedded consumer protocol.")
-
-
-def _by_topic(topics: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, frozenset[int]], ...]:
-    return tuple((each["topic"], frozenset(each["partitions"])) for each in topics)

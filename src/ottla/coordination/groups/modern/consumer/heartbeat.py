@@ -8,9 +8,9 @@ own now.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TypeAlias
 from uuid import UUID
 
 from ottla.coordination.groups.classic.group import ClassicGroup
@@ -49,26 +49,34 @@ from ottla.coordination.groups.modern.reconcile import (
     PartitionEpochs,
 )
 from ottla.coordination.groups.state import ShardState
-from ottla.coordination.runtime import Effects, RequestInfo, Response, SetTimer, once_written
+from ottla.coordination.runtime import Client, Effects, RequestInfo, SetTimer, once_written
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.consumer_group_heartbeat import (
+    Assignment,
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatRequestTopicPartitions,
+    ConsumerGroupHeartbeatResponse,
+    ConsumerGroupHeartbeatResponseTopicPartitions,
+)
 
 _FIRST_WITH_CLIENT_MEMBER_ID = 1
 
 
-def consumer_group_heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) -> Effects:
-    """One heartbeat; a refusal is an answer with its error code and message."""
-    try:
-        _check(state, request, info)
-        if request.member_epoch in (LEAVE_GROUP_EPOCH, LEAVE_GROUP_STATIC_EPOCH):
-            return leave(state, _existing_group(state, request.group_id), request, info, now_ms)
-        return _heartbeat(state, request, info, now_ms)
-    except KafkaError as error:
-        return Effects.reply_with(info, {"error_code": error.code, "error_message": error.message})
+Request: TypeAlias = ConsumerGroupHeartbeatRequest
+Info: TypeAlias = RequestInfo[ConsumerGroupHeartbeatResponse]
 
 
-def _check(state: ShardState, request: Any, info: RequestInfo) -> None:
+def consumer_group_heartbeat(state: ShardState, request: Request, info: Info, now_ms: int) -> Effects:
+    """One heartbeat."""
+    _check(state, request, info)
+    if request.member_epoch in (LEAVE_GROUP_EPOCH, LEAVE_GROUP_STATIC_EPOCH):
+        return leave(state, _existing_group(state, request.group_id), request, info, now_ms)
+    return _heartbeat(state, request, info, now_ms)
+
+
+def _check(state: ShardState, request: Request, info: Info) -> None:
     """What can be said without the group."""
-    epoch: int = request.member_epoch
+    epoch = request.member_epoch
     needs_member_id = epoch > JOIN_GROUP_EPOCH or epoch == LEAVE_GROUP_EPOCH
     if needs_member_id or info.api_version >= _FIRST_WITH_CLIENT_MEMBER_ID:
         _require(request.member_id, "MemberId can't be empty.")
@@ -82,7 +90,7 @@ def _check(state: ShardState, request: Any, info: RequestInfo) -> None:
             "TopicPartitions must be empty when (re-)joining.",
         )
         _require(
-            request.subscribed_topic_names is not None or _regex(request) is not None,
+            request.subscribed_topic_names is not None or request.subscribed_topic_regex is not None,
             "Either SubscribedTopicNames or SubscribedTopicRegex must be non-null when (re-)joining.",
         )
     elif epoch == LEAVE_GROUP_STATIC_EPOCH:
@@ -100,11 +108,6 @@ def _check(state: ShardState, request: Any, info: RequestInfo) -> None:
 def _require(condition: object, message: str) -> None:
     if not condition:
         raise KafkaError(ErrorCode.invalid_request, message)
-
-
-def _regex(request: Any) -> str | None:
-    pattern: str | None = request.subscribed_topic_regex
-    return pattern
 
 
 def _existing_group(state: ShardState, group_id: str) -> ConsumerGroup:
@@ -127,8 +130,8 @@ def _group_to_join(state: ShardState, group_id: str, now_ms: int) -> tuple[Consu
     return migration.upgrade(state, classic, now_ms)
 
 
-def _heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) -> Effects:
-    group_id: str = request.group_id
+def _heartbeat(state: ShardState, request: Request, info: Info, now_ms: int) -> Effects:
+    group_id = request.group_id
     is_joining = request.member_epoch == JOIN_GROUP_EPOCH
     if is_joining:
         group, effects = _group_to_join(state, group_id, now_ms)
@@ -143,7 +146,7 @@ def _heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) 
         effects.records += replacement_records(group, replaced_id, member)
         if replaced_id != member_id:
             effects.continuations.append(once_written(cancel_timers(group_id, replaced_id)))
-    updated = replace(member, metadata=_metadata(member.metadata, request, info))
+    updated = replace(member, metadata=_metadata(member.metadata, request, info.client))
     update = MemberUpdate(state, group, now_ms, member, updated, replaced_id, effects)
     names_changed = write_metadata(update)
     changed = resolve_regexes(update) or names_changed
@@ -159,13 +162,13 @@ def _heartbeat(state: ShardState, request: Any, info: RequestInfo, now_ms: int) 
     _note_confirmation(group, result, reported, is_changed=is_changed)
     is_behind = is_joining or request.member_epoch != member.epoch
     is_told = is_behind or is_changed or _is_full(request) or member_id in group.unconfirmed
-    response = {
-        "member_id": member_id,
-        "member_epoch": result.epoch,
-        "heartbeat_interval_ms": next_heartbeat_ms(state, group, target_epoch, now_ms),
-        "assignment": _assignment(result.current.assigned) if is_told else None,
-    }
-    return effects.extend(Effects.reply_with(info, response))
+    response = ConsumerGroupHeartbeatResponse(
+        member_id=member_id,
+        member_epoch=result.epoch,
+        heartbeat_interval_ms=next_heartbeat_ms(state, group, target_epoch, now_ms),
+        assignment=_assignment(result.current.assigned) if is_told else None,
+    )
+    return effects.reply(info, response)
 
 
 def new_member_id(state: ShardState) -> str:
@@ -174,10 +177,10 @@ def new_member_id(state: ShardState) -> str:
 
 
 def _subscribe(
-    group: ConsumerGroup, member_id: str, request: Any, reported: Partitions | None
+    group: ConsumerGroup, member_id: str, request: Request, reported: Partitions | None
 ) -> tuple[ConsumerGroupMember, str | None]:
     """Who it is: a member, a new one, or one that takes the place of the member whose id is answered."""
-    instance_id: str | None = request.instance_id
+    instance_id = request.instance_id
     if request.member_epoch == JOIN_GROUP_EPOCH:
         if instance_id is None:
             return group.members.get(member_id, ConsumerGroupMember(member_id)), None
@@ -187,16 +190,16 @@ def _subscribe(
     return member, None
 
 
-def _metadata(old: MemberMetadata, request: Any, info: RequestInfo) -> MemberMetadata:
+def _metadata(old: MemberMetadata, request: Request, client: Client) -> MemberMetadata:
     """What the request tells; what it leaves out stays."""
     names = request.subscribed_topic_names
-    pattern = _regex(request)
-    timeout_ms: int = request.rebalance_timeout_ms
+    pattern = request.subscribed_topic_regex
+    timeout_ms = request.rebalance_timeout_ms
     return MemberMetadata(
         instance_id=old.instance_id if request.instance_id is None else request.instance_id,
         rack_id=old.rack_id if request.rack_id is None else request.rack_id,
-        client_id=info.client_id,
-        client_host=info.client_host,
+        client_id=client.client_id,
+        client_host=client.client_host,
         subscribed_topic_names=old.subscribed_topic_names if names is None else frozenset(names),
         subscribed_topic_regex=old.subscribed_topic_regex if pattern is None else pattern,
         rebalance_timeout_ms=old.rebalance_timeout_ms if timeout_ms == -1 else timeout_ms,
@@ -205,7 +208,9 @@ def _metadata(old: MemberMetadata, request: Any, info: RequestInfo) -> MemberMet
     )
 
 
-def _partitions(topic_partitions: Iterable[Any] | None) -> Partitions | None:
+def _partitions(
+    topic_partitions: Sequence[ConsumerGroupHeartbeatRequestTopicPartitions] | None,
+) -> Partitions | None:
     if topic_partitions is None:
         return None
     reported: dict[UUID, frozenset[int]] = {}
@@ -215,11 +220,11 @@ def _partitions(topic_partitions: Iterable[Any] | None) -> Partitions | None:
     return reported
 
 
-def _is_full(request: Any) -> bool:
+def _is_full(request: Request) -> bool:
     """Whether the member tells everything, as after an error, and wants to be told everything."""
     return (
         request.rebalance_timeout_ms != -1
-        and (request.subscribed_topic_names is not None or _regex(request) is not None)
+        and (request.subscribed_topic_names is not None or request.subscribed_topic_regex is not None)
         and request.topic_partitions is not None
     )
 
@@ -239,11 +244,12 @@ def _note_confirmation(
         group.unconfirmed.add(member.member_id)
 
 
-def _assignment(assigned: PartitionEpochs) -> Response:
+def _assignment(assigned: PartitionEpochs) -> Assignment:
     topics = [
-        {"topic_id": topic_id, "partitions": sorted(epochs)} for topic_id, epochs in sorted(assigned.items())
+        ConsumerGroupHeartbeatResponseTopicPartitions(topic_id=topic_id, partitions=sorted(epochs))
+        for topic_id, epochs in sorted(assigned.items())
     ]
-    return {"topic_partitions": topics}
+    return Assignment(topic_partitions=topics)
 
 
 def next_heartbeat_ms(state: ShardState, group: ConsumerGroup, target_epoch: int, now_ms: int) -> int:

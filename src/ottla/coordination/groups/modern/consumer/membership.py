@@ -9,7 +9,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ottla.coordination.groups.modern.assignors import Partitions
 from ottla.coordination.groups.modern.consumer import migration, records
@@ -39,6 +38,10 @@ from ottla.coordination.runtime import (
     once_written,
 )
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -137,15 +140,21 @@ def replacement_records(
     ]
 
 
-def leave(state: ShardState, group: ConsumerGroup, request: Any, info: RequestInfo, now_ms: int) -> Effects:
+def leave(
+    state: ShardState,
+    group: ConsumerGroup,
+    request: ConsumerGroupHeartbeatRequest,
+    info: RequestInfo[ConsumerGroupHeartbeatResponse],
+    now_ms: int,
+) -> Effects:
     """A heartbeat with a leave epoch. Raises KafkaError for strangers and replaced instances."""
     member = known_member(group, request.member_id, request.instance_id)
-    response = {"member_id": member.member_id, "member_epoch": request.member_epoch}
     if request.instance_id is not None and request.member_epoch == LEAVE_GROUP_STATIC_EPOCH:
         effects = _leave_temporarily(group, member)
     else:
         effects = remove_members(state, group, [member], now_ms)
-    return effects.extend(Effects.reply_with(info, response))
+    response = ConsumerGroupHeartbeatResponse(member_id=member.member_id, member_epoch=request.member_epoch)
+    return effects.reply(info, response)
 
 
 def _leave_temporarily(group: ConsumerGroup, member: ConsumerGroupMember) -> Effects:
@@ -203,8 +212,8 @@ def on_timer(state: ShardState, group: ConsumerGroup, key: TimerKey, now_ms: int
     _log.info("group %s: member %s is fenced, its %s timer ended", group_id, member_id, kind)
     effects = remove_members(state, group, [member], now_ms)
 
-    def try_again(code: ErrorCode | None, failed_ms: int) -> Effects:
-        return Effects() if code is None else Effects(timers=[SetTimer(key, failed_ms + _RETRY_MS)])
+    def try_again(error: KafkaError | None, failed_ms: int) -> Effects:
+        return Effects() if error is None else Effects(timers=[SetTimer(key, failed_ms + _RETRY_MS)])
 
     effects.continuations.append(try_again)
     return effects

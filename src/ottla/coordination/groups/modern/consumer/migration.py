@@ -12,10 +12,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from ottla.coordination.groups.classic.group import ClassicGroup
 from ottla.coordination.groups.classic.rebalance import fail_parked, prepare_rebalance
+from ottla.coordination.groups.classic.records import WRITTEN_VERSION
 from ottla.coordination.groups.modern.assignors import Partitions
 from ottla.coordination.groups.modern.consumer import embedded, records
 from ottla.coordination.groups.modern.consumer.group import CONSUMER_PROTOCOL_TYPE, ConsumerGroup
@@ -28,10 +28,11 @@ from ottla.coordination.groups.modern.consumer.member import (
 )
 from ottla.coordination.groups.modern.reconcile import CurrentAssignment, with_epoch
 from ottla.coordination.groups.modern.topics import metadata_hash
-from ottla.coordination.groups.records import RecordType, encode_record
 from ottla.coordination.groups.state import ShardState
-from ottla.coordination.runtime import Continuation, Effects, SetTimer, once_written
+from ottla.coordination.runtime import Continuation, CoordinatorRecord, Effects, SetTimer, once_written
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.records.group import GroupMetadataKey, GroupMetadataValue
+from ottla.protocol.messages.records.group import MemberMetadata as ClassicMemberMetadata
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +64,8 @@ def upgrade(state: ShardState, classic: ClassicGroup, now_ms: int) -> tuple[Cons
         for member in group.members.values()
     ]
 
-    def release_parked(code: ErrorCode | None, _now_ms: int) -> Effects:
-        if code is not None:
+    def release_parked(error: KafkaError | None, _now_ms: int) -> Effects:
+        if error is not None:
             return Effects()
         return Effects(replies=fail_parked(classic, ErrorCode.rebalance_in_progress))
 
@@ -122,7 +123,7 @@ def _consumer_group(state: ShardState, classic: ClassicGroup) -> ConsumerGroup:
     return group
 
 
-def _creation_records(group: ConsumerGroup) -> list[Any]:
+def _creation_records(group: ConsumerGroup) -> list[CoordinatorRecord]:
     group_id = group.group_id
     return [
         *(records.metadata_record(group_id, member_id, m.metadata) for member_id, m in group.members.items()),
@@ -190,14 +191,9 @@ def _downgrade(
     *,
     rebalance: bool,
 ) -> Effects:
-    effects = Effects(records=group.tombstones())
-    effects.records.append(
-        encode_record(
-            RecordType.GROUP_METADATA,
-            {"group": group.group_id},
-            _classic_value(state, group, staying, target, now_ms),
-        )
-    )
+    value = _classic_value(state, group, staying, target, now_ms)
+    written = CoordinatorRecord(GroupMetadataKey(group=group.group_id), value, WRITTEN_VERSION)
+    effects = Effects(records=[*group.tombstones(), written])
     effects.continuations += [
         once_written(group.cancelled_timers()),
         _start_classic(state, group.group_id, staying, rebalance=rebalance),
@@ -212,31 +208,31 @@ def _classic_value(
     staying: Sequence[ConsumerGroupMember],
     target: Mapping[str, Partitions],
     now_ms: int,
-) -> dict[str, Any]:
+) -> GroupMetadataValue:
     """The classic group in a stable generation with these members' targets."""
     protocol = _select_protocol([_protocols(member) for member in staying])
-    return {
-        "protocol_type": CONSUMER_PROTOCOL_TYPE,
-        "generation": group.group_epoch,
-        "protocol": protocol,
-        "leader": staying[0].member_id,
-        "current_state_timestamp": now_ms,
-        "members": [
-            {
-                "member_id": member.member_id,
-                "group_instance_id": member.metadata.instance_id,
-                "client_id": member.metadata.client_id,
-                "client_host": member.metadata.client_host,
-                "rebalance_timeout": member.metadata.rebalance_timeout_ms,
-                "session_timeout": _classic(member).session_timeout_ms,
-                "subscription": _protocols(member)[protocol],
-                "assignment": embedded.encode_assignment(
+    return GroupMetadataValue(
+        protocol_type=CONSUMER_PROTOCOL_TYPE,
+        generation=group.group_epoch,
+        protocol=protocol,
+        leader=staying[0].member_id,
+        current_state_timestamp=now_ms,
+        members=[
+            ClassicMemberMetadata(
+                member_id=member.member_id,
+                group_instance_id=member.metadata.instance_id,
+                client_id=member.metadata.client_id,
+                client_host=member.metadata.client_host,
+                rebalance_timeout=member.metadata.rebalance_timeout_ms,
+                session_timeout=_classic(member).session_timeout_ms,
+                subscription=_protocols(member)[protocol],
+                assignment=embedded.encode_assignment(
                     state.image, target.get(member.member_id, {}), _protocols(member)[protocol]
                 ),
-            }
+            )
             for member in staying
         ],
-    }
+    )
 
 
 def _start_classic(
@@ -244,9 +240,9 @@ def _start_classic(
 ) -> Continuation:
     """Once the records are replayed: what a record does not hold of a classic group."""
 
-    def start(code: ErrorCode | None, now_ms: int) -> Effects:
+    def start(error: KafkaError | None, now_ms: int) -> Effects:
         group = state.find(ClassicGroup, group_id)
-        if code is not None or group is None:
+        if error is not None or group is None:
             return Effects()
         for member in members:
             group.update_protocols(group.members[member.member_id], dict(_protocols(member)))

@@ -7,13 +7,10 @@ from typing import Any
 import pytest
 
 from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
-from ottla.coordination.runtime import RequestInfo
-from ottla.protocol.errors import ErrorCode
+from ottla.coordination.groups.shard import EXPIRATION_TIMER
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.leave_group import LeaveGroupRequest
 from ottla.protocol.wire import check_response
-
-
-def info(version: int) -> RequestInfo:
-    return RequestInfo("c", "h", version, None)
 
 
 def test_heartbeats_keep_a_member(driver: Any) -> None:
@@ -88,7 +85,7 @@ def test_the_last_leaving_member_empties_the_group(driver: Any) -> None:
     assert driver.group().state_name == "Empty"
     assert driver.group().generation_id == 2
     assert driver.rebuilt().state.groups["g"].generation_id == 2
-    assert [key for key in driver.timers if key[0] != "offset-expiration"] == []
+    assert set(driver.timers) == {EXPIRATION_TIMER}
 
 
 def test_a_leaving_member_has_its_parked_join_answered(driver: Any) -> None:
@@ -119,22 +116,23 @@ def test_leaving_without_a_member_id(driver: Any, version: int, group_id: str) -
 
 def test_a_list_of_nobody_leaves_alone(driver: Any) -> None:
     driver.stable_group(1)
-    response = driver.call("leave_group", {"group_id": "g", "members": []})
+    response = driver.call(LeaveGroupRequest, {"group_id": "g"})
 
-    assert response == {"error_code": ErrorCode.none, "members": []}
+    assert (response["error_code"], response["members"]) == (ErrorCode.none, [])
 
 
 @pytest.mark.parametrize("version", [0, 2, 3, 5])
 def test_leaving_an_unknown_group(driver: Any, version: int) -> None:
     response = driver.leave("ghost", version=version)
 
-    assert response["members"][0]["error_code"] is ErrorCode.unknown_member_id
+    if version >= 3:
+        assert response["members"][0]["error_code"] is ErrorCode.unknown_member_id
     assert response["error_code"] is (ErrorCode.unknown_member_id if version < 3 else ErrorCode.none)
 
 
 def test_describe(driver: Any) -> None:
     leader, follower = driver.stable_group(2, protocols={"range": b"sub"})
-    (group,) = driver.shard.describe_groups(["g"], info(6))
+    (group,) = driver.describe_groups("g")
     check_response(15, {"groups": [group]})
 
     assert (group["group_state"], group["protocol_type"], group["protocol_data"]) == (
@@ -152,7 +150,7 @@ def test_describe(driver: Any) -> None:
 def test_describe_while_rebalancing_tells_no_metadata(driver: Any) -> None:
     leader, _ = driver.stable_group(2, protocols={"range": b"sub"})
     driver.join(member_id=leader)
-    (group,) = driver.shard.describe_groups(["g"], info(6))
+    (group,) = driver.describe_groups("g")
 
     assert (group["group_state"], group["protocol_data"]) == ("PreparingRebalance", "")
     assert {m["member_metadata"] for m in group["members"]} == {b""}
@@ -160,7 +158,7 @@ def test_describe_while_rebalancing_tells_no_metadata(driver: Any) -> None:
 
 @pytest.mark.parametrize(("version", "code"), [(5, ErrorCode.none), (6, ErrorCode.group_id_not_found)])
 def test_describe_an_unknown_group(driver: Any, version: int, code: ErrorCode) -> None:
-    (group,) = driver.shard.describe_groups(["g"], info(version))
+    (group,) = driver.describe_groups("g", version=version)
 
     assert (group["group_state"], group["error_code"]) == ("Dead", code)
 
@@ -170,7 +168,7 @@ def test_list_groups_by_state_and_type(driver: Any) -> None:
     driver.commit({("t", 0): 1}, group_id="standalone")
 
     def listed(states: Any = (), types: Any = ()) -> list[str]:
-        groups = driver.shard.list_groups(states, types)
+        groups = driver.list_groups(states, types)
         check_response(16, {"groups": groups})
         return [group["group_id"] for group in groups]
 
@@ -189,8 +187,7 @@ def test_delete_groups(driver: Any) -> None:
     driver.commit({("t", 0): 1}, group_id="standalone")
 
     def delete(*group_ids: str) -> dict[str, ErrorCode]:
-        response = driver.call("delete_groups", group_ids)
-        return {result["group_id"]: result["error_code"] for result in response["results"]}
+        return {each.group_id: ErrorCode(each.error_code) for each in driver.delete_groups(*group_ids)}
 
     assert delete("g", "standalone", "ghost") == {
         "g": ErrorCode.non_empty_group,
@@ -210,17 +207,18 @@ def test_a_deletion_that_can_not_be_written(driver: Any) -> None:
     driver.commit({("t", 0): 1})
     driver.append_error = ErrorCode.kafka_storage_error
 
-    response = driver.call("delete_groups", ["g"])
+    with pytest.raises(KafkaError) as refused:
+        driver.delete_groups("g")
 
-    assert response["results"][0]["error_code"] is ErrorCode.not_coordinator
+    assert refused.value.code is ErrorCode.not_coordinator
     assert driver.fetch(("t", 0))["t", 0]["committed_offset"] == 1
 
 
 def test_deleting_a_group_forgets_ids_that_were_handed_out(driver: Any) -> None:
     member_id = driver.replies[driver.join()]["member_id"]
-    driver.call("delete_groups", ["g"])
+    driver.delete_groups("g")
 
-    assert not driver.timers
+    assert set(driver.timers) == {EXPIRATION_TIMER}
     assert driver.replies[driver.join(member_id=member_id)]["error_code"] is ErrorCode.unknown_member_id
 
 
@@ -234,7 +232,7 @@ def test_offset_delete(driver: Any, subscribe: Any) -> None:
     ]
 
     def delete(group_id: str = "g") -> Any:
-        return driver.call("offset_delete", {"group_id": group_id, "topics": topics})
+        return driver.delete_offsets({"group_id": group_id, "topics": topics})
 
     response = delete()
     assert [t["partitions"][0]["error_code"] for t in response["topics"]] == [
@@ -250,6 +248,6 @@ def test_offset_delete(driver: Any, subscribe: Any) -> None:
 
 def test_offset_delete_needs_a_group_that_knows_its_subscriptions(driver: Any) -> None:
     driver.stable_group(1, protocol_type="connect")
-    response = driver.call("offset_delete", {"group_id": "g"})
+    response = driver.delete_offsets({"group_id": "g"})
 
     assert response["error_code"] is ErrorCode.non_empty_group

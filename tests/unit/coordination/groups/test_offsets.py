@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -139,9 +138,8 @@ class TestFetch:
         topic_id = driver.image.topics["t"].topic_id
 
         def fetch(asked: UUID) -> tuple[int, ErrorCode]:
-            topic = SimpleNamespace(name="", topic_id=asked, partition_indexes=(0,))
-            group = SimpleNamespace(group_id="g", member_id=None, member_epoch=-1, topics=(topic,))
-            response = driver.shard.offset_fetch(group, require_stable=False, api_version=10)
+            topic = {"topic_id": asked, "partition_indexes": [0]}
+            response = driver.fetch_group({"group_id": "g", "topics": [topic]})
             (partition,) = response["topics"][0]["partitions"]
             return partition["committed_offset"], partition["error_code"]
 
@@ -154,9 +152,8 @@ class TestFetch:
         made_again = replace(driver.image.topics["t"], topic_id=new_id)
         driver.shard.state.image = MetadataImage(topics={"t": made_again}, topics_by_id={new_id: made_again})
 
-        topic = SimpleNamespace(name="", topic_id=new_id, partition_indexes=(0,))
-        group = SimpleNamespace(group_id="g", member_id=None, member_epoch=-1, topics=(topic,))
-        response = driver.shard.offset_fetch(group, require_stable=False, api_version=10)
+        topic = {"topic_id": new_id, "partition_indexes": [0]}
+        response = driver.fetch_group({"group_id": "g", "topics": [topic]})
         assert response["topics"][0]["partitions"][0]["committed_offset"] == -1
 
 
@@ -190,7 +187,7 @@ class TestTransactions:
 
     def test_a_deleted_group_drops_what_is_pending(self, driver: Any) -> None:
         driver.commit({("t", 0): 9}, producer_id=4)
-        driver.call("delete_groups", ["g"])
+        driver.delete_groups("g")
         driver.shard.replay_transaction_end(4, committed=True)
 
         assert not driver.shard.state.offsets.of_group("g")
@@ -211,9 +208,7 @@ class TestTransactions:
 class TestExpiry:
     @pytest.fixture
     def expiring(self, new_driver: Any) -> Any:
-        driver = new_driver(offsets_retention_minutes=7 * 24 * 60)
-        driver.obey(driver.shard.on_loaded(driver.now_ms))
-        return driver
+        return new_driver(offsets_retention_minutes=7 * 24 * 60)
 
     def test_standalone_offsets_expire_after_their_last_commit(self, expiring: Any) -> None:
         expiring.commit({("t", 0): 1})
@@ -303,7 +298,7 @@ class TestExpiry:
 
 def test_the_offsets_of_a_deleted_topic_go(driver: Any, topics: Any) -> None:
     driver.commit({("t", 0): 1, ("u", 0): 2})
-    driver.obey(driver.shard.on_image(topics(u=2)))
+    driver.set_image(topics(u=2))
 
     assert set(driver.fetch()) == {("u", 0)}
     assert driver.rebuilt(compacted=True).state.offsets.get("g", "t", 0) is None
@@ -312,10 +307,10 @@ def test_the_offsets_of_a_deleted_topic_go(driver: Any, topics: Any) -> None:
 def test_the_offsets_of_a_topic_that_was_made_again_stay(driver: Any) -> None:
     old = driver.image.topics["t"]
     new = replace(old, topic_id=UUID(int=5))
-    driver.obey(driver.shard.on_image(MetadataImage(topics={"t": new}, topics_by_id={new.topic_id: new})))
+    driver.set_image(MetadataImage(topics={"t": new}, topics_by_id={new.topic_id: new}))
     driver.commit({("t", 0): 1})
     both = {old.topic_id: old, new.topic_id: new}
     driver.shard.state.image = MetadataImage(topics={"t": new}, topics_by_id=both)
-    driver.obey(driver.shard.on_image(MetadataImage(topics={"t": new}, topics_by_id={new.topic_id: new})))
+    driver.set_image(MetadataImage(topics={"t": new}, topics_by_id={new.topic_id: new}))
 
     assert set(driver.fetch()) == {("t", 0)}

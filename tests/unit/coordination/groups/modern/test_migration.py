@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
-from types import SimpleNamespace
 
 import pytest
 
 from ottla.coordination.groups.classic.group import ClassicGroup, ClassicState
 from ottla.coordination.groups.modern.consumer.embedded import decode_assignment, encode_assignment
 from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
+from ottla.coordination.groups.shard import EXPIRATION_TIMER
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.leave_group import LeaveGroupRequest
 
 
 def classic_group(cluster, *members, assignments):
@@ -25,10 +26,7 @@ def classic_group(cluster, *members, assignments):
         member.member_id, member.generation = reply["member_id"], reply["generation_id"]
     leader = joins[0]()["leader"]
     given = [
-        SimpleNamespace(
-            member_id=member.member_id,
-            assignment=cluster.embedded_assignment(owned),
-        )
+        {"member_id": member.member_id, "assignment": cluster.embedded_assignment(owned)}
         for member, owned in zip(members, assignments, strict=True)
     ]
     syncs = [member.send_sync(given if member.member_id == leader else ()) for member in members]
@@ -56,7 +54,7 @@ def test_an_upgrade_keeps_members_generation_and_assignment(upgraded):
     assert (first.epoch, first.uses_classic_protocol) == (1, True)
     assert {frozenset(epochs) for epochs in first.current.assigned.values()} == {frozenset(range(3))}
     assert {key for key in cluster.timers if key[0].startswith("classic")} == set()
-    assert {member["member_type"] for member in cluster.describe()["members"]} == {0, 1}
+    assert {member["member_type"] for member in cluster.describe_consumer_group()["members"]} == {0, 1}
     cluster.check_replay()
 
 
@@ -100,7 +98,7 @@ def test_a_downgrade_brings_the_classic_group_back(upgraded):
     assert group.state is ClassicState.PREPARING_REBALANCE
     assert set(group.members) == {a.member_id, b.member_id}
     assert set(group.members[a.member_id].protocols) == {"cooperative-sticky", "range"}
-    assert {key[0] for key in cluster.timers} == {"classic-session", "classic-join"}
+    assert {key[0] for key in cluster.timers} == {"classic-session", "classic-join", *EXPIRATION_TIMER}
     assert a.beat() is ErrorCode.rebalance_in_progress
     joins = [a.send_join(), b.send_join()]
     assert {join()["error_code"] for join in joins} == {ErrorCode.none}
@@ -169,7 +167,7 @@ def test_what_cannot_be_read_is_not_upgraded(cluster, assignment):
 def test_a_malformed_subscription_is_refused(cluster, data):
     cluster.member("c", "foo")
     a = cluster.classic_member("foo")
-    response = a.join(protocols=[SimpleNamespace(name="range", metadata=data)])
+    response = a.join(protocols=[{"name": "range", "metadata": data}])
     assert response["error_code"] is ErrorCode.inconsistent_group_protocol
 
 
@@ -253,11 +251,11 @@ def test_who_may_ask_what(upgraded):
 def test_members_leave_by_either_protocol(upgraded):
     cluster, a, b, _ = upgraded
     gone = [
-        SimpleNamespace(member_id=a.member_id, group_instance_id=None),
-        SimpleNamespace(member_id="nobody", group_instance_id=None),
-        SimpleNamespace(member_id="", group_instance_id="nobody"),
+        {"member_id": a.member_id},
+        {"member_id": "nobody"},
+        {"group_instance_id": "nobody"},
     ]
-    response = cluster.classic("leave_group", members=gone)
+    response = cluster.classic(LeaveGroupRequest, members=gone)
     assert [each["error_code"] for each in response["members"]] == [
         ErrorCode.none,
         ErrorCode.unknown_member_id,
@@ -295,8 +293,8 @@ def test_an_empty_group_changes_its_kind(cluster):
     a = cluster.classic_member("foo")
     classic_group(cluster, a, assignments=[{"foo": range(6)}])
     cluster.check_replay()
-    leaving = [SimpleNamespace(member_id=a.member_id, group_instance_id=None)]
-    cluster.classic("leave_group", members=leaving)
+    leaving = [{"member_id": a.member_id}]
+    cluster.classic(LeaveGroupRequest, members=leaving)
     assert cluster.group.state is ClassicState.EMPTY
     assert cluster.member("c", "foo").count == 6
     assert isinstance(cluster.group, ConsumerGroup)

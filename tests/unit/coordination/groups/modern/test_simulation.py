@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from random import Random
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.leave_group import LeaveGroupRequest
 
 TOPICS = ("t1", "t2", "t3")
 SUBSCRIPTIONS = (
@@ -263,8 +263,7 @@ class Simulation:
             return
         client = self.random.choice(self.classic)
         if client.alive and client.member_id and self.random.random() < 0.5:
-            identity = SimpleNamespace(member_id=client.member_id, group_instance_id=None)
-            self.cluster.classic("leave_group", members=[identity])
+            self.cluster.classic(LeaveGroupRequest, members=[{"member_id": client.member_id}])
         client.alive = False
         client.drop_everything()
 

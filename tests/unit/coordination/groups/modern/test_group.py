@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -11,8 +10,16 @@ from ottla.coordination.groups.modern.consumer import records
 from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
 from ottla.coordination.groups.modern.consumer.member import ClassicMetadata, MemberMetadata
 from ottla.coordination.groups.modern.reconcile import CurrentAssignment, MemberState
-from ottla.coordination.groups.records import RecordType, encode_record
+from ottla.coordination.runtime import CoordinatorRecord
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.join_group import JoinGroupRequest
+from ottla.protocol.messages.records.consumer_group import (
+    ConsumerGroupCurrentMemberAssignmentKey,
+    ConsumerGroupCurrentMemberAssignmentValue,
+    ConsumerGroupPartitionMetadataKey,
+    ConsumerGroupPartitionMetadataValue,
+    TopicPartitions,
+)
 
 TOPIC = UUID(int=7)
 
@@ -83,19 +90,19 @@ def test_a_group_with_members_is_not_deleted(group):
 def test_the_tombstones_remove_everything(cluster):
     cluster.member("a", "foo", regex="b.*")
     cluster.member("b", "foo")
-    cluster.log += [(record.key, record.value) for record in cluster.group.tombstones()]
+    cluster.write(cluster.group.tombstones())
     assert not cluster.rebuilt().state.groups
     assert not cluster.rebuilt(compacted=True).state.groups
-    live = {key: value for key, value in cluster.log if value is not None}
-    dead = {key for key, value in cluster.log if value is None}
-    assert live.keys() <= dead
+    live = {each.key for each in cluster.log.records if each.value is not None}
+    dead = {each.key for each in cluster.log.records if each.value is None}
+    assert live <= dead
 
 
 def test_tombstones_of_what_is_not_there_are_ignored(cluster):
     shard = cluster.rebuilt()
     tombstones = ConsumerGroup("g").tombstones() + records.member_tombstones("g", "m")
     for record in [*tombstones, records.regex_tombstone("g", "a")]:
-        shard.replay(record.key, record.value, 0, 0)
+        shard.replay(record, 0, 0)
     assert not shard.state.groups
 
 
@@ -112,22 +119,18 @@ def test_the_next_owner_may_come_first_in_a_compacted_log():
 def test_records_of_older_brokers_are_read(cluster):
     """No assignment epochs, a record of partition counts, a state from the future."""
     topic_id = cluster.image.topics["foo"].topic_id
-    member = {"group_id": "g", "member_id": "m"}
     metadata = records.metadata_record("g", "m", MemberMetadata(subscribed_topic_names=frozenset({"foo"})))
-    assigned = [{"topic_id": topic_id, "partitions": [0, 1], "assignment_epochs": None}]
-    current = {
-        "member_epoch": 7,
-        "previous_member_epoch": 6,
-        "state": 99,
-        "assigned_partitions": assigned,
-        "partitions_pending_revocation": [],
-    }
-    old = [
-        encode_record(RecordType.CONSUMER_GROUP_PARTITION_METADATA, {"group_id": "g"}, {"topics": []}),
-        metadata,
-        encode_record(RecordType.CONSUMER_GROUP_CURRENT_MEMBER_ASSIGNMENT, member, current),
-    ]
-    cluster.log += [(record.key, record.value) for record in old]
+    current = ConsumerGroupCurrentMemberAssignmentValue(
+        member_epoch=7,
+        previous_member_epoch=6,
+        state=99,
+        assigned_partitions=[TopicPartitions(topic_id=topic_id, partitions=[0, 1])],
+    )
+    partitions = CoordinatorRecord(
+        ConsumerGroupPartitionMetadataKey(group_id="g"), ConsumerGroupPartitionMetadataValue()
+    )
+    key = ConsumerGroupCurrentMemberAssignmentKey(group_id="g", member_id="m")
+    cluster.write([partitions, metadata, CoordinatorRecord(key, current)])
     cluster.restart()
     read = cluster.group.members["m"].current
     assert read == CurrentAssignment(7, 6, MemberState.UNKNOWN, {topic_id: {0: 7, 1: 7}})
@@ -143,7 +146,7 @@ def test_a_description_shows_what_members_have_and_shall_have(cluster):
     a = cluster.member("a", "foo", rack="r")
     cluster.member("b", "foo", instance="i")
     a.beat()
-    described = cluster.describe()
+    described = cluster.describe_consumer_group()
     assert described["group_state"] == "Reconciling"
     assert (described["group_epoch"], described["assignment_epoch"]) == (3, 3)
     assert described["assignor_name"] == "uniform"
@@ -156,12 +159,12 @@ def test_a_description_shows_what_members_have_and_shall_have(cluster):
     assert cluster.names(second["assignment"]) == {}
     assert second["subscribed_topic_names"] == ["foo"]
     cluster.set_topics(bar=3)
-    assert cluster.names(cluster.describe(version=0)["members"][0]["assignment"]) == {}
+    assert cluster.names(cluster.describe_consumer_group(version=0)["members"][0]["assignment"]) == {}
 
 
 def test_what_is_no_consumer_group_is_not_described(cluster):
-    assert cluster.describe("nobody")["error_code"] is ErrorCode.group_id_not_found
-    protocols = [SimpleNamespace(name="range", metadata=b"")]
-    cluster.send_classic("join_group", protocols=protocols, version=3)
-    assert cluster.describe()["error_code"] is ErrorCode.group_id_not_found
-    assert cluster.describe()["error_message"] == "Group g is not a consumer group."
+    assert cluster.describe_consumer_group("nobody")["error_code"] is ErrorCode.group_id_not_found
+    protocols = [{"name": "range", "metadata": b""}]
+    cluster.send_classic(JoinGroupRequest, protocols=protocols, version=3)
+    assert cluster.describe_consumer_group()["error_code"] is ErrorCode.group_id_not_found
+    assert cluster.describe_consumer_group()["error_message"] == "Group g is not a consumer group."

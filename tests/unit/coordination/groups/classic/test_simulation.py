@@ -18,8 +18,8 @@ from hypothesis.stateful import (
 )
 
 from ottla.coordination.groups.classic.records import group_metadata_record
-from ottla.coordination.groups.records import decode_record
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.records.group import GroupMetadataValue
 
 TIMEOUTS_MS = st.sampled_from([(6_000, 10_000), (10_000, 3_000)])
 """Of the session and of a rebalance."""
@@ -71,7 +71,7 @@ class Client:
         )
 
     def poll(self) -> None:
-        if not self.alive or self.handle in self.driver.outstanding:
+        if not self.alive or self.handle in self.driver.pending:
             return
         if self.handle is None:
             self.obey(self.driver.heartbeat(self.generation, self.member_id, instance=self.instance))
@@ -103,7 +103,7 @@ class Client:
     def sync(self, join: dict[str, Any]) -> None:
         self.member_id, self.generation = join["member_id"], join["generation_id"]
         assignment = {}
-        if join["leader"] == self.member_id and not join["skip_assignment"]:
+        if join["leader"] == self.member_id and not join.get("skip_assignment"):
             members = [member["member_id"] for member in join["members"]]
             assignment = {member: f"{self.generation}:{member}".encode() for member in members}
         self.handle = self.driver.sync(self.generation, self.member_id, assignment, instance=self.instance)
@@ -116,7 +116,6 @@ class Simulation(RuleBasedStateMachine):
         super().__init__()
         self.driver = driver
         self.clients: list[Client] = []
-        driver.obey(driver.shard.on_loaded(driver.now_ms))
 
     def chosen(self, data: st.DataObject) -> Client:
         return data.draw(st.sampled_from([client for client in self.clients if client.alive]))
@@ -213,7 +212,7 @@ class Simulation(RuleBasedStateMachine):
         }
         assert set(group.pending_syncs) <= set(group.members)
         waiting = {m.parked_join or m.parked_sync for m in group.members.values()} - {None}
-        assert {info.reply_to for info in waiting} == self.driver.outstanding
+        assert {info.answer for info in waiting} == set(self.driver.pending.values())
         timed = {key[2] for key in self.driver.timers if key[0] == "classic-session"}
         assert {*group.pending_joins} <= timed <= {*group.members, *group.pending_joins}
 
@@ -234,7 +233,7 @@ class Simulation(RuleBasedStateMachine):
         assert not self.driver.outstanding
         if not alive:
             assert group is None or group.state_name == "Empty"
-            if self.driver.lost_keys:
+            if self.driver.log.lost_keys:
                 return  # as in Kafka, a group that became empty unwritten is written with its next generation
         else:
             assert group.state_name == "Stable"
@@ -249,14 +248,12 @@ def persistent(shard: Any) -> tuple[Any, Any]:
     """What the log has to keep of a shard: groups without their parked work, and offsets."""
     groups = {}
     for group_id, group in shard.state.groups.items():
-        record = group_metadata_record(group)
-        decoded = decode_record(record.key, record.value)
-        assert decoded is not None
-        assert decoded.value is not None
+        value = group_metadata_record(group).value
+        assert isinstance(value, GroupMetadataValue)
         if not group.is_empty:
             # A stable group's record was written when its joins ended.
-            del decoded.value["current_state_timestamp"]
-        groups[group_id] = decoded.value
+            value.current_state_timestamp = -1
+        groups[group_id] = value
     return groups, offsets(shard)
 
 

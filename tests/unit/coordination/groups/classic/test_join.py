@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ottla.coordination.groups.shard import EXPIRATION_TIMER
 from ottla.protocol.errors import ErrorCode
 
 
@@ -238,7 +239,7 @@ class TestAppendFailure:
 
         assert response["error_code"] is ErrorCode.not_coordinator
         assert not driver.shard.state.groups
-        assert not driver.timers
+        assert set(driver.timers) == {EXPIRATION_TIMER}
 
     def test_nor_is_its_parked_member(self, driver: Any) -> None:
         driver.append_error = ErrorCode.not_enough_replicas

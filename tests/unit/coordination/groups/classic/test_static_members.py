@@ -58,7 +58,7 @@ def test_a_restarted_leader_does_not_assign_anew(driver: Any, version: int, skip
 
     response = driver.replies[driver.join(instance="a", version=version)]
 
-    assert response["skip_assignment"] is skips
+    assert response.get("skip_assignment", False) is skips
     # Version 8 knows no skipping: it is told that its former self leads, and so takes itself for a follower.
     assert response["leader"] == (response["member_id"] if skips else a)
     assert len(response["members"]) == (2 if skips else 0)
