@@ -62,24 +62,22 @@ class LocalStore:
         """`now_ms` is the leases' clock: a monotonic one."""
         self._make_engine = make_engine
         self._run = run
-        self._is_open = False
+        self._opening: asyncio.Future[Engine] | None = None
         self._leases = _Leases(now_ms)
         self._expiry: asyncio.Task[None] | None = None
         self._leases_changed = asyncio.Event()
         self._changed = asyncio.Event()  # set with the next change; then another takes its place
 
     async def open(self) -> None:
-        self._engine = await self._run(self._make_engine)
-        self._is_open = True
+        self._opening = asyncio.ensure_future(self._run(self._make_engine))
+        self._engine = await asyncio.shield(self._opening)
 
     async def transaction(self, transaction: Transaction) -> Outcome:
-        # Nothing is awaited before `_run`: when a lease ends later, its keys are deleted after this Put.
+        # Nothing is awaited before `_change`: when a lease ends later, its keys are deleted after this Put.
         for write in transaction.writes:
             if isinstance(write, Put) and write.lease_id != NO_LEASE:
                 self._leases.check(write.lease_id)
-        outcome = await self._run(lambda: self._engine.transaction(transaction))
-        self._wake_watches()
-        return outcome
+        return await self._change(lambda: self._engine.transaction(transaction))
 
     async def range(
         self, prefix: str, *, revision: int | None = None, limit: int | None = None, after: str = ""
@@ -123,18 +121,26 @@ class LocalStore:
             self._expiry.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._expiry
-        if self._is_open:
-            self._is_open = False
-            await self._run(self._engine.close)
+        opening, self._opening = self._opening, None
+        if opening is None:
+            return
+        await asyncio.wait([opening])  # whoever opened it may have gone away
+        if not opening.cancelled() and opening.exception() is None:
+            await self._run(opening.result().close)
 
-    def _wake_watches(self) -> None:
+    async def _change(self, work: Callable[[], _T]) -> _T:
+        """Have it done and watches told, even if who asked for it goes away."""
+        change = asyncio.ensure_future(self._run(work))
+        change.add_done_callback(self._wake_watches)
+        return await asyncio.shield(change)
+
+    def _wake_watches(self, _change: asyncio.Future[_T]) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
     async def _delete_leased(self, lease_id: int) -> None:
-        await self._run(lambda: self._engine.delete_leased(lease_id))
+        await self._change(lambda: self._engine.delete_leased(lease_id))
         self._leases.forget(lease_id)
-        self._wake_watches()
 
     async def _expire_leases(self) -> None:
         while True:

@@ -161,6 +161,14 @@ async def test_a_watch_waits_for_what_is_to_come(store):
     assert await watching == [Revision(2, (Event(2, "/a", b"2"),))]
 
 
+async def test_whoever_goes_away_leaves_a_whole_change_that_is_told(store):
+    watching = asyncio.create_task(seen(store, "", 1, until=1))
+    writing = asyncio.create_task(write(store, Put("/a", b"1"), Put("/b", b"1")))
+    await asyncio.sleep(0)
+    writing.cancel()
+    assert await asyncio.wait_for(watching, 10) == [Revision(1, (Event(1, "/a", b"1"), Event(1, "/b", b"1")))]
+
+
 async def test_several_watch_at_their_own_pace(store):
     for number in range(3):
         await write(store, Put("/a", bytes([number])))

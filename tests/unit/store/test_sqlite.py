@@ -86,6 +86,21 @@ async def test_leased_keys_of_the_process_before_are_gone(path, executor):
     await second.close()
 
 
+async def test_a_cancelled_start_leaves_nothing_open(path, executor):
+    store, go_on = SqliteStore(path, executor, monotonic_ms), threading.Event()
+    executor.submit(go_on.wait, 60)
+    opening = asyncio.create_task(store.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    await asyncio.wait([opening])
+    opened_later = store._opening
+    go_on.set()
+    await store.close()
+    assert opening.cancelled()
+    with pytest.raises(StoreError, match="closed"):
+        opened_later.result().range("")
+
+
 async def test_the_event_loop_goes_on_while_the_disk_works(path, executor):
     store = await opened(path, executor)
     busy = threading.Event()
