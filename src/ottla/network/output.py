@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import Protocol, TypeAlias
 
-from ottla.storage.fs import FileSlice
+from ottla.storage.fs import Source
 
-Piece: TypeAlias = bytes | memoryview | FileSlice
-"""A part of an answer, in memory or in a file."""
+Piece: TypeAlias = bytes | memoryview | Source
+"""A part of an answer, in memory or wherever its source has it: in a file, say."""
 
 Frame: TypeAlias = bytes | list[Piece]
 """A whole encoded response, in one piece, or in pieces of which some may still be in files."""
@@ -78,19 +78,19 @@ class Outbox:
 
 def in_memory(pieces: Iterable[Piece]) -> list[bytes | memoryview]:
     """The pieces read now, for a transport that cannot be passed by. Raises OSError."""
-    return [bytes(piece) if isinstance(piece, FileSlice) else piece for piece in pieces]
+    return [piece if isinstance(piece, bytes | memoryview) else bytes(piece) for piece in pieces]
 
 
 def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """With one piece of memory between files: of thousands of partitions most have nothing but a head."""
     memory: list[bytes | memoryview] = []
     for piece in pieces:
-        if isinstance(piece, FileSlice):
+        if isinstance(piece, bytes | memoryview):
+            memory.append(piece)
+        else:
             yield b"".join(memory)
             memory.clear()
             yield piece
-        else:
-            memory.append(piece)
     yield b"".join(memory)
 
 
@@ -193,10 +193,10 @@ class StreamedOutput:
     def _is_first_at_hand(self) -> bool:
         """Whether what comes next can be sent without waiting for the disk. If not, a thread reads it."""
         first, start = self._pieces[0], self._sent
-        if not isinstance(first, FileSlice) or start < self._at_hand:
+        if isinstance(first, bytes | memoryview) or start < self._at_hand:
             return True
         size = min(len(first) - start, TURN_BYTES)
-        if first.is_cached(start, size):
+        if first.is_at_hand(start, size):
             self._at_hand = start + size
             return True
         self._stop_waiting()
@@ -217,11 +217,11 @@ class StreamedOutput:
         """How many bytes of the first piece were tried, and sent; raises OSError."""
         pieces, start = self._pieces, self._sent
         first = pieces[0]
-        if isinstance(first, FileSlice):
-            wanted = min(self._at_hand - start, most)
-            return wanted, first.send_to(self._socket.fileno(), start, wanted)
-        left = memoryview(first)[start:]
-        return len(left), self._socket.send(left, _MORE_FOLLOWS if len(pieces) > 1 else 0)
+        if isinstance(first, bytes | memoryview):
+            left = memoryview(first)[start:]
+            return len(left), self._socket.send(left, _MORE_FOLLOWS if len(pieces) > 1 else 0)
+        wanted = min(self._at_hand - start, most)
+        return wanted, first.send_to(self._socket.fileno(), start, wanted)
 
     def _drop(self, sent: int) -> None:
         """Forget what was sent."""

@@ -23,6 +23,7 @@ __all__ = [
     "FileSystem",
     "OsFileSystem",
     "Records",
+    "Source",
     "TEMPORARY",
 ]
 
@@ -35,8 +36,29 @@ _NS_PER_MS = 1_000_000
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)  # Linux
 
 
+class Source(Protocol):
+    """Bytes that are somewhere else until they are sent: in a file, or on another machine."""
+
+    def __len__(self) -> int: ...
+
+    def __bytes__(self) -> bytes:
+        """All of them, in memory. Raises OSError."""
+
+    def is_at_hand(self, start: int, size: int) -> bool:
+        """Whether these can be sent without waiting for whoever has them."""
+
+    def load(self, start: int, size: int) -> None:
+        """Wait until these are at hand (any thread). Raises OSError."""
+
+    def send_to(self, socket: int, start: int, size: int) -> int:
+        """Send `size` bytes from `start` on, a place in this source, or as many as the socket takes now.
+
+        Returns how many. Raises OSError, also where there is less than was said.
+        """
+
+
 class FileSlice:
-    """A part of a file that is read when it is sent, so that it takes no memory until then.
+    """A part of a file that is read when it is sent, so that it takes no memory until then (a `Source`).
 
     It stays readable when the file is closed or removed; its descriptor is given back with the last slice.
     """
@@ -57,7 +79,7 @@ class FileSlice:
             raise _cut_off()
         return data
 
-    def is_cached(self, start: int, size: int) -> bool:
+    def is_at_hand(self, start: int, size: int) -> bool:
         """Whether the system has the first and the last of these bytes in memory, and so likely all: it reads
         and drops many at a time. True where it cannot tell.
         """
@@ -65,16 +87,13 @@ class FileSlice:
         return _is_cached(self._descriptor.fd, first) and _is_cached(self._descriptor.fd, first + size - 1)
 
     def load(self, start: int, size: int) -> None:
-        """Wait until the system has these bytes in memory (any thread). Raises OSError."""
+        """Bring the bytes into the page cache."""
         fd, first = self._descriptor.fd, self._position + start
         os.posix_fadvise(fd, first, size, os.POSIX_FADV_WILLNEED)  # all at once; reading takes piece by piece
         os.pread(fd, size, first)
 
     def send_to(self, socket: int, start: int, size: int) -> int:
-        """Send `size` bytes from `start` on, a place in this slice, or as many as the socket takes now.
-
-        Returns how many. Raises OSError, also where the file ends before the slice does.
-        """
+        """Have the kernel send the bytes, from the file to the socket."""
         sent = os.sendfile(socket, self._descriptor.fd, self._position + start, size)
         if not sent:
             raise _cut_off()
@@ -97,7 +116,7 @@ def _cut_off() -> OSError:
     return OSError(errno.EIO, "the file ends before the records that were found in it")
 
 
-Records: TypeAlias = bytes | FileSlice
+Records: TypeAlias = bytes | Source
 """What was read from a log, or will be; `bytes(records)` reads it in any case, and may raise OSError."""
 
 

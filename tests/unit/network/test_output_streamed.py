@@ -136,12 +136,12 @@ def drop_from_page_cache(path: Path) -> None:
 async def test_what_is_not_in_the_page_cache_is_brought_there(peer: Peer, tmp_path: Path) -> None:
     data = os.urandom(5 * MIB + 17)
     records = file_slice(tmp_path / "f", data, 5000)
-    assert records.is_cached(0, len(records))
+    assert records.is_at_hand(0, len(records))
     drop_from_page_cache(tmp_path / "f")
-    if records.is_cached(0, len(records)):
+    if records.is_at_hand(0, len(records)):
         pytest.skip("the file system cannot tell, or keeps everything")
     records.load(MIB, MIB)
-    assert records.is_cached(MIB, MIB)
+    assert records.is_at_hand(MIB, MIB)
     drop_from_page_cache(tmp_path / "f")
     peer.output.send((b"head", records, b"tail"))
     assert peer.output.is_busy
@@ -149,6 +149,45 @@ async def test_what_is_not_in_the_page_cache_is_brought_there(peer: Peer, tmp_pa
     assert await peer.read(len(expected)) == expected
     assert peer.finished == 1
     assert (peer.output.is_busy, peer.failures) == (False, [])
+
+
+class Elsewhere:
+    """A source that is no file: each part has to be loaded before it can be sent."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._loaded = 0
+        self.loads: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __bytes__(self) -> bytes:
+        return self._data
+
+    def is_at_hand(self, start: int, size: int) -> bool:
+        return start + size <= self._loaded
+
+    def load(self, start: int, size: int) -> None:
+        self.loads.append((start, size))
+        self._loaded = start + size
+
+    def send_to(self, descriptor: int, start: int, size: int) -> int:
+        assert start + size <= self._loaded, "sent before it was loaded"
+        return os.write(descriptor, self._data[start : start + size])
+
+
+async def test_pieces_come_from_any_source(peer: Peer, tmp_path: Path) -> None:
+    data = os.urandom(5 * MIB)
+    source = Elsewhere(data)
+    records = file_slice(tmp_path / "f", data)
+    pieces = (b"head", source, memoryview(b"between"), records, b"tail")
+    expected = b"head" + data + b"between" + data + b"tail"
+    assert b"".join(in_memory(pieces)) == expected
+    peer.output.send(pieces)
+    assert await peer.read(len(expected)) == expected
+    assert source.loads == [(0, 2 * MIB), (2 * MIB, 2 * MIB), (4 * MIB, MIB)]
+    assert peer.failures == []
 
 
 class SlowDisk:
@@ -159,7 +198,7 @@ class SlowDisk:
         self.reads: list[tuple[int, int]] = []
         self.threads: set[int] = set()
         self.error: OSError | None = None
-        monkeypatch.setattr(FileSlice, "is_cached", lambda _slice, _start, _size: False)
+        monkeypatch.setattr(FileSlice, "is_at_hand", lambda _slice, _start, _size: False)
         monkeypatch.setattr(FileSlice, "load", lambda _slice, start, size: self._load(start, size))
 
     def _load(self, start: int, size: int) -> None:
