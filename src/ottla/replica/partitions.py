@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -19,6 +18,7 @@ from ottla.records.validation import ValidationOptions
 from ottla.replica.partition import Partition
 from ottla.storage.checkpoints import CorruptCheckpointError
 from ottla.storage.lifecycle import close_logs, open_log
+from ottla.storage.names import FOLDER_DELETED, FOLDER_STRAY, folder_aside, log_folder, parse_log_folder
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
@@ -39,9 +39,6 @@ _TIMESTAMP_TYPES: Final = {
 }
 _CODECS: Final = {"uncompressed" if codec is Codec.none else codec.name: codec for codec in Codec}
 """`compression.type` to what batches are recompressed to; "producer" leaves them as they are."""
-
-_FOLDER: Final = re.compile(r"(.+)-(\d+)")
-_DELETED, _STRAY = "-delete", "-stray"
 
 _YIELD_EVERY: Final = 50
 """Partitions opened or closed before the event loop gets a turn."""
@@ -174,7 +171,7 @@ class Partitions:
                 if refused.code is not ErrorCode.inconsistent_topic_id:
                     raise
                 # An older topic of that name, whose deletion a crash has undone on the disk.
-                self._move_aside(f"{topic.name}-{index}")
+                self._move_aside(topic.name, index)
                 opened = self._open_log(topic, index, config)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
@@ -192,7 +189,7 @@ class Partitions:
     def _open_log(self, topic: Topic, index: int, config: TopicConfig) -> Log:
         key = (topic.name, index)
         opened = open_log(
-            f"{self._data_dir.path}/{topic.name}-{index}",
+            f"{self._data_dir.path}/{log_folder(topic.name, index)}",
             f"{topic.name}-{index}",
             config,
             self._environment,
@@ -226,16 +223,16 @@ class Partitions:
         for index, place in enumerate(removed):
             if isinstance(place, Partition):
                 place.close()
-            doomed = self._rename(f"{topic.name}-{index}", _DELETED)
+            doomed = self._rename(topic.name, index, FOLDER_DELETED)
             if doomed is not None:
                 loop.run_in_executor(self._worker, self._remove_folder, doomed)
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
 
-    def _rename(self, folder: str, suffix: str) -> str | None:
+    def _rename(self, topic: str, index: int, suffix: str) -> str | None:
         """Take a partition's folder out of the way; its new path, or None where that failed."""
-        path = f"{self._data_dir.path}/{folder}"
-        target = f"{path}.{self._new_uuid().hex}{suffix}"
+        path = f"{self._data_dir.path}/{log_folder(topic, index)}"
+        target = f"{self._data_dir.path}/{folder_aside(topic, index, self._new_uuid().hex, suffix)}"
         try:
             self._data_dir.fs.rename(path, target)
         except OSError as error:
@@ -252,21 +249,25 @@ class Partitions:
         except OSError as error:
             log.warning("cannot remove %s: %s", path, error)
 
-    def _move_aside(self, folder: str) -> None:
+    def _move_aside(self, topic: str, index: int) -> None:
         """Keep the folder of a topic that nobody knows, out of the way: it is for people to look at."""
-        moved = self._rename(folder, _STRAY)
+        moved = self._rename(topic, index, FOLDER_STRAY)
         if moved is not None:
-            log.warning("%s/%s belongs to no topic; it is %s now", self._data_dir.path, folder, moved)
+            folder = f"{self._data_dir.path}/{log_folder(topic, index)}"
+            log.warning("%s belongs to no topic; it is %s now", folder, moved)
 
     def clear_folders(self, topics: Mapping[str, Topic]) -> None:
         """Before logs are opened: finish deletions that a crash has stopped."""
         for name in self._data_dir.fs.listdir(self._data_dir.path):
-            if name.endswith(_DELETED):
+            folder = parse_log_folder(name)
+            if folder is None:
+                continue
+            if folder.suffix == FOLDER_DELETED:
                 self._remove_folder(f"{self._data_dir.path}/{name}")
-            elif (folder := _FOLDER.fullmatch(name)) is not None:
-                topic = topics.get(folder[1])
-                if topic is None or int(folder[2]) >= len(topic.partitions):
-                    self._move_aside(name)
+            elif not folder.suffix:
+                topic = topics.get(folder.topic)
+                if topic is None or folder.partition >= len(topic.partitions):
+                    self._move_aside(folder.topic, folder.partition)
 
     def close(self) -> bool:
         """Sync and close every log; True when all went well, and none was left out."""

@@ -1,18 +1,32 @@
-"""Names of a partition's files, as Kafka spells them: `<base offset, 20 digits><suffix>`."""
+"""Names of partitions' folders and of the files in them, as Kafka spells them.
+
+A folder is `<topic>-<partition>`. One that is not the partition's log, or not yet, has a unique id and a
+suffix behind that. A file is `<base offset, 20 digits><suffix>`.
+"""
 
 from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
 
 __all__ = [
     "CLEANED",
     "DELETED",
+    "FOLDER_DELETED",
+    "FOLDER_FUTURE",
+    "FOLDER_STRAY",
     "INDEX",
     "LOG",
+    "LogFolder",
     "SEGMENT_SUFFIXES",
     "SNAPSHOT",
     "SWAP",
     "TIMEINDEX",
     "TXNINDEX",
+    "folder_aside",
+    "log_folder",
     "offset_of",
+    "parse_log_folder",
     "segment_path",
 ]
 
@@ -43,3 +57,45 @@ def offset_of(name: str) -> int | None:
     if len(name) > _DIGITS and name[_DIGITS] == "." and digits.isascii() and digits.isdigit():
         return int(digits)
     return None
+
+
+FOLDER_DELETED: Final = "-delete"
+"""Of a log whose topic is gone; its files follow."""
+FOLDER_FUTURE: Final = "-future"
+"""Of a log that is being copied here from another data folder (KIP-113)."""
+FOLDER_STRAY: Final = "-stray"
+"""Of a log that nobody knows; it is for people to look at."""
+
+_MAX_NAME: Final = 255  # bytes, of most file systems
+_FOLDER: Final = re.compile(r"(.+)-(\d+)", re.ASCII)
+_ASIDE: Final = re.compile(rf"(.+)-(\d+)\.\S+({FOLDER_DELETED}|{FOLDER_FUTURE}|{FOLDER_STRAY})", re.ASCII)
+
+
+class LogFolder(NamedTuple):
+    """What a folder's name says. `suffix` is empty for the log that is served; otherwise the topic's name may
+    have been cut to make room.
+    """
+
+    topic: str
+    partition: int
+    suffix: str = ""
+
+
+def log_folder(topic: str, partition: int) -> str:
+    """The name of the folder of the log that is served."""
+    return f"{topic}-{partition}"
+
+
+def folder_aside(topic: str, partition: int, unique_id: str, suffix: str) -> str:
+    """The name of another folder of that partition, cut to what file systems take."""
+    ending = f"-{partition}.{unique_id}{suffix}"
+    return topic[: _MAX_NAME - len(ending)] + ending
+
+
+def parse_log_folder(name: str) -> LogFolder | None:
+    """None for a name that no log has."""
+    aside = _ASIDE.fullmatch(name)
+    if aside is not None:
+        return LogFolder(aside[1], int(aside[2]), aside[3])
+    served = _FOLDER.fullmatch(name)
+    return None if served is None else LogFolder(served[1], int(served[2]))

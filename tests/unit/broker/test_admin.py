@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +93,21 @@ async def test_a_deleted_topic_is_gone_at_once_and_its_id_with_it(client: RawCli
     again = (await client.call(DELETE_TOPICS, 6, by_id))["responses"][0]
     assert again["error_code"] == ErrorCode.unknown_topic_id
     assert (await topic.produce(ONE))["error_code"] == ErrorCode.unknown_topic_or_partition
+
+
+async def test_the_folder_of_a_topic_with_the_longest_name_goes_with_it(
+    client: RawClient, broker: InProcessBroker
+) -> None:
+    name = "n" * 249
+    wanted = {"name": name, "num_partitions": 1, "replication_factor": 1}
+    created = await client.call(CREATE_TOPICS, 7, {"topics": [wanted], "timeout_ms": 1000})
+    assert created["topics"][0]["error_code"] == ErrorCode.none
+    folder = Path(broker.data_dir) / f"{name}-0"
+    assert folder.exists()
+    by_name = {"topics": [{"name": name}], "timeout_ms": 1000}
+    deleted = (await client.call(DELETE_TOPICS, 6, by_name))["responses"][0]
+    assert deleted["error_code"] == ErrorCode.none
+    assert not folder.exists()
 
 
 async def test_partitions_are_added_and_never_taken_away(client: RawClient, topic: Topic) -> None:
