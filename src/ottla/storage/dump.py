@@ -130,9 +130,11 @@ Fact = (
 )
 
 
-def dump(
-    fs: FileSystem, path: str, *, with_records: bool = False, max_decompressed_bytes: int = 1 << 28
-) -> Iterator[Fact]:
+_INFLATED_MAX_BYTES = 1 << 28
+"""Of one batch: the file may be any broker's, whose own bound is not known."""
+
+
+def dump(fs: FileSystem, path: str, *, with_records: bool = False) -> Iterator[Fact]:
     """Yield what the file says; its name tells which kind it is.
 
     Raises UnknownFileError before anything is read, and OSError as the disk does.
@@ -141,7 +143,7 @@ def dump(
     for stage in _STAGES:
         name = name.removesuffix(stage)
     if name.endswith(names.LOG):
-        return _dump_segment(fs, path, with_records=with_records, max_bytes=max_decompressed_bytes)
+        return _dump_segment(fs, path, with_records=with_records, max_bytes=_INFLATED_MAX_BYTES)
     base_offset = names.offset_of(name)
     if base_offset is not None:
         if name.endswith(names.INDEX):

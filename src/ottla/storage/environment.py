@@ -50,6 +50,6 @@ class LogEnvironment:
 
     fs: FileSystem
     random: Random
+    max_decoded_batch_bytes: int
     index_cache: IndexCache = field(default_factory=IndexCache)
     removals: RemovalQueue = field(default_factory=RemovalQueue)
-    max_decoded_batch_bytes: int = 256 << 20

@@ -9,6 +9,7 @@ from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
 from ottla.records.batch import ATTRIBUTES, Buffer, iter_headers, parse_header
 from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.storage.cleaner.cleaning import CleanerSettings
 from ottla.storage.environment import LogEnvironment
 from ottla.storage.fs import FileSystem
 from ottla.storage.lifecycle import open_log
@@ -20,6 +21,20 @@ NOW_MS = 1_000_000
 MAX_BYTES = 1 << 20
 
 _BROKER = broker_config()
+
+
+def environment_of(fs: FileSystem, **options: Any) -> LogEnvironment:
+    return LogEnvironment(fs, Random(1), _BROKER.ottla_decompressed_batch_max_bytes, **options)
+
+
+def cleaner_settings(**changes: Any) -> CleanerSettings:
+    """The broker's, but for `changes`."""
+    return CleanerSettings(
+        dedupe_buffer_size=_BROKER.log_cleaner_dedupe_buffer_size,
+        dedupe_buffer_load_factor=_BROKER.log_cleaner_io_buffer_load_factor,
+        io_buffer_size=_BROKER.log_cleaner_io_buffer_size,
+        max_decompressed_bytes=_BROKER.ottla_decompressed_batch_max_bytes,
+    )._replace(**changes)
 
 
 def config(**overrides: object) -> TopicConfig:
@@ -48,7 +63,7 @@ def open_at(
     clean: bool = True,
     **options: Any,
 ) -> Log:
-    environment = options.pop("environment", None) or LogEnvironment(fs, Random(1))
+    environment = options.pop("environment", None) or environment_of(fs)
     return open_log(directory, "t-0", topic_config, environment, clean=clean, now_ms=NOW_MS, **options)
 
 

@@ -9,12 +9,21 @@ import pytest
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import has_valid_crc, parse_header
 from ottla.records.codec import ControlType, encode_end_transaction_marker
-from ottla.storage.environment import LogEnvironment
 from ottla.storage.local.indexes import IndexCache
 from ottla.storage.log import Log
 
 from . import logs
-from .logs import append, append_one, batch, config, offsets, open_at, read_all, small_segments
+from .logs import (
+    append,
+    append_one,
+    batch,
+    config,
+    environment_of,
+    offsets,
+    open_at,
+    read_all,
+    small_segments,
+)
 from .simulated_disk import SimulatedDisk, SimulatedFile
 
 
@@ -341,7 +350,7 @@ def test_timestamps_before_the_log_start_are_not_found(log: Log) -> None:
 
 def test_indexes_leave_memory_when_their_bound_is_reached(disk: SimulatedDisk) -> None:
     cache = IndexCache(max_bytes=40)
-    log = open_at(disk, small_segments(), environment=LogEnvironment(disk, Random(1), index_cache=cache))
+    log = open_at(disk, small_segments(), environment=environment_of(disk, index_cache=cache))
     append(log, *(batch(2) for _ in range(60)))
     assert offsets(log) == list(range(120))
     assert log.offset_for_timestamp(1_001) == (1_001, 1, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
 from uuid import UUID
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.storage.cleaner.output import SegmentWriter
 from ottla.storage.cleaner.policy import cleaning_facts
-from ottla.storage.environment import LogEnvironment
 from ottla.storage.errors import LogStorageError
 from ottla.storage.fs import TEMPORARY
 from ottla.storage.lifecycle import close_logs
@@ -18,7 +16,7 @@ from ottla.storage.log import Log
 from ottla.storage.names import CLEANED, DELETED, INDEX, LOG, SWAP, TIMEINDEX
 
 from . import logs
-from .logs import DIRECTORY, append, batch, offsets, open_at, read_all, small_segments
+from .logs import DIRECTORY, append, batch, environment_of, offsets, open_at, read_all, small_segments
 from .simulated_disk import SimulatedDisk
 
 TOPIC_ID = UUID(int=7)
@@ -366,7 +364,7 @@ def test_a_deleted_start_does_not_come_back(disk: SimulatedDisk, log: Log) -> No
 
 
 def test_deleted_segments_are_renamed_then_removed(disk: SimulatedDisk) -> None:
-    environment = LogEnvironment(disk, Random(1))
+    environment = environment_of(disk)
     log = open_at(disk, small_segments(retention_bytes=700, file_delete_delay_ms=60), environment=environment)
     append(log, *(batch(3) for _ in range(20)))
     removed = log.apply_retention(logs.NOW_MS)
@@ -463,7 +461,7 @@ def test_a_deleted_folder_does_not_fail_a_flush(disk: SimulatedDisk, log: Log) -
 def test_segments_cleaned_before_a_truncation_are_discarded(disk: SimulatedDisk, log: Log) -> None:
     append(log, *(batch(2) for _ in range(20)))
     facts = cleaning_facts(log)
-    writer = SegmentWriter(disk, log.local.directory, 0)
+    writer = SegmentWriter(disk, log.local.directory, 0, index_interval_bytes=100)
     writer.finish(1)
     log.truncate_to(2, logs.NOW_MS)
     append(log, *(batch(2) for _ in range(20)))

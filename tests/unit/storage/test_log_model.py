@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 from hypothesis import settings
@@ -12,12 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ottla.records.batch import parse_header
 from ottla.records.codec import Record
-from ottla.storage.environment import LogEnvironment
 from ottla.storage.local.indexes import IndexCache
 from ottla.storage.log import Log
 
 from . import logs
-from .logs import DIRECTORY, append_one, batch, open_at, read_all, small_segments
+from .logs import DIRECTORY, append_one, batch, environment_of, open_at, read_all, small_segments
 from .simulated_disk import SimulatedDisk
 
 CONFIG = small_segments(retention_bytes=1_500, retention_ms=-1)
@@ -39,7 +37,7 @@ class LogMachine(RuleBasedStateMachine):
         self.log = self.open(clean=True)
 
     def open(self, *, clean: bool, **options: int) -> Log:
-        environment = LogEnvironment(self.disk, Random(1), index_cache=IndexCache(max_bytes=600))
+        environment = environment_of(self.disk, index_cache=IndexCache(max_bytes=600))
         return open_at(self.disk, CONFIG, clean=clean, environment=environment, **options)
 
     def visible(self) -> list[Record]:

@@ -51,10 +51,10 @@ class CleanerSettings(NamedTuple):
     batch inflated.
     """
 
-    dedupe_buffer_size: int = 128 << 20
-    dedupe_buffer_load_factor: float = 0.9
-    io_buffer_size: int = 512 << 10
-    max_decompressed_bytes: int = 1 << 30
+    dedupe_buffer_size: int
+    dedupe_buffer_load_factor: float
+    io_buffer_size: int
+    max_decompressed_bytes: int
 
 
 class CleaningProgress(NamedTuple):

@@ -44,7 +44,7 @@ class SegmentWriter:
     )
 
     def __init__(
-        self, fs: FileSystem, directory: str, base_offset: int, *, index_interval_bytes: int = 4096
+        self, fs: FileSystem, directory: str, base_offset: int, *, index_interval_bytes: int
     ) -> None:
         self._fs = fs
         self._directory = directory

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.storage.logs import cleaner_settings
 
 from ottla.config.broker import broker_config
 from ottla.config.topic import topic_config
@@ -26,7 +27,7 @@ from ottla.storage.producer_state import ProducerState, parse_control_marker
 DELETE_RETENTION_MS = 100
 NOW_MS = 10_000
 LIMIT = 1 << 20
-SETTINGS = CleanerSettings(io_buffer_size=256)
+SETTINGS = cleaner_settings(io_buffer_size=256)
 
 
 @dataclass
@@ -364,7 +365,7 @@ class TestSegments:
         log.append(("a", "x" * 5000), ("b", "y" * 5000))
         log.append(("a", "1"))
         log.cut()
-        log.clean(settings=CleanerSettings(io_buffer_size=buffer_size))
+        log.clean(settings=cleaner_settings(io_buffer_size=buffer_size))
         assert sorted(log.left()) == [1, 2]
 
     def test_little_memory_means_several_cleanings(self, log: Segments) -> None:
@@ -374,7 +375,7 @@ class TestSegments:
             log.cut()
         seen = []
         while log.next_dirty != log.end:
-            log.clean(settings=CleanerSettings(dedupe_buffer_size=1200, io_buffer_size=256))
+            log.clean(settings=cleaner_settings(dedupe_buffer_size=1200, io_buffer_size=256))
             seen.append(log.next_dirty)
             assert seen == sorted(set(seen)), "each cleaning gets on"
         assert len(seen) > 1
@@ -384,10 +385,10 @@ class TestSegments:
         for key in range(8):
             log.append((f"key{key}", "1"))
         log.cut()
-        log.clean(settings=CleanerSettings(dedupe_buffer_size=10_000, dedupe_buffer_load_factor=0.01))
+        log.clean(settings=cleaner_settings(dedupe_buffer_size=10_000, dedupe_buffer_load_factor=0.01))
         assert log.next_dirty is not None
         assert 0 < log.next_dirty < log.end
-        log.clean(settings=CleanerSettings(dedupe_buffer_size=10_000))
+        log.clean(settings=cleaner_settings(dedupe_buffer_size=10_000))
         assert log.next_dirty == log.end
 
     @pytest.mark.parametrize("position", [8, 16, 40, 70])

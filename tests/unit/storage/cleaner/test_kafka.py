@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.unit.storage.logs import cleaner_settings
+
 from ottla.config.broker import broker_config
 from ottla.config.topic import topic_config
 from ottla.records.batch import BatchHeader, iter_headers
 from ottla.records.codec import Record, decode_batch
 from ottla.storage.cleaner.cleaning import (
     CleanedGroup,
-    CleanerSettings,
     CleaningFinished,
     CleaningStep,
     clean,
@@ -89,7 +90,7 @@ def test_the_cleaned_segment_and_its_transactions_are_kafkas(tmp_path: Path) -> 
     segment.write_bytes(BEFORE)
     segment.with_suffix(".txnindex").write_bytes(BEFORE_ABORTED)
     plan = plan_cleaning(facts(tmp_path), None, CLEANED_AT_MS)
-    steps: list[CleaningStep] = list(clean(OsFileSystem(), plan, CleanerSettings(), CLEANED_AT_MS))
+    steps: list[CleaningStep] = list(clean(OsFileSystem(), plan, cleaner_settings(), CLEANED_AT_MS))
     groups = [step for step in steps if isinstance(step, CleanedGroup)]
     assert [group.new_base_offsets for group in groups] == [(0,)]
     assert steps[-1] == CleaningFinished(11)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from random import Random
 
 import pytest
+from tests.unit.storage.logs import cleaner_settings, environment_of
 
 from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
 from ottla.records.batch import ATTRIBUTES, BatchHeader, iter_headers, parse_header
 from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
-from ottla.storage.cleaner.cleaning import CleanedGroup, CleanerSettings, CleaningFinished, clean
+from ottla.storage.cleaner.cleaning import CleanedGroup, CleaningFinished, clean
 from ottla.storage.cleaner.policy import CleaningPlan, cleaning_facts, plan_cleaning
-from ottla.storage.environment import LogEnvironment
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.lifecycle import open_log
 from ottla.storage.log import Log
 
 NOW_MS = 1_000_000
-ENVIRONMENT = LogEnvironment(OsFileSystem(), Random(1))
+ENVIRONMENT = environment_of(OsFileSystem())
 CONFIG: TopicConfig = topic_config({"cleanup.policy": "compact", "delete.retention.ms": "0"}, broker_config())
 PRODUCER = {"producer_id": 1, "producer_epoch": 0}
 
@@ -72,7 +71,7 @@ def replace(log: Log, group: CleanedGroup, plan: CleaningPlan) -> bool:
 def clean_log(log: Log, first_dirty: int | None = None) -> int:
     log.advance_high_watermark(log.log_end_offset)
     plan = plan_cleaning(cleaning_facts(log), first_dirty, NOW_MS)
-    for step in clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS):
+    for step in clean(OsFileSystem(), plan, cleaner_settings(), NOW_MS):
         if isinstance(step, CleanedGroup):
             replace(log, step, plan)
         elif isinstance(step, CleaningFinished):
@@ -137,7 +136,7 @@ def test_nothing_to_clean_leaves_everything(log: Log) -> None:
 def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
     log.advance_high_watermark(log.log_end_offset)
     plan = plan_cleaning(cleaning_facts(log), None, NOW_MS)
-    steps = clean(OsFileSystem(), plan, CleanerSettings(io_buffer_size=64), NOW_MS)
+    steps = clean(OsFileSystem(), plan, cleaner_settings(io_buffer_size=64), NOW_MS)
     with ThreadPoolExecutor(1) as worker:
         while (step := worker.submit(next, steps, None).result()) is not None:
             append(log, (b"during", b"1"))
@@ -154,7 +153,7 @@ def test_appends_and_reads_go_on_while_a_worker_cleans(log: Log) -> None:
 def test_records_deleted_while_a_worker_cleans_stay_deleted(log: Log, tmp_path: Path) -> None:
     log.advance_high_watermark(log.log_end_offset)
     plan = plan_cleaning(cleaning_facts(log), None, NOW_MS)
-    steps = list(clean(OsFileSystem(), plan, CleanerSettings(), NOW_MS))
+    steps = list(clean(OsFileSystem(), plan, cleaner_settings(), NOW_MS))
     (group,) = (step for step in steps if isinstance(step, CleanedGroup))
     log.truncate_to(3, NOW_MS)
     assert not log.replace_segments(
