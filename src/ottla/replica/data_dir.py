@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 from ottla.storage import checkpoints
 from ottla.storage.checkpoints import (
@@ -19,10 +19,20 @@ from ottla.storage.checkpoints import (
 )
 
 if TYPE_CHECKING:
-    from ottla.replica.partitions import Partitions
+    from ottla.replica.partition import Partition
     from ottla.storage.fs import FileSystem
 
 log = logging.getLogger(__name__)
+
+
+class Hosted(Protocol):
+    """The partitions whose logs are in the folder."""
+
+    def __iter__(self) -> Iterator[Partition]: ...
+
+    @property
+    def offline(self) -> Collection[tuple[str, int]]:
+        """Topic and index of those that could not be opened."""
 
 
 class DataDirError(Exception):
@@ -83,14 +93,14 @@ class DataDir:
             log.warning("%s; recovering without it", error)
             return {}
 
-    def drop_stale(self, partitions: Partitions) -> None:
+    def drop_stale(self, partitions: Hosted) -> None:
         """After a start: have the checkpoints forget what was deleted just before a crash."""
         hosted = {(partition.topic, partition.index) for partition in partitions} | set(partitions.offline)
         if not hosted.issuperset(self.recovery_points.keys() | self.log_starts.keys()):
             self.checkpoint(partitions)()
             self.checkpoint_log_starts(partitions)()
 
-    def checkpoint(self, partitions: Partitions) -> Callable[[], None]:
+    def checkpoint(self, partitions: Hosted) -> Callable[[], None]:
         """Note how far each log is on the disk, and what is committed.
 
         Returns what writes that down: for any thread, one at a time, and in order.  Of a partition that could
@@ -112,7 +122,7 @@ class DataDir:
 
         return write
 
-    def checkpoint_log_starts(self, partitions: Partitions) -> Callable[[], None]:
+    def checkpoint_log_starts(self, partitions: Hosted) -> Callable[[], None]:
         """Note where each log starts; as `checkpoint`."""
         self.log_starts = _of_offline(self.log_starts, partitions)
         log_starts = self.log_starts | {
@@ -126,7 +136,7 @@ class DataDir:
         """Bytes of the disk that holds the folder: in all, and free for us."""
         return self.fs.space(self.path)
 
-    def close(self, partitions: Partitions, *, clean: bool) -> None:
+    def close(self, partitions: Hosted, *, clean: bool) -> None:
         """Give the folder back; `clean` when every log was closed and synced."""
         try:
             self.checkpoint(partitions)()
@@ -141,6 +151,6 @@ class DataDir:
         self._lock.release()
 
 
-def _of_offline(known: Mapping[tuple[str, int], int], partitions: Partitions) -> dict[tuple[str, int], int]:
+def _of_offline(known: Mapping[tuple[str, int], int], partitions: Hosted) -> dict[tuple[str, int], int]:
     offline = set(partitions.offline)
     return {key: offset for key, offset in known.items() if key in offline}

@@ -8,13 +8,13 @@ does not read is made anew from the records, which carry their epochs.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.storage.checkpoints import CorruptCheckpointError, decode_entries, encode_entries
 from ottla.storage.errors import refusals
-from ottla.storage.local.scan import leader_epochs_of
+from ottla.storage.local.scan import scan_headers
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem
@@ -86,7 +86,7 @@ class LeaderEpochCache:
                 except FileNotFoundError:
                     found = []
                 except CorruptCheckpointError:
-                    found = [EpochEntry(*each) for each in leader_epochs_of(list(self._segments))]
+                    found = [EpochEntry(*each) for each in _leader_epochs_of(list(self._segments))]
                     self._is_dirty = True
             for entry in found:
                 if entry.epoch >= 0:
@@ -203,3 +203,23 @@ def _insert(entries: list[EpochEntry], new: EpochEntry) -> bool:
         entries.pop()
     entries.append(new)
     return True
+
+
+def _leader_epochs_of(segments: Sequence[Segment]) -> Iterator[tuple[int, int]]:
+    """Yield (leader epoch, its first offset) as the headers say, ascending; a segment may repeat an epoch.
+
+    Epochs ascend with the offsets: a segment is not read through when the next one begins with its epoch.
+    """
+    firsts = [next(scan_headers(each.file, 0, each.size), None) for each in segments]
+    known = [
+        (segment, first[1]) for segment, first in zip(segments, firsts, strict=True) if first is not None
+    ]
+    for number, (segment, first) in enumerate(known):
+        yield first.leader_epoch, first.base_offset
+        if number + 1 < len(known) and known[number + 1][1].leader_epoch == first.leader_epoch:
+            continue
+        epoch = first.leader_epoch
+        for _, header in scan_headers(segment.file, 0, segment.size):
+            if header.leader_epoch != epoch:
+                epoch = header.leader_epoch
+                yield epoch, header.base_offset

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import HEADER_SIZE, LOG_OVERHEAD, MAGIC_V2, BatchHeader, parse_header
 
 if TYPE_CHECKING:
     from ottla.storage.fs import File
-    from ottla.storage.local.segment import Segment
 
-__all__ = ["LOCATOR", "find_batch", "leader_epochs_of", "scan_batches", "scan_headers"]
+__all__ = ["LOCATOR", "find_batch", "scan_batches", "scan_headers"]
 
 # Base offset, length and last offset delta: what it takes to find a batch and step over it.
 LOCATOR: Final = struct.Struct(">qi11xi")
@@ -63,26 +62,6 @@ def scan_batches(file: File, start: int, end: int) -> Iterator[tuple[int, BatchH
                 return
         yield position, header, chunk[offset : offset + size]
         position += size
-
-
-def leader_epochs_of(segments: Sequence[Segment]) -> Iterator[tuple[int, int]]:
-    """Yield (leader epoch, its first offset) as the headers say, ascending; a segment may repeat an epoch.
-
-    Epochs ascend with the offsets: a segment is not read through when the next one begins with its epoch.
-    """
-    firsts = [next(scan_headers(each.file, 0, each.size), None) for each in segments]
-    known = [
-        (segment, first[1]) for segment, first in zip(segments, firsts, strict=True) if first is not None
-    ]
-    for number, (segment, first) in enumerate(known):
-        yield first.leader_epoch, first.base_offset
-        if number + 1 < len(known) and known[number + 1][1].leader_epoch == first.leader_epoch:
-            continue
-        epoch = first.leader_epoch
-        for _, header in scan_headers(segment.file, 0, segment.size):
-            if header.leader_epoch != epoch:
-                epoch = header.leader_epoch
-                yield epoch, header.base_offset
 
 
 def find_batch(file: File, offset: int, start: int, end: int) -> int | None:
