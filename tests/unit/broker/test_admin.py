@@ -17,6 +17,7 @@ from ottla.testing import InProcessBroker
 DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS = 32, 44
 DELETE_TOPICS, CREATE_PARTITIONS = 20, 37
 INIT_PRODUCER_ID, UPDATE_FEATURES = 22, 57
+DESCRIBE_TOPIC_PARTITIONS = 75
 TOPIC, BROKER = 2, 4
 SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
 ONE = encode_batch([Record(0, 1, b"k", b"one")])
@@ -231,3 +232,43 @@ async def test_a_producer_id_comes_with_its_epoch(
     )
     assert response["error_code"] == code
     assert (response["producer_id"] == -1) == (code != ErrorCode.none)
+
+
+async def test_partitions_are_described_a_page_at_a_time(client: RawClient) -> None:
+    names = sorted([(await create_topic(client, partitions=3)).name for _ in range(2)])
+    asked = [{"name": name} for name in names]
+    told: list[tuple[str, int]] = []
+    cursor: dict[str, Any] | None = None
+    for _ in range(10):
+        request = {"topics": asked, "response_partition_limit": 2, "cursor": cursor}
+        response = await client.call(DESCRIBE_TOPIC_PARTITIONS, 0, request)
+        told += [(t["name"], p["partition_index"]) for t in response["topics"] for p in t["partitions"]]
+        cursor = response["next_cursor"]
+        if cursor is None:
+            break
+    assert told == [(name, index) for name in names for index in range(3)]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+async def test_a_page_of_partitions_has_at_least_one(client: RawClient, limit: int) -> None:
+    topic = await create_topic(client, partitions=2)
+    request = {"topics": [{"name": topic.name}], "response_partition_limit": limit, "cursor": None}
+    response = await client.call(DESCRIBE_TOPIC_PARTITIONS, 0, request)
+    assert [each["partition_index"] for each in response["topics"][0]["partitions"]] == [0]
+
+
+@pytest.mark.parametrize("cursor", [("not-asked-for", 0), ("", 0), (None, -1)])
+async def test_a_cursor_names_a_topic_that_was_asked_for(
+    client: RawClient, cursor: tuple[str | None, int]
+) -> None:
+    topics = [await create_topic(client), await create_topic(client)]
+    name, index = cursor
+    request = {
+        "topics": [{"name": topic.name} for topic in topics],
+        "response_partition_limit": 10,
+        "cursor": {"topic_name": topics[0].name if name is None else name, "partition_index": index},
+    }
+    response = await client.call(DESCRIBE_TOPIC_PARTITIONS, 0, request)
+    assert {each["name"]: each["error_code"] for each in response["topics"]} == {
+        topic.name: ErrorCode.invalid_request for topic in topics
+    }

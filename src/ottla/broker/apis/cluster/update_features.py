@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.update_features import UpdateFeaturesRequest, UpdateFeaturesResponse
 
 
-def _handle(_services: ClusterServices, _context: RequestContext, message: Any) -> Response:
+def _handle(
+    _services: ClusterServices, _context: RequestContext, message: UpdateFeaturesRequest
+) -> UpdateFeaturesResponse:
     for update in message.feature_updates:
         raise KafkaError(
             ErrorCode.invalid_update_version,
             f"Feature {update.feature} is not supported by this cluster, which has no versioned features.",
         )
-    return {"error_code": ErrorCode.none}
+    return UpdateFeaturesResponse()
 
 
 API = Api(

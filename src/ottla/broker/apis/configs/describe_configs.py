@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType, check_resource
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ConfigServices
 from ottla.config.effective import (
     ConfigEntry,
@@ -16,36 +15,44 @@ from ottla.config.effective import (
     describe_group,
     describe_topic,
 )
-from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.errors import KafkaError
+from ottla.protocol.messages.describe_configs import (
+    DescribeConfigsRequest,
+    DescribeConfigsResource,
+    DescribeConfigsResourceResult,
+    DescribeConfigsResponse,
+    DescribeConfigsResult,
+    DescribeConfigsSynonym,
+)
 
 
-def _handle(services: ConfigServices, _context: RequestContext, message: Any) -> Response:
+def _handle(
+    services: ConfigServices, _context: RequestContext, message: DescribeConfigsRequest
+) -> DescribeConfigsResponse:
     distinct = {_identity(resource): resource for resource in message.resources}
-    return {"results": [_one(services, message, resource) for resource in distinct.values()]}
+    return DescribeConfigsResponse(
+        results=[_one(services, message, resource) for resource in distinct.values()]
+    )
 
 
-def _one(services: ConfigServices, message: Any, resource: Any) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "resource_type": resource.resource_type,
-        "resource_name": resource.resource_name,
-        "error_code": ErrorCode.none,
-        "configs": [],
-    }
+def _one(
+    services: ConfigServices, message: DescribeConfigsRequest, resource: DescribeConfigsResource
+) -> DescribeConfigsResult:
+    result = DescribeConfigsResult(resource_type=resource.resource_type, resource_name=resource.resource_name)
     try:
         entries = _describe(services, check_resource(services, *_identity(resource)), resource.resource_name)
     except KafkaError as error:
-        return result | {"error_code": error.code, "error_message": error.message or ""}
+        result.error_code, result.error_message = error.code, error.message or ""
+        return result
     if resource.configuration_keys:
         entries = [entry for entry in entries if entry.name in resource.configuration_keys]
-    result["configs"] = config_entries(
-        entries,
-        synonyms=message.include_synonyms,
-        documentation=message.include_documentation,
+    result.configs = _results(
+        entries, synonyms=message.include_synonyms, documentation=message.include_documentation
     )
     return result
 
 
-def _identity(resource: Any) -> tuple[int, str]:
+def _identity(resource: DescribeConfigsResource) -> tuple[int, str]:
     return resource.resource_type, resource.resource_name
 
 
@@ -60,24 +67,23 @@ def _describe(services: ConfigServices, kind: ResourceType, name: str) -> list[C
     )
 
 
-def config_entries(
-    entries: Iterable[ConfigEntry], *, synonyms: bool = False, documentation: bool = False
-) -> list[dict[str, Any]]:
-    """Config entries as responses carry them."""
+def _results(
+    entries: Iterable[ConfigEntry], *, synonyms: bool, documentation: bool
+) -> list[DescribeConfigsResourceResult]:
     return [
-        {
-            "name": entry.name,
-            "value": entry.value,
-            "read_only": entry.read_only,
-            "config_source": entry.source,
-            "is_sensitive": entry.is_sensitive,
-            "config_type": entry.type,
-            "documentation": entry.documentation if documentation else None,
-            "synonyms": [
-                {"name": synonym.name, "value": synonym.value, "source": synonym.source}
+        DescribeConfigsResourceResult(
+            name=entry.name,
+            value=entry.value,
+            read_only=entry.read_only,
+            config_source=entry.source,
+            is_sensitive=entry.is_sensitive,
+            config_type=entry.type,
+            documentation=entry.documentation if documentation else None,
+            synonyms=[
+                DescribeConfigsSynonym(name=synonym.name, value=synonym.value, source=synonym.source)
                 for synonym in (entry.synonyms if synonyms else ())
             ],
-        }
+        )
         for entry in entries
     ]
 

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ConfigServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.list_config_resources import (
+    ConfigResource,
+    ListConfigResourcesRequest,
+    ListConfigResourcesResponse,
+)
 
 
-def _handle(services: ConfigServices, context: RequestContext, message: Any) -> Response:
+def _handle(
+    services: ConfigServices, context: RequestContext, message: ListConfigResourcesRequest
+) -> ListConfigResourcesResponse:
     if context.api_version == 0:
         asked: Iterable[int] = (ResourceType.CLIENT_METRICS,)
     else:
         asked = dict.fromkeys(message.resource_types) or tuple(ResourceType)
-    return {
-        "error_code": ErrorCode.none,
-        "config_resources": [
-            {"resource_name": name, "resource_type": kind}
+    return ListConfigResourcesResponse(
+        config_resources=[
+            ConfigResource(resource_name=name, resource_type=kind)
             for kind in asked
             for name in _names(services, kind)
-        ],
-    }
+        ]
+    )
 
 
 def _names(services: ConfigServices, kind: int) -> Iterable[str]:

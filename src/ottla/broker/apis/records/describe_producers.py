@@ -2,48 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import RecordServices
-from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.errors import KafkaError
+from ottla.protocol.messages.describe_producers import (
+    DescribeProducersRequest,
+    DescribeProducersResponse,
+    PartitionResponse,
+    ProducerState,
+    TopicResponse,
+)
 
 
-def _handle(services: RecordServices, _context: RequestContext, message: Any) -> Response:
-    return {
-        "topics": [
-            {
-                "name": topic.name,
-                "partitions": [
+def _handle(
+    services: RecordServices, _context: RequestContext, message: DescribeProducersRequest
+) -> DescribeProducersResponse:
+    return DescribeProducersResponse(
+        topics=[
+            TopicResponse(
+                name=topic.name,
+                partitions=[
                     _one(services, topic.name, index) for index in dict.fromkeys(topic.partition_indexes)
                 ],
-            }
+            )
             for topic in {topic.name: topic for topic in message.topics}.values()
         ]
-    }
+    )
 
 
-def _one(services: RecordServices, topic: str, index: int) -> dict[str, Any]:
+def _one(services: RecordServices, topic: str, index: int) -> PartitionResponse:
     try:
         partition = services.partitions.get(topic, index)
     except KafkaError as error:
-        return {"partition_index": index, "error_code": error.code, "error_message": error.message}
-    return {
-        "partition_index": index,
-        "error_code": ErrorCode.none,
-        "active_producers": [
-            {
-                "producer_id": producer.producer_id,
-                "producer_epoch": producer.producer_epoch,
-                "last_sequence": producer.last_sequence,
-                "last_timestamp": producer.last_timestamp,
-                "coordinator_epoch": producer.coordinator_epoch,
-                "current_txn_start_offset": producer.current_txn_start_offset,
-            }
+        return PartitionResponse(partition_index=index, error_code=error.code, error_message=error.message)
+    return PartitionResponse(
+        partition_index=index,
+        active_producers=[
+            ProducerState(
+                producer_id=producer.producer_id,
+                producer_epoch=producer.producer_epoch,
+                last_sequence=producer.last_sequence,
+                last_timestamp=producer.last_timestamp,
+                coordinator_epoch=producer.coordinator_epoch,
+                current_txn_start_offset=producer.current_txn_start_offset,
+            )
             for producer in partition.log.producer_state.describe()
         ],
-    }
+    )
 
 
 API = Api(key=61, name="DescribeProducers", versions=(0, 0), handle=_handle, kips=(664,))

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+)
 from ottla.replica.partition import READ_COMMITTED
 
 if TYPE_CHECKING:
@@ -21,22 +28,24 @@ _NEEDS_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIES
 _UNKNOWN = (-1, -1, -1)
 
 
-def _handle(services: RecordServices, context: RequestContext, message: Any) -> Response:
+def _handle(
+    services: RecordServices, context: RequestContext, message: ListOffsetsRequest
+) -> ListOffsetsResponse:
     asked = Counter(
         (topic.name, each.partition_index) for topic in message.topics for each in topic.partitions
     )
-    return {
-        "topics": [
-            {
-                "name": topic.name,
-                "partitions": [
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(
+                name=topic.name,
+                partitions=[
                     _one(services, context, message.isolation_level, topic.name, each, asked)
                     for each in topic.partitions
                 ],
-            }
+            )
             for topic in message.topics
         ]
-    }
+    )
 
 
 def _one(
@@ -44,9 +53,9 @@ def _one(
     context: RequestContext,
     isolation_level: int,
     topic: str,
-    asked: Any,
+    asked: ListOffsetsPartition,
     times: Mapping[tuple[str, int], int],
-) -> dict[str, Any]:
+) -> ListOffsetsPartitionResponse:
     try:
         if times[topic, asked.partition_index] > 1:
             raise KafkaError(ErrorCode.invalid_request)
@@ -56,19 +65,10 @@ def _one(
         partition.check_leader_epoch(asked.current_leader_epoch)
         offset, timestamp, leader_epoch = _find(partition, asked.timestamp, isolation_level)
     except KafkaError as error:
-        return {
-            "partition_index": asked.partition_index,
-            "error_code": error.code,
-            "timestamp": -1,
-            "offset": -1,
-        }
-    return {
-        "partition_index": asked.partition_index,
-        "error_code": ErrorCode.none,
-        "timestamp": timestamp,
-        "offset": offset,
-        "leader_epoch": leader_epoch,
-    }
+        return ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error.code)
+    return ListOffsetsPartitionResponse(
+        partition_index=asked.partition_index, timestamp=timestamp, offset=offset, leader_epoch=leader_epoch
+    )
 
 
 def _find(partition: Partition, timestamp: int, isolation_level: int) -> tuple[int, int, int]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
-from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewPartitions
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreatePartitionsTopicResult,
+)
 
 
-async def _handle(services: TopicServices, _context: RequestContext, message: Any) -> Response:
+async def _handle(
+    services: TopicServices, _context: RequestContext, message: CreatePartitionsRequest
+) -> CreatePartitionsResponse:
     wanted = [
         NewPartitions(
             topic.name,
@@ -22,21 +26,22 @@ async def _handle(services: TopicServices, _context: RequestContext, message: An
         for topic in message.topics
     ]
     results = await services.topics.create_partitions(wanted, validate_only=message.validate_only)
-    return {"results": [_result(name, result) for name, result in results.items()]}
-
-
-def _result(name: str, result: Topic | KafkaError) -> dict[str, Any]:
-    if isinstance(result, KafkaError):
-        return {"name": name, "error_code": result.code, "error_message": result.message}
-    return {"name": name, "error_code": ErrorCode.none}
-
-
-def _error(message: Any, code: ErrorCode, text: str | None) -> Response:
-    return {
-        "results": [
-            {"name": topic.name, "error_code": code, "error_message": text} for topic in message.topics
+    return CreatePartitionsResponse(
+        results=[
+            _refusal(name, result.code, result.message)
+            if isinstance(result, KafkaError)
+            else CreatePartitionsTopicResult(name=name)
+            for name, result in results.items()
         ]
-    }
+    )
+
+
+def _refusal(name: str, code: ErrorCode, text: str | None) -> CreatePartitionsTopicResult:
+    return CreatePartitionsTopicResult(name=name, error_code=code, error_message=text)
+
+
+def _error(message: CreatePartitionsRequest, code: ErrorCode, text: str | None) -> CreatePartitionsResponse:
+    return CreatePartitionsResponse(results=[_refusal(topic.name, code, text) for topic in message.topics])
 
 
 API = Api(key=37, name="CreatePartitions", versions=(0, 3), handle=_handle, error=_error, kips=(195, 599))

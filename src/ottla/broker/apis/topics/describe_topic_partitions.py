@@ -2,78 +2,109 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
+from ottla.metadata.image import MetadataImage
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.describe_topic_partitions import (
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponseCursor,
+    DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+)
 from ottla.security.operations import TOPIC_OPERATIONS
 
 
-def _handle(services: TopicServices, _context: RequestContext, message: Any) -> Response:
+def _handle(
+    services: TopicServices, _context: RequestContext, message: DescribeTopicPartitionsRequest
+) -> DescribeTopicPartitionsResponse:
     image = services.metadata.image
     asked = {topic.name for topic in message.topics}
     names = sorted(asked or image.topics)
     first_partition = 0
     if message.cursor is not None:
+        cursor_name = message.cursor.topic_name
+        if asked and cursor_name not in asked:
+            raise KafkaError(
+                ErrorCode.invalid_request,
+                f"DescribeTopicPartitionsRequest topic list should contain the cursor topic: {cursor_name}",
+            )
         if message.cursor.partition_index < 0:
             raise KafkaError(ErrorCode.invalid_request)
-        names = [name for name in names if name >= message.cursor.topic_name]
-        if names and names[0] == message.cursor.topic_name:
+        names = [name for name in names if name >= cursor_name]
+        if names and names[0] == cursor_name:
             first_partition = message.cursor.partition_index
-    room = min(message.response_partition_limit, services.config.value.max_request_partition_size_limit)
-    if room < 1:
-        raise KafkaError(ErrorCode.invalid_request)
-    topics: list[dict[str, Any]] = []
-    cursor = None
+    limit = services.config.value.max_request_partition_size_limit
+    return _page(image, names, first_partition, max(1, min(message.response_partition_limit, limit)))
+
+
+def _page(
+    image: MetadataImage, names: list[str], first_partition: int, room: int
+) -> DescribeTopicPartitionsResponse:
+    """Of these topics at most `room` partitions, and where the next page begins."""
+    response = DescribeTopicPartitionsResponse()
+    topics: list[DescribeTopicPartitionsResponseTopic] = []
+    response.topics = topics
     for name in names:
         if room == 0:
-            cursor = {"topic_name": name, "partition_index": first_partition}
+            response.next_cursor = DescribeTopicPartitionsResponseCursor(
+                topic_name=name, partition_index=first_partition
+            )
             break
-        described = _describe(services, name, first_partition, room)
+        described = _describe(image, name, first_partition, room)
         topics.append(described)
-        room -= len(described["partitions"])
+        room -= len(described.partitions)
         known = image.topics.get(name)
-        next_partition = first_partition + len(described["partitions"])
+        next_partition = first_partition + len(described.partitions)
         if known is not None and next_partition < len(known.partitions):
-            cursor = {"topic_name": name, "partition_index": next_partition}
+            response.next_cursor = DescribeTopicPartitionsResponseCursor(
+                topic_name=name, partition_index=next_partition
+            )
             break
         first_partition = 0
-    return {"topics": topics, "next_cursor": cursor}
+    return response
 
 
-def _describe(services: TopicServices, name: str, first: int, limit: int) -> dict[str, Any]:
-    topic = services.metadata.image.topics.get(name)
+def _describe(
+    image: MetadataImage, name: str, first: int, limit: int
+) -> DescribeTopicPartitionsResponseTopic:
+    topic = image.topics.get(name)
     if topic is None:
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
-        return {"error_code": code, "name": name, "partitions": []}
-    return {
-        "error_code": ErrorCode.none,
-        "name": name,
-        "topic_id": topic.topic_id,
-        "is_internal": name in INTERNAL_TOPICS,
-        "topic_authorized_operations": TOPIC_OPERATIONS,
-        "partitions": [
-            {
-                "partition_index": index,
-                "leader_id": state.leader,
-                "leader_epoch": state.leader_epoch,
-                "replica_nodes": state.replicas,
-                "isr_nodes": state.isr,
-                "eligible_leader_replicas": (),
-                "last_known_elr": (),
-            }
-            for index, state in list(enumerate(topic.partitions))[first : first + limit]
+        return DescribeTopicPartitionsResponseTopic(error_code=code, name=name)
+    return DescribeTopicPartitionsResponseTopic(
+        name=name,
+        topic_id=topic.topic_id,
+        is_internal=name in INTERNAL_TOPICS,
+        topic_authorized_operations=TOPIC_OPERATIONS,
+        partitions=[
+            DescribeTopicPartitionsResponsePartition(
+                partition_index=index,
+                leader_id=state.leader,
+                leader_epoch=state.leader_epoch,
+                replica_nodes=state.replicas,
+                isr_nodes=state.isr,
+                eligible_leader_replicas=(),
+                last_known_elr=(),
+            )
+            for index, state in enumerate(topic.partitions[first : first + limit], first)
         ],
-    }
+    )
 
 
-def _error(_message: Any, _code: ErrorCode, _text: str | None) -> Response:
-    return {"topics": []}
+def _error(
+    message: DescribeTopicPartitionsRequest, code: ErrorCode, _text: str | None
+) -> DescribeTopicPartitionsResponse:
+    return DescribeTopicPartitionsResponse(
+        topics=[
+            DescribeTopicPartitionsResponseTopic(error_code=code, name=topic.name) for topic in message.topics
+        ]
+    )
 
 
 API = Api(

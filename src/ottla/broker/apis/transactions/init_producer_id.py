@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
 
-async def _handle(services: TransactionServices, _context: RequestContext, message: Any) -> Response:
+async def _handle(
+    services: TransactionServices, _context: RequestContext, message: InitProducerIdRequest
+) -> InitProducerIdResponse:
     if (message.producer_id == -1) != (message.producer_epoch == -1):
         raise KafkaError(ErrorCode.invalid_request)
     if message.transactional_id is not None:
@@ -18,11 +19,11 @@ async def _handle(services: TransactionServices, _context: RequestContext, messa
             raise KafkaError(ErrorCode.invalid_request)
         raise KafkaError(ErrorCode.transactional_id_authorization_failed)
     producer_id = await services.producer_ids.next_producer_id()
-    return {"error_code": ErrorCode.none, "producer_id": producer_id, "producer_epoch": 0}
+    return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
 
 
-def _error(_message: Any, code: ErrorCode, _text: str | None) -> Response:
-    return {"error_code": code, "producer_id": -1, "producer_epoch": -1}
+def _error(_message: InitProducerIdRequest, code: ErrorCode, _text: str | None) -> InitProducerIdResponse:
+    return InitProducerIdResponse(error_code=code, producer_id=-1, producer_epoch=-1)
 
 
 API = Api(
