@@ -243,9 +243,12 @@ _NOT_NEGATIVE: Final = _FIRST_BYTES[:64]  # the first of two bytes of a number t
 def _walk_runs(data: bytes, pos: int, count: int) -> tuple[int, int, int, int]:
     """`_walk` from the first record on, past runs in one step each."""
     index, lowest, highest, seen = 0, _MAX_INT64, _MIN_INT64, 0
-    step = _MIN_RUN
+    step, most = _MIN_RUN, _TWO_BYTES
     while index < count:
-        last, after, low, high, flags = _pass_run(data, pos, index, count)
+        last, after, low, high, flags = _pass_run(data, pos, index, min(count, index + most))
+        # A run is looked for among no more than twice as many as the last one had: looking at all that is
+        # left again and again, for a few records each time, would take seconds.
+        most = max(_TWO_BYTES, 2 * (last - index))
         if last == index:
             # Nothing alike here: the next look is after twice as many, so that looking costs little.
             last = min(count, index + step)
