@@ -317,7 +317,7 @@ class CoordinatorRuntime(Generic[S]):
     def fail(self, error: KafkaError) -> None:
         """What was written may never be committed: refuse all who wait for it."""
         while self._uncommitted:
-            _hand_out(_refused(self._uncommitted.popleft()[1], error))
+            _hand_out(_refused(self._uncommitted.popleft()[1], _told(error)))
 
     def obey(self, effects: Effects) -> None:
         """Do what was decided, until nothing more follows from it."""
@@ -339,7 +339,7 @@ class CoordinatorRuntime(Generic[S]):
         try:
             base_offset = self._log.append(effects.records, effects.producer, now_ms)
         except KafkaError as error:
-            return KafkaError(_TOLD.get(error.code, error.code), error.message)
+            return _told(error)
         self._end_offset = base_offset + len(effects.records)
         producer_id = -1 if effects.producer is None else effects.producer.producer_id
         for offset, record in enumerate(effects.records, base_offset):
@@ -360,6 +360,10 @@ class CoordinatorRuntime(Generic[S]):
             self._uncommitted.append((self._end_offset, replies))
         else:
             _hand_out(replies)
+
+
+def _told(error: KafkaError) -> KafkaError:
+    return KafkaError(_TOLD.get(error.code, error.code), error.message)
 
 
 def _hand_out(replies: Iterable[Reply]) -> None:

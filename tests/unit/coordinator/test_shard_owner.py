@@ -1,0 +1,220 @@
+"""The owner of a shard: what it makes of the partition's log, and when it answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from tests.coordinator_harness import image
+from tests.unit.storage.logs import open_at, small_segments
+from tests.unit.storage.simulated_disk import SimulatedDisk
+
+from ottla.clock import Clock
+from ottla.config.broker import default_view
+from ottla.config.groups import GroupCoordinatorConfig
+from ottla.coordination.groups.shard import GroupShard
+from ottla.coordination.runtime import Client, CoordinatorRecord, RequestInfo, encode_record
+from ottla.coordinator.shard_owner import ShardOwner, Surroundings
+from ottla.metadata.model import PartitionState
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
+from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchRequestTopics
+from ottla.protocol.messages.records.group import OffsetCommitKey, OffsetCommitValue
+from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
+from ottla.replica.partition import Partition
+from ottla.storage.log import Log
+
+TOPICS = image(t=4)
+CLIENT = Client("c", "/10.0.0.1", 9)
+
+
+class HeldCommits:
+    """Group commit that syncs when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[dict[Log, KafkaError]], Any]] = []
+
+    def when_durable(self, _logs: Sequence[Log], answer: Callable[[dict[Log, KafkaError]], Any]) -> None:
+        self.waiting.append(answer)
+
+
+class Owned:
+    """An owner with its partition's log."""
+
+    def __init__(self, *, flush: bool = False, disk: SimulatedDisk | None = None) -> None:
+        self.disk = disk or SimulatedDisk()
+        log = open_at(self.disk, small_segments())
+        self.partition = Partition(
+            "__consumer_offsets",
+            UUID(int=9),
+            0,
+            log,
+            PartitionState(replicas=(1,), isr=(1,), leader=1),
+            SimpleNamespace(),  # type: ignore[arg-type]
+            lambda _log: None,
+        )
+        self.commits = HeldCommits()
+        config = SimpleNamespace(ottla_acks_all_flush=flush, ottla_decompressed_batch_max_bytes=1 << 20)
+        shard = GroupShard(default_view(GroupCoordinatorConfig), lambda: UUID(int=1), TOPICS)
+        self.owner = ShardOwner(
+            shard,
+            self.partition,
+            Surroundings(
+                clock=Clock(),
+                config=SimpleNamespace(value=config),  # type: ignore[arg-type]
+                group_commit=self.commits,  # type: ignore[arg-type]
+                codec=lambda: 0,
+            ),
+        )
+
+    async def load(self) -> None:
+        await self.owner.load(lambda: TOPICS)
+
+    def commit(self, offset: int, partition: int = 0) -> Any:
+        committed = OffsetCommitRequestPartition(partition_index=partition, committed_offset=offset)
+        request = OffsetCommitRequest(
+            group_id="g", topics=[OffsetCommitRequestTopic(name="t", partitions=[committed])]
+        )
+
+        def decide(info: RequestInfo[Any], now_ms: int) -> Any:
+            return self.owner.shard.offset_commit(request, info, now_ms)
+
+        return self.owner.ask(CLIENT, decide)
+
+    def fetch(self, partition: int = 0) -> Any:
+        topics = [OffsetFetchRequestTopics(name="t", partition_indexes=[partition])]
+        asked = OffsetFetchRequestGroup(group_id="g", topics=topics)
+
+        def decide(info: RequestInfo[Any], _now_ms: int) -> Any:
+            return self.owner.shard.offset_fetch(asked, info, require_stable=True)
+
+        return self.owner.ask(CLIENT, decide)
+
+    def offset(self, partition: int) -> tuple[int, ErrorCode]:
+        (topic,) = self.fetch(partition).topics
+        (told,) = topic.partitions
+        return told.committed_offset, ErrorCode(told.error_code)
+
+    def write(self, offsets: dict[int, int], *, producer_id: int = -1) -> None:
+        """Commit offsets as Kafka does, of a transaction where there is a producer."""
+        records = [
+            Record(i, 5, *encode_record(offset_record(partition, offset)), ())
+            for i, (partition, offset) in enumerate(offsets.items())
+        ]
+        transactional = {"producer_id": producer_id, "producer_epoch": 0, "is_transactional": True}
+        self.partition.append_own(encode_batch(records, **transactional if producer_id >= 0 else {}), 5)
+
+    def end_transaction(self, producer_id: int, control_type: ControlType) -> None:
+        marker = encode_end_transaction_marker(
+            control_type,
+            base_offset=0,
+            timestamp=6,
+            producer_id=producer_id,
+            producer_epoch=0,
+            coordinator_epoch=0,
+        )
+        self.partition.append_own(marker, 6)
+
+
+def offset_record(partition: int, offset: int) -> CoordinatorRecord:
+    key = OffsetCommitKey(group="g", topic="t", partition=partition)
+    value = OffsetCommitValue(offset=offset, commit_timestamp=5, topic_id=TOPICS.topics["t"].topic_id)
+    return CoordinatorRecord(key, value, 4)
+
+
+async def test_transactions_in_a_log_are_loaded_as_kafka_does() -> None:
+    owned = Owned()
+    owned.write({0: 1, 1: 1, 2: 1, 3: 1})
+    owned.write({0: 2}, producer_id=7)
+    owned.write({1: 2}, producer_id=8)
+    owned.write({2: 2}, producer_id=9)
+    owned.write({3: 2}, producer_id=10)
+    owned.end_transaction(7, ControlType.commit)
+    owned.end_transaction(8, ControlType.abort)
+    owned.write({3: 3})
+    owned.end_transaction(10, ControlType.commit)
+    await owned.load()
+
+    assert owned.offset(0) == (2, ErrorCode.none)
+    assert owned.offset(1) == (1, ErrorCode.none), "aborted"
+    assert owned.offset(2) == (-1, ErrorCode.unstable_offset_commit), "still open"
+    assert owned.offset(3) == (3, ErrorCode.none), "committed after the transaction's own"
+    owned.owner.stop()
+
+
+async def test_what_is_committed_is_loaded_by_the_next_owner() -> None:
+    owned = Owned()
+    await owned.load()
+    assert owned.commit(5).topics[0].partitions[0].error_code == ErrorCode.none
+    owned.owner.stop()
+    owned.partition.log.close()
+
+    again = Owned(disk=owned.disk)
+    await again.load()
+    assert again.offset(0) == (5, ErrorCode.none)
+    again.owner.stop()
+
+
+async def test_records_that_can_not_be_read_are_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    owned = Owned()
+    broken = [
+        Record(0, 5, b"\0\1\0", b"?", ()),
+        Record(1, 5, None, b"no key", ()),
+        Record(2, 5, b"\0\x63", b"", ()),
+    ]
+    owned.partition.append_own(encode_batch(broken), 5)
+    owned.write({0: 1})
+    await owned.load()
+
+    assert owned.offset(0) == (1, ErrorCode.none)
+    assert "skipped record 0 of __consumer_offsets-0" in caplog.text
+    owned.owner.stop()
+
+
+async def test_nobody_is_told_of_what_is_not_on_the_disk_where_that_is_asked_for() -> None:
+    owned = Owned(flush=True)
+    await owned.load()
+    answers = [asyncio.ensure_future(each) for each in (owned.commit(5), owned.fetch(), owned.commit(6))]
+    await asyncio.sleep(0)
+    assert not any(each.done() for each in answers)
+
+    owned.commits.waiting.pop(0)({})
+    await asyncio.sleep(0)
+    assert [each.done() for each in answers] == [True, True, False]
+    owned.commits.waiting.pop(0)({})
+    await answers[2]
+    assert owned.offset(0) == (6, ErrorCode.none)
+    owned.owner.stop()
+
+
+async def test_a_failed_sync_refuses_all_that_wait() -> None:
+    owned = Owned(flush=True)
+    await owned.load()
+    answers: list[Awaitable[Any]] = [owned.commit(5), owned.fetch()]
+    owned.commits.waiting.pop(0)({owned.partition.log: KafkaError(ErrorCode.kafka_storage_error)})
+
+    for each in answers:
+        with pytest.raises(KafkaError) as refused:
+            await each
+        assert refused.value.code is ErrorCode.not_coordinator
+    owned.owner.stop()
+
+
+async def test_an_owner_that_is_stopped_while_it_loads_begins_nothing() -> None:
+    owned = Owned()
+    owned.write({0: 1})
+    loading = asyncio.ensure_future(owned.load())
+    await asyncio.sleep(0)
+    owned.owner.stop()
+    await loading
+
+    assert owned.owner.is_loading
+    assert len(asyncio.all_tasks()) == 1
