@@ -1,4 +1,4 @@
-"""Compile a `Layout` to a function that decodes it, into dicts or into objects.
+"""Compile a `Layout` to a function that decodes it into typed messages.
 
 Every length is checked against the bytes that are left before anything is allocated for it, so memory is
 bounded by a multiple of the buffer's size, whatever the buffer says. The elements of all arrays together can
@@ -19,7 +19,6 @@ from ottla.protocol.reading import MAX_TAGGED_FIELDS
 from ottla.protocol.varint import decode_uvarint
 
 Buffer = bytes | memoryview
-Defaults = Mapping[str, Mapping[str, Any]]
 
 NO_LIMIT: Final = 1 << 62
 _ZERO_UUID: Final = bytes(16)
@@ -39,23 +38,10 @@ class _TooManyElementsError(Exception):
     """The arrays of a message have more than they may."""
 
 
-def compile_dict_decoder(struct: Layout, absent: Defaults) -> Decoder:
-    """Decodes into a dict.
-
-    `absent` gives for the path of each struct (`""` for the message itself, `"topics.partitions"`) what to
-    add for fields that this version lacks. The zero UUID decodes to None.
-    """
-    return _compile(struct, _DictTarget(absent))
-
-
 def compile_decoder(struct: Layout) -> Decoder:
     """Decodes into instances of the layout's class, which are made without calling it. Arrays become tuples,
     the zero UUID None.
     """
-    return _compile(struct, _ObjectTarget())
-
-
-def _compile(struct: Layout, target: _Target) -> Decoder:
     source = Source()
     source.namespace |= {
         "DecodeError": DecodeError,
@@ -65,7 +51,7 @@ def _compile(struct: Layout, target: _Target) -> Decoder:
         "uuid": _uuid,
         "new": object.__new__,
     }
-    decode = source.compile(_StructReader(source, target).write(struct, ""), f"decoder of {struct.name}")
+    decode = source.compile(_StructReader(source).write(struct), f"decoder of {struct.name}")
 
     def decode_checked(buffer: Buffer, offset: int, max_elements: int = NO_LIMIT, /) -> tuple[Any, int]:
         try:
@@ -80,52 +66,6 @@ def _compile(struct: Layout, target: _Target) -> Decoder:
 
 def _uuid(encoded: bytes) -> UUID | None:
     return None if encoded == _ZERO_UUID else UUID(bytes=encoded)
-
-
-class _DictTarget:
-    """Structs become dicts, arrays lists."""
-
-    array = "values"
-
-    def __init__(self, absent: Defaults) -> None:
-        self._absent = absent
-
-    def default(self, each: FieldLayout, path: str) -> Any:
-        if each.struct is not None and not each.array and each.default is not None:
-            return self.defaults(each.struct, f"{path}.{each.name}".lstrip("."))
-        return each.default
-
-    def defaults(self, struct: Layout, path: str) -> dict[str, Any]:
-        fields = {each.name: self.default(each, path) for each in struct.fields}
-        return {**self._absent.get(path, {}), **fields}
-
-    def build(self, struct: Layout, path: str, source: Source) -> None:
-        absent = self._absent.get(path)
-        items = [f"{each.name!r}: v{number}" for number, each in enumerate(struct.fields)]
-        if absent:
-            items.insert(0, f"**{source.constant('absent', absent)}")
-        source.add(1, f"return {{{', '.join(items)}}}, p")
-
-
-class _ObjectTarget:
-    """Structs become objects, arrays tuples. What the version lacks has its default."""
-
-    array = "tuple(values)"
-
-    def default(self, each: FieldLayout, path: str) -> Any:  # noqa: ARG002
-        return each.default
-
-    def build(self, struct: Layout, path: str, source: Source) -> None:  # noqa: ARG002
-        source.add(1, f"made = new({source.constant('class', struct.class_)})")
-        assert struct.class_ is not None
-        values = {each.name: f"v{number}" for number, each in enumerate(struct.fields)}
-        for name, spec in struct.class_.__fields__.items():
-            value = values.get(name) or source.constant("absent", spec.default)
-            source.add(1, f"made.{name} = {value}")
-        source.add(1, "return made, p")
-
-
-_Target = _DictTarget | _ObjectTarget
 
 
 def smallest_size(struct: Layout) -> int:
@@ -150,18 +90,13 @@ class _StructReader:
     still have; `v0`, `v1`, ... are the values.
     """
 
-    def __init__(self, source: Source, target: _Target) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._target = target
         self._functions = 0
 
-    def write(self, struct: Layout, path: str) -> str:
+    def write(self, struct: Layout) -> str:
         """Add the function for `struct`; give its name."""
-        nested = {
-            each.name: self.write(each.struct, f"{path}.{each.name}".lstrip("."))
-            for each in struct.fields
-            if each.struct is not None
-        }
+        nested = {each.name: self.write(each.struct) for each in struct.fields if each.struct is not None}
         name = f"decode_{self._functions}"
         self._functions += 1
         self._source.add(0, f"def {name}(b, p, e, left):")
@@ -176,9 +111,19 @@ class _StructReader:
             self._variable(1, each, numbers[each.name], struct.flexible, nested.get(each.name))
         self._fixed(run, numbers)
         if struct.flexible:
-            self._tagged(struct, numbers, nested, path)
-        self._target.build(struct, path, self._source)
+            self._tagged(struct, numbers, nested)
+        self._build(struct, numbers)
         return name
+
+    def _build(self, struct: Layout, numbers: Mapping[str, int]) -> None:
+        """The object, made without calling its class; what the version lacks has its default."""
+        assert struct.class_ is not None
+        self._source.add(1, f"made = new({self._source.constant('class', struct.class_)})")
+        for name, spec in struct.class_.__fields__.items():
+            number = numbers.get(name)
+            absent = None if number is not None else self._source.constant("absent", spec.default)
+            self._source.add(1, f"made.{name} = {absent or f'v{number}'}")
+        self._source.add(1, "return made, p")
 
     def _fixed(self, fields: list[FieldLayout], numbers: Mapping[str, int], depth: int = 1) -> None:
         """Neighbouring fields of fixed size in one unpacking, which checks that they are there."""
@@ -267,7 +212,7 @@ class _StructReader:
                 f"values = unpack_from(f'>{{n}}{format_}', b, p)",
                 f"p += n * {binary.calcsize(format_)}",
             )
-            add(depth, f"{value} = {'values' if self._target.array != 'values' else 'list(values)'}")
+            add(depth, f"{value} = values")
             return
         add(depth, "values = []", "append = values.append", "for _ in range(n):")
         if each.type == "struct":
@@ -277,15 +222,13 @@ class _StructReader:
         else:
             self._data(depth + 1, each.type, each.name, "element", flexible, nullable=False)
         add(depth + 1, "append(element)")
-        add(depth, f"{value} = {self._target.array}")
+        add(depth, f"{value} = tuple(values)")
 
-    def _tagged(
-        self, struct: Layout, numbers: Mapping[str, int], nested: Mapping[str, str], path: str
-    ) -> None:
+    def _tagged(self, struct: Layout, numbers: Mapping[str, int], nested: Mapping[str, str]) -> None:
         """The tagged fields: those that are known are read, others skipped, absent ones get their default."""
         add = self._source.add
         for each in struct.tagged:
-            default = self._source.constant("default", self._target.default(each, path))
+            default = self._source.constant("default", each.default)
             add(1, f"v{numbers[each.name]} = {default}")
         add(1, "n = b[p]", "p += 1", "if n:")
         add(2, "count, p = uvarint(b, p - 1)", f"if count > {MAX_TAGGED_FIELDS}:")
