@@ -8,8 +8,9 @@ import logging
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
+from ottla.metadata import model
 from ottla.metadata.image import ImageDelta, MetadataImage, image_at
-from ottla.metadata.transaction import MetadataFormatError
+from ottla.metadata.transaction import Event, MetadataFormatError
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.store.interface import CompactedError, Store, StoreError, read_all
 
@@ -121,6 +122,10 @@ class Publisher:
         except CompactedError:
             return  # faster than we could read: the watch will say so again
         image = image_at(present.revision, present.entries)
+        again = [each for each in image.delta_from(self._image).topics_deleted if each.name in image.topics]
+        if again:  # As if we had seen each of them go before another got its name.
+            gone = [Event(self._reached, model.topic_key(topic.name), None) for topic in again]
+            await self._publish(self._reached, *self._image.apply(gone))
         await self._publish(present.revision, image, image.delta_from(self._image))
 
     async def _publish(self, revision: int, image: MetadataImage, delta: ImageDelta) -> None:

@@ -112,6 +112,13 @@ def test_many_topics_take_several_transactions(cluster):
     assert [entry.key for entry in cluster.store.range("").entries] == ["/brokers/1"]
 
 
+def test_large_topics_take_a_transaction_each(cluster):
+    before = cluster.store.revision
+    configs = {"leader.replication.throttled.replicas": ",".join(f"{number}:1" for number in range(80_000))}
+    cluster.create(*(NewTopic(f"t{number}", configs=configs) for number in range(3)))
+    assert cluster.store.revision == before + 3
+
+
 def test_a_topic_larger_than_a_transaction_is_refused(cluster):
     assignments = [(number, (1,)) for number in range(10)]
     configs = {"leader.replication.throttled.replicas": ",".join(f"{number}:1" for number in range(150_000))}
