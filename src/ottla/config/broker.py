@@ -270,7 +270,7 @@ def check_dynamic_change(before: BrokerLayers, after: BrokerLayers) -> None:
     """Refuse a change that Kafka would not make while it runs; raises ConfigError."""
     old, new = broker_values(before), broker_values(after)
     for name in _THREADS:
-        if not old(name) // 2 <= new(name) <= old(name) * 2:
+        if not max(old(name) // 2, 1) <= new(name) <= old(name) * 2:
             raise ConfigError(
                 f"Invalid value {new(name)} for configuration {name}: while a broker runs it can at most "
                 f"double and at least halve what it is, {old(name)}",

@@ -169,7 +169,7 @@ def dynamic(**texts):
     ("name", "allowed", "refused"),
     [
         ("background.threads", (5, 20), (4, 21)),
-        ("log.cleaner.threads", (1, 2), (3,)),
+        ("log.cleaner.threads", (1, 2), (0, 3)),
         ("num.io.threads", (4, 16), (3, 17)),
         ("num.network.threads", (1, 6), (7, 100)),
         ("num.recovery.threads.per.data.dir", (1, 4), (5,)),

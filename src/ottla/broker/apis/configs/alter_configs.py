@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ottla.broker.api import Api
-from ottla.broker.apis.configs.config_resources import check_resource
+from ottla.broker.apis.configs.config_resources import ResourceType, check_resource
 from ottla.broker.request import RequestContext, Response
 from ottla.broker.services import ConfigServices
 from ottla.metadata.config_changes import ConfigResource
@@ -16,11 +16,15 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 
 async def _handle(services: ConfigServices, _context: RequestContext, message: Any) -> Response:
     accepted, refused = accept_resources(services, message)
+    for key, resource in list(accepted.items()):
+        if len({config.name for config in resource.configs}) != len(resource.configs):
+            del accepted[key]
+            refused[key] = KafkaError(ErrorCode.invalid_request, "Error due to duplicate config keys")
     replacements = {
         key: {config.name: config.value for config in resource.configs} for key, resource in accepted.items()
     }
     results = await services.configs.replace_configs(replacements, validate_only=message.validate_only)
-    return answer({**refused, **results})
+    return answer(message, {**refused, **results})
 
 
 def accept_resources(
@@ -36,6 +40,8 @@ def accept_resources(
             refused[key] = KafkaError(ErrorCode.invalid_request, "Each resource must appear at most once.")
             continue
         try:
+            if key.kind == ResourceType.TOPIC and not key.name:
+                raise KafkaError(ErrorCode.invalid_request, "Default topic resources are not allowed.")
             check_resource(services, key.kind, key.name)
             accepted[key] = resource
         except KafkaError as error:
@@ -43,8 +49,9 @@ def accept_resources(
     return accepted, refused
 
 
-def answer(results: Mapping[ConfigResource, Configs | KafkaError]) -> Response:
-    """The response of both APIs that change configuration."""
+def answer(message: Any, results: Mapping[ConfigResource, Configs | KafkaError]) -> Response:
+    """The response of both APIs that change configuration; a resource named twice is answered twice."""
+    keys = [ConfigResource(each.resource_type, each.resource_name) for each in message.resources]
     return {
         "responses": [
             {
@@ -53,7 +60,7 @@ def answer(results: Mapping[ConfigResource, Configs | KafkaError]) -> Response:
                 "error_code": result.code if isinstance(result, KafkaError) else ErrorCode.none,
                 "error_message": result.message if isinstance(result, KafkaError) else None,
             }
-            for key, result in results.items()
+            for key, result in ((key, results[key]) for key in keys)
         ]
     }
 
@@ -61,9 +68,8 @@ def answer(results: Mapping[ConfigResource, Configs | KafkaError]) -> Response:
 def error_response(message: Any, code: ErrorCode, text: str | None) -> Response:
     """The same error for every resource."""
     failure = KafkaError(code, text)
-    return answer(
-        {ConfigResource(each.resource_type, each.resource_name): failure for each in message.resources}
-    )
+    keys = [ConfigResource(each.resource_type, each.resource_name) for each in message.resources]
+    return answer(message, dict.fromkeys(keys, failure))
 
 
 API = Api(key=33, name="AlterConfigs", versions=(0, 2), handle=_handle, error=error_response, kips=(133,))

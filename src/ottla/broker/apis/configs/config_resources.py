@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ottla.broker.services import ConfigServices
+from ottla.metadata.topic_names import check_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
@@ -21,15 +22,14 @@ class ResourceType(IntEnum):
 def check_resource(services: ConfigServices, resource_type: int, name: str) -> ResourceType:
     """The kind of a resource that this broker can answer for.
 
-    Raises KafkaError: unknown_topic_or_partition, invalid_request.
+    Raises KafkaError: unknown_topic_or_partition, invalid_topic_exception, invalid_request.
     """
     try:
         kind = ResourceType(resource_type)
     except ValueError:
         raise KafkaError(ErrorCode.invalid_request, f"Unknown resource type {resource_type}") from None
     if kind is ResourceType.TOPIC:
-        if not name:
-            raise KafkaError(ErrorCode.invalid_request, "Default topic resources are not allowed.")
+        check_topic_name(name)
         if name not in services.metadata.image.topics:
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
     elif kind is ResourceType.BROKER:

@@ -29,6 +29,7 @@ from ottla.protocol.messages.describe_configs import (
 def _handle(
     services: ConfigServices, _context: RequestContext, message: DescribeConfigsRequest
 ) -> DescribeConfigsResponse:
+    # A name costs a few bytes of a request and its description many of the answer, so it is told once.
     distinct = {_identity(resource): resource for resource in message.resources}
     return DescribeConfigsResponse(
         results=[_one(services, message, resource) for resource in distinct.values()]

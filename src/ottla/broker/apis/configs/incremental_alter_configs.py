@@ -18,7 +18,7 @@ async def _handle(services: ConfigServices, _context: RequestContext, message: A
         for key, resource in accepted.items()
     }
     results = await services.configs.alter_configs(changes, validate_only=message.validate_only)
-    return answer({**refused, **results})
+    return answer(message, {**refused, **results})
 
 
 API = Api(
