@@ -141,7 +141,8 @@ def test_keys_headers_and_what_is_shown_of_them(cli, make_topic):
 
 @pytest.mark.parametrize("options", [[], ["--base64"]], ids=["text", "base64"])
 def test_json_lines_go_around(cli, make_topic, options):
-    first, second = make_topic(), make_topic()
+    old = {"retention.ms": "-1"}  # one record is of 1970
+    first, second = make_topic(config=old), make_topic(config=old)
 
     def encoded(data: bytes) -> str:
         return base64.b64encode(data).decode() if options else data.decode(errors="surrogateescape")

@@ -88,7 +88,8 @@ def test_a_folder_of_another_node_is_refused(start_broker: StartBroker) -> None:
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "data", tmp_path / "file"):
-        assert_refused(run("--data", str(path), "--listen", "127.0.0.1:0"), EXIT_FAILURE, str(path))
+        ended = run("--data", str(path), "--listen", "127.0.0.1:0")
+        assert_refused(ended, EXIT_FAILURE, str(path), "there is a file in its place")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -110,7 +111,7 @@ def test_a_broken_folder_is_refused(start_broker: StartBroker, name: str) -> Non
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("no.such.setting=1", ["no.such.setting"]),
+        ("num.partition=1", ["num.partition", "num.partitions"]),
         ("num.partitions=none", ["num.partitions", "none"]),
         ("num.partitions=0", ["num.partitions", "0"]),
         ("num.partitions", ["num.partitions"]),

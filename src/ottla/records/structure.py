@@ -235,8 +235,9 @@ _FOUR_BYTES: Final = 1 << 20
 
 # Numbers of one byte from the lowest to the highest, and of each those up to it and those from it on.
 _ASCENDING: Final = bytes((*range(127, 0, -2), *range(0, 128, 2)))
-_UP_TO: Final = tuple(_ASCENDING[: _ASCENDING.index(number) + 1] for number in range(128))
-_FROM: Final = tuple(_ASCENDING[_ASCENDING.index(number) :] for number in range(128))
+_PLACES: Final = tuple(_ASCENDING.index(number) for number in range(128))
+_UP_TO: Final = tuple(_ASCENDING[: place + 1] for place in _PLACES)
+_FROM: Final = tuple(_ASCENDING[place:] for place in _PLACES)
 _NOT_NEGATIVE: Final = _FIRST_BYTES[:64]  # the first of two bytes of a number that is not negative
 
 

@@ -59,9 +59,14 @@ class DataDir:
     def open(self, node_id: int, new_cluster_id: str, directory_id: str) -> str:
         """Take the folder, making it on first use; returns its cluster id.
 
-        Raises DirectoryLockedError when another process has it, DataDirError when it is another node's.
+        Raises DirectoryLockedError when another process has it, DataDirError when it is another node's
+        or cannot be made.
         """
-        self.fs.make_dirs(self.path, sync=True)
+        try:
+            self.fs.make_dirs(self.path, sync=True)
+        except OSError as error:
+            why = "there is a file in its place" if isinstance(error, FileExistsError) else error.strerror
+            raise DataDirError(f"cannot make the data folder {self.path}: {why}") from error
         self._lock.acquire()
         meta = read_meta_properties(self.fs, self.path)
         if meta is None:
