@@ -171,6 +171,23 @@ def test_segments_before_the_recovery_point_are_not_read_again() -> None:
     assert log.log_end_offset == 120
 
 
+@pytest.mark.parametrize("past", [0, 1, 2])
+def test_a_segment_that_ends_before_the_last_flushed_record_is_not_read_again(past: int) -> None:
+    disk = ReadCounter()
+    log = open_at(disk, small_segments())
+    append(log, *(batch(1) for _ in range(30)))
+    log.flush()
+    last = log.segments.active
+    before = log.segments[len(log.segments) - 2]
+    assert log.log_end_offset - last.base_offset >= 2
+    disk.read.clear()
+    log = open_at(disk, small_segments(), clean=False, recovery_point=last.base_offset + past)
+    read = {path for path in disk.read if path.endswith(LOG)}
+    # At the very end of a segment its indexes may have been left behind, which are synced after it.
+    assert read == ({before.log_path, last.log_path} if past == 0 else {last.log_path})
+    assert log.log_end_offset == 30
+
+
 def test_a_folder_of_another_topic_is_refused(disk: SimulatedDisk) -> None:
     open_at(disk, small_segments(), topic_id=TOPIC_ID).close()
     open_at(disk, small_segments(), topic_id=TOPIC_ID).close()

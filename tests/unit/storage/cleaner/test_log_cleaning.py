@@ -12,7 +12,7 @@ from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
 from ottla.records.batch import ATTRIBUTES, BatchHeader, iter_headers, parse_header
 from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
-from ottla.storage.cleaner.cleaning import CleanedGroup, CleaningFinished, clean
+from ottla.storage.cleaner.cleaning import CleanedGroup, CleaningFinished, CleaningProgress, clean
 from ottla.storage.cleaner.policy import CleaningPlan, cleaning_facts, plan_cleaning
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.lifecycle import open_log
@@ -124,6 +124,44 @@ def test_the_producer_goes_on_with_its_sequence(log: Log) -> None:
     abort(log)
     read = log.read(0, 1 << 20, log.log_end_offset)
     assert [txn.first_offset for txn in log.aborted_transactions(0, read)][:1] == [3]
+
+
+def test_the_newest_timestamp_is_one_of_a_record_that_is_left(tmp_path: Path) -> None:
+    log = open_at(tmp_path)
+    records = [Record(i, NOW_MS + at, key, b"1") for i, (key, at) in enumerate(((b"a", 9), (b"b", 3)))]
+    batch = encode_batch(records)
+    log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], 0, NOW_MS)
+    append(log, (b"a", b"2"))
+    log.roll(NOW_MS)
+    append(log, (b"c", b"active"))
+    newest = log.max_timestamp_offset()
+    assert newest is not None
+    assert (newest.timestamp, newest.offset) == (NOW_MS + 9, 0)
+    clean_log(log)
+    for _ in range(2):
+        newest = log.max_timestamp_offset()
+        assert newest is not None
+        assert (newest.timestamp, newest.offset) == (NOW_MS + 3, 1)
+        found = log.offset_for_timestamp(NOW_MS + 1)
+        assert found is not None
+        assert found.offset == 1
+        assert log.offset_for_timestamp(NOW_MS + 4) is None
+        log.close()
+        log = open_at(tmp_path)
+
+
+@pytest.mark.parametrize("first_dirty", [2, 3])
+def test_only_what_is_dirty_is_read_for_its_keys(tmp_path: Path, first_dirty: int) -> None:
+    log = open_at(tmp_path)
+    for number in range(6):
+        append(log, (b"k", b"%d" % number))
+        log.roll(NOW_MS)
+    log.advance_high_watermark(log.log_end_offset)
+    plan = plan_cleaning(cleaning_facts(log), first_dirty, NOW_MS)
+    steps = list(clean(OsFileSystem(), plan, cleaner_settings(), NOW_MS))
+    read = [step.bytes_read for step in steps if isinstance(step, CleaningProgress)]
+    sizes = [segment.size for segment in log.segments]
+    assert sum(read) == sum(sizes[first_dirty:]) + sum(sizes), "once for the keys, once to be filtered"
 
 
 def test_nothing_to_clean_leaves_everything(log: Log) -> None:
