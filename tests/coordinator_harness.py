@@ -219,18 +219,22 @@ class Coordinator:
         handle = (class_.__key__, number, next(self._requests))
         answer: Pending[Any] = Pending()
         self.pending[handle] = answer
-        answer.on_given = lambda: self._take(handle, request, answer)
+        answer.on_given = lambda: self._take(handle, client_id, request, answer)
         info = RequestInfo(Client(client_id, "/10.0.0.1", number), answer)
         self.runtime.request(info, lambda info, now_ms: _DECIDE[class_](self.shard, request, info, now_ms))
         return handle
 
-    def _take(self, handle: Handle, request: Any, answer: Pending[Any]) -> None:
+    def _take(self, handle: Handle, client_id: str, request: Any, answer: Pending[Any]) -> None:
         del self.pending[handle]
         response = answer.outcome
         if isinstance(response, KafkaError):
             response = self._refusal(handle, request, response)
         wire.encode(response, handle[1])
         self.replies[handle] = plain(response, handle[1])
+        self.answered(client_id, response)
+
+    def answered(self, client_id: str, response: Struct) -> None:
+        """Called with each answer, and whose it is."""
 
     def _refusal(self, handle: Handle, request: Any, error: KafkaError) -> Struct:
         key, version, _ = handle

@@ -343,3 +343,15 @@ def test_members_of_both_protocols(new_cluster, seed):
     random = Random(seed)
     cluster = new_cluster(group_consumer_migration_policy="upgrade")
     Simulation(cluster, random, mixed=True).run()
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_one_seed_gives_one_log(new_cluster, mixed):
+    """Nothing depends on where objects lie in memory."""
+
+    def run():
+        cluster = new_cluster(group_consumer_migration_policy="upgrade")
+        Simulation(cluster, Random(7), mixed=mixed).run()
+        return cluster.log.records
+
+    assert run() == run()

@@ -112,7 +112,7 @@ def _join(
         if not stale:
             epoch, target = group.assignment_epoch, update.last_target
             updated = reconcile_member(update, epoch, target, reported, changed=changed)
-        new_patterns = update.resolved.keys() - group.resolved_regexes.keys()
+        new_patterns = sorted(update.resolved.keys() - group.resolved_regexes.keys())
         effects.records += [records.regex_tombstone(group.group_id, pattern) for pattern in new_patterns]
         effects.extend(
             migration.downgrade_with_replacement(state, group, replaced_id, updated, now_ms, rebalance=stale)
