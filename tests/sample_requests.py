@@ -163,6 +163,8 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
     "AlterReplicaLogDirs": lambda case: {
         "dirs": [{"path": "/elsewhere", "topics": [{"name": case.topic, "partitions": [0]}]}]
     },
+    "SaslHandshake": lambda _case: {"mechanism": "PLAIN"},
+    "SaslAuthenticate": lambda _case: {"auth_bytes": b"\0user\0password"},
     "DescribeAcls": lambda _case: {
         "resource_type_filter": 1,
         "pattern_type_filter": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ import google_crc32c
 
 from ottla.records.codec import Record, encode_batch
 
-START_MS = 1_790_000_000_000
-"""The first record's time. It is past, but not by more than any retention that scenarios leave on."""
+START_MS = (int(time.time()) // 3600 - 1) * 3_600_000
+"""The first record's time: past, but within the retention that scenarios leave on."""
 
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
 

@@ -43,7 +43,7 @@ class Deviation:
 
 _NOT_SERVED = {
     "transactions are not coordinated yet": (24, 25, 26, 27, 28, 65, 66),
-    "there is no authentication yet": (17, 36, 38, 39, 40, 41, 50, 51),
+    "there is no authentication yet": (38, 39, 40, 41, 50, 51),
     "there are no share groups yet": (76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
     "there are no streams groups yet": (88, 89, 93),
     "there is no KRaft quorum": (80, 81, 94),
@@ -52,6 +52,12 @@ _NO_FEATURES = "there are no versioned features"
 _NO_QUORUM = "there is no KRaft quorum to describe"
 _NO_QUOTAS = "there are no quotas yet, and none are taken"
 _AT_ONCE = "a topic that Metadata creates is there at once, so that the client need not ask again"
+_ONCE = "what is asked for twice is told once, so that an answer is no large multiple of its request"
+_NAMED = "every mention is answered; Kafka answers by partition, and forgets the others"
+_START = "where the log begins is told with all refused records; Kafka does not know it before it parses them"
+_NO_GROUP = "a join that is refused leaves no group behind"
+_NO_SIZE = "Kafka fails over a negative size; it is none"
+_NONSENSE = "Kafka fails over what makes no sense; it is refused as such"
 _NO_SUCH_LEVEL = "Kafka fails over an isolation level that is none; such a one reads uncommitted records"
 _PACE = "while a group moves, its members are asked to come back sooner (KIP-848 lets the broker choose)"
 
@@ -137,6 +143,111 @@ DEVIATIONS: tuple[Deviation, ...] = (
         ANY,
         ANY,
         "new names that collide with one another are refused as well; Kafka looks at the topics that exist",
+    ),
+    *(
+        Deviation(scenario, field, ANY, ABSENT, _ONCE)
+        for scenario, field in (
+            ("test_describe_twice", "DescribeConfigs.results[]"),
+            ("test_describe_groups_twice", "DescribeGroups.groups[]"),
+            ("test_describe_consumer_groups_twice", "ConsumerGroupDescribe.groups[]"),
+            ("test_fetch_offsets_of_a_group_twice", "OffsetFetch.groups[]"),
+        )
+    ),
+    Deviation("test_join_wrongly", "DescribeGroups.groups[].error_code", 0, 69, _NO_GROUP),
+    Deviation("test_join_wrongly", "DescribeGroups.groups[].group_state", "Empty", "Dead", _NO_GROUP),
+    Deviation(
+        "test_list_offsets_of_partitions_twice", "ListOffsets.topics[].partitions[]", ABSENT, ANY, _NAMED
+    ),
+    Deviation("test_list_offsets_of_no_partitions", "ListOffsets.topics[]", ABSENT, ANY, _NAMED),
+    Deviation("test_commit_for_no_partitions", "OffsetCommit.topics[]", ABSENT, ANY, _NAMED),
+    Deviation("test_delete_offsets_of_no_partitions", "OffsetDelete.topics[]", ABSENT, ANY, _NAMED),
+    Deviation(
+        "test_partitions_of_unknown_topics",
+        "DescribeTopicPartitions.topics[ 00000000-0000-0000-0000-000000000000]*",
+        ANY,
+        ANY,
+        "Kafka fails over a topic without a name; it is invalid",
+    ),
+    Deviation(
+        "test_fetch_of_a_topic_that_went",
+        "Fetch.responses[].partitions[].error_code",
+        ANY,
+        100,
+        "a session by ids knows no names: the id is unknown, not the topic",
+        range(13, 19),
+    ),
+    Deviation(
+        "test_fetch_of_a_topic_that_went",
+        "Fetch.responses[].partitions[].aborted_transactions",
+        None,
+        ANY,
+        "as for any id that is unknown",
+        range(13, 19),
+    ),
+    Deviation(
+        "test_produce_odd_headers_of_batches",
+        "Produce.responses[].partition_responses[].log_start_offset",
+        ANY,
+        ANY,
+        _START,
+        range(5, 14),
+    ),
+    *(
+        Deviation(
+            "test_produce_odd_headers_of_batches",
+            f"Produce.responses[].partition_responses[].{field}",
+            kafka,
+            ours,
+            "a producer id below -1 is refused; Kafka takes it for none",
+        )
+        for field, kafka, ours in (("error_code", 0, 87), ("base_offset", 14, -1))
+    ),
+    Deviation(
+        "test_produce_odd_compressed_records",
+        "Produce.responses[].partition_responses[].log_start_offset",
+        0,
+        -1,
+        _START,
+    ),
+    Deviation(
+        "test_produce_odd_compressed_records",
+        "Produce.responses[].partition_responses[].error_code",
+        87,
+        2,
+        "zstd data that ends early is corrupt, like that of the other codecs",
+    ),
+    Deviation(
+        "test_produce_idempotently",
+        "Produce.responses[].partition_responses[].error_code",
+        47,
+        87,
+        "a numbered batch without an epoch is refused as such; Kafka takes it for one of an older epoch",
+    ),
+    Deviation("test_fetch_with_negative_sizes", "Fetch.responses[]*", ANY, ANY, _NO_SIZE),
+    *(
+        Deviation(
+            scenario,
+            "Produce.responses[].partition_responses[].log_start_offset",
+            -1,
+            0,
+            _START,
+            range(5, 14),
+        )
+        for scenario in (
+            "test_produce_nothing",
+            "test_produce_twice_in_one_request",
+            "test_produce_old_magic",
+            "test_produce_two_numbered_batches",
+        )
+    ),
+    *(
+        Deviation(scenario, "Produce.responses[].partition_responses[].error_code", -1, code, _NONSENSE)
+        for scenario, code in (
+            ("test_produce_odd_records", 87),
+            ("test_produce_odd_headers_of_batches", 76),
+            ("test_produce_odd_headers_of_batches", 2),
+            ("test_produce_odd_compressed_records", 2),
+        )
     ),
     Deviation("test_beat", "ConsumerGroupHeartbeat.heartbeat_interval_ms", ANY, ANY, _PACE, everywhere=True),
     Deviation("test_fetch_at_no_isolation_level", "Fetch.responses[]*", ANY, ANY, _NO_SUCH_LEVEL),

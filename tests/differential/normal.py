@@ -31,6 +31,7 @@ _IDENTITY = (
     "name", "topic", "topic_name", "topic_id", "resource_type", "resource_name", "config_name", "group_id",
     "group",
     "key", "api_key", "partition_index", "partition", "index", "node_id", "broker_id", "member_id", "source",
+    "producer_id",
 )  # fmt: skip
 _LOG_APPEND_TIME = 0x08
 
@@ -52,7 +53,7 @@ class Normaliser:
         if isinstance(value, list):
             if all(isinstance(each, dict) for each in value):
                 # Kafka answers in the order of its hash tables.
-                value = sorted(value, key=self._identity)
+                value = sorted(value, key=lambda each: (self._identity(each), each.get("error_code", 0)))
             return [self(each, name) for each in value]
         if name == "documentation":
             return value and "<text>"
@@ -71,6 +72,8 @@ class Normaliser:
         for each in _IDENTITY:
             value = element.get(each)
             kind = "uuid" if isinstance(value, uuid.UUID) else _SYMBOLS.get(each)
+            if each == "producer_id":
+                kind = None  # given in ascending order, so that they sort alike
             found.append(self._symbols.get((kind, value), "") if kind else f"{value!s:>12}")
         return tuple(found)
 

@@ -167,10 +167,14 @@ def test_change_wrongly(ask: Ask) -> None:
     for type_ in (0, 1, 3, 64, -1):
         change(ask, type_, topic, ("retention.ms", SET, "1"))
     ask("IncrementalAlterConfigs", resources=[])
-    one = [{"name": "retention.ms", "config_operation": SET, "value": "1"}]
-    twice = {"resource_type": TOPIC, "resource_name": topic, "configs": one}
-    ask("IncrementalAlterConfigs", resources=[twice, twice])
     describe_applied(ask, TOPIC, topic, ["retention.ms", "cleanup.policy", "preallocate"])
+
+
+@scenario("IncrementalAlterConfigs")
+def test_change_resources_twice(ask: Ask) -> None:
+    one = [{"name": "retention.ms", "config_operation": SET, "value": "1"}]
+    twice = {"resource_type": TOPIC, "resource_name": ask.topic()["name"], "configs": one}
+    ask("IncrementalAlterConfigs", resources=[twice, twice])
 
 
 @scenario("IncrementalAlterConfigs", versions=(1,))

@@ -47,7 +47,7 @@ def test_metadata_of_colliding_names(ask: Ask) -> None:
     ask("Metadata", topics=[{"name": ask.name("a.b")}], allow_auto_topic_creation=True)
 
 
-@scenario("Metadata", versions=(12, 13), fault="names are answered in requests by id")
+@scenario("Metadata", versions=(12, 13))
 def test_metadata_by_id(ask: Ask) -> None:
     topic = ask.topic()
     by_id = {"topic_id": topic["topic_id"], "name": None}
@@ -57,7 +57,7 @@ def test_metadata_by_id(ask: Ask) -> None:
     ask("Metadata", topics=[{"topic_id": ZERO, "name": topic["name"]}, by_id])
 
 
-@scenario("Metadata", versions=(12, 13), fault="a topic id with a name is refused; Kafka takes the id")
+@scenario("Metadata", versions=(12, 13))
 def test_metadata_by_id_and_name(ask: Ask) -> None:
     topic, other = ask.topic(), ask.topic("other")
     for name in ("", topic["name"], other["name"], ask.name("nowhere"), "a b"):
@@ -94,7 +94,7 @@ def test_partitions_in_pages(ask: Ask) -> None:
         ask("DescribeTopicPartitions", topics=topics, response_partition_limit=2, cursor=cursor)
 
 
-@scenario("DescribeTopicPartitions", fault="rights in topics that are not there are not told")
+@scenario("DescribeTopicPartitions")
 def test_partitions_of_unknown_topics(ask: Ask) -> None:
     topic = ask.topic()
     ask("DescribeTopicPartitions", topics=[{"name": ask.name("nowhere")}, {"name": topic["name"]}])
@@ -103,9 +103,7 @@ def test_partitions_of_unknown_topics(ask: Ask) -> None:
         ask("DescribeTopicPartitions", topics=[{"name": name}])
 
 
-@scenario(
-    "DescribeTopicPartitions", fault="a cursor's topic that was not asked for, and limits below 1, pass"
-)
+@scenario("DescribeTopicPartitions")
 def test_partitions_with_bad_cursors(ask: Ask) -> None:
     topic, other = ask.topic("b"), ask.topic("c")
     asked = [{"name": topic["name"]}]

@@ -38,7 +38,7 @@ def fetched(
         ask("OffsetFetch", group_id=group, topics=asked)
 
 
-@scenario("OffsetCommit", fault="topics without partitions are answered")
+@scenario("OffsetCommit")
 def test_commit(ask: Ask) -> None:
     topic, group = ask.topic(partitions=2), ask.name("group")
     for offset, metadata in ((5, "m"), (0, ""), (7, None), (-1, "x"), (-5, "y"), (2**62, "é" * 10)):
@@ -51,7 +51,11 @@ def test_commit(ask: Ask) -> None:
         fetched(ask, group, topic)
     commit(ask, group, offsets(topic, 0, 0))
     commit(ask, group)
-    commit(ask, group, offsets(topic))
+
+
+@scenario("OffsetCommit")
+def test_commit_for_no_partitions(ask: Ask) -> None:
+    commit(ask, ask.name("group"), offsets(ask.topic()))
 
 
 @scenario("OffsetCommit")
@@ -112,12 +116,13 @@ def test_fetch_offsets(ask: Ask) -> None:
     fetched(ask, group, topic, partitions=(0, 0))
 
 
-@scenario("OffsetFetch", versions=(8, 9, 10), fault="a group asked for twice is answered once")
+@scenario("OffsetFetch", versions=(8, 9, 10))
 def test_fetch_offsets_of_groups(ask: Ask) -> None:
     topic, group = ask.topic(), ask.name("group")
     commit(ask, group, offsets(topic, 0))
     asked = {"group_id": group, "topics": [{**topic, "partition_indexes": [0]}]}
-    ask("OffsetFetch", groups=[asked, {**asked, "group_id": ask.name("another")}, {**asked, "topics": None}])
+    ask("OffsetFetch", groups=[asked, {**asked, "group_id": ask.name("another")}])
+    ask("OffsetFetch", groups=[{**asked, "topics": None}])
     ask("OffsetFetch", groups=[{**asked, "topics": []}])
     ask("OffsetFetch", groups=[])
     ask("OffsetFetch", groups=[asked], require_stable=True)
@@ -126,7 +131,12 @@ def test_fetch_offsets_of_groups(ask: Ask) -> None:
             ask("OffsetFetch", groups=[{**asked, "member_id": member_id, "member_epoch": epoch}])
 
 
-@scenario("OffsetDelete", fault="topics without partitions are answered")
+@scenario("OffsetFetch", versions=(8, 10))
+def test_fetch_offsets_of_a_group_twice(ask: Ask) -> None:
+    ask("OffsetFetch", groups=[{"group_id": ask.name("group"), "topics": None}] * 2)
+
+
+@scenario("OffsetDelete")
 def test_delete_offsets(ask: Ask) -> None:
     topic, other, group = ask.topic(partitions=2), ask.topic("other"), ask.name("group")
     commit(ask, group, offsets(topic, 0, 1), offsets(other, 0))
@@ -140,13 +150,19 @@ def test_delete_offsets(ask: Ask) -> None:
     delete(0, name=ask.name("nowhere"))
     for name in ("", ask.name("another")):
         delete(0, of=name)
-    delete()
     ask("OffsetDelete", group_id=group, topics=[])
     fetched(ask, group, topic)
     delete(1)
     delete(0, name=other["name"])
     fetched(ask, group, topic)
     delete(0)
+
+
+@scenario("OffsetDelete")
+def test_delete_offsets_of_no_partitions(ask: Ask) -> None:
+    topic, group = ask.topic(), ask.name("group")
+    commit(ask, group, offsets(topic, 0))
+    ask("OffsetDelete", group_id=group, topics=[{"name": topic["name"], "partitions": []}])
 
 
 @scenario("OffsetDelete")

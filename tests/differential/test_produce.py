@@ -85,7 +85,7 @@ def test_produce_twice_in_one_request(ask: Ask) -> None:
     read_back(ask, topic)
 
 
-@scenario("Produce", versions=(3, 13), fault="records of uncompressed batches are not parsed")
+@scenario("Produce", versions=(3, 13))
 def test_produce_odd_records(ask: Ask) -> None:
     topic = ask.topic()
     good = bytes((0, 0, 0)) + encode_varint(1) + b"k" + encode_varint(1) + b"v" + encode_varint(0)
@@ -103,7 +103,7 @@ def test_produce_odd_records(ask: Ask) -> None:
         produce(ask, topic, (0, batches.with_payload(payload, count)))
 
 
-@scenario("Produce", versions=(3, 13), fault="header fields that Kafka ignores are refused")
+@scenario("Produce", versions=(3, 13))
 def test_produce_odd_headers_of_batches(ask: Ask) -> None:
     topic = ask.topic()
     good = batch(b"a", b"b")
@@ -131,7 +131,7 @@ def test_produce_old_magic(ask: Ask) -> None:
         produce(ask, topic, (0, patched(batch(b"a"), [(16, "b", magic)])))
 
 
-@scenario("Produce", versions=(13,), fault="the log's start is not told with refused records")
+@scenario("Produce", versions=(13,))
 def test_produce_odd_compressed_records(ask: Ask) -> None:
     topic = ask.topic()
     for codec in ("gzip", "snappy", "lz4", "zstd"):
@@ -155,7 +155,7 @@ def test_produce_too_large(ask: Ask) -> None:
     produce(ask, topic, (0, batch(b"x" * 100)))
 
 
-@scenario("Produce", versions=(13,), fault="the log's start is not told with refused records")
+@scenario("Produce", versions=(13,))
 def test_produce_odd_times(ask: Ask) -> None:
     topic = ask.topic(message_timestamp_after_max_ms="1000", message_timestamp_before_max_ms="1000")
     for time in (-1, 0, -2, START_MS, 2**62):
@@ -181,7 +181,7 @@ def test_produce_to_append_time(ask: Ask) -> None:
     read_back(ask, topic)
 
 
-@scenario("Produce", versions=(5, 13), fault="the log's start is not told with refused records")
+@scenario("Produce", versions=(5, 13))
 def test_produce_to_compacted(ask: Ask) -> None:
     topic = ask.topic(cleanup_policy="compact")
     produce(ask, topic, (0, batch(b"a", key=None)))
@@ -209,9 +209,7 @@ def test_produce_with_too_few_replicas(ask: Ask) -> None:
         produce(ask, topic, (0, batch(b"v")), acks=acks)
 
 
-@scenario(
-    "Produce", versions=(3, 13), fault="an idempotent batch with an epoch of -1 is a bad record, not fenced"
-)
+@scenario("Produce", versions=(3, 13))
 def test_produce_idempotently(ask: Ask) -> None:
     topic = ask.topic()
     producer = ask("InitProducerId", transactional_id=None, transaction_timeout_ms=60_000)["producer_id"]
@@ -254,7 +252,7 @@ def test_produce_two_numbered_batches(ask: Ask) -> None:
     produce(ask, topic, (0, two))
 
 
-@scenario("DescribeProducers", fault="a topic name that cannot be is unknown, not invalid")
+@scenario("DescribeProducers")
 def test_producers(ask: Ask) -> None:
     topic = ask.topic(partitions=2)
     for name in (topic["name"], ask.name("nowhere"), "", "a b"):

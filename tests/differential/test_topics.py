@@ -62,12 +62,12 @@ def test_create_colliding_names(ask: Ask) -> None:
     create(ask, new(ask, "a_b.c"))
 
 
-@scenario("CreateTopics", versions=(2, 4, 7), fault="the metadata log's name can be given to a topic")
+@scenario("CreateTopics", versions=(2, 4, 7))
 def test_create_the_metadata_log(ask: Ask) -> None:
     create(ask, new(ask, "", name="__cluster_metadata"))
 
 
-@scenario("CreateTopics", versions=(7,), fault="configs of topics that were refused are null, not empty")
+@scenario("CreateTopics", versions=(7,))
 def test_create_refused(ask: Ask) -> None:
     create(ask, new(ask, "a b"))
 
@@ -161,7 +161,7 @@ def test_delete_by_id(ask: Ask) -> None:
     ask("DeleteTopics", **by_id((None, topic["topic_id"])))
 
 
-@scenario("DeleteTopics", versions=(1, 5), fault="a topic that is named twice is deleted")
+@scenario("DeleteTopics", versions=(1, 5))
 def test_delete_twice(ask: Ask) -> None:
     topic = ask.topic()
     delete(ask, topic["name"], topic["name"])
@@ -169,7 +169,7 @@ def test_delete_twice(ask: Ask) -> None:
     ask("Metadata", topics=[{"name": topic["name"]}], allow_auto_topic_creation=False)
 
 
-@scenario("DeleteTopics", versions=(6,), fault="a topic that is named twice, or by name and id, is deleted")
+@scenario("DeleteTopics", versions=(6,))
 def test_delete_twice_by_name_and_id(ask: Ask) -> None:
     one, two = ask.topic("one"), ask.topic("two")
     ask("DeleteTopics", **by_id((one["name"], ZERO), (one["name"], ZERO)))
@@ -183,7 +183,7 @@ def test_delete_twice_by_name_and_id(ask: Ask) -> None:
         ask("Metadata", topics=[{"name": topic["name"]}], allow_auto_topic_creation=False)
 
 
-@scenario("DeleteTopics", versions=(6,), fault="neither name nor id passes as a topic that is not there")
+@scenario("DeleteTopics", versions=(6,))
 def test_delete_nothing(ask: Ask) -> None:
     topic = ask.topic()
     ask("DeleteTopics", **by_id((None, ZERO)))

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+METADATA_TOPIC = "__cluster_metadata"
+"""The log of a KRaft quorum: no topic may be called so."""
 
 _NAME_MAX_LENGTH = 249  # leaves room for "-<partition>" in a folder name of 255
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+")

@@ -17,7 +17,13 @@ from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import Configs, Topic
 from ottla.metadata.placement import check_manual_replicas, place_replicas
 from ottla.metadata.plan import Changes, Plan, check_partition_count
-from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name, unified_name, unified_names
+from ottla.metadata.topic_names import (
+    METADATA_TOPIC,
+    check_topic_name,
+    is_valid_topic_name,
+    unified_name,
+    unified_names,
+)
 from ottla.metadata.transaction import Compare, Delete, DeletePrefix, Put, Write
 from ottla.protocol.errors import ErrorCode, KafkaError
 
@@ -142,6 +148,8 @@ def _requested_partitions(request: NewTopic, broker: ControllerConfig) -> int:
 
 
 def _check_new_name(name: str, image: MetadataImage, taken: Mapping[str, str]) -> None:
+    if name == METADATA_TOPIC:
+        raise KafkaError(ErrorCode.invalid_request, f"The name {name} is that of Kafka's own metadata.")
     check_topic_name(name)
     if name in image.topics:
         raise KafkaError(ErrorCode.topic_already_exists, f"Topic '{name}' already exists.")

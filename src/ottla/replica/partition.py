@@ -208,8 +208,13 @@ class Partition:
         return [(txn.producer_id, txn.first_offset) for txn in self.log.aborted_transactions(offset, read)]
 
     def diverging_epoch(self, last_fetched_epoch: int, fetch_offset: int) -> tuple[int, int] | None:
-        """(epoch, end offset) up to which a reader agrees with this log, when it does not agree (KIP-595)."""
+        """(epoch, end offset) up to which a reader agrees with this log, when it does not agree (KIP-595).
+
+        Raises KafkaError(offset_out_of_range) for an epoch that this log knows nothing of.
+        """
         epoch, end_offset = self.end_of_epoch(last_fetched_epoch)
+        if end_offset < 0:
+            raise KafkaError(ErrorCode.offset_out_of_range)
         if epoch < last_fetched_epoch or end_offset < fetch_offset:
             return epoch, end_offset
         return None

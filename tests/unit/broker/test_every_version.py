@@ -28,6 +28,8 @@ EXPECTED_ERRORS = {
     "UnregisterBroker": {ErrorCode.broker_id_not_registered},
     "ConsumerGroupDescribe": {ErrorCode.group_id_not_found},
     "AlterReplicaLogDirs": {ErrorCode.log_dir_not_found},
+    "SaslHandshake": {ErrorCode.illegal_sasl_state},
+    "SaslAuthenticate": {ErrorCode.illegal_sasl_state},
     "DescribeAcls": {ErrorCode.security_disabled},
     "CreateAcls": {ErrorCode.security_disabled},
     "DeleteAcls": {ErrorCode.security_disabled},

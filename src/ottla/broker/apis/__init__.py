@@ -47,7 +47,7 @@ from ottla.broker.apis.records import (
     offset_for_leader_epoch,
     produce,
 )
-from ottla.broker.apis.security import acls
+from ottla.broker.apis.security import acls, sasl
 from ottla.broker.apis.topics import (
     create_partitions,
     create_topics,
@@ -122,6 +122,8 @@ _SECURITY: tuple[Api[NoServices], ...] = (
     acls.DESCRIBE,
     acls.CREATE,
     acls.DELETE,
+    sasl.HANDSHAKE,
+    sasl.AUTHENTICATE,
 )
 _QUOTAS: tuple[Api[NoServices], ...] = (
     client_quotas.DESCRIBE,

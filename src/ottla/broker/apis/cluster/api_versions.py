@@ -15,7 +15,9 @@ VERSION_NOT_SERVED = -1
 
 def _handle(services: ClusterServices, context: RequestContext, message: Any) -> Response:
     if context.api_version == VERSION_NOT_SERVED:
-        return {"error_code": ErrorCode.unsupported_version, "api_keys": services.api_table}
+        # All that a client needs to ask again.
+        own = [row for row in services.api_table if row["api_key"] == API.key]
+        return {"error_code": ErrorCode.unsupported_version, "api_keys": own}
     if context.api_version >= 3 and not _is_acceptable(message):
         return {"error_code": ErrorCode.invalid_request, "api_keys": []}
     return {

@@ -10,30 +10,35 @@ from ottla.broker.request import RequestContext, Response
 from ottla.broker.services import ClusterServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-PREFERRED, UNCLEAN = 0, 1
+ELECTION_TYPES = {0, 1}
+"""To the preferred replica, or to any that is alive."""
 
 
 def _handle(services: ClusterServices, _context: RequestContext, message: Any) -> Response:
-    if message.election_type not in {PREFERRED, UNCLEAN}:
-        raise KafkaError(ErrorCode.invalid_request)
     topics: dict[str, list[dict[str, Any]]] = {}
     for topic, index in _asked(services, message):
-        try:
-            services.partitions.get(topic, index)
-            # With one replica the leader is the preferred one.
-            code = ErrorCode.election_not_needed
-        except KafkaError as error:
-            code = error.code
+        code = _elect(services, message.election_type, topic, index)
         if (
             message.topic_partitions is not None
         ):  # asked for all, Kafka names only those that an election changed
             topics.setdefault(topic, []).append({"partition_id": index, "error_code": code})
+    is_refused = topics and message.election_type not in ELECTION_TYPES
     return {
-        "error_code": ErrorCode.none,
+        "error_code": ErrorCode.invalid_request if is_refused else ErrorCode.none,
         "replica_election_results": [
             {"topic": name, "partition_result": found} for name, found in topics.items()
         ],
     }
+
+
+def _elect(services: ClusterServices, election_type: int, topic: str, index: int) -> ErrorCode:
+    if election_type not in ELECTION_TYPES:
+        return ErrorCode.invalid_request
+    try:
+        services.partitions.get(topic, index)
+    except KafkaError as error:
+        return error.code
+    return ErrorCode.election_not_needed  # with one replica the leader is the preferred one
 
 
 def _asked(services: ClusterServices, message: Any) -> Iterator[tuple[str, int]]:

@@ -20,11 +20,15 @@ async def _handle(
 ) -> ConsumerGroupDescribeResponse:
     if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
         raise KafkaError(ErrorCode.unsupported_version)
-    described, refused = await services.groups.consumer_group_describe(message.group_ids, client_of(context))
+    named = [group_id for group_id in message.group_ids if group_id]
+    described, refused = await services.groups.consumer_group_describe(named, client_of(context))
     if message.include_authorized_operations:
         for group in described:
-            group.authorized_operations = GROUP_OPERATIONS
+            if not group.error_code:
+                group.authorized_operations = GROUP_OPERATIONS
     elsewhere = [DescribedGroup(group_id=name, error_code=error.code) for name, error in refused.items()]
+    if len(named) < len(message.group_ids):
+        elsewhere.append(DescribedGroup(group_id="", error_code=ErrorCode.invalid_group_id))
     return ConsumerGroupDescribeResponse(groups=[*described, *elsewhere])
 
 

@@ -20,7 +20,8 @@ async def _handle(
     described, refused = await services.groups.describe_groups(message.groups, client_of(context))
     if message.include_authorized_operations:
         for group in described:
-            group.authorized_operations = GROUP_OPERATIONS
+            if not group.error_code:
+                group.authorized_operations = GROUP_OPERATIONS
     elsewhere = [DescribedGroup(group_id=name, error_code=error.code) for name, error in refused.items()]
     return DescribeGroupsResponse(groups=[*described, *elsewhere])
 

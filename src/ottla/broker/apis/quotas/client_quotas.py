@@ -13,26 +13,41 @@ from ottla.protocol.messages.alter_client_quotas import (
     AlterClientQuotasResponseEntryData,
 )
 from ottla.protocol.messages.describe_client_quotas import (
+    ComponentData,
     DescribeClientQuotasRequest,
     DescribeClientQuotasResponse,
 )
 
 ENTITY_TYPES = frozenset({"user", "client-id", "ip"})
-MATCH_TYPES = frozenset({0, 1, 2})
+EXACT, DEFAULT, SPECIFIED = range(3)
 _KIPS = (546, 612)
 
 
 def _describe(
     _services: NoServices, _context: RequestContext, message: DescribeClientQuotasRequest
 ) -> DescribeClientQuotasResponse:
+    seen: set[str] = set()
     for component in message.components:
-        if component.entity_type not in ENTITY_TYPES:
-            raise KafkaError(
-                ErrorCode.unsupported_version, f"Custom entity type '{component.entity_type}' not supported"
-            )
-        if component.match_type not in MATCH_TYPES:
-            raise KafkaError(ErrorCode.invalid_request, f"Unexpected match type: {component.match_type}")
+        _check(component)
+        if component.entity_type in seen:
+            raise KafkaError(ErrorCode.invalid_request, f"{component.entity_type} is given twice.")
+        seen.add(component.entity_type)
+    if "ip" in seen and len(seen) > 1:
+        raise KafkaError(ErrorCode.invalid_request, "Quotas of addresses have no users and clients.")
     return DescribeClientQuotasResponse(entries=())
+
+
+def _check(component: ComponentData) -> None:
+    if not component.entity_type:
+        raise KafkaError(ErrorCode.invalid_request, "A component has no entity type.")
+    if component.entity_type not in ENTITY_TYPES:
+        raise KafkaError(
+            ErrorCode.unsupported_version, f"Custom entity type '{component.entity_type}' not supported"
+        )
+    if component.match_type not in {EXACT, DEFAULT, SPECIFIED}:
+        raise KafkaError(ErrorCode.invalid_request, f"Unexpected match type: {component.match_type}")
+    if (component.match is None) == (component.match_type == EXACT):
+        raise KafkaError(ErrorCode.invalid_request, "An exact match has a name, and no other has one.")
 
 
 def _alter(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.services import RecordServices
+from ottla.metadata.topic_names import check_topic_name
 from ottla.protocol.errors import KafkaError
 from ottla.protocol.messages.describe_producers import (
     DescribeProducersRequest,
@@ -33,6 +34,7 @@ def _handle(
 
 def _one(services: RecordServices, topic: str, index: int) -> PartitionResponse:
     try:
+        check_topic_name(topic)
         partition = services.partitions.get(topic, index)
     except KafkaError as error:
         return PartitionResponse(partition_index=index, error_code=error.code, error_message=error.message)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ottla.replica.partition import Partition
 
 _NO_TOPIC_ID: Final = UUID(int=0)
+_NOT_HERE: Final = frozenset({ErrorCode.unknown_topic_or_partition, ErrorCode.unknown_topic_id})
 
 
 def _decode(
@@ -68,7 +69,7 @@ def _resolve_session(
         asked = {key: FetchedPartition(key, *each) for key, each in _asked(message, uses_topic_ids)}
         if len(asked) > services.config.value.ottla_request_max_partitions:
             raise KafkaError(ErrorCode.invalid_request)
-        if message.session_epoch == FINAL_EPOCH or not asked:
+        if message.session_epoch == FINAL_EPOCH:
             return asked, None
         created = sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids)
         if created is not None:
@@ -161,7 +162,8 @@ class _Fetch:
                 self.failed = True
                 if session is not None:
                     asked.follow(None, session)
-                result = wire.FetchedPartition(asked.key[1], error.code, records=b"")
+                aborted = () if error.code in _NOT_HERE else None
+                result = wire.FetchedPartition(asked.key[1], error.code, aborted=aborted, records=b"")
             size += len(result.records)
             self._results.append((asked, result))
         return size
@@ -176,12 +178,19 @@ class _Fetch:
             self.served.append(partition)
         else:
             asked.follow(partition, self._session)
-        partition.check_leader_epoch(asked.current_leader_epoch)
+        partition.check_leader_epoch(max(asked.current_leader_epoch, -1))  # any negative one asks for nothing
         if asked.last_fetched_epoch >= 0:
             diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
             if diverging is not None:
                 self.failed = True
-                return wire.FetchedPartition(index, diverging_epoch=diverging, records=b"")
+                return wire.FetchedPartition(
+                    index,
+                    0,
+                    partition.high_watermark,
+                    partition.last_stable_offset,
+                    partition.log.log_start_offset,
+                    diverging_epoch=diverging,
+                )
         limit = max(0, min(asked.max_bytes, budget))
         read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
         aborted = None

@@ -29,6 +29,17 @@ if TYPE_CHECKING:
 ACKS_NONE: Final = 0
 ACKS_ALL: Final = -1
 FIRST_VERSION_WITH_ZSTD: Final = 7
+_SAYS_NOTHING_OF_THE_LOG: Final = frozenset(
+    {
+        ErrorCode.corrupt_message,
+        ErrorCode.invalid_topic_exception,
+        ErrorCode.kafka_storage_error,
+        ErrorCode.message_too_large,
+        ErrorCode.not_leader_or_follower,
+        ErrorCode.record_list_too_large,
+    }
+)
+"""With any other error the producer is told where the log begins (KIP-360)."""
 _MAY_WRITE_INTERNAL_TOPICS: Final = "__admin_client"
 """The only client id that may, as in Kafka: coordinators replay what is written there."""
 
@@ -80,6 +91,7 @@ def _append(
 ) -> PartitionResult:
     """Append to one partition; it joins `unfinished` when the answer has to wait."""
     topic, topic_id, index, records = data
+    partition: Partition | None = None
     try:
         if records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
@@ -102,9 +114,12 @@ def _append(
             )
         return appended(topic, topic_id, index, base_offset, append_time_ms, log.log_start_offset)
     except RecordValidationError as refused:
-        return _failure(data, refused.code, refused.message, refused.record_errors)
+        failure = _failure(data, refused.code, refused.message, refused.record_errors)
     except KafkaError as error:
-        return _failure(data, error.code, error.message)
+        failure = _failure(data, error.code, error.message)
+    if partition is None or failure.error_code in _SAYS_NOTHING_OF_THE_LOG:
+        return failure
+    return failure._replace(log_start_offset=partition.log.log_start_offset)
 
 
 def _partition(services: RecordServices, topic: str | None, topic_id: UUID | None, index: int) -> Partition:

@@ -32,7 +32,7 @@ def _new_topic(topic: Any) -> NewTopic:
 
 def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> dict[str, Any]:
     if isinstance(result, KafkaError):
-        return {"name": name, "error_code": result.code, "error_message": result.message, "configs": None}
+        return {"name": name, "error_code": result.code, "error_message": result.message, "configs": []}
     return {
         "name": name,
         "topic_id": result.topic_id,

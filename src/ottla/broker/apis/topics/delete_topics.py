@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
+from uuid import UUID
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext, Response
 from ottla.broker.services import TopicServices
+from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 VERSION_WITH_TOPIC_IDS = 6
@@ -17,12 +20,23 @@ async def _handle(services: TopicServices, context: RequestContext, message: Any
         code = ErrorCode.topic_deletion_disabled if context.api_version >= 3 else ErrorCode.invalid_request
         raise KafkaError(code, "Topic deletion is disabled.")
     responses = []
-    names: dict[str, Any] = {}
-    for name, topic_id in _asked(context, message):
+    asked = Counter(_asked(context, message))
+    names: dict[str, UUID | None] = {}
+    for (name, topic_id), times in asked.items():
         try:
-            names[_resolve(services, name, topic_id)] = topic_id
+            _check_meaning(name, topic_id, times)
+            found = _resolve(services.metadata.image, name, topic_id)
         except KafkaError as error:
             responses.append(_result(name, topic_id, error.code, error.message))
+            continue
+        if found in names:
+            # By its name and by its id: which of the two was not meant, only the client can know.
+            other = names.pop(found)
+            topic_id = topic_id or other
+            text = "The topic is given by its name and by its id."
+            responses.append(_result(found, topic_id, ErrorCode.invalid_request, text))
+        else:
+            names[found] = topic_id
     results = await services.topics.delete_topics(list(names)) if names else {}
     for name, topic in results.items():
         if isinstance(topic, KafkaError):
@@ -32,18 +46,26 @@ async def _handle(services: TopicServices, context: RequestContext, message: Any
     return {"responses": responses}
 
 
-def _asked(context: RequestContext, message: Any) -> list[tuple[str | None, Any]]:
+def _asked(context: RequestContext, message: Any) -> list[tuple[str | None, UUID | None]]:
     if context.api_version >= VERSION_WITH_TOPIC_IDS:
         return [(topic.name, topic.topic_id) for topic in message.topics]
     return [(name, None) for name in message.topic_names]
 
 
-def _resolve(services: TopicServices, name: str | None, topic_id: Any) -> str:
+def _check_meaning(name: str | None, topic_id: UUID | None, times: int) -> None:
+    """Nothing is deleted for a request that can have meant something else."""
+    if name is None and topic_id is None:
+        raise KafkaError(ErrorCode.invalid_request, "Give the topic's name or its id.")
+    if name is not None and topic_id is not None:
+        raise KafkaError(ErrorCode.invalid_request, "Give the topic's name or its id, not both.")
+    if times > 1:
+        raise KafkaError(ErrorCode.invalid_request, "The topic is given twice.")
+
+
+def _resolve(image: MetadataImage, name: str | None, topic_id: UUID | None) -> str:
     if name is not None:
-        if topic_id is not None:
-            raise KafkaError(ErrorCode.invalid_request, "Give the topic's name or its id, not both.")
         return name
-    topic = services.metadata.image.topics_by_id.get(topic_id)
+    topic = None if topic_id is None else image.topics_by_id.get(topic_id)
     if topic is None:
         raise KafkaError(ErrorCode.unknown_topic_id)
     return topic.name

@@ -76,7 +76,9 @@ def _describe(
     if topic is None:
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
-        return DescribeTopicPartitionsResponseTopic(error_code=code, name=name)
+        return DescribeTopicPartitionsResponseTopic(
+            error_code=code, name=name, topic_authorized_operations=TOPIC_OPERATIONS
+        )
     return DescribeTopicPartitionsResponseTopic(
         name=name,
         topic_id=topic.topic_id,

@@ -15,6 +15,8 @@ from ottla.protocol.wire import encode_response_body, frame_response
 from ottla.security.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ottla.metadata.image import MetadataImage
     from ottla.metadata.model import Topic
 
@@ -40,12 +42,19 @@ def _check(context: RequestContext, message: Any) -> None:
                 )
 
 
+def _is_by_id(message: Any) -> bool:
+    """Whether any topic is asked for by its id. Ids win: names beside them are not looked at."""
+    return any(asked.topic_id is not None for asked in message.topics or ())
+
+
 def _wants_all(context: RequestContext, message: Any) -> bool:
     return message.topics is None or (context.api_version == 0 and not message.topics)
 
 
 def _to_create(services: TopicServices, message: Any) -> Sequence[str]:
     if not (message.allow_auto_topic_creation and services.config.value.auto_create_topics_enable):
+        return ()
+    if _is_by_id(message):
         return ()
     topics = services.metadata.image.topics
     return [
@@ -66,10 +75,15 @@ def _answer(services: TopicServices, context: RequestContext, message: Any) -> R
     if not _wants_all(context, message):
         image = services.metadata.image
         # Each once, however often it is asked for: the answer stays no large multiple of the request.
-        distinct = {(asked.name, asked.topic_id): asked for asked in message.topics}
-        return _response(
-            services, context, message, [_one(image, asked, message) for asked in distinct.values()]
-        )
+        if _is_by_id(message):
+            topic_ids = dict.fromkeys(
+                asked.topic_id for asked in message.topics if asked.topic_id is not None
+            )
+            topics = [_by_id(image, topic_id, message) for topic_id in topic_ids]
+        else:
+            names = dict.fromkeys(asked.name for asked in message.topics)
+            topics = [_by_name(image, name, message) for name in names]
+        return _response(services, context, message, topics)
     body = _encoded_all(services, context, message)
     return frame_response(context.api_key, context.api_version, context.correlation_id, body)
 
@@ -114,16 +128,26 @@ def _response(
     return response
 
 
-def _one(image: MetadataImage, asked: Any, message: Any) -> dict[str, Any]:
-    if asked.name is None:
-        topic = image.topics_by_id.get(asked.topic_id)
-        missing = ErrorCode.unknown_topic_id
-    else:
-        topic = image.topics.get(asked.name)
-        valid = is_valid_topic_name(asked.name)
-        missing = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
+def _by_id(image: MetadataImage, topic_id: UUID, message: Any) -> dict[str, Any]:
+    topic = image.topics_by_id.get(topic_id)
     if topic is None:
-        return {"error_code": missing, "name": asked.name, "topic_id": asked.topic_id, "partitions": ()}
+        return {
+            "error_code": ErrorCode.unknown_topic_id,
+            "name": None,
+            "topic_id": topic_id,
+            "partitions": (),
+        }
+    return _describe(topic, message)
+
+
+def _by_name(image: MetadataImage, name: str | None, message: Any) -> dict[str, Any]:
+    if name is None:
+        return {"error_code": ErrorCode.unknown_topic_id, "name": None, "partitions": ()}
+    topic = image.topics.get(name)
+    if topic is None:
+        valid = is_valid_topic_name(name)
+        code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
+        return {"error_code": code, "name": name, "partitions": ()}
     return _describe(topic, message)
 
 

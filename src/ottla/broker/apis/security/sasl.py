@@ -1,0 +1,31 @@
+"""SaslHandshake, SaslAuthenticate: who a client is, which no listener asks for yet (KIP-43, KIP-152)."""
+
+from __future__ import annotations
+
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext
+from ottla.broker.services import NoServices
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
+from ottla.protocol.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
+
+_GAPS = ("There is no authentication yet: answered as by Kafka on a listener without it.",)
+
+
+def _handshake(
+    _services: NoServices, _context: RequestContext, _message: SaslHandshakeRequest
+) -> SaslHandshakeResponse:
+    return SaslHandshakeResponse(error_code=ErrorCode.illegal_sasl_state)
+
+
+def _authenticate(
+    _services: NoServices, _context: RequestContext, _message: SaslAuthenticateRequest
+) -> SaslAuthenticateResponse:
+    text = "This listener does not authenticate its clients."
+    return SaslAuthenticateResponse(error_code=ErrorCode.illegal_sasl_state, error_message=text)
+
+
+HANDSHAKE = Api(key=17, name="SaslHandshake", versions=(0, 1), handle=_handshake, kips=(43, 152), gaps=_GAPS)
+AUTHENTICATE = Api(
+    key=36, name="SaslAuthenticate", versions=(0, 2), handle=_authenticate, kips=(152, 368), gaps=_GAPS
+)
