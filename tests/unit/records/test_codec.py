@@ -114,6 +114,25 @@ def test_header_names_that_are_not_utf8_survive() -> None:
     assert encode_batch([record])[HEADER_SIZE:] == raw[HEADER_SIZE:]
 
 
+def test_numbers_in_more_bytes_than_they_take() -> None:
+    for headers in (b"\x80\0", b"\x80\x80\x80\x80\0"):
+        body = b"\0\0\0\x01\x01" + headers
+        data = records_of(bytes((2 * len(body),)) + body)
+        assert decode_batch(data, max_bytes=0) == [Record(0, -1, None, None)]
+
+
+def test_many_headers() -> None:
+    for count in (63, 64, 65):
+        record = Record(0, 0, None, None, (("h", None),) * count)
+        assert decode_batch(encode_batch([record]), max_bytes=0) == [record]
+
+
+def test_compression_has_levels() -> None:
+    records = [Record(i, 0, b"%d" % i, b"%d" % (i * i)) for i in range(2000)]
+    sizes = [len(encode_batch(records, codec=Codec.gzip, level=level)) for level in (1, 9)]
+    assert sizes[0] > sizes[1]
+
+
 def records_of(payload: bytes, count: int = 1) -> bytes:
     data = encode_batch([])
     length = len(data) - 12 + len(payload)
