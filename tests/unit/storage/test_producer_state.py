@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import BatchHeader, parse_header
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
+from ottla.records.compression import Codec
 from ottla.storage.producer_state import (
     BatchMetadata,
     CompletedTxn,
@@ -235,6 +236,16 @@ class TestTransactions:
         assert state.has_ongoing_transaction(PRODUCER, 0)
         assert not state.has_ongoing_transaction(PRODUCER, 1)
         assert state.has_ongoing_transaction(2, 0)
+
+    def test_a_compressed_batch_begins_no_transaction(self) -> None:
+        state = ProducerState("t-0")
+        records = [Record(0, 1000, None, b"v")]
+        batch = encode_batch(
+            records, producer_id=PRODUCER, producer_epoch=0, base_sequence=0, codec=Codec.gzip
+        )
+        append(state, parse_header(batch))
+        assert state.first_unstable_offset is None
+        append(state, header(1))
 
     def test_a_decided_one_does_until_its_marker_is_replicated(self) -> None:
         state = ProducerState("t-0")

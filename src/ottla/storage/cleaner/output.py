@@ -39,7 +39,6 @@ class SegmentWriter:
         "_pending",
         "_pending_bytes",
         "_timestamps",
-        "last_offset",
         "size",
     )
 
@@ -58,7 +57,6 @@ class SegmentWriter:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self.size = 0
-        self.last_offset = base_offset - 1
         for suffix in (LOG, INDEX, TIMEINDEX):
             fs.unlink(self._path(suffix))
         self._file = fs.open_private(self._path(LOG))
@@ -80,7 +78,6 @@ class SegmentWriter:
         self._pending.append(batch)
         self._pending_bytes += len(batch)
         self.size += len(batch)
-        self.last_offset = header.last_offset
         if self._pending_bytes >= _CHUNK:
             self._write_pending()
 

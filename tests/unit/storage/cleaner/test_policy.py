@@ -66,11 +66,13 @@ def test_cleaning_waits_for_the_dirty_share(checkpoint: int, due: bool) -> None:
 @pytest.mark.parametrize(("offset", "end"), [(35, 30), (29, 20), (20, 20), (19, 10), (5, 0)])
 def test_what_is_not_stable_stays_and_segments_are_taken_whole(limit: str, offset: int, end: int) -> None:
     plan = plan_cleaning(FACTS._replace(**{limit: offset}), None, NOW_MS)
-    assert plan.end_offset == end
+    assert measure(plan) == (0, end, 0, end * 10)
     assert plan.is_due is (end > 0)
 
 
-@pytest.mark.parametrize(("lag", "end"), [(0, 30), (10, 30), (600, 20), (950, 0)])
+@pytest.mark.parametrize(
+    ("lag", "end"), [(0, 30), (10, 30), (500, 30), (501, 20), (600, 20), (701, 10), (900, 10), (901, 0)]
+)
 def test_segments_younger_than_the_minimum_lag_stay(lag: int, end: int) -> None:
     segments = (segment(0, timestamp=NOW_MS - 900), segment(10, timestamp=NOW_MS - 700))
     facts = FACTS._replace(
@@ -104,6 +106,7 @@ def test_a_checkpoint_outside_of_the_log_starts_over(checkpoint: int, start: int
 def test_a_log_of_one_segment_has_nothing_to_clean() -> None:
     plan = plan_cleaning(FACTS._replace(segments=(), active_base_offset=0), None, NOW_MS)
     assert measure(plan) == (0, 0, 0, 0)
+    assert plan.dirty_ratio == 0.0
     assert not plan.is_due
 
 
@@ -122,12 +125,18 @@ class TestGroups:
     def test_neighbours_share_a_segment_while_they_fit(self) -> None:
         segments = [segment(i * 10, size) for i, size in enumerate((100, 100, 100, 300, 10, 0))]
         assert self.bases(*segments) == [[0, 10], [20], [30], [40, 50]]
+        assert self.bases(segment(0, 125), segment(10, 125), segment(20, 1)) == [[0, 10], [20]]
 
     def test_offsets_must_fit_into_the_indexes(self) -> None:
         far = 2**31
         assert self.bases(segment(0), segment(5), segment(far), end=far + 1) == [[0, 5], [far]]
         assert self.bases(segment(0), segment(5), end=far) == [[0, 5]]
         assert self.bases(segment(0), segment(5), end=far + 1) == [[0], [5]]
+        assert self.bases(segment(0, 9), segment(5, 9), segment(far, 9), end=far + 9) == [[0, 5], [far]]
+        assert self.bases(segment(0, 9), segment(5, 9), segment(far + 1, 9), end=far + 4) == [
+            [0],
+            [5, far + 1],
+        ]
 
     @given(st.lists(st.integers(0, 300), max_size=12))
     def test_all_segments_stay_in_order(self, sizes: list[int]) -> None:
