@@ -407,6 +407,15 @@ def test_nothing_above_the_high_watermark_expires(disk: SimulatedDisk) -> None:
     assert log.log_start_offset == first_end
 
 
+def test_without_a_limit_nothing_expires(disk: SimulatedDisk) -> None:
+    log = open_at(disk, small_segments(retention_ms=-1, retention_bytes=-1))
+    append(log, *(batch(3, timestamp=1) for _ in range(20)))
+    assert log.apply_retention(logs.NOW_MS) == 0
+    log.delete_records(30)
+    assert log.apply_retention(logs.NOW_MS) > 0
+    assert offsets(log) == list(range(30, 60))
+
+
 def test_a_log_may_expire_whole(disk: SimulatedDisk) -> None:
     log = open_at(disk, small_segments(retention_ms=10))
     append(log, *(batch(3) for _ in range(20)))

@@ -154,6 +154,22 @@ def test_the_index_says_how_far_all_was_decided(log: Log) -> None:
     assert aborted(log) == [(2, 1, 2, 0), (1, 0, 3, 4)]
 
 
+def test_only_what_was_aborted_in_the_part_that_was_read_is_told(log: Log) -> None:
+    append(log, txn(0, 1), marker(ABORT, 1), plain())
+    log.roll(logs.NOW_MS)
+    append(log, txn(0, 2), marker(ABORT, 2))
+    log.roll(logs.NOW_MS)
+    append(log, txn(0, 3), marker(ABORT, 3))
+    size = log.segments[0].size
+    for offset, max_bytes, producers in ((0, size, [1]), (0, size + 1, [1]), (3, size, [2]), (5, size, [3])):
+        read = log.read(offset, max_bytes, log.log_end_offset)
+        assert [each.producer_id for each in log.aborted_transactions(offset, read)] == producers
+    for offset, bound in ((7, 7), (4, 4)):
+        nothing = log.read(offset, size, bound)
+        assert nothing.records == b""
+        assert log.aborted_transactions(offset, nothing) == []
+
+
 class FullForTransactions(SimulatedDisk):
     """Has room for everything but entries of a transaction index."""
 
