@@ -321,16 +321,17 @@ class CoordinatorRuntime(Generic[S]):
 
     def obey(self, effects: Effects) -> None:
         """Do what was decided, until nothing more follows from it."""
-        pending: Effects | None = effects
-        while pending is not None:
-            error = self._append(pending)
-            replies = pending.replies if error is None else _refused(pending.replies, error)
+        while True:
+            error = self._append(effects)
+            replies = effects.replies if error is None else _refused(effects.replies, error)
             more = Effects()
-            for continuation in pending.continuations:
+            for continuation in effects.continuations:
                 more.extend(continuation(error, self._now_ms()))
-            self._obey_timers(pending.timers)
+            self._obey_timers(effects.timers)
             self._answer(replies)
-            pending = more if more != Effects() else None
+            if not effects.continuations:
+                return
+            effects = more
 
     def _append(self, effects: Effects) -> KafkaError | None:
         if not effects.records:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -279,6 +279,16 @@ def _list(
     shard: GroupShard, request: ListGroupsRequest, info: RequestInfo[list[ListedGroup]], _now_ms: int
 ) -> Effects:
     return shard.list_groups(request, info)
+
+
+def together(answers: Sequence[Answered[R]]) -> Answered[list[R]]:
+    """All the answers; the wait for them where one must be waited for."""
+    given = [each for each in answers if not isinstance(each, Awaitable)]
+    return given if len(given) == len(answers) else _all_settled(answers)
+
+
+async def _all_settled(answers: Sequence[Answered[R]]) -> list[R]:
+    return [await settled(each) for each in answers]
 
 
 async def settled(answered: Answered[R]) -> R:

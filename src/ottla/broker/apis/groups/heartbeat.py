@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import Answered
-from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+
+if TYPE_CHECKING:  # loaded with the first request
+    from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 
 
 def _handle(

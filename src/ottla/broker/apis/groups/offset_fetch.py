@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordination.runtime import Client
-from ottla.coordinator.groups import settled
+from ottla.coordinator.groups import Answered, together
 from ottla.protocol.errors import KafkaError
 from ottla.protocol.messages.offset_fetch import (
     OffsetFetchRequest,
@@ -22,28 +24,47 @@ from ottla.protocol.messages.offset_fetch import (
 _GROUPS_SINCE = 8
 
 
-async def _handle(
+def _handle(
     services: GroupServices, context: RequestContext, message: OffsetFetchRequest
+) -> Answered[OffsetFetchResponse]:
+    is_single = context.api_version < _GROUPS_SINCE
+    asked = [_as_group(message)] if is_single else {each.group_id: each for each in message.groups}.values()
+    client = client_of(context)
+    groups = together([_group(services, client, each, message.require_stable) for each in asked])
+    if isinstance(groups, Awaitable):
+        return _eventually(groups, is_single=is_single)
+    return _response(groups, is_single=is_single)
+
+
+async def _eventually(
+    groups: Awaitable[list[OffsetFetchResponseGroup]], *, is_single: bool
 ) -> OffsetFetchResponse:
-    client, require_stable = client_of(context), message.require_stable
-    if context.api_version < _GROUPS_SINCE:
-        return _single(await _group(services, client, _as_group(message), require_stable=require_stable))
-    distinct = {group.group_id: group for group in message.groups}
-    groups = [
-        await _group(services, client, group, require_stable=require_stable) for group in distinct.values()
-    ]
-    return OffsetFetchResponse(groups=groups)
+    return _response(await groups, is_single=is_single)
 
 
-async def _group(
-    services: GroupServices, client: Client, group: OffsetFetchRequestGroup, *, require_stable: bool
+def _group(
+    services: GroupServices, client: Client, group: OffsetFetchRequestGroup, require_stable: bool
+) -> Answered[OffsetFetchResponseGroup]:
+    try:
+        answered = services.groups.offset_fetch(group, client, require_stable=require_stable)
+    except KafkaError as error:
+        return _refused(group, client, error)
+    return _waited(group, client, answered) if isinstance(answered, Awaitable) else answered
+
+
+async def _waited(
+    group: OffsetFetchRequestGroup, client: Client, answered: Awaitable[OffsetFetchResponseGroup]
 ) -> OffsetFetchResponseGroup:
     try:
-        return await settled(services.groups.offset_fetch(group, client, require_stable=require_stable))
+        return await answered
     except KafkaError as error:
-        from ottla.coordination.groups.offsets.fetch import fetch_refusal  # with the first group
+        return _refused(group, client, error)
 
-        return fetch_refusal(group, client.api_version, error.code)
+
+def _refused(group: OffsetFetchRequestGroup, client: Client, error: KafkaError) -> OffsetFetchResponseGroup:
+    from ottla.coordination.groups.offsets.fetch import fetch_refusal  # with the first group
+
+    return fetch_refusal(group, client.api_version, error.code)
 
 
 def _as_group(message: OffsetFetchRequest) -> OffsetFetchRequestGroup:
@@ -60,8 +81,11 @@ def _as_group(message: OffsetFetchRequest) -> OffsetFetchRequestGroup:
     )
 
 
-def _single(group: OffsetFetchResponseGroup) -> OffsetFetchResponse:
-    """And so was the response."""
+def _response(groups: list[OffsetFetchResponseGroup], *, is_single: bool) -> OffsetFetchResponse:
+    """Up to version 7 the response was one group, too."""
+    if not is_single:
+        return OffsetFetchResponse(groups=groups)
+    (group,) = groups
     topics = [
         OffsetFetchResponseTopic(
             name=topic.name,
