@@ -51,7 +51,10 @@ class FetchedPartition:
         last_fetched_epoch: int,
     ) -> None:
         self.key = key
-        self.ask(fetch_offset, max_bytes, current_leader_epoch, last_fetched_epoch)
+        self.fetch_offset = fetch_offset
+        self.max_bytes = max_bytes
+        self.current_leader_epoch = current_leader_epoch
+        self.last_fetched_epoch = last_fetched_epoch
         self.sent_high_watermark = -1
         self.sent_log_start_offset = -1
         self.partition: Partition | None = None

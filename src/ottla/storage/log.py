@@ -326,17 +326,14 @@ class Log:
     # -- What is committed -----------------------------------------------------------------------------------
 
     @property
-    def first_unstable_offset(self) -> int | None:
-        """Where the first transaction starts that is undecided or whose end is not yet replicated."""
-        first = self.producer_state.first_unstable_offset
-        return None if first is None else max(first, self.log_start_offset)
-
-    @property
     def last_stable_offset(self) -> int:
         """The offset below which every transaction is decided, for good: at most the high watermark."""
-        unstable = self.first_unstable_offset
         high_watermark = self.high_watermark
-        return high_watermark if unstable is None or unstable > high_watermark else unstable
+        state = (self._producers or self.producers).state
+        if not state.ongoing and not state.unreplicated:  # nearly always, and each fetch asks
+            return high_watermark
+        first = state.first_unstable_offset
+        return high_watermark if first is None else min(max(first, self.log_start_offset), high_watermark)
 
     def advance_high_watermark(self, offset: int) -> bool:
         """Take note that everything below `offset` is committed; False when that is no news.

@@ -182,14 +182,14 @@ class ProducerState:
     batches without a producer, because a snapshot is named after it.
     """
 
-    __slots__ = ("_ongoing", "_producers", "map_end_offset", "partition", "unreplicated")
+    __slots__ = ("_producers", "map_end_offset", "ongoing", "partition", "unreplicated")
 
     def __init__(self, partition: str) -> None:
         self.partition = partition
         self.map_end_offset = 0
         self._producers: dict[int, ProducerEntry] = {}
         # First offset -> producer id, in the order of first offsets: transactions start at ascending offsets.
-        self._ongoing: dict[int, int] = {}
+        self.ongoing: dict[int, int] = {}
         # First offset -> marker offset of ended transactions whose marker may not be replicated yet, in
         # marker order.
         self.unreplicated: dict[int, int] = {}
@@ -261,7 +261,7 @@ class ProducerState:
         entry.add_batch(header.producer_epoch, batch)
         if header.attributes & _TRANSACTIONAL and entry.current_txn_first_offset is None:
             entry.current_txn_first_offset = base_offset
-            self._ongoing[base_offset] = producer_id
+            self.ongoing[base_offset] = producer_id
 
     def check_marker(
         self, header: BatchHeader, marker: ControlMarker, next_offset: int, *, transaction_version: int = 0
@@ -302,7 +302,7 @@ class ProducerState:
         if entry is None or entry.current_txn_first_offset is None:
             return None
         first_offset = entry.current_txn_first_offset
-        next_ongoing = next((first for first in self._ongoing if first != first_offset), None)
+        next_ongoing = next((first for first in self.ongoing if first != first_offset), None)
         last_stable_offset = offset + 1 if next_ongoing is None else next_ongoing
         return CompletedTxn(
             header.producer_id, first_offset, offset, last_stable_offset, is_aborted=not marker.is_commit
@@ -319,7 +319,7 @@ class ProducerState:
             entry = self._producers[header.producer_id] = ProducerEntry(header.producer_id)
         entry.end_transaction(header.producer_epoch, marker)
         if completed is not None:
-            self._ongoing.pop(completed.first_offset, None)
+            self.ongoing.pop(completed.first_offset, None)
             self.unreplicated[completed.first_offset] = offset
         return completed
 
@@ -339,10 +339,10 @@ class ProducerState:
     @property
     def first_unstable_offset(self) -> int | None:
         """Where the first transaction starts that is open, or ended by a marker above the high watermark."""
-        if not self._ongoing and not self.unreplicated:
+        if not self.ongoing and not self.unreplicated:
             return None
         first_unreplicated = min(self.unreplicated, default=None)
-        first_ongoing = next(iter(self._ongoing), None)
+        first_ongoing = next(iter(self.ongoing), None)
         if first_ongoing is None or first_unreplicated is None:
             return first_unreplicated if first_ongoing is None else first_ongoing
         return min(first_ongoing, first_unreplicated)
@@ -350,7 +350,7 @@ class ProducerState:
     @property
     def first_undecided_offset(self) -> int | None:
         """Where the first open transaction starts, whatever the high watermark is."""
-        return next(iter(self._ongoing), None)
+        return next(iter(self.ongoing), None)
 
     def advance_high_watermark(self, high_watermark: int) -> None:
         """Forget the ended transactions whose markers are now replicated."""
@@ -385,7 +385,7 @@ class ProducerState:
     def clear(self, map_end_offset: int) -> None:
         """Forget everything; the state then covers a log that ends at `map_end_offset`."""
         self._producers.clear()
-        self._ongoing.clear()
+        self.ongoing.clear()
         self.unreplicated.clear()
         self.map_end_offset = map_end_offset
 
@@ -399,7 +399,7 @@ class ProducerState:
             for entry in self._producers.values()
             if entry.current_txn_first_offset is not None
         )
-        self._ongoing.update(sorted(ongoing))
+        self.ongoing.update(sorted(ongoing))
 
     def remove_expired(self, now_ms: int, expiration_ms: int) -> int:
         """Forget producers idle for `producer.id.expiration.ms` without an open transaction."""

@@ -307,9 +307,11 @@ def marker(kind: ControlType) -> bytes:
 def test_readers_of_committed_records_learn_what_was_aborted(disk: SimulatedDisk, clean: bool) -> None:
     log = open_at(disk, small_segments())
     append(log, producer_batch(0, is_transactional=True), batch())
-    assert log.first_unstable_offset == 0
+    log.advance_high_watermark(log.log_end_offset)
+    assert log.last_stable_offset == 0
     append(log, marker(ControlType.abort))
-    assert log.first_unstable_offset is None
+    log.advance_high_watermark(log.log_end_offset)
+    assert log.last_stable_offset == log.log_end_offset
     append(log, producer_batch(1, is_transactional=True), *(batch() for _ in range(20)))
     append(log, marker(ControlType.commit))
     log.close(flush=clean)

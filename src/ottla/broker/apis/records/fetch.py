@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -66,7 +65,8 @@ def _resolve_session(
     if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
         if message.session_id != NO_SESSION:
             sessions.close(message.session_id)
-        asked = {key: FetchedPartition(key, *each) for key, each in _asked(message, uses_topic_ids)}
+        asked: dict[FetchKey, FetchedPartition] = {}
+        _ask(asked, message, uses_topic_ids)
         if len(asked) > services.config.value.ottla_request_max_partitions:
             raise KafkaError(ErrorCode.invalid_request)
         if message.session_epoch == FINAL_EPOCH:
@@ -82,13 +82,11 @@ def _resolve_session(
         name = _name_of(topic, uses_topic_ids=uses_topic_ids)
         for index in topic.partitions:
             session.forget((name, index))
-    for key, each in _asked(message, uses_topic_ids):
-        known = session.partitions.get(key)
-        if known is None:
-            session.partitions[key] = FetchedPartition(key, *each)
-        else:
-            known.ask(*each)
-        session.look_at(key)
+    _ask(session.partitions, message, uses_topic_ids)
+    for asked_topic in message.topics:
+        name = _name_of(asked_topic, uses_topic_ids=uses_topic_ids)
+        for each in asked_topic.partitions:
+            session.look_at((name, each.partition))
     session.read_at(message.isolation_level)
     if len(session.partitions) > services.config.value.ottla_request_max_partitions:
         sessions.close(session.session_id)
@@ -96,14 +94,17 @@ def _resolve_session(
     return session.partitions, session
 
 
-def _asked(
-    message: FetchRequest, uses_topic_ids: bool
-) -> Iterator[tuple[FetchKey, tuple[int, int, int, int]]]:
-    """What a request says of each partition that it names: as `FetchedPartition.ask` takes it."""
+def _ask(partitions: dict[FetchKey, FetchedPartition], message: FetchRequest, uses_topic_ids: bool) -> None:
+    """Take over what a request says of each partition that it names."""
     for topic in message.topics:
         name = _name_of(topic, uses_topic_ids=uses_topic_ids)
         for index, leader_epoch, offset, last_epoch, _log_start, max_bytes in topic.partitions:
-            yield (name, index), (offset, max_bytes, leader_epoch, last_epoch)
+            key = (name, index)
+            known = partitions.get(key)
+            if known is None:
+                partitions[key] = FetchedPartition(key, offset, max_bytes, leader_epoch, last_epoch)
+            else:
+                known.ask(offset, max_bytes, leader_epoch, last_epoch)
 
 
 def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str | UUID:
@@ -193,15 +194,16 @@ class _Fetch:
                 )
         limit = max(0, min(asked.max_bytes, budget))
         read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
+        log = partition.log
         aborted = None
         if self._isolation == READ_COMMITTED:
             aborted = partition.aborted_transactions(asked.fetch_offset, read)
         return wire.FetchedPartition(
             index,
             0,
-            partition.high_watermark,
-            partition.last_stable_offset,
-            partition.log.log_start_offset,
+            log.high_watermark,
+            log.last_stable_offset,
+            log.log_start_offset,
             aborted,
             records=read.records,
         )
