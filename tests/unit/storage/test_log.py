@@ -171,6 +171,17 @@ def test_segments_end_by_the_age_of_their_records(disk: SimulatedDisk) -> None:
     assert [segment.base_offset for segment in log.segments] == [0, 2]
 
 
+def test_a_segment_that_was_emptied_is_as_old_as_its_next_record(disk: SimulatedDisk) -> None:
+    log = open_at(disk, config(segment_ms=1_000))
+    append(log, batch(timestamp=5_000), batch(timestamp=5_100))
+    log.truncate_to(1, logs.NOW_MS)
+    append(log, batch(timestamp=6_001))
+    assert [segment.base_offset for segment in log.segments] == [0, 1]
+    log.truncate_to(0, logs.NOW_MS)
+    append(log, batch(timestamp=9_000), batch(timestamp=9_900))
+    assert [segment.base_offset for segment in log.segments] == [0]
+
+
 def test_segments_without_timestamps_end_by_the_clock(disk: SimulatedDisk) -> None:
     log = open_at(disk, config(segment_ms=1_000))
     append_one(log, batch(timestamp=-1), 0, logs.NOW_MS + 1_000)
@@ -187,6 +198,15 @@ def test_segments_end_when_an_index_is_full(disk: SimulatedDisk) -> None:
         assert disk.size(segment.path(".index")) <= 40
         assert disk.size(segment.path(".timeindex")) <= 40
     assert offsets(log) == list(range(20))
+
+
+def test_segments_end_when_the_offset_index_alone_is_full(disk: SimulatedDisk) -> None:
+    log = open_at(disk, small_segments(segment_bytes=1 << 30, index_interval_bytes=0, segment_index_bytes=40))
+    append(log, *(batch(timestamp=1_000) for _ in range(20)))
+    log.roll(logs.NOW_MS)
+    # The first batch of a segment has no entry: five more fill 40 bytes.
+    assert [segment.base_offset for segment in log.segments] == [0, 6, 12, 18, 20]
+    assert [disk.size(segment.path(".index")) for segment in list(log.segments)[:3]] == [40, 40, 40]
 
 
 def test_segments_end_before_relative_offsets_overflow(log: Log) -> None:

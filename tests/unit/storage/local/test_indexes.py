@@ -177,6 +177,25 @@ def test_the_cache_lets_go_of_what_is_too_much(disk: SimulatedDisk) -> None:
         assert next(index.entries()) == (number * 100, 0)
 
 
+def test_the_cache_forgets_what_was_closed_and_holds_its_bound_when_all_are_in_use(
+    disk: SimulatedDisk,
+) -> None:
+    cache = IndexCache(max_bytes=20 * 12)
+    indexes = [offset_index(disk, cache, number * 100) for number in range(9)]
+    for index in indexes:
+        index.reset()
+        for entry in range(10):
+            index.append(index.base_offset + entry, entry)
+        for each in indexes:
+            each.recently_used = True
+        cache.account(index)
+        assert cache.used_bytes <= 20 * 12
+    for index in indexes:
+        index.close()
+        index.close()
+    assert cache.used_bytes == 0
+
+
 def test_an_index_that_cannot_be_saved_stays_in_memory(disk: SimulatedDisk) -> None:
     cache = IndexCache(max_bytes=10)
     index = offset_index(disk, cache)
