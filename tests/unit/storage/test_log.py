@@ -362,6 +362,12 @@ def test_an_empty_log_has_no_timestamps(log: Log) -> None:
     assert log.max_timestamp_offset() is None
 
 
+def test_records_without_timestamps_are_not_found_by_them(log: Log) -> None:
+    append(log, *(batch(timestamp=-1) for _ in range(3)))
+    assert log.max_timestamp_offset() is None
+    assert log.offset_for_timestamp(0) is None
+
+
 def test_timestamps_before_the_log_start_are_not_found(log: Log) -> None:
     append(log, *(batch(timestamp=time) for time in (9_000, 1_000, 5_000)))
     log.delete_records(1)

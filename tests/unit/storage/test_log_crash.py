@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import iter_headers
+from ottla.records.batch import CRC, LAST_OFFSET_DELTA, compute_crc, iter_headers
 from ottla.records.codec import Record
 from ottla.storage.cleaner.output import SegmentWriter
 from ottla.storage.fs import TEMPORARY, FileSystem
@@ -149,6 +149,23 @@ def test_no_flushed_record_is_lost_wherever_the_power_goes(part: int) -> None:
             disk.lose_power()
             disk.restart()
             check(life)
+
+
+@pytest.mark.parametrize(("base_offset", "delta"), [(0, 0), (1, 1), (0, 5), (2, -1), (2, 2**31)], ids=str)
+def test_recovery_cuts_what_is_whole_but_out_of_order(base_offset: int, delta: int) -> None:
+    disk = SimulatedDisk()
+    log = open_at(disk, CONFIG)
+    append(log, batch(2))
+    bad = bytearray(batch(2, base_offset=base_offset, leader_epoch=0))
+    bad[LAST_OFFSET_DELTA : LAST_OFFSET_DELTA + 4] = (delta % 2**32).to_bytes(4, "big")
+    bad[CRC : CRC + 4] = compute_crc(bytes(bad)).to_bytes(4, "big")
+    path = log.segments.active.log_path
+    sound = disk.read_bytes(path)
+    disk.write_bytes(path, sound + bytes(bad) + batch(2, base_offset=4, leader_epoch=0))
+    log = open_at(disk, CONFIG, clean=False)
+    assert log.log_end_offset == 2
+    assert disk.read_bytes(path) == sound
+    assert append(log, batch()) == [2]
 
 
 def filled_log(disk: SimulatedDisk) -> Log:
