@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ottla.protocol.errors import EncodeError, MalformedRequest
 from ottla.protocol.fetch import FetchedPartition, FetchedTopic, encode_fetch_response
 from ottla.protocol.fetch_request import AskedPartition, FetchRequest, decode_fetch
+from ottla.protocol.messages.fetch import FetchResponse
+from ottla.protocol.messages.produce import ProduceResponse
 from ottla.protocol.produce import (
     NodeEndpoint,
     PartitionResult,
@@ -22,6 +24,7 @@ from ottla.protocol.produce import (
 from ottla.protocol.wire import decode_request, encode_response
 
 from . import kio_values
+from .typed import from_dict
 
 PRODUCE, FETCH = 0, 1
 PRODUCE_VERSIONS = range(3, 14)
@@ -197,7 +200,7 @@ def test_produce_responses_are_as_the_generic_encoder_has_them(version: int, dat
         "node_endpoints": _endpoints(nodes),
         "responses": responses,
     }
-    expected = encode_response(PRODUCE, version, 77, response)
+    expected = encode_response(from_dict(ProduceResponse, response), version, 77)
     assert encode_produce_response(version, 77, results, throttle_time_ms, nodes) == expected
 
 
@@ -248,7 +251,7 @@ def test_fetch_responses_are_as_the_generic_encoder_has_them(version: int, data:
         node_endpoints=nodes,
     )
     whole = frame if isinstance(frame, bytes) else b"".join(frame)
-    assert whole == encode_response(FETCH, version, 77, response)
+    assert whole == encode_response(from_dict(FetchResponse, response), version, 77)
 
 
 def _fetched(partition: FetchedPartition) -> dict[str, Any]:

@@ -41,11 +41,9 @@ def test_responses_are_what_kio_writes_and_reads(api_key: int, version: int, dat
     response = data.draw(kio_values.messages(class_))
     typed = from_dict(wire.response_class(api_key), response)
     encoded = wire.encode(typed, version)
-    assert wire.encode_response_body(api_key, version, response) == encoded
     assert kio_values.from_kio(kio_values.kio_read(class_, encoded)) == response
     assert kio_values.kio_write(kio_values.to_kio(class_, response)) == encoded
     assert wire.decode(type(typed), version, encoded) == typed
-    wire.check_response(api_key, response)
 
 
 @pytest.mark.parametrize(("api_key", "version"), VERSIONS)

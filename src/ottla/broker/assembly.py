@@ -36,6 +36,7 @@ from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
+from ottla.protocol.messages.api_versions import ApiVersion
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDir
 from ottla.replica.fetch_sessions import FetchSessions
@@ -181,11 +182,11 @@ class Broker:
                 partitions=self.partitions,
                 data_dir=self.data_dir,
                 api_table=[
-                    {
-                        "api_key": api.key,
-                        "min_version": api.versions[0] if api.advertised_min is None else api.advertised_min,
-                        "max_version": api.versions[1],
-                    }
+                    ApiVersion(
+                        api_key=api.key,
+                        min_version=api.versions[0] if api.advertised_min is None else api.advertised_min,
+                        max_version=api.versions[1],
+                    )
                     for api in APIS
                 ],
             ),

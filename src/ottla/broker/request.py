@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 from ottla.network.output import Frame
@@ -10,13 +10,12 @@ from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.structs import Struct
 
-Response: TypeAlias = Struct | Mapping[str, Any]
-Result: TypeAlias = Response | Frame | None
+Result: TypeAlias = Struct | Frame | None
 """What a handler answers with: a response to encode, a frame that is encoded already, or no answer."""
 
 BoundHandler: TypeAlias = Callable[["RequestContext", Any], Result | Awaitable[Result]]
 BoundDecoder: TypeAlias = Callable[["RequestContext", memoryview, int], Any]
-ErrorResponse: TypeAlias = Callable[[Any, ErrorCode, str | None], Response]
+ErrorResponse: TypeAlias = Callable[[Any, ErrorCode, str | None], Struct]
 
 
 class RequestContext:

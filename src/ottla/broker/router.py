@@ -100,7 +100,8 @@ class Router:
             )
         context.api_version = -1
         response = route.handle(context, None)
-        return encode_response(route.key, 0, context.correlation_id, response)  # type: ignore[arg-type]
+        assert isinstance(response, Struct)
+        return encode_response(response, 0, context.correlation_id)
 
     def _eventually(
         self, route: Route, context: RequestContext, message: Any, result: Awaitable[Result]
@@ -149,4 +150,4 @@ def _top_level_error(api_key: int, code: ErrorCode, text: str | None) -> Struct:
 def _encode(context: RequestContext, result: Result) -> Frame | None:
     if result is None or isinstance(result, bytes | list):
         return result
-    return encode_response(context.api_key, context.api_version, context.correlation_id, result)
+    return encode_response(result, context.api_version, context.correlation_id)

@@ -17,6 +17,7 @@ from ottla.metadata.model import Configs, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.network.memory import UnsentOutput
 from ottla.protocol.errors import KafkaError
+from ottla.protocol.messages.api_versions import ApiVersion
 from ottla.replica.data_dir import DataDir
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
@@ -142,7 +143,7 @@ class ClusterServices:
     node: Node
     partitions: Partitions
     data_dir: DataDir
-    api_table: Sequence[Mapping[str, int]]
+    api_table: Sequence[ApiVersion]
     """The rows of ApiVersions"""
 
 

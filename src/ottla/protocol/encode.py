@@ -1,4 +1,4 @@
-"""Compile a `Layout` to a function that encodes typed messages, or plain dicts.
+"""Compile a `Layout` to a function that encodes typed messages.
 
 Encoding in a loop over field descriptions costs several microseconds per struct; here each struct becomes one
 Python function in which neighbouring fields of fixed size, and the lengths between them, share one
@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import struct as binary
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Any, Final
 
 from ottla.protocol.codegen import Source
 from ottla.protocol.errors import EncodeError
 from ottla.protocol.layout import FIXED_FORMATS, FieldLayout, Layout
-from ottla.protocol.structs import Struct
 from ottla.protocol.varint import UVARINT, encode_uvarint
 
 Encoder = Callable[[Any], bytes]
 
 _ZERO_UUID: Final = bytes(16)
-_UNFIT: Final = (binary.error, KeyError, TypeError, AttributeError, ValueError, OverflowError)
-_ABSENT: Final = object()
+_UNFIT: Final = (binary.error, TypeError, AttributeError, ValueError, OverflowError)
 
 
 def compile_encoder(struct: Layout) -> Encoder:
@@ -31,40 +28,14 @@ def compile_encoder(struct: Layout) -> Encoder:
     A value that does not fit raises EncodeError. Null is written as empty where only other versions have it.
     Fields of type `records` take a buffer or a sequence of buffers.
     """
-    return _compile(struct, _load_attributes, "message.{}".format)
-
-
-def compile_dict_encoder(struct: Layout) -> Encoder:
-    """As `compile_encoder`, from a mapping. Keys that the struct lacks are ignored and missing ones take
-    their default.
-    """
-    return _compile(_of_dicts(struct), _load_items, "message.get({!r}, ABSENT)".format)
-
-
-def _of_dicts(struct: Layout) -> Layout:
-    """With dicts as the defaults of structs."""
-    fields = (
-        each
-        if each.struct is None
-        else each._replace(
-            struct=_of_dicts(each.struct), default={} if isinstance(each.default, Struct) else each.default
-        )
-        for each in struct.fields
-    )
-    return struct._replace(fields=tuple(fields))
-
-
-def _compile(struct: Layout, load: _Load, look_up: Callable[[str], str]) -> Encoder:
     source = Source()
     source.namespace |= {
         "UV": UVARINT,
         "join": b"".join,
-        "ABSENT": _ABSENT,
         "ZERO_UUID": _ZERO_UUID,
         "flat": _flat,
     }
-    writer = _StructWriter(source, load, look_up)
-    encode: Encoder = source.compile(writer.write(struct), f"encoder of {struct.name}")
+    encode: Encoder = source.compile(_StructWriter(source).write(struct), f"encoder of {struct.name}")
 
     def encode_checked(message: Any) -> bytes:
         try:
@@ -139,36 +110,11 @@ class _Pieces:
         return " + ".join(parts) or "b''"
 
 
-_Load = Callable[[Source, tuple[FieldLayout, ...]], None]
-"""Writes what binds `v0`, `v1`, ... to the values of fields of `message`."""
-
-
-def _load_attributes(source: Source, fields: tuple[FieldLayout, ...]) -> None:
-    for number, each in enumerate(fields):
-        source.add(1, f"v{number} = message.{each.name}")
-
-
-def _load_items(source: Source, fields: tuple[FieldLayout, ...]) -> None:
-    """The defaults come in only where a key is missing."""
-    if not fields:
-        return
-    names = [each.name for each in fields]
-    get = source.constant("get", itemgetter(*names))
-    defaults = source.constant("defaults", {each.name: each.default for each in fields})
-    targets = ", ".join(f"v{number}" for number in range(len(fields)))
-    source.add(1, "try:")
-    source.add(2, f"{targets} = {get}(message)")
-    source.add(1, "except KeyError:")
-    source.add(2, f"{targets} = {get}({{**{defaults}, **message}})")
-
-
 class _StructWriter:
     """Writes the functions of a struct and of all structs inside it."""
 
-    def __init__(self, source: Source, load: _Load, look_up: Callable[[str], str]) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._load = load
-        self._look_up = look_up
         self._functions = 0
 
     def write(self, struct: Layout) -> str:
@@ -179,9 +125,9 @@ class _StructWriter:
         self._functions += 1
         source = self._source
         source.add(0, f"def {name}(message):")
-        self._load(source, struct.positional)
         pieces = _Pieces(source)
         for number, each in enumerate(struct.positional):
+            source.add(1, f"v{number} = message.{each.name}")
             self._field(each, number, struct.flexible, nested.get(each.name), pieces)
         if struct.flexible and not tags:
             pieces.zero_byte()
@@ -275,11 +221,9 @@ class _StructWriter:
         default = self._source.constant("default", each.default)
         tag = encode_uvarint(each.tag)
         source = self._source
-        source.add(1, f"value = {self._look_up(each.name)}")
-        nullable = each.nullable and each.default is not None
-        source.add(1, f"if value is not ABSENT{'' if nullable else ' and value is not None'}:")
-        source.add(2, f"encoded = {encode}(value)")
+        null_is_told = each.nullable and each.default is not None
+        encoded = f"{encode}(value)" if null_is_told else f"b'' if value is None else {encode}(value)"
+        source.add(1, f"value = message.{each.name}", f"encoded = {encoded}")
         if each.default is not None or each.type == "uuid":
-            source.add(2, f"if value == {default} or encoded == {encode}({default}):", "    encoded = b''")
-        source.add(2, "if encoded:")
-        source.add(3, f"tags.append({tag!r} + UV[len(encoded)] + encoded)")
+            source.add(1, f"if value == {default} or encoded == {encode}({default}):", "    encoded = b''")
+        source.add(1, "if encoded:", f"    tags.append({tag!r} + UV[len(encoded)] + encoded)")

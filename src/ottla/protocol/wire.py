@@ -17,8 +17,8 @@ from importlib import import_module
 from typing import Any, Final, TypeVar, cast
 
 from ottla.protocol.decode import NO_LIMIT, Decoder, compile_decoder
-from ottla.protocol.encode import Encoder, compile_dict_encoder, compile_encoder
-from ottla.protocol.errors import DecodeError, EncodeError, ErrorCode, KafkaError, MalformedRequest
+from ottla.protocol.encode import Encoder, compile_encoder
+from ottla.protocol.errors import DecodeError, ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import request_header, response_header_version
 from ottla.protocol.layout import layout_of
 from ottla.protocol.messages import APIS, ApiInfo
@@ -27,7 +27,6 @@ from ottla.protocol.structs import Struct
 
 S = TypeVar("S", bound=Struct)
 Buffer = bytes | memoryview
-Response = Struct | Mapping[str, Any]
 
 _SIZE_AND_CORRELATION: Final = binary.Struct(">ii")
 
@@ -146,9 +145,10 @@ def decode_response(
     return correlation_id, decode(class_, version, buffer, offset, max_elements)
 
 
-def encode_response(api_key: int, version: int, correlation_id: int, response: Response) -> bytes:
+def encode_response(response: Struct, version: int, correlation_id: int) -> bytes:
     """The whole frame: size, response header, body; as `encode`."""
-    return frame_response(api_key, version, correlation_id, encode_response_body(api_key, version, response))
+    class_ = type(response)
+    return frame_response(class_.__key__, version, correlation_id, _encoder(class_, version)(response))
 
 
 def frame_response(api_key: int, version: int, correlation_id: int, body: bytes) -> bytes:
@@ -158,23 +158,12 @@ def frame_response(api_key: int, version: int, correlation_id: int, body: bytes)
     return _SIZE_AND_CORRELATION.pack(len(body) + 4, correlation_id) + body
 
 
-def encode_response_body(api_key: int, version: int, response: Response) -> bytes:
-    """As `encode_response`, without size and header."""
-    if isinstance(response, Struct):
-        return _encoder(type(response), version)(response)
-    return _dict_encoder(api_key, version)(response)
-
-
 @cache
 def _request_decoder(api_key: int, version: int) -> Decoder:
-    _check_version(api_key, version)
-    return _decoder(request_class(api_key), version)
-
-
-def _check_version(api_key: int, version: int) -> None:
     info = api_info(api_key)
     if not info.lowest <= version <= info.highest:
         raise KafkaError(ErrorCode.unsupported_version, f"{info.name} has no version {version}")
+    return _decoder(request_class(api_key), version)
 
 
 def _decoder(class_: type[Struct], version: int) -> Decoder:
@@ -189,31 +178,3 @@ def _encoder(class_: type[Struct], version: int) -> Encoder:
     if encoder is None:
         encoder = class_.__encoders__[version] = compile_encoder(layout_of(class_, version))
     return encoder
-
-
-# Responses that are still dicts: keys that the version lacks are dropped, missing ones filled.
-
-
-@cache
-def _dict_encoder(api_key: int, version: int) -> Encoder:
-    _check_version(api_key, version)
-    return compile_dict_encoder(layout_of(response_class(api_key), version))
-
-
-def check_response(api_key: int, response: Response) -> None:
-    """EncodeError for a key that no version knows. Encoding drops such keys, so tests call this to find
-    misspellings.
-    """
-
-    def check(class_: type[Struct], value: Mapping[str, Any]) -> None:
-        unknown = sorted(map(str, value.keys() - class_.__fields__.keys()))
-        if unknown:
-            raise EncodeError(f"no version has {unknown} in {class_.__name__}")
-        for key, nested in value.items():
-            type_ = class_.__fields__[key].type
-            for each in nested if isinstance(nested, list | tuple) else (nested,):
-                if isinstance(each, Mapping) and not isinstance(type_, str):
-                    check(type_, each)
-
-    if isinstance(response, Mapping):
-        check(response_class(api_key), response)

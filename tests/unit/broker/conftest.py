@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.running_broker import broker, client, misspelled, topic
+from tests.running_broker import broker, client, topic
 
-__all__ = ["broker", "client", "misspelled", "topic"]
+__all__ = ["broker", "client", "topic"]

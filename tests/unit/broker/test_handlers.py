@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 from ottla.broker.apis.topics import delete_topics, metadata
@@ -18,6 +17,8 @@ from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import PartitionState, Topic
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from ottla.protocol.messages.metadata import MetadataRequest
 from ottla.security.principal import ANONYMOUS
 
 TOPIC = Topic("known", uuid.UUID(int=7), (PartitionState((1,), (1,), 1),))
@@ -53,28 +54,20 @@ def context(api_key: int, version: int, listener: str = "INSIDE") -> RequestCont
 
 async def test_delete_topics_deletes_what_an_id_names() -> None:
     known = KnownTopics()
-    asked = SimpleNamespace(
-        topics=[
-            SimpleNamespace(name=None, topic_id=TOPIC.topic_id),
-            SimpleNamespace(name=None, topic_id=uuid.UUID(int=8)),
-        ]
+    asked = DeleteTopicsRequest(
+        topics=[DeleteTopicState(topic_id=TOPIC.topic_id), DeleteTopicState(topic_id=uuid.UUID(int=8))]
     )
     response: Any = await delete_topics.API.handle(services(known), context(20, 6), asked)  # type: ignore[misc]
     assert known.deleted == ["known"]
-    codes = {each["topic_id"]: each["error_code"] for each in response["responses"]}
+    codes = {each.topic_id: each.error_code for each in response.responses}
     assert codes == {TOPIC.topic_id: ErrorCode.none, uuid.UUID(int=8): ErrorCode.unknown_topic_id}
 
 
 async def test_metadata_shows_the_address_of_the_listener_that_was_asked() -> None:
-    asked = SimpleNamespace(
-        topics=[],
-        allow_auto_topic_creation=True,
-        include_cluster_authorized_operations=False,
-        include_topic_authorized_operations=False,
-    )
+    asked = MetadataRequest(topics=[])
     for listener, address in (("INSIDE", ("10.0.0.1", 9092)), ("OUTSIDE", ("broker.example", 19092))):
         response: Any = metadata.API.handle(services(KnownTopics()), context(3, 9, listener), asked)
-        (broker,) = response["brokers"]
-        assert (broker["host"], broker["port"], broker["rack"]) == (*address, "rack-a")
+        (broker,) = response.brokers
+        assert (broker.host, broker.port, broker.rack) == (*address, "rack-a")
     hidden: Any = metadata.API.handle(services(KnownTopics()), context(3, 9, "CONTROL"), asked)
-    assert hidden["brokers"] == []
+    assert not hidden.brokers

@@ -20,7 +20,6 @@ from ottla.broker.apis.cluster import (
 from ottla.broker.apis.configs import (
     alter_configs,
     describe_configs,
-    incremental_alter_configs,
     list_config_resources,
 )
 from ottla.broker.apis.groups import (
@@ -86,8 +85,8 @@ _TOPICS: tuple[Api[TopicServices], ...] = (
 )
 _CONFIGS: tuple[Api[ConfigServices], ...] = (
     describe_configs.API,
-    alter_configs.API,
-    incremental_alter_configs.API,
+    alter_configs.REPLACE,
+    alter_configs.CHANGE,
     list_config_resources.API,
 )
 _GROUPS: tuple[Api[GroupServices], ...] = (

@@ -1,21 +1,43 @@
-"""AlterConfigs: replace a resource's whole configuration (superseded by IncrementalAlterConfigs)."""
+"""AlterConfigs, IncrementalAlterConfigs: replace the configuration of a topic, a broker or a group, or change
+single settings of it (KIP-339).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType, check_resource
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ConfigServices
-from ottla.metadata.config_changes import ConfigResource
+from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.model import Configs
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages import alter_configs, incremental_alter_configs
+from ottla.protocol.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
+from ottla.protocol.messages.incremental_alter_configs import (
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+)
 
 
-async def _handle(services: ConfigServices, _context: RequestContext, message: Any) -> Response:
-    accepted, refused = accept_resources(services, message)
+class _Resource(Protocol):
+    """What is to be changed, in both APIs."""
+
+    resource_type: int
+    resource_name: str
+
+
+R = TypeVar("R", bound=_Resource)
+A = TypeVar("A")
+Results = Mapping[ConfigResource, Configs | KafkaError]
+
+
+async def _replace(
+    services: ConfigServices, _context: RequestContext, message: AlterConfigsRequest
+) -> AlterConfigsResponse:
+    accepted, refused = _accept(services, message.resources)
     for key, resource in list(accepted.items()):
         if len({config.name for config in resource.configs}) != len(resource.configs):
             del accepted[key]
@@ -24,17 +46,33 @@ async def _handle(services: ConfigServices, _context: RequestContext, message: A
         key: {config.name: config.value for config in resource.configs} for key, resource in accepted.items()
     }
     results = await services.configs.replace_configs(replacements, validate_only=message.validate_only)
-    return answer(message, {**refused, **results})
+    return _replaced(message, {**refused, **results})
 
 
-def accept_resources(
-    services: ConfigServices, message: Any
-) -> tuple[dict[ConfigResource, Any], dict[ConfigResource, KafkaError]]:
+async def _change(
+    services: ConfigServices, _context: RequestContext, message: IncrementalAlterConfigsRequest
+) -> IncrementalAlterConfigsResponse:
+    accepted, refused = _accept(services, message.resources)
+    changes = {
+        key: [ConfigOperation(each.name, each.config_operation, each.value) for each in resource.configs]
+        for key, resource in accepted.items()
+    }
+    results = await services.configs.alter_configs(changes, validate_only=message.validate_only)
+    return _changed(message, {**refused, **results})
+
+
+def _key(resource: _Resource) -> ConfigResource:
+    return ConfigResource(resource.resource_type, resource.resource_name)
+
+
+def _accept(
+    services: ConfigServices, resources: Sequence[R]
+) -> tuple[dict[ConfigResource, R], dict[ConfigResource, KafkaError]]:
     """The resources that may be changed, and why the others may not."""
-    accepted: dict[ConfigResource, Any] = {}
+    accepted: dict[ConfigResource, R] = {}
     refused: dict[ConfigResource, KafkaError] = {}
-    for resource in message.resources:
-        key = ConfigResource(resource.resource_type, resource.resource_name)
+    for resource in resources:
+        key = _key(resource)
         if key in accepted or key in refused:
             accepted.pop(key, None)
             refused[key] = KafkaError(ErrorCode.invalid_request, "Each resource must appear at most once.")
@@ -49,27 +87,62 @@ def accept_resources(
     return accepted, refused
 
 
-def answer(message: Any, results: Mapping[ConfigResource, Configs | KafkaError]) -> Response:
-    """The response of both APIs that change configuration; a resource named twice is answered twice."""
-    keys = [ConfigResource(each.resource_type, each.resource_name) for each in message.resources]
-    return {
-        "responses": [
-            {
-                "resource_type": key.kind,
-                "resource_name": key.name,
-                "error_code": result.code if isinstance(result, KafkaError) else ErrorCode.none,
-                "error_message": result.message if isinstance(result, KafkaError) else None,
-            }
-            for key, result in ((key, results[key]) for key in keys)
-        ]
-    }
+def _answers(
+    make: Callable[[ConfigResource, int, str | None], A], resources: Sequence[_Resource], results: Results
+) -> list[A]:
+    """What became of each resource; one that is named twice is answered twice."""
+    answers = []
+    for key in map(_key, resources):
+        result = results[key]
+        if isinstance(result, KafkaError):
+            answers.append(make(key, result.code, result.message))
+        else:
+            answers.append(make(key, ErrorCode.none, None))
+    return answers
 
 
-def error_response(message: Any, code: ErrorCode, text: str | None) -> Response:
-    """The same error for every resource."""
-    failure = KafkaError(code, text)
-    keys = [ConfigResource(each.resource_type, each.resource_name) for each in message.resources]
-    return answer(message, dict.fromkeys(keys, failure))
+def _replaced(message: AlterConfigsRequest, results: Results) -> AlterConfigsResponse:
+    def make(key: ConfigResource, code: int, text: str | None) -> alter_configs.AlterConfigsResourceResponse:
+        return alter_configs.AlterConfigsResourceResponse(
+            error_code=code, error_message=text, resource_type=key.kind, resource_name=key.name
+        )
+
+    return AlterConfigsResponse(responses=_answers(make, message.resources, results))
 
 
-API = Api(key=33, name="AlterConfigs", versions=(0, 2), handle=_handle, error=error_response, kips=(133,))
+def _changed(message: IncrementalAlterConfigsRequest, results: Results) -> IncrementalAlterConfigsResponse:
+    def make(
+        key: ConfigResource, code: int, text: str | None
+    ) -> incremental_alter_configs.AlterConfigsResourceResponse:
+        return incremental_alter_configs.AlterConfigsResourceResponse(
+            error_code=code, error_message=text, resource_type=key.kind, resource_name=key.name
+        )
+
+    return IncrementalAlterConfigsResponse(responses=_answers(make, message.resources, results))
+
+
+def _all_failed(resources: Sequence[_Resource], code: ErrorCode, text: str | None) -> Results:
+    return dict.fromkeys(map(_key, resources), KafkaError(code, text))
+
+
+def _replace_error(message: AlterConfigsRequest, code: ErrorCode, text: str | None) -> AlterConfigsResponse:
+    return _replaced(message, _all_failed(message.resources, code, text))
+
+
+def _change_error(
+    message: IncrementalAlterConfigsRequest, code: ErrorCode, text: str | None
+) -> IncrementalAlterConfigsResponse:
+    return _changed(message, _all_failed(message.resources, code, text))
+
+
+REPLACE = Api(
+    key=33, name="AlterConfigs", versions=(0, 2), handle=_replace, error=_replace_error, kips=(133,)
+)
+CHANGE = Api(
+    key=44,
+    name="IncrementalAlterConfigs",
+    versions=(0, 1),
+    handle=_change,
+    error=_change_error,
+    kips=(339, 848),
+)

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.config.effective import describe_topic
 from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewTopic
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfigs,
+    CreatableTopicResult,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
 
 
-async def _handle(services: TopicServices, _context: RequestContext, message: Any) -> Response:
+async def _handle(
+    services: TopicServices, _context: RequestContext, message: CreateTopicsRequest
+) -> CreateTopicsResponse:
     results = await services.topics.create_topics(
         [_new_topic(topic) for topic in message.topics], validate_only=message.validate_only
     )
-    return {"topics": [_result(services, name, result) for name, result in results.items()]}
+    return CreateTopicsResponse(topics=[_result(services, name, result) for name, result in results.items()])
 
 
-def _new_topic(topic: Any) -> NewTopic:
+def _new_topic(topic: CreatableTopic) -> NewTopic:
     return NewTopic(
         topic.name,
         topic.num_partitions,
@@ -30,34 +37,36 @@ def _new_topic(topic: Any) -> NewTopic:
     )
 
 
-def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> dict[str, Any]:
+def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> CreatableTopicResult:
     if isinstance(result, KafkaError):
-        return {"name": name, "error_code": result.code, "error_message": result.message, "configs": []}
-    return {
-        "name": name,
-        "topic_id": result.topic_id,
-        "error_code": ErrorCode.none,
-        "num_partitions": len(result.partitions),
-        "replication_factor": len(result.partitions[0].replicas),
-        "configs": [
-            {
-                "name": entry.name,
-                "value": entry.value,
-                "read_only": entry.read_only,
-                "config_source": entry.source,
-                "is_sensitive": entry.is_sensitive,
-            }
+        return CreatableTopicResult(
+            name=name, error_code=result.code, error_message=result.message, configs=()
+        )
+    return CreatableTopicResult(
+        name=name,
+        topic_id=result.topic_id,
+        num_partitions=len(result.partitions),
+        replication_factor=len(result.partitions[0].replicas),
+        configs=[
+            CreatableTopicConfigs(
+                name=entry.name,
+                value=entry.value,
+                read_only=entry.read_only,
+                config_source=entry.source,
+                is_sensitive=entry.is_sensitive,
+            )
             for entry in describe_topic(result.configs, services.sources.layers)
         ],
-    }
+    )
 
 
-def _error(message: Any, code: ErrorCode, text: str | None) -> Response:
-    return {
-        "topics": [
-            {"name": topic.name, "error_code": code, "error_message": text} for topic in message.topics
+def _error(message: CreateTopicsRequest, code: ErrorCode, text: str | None) -> CreateTopicsResponse:
+    return CreateTopicsResponse(
+        topics=[
+            CreatableTopicResult(name=topic.name, error_code=code, error_message=text)
+            for topic in message.topics
         ]
-    }
+    )
 
 
 API = Api(

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 from uuid import UUID
 
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response
+from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.delete_topics import (
+    DeletableTopicResult,
+    DeleteTopicsRequest,
+    DeleteTopicsResponse,
+)
 
 VERSION_WITH_TOPIC_IDS = 6
 
 
-async def _handle(services: TopicServices, context: RequestContext, message: Any) -> Response:
+async def _handle(
+    services: TopicServices, context: RequestContext, message: DeleteTopicsRequest
+) -> DeleteTopicsResponse:
     if not services.config.value.delete_topic_enable:
         code = ErrorCode.topic_deletion_disabled if context.api_version >= 3 else ErrorCode.invalid_request
         raise KafkaError(code, "Topic deletion is disabled.")
@@ -43,10 +49,10 @@ async def _handle(services: TopicServices, context: RequestContext, message: Any
             responses.append(_result(name, names[name], topic.code, topic.message))
         else:
             responses.append(_result(name, topic.topic_id, ErrorCode.none, None))
-    return {"responses": responses}
+    return DeleteTopicsResponse(responses=responses)
 
 
-def _asked(context: RequestContext, message: Any) -> list[tuple[str | None, UUID | None]]:
+def _asked(context: RequestContext, message: DeleteTopicsRequest) -> list[tuple[str | None, UUID | None]]:
     if context.api_version >= VERSION_WITH_TOPIC_IDS:
         return [(topic.name, topic.topic_id) for topic in message.topics]
     return [(name, None) for name in message.topic_names]
@@ -71,16 +77,16 @@ def _resolve(image: MetadataImage, name: str | None, topic_id: UUID | None) -> s
     return topic.name
 
 
-def _result(name: str | None, topic_id: Any, code: ErrorCode, text: str | None) -> dict[str, Any]:
-    return {"name": name, "topic_id": topic_id, "error_code": code, "error_message": text}
+def _result(
+    name: str | None, topic_id: UUID | None, code: ErrorCode, text: str | None
+) -> DeletableTopicResult:
+    return DeletableTopicResult(name=name, topic_id=topic_id, error_code=code, error_message=text)
 
 
-def _error(message: Any, code: ErrorCode, text: str | None) -> Response:
-    asked = message.topics or ()
-    names = [(topic.name, topic.topic_id) for topic in asked] or [
-        (name, None) for name in message.topic_names or ()
-    ]
-    return {"responses": [_result(name, topic_id, code, text) for name, topic_id in names]}
+def _error(message: DeleteTopicsRequest, code: ErrorCode, text: str | None) -> DeleteTopicsResponse:
+    named = [(topic.name, topic.topic_id) for topic in message.topics]
+    asked = named or [(name, None) for name in message.topic_names]
+    return DeleteTopicsResponse(responses=[_result(name, topic_id, code, text) for name, topic_id in asked])
 
 
 API = Api(key=20, name="DeleteTopics", versions=(1, 6), handle=_handle, error=_error, kips=(4, 516, 599))

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from ottla.broker.api import Api
-from ottla.broker.request import RequestContext, Response, Result
+from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.protocol.wire import encode_response_body, frame_response
+from ottla.protocol.messages.metadata import (
+    MetadataRequest,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+from ottla.protocol.wire import encode, frame_response
 from ottla.security.operations import CLUSTER_OPERATIONS, TOPIC_OPERATIONS
 
 if TYPE_CHECKING:
@@ -20,11 +27,15 @@ if TYPE_CHECKING:
     from ottla.metadata.image import MetadataImage
     from ottla.metadata.model import Topic
 
+Answer: TypeAlias = MetadataResponse | bytes
+
 FIRST_VERSION_BY_TOPIC_ID = 12
 _ENCODED_KEPT = 8
 
 
-def _handle(services: TopicServices, context: RequestContext, message: Any) -> Result | Awaitable[Result]:
+def _handle(
+    services: TopicServices, context: RequestContext, message: MetadataRequest
+) -> Answer | Awaitable[Answer]:
     _check(context, message)
     missing = _to_create(services, message)
     if missing:
@@ -32,7 +43,7 @@ def _handle(services: TopicServices, context: RequestContext, message: Any) -> R
     return _answer(services, context, message)
 
 
-def _check(context: RequestContext, message: Any) -> None:
+def _check(context: RequestContext, message: MetadataRequest) -> None:
     """Versions 10 and 11 can name a topic by its id, but no broker answers that."""
     if context.api_version < FIRST_VERSION_BY_TOPIC_ID:
         for asked in message.topics or ():
@@ -42,16 +53,12 @@ def _check(context: RequestContext, message: Any) -> None:
                 )
 
 
-def _is_by_id(message: Any) -> bool:
+def _is_by_id(message: MetadataRequest) -> bool:
     """Whether any topic is asked for by its id. Ids win: names beside them are not looked at."""
     return any(asked.topic_id is not None for asked in message.topics or ())
 
 
-def _wants_all(context: RequestContext, message: Any) -> bool:
-    return message.topics is None or (context.api_version == 0 and not message.topics)
-
-
-def _to_create(services: TopicServices, message: Any) -> Sequence[str]:
+def _to_create(services: TopicServices, message: MetadataRequest) -> Sequence[str]:
     if not (message.allow_auto_topic_creation and services.config.value.auto_create_topics_enable):
         return ()
     if _is_by_id(message):
@@ -65,30 +72,27 @@ def _to_create(services: TopicServices, message: Any) -> Sequence[str]:
 
 
 async def _create_and_answer(
-    services: TopicServices, context: RequestContext, message: Any, missing: Sequence[str]
-) -> Result:
+    services: TopicServices, context: RequestContext, message: MetadataRequest, missing: Sequence[str]
+) -> Answer:
     await services.topics.auto_create_topics(missing)
     return _answer(services, context, message)
 
 
-def _answer(services: TopicServices, context: RequestContext, message: Any) -> Result:
-    if not _wants_all(context, message):
-        image = services.metadata.image
-        # Each once, however often it is asked for: the answer stays no large multiple of the request.
-        if _is_by_id(message):
-            topic_ids = dict.fromkeys(
-                asked.topic_id for asked in message.topics if asked.topic_id is not None
-            )
-            topics = [_by_id(image, topic_id, message) for topic_id in topic_ids]
-        else:
-            names = dict.fromkeys(asked.name for asked in message.topics)
-            topics = [_by_name(image, name, message) for name in names]
-        return _response(services, context, message, topics)
-    body = _encoded_all(services, context, message)
-    return frame_response(context.api_key, context.api_version, context.correlation_id, body)
+def _answer(services: TopicServices, context: RequestContext, message: MetadataRequest) -> Answer:
+    image, wanted = services.metadata.image, message.topics
+    if wanted is None or (context.api_version == 0 and not wanted):  # version 0 has no null
+        body = _encoded_all(services, context, message)
+        return frame_response(context.api_key, context.api_version, context.correlation_id, body)
+    # Each once, however often it is asked for: the answer stays no large multiple of the request.
+    if _is_by_id(message):
+        topic_ids = dict.fromkeys(asked.topic_id for asked in wanted if asked.topic_id is not None)
+        topics = [_by_id(image, topic_id, message) for topic_id in topic_ids]
+    else:
+        topics = [_by_name(image, name, message) for name in dict.fromkeys(asked.name for asked in wanted)]
+    return _response(services, context, message, topics)
 
 
-def _encoded_all(services: TopicServices, context: RequestContext, message: Any) -> bytes:
+def _encoded_all(services: TopicServices, context: RequestContext, message: MetadataRequest) -> bytes:
     """The whole cluster, encoded once for an image: every client asks for it every few minutes."""
     image, cache = services.metadata.image, services.encoded
     key = (
@@ -103,7 +107,7 @@ def _encoded_all(services: TopicServices, context: RequestContext, message: Any)
     response = _response(
         services, context, message, [_describe(topic, message) for topic in image.topics.values()]
     )
-    body = encode_response_body(context.api_key, context.api_version, response)
+    body = encode(response, context.api_version)
     if len(cache) >= _ENCODED_KEPT:
         cache.clear()
     cache[key] = image, body
@@ -111,75 +115,69 @@ def _encoded_all(services: TopicServices, context: RequestContext, message: Any)
 
 
 def _response(
-    services: TopicServices, context: RequestContext, message: Any, topics: list[dict[str, Any]]
-) -> Response:
+    services: TopicServices,
+    context: RequestContext,
+    message: MetadataRequest,
+    topics: Sequence[MetadataResponseTopic],
+) -> MetadataResponse:
     node = services.node
+    response = MetadataResponse(cluster_id=node.cluster_id, controller_id=node.node_id, topics=topics)
     address = node.address(context.session.listener)
-    response = {
-        "brokers": []
-        if address is None
-        else [{"node_id": node.node_id, "host": address[0], "port": address[1], "rack": node.rack}],
-        "cluster_id": services.node.cluster_id,
-        "controller_id": services.node.node_id,
-        "topics": topics,
-    }
+    if address is not None:
+        host, port = address
+        response.brokers = [
+            MetadataResponseBroker(node_id=node.node_id, host=host, port=port, rack=node.rack)
+        ]
     if message.include_cluster_authorized_operations:
-        response["cluster_authorized_operations"] = CLUSTER_OPERATIONS
+        response.cluster_authorized_operations = CLUSTER_OPERATIONS
     return response
 
 
-def _by_id(image: MetadataImage, topic_id: UUID, message: Any) -> dict[str, Any]:
+def _by_id(image: MetadataImage, topic_id: UUID, message: MetadataRequest) -> MetadataResponseTopic:
     topic = image.topics_by_id.get(topic_id)
     if topic is None:
-        return {
-            "error_code": ErrorCode.unknown_topic_id,
-            "name": None,
-            "topic_id": topic_id,
-            "partitions": (),
-        }
+        return MetadataResponseTopic(error_code=ErrorCode.unknown_topic_id, name=None, topic_id=topic_id)
     return _describe(topic, message)
 
 
-def _by_name(image: MetadataImage, name: str | None, message: Any) -> dict[str, Any]:
+def _by_name(image: MetadataImage, name: str | None, message: MetadataRequest) -> MetadataResponseTopic:
     if name is None:
-        return {"error_code": ErrorCode.unknown_topic_id, "name": None, "partitions": ()}
+        return MetadataResponseTopic(error_code=ErrorCode.unknown_topic_id, name=None)
     topic = image.topics.get(name)
     if topic is None:
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
-        return {"error_code": code, "name": name, "partitions": ()}
+        return MetadataResponseTopic(error_code=code, name=name)
     return _describe(topic, message)
 
 
-def _describe(topic: Topic, message: Any) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "error_code": ErrorCode.none,
-        "name": topic.name,
-        "topic_id": topic.topic_id,
-        "is_internal": topic.name in INTERNAL_TOPICS,
-        "partitions": [
-            {
-                "error_code": ErrorCode.none,
-                "partition_index": index,
-                "leader_id": state.leader,
-                "leader_epoch": state.leader_epoch,
-                "replica_nodes": state.replicas,
-                "isr_nodes": state.isr,
-            }
+def _describe(topic: Topic, message: MetadataRequest) -> MetadataResponseTopic:
+    described = MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.name in INTERNAL_TOPICS,
+        partitions=[
+            MetadataResponsePartition(
+                partition_index=index,
+                leader_id=state.leader,
+                leader_epoch=state.leader_epoch,
+                replica_nodes=state.replicas,
+                isr_nodes=state.isr,
+            )
             for index, state in enumerate(topic.partitions)
         ],
-    }
+    )
     if message.include_topic_authorized_operations:
-        described["topic_authorized_operations"] = TOPIC_OPERATIONS
+        described.topic_authorized_operations = TOPIC_OPERATIONS
     return described
 
 
-def _error(message: Any, code: ErrorCode, _text: str | None) -> Response:
+def _error(message: MetadataRequest, code: ErrorCode, _text: str | None) -> MetadataResponse:
     topics = [
-        {"error_code": code, "name": asked.name or "", "topic_id": asked.topic_id}
+        MetadataResponseTopic(error_code=code, name=asked.name or "", topic_id=asked.topic_id)
         for asked in message.topics or ()
     ]
-    return {"error_code": code, "topics": topics}
+    return MetadataResponse(error_code=code, topics=topics)
 
 
 API = Api(

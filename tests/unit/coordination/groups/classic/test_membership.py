@@ -10,7 +10,6 @@ from ottla.coordination.groups.modern.consumer.group import ConsumerGroup
 from ottla.coordination.groups.shard import EXPIRATION_TIMER
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.leave_group import LeaveGroupRequest
-from ottla.protocol.wire import check_response
 
 
 def test_heartbeats_keep_a_member(driver: Any) -> None:
@@ -133,7 +132,6 @@ def test_leaving_an_unknown_group(driver: Any, version: int) -> None:
 def test_describe(driver: Any) -> None:
     leader, follower = driver.stable_group(2, protocols={"range": b"sub"})
     (group,) = driver.describe_groups("g")
-    check_response(15, {"groups": [group]})
 
     assert (group["group_state"], group["protocol_type"], group["protocol_data"]) == (
         "Stable",
@@ -169,7 +167,6 @@ def test_list_groups_by_state_and_type(driver: Any) -> None:
 
     def listed(states: Any = (), types: Any = ()) -> list[str]:
         groups = driver.list_groups(states, types)
-        check_response(16, {"groups": groups})
         return [group["group_id"] for group in groups]
 
     assert sorted(listed()) == ["g", "standalone"]
