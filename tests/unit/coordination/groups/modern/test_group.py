@@ -78,6 +78,7 @@ def test_who_may_fetch_offsets(group):
     group.validate_offset_fetch("new", 5)
     assert refusal(group.validate_offset_fetch, "nobody", 5) is ErrorCode.unknown_member_id
     assert refusal(group.validate_offset_fetch, None, 5) is ErrorCode.unknown_member_id
+    assert refusal(group.validate_offset_fetch, "", -1) is ErrorCode.unknown_member_id
     assert refusal(group.validate_offset_fetch, "new", 4) is ErrorCode.stale_member_epoch
     assert refusal(group.validate_offset_fetch, "old", 4) is ErrorCode.illegal_generation
 

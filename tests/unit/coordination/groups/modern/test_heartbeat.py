@@ -21,6 +21,10 @@ def code(response):
         ({"group_id": ""}, ErrorCode.invalid_request),
         ({"instance": ""}, ErrorCode.invalid_request),
         ({"rack": ""}, ErrorCode.invalid_request),
+        *(
+            ({name: " \t"}, ErrorCode.invalid_request)
+            for name in ("member_id", "group_id", "instance", "rack")
+        ),
         ({"rebalance_timeout_ms": -1}, ErrorCode.invalid_request),
         ({"owned": None}, ErrorCode.invalid_request),
         ({"owned": {"foo": [0]}}, ErrorCode.invalid_request),

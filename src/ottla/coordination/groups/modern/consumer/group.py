@@ -113,8 +113,8 @@ class ConsumerGroup(ModernGroup[ConsumerGroupMember]):
         return _assigned_since(member, generation_or_epoch)
 
     def validate_offset_fetch(self, member_id: str | None, member_epoch: int) -> None:
-        if not member_id and member_epoch < 0:
-            return
+        if member_id is None and member_epoch < 0:
+            return  # an administrator, or a client that does not tell
         member = self.member(member_id or "")
         if member.epoch != member_epoch:
             raise _stale(member, f"Received {member_epoch} does not match {member.epoch}.")

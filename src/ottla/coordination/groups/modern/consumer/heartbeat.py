@@ -79,10 +79,10 @@ def _check(state: ShardState, request: Request, info: Info) -> None:
     epoch = request.member_epoch
     needs_member_id = epoch > JOIN_GROUP_EPOCH or epoch == LEAVE_GROUP_EPOCH
     if needs_member_id or info.api_version >= _FIRST_WITH_CLIENT_MEMBER_ID:
-        _require(request.member_id, "MemberId can't be empty.")
-    _require(request.group_id, "GroupId can't be empty.")
-    _require(request.instance_id != "", "InstanceId can't be empty.")
-    _require(request.rack_id != "", "RackId can't be empty.")
+        _require(not _is_blank(request.member_id), "MemberId can't be empty.")
+    _require(not _is_blank(request.group_id), "GroupId can't be empty.")
+    _require(not _is_blank(request.instance_id), "InstanceId can't be empty.")
+    _require(not _is_blank(request.rack_id), "RackId can't be empty.")
     if epoch == JOIN_GROUP_EPOCH:
         _require(request.rebalance_timeout_ms != -1, "RebalanceTimeoutMs must be provided in first request.")
         _require(
@@ -103,6 +103,11 @@ def _check(state: ShardState, request: Request, info: Info) -> None:
             f"ServerAssignor {request.server_assignor} is not supported. "
             f"Supported assignors: {', '.join(supported)}.",
         )
+
+
+def _is_blank(text: str | None) -> bool:
+    """Nothing but spaces and control characters, as Java trims them."""
+    return text is not None and all(character <= " " for character in text)
 
 
 def _require(condition: object, message: str) -> None:
