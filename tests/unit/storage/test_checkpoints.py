@@ -162,6 +162,7 @@ class TestMetaProperties:
         ("text", "message"),
         [
             ("version=0\nbroker.id=1\n", "version '0'"),
+            ("version=2\ncluster.id=x\nnode.id=1\n", "version '2'"),
             ("version=1\nnode.id=1\n", "cluster.id is missing"),
             ("version=1\ncluster.id=x\nnode.id=one\n", "'one'"),
             ("version=1\nnonsense\n", "nonsense"),

@@ -228,6 +228,16 @@ def test_a_damaged_index_is_rebuilt(
     assert aborted(open_at(disk, small_segments(), clean=False, recovery_point=16)) == [(9, 0, 7, 8)]
 
 
+def test_the_end_is_found_though_the_last_snapshot_is_gone(disk: SimulatedDisk, log: Log) -> None:
+    append(log, *(plain() for _ in range(3)))
+    log.roll(logs.NOW_MS)
+    append(log, *(plain() for _ in range(3)))
+    log.close()
+    newest = max(name for name in disk.listdir(DIRECTORY) if name.endswith(SNAPSHOT))
+    disk.unlink(f"{DIRECTORY}/{newest}")
+    assert open_at(disk, small_segments()).log_end_offset == 6
+
+
 def test_a_coordinator_appends_without_sequence_numbers(disk: SimulatedDisk, log: Log) -> None:
     records = [Record(0, 1_000, b"k", b"v")]
     own = encode_batch(

@@ -66,6 +66,12 @@ class TestFormat:
         assert (first.producer_epoch, first.coordinator_epoch, first.current_txn_first_offset) == (0, 0, None)
         assert (second.producer_id, second.current_txn_first_offset, second.last_sequence) == (2, 16, 0)
 
+    def test_only_the_last_batch_is_kept(self) -> None:
+        batches = tuple(BatchMetadata(number, number * 10, 0, number) for number in range(3))
+        entry = ProducerEntry(5, 0, -1, 2, None, batches)
+        (read,) = decode_snapshot(encode_snapshot([entry]))
+        assert read.batches == (batches[-1],)
+
     def test_a_producer_with_only_a_marker_comes_back_without_batches(self) -> None:
         entry = ProducerEntry(5, producer_epoch=3, coordinator_epoch=1, last_timestamp=9)
         (read,) = decode_snapshot(encode_snapshot([entry]))
