@@ -252,8 +252,9 @@ class TestTransactions:
         append(state, header(0, 2, transactional=True))
         assert end(state, commit=False) == CompletedTxn(PRODUCER, 0, 2, 3, True)
         assert (state.first_unstable_offset, state.first_undecided_offset) == (0, None)
-        state.advance_high_watermark(2)
-        assert state.first_unstable_offset == 0
+        for high_watermark in (1, 2):
+            state.advance_high_watermark(high_watermark)
+            assert state.first_unstable_offset == 0
         state.advance_high_watermark(3)
         assert state.first_unstable_offset is None
 
@@ -300,6 +301,16 @@ class TestExpiry:
         state = ProducerState("t-0")
         append(state, header(0, 3, epoch=2, transactional=True), timestamp=55)
         assert [tuple(d) for d in state.describe()] == [(PRODUCER, 2, 2, 55, -1, 0)]
+        end(state, commit=True, epoch=2)
+        assert [tuple(d) for d in state.describe()] == [(PRODUCER, 2, 2, 1000, 0, -1)]
+
+    def test_a_replayed_batch_of_another_epoch_is_the_only_one_of_its_epoch(self) -> None:
+        for epochs in ((1, 2), (2, 1)):
+            state = ProducerState("t-0")
+            for epoch in epochs:
+                state.replay(header(0, epoch=epoch), None)
+            entry = state.producers[PRODUCER]
+            assert (entry.producer_epoch, len(entry.batches)) == (epochs[1], 1)
 
 
 def test_replay_brings_a_follower_to_the_leaders_state() -> None:
