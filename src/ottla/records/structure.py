@@ -271,32 +271,34 @@ def _pass_run(data: bytes, start: int, first: int, last: int) -> tuple[int, int,
     of them; `first` and `start` themselves where there is no run."""
     no_run = first, start, 0, 0, 0
     if first < _TWO_BYTES:
-        offset_size, last = 1, min(last, _TWO_BYTES)
+        offset_size, after = 1, _TWO_BYTES
     elif first < _FOUR_BYTES:
-        offset_size = 2 if first < _THREE_BYTES else 3
-        last = min(last, (first // _THREE_BYTES + 1) * _THREE_BYTES)
+        offset_size, after = 2 if first < _THREE_BYTES else 3, (first // _THREE_BYTES + 1) * _THREE_BYTES
     else:
         return no_run
     try:
         size, timestamp_at, offset_at, has_key, columns = _shape(data, start, offset_size)
     except IndexError:  # it is another shape than it seemed, or malformed
         return no_run
-    count = min(last - first, (len(data) - start) // size) if size else 0
-    if count < _MIN_RUN:
+    count = min(last, after) - first
+    if not size or count < _MIN_RUN:
         return no_run
+    if count * size > len(data) - start:
+        count = (len(data) - start) // size
     end = start + count * size
     for column in columns:
         numbers = data[column:end:size]
         if numbers != numbers[:1] * count:
             count -= len(numbers.lstrip(numbers[:1]))
             end = start + count * size
-    lowest, highest, alike = _timestamps(data[timestamp_at:end:size], data[timestamp_at + 1 : end : size])
+    lowest, highest, alike = _timestamps(data, timestamp_at, end, size)
     if alike < _MIN_RUN:
         return no_run
     end = start + alike * size
-    for column, numbers in enumerate(_offset_columns(first, first + alike, offset_size)):
-        if data[offset_at + column : end : size] != numbers:
+    for numbers in _offset_columns(first, first + alike, offset_size):
+        if data[offset_at:end:size] != numbers:
             return no_run
+        offset_at += 1
     return first + alike, end, lowest, highest, 0 if has_key else NULL_KEY
 
 
@@ -364,22 +366,24 @@ def _offset_columns(first: int, last: int, size: int) -> tuple[bytes, ...]:
     return _FIRST_BYTES[low:end], _SECOND_BYTES[low:end], bytes((high,)) * (last - first)
 
 
-def _timestamps(first: bytes, second: bytes) -> tuple[int, int, int]:
-    """The lowest and the highest of timestamp deltas whose first and second bytes these are, up to the first
-    that takes another number of bytes than the first does, and how many those are.
+def _timestamps(data: bytes, start: int, end: int, size: int) -> tuple[int, int, int]:
+    """The lowest and the highest timestamp delta of a run whose first is at `start`, up to the one that takes
+    another number of bytes than the first does, and how many those are.
 
     Of two bytes only what is not negative is read.
     """
-    alike = len(first) - len(first.lstrip(_ASCENDING))
-    if alike:
-        first = first[:alike]
+    first = data[start:end:size]
+    if first[0] < 0x80:
+        if not first.isascii():
+            first = first[: len(first) - len(first.lstrip(_ASCENDING))]
         lowest, highest = first[0], first[-1]
         while lower := first.translate(None, _FROM[lowest]):
             lowest = lower[0]
         while higher := first.translate(None, _UP_TO[highest]):
             highest = higher[-1]
-        return (lowest >> 1) ^ -(lowest & 1), (highest >> 1) ^ -(highest & 1), alike
-    alike = min(len(first) - len(first.lstrip(_NOT_NEGATIVE)), len(second) - len(second.lstrip(_ASCENDING)))
+        return (lowest >> 1) ^ -(lowest & 1), (highest >> 1) ^ -(highest & 1), len(first)
+    second = data[start + 1 : end : size]
+    alike = len(first) - max(len(first.lstrip(_NOT_NEGATIVE)), len(second.lstrip(_ASCENDING)))
     if not alike:
         return 0, 0, 0
     numbers = bytearray(2 * alike)

@@ -66,6 +66,17 @@ def test_headers(case: tuple[Any, ...]) -> None:
     assert (error.code, error.message) == (code, message)
 
 
+@pytest.mark.parametrize("delta", [-(2**31), -1, 0, 1, 3, 4, 2**31 - 1])
+def test_last_offsets_that_are_not_the_last_record_s(delta: int) -> None:
+    error = refusal(patched(BATCH, (LAST_OFFSET_DELTA, int32(delta))))
+    assert (error.code, error.message) == (87, f"the batch has 3 records and a last offset delta of {delta}")
+
+
+def test_a_batch_of_no_records() -> None:
+    error = refusal(payload_batch(b"", 0))
+    assert (error.code, error.message) == (87, "the batch says it has 0 records")
+
+
 OTHERS = [
     (87, "a partition's records must be one record batch", BATCH[:60], DEFAULT),
     (87, f"{NOT_ONE}: this one has {SIZE} bytes of 61", BATCH[:61], DEFAULT),
