@@ -14,7 +14,7 @@ from uuid import UUID
 
 from tests.wire.typed import from_dict, to_dict
 
-from ottla.broker.apis import APIS
+from ottla.broker.apis import APIS, load
 from ottla.config.broker import default_view
 from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.offsets.commit import commit_refusal, transactional_commit_refusal
@@ -63,7 +63,7 @@ _DECIDE: Final[Mapping[type[Struct], Callable[..., Effects]]] = {
     TxnOffsetCommitRequest: GroupShard.txn_offset_commit,
     OffsetDeleteRequest: lambda shard, request, info, _now_ms: shard.offset_delete(request, info),
 }
-_ERRORS: Final = {api.key: api.error for api in APIS}
+_ERRORS: Final = {each.key: getattr(load(each), "error", None) for each in APIS}
 
 
 def image(incarnations: Mapping[str, int] | None = None, **partitions: int) -> MetadataImage:

@@ -68,19 +68,12 @@ DEVIATIONS: tuple[Deviation, ...] = (
         for key in keys
     ),
     Deviation(
-        "test_api_versions",
-        "ApiVersions.api_keys[18].max_version",
-        5,
-        4,
-        "it has nothing that Ottla would say",
+        "test_api_versions", "ApiVersions.supported_features[]", ANY, ABSENT, _NO_FEATURES, range(3, 6)
     ),
     Deviation(
-        "test_api_versions", "ApiVersions.supported_features[]", ANY, ABSENT, _NO_FEATURES, range(3, 5)
+        "test_api_versions", "ApiVersions.finalized_features[]", ANY, ABSENT, _NO_FEATURES, range(3, 6)
     ),
-    Deviation(
-        "test_api_versions", "ApiVersions.finalized_features[]", ANY, ABSENT, _NO_FEATURES, range(3, 5)
-    ),
-    Deviation("test_api_versions", "ApiVersions.finalized_features_epoch", ANY, 0, _NO_FEATURES, range(3, 5)),
+    Deviation("test_api_versions", "ApiVersions.finalized_features_epoch", ANY, 0, _NO_FEATURES, range(3, 6)),
     Deviation("test_metadata_creates_topics", "Metadata.topics[]*", ANY, ANY, _AT_ONCE),
     Deviation(
         "test_metadata_without_name_or_id",

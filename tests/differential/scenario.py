@@ -17,7 +17,7 @@ from .normal import Normaliser, differences
 COVERED: dict[str, set[int]] = defaultdict(set)
 """Which versions of which API have scenarios, of those that were imported."""
 
-SERVED = {api.name: api.versions for api in APIS}
+SERVED = {api.name: (api.lowest, api.highest) for api in APIS}
 
 
 def edges(api: str) -> list[int]:

@@ -17,10 +17,31 @@ def test_api_versions(ask: Ask) -> None:
     ask.note("ApiVersions", None, {**answer, "api_keys": list(served.values())})
 
 
-@scenario("ApiVersions", versions=(3, 4))
+@scenario("ApiVersions", versions=(3, 4, 5))
 def test_api_versions_of_odd_clients(ask: Ask) -> None:
     for name, version in (("", ""), ("a b", "1"), ("-a", "1"), ("a", "1-"), ("ä", "1"), ("a", "")):
         answer = ask.quietly("ApiVersions", client_software_name=name, client_software_version=version)
+        ask.note(
+            "ApiVersions",
+            None,
+            {"error_code": answer.get("error_code"), "rows": bool(answer.get("api_keys"))},
+        )
+
+
+@scenario("ApiVersions", versions=(4, 5))
+def test_api_versions_of_misled_clients(ask: Ask) -> None:
+    known = ask.quietly("Metadata", topics=[])
+    cluster_id, node_id = known["cluster_id"], known["brokers"][0]["node_id"]
+    for cluster, node in (
+        (cluster_id, node_id),
+        (None, -1),
+        ("another", node_id),
+        (cluster_id, node_id + 1),
+        ("", node_id),
+        (None, node_id),
+        (cluster_id, -1),
+    ):
+        answer = ask.quietly("ApiVersions", cluster_id=cluster, node_id=node, **SOFTWARE)
         ask.note(
             "ApiVersions",
             None,

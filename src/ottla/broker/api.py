@@ -3,52 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from ottla.broker.request import ErrorResponse, RequestContext, Result, Route
+from ottla.broker.request import RequestContext, Result, Route, ServedApi
+from ottla.network.output import Frame
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.structs import Struct
 
 Services = TypeVar("Services")
 """What the handlers of one family use; `broker.services` has them all."""
+Message = TypeVar("Message")
+Request = TypeVar("Request", bound=Struct)
+Response = TypeVar("Response", bound=Struct)
 
-Handler: TypeAlias = Callable[[Services, RequestContext, Any], Result | Awaitable[Result]]
-Decoder: TypeAlias = Callable[[Services, RequestContext, memoryview, int], Any]
+Answer: TypeAlias = Response | Frame | Awaitable[Response | Frame]
+"""A response to encode, or a frame that is encoded already; now or later."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Api(Generic[Services]):
-    """One Kafka API as Ottla serves it; the router, ApiVersions, docs and tests derive from these."""
+@dataclass(frozen=True, slots=True)
+class Api(Generic[Services, Request, Response]):
+    """One Kafka API, by its messages; which versions are served is in the table (`broker.apis`)."""
 
-    key: int
-    name: str
-    versions: tuple[int, int]
-    """Lowest and highest version served, both included."""
-    handle: Handler[Services]
+    services: type[Services]
+    """Which of the services its handler is given"""
+    request: type[Request]
+    response: type[Response]
+    handle: Callable[[Services, RequestContext, Request], Answer[Response]]
+    _: KW_ONLY
+    error: Callable[[Request, ErrorCode, str | None], Response] | None = None
+    """Makes the response of a request that failed as a whole, where that is not a mere `error_code`."""
     kips: tuple[int, ...] = ()
     gaps: tuple[str, ...] = ()
     """What Kafka does here and Ottla does not, a sentence each."""
-    advertised_min: int | None = None
-    """Lowest version shown in ApiVersions where it differs from the lowest served."""
-    decode: Decoder[Services] | None = None
-    """Reads a request where that is not left to the schema."""
-    error: ErrorResponse | None = None
-    """Makes the response of a request that failed as a whole, where that is not a mere `error_code`."""
+
+    @property
+    def key(self) -> int:
+        """Kafka's number for the API."""
+        return self.request.__key__
+
+    def bind(self, served: ServedApi, services: Services) -> Route:
+        """The API with what its handler uses."""
+        return Route(served, partial(self.handle, services), error=self.error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HandCodedApi(Generic[Services, Message]):
+    """An API that decodes its requests and encodes its responses itself: Produce and Fetch, for speed."""
+
+    key: int
+    services: type[Services]
+    decode: Callable[[Services, RequestContext, memoryview, int], Message]
+    """From a request's bytes, and where the message begins in them; MalformedRequest for nonsense"""
+    handle: Callable[[Services, RequestContext, Message], Result | Awaitable[Result]]
     pipelined: bool = False
     """The connection goes on with the next request while this one waits (its effects are ordered already)."""
-    carries_records: bool = False
-    """A request's frame may be as large as `socket.request.max.bytes`, not only `ottla.request.max.bytes`."""
+    kips: tuple[int, ...] = ()
+    gaps: tuple[str, ...] = ()
 
-    def bind(self, services: Services) -> Route:
+    def bind(self, served: ServedApi, services: Services) -> Route:
         """The API with what its handler uses."""
-        decode = None if self.decode is None else partial(self.decode, services)
-        return Route(
-            self.key,
-            self.name,
-            self.versions,
-            partial(self.handle, services),
-            decode,
-            self.error,
-            self.pipelined,
-            self.carries_records,
-        )
+        handle, decode = partial(self.handle, services), partial(self.decode, services)
+        return Route(served, handle, decode=decode, pipelined=self.pipelined)
+
+
+AnyApi: TypeAlias = Api[Any, Any, Any] | HandCodedApi[Any, Any]

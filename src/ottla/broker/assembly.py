@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import NamedTuple
 
-from ottla.broker.apis import APIS, bind_apis
+from ottla.broker.apis import APIS, binder
 from ottla.broker.host import Host, this_host
-from ottla.broker.request import Route
+from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
     ClusterServices,
     ConfigServices,
     GroupServices,
     Node,
+    NoServices,
     RecordServices,
     TopicServices,
     TransactionServices,
@@ -36,7 +37,6 @@ from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
-from ottla.protocol.messages.api_versions import ApiVersion
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDir
 from ottla.replica.fetch_sessions import FetchSessions
@@ -132,7 +132,7 @@ class Broker:
         config = self.config
         limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
         shared = Shared(
-            Router(self._routes(), limits, self.clock.now_ms),
+            Router(APIS, self._binder(), limits, self.clock.now_ms),
             ConnectionLimits(
                 frame_max_bytes=config.socket_request_max_bytes,
                 requests_in_flight_max=config.ottla_requests_in_flight_max,
@@ -145,8 +145,8 @@ class Broker:
         )
         return Server(shared, config, self._host.bind)
 
-    def _routes(self) -> Iterable[Route]:
-        """Every API with what its family uses."""
+    def _binder(self) -> Callable[[ServedApi], Route]:
+        """Gives every API what its family uses."""
         node, config, metadata = self.node, self.current, self.metadata
         topics = TopicController(self._committer, config, self._host.new_uuid)
         sessions = FetchSessions(
@@ -154,42 +154,35 @@ class Broker:
             _SESSION_EVICTABLE_AFTER_MS,
             lambda: self._host.random.randrange(1, 2**31),
         )
-        return bind_apis(
-            records=RecordServices(
+        return binder(
+            RecordServices(
                 partitions=self.partitions,
                 sessions=sessions,
                 group_commit=self.group_commit,
                 unsent=self._unsent,
                 config=config,
             ),
-            topics=TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),
-            configs=ConfigServices(
+            TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),
+            ConfigServices(
                 node=node,
                 config=config,
                 metadata=metadata,
                 configs=ConfigController(self._committer, config),
             ),
-            groups=GroupServices(
+            GroupServices(
                 node=node,
                 config=config,
                 metadata=metadata,
                 groups=self.groups,
                 internal_topics=InternalTopics(topics, metadata, config),
             ),
-            transactions=TransactionServices(producer_ids=ProducerIds(self._store)),
-            cluster=ClusterServices(
+            TransactionServices(producer_ids=ProducerIds(self._store)),
+            ClusterServices(
                 node=node,
                 partitions=self.partitions,
                 data_dir=self.data_dir,
-                api_table=[
-                    ApiVersion(
-                        api_key=api.key,
-                        min_version=api.versions[0] if api.advertised_min is None else api.advertised_min,
-                        max_version=api.versions[1],
-                    )
-                    for api in APIS
-                ],
             ),
+            NoServices(),
         )
 
     # -- what the controller and the coordinators see of the broker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from ottla.broker.apis import APIS
+from ottla.broker.apis import APIS, load
 
 _INTRODUCTION = """\
 # APIs
@@ -24,13 +24,14 @@ def page() -> str:
 
 
 def _rows() -> Iterator[str]:
-    for api in APIS:
-        low, high = api.versions
+    for served in APIS:
+        low, high = served.lowest, served.highest
         versions = f"{low}" if low == high else f"{low}-{high}"
-        if api.advertised_min is not None:
-            versions += f" (advertised from {api.advertised_min})"
+        if served.advertised_lowest != low:
+            versions += f" (advertised from {served.advertised_lowest})"
+        api = load(served)
         kips = ", ".join(str(kip) for kip in api.kips)
-        yield f"| {api.key} | {api.name} | {versions} | {kips} | {' '.join(api.gaps)} |\n"
+        yield f"| {served.key} | {served.name} | {versions} | {kips} | {' '.join(api.gaps)} |\n"
 
 
 if __name__ == "__main__":

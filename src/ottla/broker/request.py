@@ -1,9 +1,9 @@
-"""One request: who asks, what may be answered, and the bound API that answers it."""
+"""One request: who asks, what may be answered, and the API that answers it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ottla.network.output import Frame
 from ottla.network.session import Session
@@ -41,38 +41,42 @@ class RequestContext:
         self.received_ms = received_ms
 
 
+class ServedApi(NamedTuple):
+    """A row of the table of APIs: what is known before the first request has its module loaded."""
+
+    key: int
+    name: str
+    lowest: int
+    highest: int
+    """Version, the lowest too"""
+    module: str
+    """In `ottla.broker.apis`"""
+    advertised_lowest: int
+    """As ApiVersions shows it"""
+    carries_records: bool
+    """A request's frame may be as large as `socket.request.max.bytes`, not only `ottla.request.max.bytes`."""
+
+
 class Route:
     """An API with what its handler uses: as this broker serves it."""
 
-    __slots__ = (
-        "carries_records",
-        "decode",
-        "error",
-        "handle",
-        "highest",
-        "key",
-        "lowest",
-        "name",
-        "pipelined",
-    )
+    __slots__ = ("decode", "error", "handle", "highest", "key", "lowest", "name", "pipelined")
 
     def __init__(
         self,
-        key: int,
-        name: str,
-        versions: tuple[int, int],
+        served: ServedApi,
         handle: BoundHandler,
-        decode: BoundDecoder | None,
-        error: ErrorResponse | None,
-        pipelined: bool,
-        carries_records: bool,
+        *,
+        decode: BoundDecoder | None = None,
+        error: ErrorResponse | None = None,
+        pipelined: bool = False,
     ) -> None:
-        """The fields are those of `Api`."""
-        self.key: Final = key
-        self.name: Final = name
-        self.lowest, self.highest = versions
+        """The last four are fields of `broker.api.Api` and `HandCodedApi`."""
+        self.key: Final = served.key
+        self.name: Final = served.name
+        self.lowest: Final = served.lowest
+        self.highest: Final = served.highest
         self.handle: Final = handle
         self.decode: Final = decode
         self.error: Final = error
         self.pipelined: Final = pipelined
-        self.carries_records: Final = carries_records

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
-from ottla.broker.request import RequestContext, Result, Route
+from ottla.broker.request import RequestContext, Result, Route, ServedApi
 from ottla.network.output import Frame
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
@@ -38,15 +38,21 @@ class RequestLimits(NamedTuple):
 class Router:
     """The table of APIs, applied to the requests of one broker."""
 
-    def __init__(self, routes: Iterable[Route], limits: RequestLimits, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        table: Iterable[ServedApi],
+        bind: Callable[[ServedApi], Route],
+        limits: RequestLimits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """`bind` is called with the first request of an API: each has modules and messages of its own, which
+        a broker that is not asked for them need not load.
+        """
+        self._table: Final = {served.key: served for served in table}
+        self._bind: Final = bind
         self._routes: dict[int, Route] = {}
         self._limits = limits
         self._now_ms = now_ms
-        for route in routes:
-            key = route.key
-            if key in self._routes:
-                raise ValueError(f"API key {key} is declared twice: {self._routes[key].name}, {route.name}")
-            self._routes[key] = route
 
     @property
     def least_frame_limit(self) -> int:
@@ -55,8 +61,8 @@ class Router:
 
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         """The largest frame in bytes that a request of this API may have."""
-        route = self._routes.get(api_key)
-        if route is None or route.carries_records:
+        served = self._table.get(api_key)
+        if served is None or served.carries_records:
             return general_limit
         return min(self._limits.max_bytes, general_limit)
 
@@ -70,9 +76,7 @@ class Router:
         until this returns.
         """
         api_key, version, correlation_id, client_id, position = parse_request_header(frame)
-        route = self._routes.get(api_key)
-        if route is None:
-            raise MalformedRequest(f"unknown API key {api_key}")
+        route = self._routes.get(api_key) or self._first(api_key)
         context = RequestContext(session, api_key, version, correlation_id, client_id, self._now_ms())
         if not route.lowest <= version <= route.highest:
             return self._version_not_served(route, context), False
@@ -89,6 +93,13 @@ class Router:
         if isinstance(result, Awaitable):
             return self._eventually(route, context, message, result), route.pipelined
         return _encode(context, result), False
+
+    def _first(self, api_key: int) -> Route:
+        served = self._table.get(api_key)
+        if served is None:
+            raise MalformedRequest(f"unknown API key {api_key}")
+        route = self._routes[api_key] = self._bind(served)
+        return route
 
     @staticmethod
     def _version_not_served(route: Route, context: RequestContext) -> Frame:

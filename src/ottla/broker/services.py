@@ -17,7 +17,6 @@ from ottla.metadata.model import Configs, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.network.memory import UnsentOutput
 from ottla.protocol.errors import KafkaError
-from ottla.protocol.messages.api_versions import ApiVersion
 from ottla.replica.data_dir import DataDir
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
@@ -143,8 +142,6 @@ class ClusterServices:
     node: Node
     partitions: Partitions
     data_dir: DataDir
-    api_table: Sequence[ApiVersion]
-    """The rows of ApiVersions"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

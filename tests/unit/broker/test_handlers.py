@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ottla.broker.apis.topics import delete_topics, metadata
+from ottla.broker.apis import APIS, load
 from ottla.broker.request import RequestContext
 from ottla.broker.services import Node, TopicServices
 from ottla.config.broker import broker_config
@@ -52,12 +52,16 @@ def context(api_key: int, version: int, listener: str = "INSIDE") -> RequestCont
     return RequestContext(Session(ANONYMOUS, listener, "192.0.2.1"), api_key, version, 5, "client", 1_000)
 
 
+def handle(api: str, *arguments: Any) -> Any:
+    return load(next(each for each in APIS if each.name == api)).handle(*arguments)
+
+
 async def test_delete_topics_deletes_what_an_id_names() -> None:
     known = KnownTopics()
     asked = DeleteTopicsRequest(
         topics=[DeleteTopicState(topic_id=TOPIC.topic_id), DeleteTopicState(topic_id=uuid.UUID(int=8))]
     )
-    response: Any = await delete_topics.API.handle(services(known), context(20, 6), asked)  # type: ignore[misc]
+    response: Any = await handle("DeleteTopics", services(known), context(20, 6), asked)
     assert known.deleted == ["known"]
     codes = {each.topic_id: each.error_code for each in response.responses}
     assert codes == {TOPIC.topic_id: ErrorCode.none, uuid.UUID(int=8): ErrorCode.unknown_topic_id}
@@ -66,8 +70,8 @@ async def test_delete_topics_deletes_what_an_id_names() -> None:
 async def test_metadata_shows_the_address_of_the_listener_that_was_asked() -> None:
     asked = MetadataRequest(topics=[])
     for listener, address in (("INSIDE", ("10.0.0.1", 9092)), ("OUTSIDE", ("broker.example", 19092))):
-        response: Any = metadata.API.handle(services(KnownTopics()), context(3, 9, listener), asked)
+        response: Any = handle("Metadata", services(KnownTopics()), context(3, 9, listener), asked)
         (broker,) = response.brokers
         assert (broker.host, broker.port, broker.rack) == (*address, "rack-a")
-    hidden: Any = metadata.API.handle(services(KnownTopics()), context(3, 9, "CONTROL"), asked)
+    hidden: Any = handle("Metadata", services(KnownTopics()), context(3, 9, "CONTROL"), asked)
     assert not hidden.brokers

@@ -109,7 +109,7 @@ async def test_a_page_of_no_partitions_has_one(client: RawClient, topic: Topic) 
         assert len(response["topics"][0]["partitions"]) == 1
 
 
-@pytest.mark.parametrize("version", [5, 100, 32767, -1])
+@pytest.mark.parametrize("version", [6, 100, 32767, -1])
 async def test_api_versions_that_are_not_served(client: RawClient, version: int) -> None:
     """Only what is needed to ask again (KIP-511), in version 0."""
     request = struct.pack(">hhih", 18, version, 7, -1) + b"\0"
@@ -117,7 +117,31 @@ async def test_api_versions_that_are_not_served(client: RawClient, version: int)
     answer = await client.receive_frame()
     correlation_id, code, rows, key, low, high = struct.unpack(">ihihhh", answer)
     assert (correlation_id, code, rows, key, low) == (7, ErrorCode.unsupported_version, 1, 18, 0)
-    assert high >= 4
+    assert high == 5
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ({"cluster_id": None, "node_id": -1}, ErrorCode.none),
+        ({}, ErrorCode.none),
+        ({"cluster_id": "another"}, ErrorCode.rebootstrap_required),
+        ({"node_id": 77}, ErrorCode.rebootstrap_required),
+        ({"cluster_id": "another", "node_id": 77}, ErrorCode.rebootstrap_required),
+        ({"cluster_id": None}, INVALID_REQUEST),
+        ({"node_id": -1}, INVALID_REQUEST),
+    ],
+)
+async def test_a_client_that_takes_this_for_another_broker(
+    client: RawClient, named: dict[str, Any], code: ErrorCode
+) -> None:
+    """It knows addresses of brokers from long ago, and has to ask its bootstrap servers (KIP-1242)."""
+    known = await client.call(METADATA, 12, {"topics": []})
+    expected = {"cluster_id": known["cluster_id"], "node_id": known["controller_id"]}
+    asked = {"client_software_name": "raw", "client_software_version": "1", **expected, **named}
+    response = await client.call(18, 5, asked)
+    assert (response["error_code"], bool(response["api_keys"])) == (code, code is ErrorCode.none)
+    assert (await client.call(18, 4, asked))["error_code"] == ErrorCode.none
 
 
 async def test_where_the_log_begins_is_told_with_refused_records(client: RawClient, topic: Topic) -> None:

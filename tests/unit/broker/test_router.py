@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import inspect
 import struct
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from tests.raw_client import read_response, request_body, request_layout
 
-from ottla.broker.api import Api
-from ottla.broker.apis import APIS
-from ottla.broker.request import RequestContext
+from ottla.broker import apis
+from ottla.broker.api import AnyApi, Api, HandCodedApi
+from ottla.broker.apis import APIS, load
+from ottla.broker.request import RequestContext, Route, ServedApi
 from ottla.broker.router import RequestLimits, Router, has_top_level_error
 from ottla.config.broker import broker_config
 from ottla.config.current import CurrentConfig
@@ -23,32 +29,42 @@ from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.headers import parse_request_header
 from ottla.protocol.layout import Layout
-from ottla.protocol.messages.api_versions import ApiVersion
-from ottla.protocol.messages.heartbeat import HeartbeatResponse
-from ottla.protocol.wire import decode_request, encode, response_class
+from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
+from ottla.protocol.structs import Struct
+from ottla.protocol.wire import decode_request, encode, request_class, response_class
 from ottla.security.principal import ANONYMOUS
 
 from .test_every_version import error_codes
 
 LIMITS = RequestLimits(max_bytes=500, max_elements=1000)
-SERVICES = SimpleNamespace(
-    config=CurrentConfig(replace(broker_config(), ottla_request_max_partitions=10), BrokerLayers()),
-    api_table=[ApiVersion(api_key=18, max_version=4)],
+SERVICES: Any = SimpleNamespace(
+    config=CurrentConfig(replace(broker_config(), ottla_request_max_partitions=10), BrokerLayers())
 )
 SESSION = Session(ANONYMOUS, "PLAINTEXT", "192.0.2.1")
-HEARTBEAT, LIST_GROUPS = 12, 16
+HEARTBEAT = ServedApi(12, "Heartbeat", 1, 3, "", 1, carries_records=False)
 
 
-def router(*apis: Api[Any]) -> Router:
-    return Router([api.bind(SERVICES) for api in apis], LIMITS, lambda: 1_000)
+def bind(served: ServedApi) -> Route:
+    api = load(served)
+    return api.bind(served, SERVICES)
 
 
-def heartbeat(handle: Any, **fields: Any) -> Api[Any]:
-    return Api(key=HEARTBEAT, name="Heartbeat", versions=(1, 3), handle=handle, **fields)
+def router(*served: ServedApi, bind: Callable[[ServedApi], Route] = bind) -> Router:
+    return Router(served, bind, LIMITS, lambda: 1_000)
+
+
+def named(name: str) -> ServedApi:
+    return next(each for each in APIS if each.name == name)
+
+
+def heartbeat(handle: Any) -> Router:
+    """Of nothing but Heartbeat, and a handler of ours."""
+    api = Api(SimpleNamespace, HeartbeatRequest, HeartbeatResponse, handle)
+    return router(HEARTBEAT, bind=lambda served: api.bind(served, SERVICES))
 
 
 def ask(routed: Router, version: int = 3, **request: Any) -> Any:
-    body = request_body(HEARTBEAT, version, 7, {"group_id": "g", **request})
+    body = request_body(HEARTBEAT.key, version, 7, {"group_id": "g", **request})
     return routed.dispatch(SESSION, memoryview(body))
 
 
@@ -57,7 +73,7 @@ def answer(outcome: Any, version: int = 3) -> dict[str, Any]:
     assert not pipelined
     (size,) = struct.unpack_from(">i", frame)
     assert size == len(frame) - 4
-    correlation_id, message = read_response(HEARTBEAT, version, frame[4:])
+    correlation_id, message = read_response(HEARTBEAT.key, version, frame[4:])
     assert correlation_id == 7
     return message
 
@@ -77,17 +93,55 @@ def fail_later_with(error: Exception) -> Any:
     return handle
 
 
-def test_an_api_is_declared_once() -> None:
-    with pytest.raises(ValueError, match="declared twice"):
-        router(heartbeat(fail_with), heartbeat(fail_with))
+def test_the_table_has_what_the_modules_declare() -> None:
+    folder = Path(apis.__file__).parent
+    modules = {f"{path.parent.name}.{path.stem}" for path in folder.glob("*/*.py")}
+    modules = {each for each in modules if not each.endswith(".__init__")}
+    assert {each.module for each in APIS} == modules
+    declared = [api.key for each in modules for api in import_module(f"{apis.__name__}.{each}").APIS]
+    assert sorted(declared) == [each.key for each in APIS]
 
 
-def test_the_table_is_sound() -> None:
-    """Keys differ, versions have schemas, and every version can be encoded from nothing."""
-    router(*APIS)
-    for api in APIS:
-        for version in range(api.versions[0], api.versions[1] + 1):
-            encode(response_class(api.key)(), version)
+@pytest.mark.parametrize("served", APIS, ids=lambda served: served.name)
+def test_a_handler_fits_its_api(served: ServedApi) -> None:
+    """Its messages are those of one API and have the versions that are served, and it says that it takes what
+    it is given.
+    """
+    api: AnyApi = load(served)
+    versions = range(served.lowest, served.highest + 1)
+    hints = get_type_hints(api.handle)
+    services, context, message = (hints[name] for name in inspect.signature(api.handle).parameters)
+    assert (services, context) == (api.services, RequestContext)
+    if isinstance(api, HandCodedApi):
+        assert message is get_type_hints(api.decode)["return"]
+        assert request_class(api.key).__name__ == f"{served.name}Request"
+        return
+    assert (api.request, api.response) == (request_class(served.key), response_class(served.key))
+    assert message is api.request
+    assert structs(hints["return"]) == {api.response}
+    assert set(versions) <= set(api.request.__versions__)
+    assert set(versions) <= set(api.response.__versions__)
+    for version in versions:
+        encode(api.response(), version)
+
+
+def structs(hint: Any) -> set[type[Struct]]:
+    """The messages that a type speaks of."""
+    if isinstance(hint, type) and issubclass(hint, Struct):
+        return {hint}
+    return set().union(*map(structs, get_args(hint)))
+
+
+def test_nothing_is_loaded_before_it_is_asked_for() -> None:
+    """Modules and messages of some fifty APIs would cost an idle broker a megabyte."""
+    code = """
+import sys
+import ottla.broker.assembly
+prefix = "ottla.broker.apis."
+print(*(name for name in sys.modules if name.startswith(("ottla.protocol.messages.", prefix))))
+"""
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert loaded.stdout.split() == []
 
 
 def test_a_handler_learns_who_asks() -> None:
@@ -100,7 +154,7 @@ def test_a_handler_learns_who_asks() -> None:
         asked.append((session.principal, session.listener, message.group_id))
         return HeartbeatResponse()
 
-    assert answer(ask(router(heartbeat(handle))))["error_code"] == 0
+    assert answer(ask(heartbeat(handle)))["error_code"] == 0
     assert asked == [("raw", "192.0.2.1", 3, 1_000), (ANONYMOUS, "PLAINTEXT", "g")]
 
 
@@ -112,33 +166,33 @@ def test_an_unknown_api_closes() -> None:
 @pytest.mark.parametrize("version", [0, 4])
 def test_a_version_that_is_not_served_closes(version: int) -> None:
     with pytest.raises(MalformedRequest, match="Heartbeat version . is not supported"):
-        ask(router(heartbeat(fail_with)), version)
+        ask(heartbeat(fail_with), version)
 
 
-@pytest.mark.parametrize("version", [5, 30_000, -1])
+@pytest.mark.parametrize("version", [6, 30_000, -1])
 def test_api_versions_of_a_newer_client_is_answered_with_version_0(version: int) -> None:
-    api = next(api for api in APIS if api.key == 18)
+    api = named("ApiVersions")
     body = struct.pack(">hhih", 18, version, 7, -1) + b"\0whatever is new"
     frame, _ = router(api).dispatch(SESSION, memoryview(body))
     correlation_id, message = read_response(18, 0, frame[4:])  # type: ignore[index]
     assert correlation_id == 7
     assert message["error_code"] == ErrorCode.unsupported_version
-    assert message["api_keys"] == [{"api_key": 18, "min_version": 0, "max_version": 4}]
+    assert message["api_keys"] == [{"api_key": 18, "min_version": 0, "max_version": 5}]
 
 
 def test_a_refusal_becomes_its_error_code() -> None:
-    routed = router(heartbeat(fail_with(KafkaError(ErrorCode.illegal_generation))))
+    routed = heartbeat(fail_with(KafkaError(ErrorCode.illegal_generation)))
     assert answer(ask(routed))["error_code"] == ErrorCode.illegal_generation
 
 
 async def test_a_refusal_later_becomes_its_error_code() -> None:
-    routed = router(heartbeat(fail_later_with(KafkaError(ErrorCode.illegal_generation))))
+    routed = heartbeat(fail_later_with(KafkaError(ErrorCode.illegal_generation)))
     future, pipelined = ask(routed)
     assert answer((await future, pipelined))["error_code"] == ErrorCode.illegal_generation
 
 
 def test_a_defect_becomes_unknown_server_error_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    routed = router(heartbeat(fail_with(ZeroDivisionError("secret"))))
+    routed = heartbeat(fail_with(ZeroDivisionError("secret")))
     assert answer(ask(routed))["error_code"] == ErrorCode.unknown_server_error
     (record,) = caplog.records
     assert record.exc_info is not None
@@ -146,7 +200,7 @@ def test_a_defect_becomes_unknown_server_error_and_is_logged(caplog: pytest.LogC
 
 
 async def test_a_defect_later_becomes_unknown_server_error(caplog: pytest.LogCaptureFixture) -> None:
-    routed = router(heartbeat(fail_later_with(ZeroDivisionError("secret"))))
+    routed = heartbeat(fail_later_with(ZeroDivisionError("secret")))
     future, pipelined = ask(routed)
     assert answer((await future, pipelined))["error_code"] == ErrorCode.unknown_server_error
     assert caplog.records
@@ -154,10 +208,10 @@ async def test_a_defect_later_becomes_unknown_server_error(caplog: pytest.LogCap
 
 def test_a_malformed_request_passes_through_to_close_the_connection() -> None:
     with pytest.raises(MalformedRequest):
-        ask(router(heartbeat(fail_with(MalformedRequest("acks=0 failed")))))
-    body = request_body(HEARTBEAT, 3, 7, {"group_id": "g"})[:-3]
+        ask(heartbeat(fail_with(MalformedRequest("acks=0 failed"))))
+    body = request_body(HEARTBEAT.key, 3, 7, {"group_id": "g"})[:-3]
     with pytest.raises(MalformedRequest):
-        router(heartbeat(fail_with)).dispatch(SESSION, memoryview(body))
+        heartbeat(fail_with).dispatch(SESSION, memoryview(body))
 
 
 def test_frame_limits() -> None:
@@ -205,46 +259,45 @@ by item, so that it takes a defect of the broker's to get there.
 VERSIONS = [
     pytest.param(api, version, id=f"{api.name}-{version}")
     for api in APIS
-    for version in range(api.versions[0], api.versions[1] + 1)
+    for version in range(api.lowest, api.highest + 1)
 ]
 
 
 @pytest.mark.parametrize(("api", "version"), VERSIONS)
-def test_a_failure_of_any_api_is_told_in_its_response(api: Api[Any], version: int) -> None:
+def test_a_failure_of_any_api_is_told_in_its_response(api: ServedApi, version: int) -> None:
     """Whatever goes wrong in a handler, the client finds the error code where it looks for it."""
     body = memoryview(request_body(api.key, version, 7, filled(request_layout(api.key, version))))
-    failing = dataclasses.replace(api, handle=fail_with(KafkaError(ErrorCode.kafka_storage_error, "why")))
+    fail = fail_with(KafkaError(ErrorCode.kafka_storage_error, "why"))
+    failing = router(api, bind=lambda served: replace(load(served), handle=fail).bind(served, SERVICES))
     if api.name in CLOSE_INSTEAD and not has_top_level_error(api.key, version):
         with pytest.raises(MalformedRequest, match="failed with kafka_storage_error"):
-            router(failing).dispatch(SESSION, body)
+            failing.dispatch(SESSION, body)
         return
-    frame, _ = router(failing).dispatch(SESSION, body)
+    frame, _ = failing.dispatch(SESSION, body)
     _, read = read_response(api.key, version, frame[4:])  # type: ignore[index]
     assert ErrorCode.kafka_storage_error in set(error_codes(read)), read
 
 
-OWN_ERRORS = [pytest.param(api, id=api.name) for api in APIS if api.error is not None]
+OWN_ERRORS = [each for each in APIS if getattr(load(each), "error", None) is not None]
 
 
-@pytest.mark.parametrize("api", OWN_ERRORS)
-def test_error_responses_can_be_written(api: Api[Any]) -> None:
-    for version in range(api.versions[0], api.versions[1] + 1):
+@pytest.mark.parametrize("served", OWN_ERRORS, ids=lambda served: served.name)
+def test_error_responses_can_be_written(served: ServedApi) -> None:
+    api = load(served)
+    assert isinstance(api, Api)
+    assert api.error is not None
+    for version in range(served.lowest, served.highest + 1):
         body = memoryview(request_body(api.key, version, 7, filled(request_layout(api.key, version))))
-        *header, position = parse_request_header(body)
-        context = RequestContext(SESSION, *header, 1_000)
-        if api.decode is None:
-            message = decode_request(api.key, version, body, position)
-        else:
-            message = api.decode(SERVICES, context, body, position)
-        assert api.error is not None
+        *_, position = parse_request_header(body)
+        message = decode_request(api.key, version, body, position)
         response = api.error(message, ErrorCode.kafka_storage_error, "why")
-        assert isinstance(response, response_class(api.key))
+        assert isinstance(response, api.response)
         encode(response, version)
 
 
 def test_a_refusal_that_quotes_a_long_name_fits_its_response() -> None:
     """Old versions have no room for more than 32 KiB in a string."""
-    api = next(api for api in APIS if api.name == "DescribeClientQuotas")
+    api = named("DescribeClientQuotas")
     components = [{"entity_type": "x" * 32_767, "match_type": 0, "match": None}]
     body = memoryview(request_body(api.key, 0, 7, {"components": components}))
     frame, _ = router(api).dispatch(SESSION, body)

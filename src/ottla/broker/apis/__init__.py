@@ -2,154 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
-from ottla.broker.api import Api
-from ottla.broker.apis.cluster import (
-    alter_replica_log_dirs,
-    api_versions,
-    describe_cluster,
-    describe_log_dirs,
-    describe_quorum,
-    elect_leaders,
-    reassignments,
-    unregister_broker,
-    update_features,
-)
-from ottla.broker.apis.configs import (
-    alter_configs,
-    describe_configs,
-    list_config_resources,
-)
-from ottla.broker.apis.groups import (
-    consumer_group_describe,
-    consumer_group_heartbeat,
-    delete_groups,
-    describe_groups,
-    find_coordinator,
-    heartbeat,
-    join_group,
-    leave_group,
-    list_groups,
-    offset_commit,
-    offset_delete,
-    offset_fetch,
-    sync_group,
-)
-from ottla.broker.apis.quotas import client_quotas
-from ottla.broker.apis.records import (
-    delete_records,
-    describe_producers,
-    fetch,
-    list_offsets,
-    offset_for_leader_epoch,
-    produce,
-)
-from ottla.broker.apis.security import acls, sasl
-from ottla.broker.apis.topics import (
-    create_partitions,
-    create_topics,
-    delete_topics,
-    describe_topic_partitions,
-    metadata,
-)
-from ottla.broker.apis.transactions import (
-    init_producer_id,
-)
-from ottla.broker.request import Route
-from ottla.broker.services import (
-    ClusterServices,
-    ConfigServices,
-    GroupServices,
-    NoServices,
-    RecordServices,
-    TopicServices,
-    TransactionServices,
-)
+from ottla.broker.request import Route, ServedApi
+from ottla.protocol import messages
 
-_RECORDS: tuple[Api[RecordServices], ...] = (
-    produce.API,
-    fetch.API,
-    list_offsets.API,
-    delete_records.API,
-    offset_for_leader_epoch.API,
-    describe_producers.API,
-)
-_TOPICS: tuple[Api[TopicServices], ...] = (
-    metadata.API,
-    create_topics.API,
-    delete_topics.API,
-    create_partitions.API,
-    describe_topic_partitions.API,
-)
-_CONFIGS: tuple[Api[ConfigServices], ...] = (
-    describe_configs.API,
-    alter_configs.REPLACE,
-    alter_configs.CHANGE,
-    list_config_resources.API,
-)
-_GROUPS: tuple[Api[GroupServices], ...] = (
-    offset_commit.API,
-    offset_fetch.API,
-    find_coordinator.API,
-    join_group.API,
-    heartbeat.API,
-    leave_group.API,
-    sync_group.API,
-    describe_groups.API,
-    list_groups.API,
-    delete_groups.API,
-    offset_delete.API,
-    consumer_group_heartbeat.API,
-    consumer_group_describe.API,
-)
-_TRANSACTIONS: tuple[Api[TransactionServices], ...] = (init_producer_id.API,)
-_CLUSTER: tuple[Api[ClusterServices], ...] = (
-    api_versions.API,
-    alter_replica_log_dirs.API,
-    describe_log_dirs.API,
-    elect_leaders.API,
-    reassignments.ALTER,
-    reassignments.LIST,
-    describe_quorum.API,
-    update_features.API,
-    describe_cluster.API,
-    unregister_broker.API,
-)
-_SECURITY: tuple[Api[NoServices], ...] = (
-    acls.DESCRIBE,
-    acls.CREATE,
-    acls.DELETE,
-    sasl.HANDSHAKE,
-    sasl.AUTHENTICATE,
-)
-_QUOTAS: tuple[Api[NoServices], ...] = (
-    client_quotas.DESCRIBE,
-    client_quotas.ALTER,
-)
+if TYPE_CHECKING:
+    from ottla.broker.api import AnyApi
 
-APIS: tuple[Api[Any], ...] = tuple(
-    sorted(
-        (*_RECORDS, *_TOPICS, *_CONFIGS, *_GROUPS, *_TRANSACTIONS, *_CLUSTER, *_SECURITY, *_QUOTAS),
-        key=lambda api: api.key,
-    )
-)
+_NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
+    "records.produce": {"Produce": 13},
+    "records.fetch": {"Fetch": 18},
+    "records.offsets": {"ListOffsets": 11, "DeleteRecords": 2, "OffsetForLeaderEpoch": 4},
+    "records.describe_producers": {"DescribeProducers": 0},
+    "topics.metadata": {"Metadata": 13},
+    "topics.create_topics": {"CreateTopics": 7, "CreatePartitions": 3},
+    "topics.delete_topics": {"DeleteTopics": 6},
+    "topics.describe_topic_partitions": {"DescribeTopicPartitions": 0},
+    "configs.describe_configs": {"DescribeConfigs": 4},
+    "configs.alter_configs": {"AlterConfigs": 2, "IncrementalAlterConfigs": 1},
+    "configs.config_resources": {"ListConfigResources": 1},
+    "groups.offsets": {"OffsetCommit": 10, "OffsetFetch": 10, "OffsetDelete": 0},
+    "groups.find_coordinator": {"FindCoordinator": 6},
+    "groups.classic": {"JoinGroup": 9, "Heartbeat": 4, "LeaveGroup": 5, "SyncGroup": 5},
+    "groups.admin": {"DescribeGroups": 6, "ListGroups": 5, "DeleteGroups": 3},
+    "groups.consumer": {"ConsumerGroupHeartbeat": 1, "ConsumerGroupDescribe": 1},
+    "transactions.init_producer_id": {"InitProducerId": 5},
+    "cluster.api_versions": {"ApiVersions": 5},
+    "cluster.log_dirs": {"AlterReplicaLogDirs": 2, "DescribeLogDirs": 5},
+    "cluster.elect_leaders": {"ElectLeaders": 2},
+    "cluster.reassignments": {"AlterPartitionReassignments": 1, "ListPartitionReassignments": 0},
+    "cluster.cluster": {
+        "DescribeQuorum": 2,
+        "UpdateFeatures": 2,
+        "DescribeCluster": 2,
+        "UnregisterBroker": 0,
+    },
+    "security.sasl": {"SaslHandshake": 1, "SaslAuthenticate": 2},
+    "security.acls": {"DescribeAcls": 3, "CreateAcls": 3, "DeleteAcls": 3},
+    "quotas.client_quotas": {"DescribeClientQuotas": 1, "AlterClientQuotas": 1},
+}
+"""Which module serves which APIs, and up to which version; Kafka's lowest is ours."""
+
+_ADVERTISED_LOWEST: Final = {"Produce": 0}
+"""librdkafka takes a broker without version 0 for one without Produce (KAFKA-18659)."""
+_CARRY_RECORDS: Final = {"Produce"}
 
 
-def bind_apis(
-    records: RecordServices,
-    topics: TopicServices,
-    configs: ConfigServices,
-    groups: GroupServices,
-    transactions: TransactionServices,
-    cluster: ClusterServices,
-) -> Iterator[Route]:
-    """Every API with the services of its family."""
-    yield from (api.bind(records) for api in _RECORDS)
-    yield from (api.bind(topics) for api in _TOPICS)
-    yield from (api.bind(configs) for api in _CONFIGS)
-    yield from (api.bind(groups) for api in _GROUPS)
-    yield from (api.bind(transactions) for api in _TRANSACTIONS)
-    yield from (api.bind(cluster) for api in _CLUSTER)
-    yield from (api.bind(NoServices()) for api in (*_SECURITY, *_QUOTAS))
+def _table() -> Iterator[ServedApi]:
+    modules = {name: (module, newest) for module, apis in _NEWEST.items() for name, newest in apis.items()}
+    for key, info in messages.APIS.items():
+        if info.name in modules:
+            name, lowest = info.name, info.lowest
+            module, newest = modules[name]
+            advertised_lowest = _ADVERTISED_LOWEST.get(name, lowest)
+            yield ServedApi(key, name, lowest, newest, module, advertised_lowest, name in _CARRY_RECORDS)
+
+
+APIS: Final = tuple(_table())
+"""In order of keys."""
+
+
+def load(served: ServedApi) -> AnyApi:
+    """The API itself, from its module."""
+    found: AnyApi
+    (found,) = (api for api in import_module(f"{__name__}.{served.module}").APIS if api.key == served.key)
+    return found
+
+
+def binder(*services: object) -> Callable[[ServedApi], Route]:
+    """Loads an API and gives it, of these, the services that it asks for."""
+    by_type = {type(each): each for each in services}
+
+    def bind(served: ServedApi) -> Route:
+        api = load(served)
+        return api.bind(served, by_type[api.services])
+
+    return bind

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from ottla.broker import apis
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
-from ottla.broker.services import ClusterServices
-from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from ottla.broker.services import ClusterServices, Node
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
 
+NO_NODE = -1
 VERSION_NOT_SERVED = -1
 """Given by the router as the request's version where the client's is too new (KIP-511)."""
+
+
+_ROWS: Final = tuple(
+    ApiVersion(api_key=each.key, min_version=each.advertised_lowest, max_version=each.highest)
+    for each in apis.APIS
+)
 
 
 def _handle(
@@ -17,23 +27,32 @@ def _handle(
 ) -> ApiVersionsResponse:
     if context.api_version == VERSION_NOT_SERVED:
         # All that a client needs to ask again.
-        own = [row for row in services.api_table if row.api_key == API.key]
+        own = [row for row in _ROWS if row.api_key == ApiVersionsRequest.__key__]
         return ApiVersionsResponse(error_code=ErrorCode.unsupported_version, api_keys=own)
-    if context.api_version >= 3 and not _is_acceptable(message):
-        return ApiVersionsResponse(error_code=ErrorCode.invalid_request)
-    return ApiVersionsResponse(api_keys=services.api_table, finalized_features_epoch=0)
+    if context.api_version >= 3:
+        _check_names(message)
+        _check_target(services.node, message)
+    return ApiVersionsResponse(api_keys=_ROWS, finalized_features_epoch=0)
 
 
-def _is_acceptable(message: ApiVersionsRequest) -> bool:
+def _check_names(message: ApiVersionsRequest) -> None:
     """Names of clients are shown in logs and metrics, so they are held to Kafka's alphabet (KIP-511)."""
-    return all(
-        text
-        and text.replace("-", "").replace(".", "").isalnum()
-        and text.isascii()
-        and text[0].isalnum()
-        and text[-1].isalnum()
-        for text in (message.client_software_name, message.client_software_version)
-    )
+    for text in (message.client_software_name, message.client_software_version):
+        inner = text.replace("-", "").replace(".", "")
+        if not (inner.isalnum() and text.isascii() and text[0].isalnum() and text[-1].isalnum()):
+            raise KafkaError(ErrorCode.invalid_request)
 
 
-API = Api(key=18, name="ApiVersions", versions=(0, 4), handle=_handle, kips=(35, 511, 584))
+def _check_target(node: Node, message: ApiVersionsRequest) -> None:
+    """Whom the client believes to talk to (KIP-1242): it has learnt anew where a cluster's brokers are when
+    another cluster, or another broker, answers at an address that it knew.
+    """
+    if (message.cluster_id is None) != (message.node_id == NO_NODE):
+        raise KafkaError(ErrorCode.invalid_request)
+    if message.cluster_id is None:
+        return
+    if message.cluster_id != node.cluster_id or message.node_id != node.node_id:
+        raise KafkaError(ErrorCode.rebootstrap_required)
+
+
+APIS = (Api(ClusterServices, ApiVersionsRequest, ApiVersionsResponse, _handle, kips=(35, 511, 584, 1242)),)

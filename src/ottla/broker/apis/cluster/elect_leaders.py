@@ -55,11 +55,13 @@ def _asked(services: ClusterServices, message: ElectLeadersRequest) -> Iterator[
         yield from ((topic.topic, index) for index in topic.partitions)
 
 
-API = Api(
-    key=43,
-    name="ElectLeaders",
-    versions=(0, 2),
-    handle=_handle,
-    kips=(183, 460),
-    gaps=("There is one replica of each partition, so no election is ever needed.",),
+APIS = (
+    Api(
+        ClusterServices,
+        ElectLeadersRequest,
+        ElectLeadersResponse,
+        _handle,
+        kips=(183, 460),
+        gaps=("There is one replica of each partition, so no election is ever needed.",),
+    ),
 )

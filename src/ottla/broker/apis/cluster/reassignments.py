@@ -66,19 +66,21 @@ def _list(
     return ListPartitionReassignmentsResponse()
 
 
-ALTER = Api(
-    key=45,
-    name="AlterPartitionReassignments",
-    versions=(0, 1),
-    handle=_alter,
-    kips=(455, 860),
-    gaps=("With one broker the only valid target is where the replica is already.",),
-)
-LIST = Api(
-    key=46,
-    name="ListPartitionReassignments",
-    versions=(0, 0),
-    handle=_list,
-    kips=(455,),
-    gaps=("Always empty: with one broker nothing moves.",),
+APIS = (
+    Api(
+        ClusterServices,
+        AlterPartitionReassignmentsRequest,
+        AlterPartitionReassignmentsResponse,
+        _alter,
+        kips=(455, 860),
+        gaps=("With one broker the only valid target is where the replica is already.",),
+    ),
+    Api(
+        ClusterServices,
+        ListPartitionReassignmentsRequest,
+        ListPartitionReassignmentsResponse,
+        _list,
+        kips=(455,),
+        gaps=("Always empty: with one broker nothing moves.",),
+    ),
 )

@@ -135,14 +135,16 @@ def _change_error(
     return _changed(message, _all_failed(message.resources, code, text))
 
 
-REPLACE = Api(
-    key=33, name="AlterConfigs", versions=(0, 2), handle=_replace, error=_replace_error, kips=(133,)
-)
-CHANGE = Api(
-    key=44,
-    name="IncrementalAlterConfigs",
-    versions=(0, 1),
-    handle=_change,
-    error=_change_error,
-    kips=(339, 848),
+APIS = (
+    Api(
+        ConfigServices, AlterConfigsRequest, AlterConfigsResponse, _replace, error=_replace_error, kips=(133,)
+    ),
+    Api(
+        ConfigServices,
+        IncrementalAlterConfigsRequest,
+        IncrementalAlterConfigsResponse,
+        _change,
+        error=_change_error,
+        kips=(339, 848),
+    ),
 )

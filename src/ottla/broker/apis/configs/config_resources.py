@@ -1,12 +1,20 @@
-"""What the four APIs on configuration share: the kinds of resources, and finding the one that is meant."""
+"""What has a configuration: finding the resource that is meant, and ListConfigResources (KIP-1142)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext
 from ottla.broker.services import ConfigServices
 from ottla.metadata.topic_names import check_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.list_config_resources import (
+    ConfigResource,
+    ListConfigResourcesRequest,
+    ListConfigResourcesResponse,
+)
 
 
 class ResourceType(IntEnum):
@@ -44,3 +52,37 @@ def check_resource(services: ConfigServices, resource_type: int, name: str) -> R
     else:
         raise KafkaError(ErrorCode.invalid_request, f"{kind.name} resources are not supported.")
     return kind
+
+
+def _list(
+    services: ConfigServices, context: RequestContext, message: ListConfigResourcesRequest
+) -> ListConfigResourcesResponse:
+    if context.api_version == 0:
+        asked: Iterable[int] = (ResourceType.CLIENT_METRICS,)
+    else:
+        asked = dict.fromkeys(message.resource_types) or tuple(ResourceType)
+    return ListConfigResourcesResponse(
+        config_resources=[
+            ConfigResource(resource_name=name, resource_type=kind)
+            for kind in asked
+            for name in _names(services, kind)
+        ]
+    )
+
+
+def _names(services: ConfigServices, kind: int) -> Iterable[str]:
+    image = services.metadata.image
+    if kind == ResourceType.TOPIC:
+        return image.topics
+    if kind in {ResourceType.BROKER, ResourceType.BROKER_LOGGER}:
+        return (str(services.node.node_id),)
+    if kind == ResourceType.GROUP:
+        return image.group_overrides
+    if kind == ResourceType.CLIENT_METRICS:
+        return ()
+    raise KafkaError(ErrorCode.unsupported_version, f"Unknown resource type {kind}")
+
+
+APIS = (
+    Api(ConfigServices, ListConfigResourcesRequest, ListConfigResourcesResponse, _list, kips=(1000, 1142)),
+)

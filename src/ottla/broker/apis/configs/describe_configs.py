@@ -89,11 +89,13 @@ def _results(
     ]
 
 
-API = Api(
-    key=32,
-    name="DescribeConfigs",
-    versions=(1, 4),
-    handle=_handle,
-    kips=(133, 226, 569, 848),
-    gaps=("Loggers and client metrics are not described.",),
+APIS = (
+    Api(
+        ConfigServices,
+        DescribeConfigsRequest,
+        DescribeConfigsResponse,
+        _handle,
+        kips=(133, 226, 569, 848),
+        gaps=("Loggers and client metrics are not described.",),
+    ),
 )

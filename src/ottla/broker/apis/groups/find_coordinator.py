@@ -52,11 +52,13 @@ async def _find(services: GroupServices, context: RequestContext, key_type: int,
     return Coordinator(key=key, node_id=services.node.node_id, host=address[0], port=address[1])
 
 
-API = Api(
-    key=10,
-    name="FindCoordinator",
-    versions=(0, 6),
-    handle=_handle,
-    kips=(699, 890, 932),
-    gaps=("There is no coordinator for transactions or share groups yet.",),
+APIS = (
+    Api(
+        GroupServices,
+        FindCoordinatorRequest,
+        FindCoordinatorResponse,
+        _handle,
+        kips=(699, 890, 932),
+        gaps=("There is no coordinator for transactions or share groups yet.",),
+    ),
 )

@@ -70,19 +70,21 @@ def _alter(
     )
 
 
-DESCRIBE = Api(
-    key=48,
-    name="DescribeClientQuotas",
-    versions=(0, 1),
-    handle=_describe,
-    kips=_KIPS,
-    gaps=("Always empty until quotas exist.",),
-)
-ALTER = Api(
-    key=49,
-    name="AlterClientQuotas",
-    versions=(0, 1),
-    handle=_alter,
-    kips=_KIPS,
-    gaps=("Refused until quotas exist.",),
+APIS = (
+    Api(
+        NoServices,
+        DescribeClientQuotasRequest,
+        DescribeClientQuotasResponse,
+        _describe,
+        kips=_KIPS,
+        gaps=("Always empty until quotas exist.",),
+    ),
+    Api(
+        NoServices,
+        AlterClientQuotasRequest,
+        AlterClientQuotasResponse,
+        _alter,
+        kips=_KIPS,
+        gaps=("Refused until quotas exist.",),
+    ),
 )

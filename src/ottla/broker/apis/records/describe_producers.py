@@ -54,4 +54,4 @@ def _one(services: RecordServices, topic: str, index: int) -> PartitionResponse:
     )
 
 
-API = Api(key=61, name="DescribeProducers", versions=(0, 0), handle=_handle, kips=(664,))
+APIS = (Api(RecordServices, DescribeProducersRequest, DescribeProducersResponse, _handle, kips=(664,)),)

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from ottla.broker.api import Api
+from ottla.broker.api import HandCodedApi
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
 from ottla.network.output import Frame
@@ -27,6 +27,7 @@ from ottla.replica.partition import READ_COMMITTED
 if TYPE_CHECKING:
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
     from ottla.replica.partition import Partition
+
 
 _NO_TOPIC_ID: Final = UUID(int=0)
 _NOT_HERE: Final = frozenset({ErrorCode.unknown_topic_or_partition, ErrorCode.unknown_topic_id})
@@ -254,12 +255,13 @@ class _Fetch:
         return is_news
 
 
-API = Api(
-    key=1,
-    name="Fetch",
-    versions=(4, 18),
-    handle=_handle,
-    decode=_decode,
-    kips=(74, 98, 227, 320, 392, 516, 903),
-    gaps=("There are no follower fetchers yet: a fetch that names a replica is served as a consumer's.",),
+APIS = (
+    HandCodedApi(
+        key=1,
+        services=RecordServices,
+        decode=_decode,
+        handle=_handle,
+        kips=(74, 98, 227, 320, 392, 516, 903),
+        gaps=("There are no follower fetchers yet: a fetch that names a replica is served as a consumer's.",),
+    ),
 )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from ottla.broker.api import Api
+from ottla.broker.api import HandCodedApi
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ottla.replica.partition import Partition
+
 
 ACKS_NONE: Final = 0
 ACKS_ALL: Final = -1
@@ -136,15 +137,14 @@ def _failure(
     )
 
 
-API = Api(
-    key=0,
-    name="Produce",
-    versions=(3, 13),
-    advertised_min=0,  # librdkafka takes a broker without version 0 for one without Produce (KAFKA-18659)
-    handle=_handle,
-    decode=_decode,
-    pipelined=True,
-    carries_records=True,
-    kips=(98, 467, 516, 951),
-    gaps=("Transactional batches are refused until the transaction coordinator exists.",),
+APIS = (
+    HandCodedApi(
+        key=0,
+        services=RecordServices,
+        decode=_decode,
+        handle=_handle,
+        pipelined=True,
+        kips=(98, 467, 516, 951),
+        gaps=("Transactional batches are refused until the transaction coordinator exists.",),
+    ),
 )

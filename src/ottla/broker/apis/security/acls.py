@@ -39,6 +39,8 @@ def _delete(
     return DeleteAclsResponse(filter_results=[refusal for _ in message.filters])
 
 
-DESCRIBE = Api(key=29, name="DescribeAcls", versions=(1, 3), handle=_describe, kips=_KIPS, gaps=_GAPS)
-CREATE = Api(key=30, name="CreateAcls", versions=(1, 3), handle=_create, kips=_KIPS, gaps=_GAPS)
-DELETE = Api(key=31, name="DeleteAcls", versions=(1, 3), handle=_delete, kips=_KIPS, gaps=_GAPS)
+APIS = (
+    Api(NoServices, DescribeAclsRequest, DescribeAclsResponse, _describe, kips=_KIPS, gaps=_GAPS),
+    Api(NoServices, CreateAclsRequest, CreateAclsResponse, _create, kips=_KIPS, gaps=_GAPS),
+    Api(NoServices, DeleteAclsRequest, DeleteAclsResponse, _delete, kips=_KIPS, gaps=_GAPS),
+)

@@ -25,7 +25,14 @@ def _authenticate(
     return SaslAuthenticateResponse(error_code=ErrorCode.illegal_sasl_state, error_message=text)
 
 
-HANDSHAKE = Api(key=17, name="SaslHandshake", versions=(0, 1), handle=_handshake, kips=(43, 152), gaps=_GAPS)
-AUTHENTICATE = Api(
-    key=36, name="SaslAuthenticate", versions=(0, 2), handle=_authenticate, kips=(152, 368), gaps=_GAPS
+APIS = (
+    Api(NoServices, SaslHandshakeRequest, SaslHandshakeResponse, _handshake, kips=(43, 152), gaps=_GAPS),
+    Api(
+        NoServices,
+        SaslAuthenticateRequest,
+        SaslAuthenticateResponse,
+        _authenticate,
+        kips=(152, 368),
+        gaps=_GAPS,
+    ),
 )

@@ -1,4 +1,4 @@
-"""CreateTopics: new topics, or only a check whether they could be made."""
+"""CreateTopics, CreatePartitions: new topics, and more partitions of them, or only a check of that."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.config.effective import describe_topic
 from ottla.metadata.model import Topic
-from ottla.metadata.topics import NewTopic
+from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreatePartitionsTopicResult,
+)
 from ottla.protocol.messages.create_topics import (
     CreatableTopic,
     CreatableTopicConfigs,
@@ -18,13 +23,15 @@ from ottla.protocol.messages.create_topics import (
 )
 
 
-async def _handle(
+async def _create_topics(
     services: TopicServices, _context: RequestContext, message: CreateTopicsRequest
 ) -> CreateTopicsResponse:
     results = await services.topics.create_topics(
         [_new_topic(topic) for topic in message.topics], validate_only=message.validate_only
     )
-    return CreateTopicsResponse(topics=[_result(services, name, result) for name, result in results.items()])
+    return CreateTopicsResponse(
+        topics=[_topic_result(services, name, result) for name, result in results.items()]
+    )
 
 
 def _new_topic(topic: CreatableTopic) -> NewTopic:
@@ -37,7 +44,7 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
     )
 
 
-def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> CreatableTopicResult:
+def _topic_result(services: TopicServices, name: str, result: Topic | KafkaError) -> CreatableTopicResult:
     if isinstance(result, KafkaError):
         return CreatableTopicResult(
             name=name, error_code=result.code, error_message=result.message, configs=()
@@ -60,7 +67,7 @@ def _result(services: TopicServices, name: str, result: Topic | KafkaError) -> C
     )
 
 
-def _error(message: CreateTopicsRequest, code: ErrorCode, text: str | None) -> CreateTopicsResponse:
+def _topics_error(message: CreateTopicsRequest, code: ErrorCode, text: str | None) -> CreateTopicsResponse:
     return CreateTopicsResponse(
         topics=[
             CreatableTopicResult(name=topic.name, error_code=code, error_message=text)
@@ -69,11 +76,55 @@ def _error(message: CreateTopicsRequest, code: ErrorCode, text: str | None) -> C
     )
 
 
-API = Api(
-    key=19,
-    name="CreateTopics",
-    versions=(2, 7),
-    handle=_handle,
-    error=_error,
-    kips=(4, 464, 516, 525),
+async def _create_partitions(
+    services: TopicServices, _context: RequestContext, message: CreatePartitionsRequest
+) -> CreatePartitionsResponse:
+    wanted = [
+        NewPartitions(
+            topic.name,
+            topic.count,
+            None if topic.assignments is None else [each.broker_ids for each in topic.assignments],
+        )
+        for topic in message.topics
+    ]
+    results = await services.topics.create_partitions(wanted, validate_only=message.validate_only)
+    return CreatePartitionsResponse(
+        results=[
+            _partitions_refusal(name, result.code, result.message)
+            if isinstance(result, KafkaError)
+            else CreatePartitionsTopicResult(name=name)
+            for name, result in results.items()
+        ]
+    )
+
+
+def _partitions_refusal(name: str, code: ErrorCode, text: str | None) -> CreatePartitionsTopicResult:
+    return CreatePartitionsTopicResult(name=name, error_code=code, error_message=text)
+
+
+def _partitions_error(
+    message: CreatePartitionsRequest, code: ErrorCode, text: str | None
+) -> CreatePartitionsResponse:
+    return CreatePartitionsResponse(
+        results=[_partitions_refusal(topic.name, code, text) for topic in message.topics]
+    )
+
+
+APIS = (
+    Api(
+        TopicServices,
+        CreateTopicsRequest,
+        CreateTopicsResponse,
+        _create_topics,
+        error=_topics_error,
+        kips=(4, 464, 516, 525),
+    ),
+    Api(
+        TopicServices,
+        CreatePartitionsRequest,
+        CreatePartitionsResponse,
+        _create_partitions,
+        error=_partitions_error,
+        kips=(195, 599),
+    ),
 )

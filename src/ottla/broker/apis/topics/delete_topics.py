@@ -89,4 +89,6 @@ def _error(message: DeleteTopicsRequest, code: ErrorCode, text: str | None) -> D
     return DeleteTopicsResponse(responses=[_result(name, topic_id, code, text) for name, topic_id in asked])
 
 
-API = Api(key=20, name="DeleteTopics", versions=(1, 6), handle=_handle, error=_error, kips=(4, 516, 599))
+APIS = (
+    Api(TopicServices, DeleteTopicsRequest, DeleteTopicsResponse, _handle, error=_error, kips=(4, 516, 599)),
+)

@@ -109,12 +109,14 @@ def _error(
     )
 
 
-API = Api(
-    key=75,
-    name="DescribeTopicPartitions",
-    versions=(0, 0),
-    handle=_handle,
-    error=_error,
-    kips=(966,),
-    gaps=("Eligible leader replicas are always empty: there is one replica.",),
+APIS = (
+    Api(
+        TopicServices,
+        DescribeTopicPartitionsRequest,
+        DescribeTopicPartitionsResponse,
+        _handle,
+        error=_error,
+        kips=(966,),
+        gaps=("Eligible leader replicas are always empty: there is one replica.",),
+    ),
 )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ottla.metadata.image import MetadataImage
     from ottla.metadata.model import Topic
 
+
 Answer: TypeAlias = MetadataResponse | bytes
 
 FIRST_VERSION_BY_TOPIC_ID = 12
@@ -180,11 +181,13 @@ def _error(message: MetadataRequest, code: ErrorCode, _text: str | None) -> Meta
     return MetadataResponse(error_code=code, topics=topics)
 
 
-API = Api(
-    key=3,
-    name="Metadata",
-    versions=(0, 13),
-    handle=_handle,
-    error=_error,
-    kips=(4, 78, 204, 430, 516, 1102),
+APIS = (
+    Api(
+        TopicServices,
+        MetadataRequest,
+        MetadataResponse,
+        _handle,
+        error=_error,
+        kips=(4, 78, 204, 430, 516, 1102),
+    ),
 )

@@ -26,12 +26,14 @@ def _error(_message: InitProducerIdRequest, code: ErrorCode, _text: str | None) 
     return InitProducerIdResponse(error_code=code, producer_id=-1, producer_epoch=-1)
 
 
-API = Api(
-    key=22,
-    name="InitProducerId",
-    versions=(0, 5),
-    handle=_handle,
-    error=_error,
-    kips=(98, 360, 588, 890),
-    gaps=("A transactional id is refused until the transaction coordinator exists.",),
+APIS = (
+    Api(
+        TransactionServices,
+        InitProducerIdRequest,
+        InitProducerIdResponse,
+        _handle,
+        error=_error,
+        kips=(98, 360, 588, 890),
+        gaps=("A transactional id is refused until the transaction coordinator exists.",),
+    ),
 )

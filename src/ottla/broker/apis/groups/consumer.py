@@ -1,4 +1,4 @@
-"""ConsumerGroupDescribe: the state and the members of groups of the new protocol (KIP-848)."""
+"""ConsumerGroupHeartbeat, ConsumerGroupDescribe: groups that the coordinator assigns for (KIP-848)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,29 @@ from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
+from ottla.coordinator.groups import Answered
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.consumer_group_describe import (
     ConsumerGroupDescribeRequest,
     ConsumerGroupDescribeResponse,
     DescribedGroup,
 )
+from ottla.protocol.messages.consumer_group_heartbeat import (
+    ConsumerGroupHeartbeatRequest,
+    ConsumerGroupHeartbeatResponse,
+)
 from ottla.security.operations import GROUP_OPERATIONS
 
 
-async def _handle(
+def _heartbeat(
+    services: GroupServices, context: RequestContext, message: ConsumerGroupHeartbeatRequest
+) -> Answered[ConsumerGroupHeartbeatResponse]:
+    if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
+        raise KafkaError(ErrorCode.unsupported_version)
+    return services.groups.consumer_group_heartbeat(message, client_of(context))
+
+
+async def _describe(
     services: GroupServices, context: RequestContext, message: ConsumerGroupDescribeRequest
 ) -> ConsumerGroupDescribeResponse:
     if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
@@ -32,7 +45,7 @@ async def _handle(
     return ConsumerGroupDescribeResponse(groups=[*described, *elsewhere])
 
 
-def _error(
+def _describe_error(
     message: ConsumerGroupDescribeRequest, code: ErrorCode, text: str | None
 ) -> ConsumerGroupDescribeResponse:
     groups = [
@@ -41,6 +54,20 @@ def _error(
     return ConsumerGroupDescribeResponse(groups=groups)
 
 
-API = Api(
-    key=69, name="ConsumerGroupDescribe", versions=(0, 1), handle=_handle, error=_error, kips=(848, 1099)
+APIS = (
+    Api(
+        GroupServices,
+        ConsumerGroupHeartbeatRequest,
+        ConsumerGroupHeartbeatResponse,
+        _heartbeat,
+        kips=(848, 1082),
+    ),
+    Api(
+        GroupServices,
+        ConsumerGroupDescribeRequest,
+        ConsumerGroupDescribeResponse,
+        _describe,
+        error=_describe_error,
+        kips=(848, 1099),
+    ),
 )

@@ -1,0 +1,183 @@
+"""ListOffsets, OffsetForLeaderEpoch, DeleteRecords: where in a log a time, an epoch and its start are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from ottla.broker.api import Api
+from ottla.broker.request import RequestContext
+from ottla.broker.services import RecordServices
+from ottla.metadata.topic_names import INTERNAL_TOPICS
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.delete_records import (
+    DeleteRecordsPartition,
+    DeleteRecordsPartitionResult,
+    DeleteRecordsRequest,
+    DeleteRecordsResponse,
+    DeleteRecordsTopicResult,
+)
+from ottla.protocol.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+)
+from ottla.protocol.messages.offset_for_leader_epoch import (
+    EpochEndOffset,
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+    OffsetForLeaderPartition,
+    OffsetForLeaderTopicResult,
+)
+from ottla.replica.partition import READ_COMMITTED, Partition
+
+LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
+EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING_UPLOAD = -4, -5, -6
+_NEEDS_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
+_UNKNOWN = (-1, -1, -1)
+TO_HIGH_WATERMARK = -1
+
+
+def _list(
+    services: RecordServices, context: RequestContext, message: ListOffsetsRequest
+) -> ListOffsetsResponse:
+    asked = Counter(
+        (topic.name, each.partition_index) for topic in message.topics for each in topic.partitions
+    )
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(
+                name=topic.name,
+                partitions=[
+                    _list_one(services, context, message.isolation_level, topic.name, each, asked)
+                    for each in topic.partitions
+                ],
+            )
+            for topic in message.topics
+        ]
+    )
+
+
+def _list_one(
+    services: RecordServices,
+    context: RequestContext,
+    isolation_level: int,
+    topic: str,
+    asked: ListOffsetsPartition,
+    times: Mapping[tuple[str, int], int],
+) -> ListOffsetsPartitionResponse:
+    try:
+        if times[topic, asked.partition_index] > 1:
+            raise KafkaError(ErrorCode.invalid_request)
+        if context.api_version < _NEEDS_VERSION.get(asked.timestamp, 0):
+            raise KafkaError(ErrorCode.unsupported_version)
+        partition = services.partitions.get(topic, asked.partition_index)
+        partition.check_leader_epoch(asked.current_leader_epoch)
+        offset, timestamp, leader_epoch = _find(partition, asked.timestamp, isolation_level)
+    except KafkaError as error:
+        return ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error.code)
+    return ListOffsetsPartitionResponse(
+        partition_index=asked.partition_index, timestamp=timestamp, offset=offset, leader_epoch=leader_epoch
+    )
+
+
+def _find(partition: Partition, timestamp: int, isolation_level: int) -> tuple[int, int, int]:
+    """(offset, timestamp, leader epoch), with -1 for what is unknown."""
+    log = partition.log
+    readable = partition.last_stable_offset if isolation_level == READ_COMMITTED else partition.high_watermark
+    if timestamp == LATEST:
+        return readable, -1, partition.leader_epoch
+    if timestamp in {EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD}:
+        # Nothing is tiered, so the log begins locally and nothing waits for an upload.
+        if timestamp == EARLIEST_PENDING_UPLOAD:
+            return _UNKNOWN
+        return log.log_start_offset, -1, partition.epoch_of(log.log_start_offset)
+    if timestamp == LATEST_TIERED:
+        return _UNKNOWN
+    if timestamp < 0 and timestamp != MAX_TIMESTAMP:
+        raise KafkaError(ErrorCode.unsupported_version)
+    found = log.max_timestamp_offset() if timestamp == MAX_TIMESTAMP else log.offset_for_timestamp(timestamp)
+    if found is None or found.offset >= readable:
+        return _UNKNOWN
+    return found.offset, found.timestamp, found.leader_epoch
+
+
+def _epoch_ends(
+    services: RecordServices, _context: RequestContext, message: OffsetForLeaderEpochRequest
+) -> OffsetForLeaderEpochResponse:
+    return OffsetForLeaderEpochResponse(
+        topics=[
+            OffsetForLeaderTopicResult(
+                topic=topic.topic,
+                partitions=[_epoch_end(services, topic.topic, each) for each in topic.partitions],
+            )
+            for topic in message.topics
+        ]
+    )
+
+
+def _epoch_end(services: RecordServices, topic: str, asked: OffsetForLeaderPartition) -> EpochEndOffset:
+    try:
+        partition = services.partitions.get(topic, asked.partition)
+        partition.check_leader_epoch(asked.current_leader_epoch)
+        epoch, end_offset = partition.end_of_epoch(asked.leader_epoch)
+    except KafkaError as error:
+        return EpochEndOffset(partition=asked.partition, error_code=error.code)
+    return EpochEndOffset(partition=asked.partition, leader_epoch=epoch, end_offset=end_offset)
+
+
+def _delete(
+    services: RecordServices, _context: RequestContext, message: DeleteRecordsRequest
+) -> DeleteRecordsResponse:
+    return DeleteRecordsResponse(
+        topics=[
+            DeleteRecordsTopicResult(
+                name=topic.name,
+                partitions=[_delete_one(services, topic.name, each) for each in topic.partitions],
+            )
+            for topic in message.topics
+        ]
+    )
+
+
+def _delete_one(
+    services: RecordServices, topic: str, asked: DeleteRecordsPartition
+) -> DeleteRecordsPartitionResult:
+    result = DeleteRecordsPartitionResult(partition_index=asked.partition_index)
+    try:
+        partition = services.partitions.get(topic, asked.partition_index)
+        if topic in INTERNAL_TOPICS:
+            raise KafkaError(ErrorCode.invalid_topic_exception)
+        if partition.config.compact and not partition.config.delete:
+            raise KafkaError(ErrorCode.policy_violation)
+        offset = partition.high_watermark if asked.offset == TO_HIGH_WATERMARK else asked.offset
+        partition.log.delete_records(offset)
+        partition.touch()
+        result.low_watermark = partition.log.log_start_offset
+    except KafkaError as error:
+        result.error_code, result.low_watermark = error.code, -1
+    return result
+
+
+APIS = (
+    Api(
+        RecordServices,
+        ListOffsetsRequest,
+        ListOffsetsResponse,
+        _list,
+        kips=(79, 98, 207, 320, 405, 734, 1005, 1023),
+        gaps=(
+            "There is no tiered storage: its special timestamps answer as for a log that is wholly local.",
+        ),
+    ),
+    Api(
+        RecordServices,
+        OffsetForLeaderEpochRequest,
+        OffsetForLeaderEpochResponse,
+        _epoch_ends,
+        kips=(279, 320),
+    ),
+    Api(RecordServices, DeleteRecordsRequest, DeleteRecordsResponse, _delete, kips=(107,)),
+)
