@@ -110,11 +110,6 @@ class LeaderEpochCache:
         return tuple(self._loaded())
 
     @property
-    def latest(self) -> EpochEntry | None:
-        entries = self._loaded()
-        return entries[-1] if entries else None
-
-    @property
     def latest_epoch(self) -> int | None:
         entries = self._loaded()
         return entries[-1].epoch if entries else None

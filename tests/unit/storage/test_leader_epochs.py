@@ -29,7 +29,7 @@ def fill(cache: LeaderEpochCache, *entries: tuple[int, int]) -> None:
 
 
 def test_nothing_is_on_disk_before_the_first_epoch(cache: LeaderEpochCache, tmp_path: Path) -> None:
-    assert (cache.entries, cache.latest, cache.latest_epoch) == ((), None, None)
+    assert (cache.entries, cache.latest_epoch) == ((), None)
     cache.flush()
     assert list(tmp_path.iterdir()) == []
 

@@ -9,6 +9,7 @@ import pytest
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import has_valid_crc, parse_header
 from ottla.records.codec import ControlType, encode_end_transaction_marker
+from ottla.records.compression import Codec
 from ottla.storage.local.indexes import IndexCache
 from ottla.storage.log import Log
 
@@ -165,6 +166,14 @@ def test_a_batch_larger_than_a_segment_is_refused(log: Log) -> None:
     assert (log.log_end_offset, log.size) == (0, 0)
 
 
+def test_an_empty_segment_is_not_rolled(log: Log) -> None:
+    for segments in (1, 2):
+        log.roll(logs.NOW_MS)
+        log.roll(logs.NOW_MS)
+        assert len(log.segments) == segments
+        append(log, batch())
+
+
 def test_segments_end_by_the_age_of_their_records(disk: SimulatedDisk) -> None:
     log = open_at(disk, config(segment_ms=1_000))
     append(log, batch(timestamp=5_000), batch(timestamp=6_000), batch(timestamp=6_001))
@@ -295,6 +304,23 @@ def test_a_repeated_batch_is_answered_and_not_written(log: Log) -> None:
     assert repeated is not None
     assert (repeated.last_offset, repeated.timestamp) == (1, 1_001)
     assert (log.size, log.log_end_offset) == (size, 4)
+
+
+@pytest.mark.parametrize("producer_id", [0, 1])
+@pytest.mark.parametrize("codec", list(Codec))
+def test_any_producer_and_codec_is_known_again(disk: SimulatedDisk, producer_id: int, codec: Codec) -> None:
+    log = open_at(disk, config())
+    follower = open_at(disk, config(), directory="/data/u-0")
+    for sequence in range(3):
+        options = {"producer_id": producer_id, "producer_epoch": 0, "base_sequence": sequence}
+        one = batch(codec=codec, **options)
+        assert append_one(log, one)[1] is None
+        offset, repeated = append_one(log, one)
+        assert offset == sequence
+        assert repeated is not None
+        follower.append_as_follower(bytes(log.read(sequence, 1_000, sequence + 1).records), 0, logs.NOW_MS)
+    assert follower.producer_state.describe() == log.producer_state.describe()
+    assert [each.producer_id for each in log.producer_state.describe()] == [producer_id]
 
 
 def test_a_gap_in_the_sequence_is_refused(log: Log) -> None:

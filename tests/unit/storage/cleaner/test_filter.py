@@ -144,3 +144,6 @@ def test_the_map_stays_within_its_bytes() -> None:
     assert len(offsets) == count
     assert offsets.get(b"7") == 7
     assert offsets.get(b"unknown") == -1
+    for size in (19, 20, 21):
+        offsets.put(b"k" * size, size)
+        assert offsets.get(b"k" * size) == size
