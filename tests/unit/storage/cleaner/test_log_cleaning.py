@@ -97,10 +97,12 @@ def log(tmp_path: Path) -> Log:
 NEWEST = {2: (b"a", b"2"), 5: (b"b", b"2"), 6: (b"a", b"active")}
 
 
-def test_readers_see_the_cleaned_log_at_unchanged_offsets(log: Log) -> None:
+def test_readers_see_the_cleaned_log_at_unchanged_offsets(log: Log, tmp_path: Path) -> None:
+    assert (tmp_path / "t-0" / f"{3:020d}.snapshot").exists()
     assert clean_log(log) == 6
     assert records(log) == NEWEST
     assert [segment.base_offset for segment in log.segments] == [0, 6]
+    assert sorted(path.name for path in tmp_path.glob("t-0/*.snapshot")) == [f"{6:020d}.snapshot"]
     assert log.log_end_offset == 7
     assert append(log, (b"d", b"1")) == 7
 
