@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka import TopicPartition
 
-from ottla.coordinator.groups import partition_for
+from ottla.coordinator.shards import partition_for
 
 from .broker_process import BrokerProcess
 from .clients import Clients, insist
@@ -212,7 +212,7 @@ def test_groups_beside_a_damaged_offsets_partition_are_served(broker: BrokerProc
     assert 0 < len(served) < len(groups)
     for group in served:
         assert insist(committed, at, group) == 7
-    assert "cannot load the groups" in broker.stderr
+    assert "cannot load __consumer_offsets-1" in broker.stderr
     assert broker.stop() == 0
     assert "Traceback" not in broker.all_stderr()
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.coordinator.shards import Shards
+from ottla.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,29 +39,12 @@ if TYPE_CHECKING:
     from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
 
-log = logging.getLogger(__name__)
-
 OFFSETS_TOPIC = "__consumer_offsets"
 
 R = TypeVar("R")
 Answered: TypeAlias = R | Awaitable[R]
 """An answer, or the wait for it."""
 Decide: TypeAlias = "Callable[[GroupShard, RequestInfo[R], int], Effects]"
-
-
-def java_hash(text: str) -> int:
-    """Java's String.hashCode, by which every Kafka broker maps a group to its coordinator's partition."""
-    value = 0
-    encoded = text.encode("utf-16-be", "surrogatepass")
-    for high, low in zip(encoded[::2], encoded[1::2], strict=True):
-        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
-    return value - (1 << 32) if value & 0x80000000 else value
-
-
-def partition_for(group_id: str, partition_count: int) -> int:
-    """The partition of `__consumer_offsets` that holds a group."""
-    value = java_hash(group_id)
-    return 0 if value == -(1 << 31) else abs(value) % partition_count
 
 
 class GroupCoordinator:
@@ -80,14 +63,13 @@ class GroupCoordinator:
         group_commit: GroupCommit,
         new_uuid: Callable[[], UUID],
     ) -> None:
-        self._partitions = partitions
         self._metadata = metadata
         self._config = config
         self._replica_config = replica_config
         self._clock = clock
         self._group_commit = group_commit
         self._new_uuid = new_uuid
-        self._shards: dict[int, ShardOwner[GroupShard]] = {}
+        self._shards: Shards[GroupShard] = Shards(OFFSETS_TOPIC, self._own, partitions, metadata)
         self._shared: tuple[Surroundings, HeartbeatBudget] | None = None
 
     # -- requests of one group
@@ -167,11 +149,8 @@ class GroupCoordinator:
 
     async def list_groups(self, request: ListGroupsRequest, client: Client) -> list[ListedGroup]:
         """Of all shards. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
-        owners = list(self._shards.values())
-        if any(owner.is_loading for owner in owners):
-            raise KafkaError(ErrorCode.coordinator_load_in_progress)
         listed: list[ListedGroup] = []
-        for owner in owners:
+        for owner in self._shards.loaded():
             listed += await settled(owner.ask(client, partial(_list, owner.shard, request)))
         return listed
 
@@ -200,26 +179,17 @@ class GroupCoordinator:
 
     def owner_of(self, group_id: str) -> ShardOwner[GroupShard]:
         """Where the group is. Raises KafkaError: not_coordinator, coordinator_load_in_progress."""
-        topic = self._metadata.image.topics.get(OFFSETS_TOPIC)
-        owner = None if topic is None else self._shards.get(partition_for(group_id, len(topic.partitions)))
-        if owner is None:
-            raise KafkaError(ErrorCode.not_coordinator)
-        if owner.is_loading:
-            raise KafkaError(ErrorCode.coordinator_load_in_progress)
-        return owner
+        return self._shards.owner_of(group_id)
 
     # -- life cycle
 
     async def load(self) -> None:
-        """Take over partitions of the offsets topic that are hosted here: replay each into a shard."""
-        new = [each for each in self._partitions.of_topic(OFFSETS_TOPIC) if each.index not in self._shards]
-        owners = [self._own(partition) for partition in new]
-        for owner in owners:
-            try:
-                await owner.load(lambda: self._metadata.image)
-            except KafkaError as error:
-                log.error("cannot load the groups of a partition, they are not served: %s", error)
-                self._drop(owner)
+        """Take over the partitions of the offsets topic that are hosted here."""
+        await self._shards.load()
+
+    async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
+        """Follow the offsets topic, and the topics whose offsets are kept."""
+        await self._shards.on_metadata(delta, image)
 
     def _own(self, partition: Partition) -> ShardOwner[GroupShard]:
         # A broker without groups is ready 30 ms sooner and has 2 MB less; the first group waits for it.
@@ -243,36 +213,19 @@ class GroupCoordinator:
             self._group_configs,
             budget,
         )
-        owner = self._shards[partition.index] = ShardOwner(shard, partition, surroundings)
-        return owner
+        return ShardOwner(shard, partition, surroundings)
 
     def _group_configs(self, group_id: str) -> Mapping[str, str]:
         return self._metadata.image.group_configs(group_id)
 
-    async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
-        """Follow the offsets topic as it comes, grows and goes; tell every shard of changed topics."""
-        if any(topic.name == OFFSETS_TOPIC for topic in delta.topics_deleted):
-            self.stop()
-        for owner in self._shards.values():
-            owner.on_image(image)
-        new = (*delta.topics_created, *(topic for topic, _ in delta.partitions_added))
-        if any(topic.name == OFFSETS_TOPIC for topic in new):
-            await self.load()
-
     def reconfigure(self, config: GroupCoordinatorConfig) -> None:
         """Apply changed settings from the next decision on."""
-        for owner in self._shards.values():
-            owner.shard.reconfigure(config)
+        for shard in self._shards.shards:
+            shard.reconfigure(config)
 
     def stop(self) -> None:
         """Give all groups up: whoever waits is answered, timers are dropped."""
-        for owner in list(self._shards.values()):
-            self._drop(owner)
-
-    def _drop(self, owner: ShardOwner[GroupShard]) -> None:
-        if self._shards.get(owner.partition.index) is owner:
-            del self._shards[owner.partition.index]
-        owner.stop()
+        self._shards.stop()
 
 
 def _list(

@@ -65,6 +65,13 @@ class TestCommit:
         assert driver.commit({("t", 0): 7}, 2, member) == [ErrorCode.illegal_generation]
         assert driver.commit({("t", 0): 7}, 1, "ghost") == [ErrorCode.unknown_member_id]
 
+    def test_an_empty_group_has_no_generation_to_commit_in(self, driver: Any) -> None:
+        driver.commit({("t", 0): 1})
+
+        assert driver.group().is_empty
+        assert driver.commit({("t", 0): 7}, 0, "ghost") == [ErrorCode.unknown_member_id]
+        assert driver.commit({("t", 0): 7}, -1, "ghost") == OK
+
     def test_the_previous_generation_commits_while_members_rejoin(self, driver: Any) -> None:
         leader, follower = driver.stable_group(2)
         driver.join(member_id=leader)

@@ -69,6 +69,7 @@ def test_who_may_commit(group):
     assert commit(group, "", -1, transactional=True) is None
     assert commit(ConsumerGroup("empty"), "", -1) is None
     assert refusal(commit, group, "new", 5, version=8) is ErrorCode.unsupported_version
+    assert commit(group, "new", 5, version=9) is None
     assert commit(group, "old", 5, version=8) is None
     assert commit(group, "new", 5, version=5, transactional=True) is None
 

@@ -1,0 +1,107 @@
+"""The shards of one coordinator that are here: one for each partition of its topic that this broker hosts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+if TYPE_CHECKING:
+    from ottla.coordination.runtime import Shard
+    from ottla.coordinator.shard_owner import ShardOwner
+    from ottla.metadata.image import ImageDelta, ImageSource, MetadataImage
+    from ottla.replica.partition import Partition
+    from ottla.replica.partitions import Partitions
+
+log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound="Shard")
+
+
+def java_hash(text: str) -> int:
+    """Java's String.hashCode, by which every Kafka broker maps a group or a transaction to a partition."""
+    value = 0
+    encoded = text.encode("utf-16-be", "surrogatepass")
+    for high, low in zip(encoded[::2], encoded[1::2], strict=True):
+        value = (31 * value + (high << 8 | low)) & 0xFFFFFFFF
+    return value - (1 << 32) if value & 0x80000000 else value
+
+
+def partition_for(key: str, partition_count: int) -> int:
+    """The partition of a coordinator's topic that holds a group, or a transactional id."""
+    value = java_hash(key)
+    return 0 if value == -(1 << 31) else abs(value) % partition_count
+
+
+class Shards(Generic[S]):
+    """Finds the shard of a key, and follows the topic as it comes, grows and goes."""
+
+    def __init__(
+        self,
+        topic: str,
+        own: Callable[[Partition], ShardOwner[S]],
+        partitions: Partitions,
+        metadata: ImageSource,
+    ) -> None:
+        """`own` makes a shard for a partition, still to be loaded, and its owner."""
+        self._topic = topic
+        self._own = own
+        self._partitions = partitions
+        self._metadata = metadata
+        self._owners: dict[int, ShardOwner[S]] = {}
+
+    def owner_of(self, key: str) -> ShardOwner[S]:
+        """Who has this key. Raises KafkaError: not_coordinator, coordinator_load_in_progress."""
+        topic = self._metadata.image.topics.get(self._topic)
+        owner = None if topic is None else self._owners.get(partition_for(key, len(topic.partitions)))
+        if owner is None:
+            raise KafkaError(ErrorCode.not_coordinator)
+        if owner.is_loading:
+            raise KafkaError(ErrorCode.coordinator_load_in_progress)
+        return owner
+
+    def loaded(self) -> list[ShardOwner[S]]:
+        """All of them. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
+        owners = list(self._owners.values())
+        if any(owner.is_loading for owner in owners):
+            raise KafkaError(ErrorCode.coordinator_load_in_progress)
+        return owners
+
+    @property
+    def shards(self) -> list[S]:
+        return [owner.shard for owner in self._owners.values()]
+
+    async def load(self) -> None:
+        """Take over the topic's partitions that are hosted here: replay each into a shard."""
+        hosted = self._partitions.of_topic(self._topic)
+        new = [self._own(each) for each in hosted if each.index not in self._owners]
+        for owner in new:
+            self._owners[owner.partition.index] = owner
+        for owner in new:
+            try:
+                await owner.load(lambda: self._metadata.image)
+            except KafkaError as error:
+                log.error("cannot load %s, what it holds is not served: %s", owner.partition, error)
+                self._drop(owner)
+
+    async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
+        """Follow the topic, and tell every shard of the image."""
+        if any(topic.name == self._topic for topic in delta.topics_deleted):
+            self.stop()
+        for owner in self._owners.values():
+            owner.on_image(image)
+        new = (*delta.topics_created, *(topic for topic, _ in delta.partitions_added))
+        if any(topic.name == self._topic for topic in new):
+            await self.load()
+
+    def stop(self) -> None:
+        """Give all of them up: whoever waits is answered, timers are dropped."""
+        for owner in list(self._owners.values()):
+            self._drop(owner)
+
+    def _drop(self, owner: ShardOwner[S]) -> None:
+        if self._owners.get(owner.partition.index) is owner:
+            del self._owners[owner.partition.index]
+        owner.stop()
