@@ -73,8 +73,11 @@ def _bound_to_address(host: str, port: int) -> socket.socket | None:
 
     The loop would look up an address as well, with four threads that nothing else needs.
     """
+    if not host.isascii():
+        return None
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        # As bytes: for text the tables of international names are loaded, half a megabyte, whatever it says.
+        found = socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except OSError:
         return None
     family, kind, protocol, _, address = found[0]
