@@ -84,7 +84,7 @@ class InternalTopics(Protocol):
         """Raises KafkaError(coordinator_not_available) when it cannot be made."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class RecordServices:
     """Produce, fetch, and the offsets of partitions."""
 
@@ -95,14 +95,14 @@ class RecordServices:
     config: Current[ReplicaConfig]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class TransactionServices:
     """Producers and their transactions."""
 
     producer_ids: ProducerIds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class TopicServices:
     """Topics: what there is, and changes."""
 
@@ -114,7 +114,7 @@ class TopicServices:
     encoded: EncodedMetadata = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ConfigServices:
     """The configuration of topics, brokers and groups."""
 
@@ -124,7 +124,7 @@ class ConfigServices:
     configs: ConfigChanges
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class GroupServices:
     """Groups and their offsets."""
 
@@ -135,7 +135,7 @@ class GroupServices:
     internal_topics: InternalTopics
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class ClusterServices:
     """The brokers, what they serve and where replicas lie."""
 
@@ -144,6 +144,5 @@ class ClusterServices:
     data_dir: DataDir
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class NoServices:
     """For APIs that need nothing but the request: the answer is always the same so far."""

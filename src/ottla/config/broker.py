@@ -90,7 +90,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BrokerConfig(NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 

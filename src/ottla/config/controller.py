@@ -39,7 +39,7 @@ CONTROLLER_KEYS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ControllerConfig(TopicDefaults):
     """What is asked when topics are made, described and deleted."""
 

@@ -199,7 +199,7 @@ GROUP_COORDINATOR_KEYS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GroupCoordinatorConfig:
     """What the coordinators of groups are set up by; sizes in bytes."""
 

@@ -178,7 +178,7 @@ NETWORK_KEYS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class NetworkConfig:
     """What `network` is set up by; sizes in bytes."""
 

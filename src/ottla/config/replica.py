@@ -167,7 +167,7 @@ REPLICA_KEYS = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ReplicaConfig(TopicDefaults):
     """What `replica` and the handlers of records are set up by; sizes in bytes."""
 
