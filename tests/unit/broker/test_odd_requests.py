@@ -120,6 +120,17 @@ async def test_api_versions_that_are_not_served(client: RawClient, version: int)
     assert high == 5
 
 
+@pytest.mark.parametrize(("groups", "code"), [(1000, ErrorCode.none), (1001, ErrorCode.policy_violation)])
+async def test_configs_of_many_groups(client: RawClient, topic: Topic, groups: int, code: ErrorCode) -> None:
+    """Each would be kilobytes, of groups that there are not."""
+    resources = [{"resource_type": 32, "resource_name": str(number)} for number in range(groups)]
+    asked = [*resources, {**TOPIC, "resource_name": topic.name}]
+    *described, own = (await client.call(32, 4, {"resources": asked}))["results"]
+    assert {(each["error_code"], bool(each["configs"])) for each in described} == {(code, not code)}
+    assert [each["resource_name"] for each in described] == [each["resource_name"] for each in resources]
+    assert (own["error_code"], bool(own["configs"])) == (ErrorCode.none, True)
+
+
 @pytest.mark.parametrize(
     ("named", "code"),
     [

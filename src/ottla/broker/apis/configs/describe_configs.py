@@ -15,7 +15,7 @@ from ottla.config.effective import (
     describe_group,
     describe_topic,
 )
-from ottla.protocol.errors import KafkaError
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -25,14 +25,34 @@ from ottla.protocol.messages.describe_configs import (
     DescribeConfigsSynonym,
 )
 
+GROUPS_MAX = 1_000
+"""In one request. A group need not exist to have a configuration, so that a few bytes of a request ask for
+kilobytes of the answer; Kafka tells however many.
+"""
+
 
 def _handle(
     services: ConfigServices, _context: RequestContext, message: DescribeConfigsRequest
 ) -> DescribeConfigsResponse:
     # A name costs a few bytes of a request and its description many of the answer, so it is told once.
     distinct = {_identity(resource): resource for resource in message.resources}
+    refused_groups = sum(kind == ResourceType.GROUP for kind, _ in distinct) > GROUPS_MAX
     return DescribeConfigsResponse(
-        results=[_one(services, message, resource) for resource in distinct.values()]
+        results=[
+            _too_many(resource)
+            if refused_groups and resource.resource_type == ResourceType.GROUP
+            else _one(services, message, resource)
+            for resource in distinct.values()
+        ]
+    )
+
+
+def _too_many(resource: DescribeConfigsResource) -> DescribeConfigsResult:
+    return DescribeConfigsResult(
+        resource_type=resource.resource_type,
+        resource_name=resource.resource_name,
+        error_code=ErrorCode.policy_violation,
+        error_message=f"No more than {GROUPS_MAX} groups are described in one request.",
     )
 
 
@@ -96,6 +116,9 @@ APIS = (
         DescribeConfigsResponse,
         _handle,
         kips=(133, 226, 569, 848),
-        gaps=("Loggers and client metrics are not described.",),
+        gaps=(
+            "Loggers and client metrics are not described.",
+            f"No more than {GROUPS_MAX} groups are described in one request.",
+        ),
     ),
 )
