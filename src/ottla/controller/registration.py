@@ -1,6 +1,8 @@
-"""Makes this broker known to its cluster."""
+"""Makes this broker known to its cluster, and what it has."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from ottla.metadata import model
 from ottla.metadata.model import BrokerRegistration
@@ -14,7 +16,15 @@ async def register(store: Store, registration: BrokerRegistration) -> None:
 
     Raises KafkaError(kafka_storage_error) when the store takes no change.
     """
-    put = Put(model.broker_key(registration.node_id), model.encode_broker(registration))
+    await _write(store, Put(model.broker_key(registration.node_id), model.encode_broker(registration)))
+
+
+async def note_log_dirs(store: Store, node_id: int, directory_ids: Sequence[str]) -> None:
+    """Write down in which data folders the broker's replicas may lie; as `register`."""
+    await _write(store, Put(model.log_dirs_key(node_id), model.encode_log_dirs(directory_ids)))
+
+
+async def _write(store: Store, put: Put) -> None:
     while True:
         try:
             await store.transaction(Transaction(writes=(put,)))

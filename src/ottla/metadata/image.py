@@ -50,6 +50,8 @@ class MetadataImage(NamedTuple):
     topics: Mapping[str, Topic] = _NOTHING
     topics_by_id: Mapping[UUID, Topic] = _NOTHING
     brokers: Mapping[int, BrokerRegistration] = _NOTHING
+    log_dirs: Mapping[int, tuple[str, ...]] = _NOTHING
+    """By broker: the ids of the data folders that its replicas may lie in"""
     broker_overrides: Mapping[str, Configs] = _NOTHING
     group_overrides: Mapping[str, Configs] = _NOTHING
 
@@ -113,6 +115,7 @@ class _Draft:
         self._topics: dict[str, Topic] | None = None
         self._topics_by_id: dict[UUID, Topic] = {}
         self._brokers = dict(base.brokers)
+        self._log_dirs = dict(base.log_dirs)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
         self.touched_topics: dict[str, None] = {}
@@ -132,6 +135,7 @@ class _Draft:
             topics=self._base.topics if self._topics is None else self._topics,
             topics_by_id=self._base.topics_by_id if self._topics is None else self._topics_by_id,
             brokers=self._brokers,
+            log_dirs=self._log_dirs,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
         )
@@ -187,6 +191,12 @@ class _Draft:
             else:
                 broker = model.decode_broker(key, event.value, event.revision)
                 self._brokers[broker.node_id] = broker
+        elif key.startswith(model.LOG_DIRS):
+            if event.value is None:
+                self._log_dirs.pop(int(key.removeprefix(model.LOG_DIRS)), None)
+            else:
+                node_id, directory_ids = model.decode_log_dirs(key, event.value)
+                self._log_dirs[node_id] = directory_ids
         elif key != model.PRODUCER_IDS:  # whoever needs ids reads that key itself
             raise MetadataFormatError(f"{key} is no key of this version")
 

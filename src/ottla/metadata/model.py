@@ -9,6 +9,7 @@ One key each, values compact JSON:
     /configs/brokers/<id>       a broker's dynamic settings; `/configs/brokers/` is the cluster's default
     /configs/groups/<group id>  a group's overrides
     /brokers/<id>               a registered broker, under its lease
+    /log_dirs/<broker id>       the ids of the data folders that the broker's replicas may lie in
     /producer_ids               the next block of producer ids
 """
 
@@ -30,6 +31,7 @@ TOPIC_CONFIGS = "/configs/topics/"
 BROKER_CONFIGS = "/configs/brokers/"
 GROUP_CONFIGS = "/configs/groups/"
 BROKERS = "/brokers/"
+LOG_DIRS = "/log_dirs/"
 PRODUCER_IDS = "/producer_ids"
 
 CLUSTER_DEFAULT = ""  # the name of the broker resource that holds for every broker
@@ -100,6 +102,10 @@ def partitions_prefix(name: str) -> str:
 
 def broker_key(node_id: int) -> str:
     return f"{BROKERS}{node_id}"
+
+
+def log_dirs_key(node_id: int) -> str:
+    return f"{LOG_DIRS}{node_id}"
 
 
 def parse_partition_key(key: str) -> tuple[str, int]:
@@ -176,6 +182,21 @@ def decode_broker(key: str, value: bytes, revision: int) -> BrokerRegistration:
         raise MetadataFormatError(f"{key} is no broker's key")
     host, port, rack = _decode(value, {"host": str, "port": int, "rack": (str, type(None))})
     return BrokerRegistration(int(number), host, port, rack, revision)
+
+
+def encode_log_dirs(directory_ids: Sequence[str]) -> bytes:
+    return _encode({"ids": directory_ids})
+
+
+def decode_log_dirs(key: str, value: bytes) -> tuple[int, tuple[str, ...]]:
+    """The broker's id, and its folders'."""
+    number = key.removeprefix(LOG_DIRS)
+    if not (number.isascii() and number.isdigit()):
+        raise MetadataFormatError(f"{key} is no broker's key")
+    (directory_ids,) = _decode(value, {"ids": list})
+    if not all(isinstance(each, str) for each in directory_ids):
+        raise MetadataFormatError(f"{value!r} names folders by other than texts")
+    return int(number), tuple(directory_ids)
 
 
 def encode_producer_ids(next_producer_id: int) -> bytes:

@@ -147,6 +147,13 @@ def test_brokers_come_and_go(cluster):
     assert not cluster.image.brokers
 
 
+def test_the_data_folders_of_brokers_are_known(cluster):
+    cluster.write(Put(model.log_dirs_key(3), model.encode_log_dirs(("a", "b"))))
+    assert cluster.image.log_dirs == {3: ("a", "b")}
+    cluster.write(Delete(model.log_dirs_key(3)))
+    assert not cluster.image.log_dirs
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -163,6 +170,9 @@ def test_brokers_come_and_go(cluster):
         ("/brokers/x", b'{"host":"h","port":1,"rack":null}'),
         ("/brokers/1", b'{"host":"h","port":"1","rack":null}'),
         ("/brokers/1", b'{"host":"h","port":true,"rack":null}'),
+        ("/log_dirs/x", b'{"ids":[]}'),
+        ("/log_dirs/1", b'{"ids":[1]}'),
+        ("/log_dirs/1", b'{"ids":"a"}'),
     ],
 )
 def test_what_the_model_does_not_write_is_refused(key, value):
