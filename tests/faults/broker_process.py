@@ -49,7 +49,9 @@ class BrokerProcess:
     def spawn(self) -> None:
         """Start the process and return at once."""
         command = [*self.wrapper, sys.executable, "-m", "ottla", "serve"]
-        command += ["--data", str(self.data), "--listen", self.bootstrap]
+        if "log.dirs" not in self.settings:
+            command += ["--data", str(self.data)]
+        command += ["--listen", self.bootstrap]
         for name, value in self.settings.items():
             command += ["--set", f"{name}={value}"]
         self.starts += 1

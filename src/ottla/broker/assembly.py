@@ -29,7 +29,7 @@ from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
 from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
-from ottla.controller.registration import register
+from ottla.controller.registration import note_log_dirs, register
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.coordinator.groups import GroupCoordinator
 from ottla.metadata.image import MetadataImage
@@ -38,12 +38,13 @@ from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
-from ottla.replica.data_dir import DataDir
+from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.maintenance import Maintenance
 from ottla.replica.partitions import Partitions
 from ottla.storage.environment import LogEnvironment
+from ottla.store.sqlite import FILE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -76,19 +77,19 @@ class Broker:
         self._cleaner = host.make_executor(1, "ottla-cleaner")
         self._readers = host.make_executor(_READERS, "ottla-read")
         fs = host.open_fs(config.ottla_open_files_max)
-        self.data_dir = DataDir(fs, config.log_dirs[0])
+        self.data_dirs = DataDirs(fs, config.log_dirs, config.metadata_log_dir)
         self._environment = LogEnvironment(
             fs,
             host.random,
             max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
         )
         self.group_commit = GroupCommit(self._sync_worker)
-        self._store = host.make_store(self.data_dir.path)
+        self._store = host.make_store(self.data_dirs.metadata.path)
         self.metadata = Publisher(self._store)
         self._committer = Committer(self._store, self.metadata)
         self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
         self.partitions = Partitions(
-            self.data_dir,
+            self.data_dirs,
             self._environment,
             config,
             self._file_worker,
@@ -108,10 +109,11 @@ class Broker:
         )
         self.maintenance = Maintenance(
             self.partitions,
-            self.data_dir,
+            self.data_dirs,
             self._environment,
             Compaction(
                 self.partitions,
+                self.data_dirs,
                 self._environment,
                 self.metadata,
                 self.current,
@@ -180,7 +182,8 @@ class Broker:
             ClusterServices(
                 node=node,
                 partitions=self.partitions,
-                data_dir=self.data_dir,
+                data_dirs=self.data_dirs,
+                config=config,
             ),
             NoServices(),
         )
@@ -215,9 +218,9 @@ class Broker:
     # -- life cycle
 
     async def start(self) -> tuple[str, int]:
-        """Open the data folder, the logs and the listeners; returns the address of the first listener.
+        """Open the data folders, the logs and the listeners; returns the address of the first listener.
 
-        Raises OSError for an address in use, DataDirError and DirectoryLockedError for the folder, StoreError
+        Raises OSError for an address in use, DataDirError and DirectoryLockedError for a folder, StoreError
         for the metadata.
         """
         try:
@@ -227,15 +230,15 @@ class Broker:
             raise
 
     async def _abandon_start(self) -> None:
-        """Give back what a failed start has taken, and leave the folder as after a crash."""
+        """Give back what a failed start has taken, and leave the folders as after a crash."""
         await self._stop_work()
         for partition in self.partitions:
             partition.log.close(flush=False)
-        self.data_dir.release()
+        self.data_dirs.release()
 
     async def _start(self) -> tuple[str, int]:
         config, node = self.config, self.node
-        node.cluster_id = self.data_dir.open(node.node_id, self._new_id(), self._new_id())
+        node.cluster_id = self.data_dirs.open(node.node_id, self._new_id, FILE_NAME)
         bound = await self._server.start(config.listeners)
         for listener in config.advertised_listeners:
             if listener.name in bound:
@@ -248,15 +251,29 @@ class Broker:
         image = await self.metadata.load()
         if image.broker_overrides:
             await self._dynamic_config.load(image)
-        self.data_dir.begin()
-        self.partitions.clear_folders(image.topics)
-        for topic in image.topics.values():
-            await self.partitions.open_topic(topic)
+        await self._open_logs(image)
         self.metadata.start([self._dynamic_config, self.partitions, self.maintenance, self.groups])
         self._loading = asyncio.get_running_loop().create_task(self.groups.load())
         self.maintenance.start()
         await self._server.serve()
         return bound[first]
+
+    async def _open_logs(self, image: MetadataImage) -> None:
+        node_id = self.node.node_id
+        known = image.log_dirs.get(node_id, ())
+        known = await self._note_log_dirs(known, self.data_dirs.expect(known))
+        self.data_dirs.begin()
+        self.partitions.clear_folders(image.topics)
+        for topic in image.topics.values():
+            await self.partitions.open_topic(topic, is_new=False)
+        if not self.partitions.any_is_missing():
+            await self._note_log_dirs(known, self.data_dirs.expect_no_more())
+
+    async def _note_log_dirs(self, known: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
+        """Have it in the metadata where replicas may lie, unless there was never more than one folder."""
+        if now != known and len(known) + len(now) > 1:
+            await note_log_dirs(self._store, self.node.node_id, now)
+        return now
 
     def _new_id(self) -> str:
         """A random id in Kafka's text form: 22 characters of URL-safe base64."""
@@ -268,8 +285,7 @@ class Broker:
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""
         await self._stop_work()
-        clean = self.partitions.close()
-        self.data_dir.close(self.partitions, clean=clean)
+        self.data_dirs.close(self.partitions, self.partitions.close())
 
     async def _stop_work(self) -> None:
         """End all tasks and threads."""

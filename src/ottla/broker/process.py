@@ -87,6 +87,8 @@ def _settings(
 ) -> BrokerSettings:
     options: dict[str, tuple[str, str]] = {}
     if data is not None:
+        if "," in data:
+            raise ConfigError(f"--data {data}: it is one folder; several are --set log.dirs={data}")
         options["log.dirs"] = data, "--data"
     if listen is not None:
         options["listeners"] = (listen if "://" in listen else f"PLAINTEXT://{listen}"), "--listen"

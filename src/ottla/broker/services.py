@@ -17,7 +17,7 @@ from ottla.metadata.model import Configs, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.network.memory import UnsentOutput
 from ottla.protocol.errors import KafkaError
-from ottla.replica.data_dir import DataDir
+from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.partitions import Partitions
@@ -141,7 +141,8 @@ class ClusterServices:
 
     node: Node
     partitions: Partitions
-    data_dir: DataDir
+    data_dirs: DataDirs
+    config: Current[ReplicaConfig]
 
 
 class NoServices:

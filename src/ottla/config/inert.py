@@ -58,7 +58,6 @@ broker: Ottla has no KRaft controller quorum.
   internal.metadata.delete.delay.millis long 60000 internal
   internal.metadata.log.segment.bytes int null internal
   internal.metadata.max.batch.size.in.bytes int 8388608 internal
-  metadata.log.dir string null
   metadata.log.max.record.bytes.between.snapshots long 20971520 [1,...]
   metadata.log.max.snapshot.interval.ms long 3600000 [0,...]
   metadata.log.segment.bytes int 1073741824 [8388608,...]
@@ -344,7 +343,6 @@ broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   alter.config.policy.class.name class null
   background.threads int 10 cluster-wide [1,...]
   config.providers list "" cluster-wide distinct values
-  cordoned.log.dirs list "" per-broker distinct values
   create.topic.policy.class.name class null
   delete.records.purgatory.purge.interval.requests int 1
   fetch.purgatory.purge.interval.requests int 1000

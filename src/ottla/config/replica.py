@@ -12,6 +12,7 @@ from ottla.config.definition import (
     LIST,
     LONG,
     LONG_MAX,
+    STRING,
     ConfigDef,
     ConfigError,
     UpdateMode,
@@ -26,7 +27,7 @@ REPLICA_KEYS = (
         "log.dirs",
         LIST,
         None,
-        "The data folder. One only: of several, start is refused.",
+        "The data folders; a new partition goes to the one with the fewest. By default `log.dir`.",
         list_of(empty_allowed=False),
         synonyms=("log.dir",),
     ),
@@ -36,6 +37,20 @@ REPLICA_KEYS = (
         ("ottla-data",),
         "The data folder, used when `log.dirs` is not set.",
         list_of(empty_allowed=False),
+    ),
+    ConfigDef(
+        "metadata.log.dir",
+        STRING,
+        None,
+        "The folder of the cluster's metadata (`metadata.sqlite`). By default the first of `log.dirs`.",
+    ),
+    ConfigDef(
+        "cordoned.log.dirs",
+        LIST,
+        (),
+        "Folders of `log.dirs`, or `*`, that new partitions don't go to, unless all are named.",
+        list_of(),
+        update_mode=UpdateMode.PER_BROKER,
     ),
     ConfigDef(
         "ottla.open.files.max",
@@ -172,6 +187,8 @@ class ReplicaConfig(TopicDefaults):
     """What `replica` and the handlers of records are set up by; sizes in bytes."""
 
     log_dirs: tuple[str, ...]
+    metadata_log_dir: str | None
+    cordoned_log_dirs: tuple[str, ...]
     ottla_open_files_max: int
     ottla_acks_all_flush: bool
     ottla_decompressed_batch_max_bytes: int
@@ -199,12 +216,6 @@ _MIB = 1 << 20
 def check_replica(value: Values) -> None:
     """Rules between keys; raises ConfigError."""
     folders = value("log.dirs")
-    if len(folders) != 1:
-        raise ConfigError(
-            f"Invalid value {','.join(folders)} for configuration log.dirs: "
-            "exactly one data folder is supported",
-            "log.dirs",
-        )
     cordoned = value("cordoned.log.dirs")
     if cordoned != ("*",) and not set(cordoned) <= set(folders):
         raise ConfigError(

@@ -9,8 +9,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 from ottla.protocol.errors import KafkaError
-from ottla.storage import checkpoints
-from ottla.storage.checkpoints import CorruptCheckpointError, OffsetCheckpoint
+from ottla.storage.checkpoints import CorruptCheckpointError
 from ottla.storage.cleaner.cleaning import (
     CleanedGroup,
     CleanerSettings,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from ottla.config.current import Current
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageSource
+    from ottla.replica.data_dir import DataDir, DataDirs
     from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
     from ottla.storage.environment import LogEnvironment
@@ -43,6 +43,7 @@ class Compaction:
     def __init__(
         self,
         partitions: Partitions,
+        data_dirs: DataDirs,
         environment: LogEnvironment,
         metadata: ImageSource,
         config: Current[ReplicaConfig],
@@ -51,26 +52,27 @@ class Compaction:
     ) -> None:
         """`worker` has one thread: what reads and writes logs to clean them."""
         self._partitions = partitions
+        self._data_dirs = data_dirs
         self._environment = environment
         self._metadata = metadata
         self._config = config
         self._clock = clock
         self._worker = worker
-        self._checkpoint = OffsetCheckpoint(
-            environment.fs, config.value.log_dirs[0], checkpoints.CLEANER_OFFSETS
-        )
-        self._clean_offsets: dict[tuple[str, int], int] = {}
+        self._clean_offsets: dict[str, dict[tuple[str, int], int]] = {}
+        """By data folder: how far each log in it is clean"""
         self._uncleanable: set[tuple[UUID, int]] = set()
         self._stopping = False
 
     def start(self) -> None:
         """Read how far each log is clean."""
-        try:
-            self._clean_offsets = self._checkpoint.read()
-        except CorruptCheckpointError as error:
-            log.warning("%s; compacting from the start", error)
-        if self._forget_deleted():
-            self._checkpoint.write(self._clean_offsets)
+        for folder in self._data_dirs.online:
+            try:
+                self._clean_offsets[folder.path] = folder.cleaner_offsets.read()
+            except CorruptCheckpointError as error:
+                log.warning("%s; compacting from the start", error)
+                self._clean_offsets[folder.path] = {}
+        for folder in self._forget_deleted():
+            folder.cleaner_offsets.write(self._clean_offsets[folder.path])
 
     def stop(self) -> None:
         """Let the step under way end, and begin no other."""
@@ -97,18 +99,25 @@ class Compaction:
 
     async def topics_deleted(self) -> None:
         """Forget how far the logs of deleted topics were clean: others may get their names."""
-        if self._forget_deleted():
-            await self._write_checkpoint()
+        for folder in self._forget_deleted():
+            await self._write_checkpoint(folder)
 
-    def _forget_deleted(self) -> bool:
-        gone = [key for key in self._clean_offsets if key[0] not in self._metadata.image.topics]
-        for key in gone:
-            del self._clean_offsets[key]
-        return bool(gone)
+    def _forget_deleted(self) -> list[DataDir]:
+        """Returns the folders of which something was forgotten."""
+        changed = []
+        for folder in self._data_dirs.online:
+            offsets = self._clean_offsets[folder.path]
+            gone = [key for key in offsets if key[0] not in self._metadata.image.topics]
+            for key in gone:
+                del offsets[key]
+            if gone:
+                changed.append(folder)
+        return changed
 
-    async def _write_checkpoint(self) -> None:
+    async def _write_checkpoint(self, folder: DataDir) -> None:
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._worker, self._checkpoint.write, self._clean_offsets.copy())
+        offsets = self._clean_offsets[folder.path].copy()
+        await loop.run_in_executor(self._worker, folder.cleaner_offsets.write, offsets)
 
     def _is_current(self, partition: Partition) -> bool:
         """Whether the partition was not deleted meanwhile; its folder may be that of another topic then."""
@@ -127,7 +136,7 @@ class Compaction:
             ):
                 continue
             facts = cleaning_facts(partition.log)
-            plan = plan_cleaning(facts, self._clean_offsets.get(key), now_ms)
+            plan = plan_cleaning(facts, self._clean_offsets[partition.log_dir].get(key), now_ms)
             if plan.is_due and (best is None or plan.dirty_ratio > best[1].dirty_ratio):
                 best = partition, plan
         return best
@@ -160,8 +169,10 @@ class Compaction:
                     before += step.bytes_before
                     after += step.bytes_after
                 elif isinstance(step, CleaningFinished):
-                    self._clean_offsets[partition.topic, partition.index] = step.next_dirty_offset
-                    await self._write_checkpoint()
+                    folder = self._data_dirs.of(partition)
+                    key = (partition.topic, partition.index)
+                    self._clean_offsets[folder.path][key] = step.next_dirty_offset
+                    await self._write_checkpoint(folder)
                 if self._stopping:
                     return
         finally:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.replica.compaction import Compaction
-    from ottla.replica.data_dir import DataDir
+    from ottla.replica.data_dir import DataDirs
     from ottla.replica.partitions import Partitions
     from ottla.storage.environment import LogEnvironment
 
@@ -79,7 +79,7 @@ class Maintenance:
     def __init__(
         self,
         partitions: Partitions,
-        data_dir: DataDir,
+        data_dirs: DataDirs,
         environment: LogEnvironment,
         compaction: Compaction,
         config: Current[ReplicaConfig],
@@ -90,7 +90,7 @@ class Maintenance:
     ) -> None:
         """`reopen_partitions` tries again to open those whose logs could not be opened."""
         self._partitions = partitions
-        self._data_dir = data_dir
+        self._data_dirs = data_dirs
         self._environment = environment
         self._compaction = compaction
         self._config = config
@@ -104,7 +104,7 @@ class Maintenance:
     def start(self) -> None:
         """Begin; what concerns all logs is looked at first after `log.initial.task.delay.ms`, as in Kafka."""
         config = self._config.value
-        self._data_dir.drop_stale(self._partitions)
+        self._data_dirs.drop_stale(self._partitions)
         self._compaction.start()
         first_ms = config.log_initial_task_delay_ms
         for work, interval_ms in (
@@ -174,12 +174,12 @@ class Maintenance:
 
     async def checkpoint(self) -> None:
         """Write down how far the logs are on the disk, and what is committed."""
-        write = self._data_dir.checkpoint(self._partitions)
+        write = self._data_dirs.checkpoint(self._partitions)
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def checkpoint_log_starts(self) -> None:
         """Write down where the logs start."""
-        write = self._data_dir.checkpoint_log_starts(self._partitions)
+        write = self._data_dirs.checkpoint_log_starts(self._partitions)
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:

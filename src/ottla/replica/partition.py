@@ -94,6 +94,11 @@ class Partition:
         """Offset below which every transaction is decided (KIP-98)."""
         return self.log.last_stable_offset
 
+    @property
+    def log_dir(self) -> str:
+        """The data folder that the log lies in."""
+        return self.log.local.directory.rpartition("/")[0]
+
     def take_state(self, state: PartitionState) -> None:
         """Lead in the state that the cluster has decided on: its epoch, and who is in sync."""
         self.state = state

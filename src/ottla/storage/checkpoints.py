@@ -25,6 +25,7 @@ __all__ = [
     "CLEANER_OFFSETS",
     "HIGH_WATERMARKS",
     "LOG_START_OFFSETS",
+    "META_PROPERTIES",
     "RECOVERY_POINTS",
     "CleanShutdown",
     "CorruptCheckpointError",
@@ -47,8 +48,8 @@ RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 LOG_START_OFFSETS = "log-start-offset-checkpoint"
 HIGH_WATERMARKS = "replication-offset-checkpoint"
 CLEANER_OFFSETS = "cleaner-offset-checkpoint"
+META_PROPERTIES = "meta.properties"
 
-_META_PROPERTIES = "meta.properties"
 _PARTITION_METADATA = "partition.metadata"
 _CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
 _LOCK = ".lock"
@@ -141,7 +142,7 @@ class MetaProperties(NamedTuple):
 
 def read_meta_properties(fs: FileSystem, directory: str) -> MetaProperties | None:
     """None for a folder that was not formatted yet. Raises CorruptCheckpointError."""
-    path = f"{directory}/{_META_PROPERTIES}"
+    path = f"{directory}/{META_PROPERTIES}"
     try:
         data = fs.read_bytes(path)
     except FileNotFoundError:
@@ -164,7 +165,7 @@ def write_meta_properties(fs: FileSystem, directory: str, meta: MetaProperties) 
     lines = [f"version={_META_VERSION}", f"cluster.id={meta.cluster_id}", f"node.id={meta.node_id}"]
     if meta.directory_id is not None:
         lines.append(f"directory.id={meta.directory_id}")
-    fs.write_atomic(f"{directory}/{_META_PROPERTIES}", "\n".join([*lines, ""]).encode())
+    fs.write_atomic(f"{directory}/{META_PROPERTIES}", "\n".join([*lines, ""]).encode())
 
 
 def _java_properties(text: str) -> Iterable[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What all logs of one data folder share."""
+"""What all logs of one broker share."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["LogEnvironment", "RemovalQueue"]
 class RemovalQueue:
     """Files renamed to `.deleted` that are to be unlinked once `file.delete.delay.ms` has passed.
 
-    The owner of the data folder asks for what is due and unlinks it, in a worker thread if it likes: removing
-    a large file takes milliseconds. What a crash leaves behind is removed when the log opens again.
+    The owner of the data folders asks for what is due and unlinks it, in a worker thread if it likes:
+    removing a large file takes milliseconds. What a crash leaves behind is removed when the log opens again.
     """
 
     __slots__ = ("_pending",)
@@ -44,7 +44,7 @@ class RemovalQueue:
 
 @dataclass(slots=True)
 class LogEnvironment:
-    """One for each data folder: the disk, the shared bounds, and the settings that are the broker's, not a
+    """One for each broker: the disks, the shared bounds, and the settings that are the broker's, not a
     topic's.
     """
 

@@ -93,8 +93,7 @@ def test_node_id_falls_back_on_broker_id():
 def test_log_dirs_wins_over_log_dir():
     assert static(log_dir="/a").log_dirs == ("/a",)
     assert static(log_dir="/a", log_dirs="/b").log_dirs == ("/b",)
-    with pytest.raises(ConfigError, match="exactly one data folder"):
-        static(log_dirs="/a,/b")
+    assert static(log_dirs="/a,/b").log_dirs == ("/a", "/b")
 
 
 def test_durations_in_other_units_keep_them():

@@ -1,4 +1,4 @@
-"""DescribeLogDirs, AlterReplicaLogDirs: where logs lie, and how full the disk is (KIP-113)."""
+"""DescribeLogDirs, AlterReplicaLogDirs: where logs lie, and how full the disks are (KIP-113)."""
 
 from __future__ import annotations
 
@@ -21,25 +21,42 @@ from ottla.protocol.messages.describe_log_dirs import (
     DescribeLogDirsResult,
     DescribeLogDirsTopic,
 )
+from ottla.replica.data_dir import DataDir
 from ottla.replica.partition import Partition
 
 
 def _describe(
     services: ClusterServices, _context: RequestContext, message: DescribeLogDirsRequest
 ) -> DescribeLogDirsResponse:
+    asked = list(_asked(services, message))
+    cordoned = services.config.value.cordoned_log_dirs
+    return DescribeLogDirsResponse(
+        results=[
+            _describe_one(folder, asked, is_cordoned=folder.path in cordoned or "*" in cordoned)
+            for folder in services.data_dirs.all
+        ]
+    )
+
+
+def _describe_one(folder: DataDir, asked: list[Partition], *, is_cordoned: bool) -> DescribeLogDirsResult:
+    try:
+        space = folder.space() if folder.is_online else None
+    except OSError:
+        space = None
+    if space is None:
+        return DescribeLogDirsResult(log_dir=folder.path, error_code=ErrorCode.kafka_storage_error)
     topics: dict[str, list[DescribeLogDirsPartition]] = {}
-    for partition in _asked(services, message):
+    for partition in folder.mine(asked):
         topics.setdefault(partition.topic, []).append(
             DescribeLogDirsPartition(partition_index=partition.index, partition_size=partition.log.size)
         )
-    total_bytes, usable_bytes = services.data_dir.space()
-    described = DescribeLogDirsResult(
-        log_dir=services.data_dir.path,
+    return DescribeLogDirsResult(
+        log_dir=folder.path,
         topics=[DescribeLogDirsTopic(name=name, partitions=found) for name, found in topics.items()],
-        total_bytes=total_bytes,
-        usable_bytes=usable_bytes,
+        total_bytes=space.total,
+        usable_bytes=space.free,
+        is_cordoned=is_cordoned,
     )
-    return DescribeLogDirsResponse(results=[described])
 
 
 def _asked(services: ClusterServices, message: DescribeLogDirsRequest) -> Iterable[Partition]:
@@ -74,13 +91,18 @@ def _alter(
 
 
 def _alter_one(services: ClusterServices, path: str, topic: str, index: int) -> ErrorCode:
-    if path != services.data_dir.path:
+    folder = next((each for each in services.data_dirs.all if each.path == path), None)
+    if folder is None:
         return ErrorCode.log_dir_not_found
+    if not folder.is_online:
+        return ErrorCode.kafka_storage_error
     try:
-        services.partitions.get(topic, index)
+        partition = services.partitions.get(topic, index)
     except KafkaError as error:
+        if error.code is ErrorCode.not_leader_or_follower:
+            return ErrorCode.replica_not_available  # what it was called when this API came
         return error.code
-    return ErrorCode.none
+    return ErrorCode.none if partition.log_dir == path else ErrorCode.invalid_replica_assignment
 
 
 APIS = (
@@ -91,6 +113,8 @@ APIS = (
         AlterReplicaLogDirsResponse,
         _alter,
         kips=(113,),
-        gaps=("A broker has one log directory, so there is no other to move to.",),
+        gaps=(
+            "Nothing is moved: another directory than the replica's own answers INVALID_REPLICA_ASSIGNMENT.",
+        ),
     ),
 )
