@@ -137,8 +137,10 @@ shapes = st.builds(
 )
 
 
-def run_of(shape: tuple[int | None, int | None, int], count: int, timestamps: list[int]) -> bytes:
-    """Records of one shape, numbered from 0 on, whose bytes say which they are."""
+def run_of(
+    shape: tuple[int | None, int | None, int], count: int, timestamps: list[int], first: int = 0
+) -> bytes:
+    """Records of one shape, numbered from `first` on, whose bytes say which they are."""
     key, size, header_count = shape
     headers = number(header_count) + (field(b"name") + field(b"value")) * header_count
     return b"".join(
@@ -149,7 +151,7 @@ def run_of(shape: tuple[int | None, int | None, int], count: int, timestamps: li
             field(None if size is None else (b"%d" % index).zfill(size)[:size]),
             headers,
         )
-        for index, timestamp in zip(range(count), itertools.cycle(timestamps), strict=False)
+        for index, timestamp in zip(range(first, first + count), itertools.cycle(timestamps), strict=False)
     )
 
 
@@ -174,6 +176,81 @@ def test_runs_of_records_of_one_shape(
     for at, byte in edits:
         data[at % len(data)] = byte
     assert_sound(bytes(data), count)
+
+
+@pytest.mark.parametrize("shape", [(None, None, 0), (None, 70, 0), (9, 0, 0), (70, 8000, 0), (0, 64, 2)])
+@pytest.mark.parametrize("timestamps", [[0], [3, -64, 63, 7], [64], [8191, 64, 129], [128, 8000, 192]])
+@pytest.mark.parametrize("first", [0, 59, 64, 8187, 8192, 16_379, 16_384, (1 << 20) - 5])
+def test_runs_are_found(shape: tuple[int | None, int | None, int], timestamps: list[int], first: int) -> None:
+    data = run_of(shape, 5, timestamps, first) + b"more"
+    used = (timestamps * 5)[:5]
+    expected = (first + 5, len(data) - 4, min(used), max(used), NULL_KEY if shape[0] is None else 0)
+    for last in (first + 5, first + 6, first + 10_000):
+        assert structure._pass_run(data, 0, first, last)[:2] in (expected[:2], (first, 0))
+    assert structure._pass_run(data, 0, first, first + 5) == expected
+    assert structure._pass_run(b"before" + data, 6, first, first + 5) == (
+        expected[0],
+        expected[1] + 6,
+        *expected[2:],
+    )
+    assert structure._pass_run(data, 0, first, first + 4)[0] == first
+
+
+OTHER_RECORDS = {
+    "a longer value": record(20, 7, field(b"key"), field(bytes(101))),
+    "a key that is longer by what the value is shorter": record(20, 7, field(b"key!"), field(bytes(99))),
+    "no key": record(20, 7, b"\x01", field(bytes(103))),
+    "no value": record(20, 7, field(bytes(104)), b"\x01"),
+    "a header": record(20, 7, field(b"key"), field(bytes(95)), b"\x02\x02n\x02v"),
+    "a timestamp of two bytes": record(20, 64, field(b"key"), field(bytes(99))),
+}
+
+
+@pytest.mark.parametrize("other", OTHER_RECORDS.values(), ids=OTHER_RECORDS)
+def test_runs_end_where_records_differ(other: bytes) -> None:
+    alike = run_of((3, 100, 0), 20, [7, 9])
+    after = run_of((3, 100, 0), 9, [7], 21)
+    assert structure._pass_run(alike + other + after, 0, 0, 30) == (20, len(alike), 7, 9, 0)
+    assert structure._walk_runs(alike + other + after, 0, 30) == structure._walk(
+        alike + other + after, 0, 0, 30
+    )
+
+
+@pytest.mark.parametrize(("before", "after"), [(5, 64), (64, 5), (-64, 8191)])
+def test_runs_end_where_timestamps_take_other_sizes(before: int, after: int) -> None:
+    """Even if the records are as long as each other, as these are not sound."""
+    data = bytearray(run_of((None, 9, 0), 20, [before]))
+    size = len(data) // 20
+    data[12 * size + 2 : 12 * size + 4] = run_of((None, 9, 0), 1, [after])[2:4]
+    assert structure._pass_run(bytes(data), 0, 0, 20)[0] in (12, 0)
+
+
+def test_records_of_one_shape_are_not_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    if structure._IS_COMPILED:
+        pytest.skip("compiled, all records are walked")
+    data = run_of((None, 9, 0), 20_000, [1, 2])
+    monkeypatch.setattr(structure, "_walk", None)
+    assert check_records(data, 0, 20_000) == (1, 2, NULL_KEY)
+
+
+def test_looking_for_runs_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither where there are none nor where they are as short as can be."""
+    if structure._IS_COMPILED:
+        pytest.skip("compiled, all records are walked")
+    looked: list[int] = []
+    pass_run = structure._pass_run
+
+    def counted(data: bytes, start: int, first: int, last: int) -> tuple[int, int, int, int, int]:
+        looked.append(last - first)
+        return pass_run(data, start, first, last)
+
+    monkeypatch.setattr(structure, "_pass_run", counted)
+    for alike, looks in ((1, 10), (5, 200)):
+        looked.clear()
+        data = b"".join(record(i, value=field(bytes(i // alike % 2))) for i in range(1000))
+        assert check_records(data, 0, 1000) == (0, 0, NULL_KEY)
+        assert len(looked) <= looks
+        assert max(looked) <= 64
 
 
 @pytest.mark.parametrize("shape", [(None, 12, 0), (3, 0, 1)])
@@ -253,6 +330,7 @@ REGULAR_RECORDS = {
     "an offset in more bytes than it takes": b"\x1a\0\0" + b"\x80\x80\x80\x80\0" + b"\x01\x06abc\0",
     "a timestamp in ten bytes": b"\x20\0" + b"\x80" * 9 + b"\0" + b"\0\x01\x02v\0",
     "a record's length in five bytes": b"\x8e\x80\x80\x80\0" + b"\0\0\0\x01\x02v\0",
+    "no headers, in two bytes": record(headers=b"\x80\0"),
     "a header with nothing in it": record(headers=b"\x02\0\0"),
     "a header without a value": record(headers=b"\x02\x02n\x01"),
     "a header's value of null in two bytes": record(headers=b"\x02\x02n\x81\0"),
