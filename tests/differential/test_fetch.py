@@ -53,7 +53,7 @@ def test_fetch_outside(ask: Ask) -> None:
     fetch(ask, {"name": "", "topic_id": uuid.UUID(int=0)}, {})
 
 
-@scenario("Fetch", fault="a part of a batch is sent; negative sizes pass")
+@scenario("Fetch")
 def test_fetch_within_limits(ask: Ask) -> None:
     topic = ask.topic(partitions=2)
     for partition in (0, 1):

@@ -239,11 +239,16 @@ class Connection(asyncio.BufferedProtocol):
                 self._backlog = memoryview(bytes(data[position:]))
                 self._transport.pause_reading()
                 return
-            if end - position < _PREFIX_BYTES:
-                self._begin(data[position:], _PREFIX_BYTES)
-                return
             size: int
             api_key: int
+            if end - position < _PREFIX_BYTES:
+                if end - position >= 4:
+                    (size,) = _SIZE.unpack_from(data, position)
+                    if size < _SMALLEST_REQUEST:
+                        self.refuse(f"a frame of {size} bytes{_guess(size)}")
+                        return
+                self._begin(data[position:], _PREFIX_BYTES)
+                return
             size, api_key = _PREFIX.unpack_from(data, position)
             if not self._acceptable(size, api_key):
                 return

@@ -78,10 +78,19 @@ def test_a_read_begins_with_the_batch_that_holds_the_offset(log: Log, max_bytes:
         assert len(read.records) <= max(max_bytes, size)
 
 
-def test_without_min_one_a_read_may_end_inside_the_first_batch(log: Log) -> None:
-    append(log, batch(3))
-    assert len(log.read(0, 10, 3, min_one=False).records) == 10
-    assert len(log.read(1, 0, 3, min_one=False).records) == 0
+@pytest.mark.parametrize("value", [b"v", b"v" * 20_000])
+def test_without_min_one_a_first_batch_that_does_not_fit_is_not_read(
+    disk: SimulatedDisk, value: bytes
+) -> None:
+    """A reader could do nothing with a part of it; a part of a later one costs nothing to send."""
+    log = open_at(disk, config(segment_bytes=1 << 20))
+    append(log, batch(value=value), batch(value=value))
+    size = parse_header(log.read(0, 1, 2).records).size
+    for max_bytes in (0, 10, 61, size - 1):
+        assert len(log.read(0, max_bytes, 2, min_one=False).records) == 0
+        assert len(log.read(0, max_bytes, 2).records) == size
+    for max_bytes in (size, size + 10):
+        assert len(log.read(0, max_bytes, 2, min_one=False).records) == max_bytes
 
 
 def test_a_large_first_batch_comes_whole(disk: SimulatedDisk) -> None:
@@ -106,7 +115,8 @@ def test_batches_of_all_sizes_are_found(disk: SimulatedDisk) -> None:
         for max_bytes in (0, 1, 30, 61, 1_000, 9_000, 50_000):
             read = log.read(offset, max_bytes, log.log_end_offset, min_one=False)
             assert len(read.records) <= max_bytes
-            if max_bytes >= 61:
+            assert bool(len(read.records)) == (max_bytes >= header.size)
+            if max_bytes >= header.size:
                 assert parse_header(read.records) == header
             whole = log.read(offset, max_bytes, log.log_end_offset)
             assert len(whole.records) >= header.size

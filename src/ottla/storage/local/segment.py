@@ -316,9 +316,10 @@ class Segment:
     ) -> tuple[int, Records] | None:
         """Read from the batch that contains `offset`, or the next one, up to `end` (a position).
 
-        Returns (position, records): at most `max_bytes`, the last batch maybe cut off; with `min_one` the
-        first batch is whole whatever its size. None when all batches end before `offset`. `position` skips
-        the search when the caller knows it. Raises OSError.
+        Returns (position, records): at most `max_bytes`, the last batch maybe cut off, but never the first:
+        with `min_one` it is whole whatever its size, else there are no records where it does not fit. None
+        when all batches end before `offset`. `position` skips the search when the caller knows it. Raises
+        OSError.
         """
         if position is None:
             start, distance = self.offset_index().lookup(offset)
@@ -344,15 +345,19 @@ class Segment:
         size = min(max_bytes, available)
         if size < _SLICED:
             data = file.pread(size, position)
-            if not min_one or len(data) < HEADER_SIZE:
-                return data
-            first_size = LOCATOR.unpack_from(data)[1] + LOG_OVERHEAD
+            is_headed = len(data) >= HEADER_SIZE
+            first_size = LOCATOR.unpack_from(data)[1] + LOG_OVERHEAD if is_headed else HEADER_SIZE
             if first_size <= len(data):
                 return data
+            if not (min_one and is_headed):
+                return b""
             size = min(first_size, available)
-        elif min_one:
+        elif size < available:
             _, first_size = self._batch_at(position)
-            size = min(max(size, first_size), available)
+            if first_size > size:
+                if not min_one:
+                    return b""
+                size = min(first_size, available)
         return file.slice(size, position) if size >= _SLICED else file.pread(size, position)
 
     def _batch_at(self, position: int) -> tuple[int, int]:
