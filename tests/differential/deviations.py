@@ -102,13 +102,6 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "there are no log4j loggers to configure",
     ),
     Deviation(
-        "test_describe_twice",
-        "DescribeConfigs.results[]",
-        ANY,
-        ABSENT,
-        "a resource that is asked for twice is described once: answers stay in proportion to what there is",
-    ),
-    Deviation(
         "test_describe_broker",
         "DescribeConfigs.results[].configs[broker.id]*",
         ANY,
