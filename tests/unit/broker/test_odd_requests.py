@@ -178,29 +178,6 @@ async def test_a_fetch_session_of_nothing(client: RawClient) -> None:
     assert (again["error_code"], again["responses"]) == (ErrorCode.none, [])
 
 
-@pytest.mark.parametrize(
-    ("cluster_id", "node_id", "code"),
-    [
-        (None, -1, ErrorCode.none),
-        ("here", 1, ErrorCode.none),
-        ("elsewhere", 1, ErrorCode.rebootstrap_required),
-        ("here", 2, ErrorCode.rebootstrap_required),
-        ("here", -1, INVALID_REQUEST),
-        (None, 1, INVALID_REQUEST),
-        ("elsewhere", -1, INVALID_REQUEST),
-    ],
-)
-async def test_api_versions_of_another_broker(
-    client: RawClient, cluster_id: str | None, node_id: int, code: ErrorCode
-) -> None:
-    """A client that has come to the wrong broker is sent back to its bootstrap servers (KIP-1242)."""
-    here = (await client.call(60, 0, {}))["cluster_id"]
-    wanted = {"cluster_id": here if cluster_id == "here" else cluster_id, "node_id": node_id}
-    asked = {"client_software_name": "raw", "client_software_version": "1", **wanted}
-    response = await client.call(18, 5, asked)
-    assert (response["error_code"], bool(response["api_keys"])) == (code, code is ErrorCode.none)
-
-
 @pytest.mark.parametrize("frame", [b"", b"\0", b"\0\0\0"])
 async def test_a_frame_too_short_for_a_header(client: RawClient, frame: bytes) -> None:
     client.writer.write(struct.pack(">i", len(frame)) + frame)
