@@ -18,7 +18,7 @@ from ottla.storage.log import Log
 from ottla.storage.names import DELETED
 
 from . import logs
-from .logs import DIRECTORY, append, append_one, batch, open_at, read_all, small_segments
+from .logs import DIRECTORY, append, append_one, batch, config, open_at, read_all, small_segments
 from .simulated_disk import PowerLossError, SimulatedDisk
 
 CONFIG = small_segments(segment_bytes=500, retention_bytes=1_200)
@@ -151,7 +151,9 @@ def test_no_flushed_record_is_lost_wherever_the_power_goes(part: int) -> None:
             check(life)
 
 
-@pytest.mark.parametrize(("base_offset", "delta"), [(0, 0), (1, 1), (0, 5), (2, -1), (2, 2**31)], ids=str)
+@pytest.mark.parametrize(
+    ("base_offset", "delta"), [(0, 0), (1, 1), (0, 5), (2, -1), (2, 2**31), (2**31 - 1, 1)]
+)
 def test_recovery_cuts_what_is_whole_but_out_of_order(base_offset: int, delta: int) -> None:
     disk = SimulatedDisk()
     log = open_at(disk, CONFIG)
@@ -175,6 +177,20 @@ def filled_log(disk: SimulatedDisk) -> Log:
     log = open_at(disk, CONFIG, recovery_point=log.recovery_point)
     assert len(log.segments) > 4
     return log
+
+
+def test_recovery_keeps_large_batches_and_the_largest_offsets() -> None:
+    disk = SimulatedDisk()
+    log = open_at(disk, config())
+    sizes = (10, 300_000, 20, 700_000, 300_000, 30)
+    append(log, *(batch(value=bytes([number]) * size) for number, size in enumerate(sizes)))
+    far = batch(2, base_offset=2**31 - 2, leader_epoch=0)
+    log.append_as_follower(far, 0, logs.NOW_MS)
+    expected = read_all(log)
+    assert len(expected) == len(sizes) + 2
+    log = open_at(disk, config(), clean=False)
+    assert read_all(log) == expected
+    assert log.log_end_offset == 2**31
 
 
 def disk_of(log: Log) -> FileSystem:
@@ -217,6 +233,17 @@ def test_compacted_segments_take_the_place_of_old_ones() -> None:
     check_indexes(log)
     log.close()
     assert read_all(open_at(disk, CONFIG)) == after
+
+
+def test_a_swap_replaces_only_the_segments_that_it_covers() -> None:
+    disk = SimulatedDisk()
+    log = filled_log(disk)
+    second, third, end = log.segments[1].base_offset, log.segments[2].base_offset, log.log_end_offset
+    log.close()
+    compacted = batch(1, base_offset=second, leader_epoch=0)
+    disk.write_bytes(f"{DIRECTORY}/{second:020d}.log.swap", compacted)
+    log = open_at(disk, CONFIG, clean=False, recovery_point=end)
+    assert [record.offset for record in read_all(log)] == [*range(second + 1), *range(third, end)]
 
 
 def crashes() -> Iterator[tuple[SimulatedDisk, int]]:
