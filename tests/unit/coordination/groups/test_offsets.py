@@ -254,8 +254,20 @@ class TestExpiry:
         assert set(expiring.fetch()) == {("t", 0)}
         assert expiring.group().state_name == "Stable"
 
-    def test_nothing_expires_where_the_subscription_is_unknown(self, expiring: Any) -> None:
-        (member,) = expiring.stable_group(1, protocols={"range": b"junk"}, session_timeout_ms=1_800_000)
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"junk",
+            b"",
+            b"\0",
+            b"\xff\xff\0\0\0\0\xff\xff\xff\xff",
+            b"\0\0\0\0\0\1\0\1",
+            b"\0\0\x7f\xff\xff\xff",
+        ],
+        ids=["text", "nothing", "half a version", "a version below 0", "cut off", "more than there is"],
+    )
+    def test_nothing_expires_where_the_subscription_is_unknown(self, expiring: Any, data: bytes) -> None:
+        (member,) = expiring.stable_group(1, protocols={"range": data}, session_timeout_ms=1_800_000)
         expiring.commit({("t", 0): 1}, 1, member)
         for _ in range(8 * 24 * 3):
             expiring.advance(1_200_000)

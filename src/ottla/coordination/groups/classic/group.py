@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,8 +11,10 @@ from typing import Final, TypeAlias
 from ottla.coordination.groups.offsets.store import StoredOffset
 from ottla.coordination.groups.state import Group, GroupType, PartitionCheck
 from ottla.coordination.runtime import CancelTimer, CoordinatorRecord, RequestInfo, SetTimer, TimerKey
-from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol import wire
+from ottla.protocol.errors import DecodeError, ErrorCode, KafkaError
 from ottla.protocol.messages.join_group import JoinGroupResponse
+from ottla.protocol.messages.records.consumer_protocol import ConsumerProtocolSubscription
 from ottla.protocol.messages.records.group import GroupMetadataKey
 from ottla.protocol.messages.sync_group import SyncGroupResponse
 
@@ -58,6 +59,7 @@ class ClassicMember:
 
 
 CONSUMER_PROTOCOL_TYPE: Final = "consumer"
+_PREFIX_SIZE: Final = 2
 
 
 class ClassicState(StrEnum):
@@ -372,40 +374,17 @@ def _commit_timestamp(offset: StoredOffset) -> int:
     return offset.commit_timestamp_ms
 
 
-# The consumer protocol's subscription, as far as the coordinator looks into it (KIP-211)
-
-_INT16: Final = struct.Struct(">h")
-_INT32: Final = struct.Struct(">i")
-
-
 def subscribed_topics(subscriptions: Iterable[bytes]) -> frozenset[str] | None:
-    """The union of the members' topics; None where one subscription can't be read.
+    """The union of the members' topics (KIP-211); None where one subscription can't be read.
 
-    Version 0 is a prefix of every later version: a version, then an array of topic names.
+    Version 0 is a prefix of every later version of the consumer protocol's subscription.
     """
     topics: set[str] = set()
-    for subscription in subscriptions:
+    for data in subscriptions:
+        if len(data) < _PREFIX_SIZE or data[0] > 127:  # a version below 0
+            return None
         try:
-            topics.update(_topics(subscription))
-        except (struct.error, ValueError):
+            topics.update(wire.decode(ConsumerProtocolSubscription, 0, data, _PREFIX_SIZE).topics)
+        except DecodeError:
             return None
     return frozenset(topics)
-
-
-def _topics(subscription: bytes) -> list[str]:
-    version = _INT16.unpack_from(subscription, 0)[0]
-    if version < 0:
-        raise ValueError(f"version {version}")
-    count = _INT32.unpack_from(subscription, 2)[0]
-    if not 0 <= count <= len(subscription):
-        raise ValueError(f"{count} topics in {len(subscription)} bytes")
-    position = 6
-    topics: list[str] = []
-    for _ in range(count):
-        size = _INT16.unpack_from(subscription, position)[0]
-        start = position + 2
-        position = start + size
-        if size < 0 or position > len(subscription):
-            raise ValueError(f"a topic name of {size} bytes")
-        topics.append(str(subscription[start:position], "utf-8"))
-    return topics
