@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ottla.config.broker import (
     BROKER_CONFIGS,
     broker_config,
-    broker_definition,
     broker_values,
     check_dynamic_change,
     check_dynamic_names,
@@ -237,10 +236,6 @@ def _check_broker_values(
     name: str, changed: Sequence[str], after: Mapping[str, str], layers: BrokerLayers
 ) -> None:
     check_dynamic_names(changed, per_broker=name != CLUSTER_DEFAULT)
-    for key, text in after.items():
-        definition = broker_definition(key)
-        if definition is not None:
-            definition.parse(text)
     if name == CLUSTER_DEFAULT:
         changed_layers = BrokerLayers(layers.static, after, layers.dynamic)
     else:

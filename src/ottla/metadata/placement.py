@@ -24,8 +24,7 @@ def place_replicas(
         )
     placed = []
     for partition in partitions:
-        leader = first + partition
-        shift = 1 + (partition // count) % max(count - 1, 1)
+        leader, shift = first + partition, partition // count
         followers = (leader + 1 + (shift + number) % (count - 1) for number in range(replication_factor - 1))
         placed.append(tuple(brokers[position % count] for position in (leader, *followers)))
     return placed

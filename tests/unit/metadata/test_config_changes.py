@@ -51,10 +51,13 @@ class Cluster:
         replacements = {resource: {name.replace("_", "."): text for name, text in values.items()}}
         return self._commit(replace_configs(self.image, replacements, self.scope), resource)
 
+    def commit(self, plan):
+        assert all(self.store.transaction(step.transaction).committed for step in plan.steps)
+        return plan.results
+
     def _commit(self, plan, resource):
         before = self.store.revision
-        assert all(self.store.transaction(step.transaction).committed for step in plan.steps)
-        result = plan.results[resource]
+        result = self.commit(plan)[resource]
         if isinstance(result, KafkaError):
             assert self.store.revision == before
         return result
@@ -87,6 +90,51 @@ def test_lists_grow_and_shrink_from_what_holds(cluster):
     assert cluster.alter(TOPIC, ("cleanup.policy", APPEND, "delete")).values == {
         "cleanup.policy": "compact,delete"
     }
+
+
+def test_an_item_that_is_there_is_not_added_and_one_that_is_not_is_not_missed(cluster):
+    assert cluster.alter(TOPIC, ("cleanup.policy", APPEND, "delete, compact")).values == {
+        "cleanup.policy": "delete,compact"
+    }
+    assert cluster.alter(TOPIC, ("cleanup.policy", SUBTRACT, "delete,compact")).values == {
+        "cleanup.policy": ""
+    }
+    cluster.alter(TOPIC, ("cleanup.policy", SUBTRACT, "compact"))
+    assert cluster.image.topics["t"].configs == {"cleanup.policy": ""}
+
+
+def test_a_brokers_list_grows_from_what_its_file_says(cluster):
+    cluster.scope = cluster.scope_of({"log.cleanup.policy": "compact"})
+    assert cluster.alter(ONE_BROKER, ("log.cleanup.policy", APPEND, "delete")).values == {
+        "log.cleanup.policy": "compact,delete"
+    }
+    assert cluster.alter(ALL_BROKERS, ("max.connections", APPEND, "1")).code is ErrorCode.invalid_config
+
+
+def test_each_resource_changes_or_not_on_its_own(cluster):
+    changes = {
+        ConfigResource(ResourceKind.TOPIC, "none"): [ConfigOperation("retention.ms", SET, "5")],
+        GROUP: [ConfigOperation("consumer.session.timeout.ms", SET, "x")],
+        TOPIC: [ConfigOperation("retention.ms", SET, "5")],
+    }
+    results = cluster.commit(incremental_alter_configs(cluster.image, changes, cluster.scope))
+    assert [isinstance(result, KafkaError) for result in results.values()] == [True, True, False]
+    assert cluster.image.topics["t"].configs == {"retention.ms": "5"}
+
+
+def test_a_value_may_have_32767_characters(cluster):
+    longest = ",".join(f"{number % 10}:1" for number in range(8192))
+    assert len(longest) == 32767
+    cluster.alter(TOPIC, ("leader.replication.throttled.replicas", SET, longest))
+    assert cluster.image.topics["t"].configs == {"leader.replication.throttled.replicas": longest}
+
+
+def test_what_does_not_change_is_not_judged_again(cluster):
+    """Settings that another version wrote are no reason to refuse a change of others."""
+    written = model.encode_configs({"min.insync.replicas": "1", "node.id": "1"})
+    cluster.store.transaction(Transaction(writes=(Put("/configs/brokers/1", written),)))
+    cluster.alter(ONE_BROKER, ("max.connections", SET, "6"))
+    assert cluster.image.broker_configs("1")["max.connections"] == "6"
 
 
 def test_what_is_the_same_is_not_written(cluster):

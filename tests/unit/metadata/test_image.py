@@ -137,12 +137,28 @@ def test_settings_of_each_kind_are_kept_and_reported(cluster):
     assert cluster.image.group_configs("a/b") == {}
 
 
+def test_topics_that_change_together_are_all_told(cluster):
+    cluster.write(*topic("a"), *topic("b", OTHER_ID))
+    old = cluster.image.topics
+    delta = cluster.write(
+        Delete("/topics/a"),
+        Delete("/partitions/a/0"),
+        *topic("c", UUID(int=3 << 100)),
+        Put("/configs/topics/b", b'{"retention.ms":"1"}'),
+    )
+    now = cluster.image.topics
+    assert delta == ImageDelta((old["a"],), (now["c"],), topic_configs_changed=(now["b"],))
+
+
 def test_brokers_come_and_go(cluster):
     broker = BrokerRegistration(3, "localhost", 9092, "r1")
     delta = cluster.write(Put(model.broker_key(3), model.encode_broker(broker)))
     assert delta.brokers_changed == {3}
     assert cluster.image.brokers == {3: broker}
     assert cluster.image.brokers[3].epoch == 1
+    other = BrokerRegistration(4, "localhost", 9093)
+    assert cluster.write(Put(model.broker_key(4), model.encode_broker(other))).brokers_changed == {4}
+    assert cluster.write(Delete(model.broker_key(4))).brokers_changed == {4}
     assert cluster.write(Delete(model.broker_key(3))).brokers_changed == {3}
     assert not cluster.image.brokers
 
@@ -162,8 +178,14 @@ def test_the_data_folders_of_brokers_are_known(cluster):
         ("/topics/t", b"[]"),
         ("/topics/t", b'{"id":"no uuid"}'),
         ("/topics/t", b'{"id":"%s","more":1}' % str(ID).encode()),
+        ("/topics/t", b'{"id":"%s","replicas":[1]}' % str(ID).encode()),
+        ("/topics/t", b'{"id":"%s","replicas":[[]]}' % str(ID).encode()),
+        ("/topics/t", b'{"id":"%s","replicas":[["1"]]}' % str(ID).encode()),
+        ("/topics/t", b'{"id":"%s","replicas":[[true]]}' % str(ID).encode()),
         ("/partitions/t/0", model.encode_partition(STATE)),
         ("/partitions/t/x", model.encode_partition(STATE)),
+        ("/partitions/t/\u0663", model.encode_partition(STATE)),
+        ("/partitions//0", model.encode_partition(STATE)),
         ("/partitions/0", model.encode_partition(STATE)),
         ("/configs/topics/t", b"{}"),
         ("/configs/brokers/1", b'{"a":1}'),

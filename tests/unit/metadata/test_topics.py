@@ -2,15 +2,12 @@ import itertools
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ottla.config.broker import broker_config
 from ottla.config.layers import BrokerLayers
 from ottla.metadata import model
 from ottla.metadata.image import image_at
 from ottla.metadata.model import BrokerRegistration, PartitionState
-from ottla.metadata.placement import place_replicas
 from ottla.metadata.producer_ids import ProducerIdBlock, allocate_producer_ids
 from ottla.metadata.topic_names import check_topic_name, is_valid_topic_name
 from ottla.metadata.topics import (
@@ -149,6 +146,11 @@ def test_manual_assignments_are_followed():
         (NewTopic("t", 1, 2), "invalid_replication_factor", "only 1 broker(s) are registered"),
         (NewTopic("t", 10_001), "policy_violation", "Excessively large"),
         (
+            NewTopic("t", assignments=[(number, [1]) for number in range(10_001)]),
+            "policy_violation",
+            "Excessively large",
+        ),
+        (
             NewTopic("t", configs={"retention.msx": "1"}),
             "invalid_config",
             "Unknown topic config name: retention.msx",
@@ -190,6 +192,8 @@ def test_a_name_is_taken_once(cluster):
     collision = cluster.refused(NewTopic("a_b"))
     assert collision.code is ErrorCode.invalid_topic_exception
     assert collision.message == "Topic 'a_b' collides with existing topic: a.b"
+    cluster.create(NewTopic("c_d"), NewTopic("e.f"), NewTopic("ab"))
+    assert cluster.refused(NewTopic("c.d")).code is ErrorCode.invalid_topic_exception
 
 
 def test_a_batch_does_not_collide_with_itself(cluster):
@@ -197,6 +201,11 @@ def test_a_batch_does_not_collide_with_itself(cluster):
     assert results["x_y"].code is ErrorCode.invalid_topic_exception
     assert results["twice"].code is ErrorCode.invalid_request
     assert set(cluster.image.topics) == {"x.y"}
+
+
+def test_items_after_one_that_is_named_twice_are_created(cluster):
+    cluster.create(NewTopic("twice"), NewTopic("twice"), NewTopic("after"))
+    assert set(cluster.image.topics) == {"after"}
 
 
 def test_the_whole_request_has_one_bound(cluster):
@@ -222,6 +231,11 @@ def test_illegal_names(name):
     with pytest.raises(KafkaError) as refused:
         check_topic_name(name)
     assert refused.value.code is ErrorCode.invalid_topic_exception
+
+
+def test_an_empty_name_is_called_that():
+    with pytest.raises(KafkaError, match="the empty string is not allowed"):
+        check_topic_name("")
 
 
 def test_unusable_ids_are_passed_over(cluster):
@@ -278,6 +292,40 @@ def test_growth_refuses_what_kafka_refuses(cluster, request_, code, message):
     assert message is None or message in error.message
 
 
+def test_good_growth_succeeds_beside_bad(cluster):
+    cluster.create(NewTopic("t", 2), NewTopic("u", 2))
+    requests = [NewPartitions("none", 3), *[NewPartitions("t", 3)] * 2, NewPartitions("u", 3)]
+    results = cluster.commit(create_partitions(cluster.image, requests))
+    assert results["none"].code is ErrorCode.unknown_topic_or_partition
+    assert results["t"].code is ErrorCode.invalid_request
+    assert {name: len(topic.partitions) for name, topic in cluster.image.topics.items()} == {"t": 2, "u": 3}
+
+
+def test_growth_has_one_bound_for_what_is_added(cluster):
+    cluster.create(NewTopic("t", 2), NewTopic("u", 2))
+    cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 10_002)]))
+    plan = create_partitions(cluster.image, [NewPartitions("t", 16_002), NewPartitions("u", 6_002)])
+    assert len(plan.results["t"].partitions) == 16_002
+    assert plan.results["u"].code is ErrorCode.policy_violation
+
+
+def test_new_partitions_go_on_in_turn():
+    cluster = Cluster(brokers=(1, 2, 3))
+    cluster.create(NewTopic("t", assignments=[(0, [2]), (1, [3])]))
+    grown = cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 4)]))["t"]
+    assert [state.leader for state in grown.partitions] == [2, 3, 1, 2]
+
+
+def test_a_topic_grows_where_its_first_leader_is_gone(cluster):
+    cluster.create(NewTopic("t", 1))
+    nobody = PartitionState((1,), (1,), leader=-1, leader_epoch=1)
+    put = Put(model.partition_key("t", 0), model.encode_partition(nobody))
+    cluster.store.transaction(Transaction(writes=(put,)))
+    cluster.read()
+    grown = cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 2)]))["t"]
+    assert [state.leader for state in grown.partitions] == [-1, 1]
+
+
 def test_a_topic_deleted_meanwhile_does_not_grow(cluster):
     cluster.create(NewTopic("t", 2))
     growth = create_partitions(cluster.image, [NewPartitions("t", 3)])
@@ -290,17 +338,6 @@ def test_a_topic_that_grows_meanwhile_is_not_deleted_in_part(cluster):
     deletion = delete_topics(cluster.image, ["t"])
     cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 3)]))
     assert cluster.attempt(deletion) == [False]
-
-
-@given(st.integers(1, 7), st.integers(0, 40), st.integers(0, 10), st.data())
-def test_placement_spreads_leaders_and_repeats_no_broker(brokers, partitions, first, data):
-    factor = data.draw(st.integers(1, brokers))
-    placed = place_replicas(range(10, 10 + brokers), range(partitions), factor, first)
-    assert len(placed) == partitions
-    assert all(len(set(replicas)) == factor for replicas in placed)
-    leaders = [replicas[0] for replicas in placed]
-    counts = [leaders.count(broker) for broker in range(10, 10 + brokers)]
-    assert max(counts) - min(counts) <= 1
 
 
 def test_producer_ids_are_never_given_twice(cluster):
@@ -316,6 +353,9 @@ def test_producer_ids_are_never_given_twice(cluster):
 
 
 def test_producer_ids_come_to_an_end():
+    last = (1 << 63) - 1 - 1000
+    stored = KeyValue(model.PRODUCER_IDS, model.encode_producer_ids(last), 1, 1)
+    assert allocate_producer_ids(stored)[1] == ProducerIdBlock(last, 1000)
     stored = KeyValue(model.PRODUCER_IDS, model.encode_producer_ids((1 << 63) - 1000), 1, 1)
     with pytest.raises(KafkaError, match="Exhausted"):
         allocate_producer_ids(stored)
