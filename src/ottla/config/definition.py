@@ -177,12 +177,8 @@ class ConfigDef(NamedTuple):
         """The attribute that holds the value in the typed configurations."""
         return self.name.replace(".", "_")
 
-    def parse(self, text: str | None) -> ConfigValue:
+    def parse(self, text: str) -> ConfigValue:
         """The typed value of `text`; raises ConfigError naming the key, the value and what is allowed."""
-        if text is None:
-            if self.default is not None:
-                raise ConfigError(f"Null value not supported for configuration {self.name}", self.name)
-            return None
         value = self._parse(text)
         if self.validator is not None:
             problem = self.validator.check(value)
@@ -190,7 +186,7 @@ class ConfigDef(NamedTuple):
                 raise self.invalid(text, problem)
         return value
 
-    def invalid(self, text: str | None, problem: str) -> ConfigError:
+    def invalid(self, text: str, problem: str) -> ConfigError:
         shown = "[hidden]" if self.is_sensitive else text
         return ConfigError(f"Invalid value {shown} for configuration {self.name}: {problem}", self.name)
 

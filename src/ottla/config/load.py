@@ -87,7 +87,7 @@ def environment_variable(name: str) -> str:
 
     Keys that begin with `ottla.` already have the prefix: `OTTLA_ACKS_ALL_FLUSH`.
     """
-    variable = name.replace(".", "_").replace("-", "_").upper()
+    variable = name.replace(".", "_").upper()
     return variable if variable.startswith(ENVIRONMENT_PREFIX) else ENVIRONMENT_PREFIX + variable
 
 

@@ -74,9 +74,7 @@ def _unescape(text: str) -> str:
         if character != "\\":
             parts.append(character)
             continue
-        if position == len(text):
-            break
-        escaped = text[position]
+        escaped = text[position]  # no text ends in one backslash: it would have gone on in the next line
         position += 1
         if escaped != "u":
             parts.append(_ESCAPES.get(escaped, escaped))

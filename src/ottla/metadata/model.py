@@ -204,8 +204,9 @@ def encode_producer_ids(next_producer_id: int) -> bytes:
 
 
 def decode_producer_ids(value: bytes) -> int:
+    next_producer_id: int
     (next_producer_id,) = _decode(value, {"next": int})
-    if not isinstance(next_producer_id, int) or next_producer_id < 0:
+    if next_producer_id < 0:
         raise MetadataFormatError(f"{next_producer_id} is no producer id")
     return next_producer_id
 

@@ -78,8 +78,6 @@ def create_topics(
     changes: Changes[str] = Changes()
     results: dict[str, Topic | KafkaError] = {}
     for request in requests:
-        if request.name in results:
-            continue
         try:
             if times_named[request.name] > 1:
                 raise KafkaError(ErrorCode.invalid_request, "Found multiple entries for this topic.")

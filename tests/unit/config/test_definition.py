@@ -11,6 +11,7 @@ from ottla.config.definition import (
     by_name,
     format_value,
     list_of,
+    matching,
     not_empty,
     one_of,
     or_value,
@@ -72,6 +73,8 @@ def test_refuses_what_is_not_of_the_type(kind, text, problem):
         (one_of("a", "b"), ConfigType.STRING, "c", "String must be one of: a, b"),
         (list_of("a", "b"), ConfigType.LIST, "a,c", "String must be one of: a, b"),
         (list_of(), ConfigType.LIST, "a,,b", "Values must not be empty"),
+        (matching("[0-9]+", "a number"), ConfigType.STRING, "1x", "Value must be a number"),
+        (matching("[0-9]+", "numbers"), ConfigType.LIST, "1,x", "Value must be numbers"),
         (not_empty(), ConfigType.STRING, " ", "String must be non-empty"),
         (list_of(empty_allowed=False), ConfigType.LIST, "", "The list must not be empty"),
         (or_value(-1, between(1, 9)), ConfigType.INT, "0", "Value must be at least 1 or equal to -1"),
@@ -80,6 +83,11 @@ def test_refuses_what_is_not_of_the_type(kind, text, problem):
 def test_validators_say_what_is_allowed(validator, kind, text, problem):
     with pytest.raises(ConfigError, match=problem):
         define(kind, validator=validator).parse(text)
+
+
+def test_a_list_without_names_takes_any():
+    assert define(ConfigType.LIST, validator=list_of()).parse("a,b") == ("a", "b")
+    assert define(ConfigType.LIST, validator=list_of()).parse("") == ()
 
 
 def test_a_special_value_passes_besides_the_range():

@@ -67,6 +67,26 @@ def test_a_controller_needs_no_entry_in_a_map_that_is_not_set() -> None:
     assert [str(listener) for listener in combined.listeners] == ["PLAINTEXT://:9092"]
 
 
+@pytest.mark.parametrize("protocol", ["SSL", "SASL_PLAINTEXT", "SASL_SSL"])
+def test_a_controller_needs_one_where_a_listener_is_secured(protocol: str) -> None:
+    with pytest.raises(ConfigError, match="no protocol for C"):
+        config(listeners=f"{protocol}://:9092,C://:9093", controller_listener_names="C")
+
+
+def test_a_port_has_sixteen_bits() -> None:
+    assert config(listeners="PLAINTEXT://a:65535").listeners[0].port == 65535
+    with pytest.raises(ConfigError, match="expected name://host:port"):
+        config(listeners="PLAINTEXT://a:65536")
+
+
+def test_listeners_and_controllers_may_start_early() -> None:
+    config(
+        listeners="PLAINTEXT://:9092,C://:9093",
+        controller_listener_names="C",
+        early_start_listeners="plaintext,C",
+    )
+
+
 @pytest.mark.parametrize(
     "listeners", ["PLAINTEXT://[::1]:9092", "plaintext://::1:9092", "PLAINTEXT://[fe80::1%eth0]:9092"]
 )
@@ -148,9 +168,15 @@ def test_every_interface_is_no_address_to_advertise(host: str) -> None:
             {"listener_security_protocol_map": "PLAINTEXT:TLS"},
             "expected NAME:PROTOCOL with one of PLAINTEXT, SSL",
         ),
-        ({"listener_security_protocol_map": ":SSL"}, "expected NAME:PROTOCOL"),
+        (
+            {"listener_security_protocol_map": ":SSL"},
+            "Invalid value :SSL for configuration listener.security.protocol.map: expected NAME:PROTOCOL",
+        ),
         ({"listener_security_protocol_map": "A:SSL,a:PLAINTEXT"}, "A is named twice"),
-        ({"inter_broker_listener_name": "NONE"}, "has no protocol for it"),
+        (
+            {"inter_broker_listener_name": "NONE"},
+            "NONE for configuration inter.broker.listener.name: listener.security.protocol.map has no",
+        ),
         (
             {"inter_broker_listener_name": "SSL"},
             "must be one of the advertised listeners, which are PLAINTEXT",
@@ -160,7 +186,10 @@ def test_every_interface_is_no_address_to_advertise(host: str) -> None:
             {"inter_broker_listener_name": "PLAINTEXT", "security_inter_broker_protocol": "PLAINTEXT"},
             "Only one of inter.broker.listener.name and security.inter.broker.protocol",
         ),
-        ({"early_start_listeners": "NONE"}, "not in listeners or controller.listener.names"),
+        (
+            {"early_start_listeners": "NONE"},
+            "Invalid value NONE for configuration early.start.listeners: not in listeners or",
+        ),
     ],
 )
 def test_refuses_wrong_listeners(texts: dict[str, str], message: str) -> None:

@@ -25,7 +25,11 @@ def entries(text):
         ("a=1,\\\n    2,\\\n  # 3", [("a", "1,2,# 3")]),
         ("a=1\\\\\nb=2", [("a", "1\\"), ("b", "2")]),
         ("a\\=b\\:c\\ d=1", [("a=b:c d", "1")]),
+        ("a\\==b", [("a=", "b")]),
+        ("a\f=\f1", [("a", "1")]),
         ("a=\\u00e9\\t\\q", [("a", "\u00e9\tq")]),
+        ("a=\\n\\r\\f", [("a", "\n\r\f")]),
+        ("a=1,\\\r\n2\r\nb=3", [("a", "1,2"), ("b", "3")]),
         ("a", [("a", "")]),
         ("=x", [("", "x")]),
         ("a=1\rb=2\r\nc=3", [("a", "1"), ("b", "2"), ("c", "3")]),
@@ -41,7 +45,9 @@ def test_properties_are_read_as_java_reads_them(text, expected):
 
 
 def test_a_property_knows_the_line_it_begins_on():
-    assert [entry.line for entry in parse_properties("# x\na=1\\\n2\nb=3")] == [2, 4]
+    for end in ("\n", "\r\n", "\r"):
+        text = end.join(["# x", "a=1\\", "2", "b=3"])
+        assert [entry.line for entry in parse_properties(text)] == [2, 4]
 
 
 def test_a_malformed_escape_names_its_line():
@@ -232,6 +238,37 @@ def test_a_mistake_elsewhere_names_its_source(sources, message):
     with pytest.raises(ConfigError) as refused:
         load_settings(sources)
     assert message in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("log_retention_ms", "log.retention.ms"),
+        ("log-retention-ms", "log.retention.ms"),
+        ("log.retentino.ms", "log.retention.ms"),
+        ("qlog.retenqion.ms", "log.retention.ms"),
+        ("log.rtnion.ms", None),
+        ("qlog.rettion.ms", None),
+        ("log.retention.qqq", None),
+        ("ode.id", "node.id"),
+        ("node.di", "node.id"),
+        ("node.xi", None),
+        ("node.dx", None),
+        ("nodd.ei", None),
+    ],
+)
+def test_a_mistake_is_two_edits_and_in_a_short_name_one(name, meant):
+    if meant is None:
+        assert load_settings(Sources(assignments=[f"{name}=1"])).static == {name: "1"}
+    else:
+        with pytest.raises(ConfigError, match=f"did you mean {meant}"):
+            load_settings(Sources(assignments=[f"{name}=1"]))
+
+
+def test_own_settings_have_the_prefix_of_environment_variables_once():
+    assert environment_variable("ottla.acks.all.flush") == "OTTLA_ACKS_ALL_FLUSH"
+    assert environment_variable("log.retention.ms") == "OTTLA_LOG_RETENTION_MS"
+    assert load_settings(Sources(environment={"OTTLA_ACKS_ALL_FLUSH": "true"})).config.ottla_acks_all_flush
 
 
 def test_every_setting_has_its_own_environment_variable():

@@ -13,7 +13,7 @@ from ottla.metadata.config_changes import (
     replace_configs,
 )
 from ottla.metadata.image import image_at
-from ottla.metadata.model import PartitionState
+from ottla.metadata.model import NO_CONFIGS, PartitionState
 from ottla.metadata.transaction import Delete, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.store.memory import MemoryEngine
@@ -34,8 +34,8 @@ class Cluster:
         self.store.transaction(Transaction(writes=(topic, Put(model.partition_key("t", 0), state))))
 
     @staticmethod
-    def scope_of(static):
-        layers = BrokerLayers(static=static)
+    def scope_of(static, dynamic_default=NO_CONFIGS, dynamic=NO_CONFIGS):
+        layers = BrokerLayers(static, dynamic_default, dynamic)
         return ConfigScope(layers, broker_config(layers))
 
     @property
@@ -218,6 +218,39 @@ def test_broker_settings_change_where_they_are_dynamic(cluster):
         error = cluster.alter(resource, (name, SET, value))
         assert error.code is ErrorCode.invalid_request
         assert message in error.message
+
+
+KEPT, KEPT_LOCALLY = "log.retention.ms", "log.local.retention.ms"
+
+
+@pytest.mark.parametrize(
+    ("resource", "layers", "accepted"),
+    [
+        (ALL_BROKERS, ({}, {}, {KEPT: "100"}), False),
+        (ALL_BROKERS, ({}, {KEPT: "100"}, {}), True),
+        (ALL_BROKERS, ({KEPT: "100", KEPT_LOCALLY: "50"}, {}, {}), False),
+        (ALL_BROKERS, ({KEPT: "100"}, {}, {KEPT_LOCALLY: "50"}), True),
+        (ONE_BROKER, ({}, {KEPT: "100"}, {}), False),
+        (ONE_BROKER, ({}, {}, {KEPT: "100"}), True),
+        (ONE_BROKER, ({KEPT: "100"}, {KEPT: "1000"}, {}), True),
+        (ONE_BROKER, ({KEPT: "1000"}, {KEPT: "100"}, {}), False),
+    ],
+)
+def test_broker_settings_are_judged_with_those_of_the_other_layers(cluster, resource, layers, accepted):
+    """What a broker keeps locally is at most what it keeps: the new layer replaces what it was before."""
+    cluster.scope = cluster.scope_of(*layers)
+    result = cluster.alter(resource, (KEPT_LOCALLY, SET, "500"))
+    assert isinstance(result, KafkaError) is not accepted
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "accepted"),
+    [("10", "5", True), ("10", "20", True), ("10", "4", False), ("10", "21", False), ("3", "1", True)],
+)
+def test_threads_are_at_most_doubled_and_at_least_halved(cluster, before, after, accepted):
+    cluster.scope = cluster.scope_of({"num.network.threads": before})
+    result = cluster.alter(ONE_BROKER, ("num.network.threads", SET, after))
+    assert isinstance(result, KafkaError) is not accepted
 
 
 def test_brokers_keep_names_for_plugins(cluster):

@@ -98,9 +98,9 @@ def test_deleted_and_created_again_in_one_poll_is_both(cluster):
     cluster.write(*topic("t"))
     old = cluster.image.topics["t"]
     cluster.store.transaction(Transaction(writes=(Delete("/topics/t"), Delete("/partitions/t/0"))))
-    delta = cluster.write(*topic("t", OTHER_ID))
-    assert delta.topics_deleted == (old,)
-    assert delta.topics_created == (cluster.image.topics["t"],)
+    settings = Put("/configs/topics/t", b'{"retention.ms":"1"}')
+    delta = cluster.write(*topic("t", OTHER_ID, partitions=2), settings)
+    assert delta == ImageDelta(topics_deleted=(old,), topics_created=(cluster.image.topics["t"],))
     assert set(cluster.image.topics_by_id) == {OTHER_ID}
 
 
@@ -111,6 +111,7 @@ def test_new_and_changed_partitions_are_told_apart(cluster):
     now = cluster.image.topics["t"]
     assert [(added.topic, added.first_new) for added in delta.partitions_added] == [(now, 2)]
     assert [(changed.topic, changed.partition) for changed in delta.partitions_changed] == [(now, 1)]
+    assert delta.topic_configs_changed == ()
     assert now.partitions[1] == shrunk
     assert now.partitions[1].revision == 2
     assert now.partitions[0].revision == 1
@@ -184,11 +185,10 @@ def test_the_data_folders_of_brokers_are_known(cluster):
         ("/topics/t", b'{"id":"%s","replicas":[[true]]}' % str(ID).encode()),
         ("/partitions/t/0", model.encode_partition(STATE)),
         ("/partitions/t/x", model.encode_partition(STATE)),
-        ("/partitions/t/\u0663", model.encode_partition(STATE)),
-        ("/partitions//0", model.encode_partition(STATE)),
         ("/partitions/0", model.encode_partition(STATE)),
         ("/configs/topics/t", b"{}"),
         ("/configs/brokers/1", b'{"a":1}'),
+        ("/brokers/\u0663", b'{"host":"h","port":1,"rack":null}'),
         ("/brokers/x", b'{"host":"h","port":1,"rack":null}'),
         ("/brokers/1", b'{"host":"h","port":"1","rack":null}'),
         ("/brokers/1", b'{"host":"h","port":true,"rack":null}'),
@@ -213,6 +213,20 @@ def test_what_the_model_does_not_write_is_refused(key, value):
 def test_malformed_partitions_are_refused(value):
     with pytest.raises(MetadataFormatError):
         model.decode_partition(value, 1)
+
+
+@pytest.mark.parametrize(
+    "key", ["/partitions/t/\u0663", "/partitions/t/-1", "/partitions//0", "/partitions/0"]
+)
+def test_keys_of_partitions_end_in_a_number(key):
+    with pytest.raises(MetadataFormatError, match="no partition's key"):
+        model.parse_partition_key(key)
+
+
+def test_deleting_what_is_not_there_changes_nothing():
+    gone = [Event(1, key, None) for key in ("/topics/t", "/configs/groups/g", "/brokers/1")]
+    image, delta = MetadataImage().apply(gone)
+    assert (image, delta) == (MetadataImage(revision=1), ImageDelta())
 
 
 def test_gaps_between_partitions_are_refused(cluster):
@@ -283,6 +297,8 @@ def test_partitions_begin_as_their_topic_says(cluster):
     (added,) = delta.partitions_added
     assert (added.first_new, delta.partitions_changed) == (2, ())
     assert cluster.image.topics["t"].partitions == (began[0], STATE, began[0])
+    cluster.write(Put(key, model.encode_topic(ID, [(2,), (2, 1), (1, 2)])))
+    assert cluster.image.topics["t"].partitions == (PartitionState((2,), (2,), 2), STATE, began[0])
     cluster.write(Delete(key), DeletePrefix(model.partitions_prefix("t")))
     assert cluster.image.topics == {}
 

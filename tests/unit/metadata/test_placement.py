@@ -21,9 +21,7 @@ def test_leaders_are_dealt_in_turn_from_the_first_on():
 
 
 def test_the_followers_of_each_round_are_shifted_by_one():
-    placed = place_replicas([1, 2, 3, 4], range(0, 16, 4), 3, first=0)  # those that the first broker leads
-    assert {replicas[0] for replicas in placed} == {1}
-    followers = [replicas[1:] for replicas in placed]
-    turns = [(2, 3), (3, 4), (4, 2)]
-    begin = turns.index(followers[0])
-    assert followers == [turns[(begin + number) % 3] for number in range(4)]
+    placed = place_replicas([1, 2, 3], range(9), 2, first=0)
+    first_round, second_round = [(1, 2), (2, 3), (3, 1)], [(1, 3), (2, 1), (3, 2)]
+    assert placed == first_round + second_round + first_round
+    assert place_replicas([1, 2, 3, 4], range(0, 8, 4), 3, first=0) == [(1, 2, 3), (1, 3, 4)]

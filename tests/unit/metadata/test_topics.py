@@ -82,6 +82,18 @@ def test_a_topic_takes_the_brokers_defaults(cluster):
     assert {(state.leader_epoch, state.partition_epoch) for state in created.partitions} == {(0, 0)}
 
 
+def test_a_topic_takes_the_default_number_of_replicas():
+    cluster = Cluster(brokers=(1, 2))
+    broker = broker_config(BrokerLayers(static={"default.replication.factor": "2"}))
+    created = cluster.commit(create_topics(cluster.image, [NewTopic("t")], broker, cluster.ids))["t"]
+    assert created.partitions[0].replicas == (1, 2)
+
+
+def test_a_topic_without_settings_has_no_key_for_them(cluster):
+    cluster.create(NewTopic("t"))
+    assert [entry.key for entry in cluster.store.range("").entries] == ["/brokers/1", "/topics/t"]
+
+
 def test_counts_configs_and_ids_are_as_asked(cluster):
     created = cluster.create(NewTopic("t", 5, 1, configs={"retention.ms": "7"}))["t"]
     assert len(created.partitions) == 5
@@ -193,6 +205,7 @@ def test_a_name_is_taken_once(cluster):
     assert collision.code is ErrorCode.invalid_topic_exception
     assert collision.message == "Topic 'a_b' collides with existing topic: a.b"
     cluster.create(NewTopic("c_d"), NewTopic("e.f"), NewTopic("ab"))
+    assert set(cluster.image.topics) == {"a.b", "c_d", "e.f", "ab"}
     assert cluster.refused(NewTopic("c.d")).code is ErrorCode.invalid_topic_exception
 
 
@@ -212,6 +225,8 @@ def test_the_whole_request_has_one_bound(cluster):
     plan = create_topics(cluster.image, [NewTopic("a", 6_000), NewTopic("b", 6_000)], BROKER, cluster.ids)
     assert {error.code for error in plan.results.values()} == {ErrorCode.policy_violation}
     assert plan.steps == ()
+    cluster.create(NewTopic("a", 10_000), NewTopic("b", 0), NewTopic("c", -5))
+    assert set(cluster.image.topics) == {"a"}
 
 
 def test_two_plans_for_the_same_name_exclude_each_other(cluster):
@@ -304,9 +319,11 @@ def test_good_growth_succeeds_beside_bad(cluster):
 def test_growth_has_one_bound_for_what_is_added(cluster):
     cluster.create(NewTopic("t", 2), NewTopic("u", 2))
     cluster.commit(create_partitions(cluster.image, [NewPartitions("t", 10_002)]))
-    plan = create_partitions(cluster.image, [NewPartitions("t", 16_002), NewPartitions("u", 6_002)])
+    plan = create_partitions(cluster.image, [NewPartitions("t", 16_002), NewPartitions("u", 4_003)])
     assert len(plan.results["t"].partitions) == 16_002
     assert plan.results["u"].code is ErrorCode.policy_violation
+    plan = create_partitions(cluster.image, [NewPartitions("t", 16_002), NewPartitions("u", 4_002)])
+    assert len(plan.results["u"].partitions) == 4_002
 
 
 def test_new_partitions_go_on_in_turn():
@@ -350,6 +367,11 @@ def test_producer_ids_are_never_given_twice(cluster):
     second, block = allocate_producer_ids(stored)
     assert block == ProducerIdBlock(1000, 1000)
     assert cluster.store.transaction(second).committed
+
+
+def test_producer_ids_may_begin_anew():
+    stored = KeyValue(model.PRODUCER_IDS, model.encode_producer_ids(0), 1, 1)
+    assert allocate_producer_ids(stored)[1] == ProducerIdBlock(0, 1000)
 
 
 def test_producer_ids_come_to_an_end():
