@@ -345,6 +345,8 @@ class Segment:
         size = min(max_bytes, available)
         if size < _SLICED:
             data = file.pread(size, position)
+            if size == available:
+                return data
             is_headed = len(data) >= HEADER_SIZE
             first_size = LOCATOR.unpack_from(data)[1] + LOG_OVERHEAD if is_headed else HEADER_SIZE
             if first_size <= len(data):
