@@ -238,12 +238,12 @@ def test_compacted_segments_take_the_place_of_old_ones() -> None:
 def test_a_swap_replaces_only_the_segments_that_it_covers() -> None:
     disk = SimulatedDisk()
     log = filled_log(disk)
-    second, third, end = log.segments[1].base_offset, log.segments[2].base_offset, log.log_end_offset
+    third, fourth, end = log.segments[2].base_offset, log.segments[3].base_offset, log.log_end_offset
     log.close()
-    compacted = batch(1, base_offset=second, leader_epoch=0)
-    disk.write_bytes(f"{DIRECTORY}/{second:020d}.log.swap", compacted)
+    compacted = batch(1, base_offset=third, leader_epoch=0)
+    disk.write_bytes(f"{DIRECTORY}/{third:020d}.log.swap", compacted)
     log = open_at(disk, CONFIG, clean=False, recovery_point=end)
-    assert [record.offset for record in read_all(log)] == [*range(second + 1), *range(third, end)]
+    assert [record.offset for record in read_all(log)] == [*range(third + 1), *range(fourth, end)]
 
 
 def crashes() -> Iterator[tuple[SimulatedDisk, int]]:
