@@ -15,7 +15,7 @@ from ottla.storage.cleaner.output import SegmentWriter
 from ottla.storage.fs import TEMPORARY, FileSystem
 from ottla.storage.lifecycle import close_logs
 from ottla.storage.log import Log
-from ottla.storage.names import DELETED
+from ottla.storage.names import DELETED, INDEX, TIMEINDEX
 
 from . import logs
 from .logs import DIRECTORY, append, append_one, batch, config, open_at, read_all, small_segments
@@ -321,3 +321,45 @@ def test_what_a_clean_stop_synced_outlives_a_power_loss(at_once: bool) -> None:
         assert [record.offset for record in read_all(log)] == list(range(34))
         assert log.leader_epochs.entries == ((0, 0),)
         check_indexes(log)
+
+
+def test_indexes_that_recovery_rebuilt_are_synced_before_they_are_relied_on() -> None:
+    """Else a torn time index makes a segment look old, and retention takes it away."""
+    config = small_segments(retention_ms=10_000)
+    for seed in range(30):
+        disk = SimulatedDisk(seed)
+        log = open_at(disk, config, clean=False)
+        while len(log.local.segments) < 2:
+            append(log, batch(2, logs.NOW_MS))
+        recovery_point = log.local.active.base_offset
+        log.flush()
+        disk.lose_power()
+        disk.restart()
+        log = open_at(disk, config, clean=False, recovery_point=recovery_point)
+        append(log, batch(2, logs.NOW_MS))
+        log.flush()
+        disk.lose_power()
+        disk.restart()
+        log = open_at(disk, config, clean=False, recovery_point=log.recovery_point)
+        check_indexes(log)
+        assert [segment.largest_timestamp() for segment in log.local.segments] == [logs.NOW_MS + 1] * 2
+        log.update_high_watermark(log.log_end_offset)
+        assert log.apply_retention(logs.NOW_MS) == 0
+
+
+@pytest.mark.parametrize("kind", [INDEX, TIMEINDEX])
+def test_an_index_that_did_not_read_is_rebuilt_for_good(kind: str) -> None:
+    for seed in range(20):
+        disk = SimulatedDisk(seed)
+        log = open_at(disk, CONFIG)
+        append(log, *(batch(2, 1_000 + number) for number in range(17)))
+        log.close()
+        disk.write_bytes(f"{DIRECTORY}/{0:020}{kind}", b"damaged")
+        disk.sync_all()
+        log = open_at(disk, CONFIG, clean=True)
+        expected = log.local.segments.first.position_of(3), log.local.segments.first.max_timestamp
+        disk.lose_power()
+        disk.restart()
+        log = open_at(disk, CONFIG, clean=False, recovery_point=log.recovery_point)
+        found = log.local.segments.first.position_of(3), log.local.segments.first.max_timestamp
+        assert found == expected

@@ -56,6 +56,8 @@ class Opened(NamedTuple):
 class _Recovered(NamedTuple):
     log_end_offset: int
     producers: LogProducers | None
+    indexes: list[Unsynced]
+    """Those that were rebuilt, of segments behind the recovery point too, which flushes leave alone."""
 
 
 def _finish_leftovers(fs: FileSystem, directory: str, names: list[str]) -> None:
@@ -139,12 +141,15 @@ class Opening:
         )
         is_changed = not clean
         producers = None
+        rebuilt: list[Unsynced] = []
         if not len(segments):
             log_end_offset = log_start_offset
         elif clean:
             log_end_offset = _clean_end_offset(segments, snapshots)
         else:
-            log_end_offset, producers = self._recover(segments, snapshots, log_start_offset, recovery_point)
+            log_end_offset, producers, rebuilt = self._recover(
+                segments, snapshots, log_start_offset, recovery_point
+            )
         if not len(segments) or log_end_offset < log_start_offset:
             # Someone removed files: what the checkpoint calls deleted must not come back.
             segments.remove(list(segments), self._now_ms)
@@ -153,7 +158,7 @@ class Opening:
             for offset in snapshots:
                 self._fs.unlink(segment_path(self._directory, offset, SNAPSHOT))
             log_end_offset, producers, snapshots, is_changed = log_start_offset, None, (), True
-        rebuilt = self._check_txn_indexes(names, segments, snapshots, log_start_offset)
+        rebuilt += self._check_txn_indexes(names, segments, snapshots, log_start_offset)
         local = self._local(
             list(segments),
             log_end_offset=log_end_offset,
@@ -263,11 +268,13 @@ class Opening:
         )
         epochs = LeaderEpochCache(self._fs, self._directory, flushed)
         log_end_offset = first_offset
+        rebuilt: list[Unsynced] = []
         for number, segment in enumerate(unflushed):
             log_end_offset = max(log_end_offset, segment.base_offset)
             producers.take_snapshot(segment.base_offset, sync=False)
             end_offset, is_cut = _recover_segment(segment, log_end_offset, producers, epochs)
             log_end_offset = max(log_end_offset, end_offset)
+            rebuilt += (Unsynced(segment.path(kind)) for kind in (INDEX, TIMEINDEX, TXNINDEX))
             if is_cut:
                 segments.remove(unflushed[number + 1 :], self._now_ms)
                 break
@@ -275,7 +282,7 @@ class Opening:
         epochs.truncate_from_start(log_start_offset)
         epochs.flush()
         producers.take_snapshot(log_end_offset, sync=False)
-        return _Recovered(log_end_offset, producers)
+        return _Recovered(log_end_offset, producers, rebuilt)
 
 
 def _clean_end_offset(segments: SegmentList, snapshots: tuple[int, ...]) -> int:

@@ -13,7 +13,7 @@ from ottla.storage.errors import LogStorageError
 from ottla.storage.local.indexes import CorruptIndexError, OffsetIndex, TimeIndex
 from ottla.storage.local.scan import LOCATOR, find_batch, scan_headers
 from ottla.storage.local.txn_index import TransactionIndex
-from ottla.storage.names import LOG, TXNINDEX, segment_path
+from ottla.storage.names import INDEX, LOG, TIMEINDEX, TXNINDEX, segment_path
 
 if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
@@ -235,11 +235,15 @@ class Segment:
         self.last_possible_offset = self.base_offset + MAX_RELATIVE_OFFSET
 
     def rebuild_indexes(self) -> None:
-        """Build offset and time index anew from the batch headers. Raises OSError."""
+        """Build offset and time index anew from the batch headers, and sync them. Raises OSError."""
         self.begin_rebuild()
         for position, header in scan_headers(self.file, 0, self.size):
             self.note(position, header)
         self.seal()
+        # Flushes leave segments behind the recovery point alone.
+        for path in (self.path(INDEX), self.path(TIMEINDEX)):
+            if self._environment.fs.exists(path):
+                self._environment.fs.sync_file(path)
 
     def _undo_write(self) -> None:
         self._has_torn_tail = True
