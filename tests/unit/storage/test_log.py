@@ -421,3 +421,43 @@ def test_indexes_leave_memory_when_their_bound_is_reached(disk: SimulatedDisk) -
     assert cache.used_bytes <= 40 + 2 * 12 * 8
     append(log, *(batch(2) for _ in range(60)))
     assert offsets(log) == list(range(240))
+
+
+def test_an_index_that_cannot_be_rebuilt_refuses_an_append_before_anything_is_written(
+    disk: SimulatedDisk,
+) -> None:
+    log = open_at(disk, small_segments())
+    append(log, batch(2), batch(2))
+    log.close()
+    disk.unlink(f"{logs.DIRECTORY}/{0:020}.timeindex")
+    log = open_at(disk, small_segments())
+    disk.fails_to_sync = True
+    size = log.local.active.size
+    for _ in range(2):
+        with pytest.raises(KafkaError) as error:
+            append(log, batch())
+        assert code_of(error) is ErrorCode.kafka_storage_error
+        disk.unlink(f"{logs.DIRECTORY}/{0:020}.timeindex")
+        log = open_at(disk, small_segments())
+    assert disk.size(f"{logs.DIRECTORY}/{0:020}.log") == size
+    disk.fails_to_sync = False
+    append(log, batch())
+    assert offsets(log) == list(range(5))
+
+
+def test_an_index_that_cannot_be_read_again_does_not_undo_an_append(disk: SimulatedDisk) -> None:
+    """The batch is written by then: whoever was told otherwise would write over its offsets."""
+    log = open_at(disk, small_segments(segment_bytes=100_000))
+    active = log.local.active
+    for number in range(40):
+        if number == 20:
+            for index in (active.offset_index(), active.time_index()):
+                assert index.unload()  # as when others need the memory
+                disk.unlink(index.path)
+            disk.fails_to_sync = True
+        append(log, batch(1))
+        if number == 30:
+            disk.fails_to_sync = False
+    assert offsets(log) == list(range(40))
+    log.close()
+    assert offsets(open_at(disk, small_segments(), clean=False)) == list(range(40))

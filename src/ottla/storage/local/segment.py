@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from ottla.records.batch import HEADER_SIZE, LOG_OVERHEAD, NO_TIMESTAMP, BatchHeader, Buffer, parse_header
 from ottla.records.codec import decode_batch
-from ottla.storage.errors import LogStorageError
+from ottla.storage.errors import LogStorageError, refusals
 from ottla.storage.local.indexes import CorruptIndexError, OffsetIndex, TimeIndex
 from ottla.storage.local.scan import LOCATOR, find_batch, scan_headers
 from ottla.storage.local.txn_index import TransactionIndex
@@ -171,6 +171,10 @@ class Segment:
         position = self.size
         if self._has_torn_tail:
             self._cut_torn_tail()
+        known = self._max_timestamp
+        if known is None:
+            with refusals(f"cannot append to {self.log_path}"):
+                known = self.max_timestamp
         file = self._file
         if file is None:
             file = self.file
@@ -185,14 +189,14 @@ class Segment:
                 f"cannot append to {self.log_path}: the disk took {written} of {size} bytes; is it full?"
             )
         self.size = position + size
-        known = self._max_timestamp
-        if known is None:
-            known = self.max_timestamp
         if max_timestamp > known:
             self._max_timestamp = max_timestamp
             self._max_timestamp_offset = last_offset
         if self._bytes_since_index_entry > self.config.index_interval_bytes:
-            self._add_index_entries(last_offset, position)
+            try:
+                self._add_index_entries(last_offset, position)
+            except OSError:
+                return  # it is appended all the same, and with the next batch it is tried again
             self._bytes_since_index_entry = size
         else:
             self._bytes_since_index_entry += size
