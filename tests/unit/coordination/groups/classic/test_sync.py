@@ -170,10 +170,13 @@ def test_members_that_do_not_come_back_after_a_restart_expire(driver: Any) -> No
     assert follower not in driver.group().members
 
 
-def test_a_group_over_the_size_rebalances_when_it_is_loaded(new_driver: Any) -> None:
+@pytest.mark.parametrize(("max_size", "state"), [(2, "PreparingRebalance"), (3, "Stable")])
+def test_a_group_over_the_size_rebalances_when_it_is_loaded(
+    new_driver: Any, max_size: int, state: str
+) -> None:
     driver = new_driver()
     driver.stable_group(3)
-    driver.config = new_driver(group_max_size=2).config
+    driver.config = new_driver(group_max_size=max_size).config
     driver.restart()
 
-    assert driver.group().state_name == "PreparingRebalance"
+    assert driver.group().state_name == state

@@ -329,3 +329,21 @@ def test_sessions_and_revocations_go_on_after_a_restart(cluster):
     cluster.advance(35_000)
     assert cluster.group.is_empty
     assert code(b.beat()) is ErrorCode.unknown_member_id
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ("consumer-session", "g", "gone"),
+        ("consumer-rebalance", "g", "a"),
+        ("consumer-session", "gone", "a"),
+        ("classic-session", "g", "a"),
+        ("classic-join", "g"),
+    ],
+)
+def test_a_timer_of_what_is_over_does_nothing(cluster, key):
+    cluster.member("a", "foo")
+    written = len(cluster.log)
+    cluster.runtime.on_timer(key)
+    assert set(cluster.group.members) == {"a"}
+    assert len(cluster.log) == written

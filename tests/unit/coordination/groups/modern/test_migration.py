@@ -223,6 +223,17 @@ def test_a_classic_member_that_does_not_sync_is_removed(cluster):
     assert set(cluster.group.members) == {"c"}
 
 
+def test_a_classic_members_sync_is_a_sign_of_life(cluster):
+    cluster.member("c", "foo")
+    a = cluster.classic_member("foo")
+    a.join()
+    session = ("consumer-session", "g", a.member_id)
+    assert cluster.timers[session] == cluster.now_ms + 10_000
+    cluster.advance(5_000)
+    a.sync()
+    assert cluster.timers[session] == cluster.now_ms + 10_000
+
+
 def test_a_silent_classic_member_is_removed_after_its_own_session(upgraded):
     cluster, a, b, _ = upgraded
     cluster.advance(9_999)
