@@ -109,13 +109,12 @@ def test_a_handler_fits_its_api(served: ServedApi) -> None:
     """
     api: AnyApi = load(served)
     versions = range(served.lowest, served.highest + 1)
+    if isinstance(api, HandCodedApi):  # mypy holds its two functions to one another
+        assert set(versions) <= set(request_class(served.key).__versions__)
+        return
     hints = get_type_hints(api.handle)
     services, context, message = (hints[name] for name in inspect.signature(api.handle).parameters)
     assert (services, context) == (api.services, RequestContext)
-    if isinstance(api, HandCodedApi):
-        assert message is get_type_hints(api.decode)["return"]
-        assert request_class(api.key).__name__ == f"{served.name}Request"
-        return
     assert (api.request, api.response) == (request_class(served.key), response_class(served.key))
     assert message is api.request
     assert structs(hints["return"]) == {api.response}
