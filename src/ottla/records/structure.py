@@ -375,7 +375,8 @@ def _timestamps(data: bytes, start: int, end: int, size: int) -> tuple[int, int,
     first = data[start:end:size]
     if first[0] < 0x80:
         if not first.isascii():
-            first = first[: len(first) - len(first.lstrip(_ASCENDING))]
+            alike = len(first) - len(first.lstrip(_ASCENDING))
+            first = first[:alike]
         lowest, highest = first[0], first[-1]
         while lower := first.translate(None, _FROM[lowest]):
             lowest = lower[0]
