@@ -130,7 +130,10 @@ def _partition(services: RecordServices, topic: str | None, topic_id: UUID | Non
 
 
 def _failure(
-    data: PartitionData, code: ErrorCode, message: str | None = None, record_errors: tuple[tuple[int, str], ...] = ()
+    data: PartitionData,
+    code: ErrorCode,
+    message: str | None = None,
+    record_errors: tuple[tuple[int, str], ...] = (),
 ) -> PartitionResult:
     return PartitionResult(
         data.topic, data.topic_id, data.partition, code, record_errors=record_errors, error_message=message
