@@ -1,14 +1,18 @@
-"""How many topics and partitions a Produce request may name, in each of its encodings."""
+"""How many topics and partitions a Produce request may name, and what its response explains."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from typing import Any
+from uuid import UUID
 
 import pytest
 
 from ottla.protocol.errors import MalformedRequest
-from ottla.protocol.produce import decode_produce
+from ottla.protocol.messages.produce import ProduceResponse
+from ottla.protocol.produce import PartitionResult, decode_produce, encode_produce_response
+from ottla.protocol.wire import decode_response
 
 
 def legacy(partitions_of_topics: list[int], *, topics: int | None = None) -> bytes:
@@ -55,3 +59,20 @@ def test_a_topic_has_a_name(version: int) -> None:
     nameless = legacy([1]).replace(b"\0\1t", b"\xff\xff", 1)
     with pytest.raises(MalformedRequest, match="null where a string must be"):
         decode_produce(version, memoryview(nameless), max_partitions=4)
+
+
+@pytest.mark.parametrize("version", [10, 13])
+@pytest.mark.parametrize(
+    "told", [{"current_leader": (3, 7)}, {"error_message": "why"}, {"record_errors": [(4, "why")]}]
+)
+def test_what_explains_one_partitions_result_is_in_the_response(version: int, told: dict[str, Any]) -> None:
+    topic_id = UUID(int=7)
+    frame = encode_produce_response(version, 1, [PartitionResult("t", topic_id, 5, error_code=6, **told)])
+    _, response = decode_response(ProduceResponse, version, frame[4:])
+    ((partition,),) = [topic.partition_responses for topic in response.responses]
+    leader = partition.current_leader
+    errors = [(each.batch_index, each.batch_index_error_message) for each in partition.record_errors]
+    assert partition.error_code == 6
+    assert (leader.leader_id, leader.leader_epoch) == told.get("current_leader", (-1, -1))
+    assert partition.error_message == told.get("error_message")
+    assert errors == told.get("record_errors", [])
