@@ -84,6 +84,13 @@ def test_ids_are_neither_zero_nor_taken() -> None:
     assert [session and session.session_id for session in made] == [5, 6]
 
 
+def test_what_a_request_says_anew_holds() -> None:
+    (each,) = partitions().values()
+    each.ask(5, 200, 3, 2)
+    asked = (each.fetch_offset, each.max_bytes, each.current_leader_epoch, each.last_fetched_epoch)
+    assert asked == (5, 200, 3, 2)
+
+
 def test_partitions_that_gave_data_come_last() -> None:
     session = sessions().create(partitions(4), 0, uses_topic_ids=False)
     assert session is not None
