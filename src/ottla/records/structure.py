@@ -343,7 +343,7 @@ def _pass_fields(data: bytes, pos: int, fields: int, columns: list[int], *, is_n
             columns.append(pos)
             number = number & 0x7F | data[pos] << 7
             pos += 1
-            if number >= _LONG:
+            if number >= _LONG or number == _NULL:
                 return 0
         if not number & 1:
             pos += number >> 1

@@ -323,7 +323,40 @@ def test_what_kafka_takes_is_made_regular(data: bytes) -> None:
     assert check_records(rewrite_records(data, 0, 1), 0, 1)[2] & IRREGULAR == 0
 
 
+def test_all_that_is_seen_is_told() -> None:
+    """Of one record before another, whichever comes first."""
+    keyless, irregular = record(0), record(9, key=field(b"k"))
+    assert check_records(keyless + irregular, 0, 2)[2] == NULL_KEY | IRREGULAR
+    assert check_records(record(9, key=field(b"k")) + record(1), 0, 2)[2] == NULL_KEY | IRREGULAR
+
+
+ODD_FIELDS = {
+    "a key of -2 bytes": {"key": number(-2)},
+    "a key of -65 bytes": {"key": number(-65)},
+    "a value of -2 bytes": {"value": number(-2)},
+    "a value of -65 bytes": {"value": number(-65)},
+    "a null in two bytes": {"key": b"\x81\0"},
+    "a header's value of -2 bytes": {"headers": b"\x02\x02n\x03"},
+    "a header without a value": {"headers": b"\x02\x02n\x01"},
+    "a header without a name": {"headers": b"\x02\x01\x02v"},
+    "-1 headers": {"headers": b"\x01"},
+    "a header that is not there": {"headers": b"\x02"},
+    "a value that is too long": {"value": b"\x04v"},
+    "a value that is too short": {"value": b"\0v"},
+    "a value of 8192 bytes": {"value": field(bytes(8192))},
+    "a key of 8192 bytes": {"key": field(bytes(8192))},
+}
+
+
+@pytest.mark.parametrize("fields", ODD_FIELDS.values(), ids=ODD_FIELDS)
+def test_runs_of_odd_records(fields: dict[str, bytes]) -> None:
+    """That records are alike makes them no better."""
+    for count in (5, 20, 70):
+        assert_sound(b"".join(record(index, **fields) for index in range(count)), count)
+
+
 REGULAR_RECORDS = {
+    "a length of 64": record(value=field(bytes(58))),
     "attributes": record(attributes=b"\xff"),
     "a length in more bytes than it takes": record(key=b"\x80\x80\x80\x80\0"),
     "a null in more bytes than it takes": record(value=b"\x81\0"),
