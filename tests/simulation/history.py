@@ -6,7 +6,7 @@ carried out still. What is forbidden:
 - lost: an acknowledged value is gone, though durability was asked for, and neither retention nor a newer
   value of its key explains it
 - two values at one offset, or one value at two offsets
-- values of one producer out of order
+- acknowledged values of one producer out of order
 - a high watermark that goes back while the broker is up
 - an acknowledged commit of an offset that is gone, or an older one in its place
 - a partition that two members of a group own at the same time
@@ -173,17 +173,20 @@ def _lost(log: Log, sends: Iterable[Send], drained: Drained, may_lack: tuple[boo
 
 
 def _disordered(log: Log, sends: Iterable[Send], drained: Drained) -> Iterable[str]:
-    number_of = {send.value: (send.producer, number) for number, send in enumerate(sends)}
-    last: dict[str, tuple[int, bytes]] = {}
+    """Of what was not to be durable, a second power loss may bring back what a first one took."""
+    sent = {send.value: (number, send) for number, send in enumerate(sends)}
+    last: dict[str, tuple[int, Send]] = {}
     for record in drained.records:
-        if record.value not in number_of:
+        if record.value not in sent:
             yield f"{record.value!r} at offset {record.offset} of {log} was never sent there"
             continue
-        producer, number = number_of[record.value]
-        before = last.get(producer)
+        number, send = sent[record.value]
+        if not (send.is_acknowledged and send.is_durable):
+            continue
+        before = last.get(send.producer)
         if before is not None and before[0] > number:
-            yield f"{record.value!r} comes behind {before[1]!r} in {log}, but was sent before it"
-        last[producer] = number, record.value
+            yield f"{send.value!r} comes behind {before[1].value!r} in {log}, but was sent before it"
+        last[send.producer] = number, send
 
 
 def _doubled(log: Log, life: int, seen: Iterable[Seen]) -> Iterable[str]:

@@ -162,7 +162,9 @@ def _class_names(messages: list[Message]) -> dict[tuple[str, str], str]:
     """A class's name by message and struct: Kafka's, with the message's in front where two messages of the
     module have a struct of one name.
     """
-    used = Counter(name for message in messages for name in {each.name for each in message.struct.inner()})
+    used = Counter(
+        name for message in messages for name in dict.fromkeys(each.name for each in message.struct.inner())
+    )
     used.update(message.name for message in messages)
     return {
         (message.name, struct.name): struct.name if used[struct.name] == 1 else message.name + struct.name

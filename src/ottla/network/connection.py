@@ -102,7 +102,7 @@ class Shared:
         self.receive_buffer = memoryview(bytearray(receive_buffer_bytes))
         self.received = self.receive_buffer.toreadonly()
         self.outbox = Outbox()
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # in the order in which they came
 
 
 class _Answer:
@@ -172,13 +172,13 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self.peer_host = self._session.peer_host = peer[0] if peer else ""
         self._transport.set_write_buffer_limits(high=self._shared.limits.response_buffer_max_bytes)
-        self._shared.connections.add(self)
+        self._shared.connections[self] = None
         refusal = self._admit(self)
         if refusal is not None:
             self.refuse(refusal)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._shared.connections.discard(self)
+        self._shared.connections.pop(self, None)
         self._shared.unsent.discard(self)
         self._release_frame()
         self._backlog = None

@@ -94,15 +94,15 @@ class UnsentOutput:
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._clogged: set[Sender] = set()
+        self._clogged: dict[Sender, None] = {}
 
     def add(self, sender: Sender) -> None:
         """A connection has too much to send."""
-        self._clogged.add(sender)
+        self._clogged[sender] = None
 
     def discard(self, sender: Sender) -> None:
         """It has sent enough of it, or is gone."""
-        self._clogged.discard(sender)
+        self._clogged.pop(sender, None)
 
     @property
     def is_full(self) -> bool:

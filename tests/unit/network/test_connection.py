@@ -310,7 +310,7 @@ async def test_a_lost_connection_drops_waiting_fetches_and_keeps_tasks() -> None
     assert changed.is_set()
     assert wire.written == []
     assert wire.router.received == [b"p", b"f"]
-    assert wire.shared.connections == set()
+    assert not wire.shared.connections
 
 
 async def test_an_answer_after_the_connection_was_closed_is_dropped() -> None:

@@ -73,7 +73,7 @@ def _check_join(state: ShardState, group: ConsumerGroup, request: JoinGroupReque
     if not migration.classic_members_may_join(state):
         raise KafkaError(ErrorCode.inconsistent_group_protocol, "The group migration is disabled.")
     check_size(state, group, request.member_id, request.group_instance_id)
-    names = {protocol.name for protocol in request.protocols}
+    names = [protocol.name for protocol in request.protocols]
     others = [dict(_classic(member).protocols) for member in group.classic_members]
     is_common = any(all(name in protocols for protocols in others) for name in names)
     if request.protocol_type != CONSUMER_PROTOCOL_TYPE or not is_common:

@@ -229,7 +229,7 @@ def subscribed_topics(
     for each in metadata:
         names |= each.subscribed_topic_names
         patterns.add(each.subscribed_topic_regex)
-    return frozenset(names).union(*(resolved[pattern].topics for pattern in patterns & resolved.keys()))
+    return frozenset(names).union(*(each.topics for pattern, each in resolved.items() if pattern in patterns))
 
 
 def preferred_assignor(members: Iterable[ConsumerGroupMember], supported: tuple[str, ...]) -> str:
