@@ -52,6 +52,10 @@ class Network:
 
         return bind
 
+    async def addresses_of(self, host: str) -> list[str]:
+        """A machine's name is its address."""
+        return [host]
+
     async def connect(self, machine: str, address: Address, make_protocol: Callable[[], P]) -> P:
         """Connect from `machine`; raises ConnectionRefusedError."""
         await asyncio.sleep(self.delay(machine, address[0]))

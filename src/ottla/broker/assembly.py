@@ -145,7 +145,7 @@ class Broker:
             _RECEIVE_BUFFER_BYTES,
             self._readers,
         )
-        return Server(shared, config, self._host.bind)
+        return Server(shared, config, self._host.bind, self._host.addresses_of)
 
     def _binder(self) -> Callable[[ServedApi], Route]:
         """Gives every API what its family uses."""
@@ -243,7 +243,7 @@ class Broker:
         for listener in config.advertised_listeners:
             if listener.name in bound:
                 # A name server may be asked for our name, which takes its time.
-                host = listener.host or await asyncio.to_thread(self._host.name)
+                host = listener.host or await self._own_name()
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
         first = config.listeners[0].name
         await self._store.open()
@@ -274,6 +274,9 @@ class Broker:
         if now != known and len(known) + len(now) > 1:
             await note_log_dirs(self._store, self.node.node_id, now)
         return now
+
+    async def _own_name(self) -> str:
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._host.name)
 
     def _new_id(self) -> str:
         """A random id in Kafka's text form: 22 characters of URL-safe base64."""

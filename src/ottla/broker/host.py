@@ -12,8 +12,8 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from ottla.clock import Clock
-from ottla.network.server import Bind
-from ottla.network.sockets import bind_tcp
+from ottla.network.server import AddressesOf, Bind
+from ottla.network.sockets import addresses_of, bind_tcp
 from ottla.storage.fs import FileSystem, OsFileSystem
 from ottla.store.interface import Store
 from ottla.store.sqlite import FILE_NAME, SqliteStore
@@ -35,6 +35,7 @@ class Host(NamedTuple):
     make_store: Callable[[str], Store]
     """Of the metadata: in that data folder, where it is this broker's own"""
     bind: Bind
+    addresses_of: AddressesOf
     name: Callable[[], str]
     """What other machines may find it by; takes a while"""
 
@@ -42,7 +43,15 @@ class Host(NamedTuple):
 def this_host() -> Host:
     """The operating system's."""
     return Host(
-        Clock(), SystemRandom(), uuid4, ThreadPoolExecutor, _open_fs, _make_store, bind_tcp, socket.getfqdn
+        clock=Clock(),
+        random=SystemRandom(),
+        new_uuid=uuid4,
+        make_executor=ThreadPoolExecutor,
+        open_fs=_open_fs,
+        make_store=_make_store,
+        bind=bind_tcp,
+        addresses_of=addresses_of,
+        name=socket.getfqdn,
     )
 
 

@@ -327,10 +327,10 @@ def check_group_configs(overrides: Mapping[str, str], value: Values) -> None:
         session, heartbeat = f"{kind}.{_SESSION}", f"{kind}.{_HEARTBEAT}"
         if own.keys() & {session, heartbeat} and effective(session) <= effective(heartbeat):
             raise ConfigError(f"{session} must be greater than {heartbeat}", session)
-    for name in own:
+    for name, chosen in own.items():
         if name in _AT_MOST or name in _AT_LEAST:
             least = value(_AT_LEAST[name]) if name in _AT_LEAST else 0
-            _check_bounds(name, own[name], least, value(_AT_MOST[name]) if name in _AT_MOST else INT_MAX)
+            _check_bounds(name, chosen, least, value(_AT_MOST[name]) if name in _AT_MOST else INT_MAX)
     if own.get("streams.assignor.name", "sticky") not in value("group.streams.assignors"):
         known = ", ".join(value("group.streams.assignors"))
         raise ConfigError(f"streams.assignor.name must be one of {known}", "streams.assignor.name")

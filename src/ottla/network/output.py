@@ -13,8 +13,8 @@ disk, and everybody with it.
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
+import os  # noqa: TID251 - of a descriptor that it is given
+import socket  # noqa: TID251 - likewise
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import socket
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from typing import Protocol, TypeAlias
@@ -39,15 +37,18 @@ Bind: TypeAlias = Callable[
     [Callable[[], asyncio.BufferedProtocol], str, int, NetworkConfig], Awaitable[Listening]
 ]
 """Binds to a host and port, makes a protocol for each connection; raises OSError."""
+AddressesOf: TypeAlias = Callable[[str], Awaitable[list[str]]]
+"""What a host's name stands for, as the system writes it; raises OSError."""
 
 
 class Server:
     """Listens on the addresses of one broker and owns the connections accepted there."""
 
-    def __init__(self, shared: Shared, config: NetworkConfig, bind: Bind) -> None:
+    def __init__(self, shared: Shared, config: NetworkConfig, bind: Bind, addresses_of: AddressesOf) -> None:
         self._shared = shared
         self._config = config
         self._bind = bind
+        self._addresses_of = addresses_of
         self._per_address: Mapping[str, int] = {}
         self._listening: dict[str, Listening] = {}
         self._sweeper: asyncio.Task[None] | None = None
@@ -57,7 +58,7 @@ class Server:
 
         Raises OSError; what was bound before is closed by `stop`.
         """
-        self._per_address = await _by_address(self._config.max_connections_per_ip_overrides)
+        self._per_address = await self._by_address(self._config)
         for listener in listeners:
             name, host, port = listener.name, listener.host, listener.port
             try:
@@ -65,9 +66,7 @@ class Server:
                     partial(Connection, self._shared, name, self._admit), host, port, self._config
                 )
             except OSError as error:
-                # The loop's own text repeats the address; a name that does not resolve has a negative number.
-                number = error.errno or 0
-                reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+                reason = error.strerror or str(error)
                 raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         return {name: listening.address for name, listening in self._listening.items()}
@@ -75,8 +74,18 @@ class Server:
     async def reconfigure(self, config: NetworkConfig) -> None:
         """Apply changed bounds to connections that come from now on."""
         if config.max_connections_per_ip_overrides != self._config.max_connections_per_ip_overrides:
-            self._per_address = await _by_address(config.max_connections_per_ip_overrides)
+            self._per_address = await self._by_address(config)
         self._config = config
+
+    async def _by_address(self, config: NetworkConfig) -> dict[str, int]:
+        """`max.connections.per.ip.overrides` by address; host names are looked up."""
+        limits: dict[str, int] = {}
+        for host, limit in config.max_connections_per_ip_overrides.items():
+            try:
+                limits.update(dict.fromkeys(await self._addresses_of(host), limit))
+            except OSError as error:
+                log.warning("max.connections.per.ip.overrides: cannot find %s: %s", host, error)
+        return limits
 
     async def serve(self) -> None:
         """Accept connections."""
@@ -120,24 +129,6 @@ class Server:
             await asyncio.sleep(round_s)
             for connection in list(self._shared.connections):
                 _sweep_one(connection, idle_rounds if self._config.connections_max_idle_ms >= 0 else None)
-
-
-async def _by_address(overrides: Mapping[str, int]) -> dict[str, int]:
-    """`max.connections.per.ip.overrides` by address as the system writes it; host names are looked up."""
-    loop = asyncio.get_running_loop()
-    limits: dict[str, int] = {}
-    for host, limit in overrides.items():
-        try:
-            # A mere address is not looked up, so that it need not go through a thread.
-            found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
-        except OSError:
-            try:
-                found = await loop.getaddrinfo(host, None)
-            except OSError as error:
-                log.warning("max.connections.per.ip.overrides: cannot find %s: %s", host, error)
-                continue
-        limits.update((str(address[0]), limit) for *_, address in found)
-    return limits
 
 
 def _sweep_one(connection: Connection, idle_rounds: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -42,11 +43,27 @@ async def bind_tcp(
         backlog=config.socket_listen_backlog_size,
         start_serving=False,
     )
-    bound = _bound_to_address(host, port)
-    server = await (create_server(host or None, port) if bound is None else create_server(sock=bound))
+    try:
+        bound = _bound_to_address(host, port)
+        server = await (create_server(host or None, port) if bound is None else create_server(sock=bound))
+    except OSError as error:
+        number = error.errno or 0
+        if number <= 0:  # a name that does not resolve
+            raise
+        raise OSError(number, os.strerror(number)) from error  # the loop's own text repeats the address
     for listening in server.sockets:
         _tune(listening, config)
     return TcpListening(server)
+
+
+async def addresses_of(host: str) -> list[str]:
+    """What a host's name stands for; an address, as the system writes it. Raises OSError."""
+    try:
+        # A mere address is not looked up, so that it need not go through a thread.
+        found = socket.getaddrinfo(host, None, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None)
+    return [str(address[0]) for *_, address in found]
 
 
 def _tune(listening: socket.socket, config: NetworkConfig) -> None:

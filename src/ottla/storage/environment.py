@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ottla.storage.local.indexes import IndexCache
 
 if TYPE_CHECKING:
-    from random import Random
+    from random import Random  # noqa: TID251 - the type
 
     from ottla.storage.fs import FileSystem
 

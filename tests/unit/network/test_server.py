@@ -13,7 +13,7 @@ from ottla.config.broker import default_view
 from ottla.config.listeners import Listener, SecurityProtocol
 from ottla.config.network import NetworkConfig
 from ottla.network.server import Server, _sweep_one
-from ottla.network.sockets import bind_tcp
+from ottla.network.sockets import addresses_of, bind_tcp
 from ottla.testing import run_broker_async
 
 from .transport import Wire, request
@@ -142,7 +142,7 @@ async def test_only_loopback_is_never_paced(host: str) -> None:
         of_the_system = _congestion_control(other)
     shared = Wire().shared
     shared.connections.clear()
-    server = Server(shared, default_view(NetworkConfig), bind_tcp)
+    server = Server(shared, default_view(NetworkConfig), bind_tcp, addresses_of)
     ((_, port),) = (await server.start([Listener("PLAINTEXT", SecurityProtocol.PLAINTEXT, host, 0)])).values()
     await server.serve()
     async with connect("127.0.0.1", port):

@@ -6,7 +6,7 @@ Whatever a crash leaves of a roll, a deletion or a compaction is finished or und
 
 from __future__ import annotations
 
-import os.path
+import os.path  # noqa: TID251 - of texts
 from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.records.batch import has_valid_crc
