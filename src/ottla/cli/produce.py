@@ -223,7 +223,8 @@ def finish(producer: Producer, tally: Tally, shown: Progress) -> None:
         while left := producer.flush(FLUSH_STEP_S):
             shown.at(tally.sent - left, tally.sent_bytes)
     finally:
-        lost = tally.failed + len(producer)
+        producer.poll(0)  # what it reports of brokers counts among the records until it is taken
+        lost = min(tally.failed + len(producer), tally.sent)
         shown.done(tally.sent - lost, tally.sent_bytes)
         if lost:
             reason = tally.first_failure or "it was not waited for"
