@@ -32,6 +32,26 @@ def test_what_does_not_fit_waits_and_is_granted_in_order() -> None:
     assert memory.used_bytes == 60
 
 
+def test_the_budget_is_used_to_the_last_byte_before_anybody_overdraws() -> None:
+    memory = RequestMemory(100)
+    first, overdrawing, late = Asker(), Asker(), Asker()
+    memory.take_first(40)
+    assert memory.take(first, 60)
+    assert memory.take(overdrawing, 1), "nobody overdrew so far"
+    assert not memory.take(late, 1)
+    memory.give_back(first, 100)
+    assert late.granted == 1
+    assert memory.used_bytes == 2
+
+
+def test_memory_is_plentiful_below_half_of_the_budget() -> None:
+    memory = RequestMemory(100)
+    memory.take_first(49)
+    assert memory.is_plentiful
+    memory.take_first(1)
+    assert not memory.is_plentiful
+
+
 def test_one_at_a_time_overdraws() -> None:
     memory = RequestMemory(100)
     a, b, c = Asker(), Asker(), Asker()
