@@ -70,6 +70,19 @@ async def test_woken_when_a_partition_is_gone() -> None:
     assert future.done()
 
 
+async def test_what_came_in_one_turn_is_read_once_and_for_those_alone_who_still_wait() -> None:
+    reads: list[str] = []
+    partition = FakePartition()
+    here = DelayedFetch([partition], 1, NEVER_MS, lambda: reads.append("here")).future
+    gone = DelayedFetch([partition], 1, NEVER_MS, lambda: reads.append("gone")).future
+    for _ in range(3):
+        partition.append(1)
+    gone.cancel()
+    await settle()
+    assert here.done()
+    assert reads == ["here"]
+
+
 async def test_completed_by_its_deadline() -> None:
     partition = FakePartition()
     future = wait_for([partition], 100, max_wait_ms=1)

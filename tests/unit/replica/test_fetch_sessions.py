@@ -77,6 +77,13 @@ def test_no_more_sessions_than_slots_until_one_is_stale() -> None:
     assert refused(cache, second.session_id, 1) is ErrorCode.fetch_session_id_not_found
 
 
+def test_a_session_is_stale_so_long_after_its_last_use() -> None:
+    cache = sessions(slots=1)
+    assert cache.create(partitions(), 1_000_000, uses_topic_ids=False) is not None
+    assert cache.create(partitions(), 1_000_999, uses_topic_ids=False) is None
+    assert cache.create(partitions(), 1_001_000, uses_topic_ids=False) is not None
+
+
 def test_ids_are_neither_zero_nor_taken() -> None:
     ids = iter([0, 5, 5, 0, 6])
     cache = FetchSessions(10, 1000, lambda: next(ids))
