@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -88,6 +90,21 @@ async def test_completed_by_its_deadline() -> None:
     future = wait_for([partition], 100, max_wait_ms=1)
     assert await asyncio.wait_for(future, 5) == "answer"
     assert partition.waiters == set()
+
+
+async def test_a_fetch_that_is_answered_keeps_nothing_until_its_deadline() -> None:
+    class Request:
+        pass
+
+    request, partition = Request(), FakePartition()
+    kept = weakref.ref(request)
+    future = DelayedFetch([partition], 1, NEVER_MS, lambda _kept=request: "answer").future
+    partition.append(1)
+    await future
+    del request
+    await settle()
+    gc.collect()
+    assert kept() is None
 
 
 async def test_a_failure_reaches_who_waits() -> None:

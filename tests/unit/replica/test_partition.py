@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -243,6 +245,45 @@ async def test_answered_when_all_partitions_are_replicated(tmp_path: Path, commi
     assert first._waiters is second._waiters is None
 
 
+async def test_each_partition_is_waited_for_in_whatever_order_they_move(
+    tmp_path: Path, commit: GroupCommit
+) -> None:
+    first, second, third = (partition(tmp_path / name, BOTH) for name in "abc")
+    future = produce(commit, replicated(0, first), replicated(1, second), replicated(2, third))
+    third.advance_high_watermark(2)
+    first.advance_high_watermark(2)
+    assert not future.done()
+    second.advance_high_watermark(2)
+    assert future.result() == {}
+
+
+async def test_a_produce_that_is_answered_keeps_nothing_until_its_deadline(
+    tmp_path: Path, commit: GroupCommit
+) -> None:
+    class Request:
+        pass
+
+    async def answered(state: PartitionState, **asked: bool) -> weakref.ref[Request]:
+        led, request = partition(tmp_path / str(len(state.isr)), state), Request()
+        append(led)
+        unfinished = Unfinished(0, led, 2, **asked)
+        future = DelayedProduce([unfinished], NEVER_MS, commit, lambda _failures, _kept=request: None).future
+        led.advance_high_watermark(2)
+        await asyncio.wait_for(future, 10)
+        return weakref.ref(request)
+
+    went_wrong: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: went_wrong.append(context))
+    for kept in (
+        await answered(BOTH, must_be_replicated=True, must_be_durable=True),
+        await answered(ALONE, must_be_replicated=False, must_be_durable=True),
+    ):
+        await settle(commit)
+        gc.collect()
+        assert kept() is None
+    assert went_wrong == []
+
+
 async def test_replicas_and_the_disk_are_waited_for_in_either_order(
     tmp_path: Path, commit: GroupCommit
 ) -> None:
@@ -278,8 +319,10 @@ async def test_a_partition_that_goes_away_answers(tmp_path: Path, commit: GroupC
 
 async def test_a_client_that_goes_away_leaves_nobody_waiting(tmp_path: Path, commit: GroupCommit) -> None:
     led = partition(tmp_path, BOTH)
-    future = produce(commit, replicated(0, led, durable=True))
+    answers: list[Any] = []
+    future = DelayedProduce([replicated(0, led, durable=True)], NEVER_MS, commit, answers.append).future
     future.cancel()
     await settle(commit)
     assert led._waiters is None
     led.advance_high_watermark(2)
+    assert answers == []
