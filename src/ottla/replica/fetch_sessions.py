@@ -12,7 +12,8 @@ from uuid import UUID
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
-    from ottla.replica.partition import Partition, Waiter
+    from ottla.replica.delayed import Source
+    from ottla.replica.partition import Waiter
 
 INITIAL_EPOCH: Final = 0
 FINAL_EPOCH: Final = -1
@@ -57,7 +58,7 @@ class FetchedPartition:
         self.last_fetched_epoch = last_fetched_epoch
         self.sent_high_watermark = -1
         self.sent_log_start_offset = -1
-        self.partition: Partition | None = None
+        self.partition: Source | None = None
         """The partition that it waits for."""
         self._session: FetchSession | None = None
 
@@ -70,7 +71,7 @@ class FetchedPartition:
         self.current_leader_epoch = current_leader_epoch
         self.last_fetched_epoch = last_fetched_epoch
 
-    def follow(self, partition: Partition | None, session: FetchSession) -> None:
+    def follow(self, partition: Source | None, session: FetchSession) -> None:
         """Wait for `partition`, and no longer for the one before."""
         if partition is not self.partition:
             if self.partition is not None:

@@ -140,7 +140,7 @@ def followed(count: int) -> tuple[FetchSession, list[FakePartition], FetchSessio
     assert session is not None
     behind = [FakePartition() for _ in range(count)]
     for each, partition in zip(session.pending, behind, strict=True):
-        each.follow(partition, session)  # type: ignore[arg-type]
+        each.follow(partition, session)
         session.settle(each.key)
     return session, behind, cache
 
