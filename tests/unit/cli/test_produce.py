@@ -162,6 +162,9 @@ class GoneCluster:
             raise KeyboardInterrupt
         return self.left
 
+    def poll(self, timeout: float) -> None:
+        """Has nothing to tell."""
+
     def __len__(self) -> int:
         return self.left
 
