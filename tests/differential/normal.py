@@ -20,6 +20,7 @@ _SYMBOLS = {
     "producer_id": "producer",
     "session_id": "session",
     "broker_epoch": "epoch",
+    "finalized_features_epoch": "epoch",
     "client_instance_id": "instance",
     "push_interval_ms": "",
 }

@@ -110,6 +110,41 @@ def test_unknown_features(ask: Ask) -> None:
         ask("UpdateFeatures", timeout_ms=1000, feature_updates=[update], validate_only=True)
 
 
+@scenario("UpdateFeatures", versions=(0, 1, 2))
+def test_update_features(ask: Ask) -> None:
+    def update(*updates: tuple[str, int, int], only: bool = False) -> None:
+        wanted = [
+            {"feature": name, "max_version_level": level, "upgrade_type": kind, "allow_downgrade": kind > 1}
+            for name, level, kind in updates
+        ]
+        ask("UpdateFeatures", timeout_ms=1000, feature_updates=wanted, validate_only=only)
+        ask.settle()
+        levels = ask.quietly("ApiVersions", 4, **SOFTWARE)["finalized_features"]
+        shown = [each for each in levels if each["name"] in {"group.version", "transaction.version"}]
+        ask.note("ApiVersions", 4, {"finalized_features": shown})
+        beat = {
+            "group_id": ask.name("group"),
+            "member_id": "m",
+            "member_epoch": 7,
+            "rebalance_timeout_ms": 1000,
+        }
+        ask("ConsumerGroupHeartbeat", 0, **beat, subscribed_topic_names=["t"], topic_partitions=[])
+        ask("ConsumerGroupDescribe", 0, group_ids=[ask.name("group")])
+
+    for level, kind in ((0, 1), (0, 0), (0, 4), (0, -1), (-1, 2), (2, 1), (2, 3), (1, 1), (1, 2), (1, 3)):
+        update(("group.version", level, kind))
+    update(("group.version", 0, 2), only=True)
+    if ask.version == 0:  # its way to allow a downgrade is not heard
+        return
+    update(("group.version", 0, 2), ("transaction.version", 1, 3))
+    update(("group.version", 1, 2))
+    update(("group.version", 1, 1), ("transaction.version", 3, 1))
+    update(("group.version", 7, 1), ("group.version", 1, 1), ("transaction.version", 2, 1))
+    update(("metadata.version", 32, 2))
+    update(("metadata.version", 32, 3))
+    update(("metadata.version", 33, 1))
+
+
 def elect(ask: Ask, election_type: int) -> None:
     topic = ask.topic(partitions=2)["name"]
     for name, partitions in ((topic, [0, 1]), (topic, [2, -1]), (ask.name("nowhere"), [0]), ("", [0])):

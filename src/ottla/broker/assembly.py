@@ -27,6 +27,7 @@ from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
+from ottla.controller.features import FeatureController, finalize_newest
 from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
 from ottla.controller.registration import note_log_dirs, register
@@ -181,6 +182,8 @@ class Broker:
             TransactionServices(producer_ids=ProducerIds(self._store)),
             ClusterServices(
                 node=node,
+                metadata=metadata,
+                features=FeatureController(self._committer),
                 partitions=self.partitions,
                 data_dirs=self.data_dirs,
                 config=config,
@@ -247,6 +250,7 @@ class Broker:
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
         first = config.listeners[0].name
         await self._store.open()
+        await finalize_newest(self._store)
         await register(self._store, BrokerRegistration(node.node_id, *node.addresses[first], node.rack))
         image = await self.metadata.load()
         if image.broker_overrides:

@@ -12,6 +12,7 @@ from ottla.config.groups import GroupCoordinatorConfig
 from ottla.config.replica import ReplicaConfig
 from ottla.coordinator.groups import GroupCoordinator
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
+from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.image import ImageSource, MetadataImage
 from ottla.metadata.model import Configs, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
@@ -69,6 +70,14 @@ class ConfigChanges(Protocol):
     async def replace_configs(
         self, replacements: Mapping[ConfigResource, Mapping[str, str | None]], *, validate_only: bool = False
     ) -> Mapping[ConfigResource, Configs | KafkaError]: ...
+
+
+class FeatureChanges(Protocol):
+    """Changes the finalized levels of features."""
+
+    async def update_features(
+        self, updates: Sequence[FeatureUpdate], *, validate_only: bool = False
+    ) -> None: ...
 
 
 class ProducerIds(Protocol):
@@ -140,6 +149,8 @@ class ClusterServices:
     """The brokers, what they serve and where replicas lie."""
 
     node: Node
+    metadata: ImageSource
+    features: FeatureChanges
     partitions: Partitions
     data_dirs: DataDirs
     config: Current[ReplicaConfig]

@@ -38,6 +38,7 @@ class ImageDelta(NamedTuple):
     broker_configs_changed: frozenset[str] = frozenset()
     group_configs_changed: frozenset[str] = frozenset()
     brokers_changed: frozenset[int] = frozenset()
+    features_changed: bool = False
 
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -54,6 +55,10 @@ class MetadataImage(NamedTuple):
     """By broker: the ids of the data folders that its replicas may lie in"""
     broker_overrides: Mapping[str, Configs] = _NOTHING
     group_overrides: Mapping[str, Configs] = _NOTHING
+    features: Mapping[str, int] = model.UNRECORDED_FEATURES
+    """The finalized level of each feature; one that is not named is at level 0"""
+    features_epoch: int = 0
+    """Grows with each change of `features`: the revision of their key, 0 where there is none"""
 
     def broker_configs(self, name: str) -> Mapping[str, str]:
         """A broker's dynamic settings by its number as text; "" for those of the whole cluster."""
@@ -118,6 +123,7 @@ class _Draft:
         self._log_dirs = dict(base.log_dirs)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
+        self._features, self._features_epoch = base.features, base.features_epoch
         self.touched_topics: dict[str, None] = {}
 
     def apply(self, revision: int, changes: list[Event]) -> None:
@@ -138,6 +144,8 @@ class _Draft:
             log_dirs=self._log_dirs,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
+            features=self._features,
+            features_epoch=self._features_epoch,
         )
 
     def _note_topic(self, event: Event, topics: dict[str, _TopicChange]) -> bool:
@@ -197,6 +205,11 @@ class _Draft:
             else:
                 node_id, directory_ids = model.decode_log_dirs(key, event.value)
                 self._log_dirs[node_id] = directory_ids
+        elif key == model.FEATURES:
+            if event.value is None:
+                self._features, self._features_epoch = model.UNRECORDED_FEATURES, 0
+            else:
+                self._features, self._features_epoch = model.decode_features(event.value), event.revision
         elif key != model.PRODUCER_IDS:  # whoever needs ids reads that key itself
             raise MetadataFormatError(f"{key} is no key of this version")
 
@@ -234,6 +247,7 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         _differing(old_image.broker_overrides, new_image.broker_overrides),
         _differing(old_image.group_overrides, new_image.group_overrides),
         _differing(old_image.brokers, new_image.brokers),
+        old_image.features != new_image.features,
     )
 
 

@@ -11,6 +11,10 @@ One key each, values compact JSON:
     /brokers/<id>               a registered broker, under its lease
     /log_dirs/<broker id>       the ids of the data folders that the broker's replicas may lie in
     /producer_ids               the next block of producer ids
+    /features                   the finalized level of each feature (KIP-584)
+
+These are of form 0. A later form is an array of its number and what it has; a broker refuses forms that it
+does not know, so none is written before the cluster's `metadata.version` says that all its brokers know it.
 """
 
 from __future__ import annotations
@@ -33,10 +37,32 @@ GROUP_CONFIGS = "/configs/groups/"
 BROKERS = "/brokers/"
 LOG_DIRS = "/log_dirs/"
 PRODUCER_IDS = "/producer_ids"
+FEATURES = "/features"
 
 CLUSTER_DEFAULT = ""  # the name of the broker resource that holds for every broker
 NO_CONFIGS: Mapping[str, str] = MappingProxyType({})
 PRODUCER_ID_BLOCK_SIZE = 1000
+
+METADATA_VERSION = "metadata.version"
+"""As Kafka numbers it, for tools that read a cluster's release from it; 33 is Kafka 4.4."""
+TRANSACTION_VERSION = "transaction.version"
+"""1 lets the coordinator's records have tagged fields; with 2 each end of a transaction bumps its producer's
+epoch (KIP-890)."""
+GROUP_VERSION = "group.version"
+"""From 1 on there are groups that the coordinator assigns for (KIP-848)."""
+SUPPORTED_FEATURES: Mapping[str, tuple[int, int]] = MappingProxyType(
+    {METADATA_VERSION: (33, 33), TRANSACTION_VERSION: (0, 2), GROUP_VERSION: (0, 1)}
+)
+"""The lowest and the newest level of each feature that is served; level 0 is to be without it."""
+NEWEST_FEATURES: Mapping[str, int] = MappingProxyType(
+    {name: newest for name, (_, newest) in SUPPORTED_FEATURES.items()}
+)
+"""What a new cluster begins with."""
+UNRECORDED_FEATURES: Mapping[str, int] = MappingProxyType(
+    {METADATA_VERSION: 33, TRANSACTION_VERSION: 2, GROUP_VERSION: 1}
+)
+"""What holds where no levels were ever written down: clusters that are older than their record had consumer
+groups, and no transactions that an older form of them could have left behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +237,22 @@ def decode_producer_ids(value: bytes) -> int:
     return next_producer_id
 
 
+def encode_features(levels: Mapping[str, int]) -> bytes:
+    return _encode(dict(levels))
+
+
+def decode_features(value: bytes) -> Mapping[str, int]:
+    """Level by feature; those at level 0 are left out. Refuses levels that this version does not serve."""
+    levels = _load(value)
+    for name, level in levels.items():
+        lowest, newest = SUPPORTED_FEATURES.get(name, (0, 0))
+        if type(level) is not int or not lowest <= level <= newest:
+            raise MetadataFormatError(
+                f"the cluster has {name} at level {level}, and this version serves {lowest} to {newest}"
+            )
+    return MappingProxyType({name: level for name, level in levels.items() if level})
+
+
 def _encode(document: Mapping[str, object]) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
@@ -220,6 +262,8 @@ def _load(value: bytes) -> dict[str, Any]:
         document = json.loads(value)
     except ValueError:
         raise MetadataFormatError(f"{value!r} is no JSON") from None
+    if isinstance(document, list) and document:
+        raise MetadataFormatError(f"{value!r} is of form {document[0]}, which a newer Ottla has written")
     if not isinstance(document, dict):
         raise MetadataFormatError(f"{value!r} is no JSON object")
     return document

@@ -16,7 +16,7 @@ from ottla.testing import InProcessBroker
 
 DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS = 32, 44
 DELETE_TOPICS, CREATE_PARTITIONS = 20, 37
-INIT_PRODUCER_ID, UPDATE_FEATURES = 22, 57
+INIT_PRODUCER_ID = 22
 DESCRIBE_TOPIC_PARTITIONS = 75
 TOPIC, BROKER = 2, 4
 SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
@@ -204,13 +204,7 @@ async def test_resources_that_are_not_there(client: RawClient) -> None:
     ]
 
 
-# -- features and producer ids
-
-
-async def test_an_unknown_feature_is_no_version_to_update_to(client: RawClient) -> None:
-    update = {"feature": "no.such.feature", "max_version_level": 1, "upgrade_type": 1}
-    response = await client.call(UPDATE_FEATURES, 2, {"timeout_ms": 1000, "feature_updates": [update]})
-    assert response["error_code"] == ErrorCode.invalid_update_version
+# -- producer ids
 
 
 @pytest.mark.parametrize(

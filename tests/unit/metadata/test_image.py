@@ -310,6 +310,24 @@ def test_topics_of_the_first_format_are_read(cluster):
     assert cluster.image.topics["t"].partitions == (STATE, PartitionState((1,), (1,), 1))
 
 
+def test_a_form_that_a_newer_version_has_written_is_named(cluster):
+    newer = Put(model.BROKER_CONFIGS + "1", b'[1,{"listeners":{}}]')
+    with pytest.raises(MetadataFormatError, match="newer"):
+        cluster.write(newer)
+
+
+def test_features_change_the_image_and_its_delta(cluster):
+    levels = {**model.NEWEST_FEATURES, model.GROUP_VERSION: 0}
+    delta = cluster.write(Put(model.FEATURES, model.encode_features(levels)))
+    assert delta == ImageDelta(features_changed=True)
+    assert model.GROUP_VERSION not in cluster.image.features
+    assert cluster.image.features_epoch == cluster.image.revision
+    assert not cluster.write(*topic("t")).features_changed
+    assert cluster.image.features_epoch < cluster.image.revision
+    assert cluster.write(Delete(model.FEATURES)) == ImageDelta(features_changed=True)
+    assert cluster.image.features_epoch == 0
+
+
 NAMES = {"a": ID, "b": OTHER_ID}
 TOPIC_WRITES = st.lists(
     st.sampled_from(list(NAMES)).flatmap(

@@ -8,18 +8,32 @@ from ottla.broker import apis
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices, Node
+from ottla.metadata.model import SUPPORTED_FEATURES
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.protocol.messages.api_versions import ApiVersion, ApiVersionsRequest, ApiVersionsResponse
+from ottla.protocol.messages.api_versions import (
+    ApiVersion,
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    FinalizedFeatureKey,
+    SupportedFeatureKey,
+)
 
 NO_NODE = -1
 VERSION_NOT_SERVED = -1
 """Given by the router as the request's version where the client's is too new (KIP-511)."""
 
+_LEVEL_0_SINCE = 4
+"""Older clients cannot read of features that begin at level 0 (KAFKA-17011)."""
 
 _ROWS: Final = tuple(
     ApiVersion(api_key=each.key, min_version=each.advertised_lowest, max_version=each.highest)
     for each in apis.APIS
 )
+_SUPPORTED: Final = tuple(
+    SupportedFeatureKey(name=name, min_version=lowest, max_version=newest)
+    for name, (lowest, newest) in SUPPORTED_FEATURES.items()
+)
+_SUPPORTED_FROM_1: Final = tuple(each for each in _SUPPORTED if each.min_version)
 
 
 def _handle(
@@ -32,7 +46,16 @@ def _handle(
     if context.api_version >= 3:
         _check_names(message)
         _check_target(services.node, message)
-    return ApiVersionsResponse(api_keys=_ROWS, finalized_features_epoch=0)
+    image = services.metadata.image
+    return ApiVersionsResponse(
+        api_keys=_ROWS,
+        supported_features=_SUPPORTED if context.api_version >= _LEVEL_0_SINCE else _SUPPORTED_FROM_1,
+        finalized_features_epoch=image.features_epoch,
+        finalized_features=[
+            FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
+            for name, level in image.features.items()
+        ],
+    )
 
 
 def _check_names(message: ApiVersionsRequest) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
+from ottla.metadata.features import FeatureUpdate
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_cluster import (
     DescribeClusterBroker,
@@ -13,7 +14,11 @@ from ottla.protocol.messages.describe_cluster import (
 )
 from ottla.protocol.messages.describe_quorum import DescribeQuorumRequest, DescribeQuorumResponse
 from ottla.protocol.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
-from ottla.protocol.messages.update_features import UpdateFeaturesRequest, UpdateFeaturesResponse
+from ottla.protocol.messages.update_features import (
+    UpdatableFeatureResult,
+    UpdateFeaturesRequest,
+    UpdateFeaturesResponse,
+)
 from ottla.security.operations import CLUSTER_OPERATIONS
 
 BROKERS, CONTROLLERS = 1, 2
@@ -53,15 +58,16 @@ def _describe_quorum(
     )
 
 
-def _update_features(
-    _services: ClusterServices, _context: RequestContext, message: UpdateFeaturesRequest
+async def _update_features(
+    services: ClusterServices, _context: RequestContext, message: UpdateFeaturesRequest
 ) -> UpdateFeaturesResponse:
-    for update in message.feature_updates:
-        raise KafkaError(
-            ErrorCode.invalid_update_version,
-            f"Feature {update.feature} is not supported by this cluster, which has no versioned features.",
-        )
-    return UpdateFeaturesResponse()
+    updates = [
+        FeatureUpdate(each.feature, each.max_version_level, each.upgrade_type)
+        for each in message.feature_updates
+    ]
+    await services.features.update_features(updates, validate_only=message.validate_only)
+    results = [UpdatableFeatureResult(feature=each.feature) for each in message.feature_updates]
+    return UpdateFeaturesResponse(results=results)
 
 
 def _unregister(
@@ -90,7 +96,7 @@ APIS = (
         UpdateFeaturesResponse,
         _update_features,
         kips=(584, 1022),
-        gaps=("There are no versioned features, so every update is refused.",),
+        gaps=("Share groups, streams groups and eligible leader replicas have no features yet.",),
     ),
     Api(
         ClusterServices,

@@ -7,6 +7,7 @@ from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import Answered
+from ottla.metadata.model import GROUP_VERSION
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.consumer_group_describe import (
     ConsumerGroupDescribeRequest,
@@ -23,16 +24,14 @@ from ottla.security.operations import GROUP_OPERATIONS
 def _heartbeat(
     services: GroupServices, context: RequestContext, message: ConsumerGroupHeartbeatRequest
 ) -> Answered[ConsumerGroupHeartbeatResponse]:
-    if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
-        raise KafkaError(ErrorCode.unsupported_version)
+    _check_served(services)
     return services.groups.consumer_group_heartbeat(message, client_of(context))
 
 
 async def _describe(
     services: GroupServices, context: RequestContext, message: ConsumerGroupDescribeRequest
 ) -> ConsumerGroupDescribeResponse:
-    if "consumer" not in services.config.value.group_coordinator_rebalance_protocols:
-        raise KafkaError(ErrorCode.unsupported_version)
+    _check_served(services)
     named = [group_id for group_id in message.group_ids if group_id]
     described, refused = await services.groups.consumer_group_describe(named, client_of(context))
     if message.include_authorized_operations:
@@ -43,6 +42,12 @@ async def _describe(
     if len(named) < len(message.group_ids):
         elsewhere.append(DescribedGroup(group_id="", error_code=ErrorCode.invalid_group_id))
     return ConsumerGroupDescribeResponse(groups=[*described, *elsewhere])
+
+
+def _check_served(services: GroupServices) -> None:
+    is_wanted = "consumer" in services.config.value.group_coordinator_rebalance_protocols
+    if not is_wanted or services.metadata.image.features.get(GROUP_VERSION, 0) < 1:
+        raise KafkaError(ErrorCode.unsupported_version)
 
 
 def _describe_error(

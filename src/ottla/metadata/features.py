@@ -1,0 +1,68 @@
+"""Changing the finalized levels of features (KIP-584, KIP-1022): all that a request names, or none."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ottla.metadata import model
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.plan import Plan, Step
+from ottla.metadata.transaction import Compare, Put, Transaction
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+
+class UpgradeType(enum.IntEnum):
+    """Which way a level may go, by the protocol's number. No downgrade loses more than the feature."""
+
+    UPGRADE = 1
+    SAFE_DOWNGRADE = 2
+    UNSAFE_DOWNGRADE = 3
+
+
+class FeatureUpdate(NamedTuple):
+    """`upgrade_type` is the protocol's number, known or not; level 0 is to be without the feature."""
+
+    feature: str
+    level: int
+    upgrade_type: int
+
+
+def update_features(image: MetadataImage, updates: Sequence[FeatureUpdate]) -> Plan[str, int]:
+    """Set each feature to its level; of several updates of one feature the last counts, as in Kafka.
+
+    Raises KafkaError(invalid_update_version) for the first that cannot be.
+    """
+    wanted = {update.feature: update for update in updates}
+    for update in wanted.values():
+        _check(image, update)
+    results = {name: update.level for name, update in wanted.items()}
+    levels = {name: level for name, level in {**image.features, **results}.items() if level}
+    if levels == image.features:
+        return Plan((), results)
+    change = Transaction(
+        compares=(Compare.unchanged(model.FEATURES, image.features_epoch),),
+        writes=(Put(model.FEATURES, model.encode_features(levels)),),
+    )
+    return Plan((Step(change, tuple(wanted)),), results)
+
+
+def _check(image: MetadataImage, update: FeatureUpdate) -> None:
+    name, level = update.feature, update.level
+    current = image.features.get(name, 0)
+    lowest, newest = model.SUPPORTED_FEATURES.get(name, (0, 0))
+    if update.upgrade_type not in list(UpgradeType):
+        reason = f"{update.upgrade_type} is no type of upgrade."
+    elif newest == 0:
+        reason = "This cluster does not have the feature."
+    elif not lowest <= level <= newest:
+        reason = f"This cluster has its levels from {lowest} to {newest}."
+    elif level < current and update.upgrade_type == UpgradeType.UPGRADE:
+        reason = f"That is below its level, {current}, which takes a downgrade."
+    elif level > current and update.upgrade_type != UpgradeType.UPGRADE:
+        reason = f"That is above its level, {current}, which takes an upgrade."
+    else:
+        return
+    text = f"No feature was changed: {name} cannot have level {level}. {reason}"
+    raise KafkaError(ErrorCode.invalid_update_version, text)
