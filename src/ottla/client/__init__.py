@@ -1,0 +1,4 @@
+"""A client of any Kafka, in columns: see `connect`.
+
+Of Ottla it knows the protocol and the record format, and of a broker only what `bootstrap.servers` says.
+"""

@@ -1,0 +1,177 @@
+"""Records as columns: what fetches decode to and what batches are encoded from. Buffers only.
+
+Nothing here needs pyarrow; with it, `Columns` is taken by whatever speaks the Arrow PyCapsule interface
+(Polars, pandas, DuckDB).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from ottla.client.columns.binary import (
+    BinaryColumn,
+    HeadersColumn,
+    RawColumns,
+    concat_binary,
+    concat_headers,
+)
+
+__all__ = ["Columns", "Headers", "Record"]
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+class Record(NamedTuple):
+    """One record. It owns its bytes: it keeps no batch alive.
+
+    `timestamp` is in milliseconds since the epoch, -1 for none; `timestamp_type` 0 where the client made it
+    and 1 where the broker did on appending. Header names are UTF-8; other bytes in them become
+    surrogate escapes.
+    """
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Columns:
+    """Columns of the same length, a row for each record. Immutable by custom: slices share the buffers.
+
+    `partition` is a memoryview of int32, `offset` and `timestamp` (milliseconds since the epoch, -1 for none)
+    of int64, `timestamp_type` (0 create time, 1 log append time) of int8.
+    """
+
+    __slots__ = ("headers", "key", "offset", "partition", "timestamp", "timestamp_type", "value")
+
+    def __init__(
+        self,
+        partition: memoryview,
+        offset: memoryview,
+        timestamp: memoryview,
+        timestamp_type: memoryview,
+        key: BinaryColumn,
+        value: BinaryColumn,
+        headers: HeadersColumn,
+    ) -> None:
+        formats = partition.format, offset.format, timestamp.format, timestamp_type.format
+        if formats != ("i", "q", "q", "b"):
+            raise ValueError(f"columns of formats {formats} in place of i, q, q, b")
+        lengths = [len(each) for each in (partition, offset, timestamp, timestamp_type, key, value, headers)]
+        if lengths != lengths[:1] * 7:
+            raise ValueError(f"columns of lengths {lengths}")
+        self.partition = partition
+        self.offset = offset
+        self.timestamp = timestamp
+        self.timestamp_type = timestamp_type
+        self.key = key
+        self.value = value
+        self.headers = headers
+
+    @classmethod
+    def of(cls, records: Iterable[Record]) -> Columns:
+        """The columns of `records`, whose topics are left out."""
+        rows = list(records)
+        return cls(
+            memoryview(array("i", [row.partition for row in rows])),
+            memoryview(array("q", [row.offset for row in rows])),
+            memoryview(array("q", [row.timestamp for row in rows])),
+            memoryview(array("b", [row.timestamp_type for row in rows])),
+            BinaryColumn.of([row.key for row in rows]),
+            BinaryColumn.of([row.value for row in rows]),
+            HeadersColumn.of(
+                [
+                    [(name.encode("utf-8", "surrogateescape"), value) for name, value in row.headers]
+                    for row in rows
+                ]
+            ),
+        )
+
+    @classmethod
+    def from_raw(cls, raw: RawColumns) -> Columns:
+        """The columns that an `Implementation` gives."""
+        partition, offset, timestamp, timestamp_type, key, value, headers = raw
+        return cls(
+            partition,
+            offset,
+            timestamp,
+            timestamp_type,
+            BinaryColumn(*key),
+            BinaryColumn(*value),
+            HeadersColumn.from_raw(headers),
+        )
+
+    @classmethod
+    def concat(cls, parts: Sequence[Columns]) -> Columns:
+        """The rows of `parts`, one after the other. One part is given back as it is."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            memoryview(b"".join([part.partition for part in parts])).cast("i"),
+            memoryview(b"".join([part.offset for part in parts])).cast("q"),
+            memoryview(b"".join([part.timestamp for part in parts])).cast("q"),
+            memoryview(b"".join([part.timestamp_type for part in parts])).cast("b"),
+            concat_binary([part.key for part in parts]),
+            concat_binary([part.value for part in parts]),
+            concat_headers([part.headers for part in parts]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+    def __getitem__(self, rows: slice) -> Columns:
+        """Those `rows`, without a copy; the slice has no step."""
+        return Columns(
+            self.partition[rows],
+            self.offset[rows],
+            self.timestamp[rows],
+            self.timestamp_type[rows],
+            self.key[rows],
+            self.value[rows],
+            self.headers[rows],
+        )
+
+    def records(self, topic: str = "") -> Iterator[Record]:
+        """Each row as a record of `topic`, made when it is asked for."""
+        for partition, offset, timestamp, kind, key, value, pairs in zip(
+            self.partition,
+            self.offset,
+            self.timestamp,
+            self.timestamp_type,
+            self.key,
+            self.value,
+            self.headers,
+            strict=True,
+        ):
+            headers = tuple([(name.decode("utf-8", "surrogateescape"), held) for name, held in pairs])
+            yield Record(topic, partition, offset, timestamp, kind, key, value, headers)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of these rows, without what the buffers may hold besides."""
+        fixed = 4 + 8 + 8 + 1 + self.key.offsets.itemsize + self.value.offsets.itemsize
+        return len(self) * fixed + self.key.nbytes + self.value.nbytes + self.headers.nbytes
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Columns):
+            return NotImplemented
+        return (
+            self.partition == other.partition
+            and self.offset == other.offset
+            and self.timestamp == other.timestamp
+            and self.timestamp_type == other.timestamp_type
+            and self.key == other.key
+            and self.value == other.value
+            and self.headers == other.headers
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Columns of {len(self)} records, {self.nbytes} bytes>"

@@ -1,0 +1,114 @@
+"""The records of a fetch response to columns, a bounded piece at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ottla.client.columns.columns import Columns
+from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.records.batch import Buffer
+
+__all__ = ["MAX_BATCH_BYTES", "MAX_BYTES", "MAX_RECORDS", "CorruptRecordsError", "FetchedRecords"]
+
+MAX_BATCH_BYTES: Final = 1 << 28
+"""What the records of one batch may inflate to, unless told otherwise."""
+
+MAX_BYTES: Final = 1 << 26
+"""Where the columns of one piece end, unless told otherwise; they exceed it by a batch at most."""
+
+MAX_RECORDS: Final = 1 << 20
+"""How many records a piece has, unless told otherwise; it exceeds that by a batch at most."""
+
+_LARGEST: Final = 1 << 30  # of a piece and of a batch, so that int32 numbers every byte of both
+
+
+class CorruptRecordsError(KafkaError):
+    """A batch that cannot be read. Its reader stays before it; `offset` is the first that the batch holds, as
+    far as it can be believed."""
+
+    def __init__(self, code: ErrorCode, message: str, partition: int, offset: int) -> None:
+        super().__init__(code, message)
+        self.partition = partition
+        self.offset = offset
+
+
+class FetchedRecords:
+    """The records of one partition in a fetch response, of which the last batch may be cut off.
+
+    Records before `fetch_offset`, control batches, and batches of the transactions in `aborted`, pairs of
+    (producer id, first offset) as the response has them, are left out. Nothing is copied until it is read.
+    """
+
+    def __init__(
+        self,
+        data: Buffer,
+        *,
+        partition: int = 0,
+        fetch_offset: int = 0,
+        aborted: Sequence[tuple[int, int]] = (),
+        check_crcs: bool = True,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
+        implementation: Implementation = IMPLEMENTATION,
+    ) -> None:
+        if not 0 < max_batch_bytes <= _LARGEST:
+            raise ValueError(f"max_batch_bytes is {max_batch_bytes}, not 1 to {_LARGEST}")
+        self._data = data
+        self._partition = partition
+        self._fetch_offset = fetch_offset
+        self._aborted = sorted(((offset, producer) for producer, offset in aborted), reverse=True)
+        self._active: set[int] = set()
+        self._check_crcs = check_crcs
+        self._max_batch_bytes = max_batch_bytes
+        self._implementation = implementation
+        self._position = 0
+        self.next_offset = fetch_offset
+        """What is to be fetched next once all that was read is dealt with."""
+        self.leader_epoch = -1
+        """The leader epoch of the last batch that was read, -1 before the first."""
+
+    @property
+    def left(self) -> int:
+        """The bytes that have not been read yet; at the end, those of the batch that is cut off."""
+        return len(self._data) - self._position
+
+    def read(self, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES) -> Columns | None:
+        """The next records, by whole batches until there are `max_records` or `max_bytes`; None at the end.
+
+        Raises CorruptRecordsError for a batch that cannot be read (corrupt_message, message_too_large,
+        unsupported_compression_type), once what comes before it has been read.
+        """
+        raw, self._position, next_offset, self.leader_epoch, fault = self._implementation.decode(
+            self._data,
+            self._position,
+            self._partition,
+            self._fetch_offset,
+            (self.next_offset, self.leader_epoch),
+            self._aborted,
+            self._active,
+            self._check_crcs,
+            (max_records, min(max_bytes, _LARGEST), self._max_batch_bytes),
+        )
+        self.next_offset = max(next_offset, self.next_offset)
+        columns = Columns.from_raw(raw)
+        if len(columns):
+            return columns  # what is wrong behind it is found again by the next call
+        if fault is not None:
+            raise self._error(fault)
+        return None
+
+    def __iter__(self) -> Iterator[Columns]:
+        """All that is left, in pieces of the usual size."""
+        while (columns := self.read()) is not None:
+            yield columns
+
+    def _error(self, fault: Exception | str) -> Exception:
+        code, message = ErrorCode.corrupt_message, fault
+        if isinstance(fault, KafkaError):
+            code, message = fault.code, fault.message or ""
+        elif isinstance(fault, Exception):
+            return fault
+        offset = int.from_bytes(self._data[self._position : self._position + 8], "big", signed=True)
+        where = f"partition {self._partition}, the batch at offset {offset}"
+        return CorruptRecordsError(code, f"{where}: {message}", self._partition, offset)

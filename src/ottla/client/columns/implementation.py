@@ -1,0 +1,45 @@
+"""Which code turns batches into columns and back: `_columns`, where it is compiled, or `plain`.
+
+`OTTLA_COLUMNS=plain` in the environment asks for the latter.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, Protocol
+
+from ottla.client.columns import plain
+from ottla.client.columns.plain import Decoded
+from ottla.records.batch import Buffer
+
+__all__ = ["IMPLEMENTATION", "Implementation"]
+
+
+class Implementation(Protocol):
+    """What both modules offer; `plain` says what each call does."""
+
+    @property
+    def NAME(self) -> str: ...  # noqa: N802
+
+    def decode(
+        self,
+        data: Buffer,
+        pos: int,
+        partition: int,
+        fetch_offset: int,
+        reached: tuple[int, int],
+        aborted: list[tuple[int, int]],
+        active: set[int],
+        check_crcs: bool,
+        limits: tuple[int, int, int],
+        /,
+    ) -> Decoded: ...
+
+
+def _choose() -> Implementation:
+    if os.environ.get("OTTLA_COLUMNS") == "plain":
+        return plain
+    return plain
+
+
+IMPLEMENTATION: Final = _choose()
