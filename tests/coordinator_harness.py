@@ -87,6 +87,8 @@ class Logged(NamedTuple):
     value: bytes | None
     timestamp_ms: int
     producer_id: int
+    ends: bool | None = None
+    """Of a marker, which has no key: whether it commits."""
 
 
 class MemoryLog:
@@ -168,6 +170,9 @@ class Coordinator:
         shard = self.new_shard()
         last = {logged.key: offset for offset, logged in enumerate(self.log.records)}
         for offset, logged in enumerate(self.log.records):
+            if logged.ends is not None:
+                shard.replay_transaction_end(logged.producer_id, committed=logged.ends)
+                continue
             record = shard.record_types.decode(logged.key, logged.value)
             if record is not None and (not compacted or last[logged.key] == offset):
                 shard.replay(record, offset, logged.timestamp_ms, logged.producer_id)
@@ -182,6 +187,11 @@ class Coordinator:
     def write(self, records: Iterable[CoordinatorRecord]) -> None:
         """Put records into the log that the shard does not know of."""
         self.log.records += [Logged(*encode_record(record), self.now_ms, -1) for record in records]
+
+    def end_transaction(self, producer_id: int, *, committed: bool) -> None:
+        """A marker is written."""
+        self.log.records.append(Logged(b"", None, self.now_ms, producer_id, committed))
+        self.shard.replay_transaction_end(producer_id, committed=committed)
 
     def set_image(self, topics: MetadataImage) -> None:
         self.image = topics

@@ -15,7 +15,7 @@ with what it caused behind it:
     mend                                   or work again
     hold                                   what is written stays uncommitted from now on
     commit                                 it is committed
-    marker 7 commit                        a transaction marker of producer 7 is replayed; or `abort`
+    marker 7 commit                        a transaction marker of producer 7 is written; or `abort`
 
 The group is `g` where a request does not say. Bytes are text; `subscription:t,u` and `assignment:t=0,1 u=0`
 stand for the consumer protocol's. Topic ids are told by the topic's name, and `#1` is the first id that the
@@ -101,8 +101,8 @@ class Scenario(Coordinator):
         self.runtime.committed()
 
     def do_marker(self, producer_id: str, outcome: str) -> None:
-        committed = {"commit": True, "abort": False}[outcome]
-        self.shard.replay_transaction_end(int(producer_id), committed=committed)
+        self.end_transaction(int(producer_id), committed={"commit": True, "abort": False}[outcome])
+        self._told_records = len(self.log)
 
     # Requests and answers
 

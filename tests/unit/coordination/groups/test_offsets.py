@@ -176,26 +176,26 @@ class TestTransactions:
             ErrorCode.unstable_offset_commit,
         )
 
-        driver.shard.replay_transaction_end(4, committed=True)
+        driver.end_transaction(4, committed=True)
         assert driver.fetch(("t", 0), require_stable=True)["t", 0]["committed_offset"] == 9
 
     def test_they_are_dropped_when_it_is_aborted(self, driver: Any) -> None:
         driver.commit({("t", 0): 9}, producer_id=4)
-        driver.shard.replay_transaction_end(4, committed=False)
+        driver.end_transaction(4, committed=False)
 
         assert driver.fetch(("t", 0), require_stable=True)["t", 0]["committed_offset"] == -1
 
     def test_the_later_commit_wins(self, driver: Any) -> None:
         driver.commit({("t", 0): 9}, producer_id=4)
         driver.commit({("t", 0): 10})
-        driver.shard.replay_transaction_end(4, committed=True)
+        driver.end_transaction(4, committed=True)
 
         assert driver.fetch(("t", 0))["t", 0]["committed_offset"] == 10
 
     def test_a_deleted_group_drops_what_is_pending(self, driver: Any) -> None:
         driver.commit({("t", 0): 9}, producer_id=4)
         driver.delete_groups("g")
-        driver.shard.replay_transaction_end(4, committed=True)
+        driver.end_transaction(4, committed=True)
 
         assert not driver.shard.state.offsets.of_group("g")
         assert not driver.shard.state.offsets.has_open_transactions("g")
@@ -207,9 +207,78 @@ class TestTransactions:
         assert driver.commit({("t", 0): 9}, 2, member, producer_id=4) == [ErrorCode.illegal_generation]
         assert driver.commit({("t", 0): 9}, producer_id=4) == OK
         assert driver.commit({("t", 0): 9}, group_id="", producer_id=4) == [ErrorCode.invalid_group_id]
-        assert driver.commit({("t", 0): 9}, 1, "m", group_id="other", producer_id=4) == [
-            ErrorCode.illegal_generation
+
+    @pytest.mark.parametrize(
+        ("version", "code"), [(5, ErrorCode.illegal_generation), (6, ErrorCode.group_id_not_found)]
+    )
+    def test_a_member_of_an_unknown_group(self, driver: Any, version: int, code: ErrorCode) -> None:
+        told = driver.commit({("t", 0): 9}, 1, "m", producer_id=4, version=version)
+        assert told == [code]
+        assert not driver.shard.state.groups
+
+    @pytest.mark.parametrize("version", range(7))
+    def test_by_name_or_by_id(self, driver: Any, version: int) -> None:
+        offsets = {("t", 0): 9, ("t", 4): 9, ("x", 0): 9}
+        unknown = ErrorCode.unknown_topic_id if version >= 6 else ErrorCode.unknown_topic_or_partition
+        assert driver.commit(offsets, producer_id=4, version=version) == [
+            ErrorCode.none,
+            ErrorCode.unknown_topic_or_partition,
+            unknown,
         ]
+        driver.end_transaction(4, committed=True)
+        assert driver.fetch(("t", 0))["t", 0]["committed_offset"] == 9
+
+    def test_metadata_has_a_largest_size(self, new_driver: Any) -> None:
+        driver = new_driver(offset_metadata_max_bytes=3)
+        told = driver.commit({("t", 0): 1}, metadata="long", producer_id=4)
+        assert told == [ErrorCode.offset_metadata_too_large]
+        assert not driver.shard.state.offsets.has_open_transactions("g")
+
+    def test_each_producer_has_its_own(self, driver: Any) -> None:
+        driver.commit({("t", 0): 1, ("t", 1): 1}, producer_id=4)
+        driver.commit({("t", 0): 2, ("u", 0): 2}, producer_id=5)
+        driver.commit({("t", 0): 3}, producer_id=4, group_id="h")
+        driver.end_transaction(5, committed=False)
+        assert driver.fetch(("t", 0), require_stable=True)["t", 0]["error_code"] == 88
+        assert driver.fetch(("u", 0), require_stable=True)["u", 0]["error_code"] == 0
+
+        driver.end_transaction(4, committed=True)
+        assert {p: f["committed_offset"] for p, f in driver.fetch().items()} == {("t", 0): 1, ("t", 1): 1}
+        assert driver.fetch(("t", 0), group_id="h")["t", 0]["committed_offset"] == 3
+
+    def test_the_last_of_a_transaction_counts(self, driver: Any) -> None:
+        driver.commit({("t", 0): 1}, producer_id=4)
+        driver.commit({("t", 0): 2}, producer_id=4)
+        driver.end_transaction(4, committed=True)
+        assert driver.fetch(("t", 0))["t", 0]["committed_offset"] == 2
+
+    def test_deleted_offsets_do_not_come_back_with_the_marker(self, driver: Any) -> None:
+        driver.commit({("t", 0): 1, ("t", 1): 1}, producer_id=4)
+        topics = [{"name": "t", "partitions": [{"partition_index": 0}]}]
+        told = driver.delete_offsets({"group_id": "g", "topics": topics})
+        assert told["topics"][0]["partitions"][0]["error_code"] is ErrorCode.none
+        driver.end_transaction(4, committed=True)
+        assert set(driver.fetch()) == {("t", 1)}
+
+    def test_a_group_with_nothing_but_pending_offsets_stays(self, driver: Any) -> None:
+        driver.commit({("t", 0): 1}, producer_id=4)
+        driver.advance(DAY_MS)
+        assert driver.group().is_simple
+        driver.end_transaction(4, committed=False)
+        driver.advance(600_000)
+        assert not driver.shard.state.groups
+
+    @pytest.mark.parametrize("committed", [True, False])
+    def test_a_shard_that_was_loaded_knows_what_is_pending(self, driver: Any, committed: bool) -> None:
+        driver.commit({("t", 0): 1}, producer_id=4)
+        driver.commit({("t", 1): 1}, producer_id=5)
+        driver.end_transaction(5, committed=True)
+        driver.restart()
+        assert driver.fetch(("t", 0), require_stable=True)["t", 0]["error_code"] == 88
+        assert driver.fetch(("t", 1), require_stable=True)["t", 1]["committed_offset"] == 1
+        driver.end_transaction(4, committed=committed)
+        driver.restart()
+        assert set(driver.fetch()) == {("t", 1)} | ({("t", 0)} if committed else set())
 
 
 class TestExpiry:
@@ -321,6 +390,17 @@ def test_the_offsets_of_a_deleted_topic_go(driver: Any, topics: Any) -> None:
 
     assert set(driver.fetch()) == {("u", 0)}
     assert driver.rebuilt(compacted=True).state.offsets.get("g", "t", 0) is None
+
+
+def test_pending_offsets_of_a_deleted_topic_go(driver: Any, topics: Any) -> None:
+    driver.commit({("t", 0): 1})
+    driver.commit({("t", 0): 2, ("t", 1): 2, ("u", 0): 2}, producer_id=4)
+    written = len(driver.log)
+    driver.set_image(topics(u=2))
+    assert len(driver.log) == written + 2
+    driver.end_transaction(4, committed=True)
+
+    assert set(driver.fetch()) == {("u", 0)}
 
 
 def test_the_offsets_of_a_topic_that_was_made_again_stay(driver: Any) -> None:

@@ -35,7 +35,9 @@ from ottla.protocol.messages.txn_offset_commit import (
 _COMMIT_TOPIC_IDS_SINCE: Final = 10
 _COMMIT_GROUP_NOT_FOUND_SINCE: Final = 9
 _TXN_TOPIC_IDS_SINCE: Final = 6
-_TXN_STALE_EPOCHS_SINCE: Final = 6
+_TXN_GROUP_ERRORS_SINCE: Final = 6
+"""KIP-1319: older clients know neither GROUP_ID_NOT_FOUND nor STALE_MEMBER_EPOCH here."""
+_TXN_GROUP_ERRORS: Final = frozenset({ErrorCode.group_id_not_found, ErrorCode.stale_member_epoch})
 _DEFAULT_RETENTION_MS: Final = -1
 _WRITTEN_VERSION: Final = 4
 _EXPLICIT_EXPIRY_VERSION: Final = 1
@@ -111,7 +113,7 @@ def commit_transaction_offsets(
         check = _validate_transactional(state, request, info.api_version) if is_any else None
         records, codes = _decide(state, commit, check)
     except KafkaError as error:
-        if error.code is ErrorCode.stale_member_epoch and info.api_version < _TXN_STALE_EPOCHS_SINCE:
+        if error.code in _TXN_GROUP_ERRORS and info.api_version < _TXN_GROUP_ERRORS_SINCE:
             raise KafkaError(ErrorCode.illegal_generation, error.message) from error
         raise
     producer = Producer(request.producer_id, request.producer_epoch)
@@ -160,7 +162,7 @@ def _validate_transactional(
     group = state.groups.get(request.group_id)
     if group is None:
         if request.generation_id_or_member_epoch >= 0:
-            raise KafkaError(ErrorCode.illegal_generation)
+            raise KafkaError(ErrorCode.group_id_not_found)
         return None
     return group.validate_offset_commit(
         request.member_id,

@@ -96,13 +96,15 @@ def expire(state: ShardState, now_ms: int) -> Effects:
 
 def forget_topics(state: ShardState, deleted: Collection[tuple[str, UUID]]) -> Effects:
     """Tombstones for the offsets of deleted topics; a new topic of the same name keeps its own."""
+    if not deleted:
+        return Effects()
     ids = dict(deleted)
-    effects = Effects()
-    for group_id in state.offsets.groups():
-        for (topic, partition), offset in state.offsets.of_group(group_id).items():
-            if topic in ids and offset.topic_id in (None, ids[topic]):
-                effects.records.append(offset_tombstone(group_id, topic, partition))
-    return effects
+    gone = {
+        (group_id, topic, partition): None
+        for group_id, (topic, partition), offset in state.offsets
+        if topic in ids and offset.topic_id in (None, ids[topic])
+    }
+    return Effects(records=[offset_tombstone(*each) for each in gone])
 
 
 def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRecord:

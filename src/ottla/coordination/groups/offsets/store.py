@@ -52,9 +52,12 @@ class OffsetStore:
         pending = self._open.get(group_id, {})
         return [*self.of_group(group_id), *(p for p in pending if p not in self.of_group(group_id))]
 
-    def groups(self) -> Iterator[str]:
-        """The groups that have committed offsets."""
-        return iter(self._committed)
+    def __iter__(self) -> Iterator[tuple[str, TopicPartition, StoredOffset]]:
+        """Whatever was committed, by group and partition, also what waits for the end of its transaction."""
+        for by_group in (self._committed, *self._pending.values()):
+            for group_id, offsets in by_group.items():
+                for partition, offset in offsets.items():
+                    yield group_id, partition, offset
 
     def has_open_transaction(self, group_id: str, topic: str, partition: int) -> bool:
         """Whether a commit of this partition waits for the end of a transaction."""

@@ -257,8 +257,8 @@ def persistent(shard: Any) -> tuple[Any, Any]:
     return groups, offsets(shard)
 
 
-def offsets(shard: Any) -> dict[str, Any]:
-    return {group_id: shard.state.offsets.of_group(group_id) for group_id in shard.state.offsets.groups()}
+def offsets(shard: Any) -> dict[Any, Any]:
+    return {(group_id, partition): offset for group_id, partition, offset in shard.state.offsets}
 
 
 @pytest.mark.parametrize("initial_delay_ms", [0, 3_000])
