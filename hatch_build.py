@@ -1,23 +1,34 @@
-"""Compiles the modules that handle requests with mypyc, where `OTTLA_COMPILE=1` asks for it.
+"""Compiles what is compiled when Ottla is installed, as pyproject.toml has it under
+`tool.hatch.build.targets.wheel.hooks.custom`:
 
-They are listed in pyproject.toml, under `tool.hatch.build.targets.wheel.hooks.custom`. The wheel then has
-them beside their sources and is for one platform and one Python; without the variable it is pure. See
-docs/compiled.md.
+- the extension written in C, wherever there is a compiler: in seconds, also for an editable install, where it
+  lies beside its sources. Where that fails, the install goes on, since plain Python stands in for it.
+- with `OTTLA_COMPILE=1`, the modules that handle requests, with mypyc (docs/compiled.md).
+
+`OTTLA_COMPILE=0` compiles nothing. `python hatch_build.py` compiles the extension of this checkout where it
+is out of date; `python hatch_build.py FILE FLAG...` into a file, with more flags for the compiler.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 import sysconfig
+import tomllib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
+ABI = "cp311"  # the oldest Python that the extension is for; it fits all newer ones
+FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-DPy_LIMITED_API=0x030B0000")
+
 
 def _is_asked_for() -> bool:
-    return os.environ.get("OTTLA_COMPILE", "0") not in {"", "0"}
+    return os.environ.get("OTTLA_COMPILE", "") not in {"", "0"}
 
 
 class CompiledModules(BuildHookInterface):  # type: ignore[type-arg]
@@ -28,30 +39,92 @@ class CompiledModules(BuildHookInterface):  # type: ignore[type-arg]
         return list(self.config["compiler"]) if _is_asked_for() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and have the results packed. An editable install stays as its sources are."""
-        if version == "editable" or not _is_asked_for():
+        """Compile, and have the results packed; those of an editable install stay beside their sources."""
+        if os.environ.get("OTTLA_COMPILE") == "0":
+            return
+        extension = self.config.get("extension")
+        if version == "editable":
+            if extension:
+                self._compile_extension(extension, _beside_sources(Path(self.root), extension))
             return
         self._output = TemporaryDirectory(prefix="ottla-compiled-")
         libraries = Path(self._output.name, "lib")
-        _compile(
-            self.metadata.name,
-            [f"src/{module.replace('.', '/')}.py" for module in self.config["modules"]],
-            Path(self._output.name, "c"),
-            libraries,
-        )
-        suffix = sysconfig.get_config_var("EXT_SUFFIX")
-        for library in libraries.rglob(f"*{suffix}"):
+        if extension:
+            library = libraries / _beside_sources(Path(), extension).relative_to("src")
+            if self._compile_extension(extension, library) and not _is_asked_for():
+                build_data["tag"] = f"{ABI}-abi3-{_platform()}"
+        if _is_asked_for():
+            _compile_modules(
+                self.metadata.name,
+                [f"src/{module.replace('.', '/')}.py" for module in self.config["modules"]],
+                Path(self._output.name, "c"),
+                libraries,
+            )
+            build_data["infer_tag"] = True
+        for library in libraries.rglob("*.so"):
             build_data["force_include"][str(library)] = str(library.relative_to(libraries))
-        build_data["pure_python"] = False
-        build_data["infer_tag"] = True
+            build_data["pure_python"] = False
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Remove what is in the wheel now."""
-        if build_data["infer_tag"]:
+        if hasattr(self, "_output"):
             self._output.cleanup()
 
+    def _compile_extension(self, extension: dict[str, str], library: Path) -> bool:
+        failure = compile_extension(Path(self.root, extension["sources"]), library)
+        if failure:
+            self.app.display_warning(
+                f"{extension['module']} is not compiled, plain Python is used: {failure}"
+            )
+        return not failure
 
-def _compile(name: str, sources: list[str], c_folder: Path, libraries: Path) -> None:
+
+def _note(extension: dict[str, str], failure: str) -> str:
+    return f"{extension['module']} is not compiled, plain Python is used: {failure}"
+
+
+def _beside_sources(root: Path, extension: dict[str, str]) -> Path:
+    return root / "src" / f"{extension['module'].replace('.', '/')}.abi3.so"
+
+
+def _platform() -> str:
+    """The plain tag of this machine, as hatchling infers it."""
+    from packaging.tags import platform_tags
+
+    return next(tag for tag in platform_tags() if not tag.startswith(("manylinux", "musllinux")))
+
+
+def compile_extension(sources: Path, library: Path, *flags: str) -> str:
+    """Compile the C files in `sources` into `library`; what went wrong, or nothing."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    made = library.with_name(f"{library.name}.{os.getpid()}")
+    configured = shlex.split(sysconfig.get_config_var("LDSHARED") or "cc -shared")
+    arguments = [
+        *shlex.split(sysconfig.get_config_var("CCSHARED") or "-fPIC"),
+        *FLAGS,
+        *flags,
+        f"-I{sysconfig.get_paths()['include']}",
+        *map(str, sorted(sources.glob("*.c"))),
+        *("-o", str(made)),
+    ]
+    failure = "there is no C compiler"
+    for compiler in (os.environ.get("CC"), configured[0], "cc"):
+        if not compiler:
+            continue
+        try:
+            command = [*shlex.split(compiler), *configured[1:], *arguments]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except OSError:
+            continue
+        if done.returncode == 0:
+            made.replace(library)  # in one step, for whoever imports it just now
+            return ""
+        made.unlink(missing_ok=True)
+        failure = f"{compiler} says {(done.stderr or done.stdout).strip()[:2000]}"
+    return failure
+
+
+def _compile_modules(name: str, sources: list[str], c_folder: Path, libraries: Path) -> None:
     """Compile `sources`, paths from the project's root, into one library and a stub for each module."""
     from mypyc.build import mypycify
     from setuptools import Distribution
@@ -69,3 +142,22 @@ def _compile(name: str, sources: list[str], c_folder: Path, libraries: Path) -> 
     command.build_temp = str(c_folder)
     command.ensure_finalized()
     command.run()
+
+
+def _compile_checkout(arguments: list[str]) -> None:
+    root = Path(__file__).parent
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    extension = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["extension"]
+    sources = root / extension["sources"]
+    library = Path(arguments[0]) if arguments else _beside_sources(root, extension)
+    newest = max(path.stat().st_mtime for path in (*sources.iterdir(), Path(__file__)))
+    if library.exists() and library.stat().st_mtime > newest and not arguments:
+        return
+    failure = compile_extension(sources, library, *arguments[1:])
+    if failure:
+        sys.stderr.write(f"{_note(extension, failure)}\n")
+        library.unlink(missing_ok=True)  # it would be that of older sources
+
+
+if __name__ == "__main__":
+    _compile_checkout(sys.argv[1:])

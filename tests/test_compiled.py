@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ottla.cli.main import run
+from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.compiled import is_compiled
 
 ROOT = Path(__file__).parent.parent
@@ -51,7 +52,14 @@ def test_compiled_modules_are_used_where_they_are_to_be_tested() -> None:
 
 def test_the_version_says_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
-    assert ("compiled" in capsys.readouterr().out) == COMPILED
+    said = capsys.readouterr().out
+    assert f"(requests {'compiled' if COMPILED else 'plain'}, columns {IMPLEMENTATION.NAME})" in said
+
+
+def test_the_environment_asks_for_plain_columns() -> None:
+    command = [sys.executable, "-m", "ottla", "--version"]
+    said = subprocess.check_output(command, env={**os.environ, "OTTLA_COLUMNS": "plain"}, text=True)
+    assert "columns plain)" in said
 
 
 # -- What mypyc gets wrong without a word: see docs/compiled.md
@@ -153,8 +161,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _hatchling(call: str, folder: Path, asked: str | None) -> str:
+def _hatchling(call: str, folder: Path, asked: str | None, **variables: str) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "OTTLA_COMPILE"}
+    environment |= variables
     if asked is not None:
         environment["OTTLA_COMPILE"] = asked
     command = [sys.executable, "-c", f"from hatchling import build; print(build.{call})"]
@@ -173,7 +182,12 @@ def test_an_editable_install_stays_as_its_sources_are(project: Path) -> None:
     assert _hatchling("build_editable('editable')", project, "1") == "tiny-1-py3-none-any.whl"
 
 
-@pytest.mark.skipif(not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler")
+needs_compiler = pytest.mark.skipif(
+    not (shutil.which("cc") or shutil.which("gcc")), reason="there is no C compiler"
+)
+
+
+@needs_compiler
 def test_compiled_modules_lie_beside_their_sources_which_stand_in_for_them(
     project: Path, tmp_path: Path
 ) -> None:
@@ -195,3 +209,77 @@ def test_compiled_modules_lie_beside_their_sources_which_stand_in_for_them(
             # As another Python, or another machine, sees it: no compiled file is for it.
             (tmp_path / library).rename(tmp_path / f"{library}.other")
         libraries = set()
+
+
+# -- The extension in C, likewise
+
+ANSWER = """
+#include <Python.h>
+static PyModuleDef_Slot slots[] = {{0, NULL}};
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, .m_name = "answer", .m_doc = "42", .m_slots = slots};
+PyMODINIT_FUNC PyInit_answer(void) { return PyModuleDef_Init(&module); }
+"""
+READ_ANSWER = "import importlib; print(importlib.import_module('tiny.answer').__doc__)"
+
+
+@pytest.fixture
+def with_extension(project: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(project, folder, ignore=shutil.ignore_patterns("compiled", "pure", "editable"))
+    with (folder / "pyproject.toml").open("a") as settings:
+        settings.write('extension = { module = "tiny.answer", sources = "src/tiny/native" }\n')
+    native = folder / "src" / "tiny" / "native"
+    native.mkdir()
+    (native / "answer.c").write_text(ANSWER)
+    return folder
+
+
+def _answer(folder: Path) -> str:
+    return subprocess.check_output([sys.executable, "-c", READ_ANSWER], cwd=folder, text=True).strip()
+
+
+@needs_compiler
+def test_the_extension_is_in_a_wheel_for_all_newer_pythons(with_extension: Path, tmp_path: Path) -> None:
+    wheel = _hatchling("build_wheel('wheel')", with_extension, None)
+    assert wheel.startswith("tiny-1-cp311-abi3-")
+    with zipfile.ZipFile(with_extension / "wheel" / wheel) as packed:
+        assert "tiny/answer.abi3.so" in packed.namelist()
+        packed.extractall(tmp_path / "unpacked")
+    assert _answer(tmp_path / "unpacked") == "42"
+
+
+@needs_compiler
+def test_the_extension_lies_beside_its_sources_in_an_editable_install(with_extension: Path) -> None:
+    assert _hatchling("build_editable('wheel')", with_extension, None) == "tiny-1-py3-none-any.whl"
+    assert _answer(with_extension / "src") == "42"
+
+
+@needs_compiler
+def test_the_checkout_is_compiled_again_when_a_source_has_changed(with_extension: Path) -> None:
+    command = [sys.executable, "hatch_build.py"]
+    source = with_extension / "src" / "tiny" / "native" / "answer.c"
+    library = with_extension / "src" / "tiny" / "answer.abi3.so"
+    subprocess.run(command, cwd=with_extension, check=True)
+    assert _answer(with_extension / "src") == "42"
+    first = library.stat().st_mtime_ns
+    subprocess.run(command, cwd=with_extension, check=True)
+    assert library.stat().st_mtime_ns == first
+    source.write_text(ANSWER.replace('"42"', '"43"'))
+    subprocess.run(command, cwd=with_extension, check=True)
+    assert _answer(with_extension / "src") == "43"
+    source.write_text("no C")
+    done = subprocess.run(command, cwd=with_extension, check=True, capture_output=True, text=True)
+    assert "tiny.answer is not compiled, plain Python is used" in done.stderr
+    assert not library.exists()
+
+
+@pytest.mark.parametrize("what", ["nothing is to be compiled", "no compiler", "an error"])
+def test_an_install_goes_on_without_the_extension(with_extension: Path, what: str) -> None:
+    if what == "an error":
+        (with_extension / "src" / "tiny" / "native" / "answer.c").write_text("no C")
+    asked = "0" if what == "nothing is to be compiled" else None
+    variables = {"PATH": "/nowhere"} if what == "no compiler" else {}
+    for call in ("build_wheel('wheel')", "build_editable('wheel')"):
+        assert _hatchling(call, with_extension, asked, **variables) == "tiny-1-py3-none-any.whl"
+    assert not list(with_extension.rglob("*.so*"))

@@ -68,9 +68,11 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _option: click.Parameter, is_asked: bool) -> None:
     if is_asked and not ctx.resilient_parsing:
+        from ottla.client.columns.implementation import IMPLEMENTATION
         from ottla.compiled import is_compiled
 
-        click.echo(f"ottla {__version__}{' (compiled)' if is_compiled() else ''}")
+        requests = "compiled" if is_compiled() else "plain"
+        click.echo(f"ottla {__version__} (requests {requests}, columns {IMPLEMENTATION.NAME})")
         ctx.exit()
 
 

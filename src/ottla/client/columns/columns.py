@@ -17,6 +17,7 @@ from ottla.client.columns.binary import (
     concat_binary,
     concat_headers,
 )
+from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
 
 __all__ = ["Columns", "Headers", "Record"]
 
@@ -137,20 +138,24 @@ class Columns:
             self.headers[rows],
         )
 
-    def records(self, topic: str = "") -> Iterator[Record]:
+    def records(
+        self, topic: str = "", *, implementation: Implementation = IMPLEMENTATION
+    ) -> Iterator[Record]:
         """Each row as a record of `topic`, made when it is asked for."""
-        for partition, offset, timestamp, kind, key, value, pairs in zip(
+        return implementation.records(Record, topic, self.raw)
+
+    @property
+    def raw(self) -> RawColumns:
+        """What an `Implementation` takes."""
+        return (
             self.partition,
             self.offset,
             self.timestamp,
             self.timestamp_type,
-            self.key,
-            self.value,
-            self.headers,
-            strict=True,
-        ):
-            headers = tuple([(name.decode("utf-8", "surrogateescape"), held) for name, held in pairs])
-            yield Record(topic, partition, offset, timestamp, kind, key, value, headers)
+            self.key.raw,
+            self.value.raw,
+            self.headers.raw,
+        )
 
     @property
     def nbytes(self) -> int:

@@ -24,12 +24,13 @@ MAX_RECORDS: Final = 1 << 20
 _LARGEST: Final = 1 << 30  # of a piece and of a batch, so that int32 numbers every byte of both
 
 
-class CorruptRecordsError(KafkaError):
-    """A batch that cannot be read. Its reader stays before it; `offset` is the first that the batch holds, as
-    far as it can be believed."""
+class CorruptRecordsError(Exception):
+    """A batch that cannot be read: `code` says why. Its reader stays before it; `offset` is the first that
+    the batch holds, as far as it can be believed."""
 
     def __init__(self, code: ErrorCode, message: str, partition: int, offset: int) -> None:
-        super().__init__(code, message)
+        super().__init__(f"{code.name}: {message}")
+        self.code = code
         self.partition = partition
         self.offset = offset
 
@@ -103,12 +104,9 @@ class FetchedRecords:
         while (columns := self.read()) is not None:
             yield columns
 
-    def _error(self, fault: Exception | str) -> Exception:
-        code, message = ErrorCode.corrupt_message, fault
-        if isinstance(fault, KafkaError):
-            code, message = fault.code, fault.message or ""
-        elif isinstance(fault, Exception):
-            return fault
+    def _error(self, fault: KafkaError) -> CorruptRecordsError:
         offset = int.from_bytes(self._data[self._position : self._position + 8], "big", signed=True)
-        where = f"partition {self._partition}, the batch at offset {offset}"
-        return CorruptRecordsError(code, f"{where}: {message}", self._partition, offset)
+        message = (
+            f"partition {self._partition}, the batch at offset {offset}: {fault.message or fault.code.name}"
+        )
+        return CorruptRecordsError(fault.code, message, self._partition, offset)

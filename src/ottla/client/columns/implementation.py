@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import os
-from typing import Final, Protocol
+from collections.abc import Iterator
+from typing import Final, Protocol, TypeVar
 
 from ottla.client.columns import plain
+from ottla.client.columns.binary import RawColumns
 from ottla.client.columns.plain import Decoded
 from ottla.records.batch import Buffer
 
 __all__ = ["IMPLEMENTATION", "Implementation"]
+
+R = TypeVar("R")
 
 
 class Implementation(Protocol):
@@ -35,10 +39,17 @@ class Implementation(Protocol):
         /,
     ) -> Decoded: ...
 
+    def records(self, record_type: type[R], topic: str, columns: RawColumns, /) -> Iterator[R]: ...
+
 
 def _choose() -> Implementation:
-    if os.environ.get("OTTLA_COLUMNS") == "plain":
-        return plain
+    if os.environ.get("OTTLA_COLUMNS") != "plain":
+        try:
+            from ottla.client.columns import _columns
+        except ImportError:
+            pass
+        else:
+            return _columns
     return plain
 
 

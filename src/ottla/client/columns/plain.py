@@ -6,7 +6,8 @@ It is slower by an order of magnitude. The same tests hold both.
 from __future__ import annotations
 
 from array import array
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
 
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawColumns
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -21,7 +22,7 @@ from ottla.records.batch import (
 )
 from ottla.records.codec import ControlType, Record, decode_batch, decode_control_type
 
-__all__ = ["NAME", "ROW_BYTES", "Decoded", "decode"]
+__all__ = ["NAME", "ROW_BYTES", "Decoded", "decode", "records"]
 
 NAME: Final = "plain"
 
@@ -30,7 +31,8 @@ ROW_BYTES: Final = 32
 
 _MAX_INT64: Final = (1 << 63) - 1
 
-Fault = Exception | str | None
+R = TypeVar("R")
+Fault = KafkaError | None
 
 Decoded = tuple[RawColumns, int, int, int, Fault]
 """The columns; the position of the first batch that is not in them, the next offset and the leader epoch
@@ -154,6 +156,23 @@ def _columns(partition: int, rows: list[Record], kinds: array[int]) -> RawColumn
         BinaryColumn.of([row.value for row in rows]).raw,
         headers.raw,
     )
+
+
+def records(record_type: Callable[..., R], topic: str, columns: RawColumns) -> Iterator[R]:
+    """Each row of `columns` as a `record_type`, which is called with the fields of `columns.Record`."""
+    partition, offset, timestamp, timestamp_type, key, value, raw_headers = columns
+    for *fields, pairs in zip(
+        partition,
+        offset,
+        timestamp,
+        timestamp_type,
+        BinaryColumn(*key),
+        BinaryColumn(*value),
+        HeadersColumn.from_raw(raw_headers),
+        strict=True,
+    ):
+        headers = tuple([(name.decode("utf-8", "surrogateescape"), held) for name, held in pairs])
+        yield record_type(topic, *fields, headers)
 
 
 def _malformed(message: str) -> KafkaError:

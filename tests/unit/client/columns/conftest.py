@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
-from ottla.client.columns import plain
 from ottla.client.columns.implementation import Implementation
 
 
-@pytest.fixture(params=["plain"], scope="session")
+@pytest.fixture(params=["plain", "_columns"], scope="session")
 def implementation(request: pytest.FixtureRequest) -> Implementation:
-    return plain
+    module = f"ottla.client.columns.{request.param}"
+    if request.param == "plain":
+        return importlib.import_module(module)
+    return pytest.importorskip(module, reason="the columns are not compiled: is there a C compiler?")

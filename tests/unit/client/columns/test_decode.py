@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottla.client.columns import Columns, CorruptRecordsError, FetchedRecords, Record
+from ottla.client.columns.columns import Columns, Record
+from ottla.client.columns.decode import CorruptRecordsError, FetchedRecords
 from ottla.client.columns.implementation import Implementation
 from ottla.protocol.errors import ErrorCode
 from ottla.records import codec

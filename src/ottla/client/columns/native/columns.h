@@ -1,0 +1,160 @@
+/* What the files of `_columns` know of one another. The stable ABI of Python 3.11 (buffers are part of it since). */
+#ifndef OTTLA_COLUMNS_H
+#define OTTLA_COLUMNS_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+#define HEADER_SIZE 61
+#define ROW_BYTES 32          /* plain.ROW_BYTES */
+#define GIL_THRESHOLD (1 << 18) /* bytes from which on a batch is worth letting other threads run */
+
+typedef struct {
+    PyTypeObject *buffer_type;
+    PyTypeObject *records_type;
+} State;
+
+static inline State *state_of(PyObject *module) { return (State *)PyModule_GetState(module); }
+
+/* memory.c: memory that grows, and becomes an object with the buffer protocol. */
+
+typedef struct {
+    uint8_t *memory;
+    size_t capacity; /* bytes */
+} Growing;
+
+/* Room for `size` bytes; false, and nothing changed, where there is none. Needs no GIL. */
+bool grow(Growing *growing, size_t size);
+void drop(Growing *growing);
+/* A memoryview of the first `count` items of `format` ('i', 'q', 'b', 'B'), which owns the memory from here on. */
+PyObject *take(State *state, Growing *growing, size_t count, char format);
+extern PyType_Spec buffer_spec;
+
+/* checksums.c */
+
+void init_checksums(void);
+uint32_t crc32c(const uint8_t *data, size_t size);
+uint32_t crc32(const uint8_t *data, size_t size);
+uint32_t murmur2(const uint8_t *data, size_t size);
+uint32_t fnv1a(const uint8_t *data, size_t size);
+PyObject *py_crc32c(PyObject *module, PyObject *args);
+PyObject *py_hash_keys(PyObject *module, PyObject *args);
+PyObject *py_group_rows(PyObject *module, PyObject *args);
+
+/* rows.c: columns that are given, and read row by row. Nothing in them is believed. */
+
+typedef struct {
+    Py_buffer offsets, data, validity; /* validity.obj is NULL where nothing is null */
+    Py_ssize_t start, length;
+} Binary;
+
+typedef struct {
+    Py_buffer offsets;
+    Binary names, values;
+    Py_ssize_t start, length;
+} Headers;
+
+typedef struct {
+    Py_buffer partition, offset, timestamp, kind;
+    Binary key, value;
+    Headers headers;
+    Py_ssize_t length;
+} Rows;
+
+typedef struct {
+    const uint8_t *data; /* NULL for a null */
+    size_t size;
+} String;
+
+bool open_binary(PyObject *raw, Binary *binary);
+void close_binary(Binary *binary);
+bool open_rows(PyObject *raw, Rows *rows);
+void close_rows(Rows *rows);
+
+static inline int64_t offset_at(const Py_buffer *offsets, Py_ssize_t at) {
+    return offsets->itemsize == 4 ? ((const int32_t *)offsets->buf)[at] : ((const int64_t *)offsets->buf)[at];
+}
+
+/* False, without an exception, where the offsets point outside of the data. */
+static inline bool string_at(const Binary *binary, Py_ssize_t row, String *string) {
+    Py_ssize_t at = binary->start + row;
+    if (binary->validity.obj && !(((const uint8_t *)binary->validity.buf)[at >> 3] >> (at & 7) & 1)) {
+        string->data = NULL;
+        string->size = 0;
+        return true;
+    }
+    int64_t first = offset_at(&binary->offsets, at), last = offset_at(&binary->offsets, at + 1);
+    if (UNLIKELY(first < 0 || last < first || last > binary->data.len)) return false;
+    string->data = (const uint8_t *)binary->data.buf + first;
+    string->size = (size_t)(last - first);
+    return true;
+}
+
+/* The headers of `row` are entries first to last (not included) of names and values. */
+static inline bool headers_at(const Headers *headers, Py_ssize_t row, int64_t *first, int64_t *last) {
+    Py_ssize_t at = headers->start + row;
+    *first = offset_at(&headers->offsets, at);
+    *last = offset_at(&headers->offsets, at + 1);
+    return LIKELY(*first >= 0 && *last >= *first && *last <= headers->names.length);
+}
+
+PyObject *outside(void); /* ValueError for what the two above refuse; NULL */
+PyObject *py_records(PyObject *module, PyObject *args);
+extern PyType_Spec records_spec;
+
+/* decode.c and encode.c */
+
+PyObject *py_decode(PyObject *module, PyObject *args);
+PyObject *py_encode(PyObject *module, PyObject *args);
+extern PyType_Spec builder_spec;
+
+/* Big-endian numbers of a batch's header. */
+
+static inline uint64_t get64(const uint8_t *p) {
+    uint64_t number;
+    memcpy(&number, p, 8);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    number = __builtin_bswap64(number);
+#endif
+    return number;
+}
+
+static inline uint32_t get32(const uint8_t *p) {
+    uint32_t number;
+    memcpy(&number, p, 4);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    number = __builtin_bswap32(number);
+#endif
+    return number;
+}
+
+static inline uint16_t get16(const uint8_t *p) { return (uint16_t)(p[0] << 8 | p[1]); }
+
+static inline void put64(uint8_t *p, uint64_t number) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    number = __builtin_bswap64(number);
+#endif
+    memcpy(p, &number, 8);
+}
+
+static inline void put32(uint8_t *p, uint32_t number) {
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    number = __builtin_bswap32(number);
+#endif
+    memcpy(p, &number, 4);
+}
+
+static inline void put16(uint8_t *p, uint16_t number) {
+    p[0] = (uint8_t)(number >> 8);
+    p[1] = (uint8_t)number;
+}
+
+#endif
