@@ -1,0 +1,1 @@
+"""The client's connections and its view of the cluster, on asyncio."""

@@ -1,0 +1,254 @@
+"""One connection to a broker: requests are pipelined, answers come in order, each within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import ssl
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, cast
+
+from ottla import __version__
+from ottla.client.core.connection import Buffer, FrameReader, Negotiation, Pipeline, Versions
+from ottla.client.core.metadata import BrokerNode
+from ottla.client.errors import (
+    AuthenticationError,
+    BrokerError,
+    BrokerUnreachableError,
+    ClientClosedError,
+    ClientError,
+    DisconnectedError,
+    MalformedResponseError,
+    RequestTimeoutError,
+)
+from ottla.client.net.host import Host
+from ottla.client.settings import ClientSettings
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.api_versions import ApiVersionsRequest
+
+MAX_IN_FLIGHT: Final = 100
+"""Requests of one connection; further ones wait. A broker looks at one at a time anyway."""
+
+_Future = asyncio.Future[memoryview]
+
+
+class Connection(asyncio.BufferedProtocol):
+    """Made by `connect`. `node` is whom it was made to reach; its id is negative for a bootstrap address."""
+
+    def __init__(self, node: BrokerNode, settings: ClientSettings) -> None:
+        self.node = node
+        self.versions = Versions({})
+        self.error: ClientError | None = None
+        """Why it is closed; None while it is open."""
+        self._loop = asyncio.get_running_loop()
+        self.last_used = self._loop.time()
+        self._reader = FrameReader(settings.receive_message_max_bytes)
+        self._pipeline: Pipeline[_Future] = Pipeline(settings.client_id)
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_paused = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for their answers, or to be sent."""
+        return len(self._pipeline) + len(self._waiting)
+
+    async def request(
+        self,
+        api_key: int,
+        version: int,
+        body: Sequence[Buffer],
+        timeout_s: float,
+        *,
+        is_answered: bool = True,
+    ) -> memoryview:
+        """The answer behind its header; empty where none comes. Requests go out in the order of calls.
+
+        RequestTimeoutError when it takes longer: the connection is closed then, since nothing can come
+        before the answer that is missing. DisconnectedError when the connection goes earlier.
+        """
+        deadline = self._loop.time() + timeout_s
+        if self._is_paused or len(self._pipeline) >= MAX_IN_FLIGHT or self._waiting:
+            await self._turn(timeout_s)
+        answer = self.submit(api_key, version, body, deadline, is_answered=is_answered)
+        return memoryview(b"") if answer is None else await answer
+
+    def submit(
+        self, api_key: int, version: int, body: Sequence[Buffer], deadline: float, *, is_answered: bool = True
+    ) -> asyncio.Future[memoryview] | None:
+        """As `request`, at once, whatever else is in flight: for callers that keep to a bound of their own.
+        None where no answer comes.
+        """
+        if self.error is not None or self._transport is None:
+            raise _another(self.error or DisconnectedError(f"{self.node.address}: not connected"))
+        future: _Future = self._loop.create_future()
+        self._transport.writelines(
+            self._pipeline.send(api_key, version, body, future, deadline, is_answered=is_answered)
+        )
+        self.last_used = self._loop.time()
+        if not is_answered:
+            return None
+        if self._timer is None or self._timer.when() > deadline:
+            self._arm(deadline)
+        return future
+
+    def close(self) -> None:
+        """At once; what waits fails."""
+        self._lose(ClientClosedError("the client was closed"))
+
+    async def negotiate(self, cluster_id: str | None, timeout_s: float) -> None:
+        """Find out which versions the broker speaks; nothing else may be sent before."""
+        is_known = self.node.node_id >= 0
+        negotiation = Negotiation(__version__, cluster_id, self.node.node_id if is_known else None)
+        versions: Versions | None = None
+        while versions is None:
+            key, version = ApiVersionsRequest.__key__, negotiation.version
+            versions = negotiation.answer(await self.request(key, version, [negotiation.body()], timeout_s))
+        self.versions = versions
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
+        return self._reader.space()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            frames = self._reader.received(nbytes)
+            for answer in self._pipeline.receive(frames):
+                if not answer.token.done():
+                    answer.token.set_result(answer.body)
+        except MalformedResponseError as error:
+            self._lose(MalformedResponseError(f"{self.node.address}: {error}"))
+            return
+        if frames:
+            self.last_used = self._loop.time()
+            self._let_next_go()
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._let_next_go()
+
+    def eof_received(self) -> None:
+        return None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        reason = "the broker closed the connection" if error is None else str(error) or repr(error)
+        self._lose(DisconnectedError(f"{self.node.address}: {reason}"))
+
+    # Inside.
+
+    async def _turn(self, timeout_s: float) -> None:
+        """Wait until there is room for one more."""
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(turn)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await turn
+        except BaseException as error:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif turn.done() and not turn.cancelled():
+                self._let_next_go()
+            if isinstance(error, TimeoutError):
+                raise self._timed_out() from None
+            raise
+
+    def _let_next_go(self) -> None:
+        room = MAX_IN_FLIGHT - len(self._pipeline)
+        while self._waiting and room > 0 and not self._is_paused:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                room -= 1
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._check_deadlines)
+
+    def _check_deadlines(self) -> None:
+        self._timer = None
+        deadline = self._pipeline.next_deadline()
+        if deadline is None:
+            return
+        if deadline > self._loop.time():
+            self._arm(deadline)
+        else:
+            self._lose(self._timed_out())
+
+    def _timed_out(self) -> RequestTimeoutError:
+        return RequestTimeoutError(f"{self.node.address}: no answer in time")
+
+    def _lose(self, error: ClientError) -> None:
+        if self.error is not None:
+            return
+        self.error = error
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        waiting: list[asyncio.Future[Any]] = [*self._pipeline.abandon(), *self._waiting]
+        self._waiting.clear()
+        for each in waiting:
+            if not each.done():
+                each.set_exception(_another(error))
+                each.exception()  # whoever waited may be gone: nothing is to be logged then
+
+
+def _another(error: ClientError) -> ClientError:
+    """One for each who waits: raising one and the same again would make its traceback grow."""
+    return type(error)(str(error))
+
+
+async def connect(
+    node: BrokerNode,
+    settings: ClientSettings,
+    host: Host,
+    context: ssl.SSLContext | None,
+    cluster_id: str | None,
+) -> Connection:
+    """A connection that is ready for requests. BrokerUnreachableError names address and reason;
+    AuthenticationError where TLS or SASL say no.
+    """
+    timeout_s = settings.socket_connection_setup_timeout_ms / 1000
+    connection = Connection(node, settings)
+    try:
+        async with asyncio.timeout(timeout_s):
+            server_name = node.host if context is not None else None
+            await host.dial(lambda: connection, node.host, node.port, context, server_name)
+            await connection.negotiate(cluster_id, timeout_s)
+    except BaseException as error:
+        connection.close()
+        told = _connecting_failed(node, error, timeout_s)
+        if told is None:
+            raise
+        raise told from error
+    return connection
+
+
+def _connecting_failed(node: BrokerNode, error: BaseException, timeout_s: float) -> ClientError | None:
+    """How a failure is told; None for one that is told as it is."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return AuthenticationError(f"{node.address}: {error.verify_message}")
+    if isinstance(error, BrokerError) and error.code is ErrorCode.rebootstrap_required:
+        return BrokerUnreachableError(f"{node.address}: another broker than the one that was there before")
+    if isinstance(error, DisconnectedError):
+        return BrokerUnreachableError(f"{error} before it answered ApiVersions")
+    if isinstance(error, TimeoutError):
+        return BrokerUnreachableError(f"{node.address}: no connection within {timeout_s:g} s")
+    if isinstance(error, OSError):
+        # Of several addresses of a name asyncio gives the text alone.
+        is_refused = f"[Errno {errno.ECONNREFUSED}]" in str(error)
+        reason = "connection refused" if is_refused else error.strerror or error
+        return BrokerUnreachableError(f"{node.address}: {reason}")
+    if isinstance(error, ValueError | OverflowError):  # what is no host name or port at all
+        return BrokerUnreachableError(f"{node.address}: {error}")
+    return None
