@@ -24,6 +24,7 @@ __all__ = [
     "MalformedResponseError",
     "RequestTimeoutError",
     "broker_error",
+    "code_of",
     "is_retriable",
 ]
 
@@ -174,6 +175,14 @@ _FENCED: Final = frozenset(
 )
 
 
+def code_of(code: int) -> ErrorCode:
+    """What a broker answered; `unknown_server_error` for what is not known here."""
+    try:
+        return ErrorCode(code)
+    except ValueError:
+        return ErrorCode.unknown_server_error
+
+
 def is_retriable(code: int) -> bool:
     """Whether Kafka's clients try again on this code; also where the code is not known here (it is not)."""
     return code in _RETRIABLE
@@ -181,10 +190,8 @@ def is_retriable(code: int) -> bool:
 
 def broker_error(code: int, reason: str | None = None, what: str | None = None) -> ClientError:
     """The error of a code that is not `none`; `what` was asked for ("topic orders") goes before it."""
-    try:
-        known = ErrorCode(code)
-    except ValueError:
-        known = ErrorCode.unknown_server_error
+    known = code_of(code)
+    if known != code:
         reason = f"error {code}" if reason is None else f"error {code}: {reason}"
     if known in _AUTHORIZATION:
         return AuthorizationError(known, reason, what)

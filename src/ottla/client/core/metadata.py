@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
+from ottla.client.errors import code_of
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.metadata import (
     MetadataResponse,
@@ -117,7 +118,7 @@ class ClusterMetadata:
             if not name:
                 continue
             errors.pop(name, None)
-            code = _error_code(topic.error_code)
+            code = code_of(topic.error_code)
             if code is ErrorCode.none or (topic.partitions and code is ErrorCode.leader_not_available):
                 topics[name] = _merged(self.topics.get(name), name, topic)
                 continue
@@ -165,13 +166,6 @@ _GONE = frozenset(
     }
 )
 """After these a topic's partitions are not to be used any more."""
-
-
-def _error_code(code: int) -> ErrorCode:
-    try:
-        return ErrorCode(code)
-    except ValueError:
-        return ErrorCode.unknown_server_error
 
 
 def _merged(old: TopicView | None, name: str, topic: MetadataResponseTopic) -> TopicView:
