@@ -1,0 +1,488 @@
+"""What to fetch from whom, and what came of it.
+
+One request at a time goes to each node, for the partitions it leads whose buffers have room, in a fetch
+session (KIP-227), with topic ids where the broker has them (KIP-516). Bytes are asked for ahead of the
+application, up to `max.partition.fetch.bytes` more than it has taken of each partition and `buffer_bytes` of
+all together, so memory is bounded however slow it is. Records stay the bytes of the response until they are
+taken.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.positions import LeaderOf, PartitionState, Phase, Position, Positions
+from ottla.client.errors import code_of
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.fetch import (
+    FetchableTopicResponse,
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    ForgottenTopic,
+    PartitionData,
+)
+
+LAST_WITHOUT_TOPIC_IDS: Final = 12
+READ_UNCOMMITTED: Final = 0
+READ_COMMITTED: Final = 1
+
+_FINAL_EPOCH: Final = -1
+_LAST_SESSION_EPOCH: Final = 2**31 - 1
+
+_BATCH_PREFIX: Final = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
+_LAST_OFFSET_DELTA: Final = 23
+_HEADER_SIZE: Final = 61
+_LOG_OVERHEAD: Final = 12
+
+_MOVED: Final = frozenset(
+    {
+        ErrorCode.not_leader_or_follower,
+        ErrorCode.replica_not_available,
+        ErrorCode.kafka_storage_error,
+        ErrorCode.fenced_leader_epoch,
+        ErrorCode.offset_not_available,
+        ErrorCode.unknown_topic_or_partition,
+        ErrorCode.unknown_topic_id,
+        ErrorCode.inconsistent_topic_id,
+        ErrorCode.leader_not_available,
+    }
+)
+"""Of brokers that know the cluster less well than we do, or better: ask for its metadata and go on."""
+
+_SESSION_ERRORS: Final = frozenset(
+    {
+        ErrorCode.fetch_session_id_not_found,
+        ErrorCode.invalid_fetch_session_epoch,
+        ErrorCode.fetch_session_topic_id_error,
+    }
+)
+
+
+class FetchSettings(NamedTuple):
+    """Kafka's settings of a consumer, with its defaults, and `buffer_bytes`, the bound on what is fetched
+    ahead of the application.
+    """
+
+    max_wait_ms: int = 500
+    min_bytes: int = 1
+    max_bytes: int = 50 * 1024 * 1024
+    partition_max_bytes: int = 1024 * 1024
+    isolation_level: int = READ_UNCOMMITTED
+    client_rack: str = ""
+    buffer_bytes: int = 64 * 1024 * 1024
+    retry_backoff_ms: int = 100
+    metadata_max_age_ms: int = 300_000
+
+
+class Chunk(NamedTuple):
+    """Whole batches of one partition, as they came. `offset` is the first that counts: a batch is whole even
+    when its middle was asked for. `end` is what comes after them, and `aborted` are (producer id, first
+    offset) of aborted transactions in them, for a reader of committed records.
+    """
+
+    partition: TopicPartition
+    version: int
+    offset: int
+    end: Position
+    records: memoryview
+    aborted: Sequence[tuple[int, int]]
+    size: int
+
+
+class FetchFailure(NamedTuple):
+    """What the application must hear of a partition."""
+
+    partition: TopicPartition
+    code: ErrorCode
+    offset: int
+
+
+@dataclass(slots=True)
+class Received:
+    """What a response means for the rest of the client."""
+
+    stale_topics: list[str] = field(default_factory=list)
+    failures: list[FetchFailure] = field(default_factory=list)
+    moved: dict[TopicPartition, tuple[int, int]] = field(default_factory=dict)
+    """Leaders and their epochs that the broker told of (KIP-951)."""
+    has_data: bool = False
+
+
+class _Asked(NamedTuple):
+    """What a session holds of a partition, which is left out of a request that would say the same."""
+
+    topic_id: UUID | None
+    fetch_offset: int
+    leader_epoch: int
+    max_bytes: int
+
+
+class FetchSession:
+    """The session with one node (KIP-227): what changed is sent, and what has news is answered."""
+
+    def __init__(self) -> None:
+        self.id = 0
+        self.epoch = 0
+        self._held: dict[TopicPartition, _Asked] = {}
+        self._by_id: dict[tuple[UUID, int], TopicPartition] = {}
+        self.has_ids = True
+
+    def request(
+        self, wanted: Mapping[TopicPartition, _Asked], settings: FetchSettings, max_bytes: int
+    ) -> FetchRequest:
+        """For exactly these partitions; `accept` or `reset` is to be called with what comes of it."""
+        has_ids = all(each.topic_id is not None for each in wanted.values())
+        if has_ids != self.has_ids and self.epoch > 0:
+            self.reset(forget_id=False)
+        self.has_ids = has_ids
+        is_full = self.epoch == 0
+        held = {} if is_full else self._held
+        changed = {each: asked for each, asked in wanted.items() if held.get(each) != asked}
+        forgotten = [
+            (each, asked)
+            for each, asked in held.items()
+            if each not in wanted or wanted[each].topic_id != asked.topic_id
+        ]
+        self._held = dict(wanted)
+        self._by_id = {
+            (asked.topic_id, each.partition): each for each, asked in wanted.items() if asked.topic_id
+        }
+        return FetchRequest(
+            max_wait_ms=settings.max_wait_ms,
+            min_bytes=settings.min_bytes,
+            max_bytes=max_bytes,
+            isolation_level=settings.isolation_level,
+            session_id=self.id,
+            session_epoch=self.epoch,
+            topics=_topics(changed),
+            forgotten_topics_data=_forgotten(forgotten),
+            rack_id=settings.client_rack,
+        )
+
+    def accept(self, response: FetchResponse) -> None:
+        """The broker's answer without an error at the top."""
+        self.id = response.session_id
+        if self.id == 0:
+            self.epoch = 0
+        else:
+            self.epoch = 1 if self.epoch == _LAST_SESSION_EPOCH else self.epoch + 1
+
+    def reset(self, *, forget_id: bool) -> None:
+        """Begin with a full request next. By the id, if still known, the broker drops its old session."""
+        if forget_id:
+            self.id = 0
+        self.epoch = 0
+
+    def closing(self) -> FetchRequest | None:
+        """What ends the session at the broker, None where there is none."""
+        if self.id == 0:
+            return None
+        return FetchRequest(session_id=self.id, session_epoch=_FINAL_EPOCH, max_wait_ms=0, min_bytes=0)
+
+    def partition(self, topic: FetchableTopicResponse, index: int) -> TopicPartition | None:
+        """Whom a part of the answer is about; None for what was not asked for."""
+        if topic.topic_id is not None:
+            return self._by_id.get((topic.topic_id, index))
+        partition = TopicPartition(topic.topic, index)
+        return partition if partition in self._held else None
+
+    def asked(self, partition: TopicPartition) -> _Asked:
+        return self._held[partition]
+
+
+def _topics(wanted: Mapping[TopicPartition, _Asked]) -> list[FetchTopic]:
+    grouped: dict[tuple[str, UUID | None], list[FetchPartition]] = {}
+    for each, asked in wanted.items():
+        part = FetchPartition(
+            partition=each.partition,
+            current_leader_epoch=asked.leader_epoch,
+            fetch_offset=asked.fetch_offset,
+            partition_max_bytes=asked.max_bytes,
+        )
+        grouped.setdefault((each.topic, asked.topic_id), []).append(part)
+    return [
+        FetchTopic(topic=topic, topic_id=topic_id, partitions=parts)
+        for (topic, topic_id), parts in grouped.items()
+    ]
+
+
+def _forgotten(partitions: Sequence[tuple[TopicPartition, _Asked]]) -> list[ForgottenTopic]:
+    grouped: dict[tuple[str, UUID | None], list[int]] = {}
+    for each, asked in partitions:
+        grouped.setdefault((each.topic, asked.topic_id), []).append(each.partition)
+    return [
+        ForgottenTopic(topic=topic, topic_id=topic_id, partitions=parts)
+        for (topic, topic_id), parts in grouped.items()
+    ]
+
+
+@dataclass(slots=True)
+class _Node:
+    session: FetchSession = field(default_factory=FetchSession)
+    in_flight: int = 0
+    """Bytes that may come with the request under way; 0 while there is none."""
+    versions: dict[TopicPartition, int] = field(default_factory=dict)
+    retry_at_ms: int = 0
+    turn: int = 0
+    """When it was asked last: who waits longest is next, should there not be room for all."""
+
+
+class Fetcher:
+    """The buffers between the nodes and the application."""
+
+    def __init__(self, settings: FetchSettings, positions: Positions) -> None:
+        self.settings = settings
+        self.positions = positions
+        self.buffered = 0
+        """Bytes of chunks that are not delivered yet."""
+        self._turns = 0
+        self._nodes: dict[int, _Node] = {}
+        self._chunks: dict[TopicPartition, deque[Chunk]] = {}
+        """Of each partition in order; partitions in the order in which they are served next."""
+        self._sizes: dict[TopicPartition, int] = {}
+        """Bytes buffered of each partition."""
+
+    # --- requests
+
+    def requests(self, leader_of: LeaderOf, now_ms: int) -> list[tuple[int, FetchRequest]]:
+        """What can be sent now; each counts as under way until `received` or `failed`."""
+        self._discard()
+        wanted: dict[int, dict[TopicPartition, _Asked]] = {}
+        for partition, state in self.positions.states.items():
+            if self._has_room(state, now_ms):
+                source = self._source(state, leader_of, now_ms)
+                if source is not None:
+                    asked = _Asked(
+                        state.topic_id,
+                        state.fetched.offset,
+                        state.leader_epoch,
+                        self.settings.partition_max_bytes,
+                    )
+                    wanted.setdefault(source, {})[partition] = asked
+        out = []
+        for node_id in sorted(wanted, key=lambda each: self._node(each).turn):
+            node, partitions = self._node(node_id), wanted[node_id]
+            if node.in_flight or node.retry_at_ms > now_ms:
+                continue
+            max_bytes = self._max_bytes()
+            if not max_bytes:
+                break
+            self._turns += 1
+            node.turn = self._turns
+            node.in_flight = max_bytes
+            node.versions = {each: self.positions.states[each].version for each in partitions}
+            out.append((node_id, node.session.request(partitions, self.settings, max_bytes)))
+        return out
+
+    def _max_bytes(self) -> int:
+        """What may be asked for now; 0 where there is too little room for it to be worth it."""
+        settings = self.settings
+        taken = self.buffered + sum(node.in_flight for node in self._nodes.values())
+        room = settings.buffer_bytes - taken
+        return min(settings.max_bytes, room) if room >= settings.partition_max_bytes or not taken else 0
+
+    def _node(self, node_id: int) -> _Node:
+        return self._nodes.setdefault(node_id, _Node())
+
+    def next_retry_ms(self, now_ms: int) -> int | None:
+        """When a node that failed may be asked again."""
+        later = [node.retry_at_ms for node in self._nodes.values() if node.retry_at_ms > now_ms]
+        later += [s.retry_at_ms for s in self.positions.states.values() if s.retry_at_ms > now_ms]
+        return min(later, default=None)
+
+    def _has_room(self, state: PartitionState, now_ms: int) -> bool:
+        return (
+            state.phase is Phase.fetching
+            and not state.paused
+            and state.retry_at_ms <= now_ms
+            and self._sizes.get(state.partition, 0) < self.settings.partition_max_bytes
+        )
+
+    def _source(self, state: PartitionState, leader_of: LeaderOf, now_ms: int) -> int | None:
+        """The preferred replica while it is to be preferred (KIP-392), else the leader."""
+        if state.preferred_replica >= 0:
+            if now_ms < state.preferred_until_ms:
+                return state.preferred_replica
+            state.preferred_replica = -1
+        leader = leader_of(state.partition)
+        return None if leader is None else leader[0]
+
+    # --- responses
+
+    def failed(self, node_id: int, now_ms: int) -> None:
+        """No answer: whether the broker took the request is not known, so its session is begun anew."""
+        node = self._node(node_id)
+        node.in_flight = 0
+        node.retry_at_ms = now_ms + self.settings.retry_backoff_ms
+        node.session.reset(forget_id=False)
+        for state in self.positions.states.values():
+            if state.preferred_replica == node_id:
+                state.preferred_replica = -1
+
+    def received(self, node_id: int, response: FetchResponse, now_ms: int) -> Received:
+        """Buffers the records, which keep the response's bytes alive."""
+        node = self._node(node_id)
+        node.in_flight = 0
+        result = Received()
+        error = response.error_code
+        if error:
+            node.session.reset(forget_id=error == ErrorCode.fetch_session_id_not_found)
+            if error not in _SESSION_ERRORS or error == ErrorCode.fetch_session_topic_id_error:
+                result.stale_topics = list(dict.fromkeys(each.topic for each in node.versions))
+                node.retry_at_ms = now_ms + self.settings.retry_backoff_ms
+            return result
+        node.session.accept(response)
+        for topic in response.responses:
+            for data in topic.partitions:
+                partition = node.session.partition(topic, data.partition_index)
+                if partition is None:
+                    continue
+                state = self.positions.states.get(partition)
+                if state is not None and state.version == node.versions.get(partition):
+                    self._take_in(node_id, state, node.session.asked(partition), data, now_ms, result)
+        return result
+
+    def _take_in(
+        self,
+        node_id: int,
+        state: PartitionState,
+        asked: _Asked,
+        data: PartitionData,
+        now_ms: int,
+        result: Received,
+    ) -> None:
+        if data.current_leader.leader_id >= 0:
+            leader = data.current_leader
+            result.moved[state.partition] = (leader.leader_id, leader.leader_epoch)
+        if data.error_code:
+            self._refused(node_id, state, data, now_ms, result)
+            return
+        state.high_watermark = data.high_watermark
+        state.last_stable_offset = data.last_stable_offset
+        if data.log_start_offset >= 0:
+            state.log_start_offset = data.log_start_offset
+        if data.preferred_read_replica >= 0:
+            state.preferred_replica = data.preferred_read_replica
+            state.preferred_until_ms = now_ms + self.settings.metadata_max_age_ms
+        if not data.records or asked.fetch_offset != state.fetched.offset:
+            return
+        records = memoryview(data.records)
+        end = end_of(records)
+        if end is None or end.offset <= asked.fetch_offset:
+            state.retry_at_ms = now_ms + self.settings.retry_backoff_ms
+            result.failures.append(
+                FetchFailure(state.partition, ErrorCode.corrupt_message, asked.fetch_offset)
+            )
+            return
+        aborted = [(each.producer_id, each.first_offset) for each in data.aborted_transactions or ()]
+        chunk = Chunk(state.partition, state.version, asked.fetch_offset, end, records, aborted, len(records))
+        state.fetched = end
+        self._chunks.setdefault(state.partition, deque()).append(chunk)
+        self._count(chunk, 1)
+        result.has_data = True
+
+    def _refused(
+        self, node_id: int, state: PartitionState, data: PartitionData, now_ms: int, result: Received
+    ) -> None:
+        partition, code = state.partition, data.error_code
+        if code == ErrorCode.offset_out_of_range:
+            if state.preferred_replica == node_id:
+                state.preferred_replica = -1  # a follower may be behind: ask the leader
+            elif state.fetched.offset != state.position.offset and self._sizes.get(partition):
+                # Asked ahead of what is buffered: the application gets that first.
+                state.retry_at_ms = now_ms + self.settings.retry_backoff_ms
+            else:
+                reason = f"offset {state.fetched.offset} is out of range"
+                self.positions.reset_by_policy(partition, reason, now_ms)
+            return
+        state.retry_at_ms = now_ms + self.settings.retry_backoff_ms
+        if code in _MOVED:
+            state.preferred_replica = -1
+            result.stale_topics.append(partition.topic)
+        elif code in (ErrorCode.unknown_leader_epoch, ErrorCode.unknown_server_error):
+            pass  # the broker does not know yet what we know
+        else:
+            result.failures.append(FetchFailure(partition, code_of(code), state.fetched.offset))
+
+    # --- buffers
+
+    def take(self) -> Chunk | None:
+        """The oldest chunk of a partition that is not paused, partitions in turn; its memory counts until
+        `delivered`. None while there is nothing.
+        """
+        partition = self._next_partition()
+        if partition is None:
+            return None
+        chunks = self._chunks.pop(partition)
+        chunk = chunks.popleft()
+        if chunks:
+            self._chunks[partition] = chunks
+        return chunk
+
+    def has_data(self) -> bool:
+        return self._next_partition() is not None
+
+    def _next_partition(self) -> TopicPartition | None:
+        states = self.positions.states
+        for partition, chunks in self._chunks.items():
+            state = states.get(partition)
+            if state is not None and state.version == chunks[0].version and not state.paused:
+                return partition
+        return None
+
+    def delivered(self, chunk: Chunk) -> None:
+        """A chunk that was taken is done with."""
+        self._count(chunk, -1)
+
+    def closing(self) -> list[tuple[int, FetchRequest]]:
+        """Ends the sessions."""
+        requests = [(node_id, node.session.closing()) for node_id, node in self._nodes.items()]
+        return [(node_id, request) for node_id, request in requests if request is not None]
+
+    def needs_names(self, node_id: int) -> bool:
+        """Whether the request under way cannot be written with topic ids."""
+        return not self._nodes[node_id].session.has_ids
+
+    def _discard(self) -> None:
+        """Drop what was fetched for positions that have jumped, so that it takes no room."""
+        states = self.positions.states
+        for partition, chunks in list(self._chunks.items()):
+            state = states.get(partition)
+            while chunks and (state is None or state.version != chunks[0].version):
+                self._count(chunks.popleft(), -1)
+            if not chunks:
+                del self._chunks[partition]
+
+    def _count(self, chunk: Chunk, sign: int) -> None:
+        self.buffered += sign * chunk.size
+        size = self._sizes.get(chunk.partition, 0) + sign * chunk.size
+        if size:
+            self._sizes[chunk.partition] = size
+        else:
+            self._sizes.pop(chunk.partition, None)
+
+
+def end_of(records: memoryview) -> Position | None:
+    """What follows the last whole batch, read off the headers alone; None where there is no whole batch."""
+    end: Position | None = None
+    at, size = 0, len(records)
+    last = -1
+    while at + _HEADER_SIZE <= size:
+        length = int.from_bytes(records[at + 8 : at + 12], "big", signed=True)
+        if length < _HEADER_SIZE - _LOG_OVERHEAD or at + _LOG_OVERHEAD + length > size:
+            break
+        last = at
+        at += _LOG_OVERHEAD + length
+    if last >= 0:
+        base, _, epoch, _ = _BATCH_PREFIX.unpack_from(records, last)
+        delta = int.from_bytes(records[last + _LAST_OFFSET_DELTA : last + _LAST_OFFSET_DELTA + 4], "big")
+        end = Position(base + delta + 1, epoch)
+    return end

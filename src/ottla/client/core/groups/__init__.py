@@ -1,0 +1,1 @@
+"""Membership in groups, as state machines without I/O."""
