@@ -6,17 +6,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol, TypeVar
 
 from ottla.client.columns import plain
-from ottla.client.columns.binary import RawColumns
-from ottla.client.columns.plain import Decoded
+from ottla.client.columns.binary import RawBinary, RawColumns
+from ottla.client.columns.plain import Decoded, Pairs
 from ottla.records.batch import Buffer
 
-__all__ = ["IMPLEMENTATION", "Implementation"]
+__all__ = ["IMPLEMENTATION", "Builder", "Implementation"]
 
 R = TypeVar("R")
+
+
+class Builder(Protocol):
+    """A batch in the making."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    def append(self, timestamp: int, key: Buffer | None, value: Buffer | None, headers: Pairs, /) -> bool: ...
+    def append_rows(
+        self, columns: RawColumns, order: memoryview | None, start: int, stop: int, now: int, /
+    ) -> int: ...
+    def finish(self) -> bytearray: ...
 
 
 class Implementation(Protocol):
@@ -24,7 +38,8 @@ class Implementation(Protocol):
 
     @property
     def NAME(self) -> str: ...  # noqa: N802
-
+    @property
+    def BatchBuilder(self) -> Callable[[int], Builder]: ...  # noqa: N802
     def decode(
         self,
         data: Buffer,
@@ -38,8 +53,13 @@ class Implementation(Protocol):
         limits: tuple[int, int, int],
         /,
     ) -> Decoded: ...
-
     def records(self, record_type: type[R], topic: str, columns: RawColumns, /) -> Iterator[R]: ...
+    def crc32c(self, data: Buffer, /) -> int: ...
+    def hash_key(self, name: str, key: Buffer, /) -> int: ...
+    def hash_keys(
+        self, name: str, keys: RawBinary, partitions: int, null: int, empty: int, /
+    ) -> memoryview: ...
+    def group_rows(self, partition: memoryview, partitions: int, /) -> tuple[memoryview, memoryview]: ...
 
 
 def _choose() -> Implementation:

@@ -5,31 +5,57 @@ It is slower by an order of magnitude. The same tests hold both.
 
 from __future__ import annotations
 
+import zlib
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from typing import Final, TypeVar
 
-from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawColumns
+import google_crc32c
+
+from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawBinary, RawColumns
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
+    BODY_HEADER,
     HEADER_SIZE,
+    LOG_OVERHEAD,
     MAGIC,
     MAGIC_V2,
+    NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    NO_TIMESTAMP,
+    PREFIX,
     BatchHeader,
     Buffer,
     has_valid_crc,
     parse_header,
 )
 from ottla.records.codec import ControlType, Record, decode_batch, decode_control_type
+from ottla.records.varint import encode_varint
 
-__all__ = ["NAME", "ROW_BYTES", "Decoded", "decode", "records"]
+__all__ = [
+    "NAME",
+    "ROW_BYTES",
+    "BatchBuilder",
+    "Decoded",
+    "crc32c",
+    "decode",
+    "group_rows",
+    "hash_key",
+    "hash_keys",
+    "records",
+]
 
 NAME: Final = "plain"
 
 ROW_BYTES: Final = 32
 """What a row is counted with beside the bytes of its key, value and headers."""
 
+_MIN_INT64: Final = -(1 << 63)
 _MAX_INT64: Final = (1 << 63) - 1
+_MAX_INT32: Final = (1 << 31) - 1
+_NULL: Final = b"\x01"
 
 R = TypeVar("R")
 Fault = KafkaError | None
@@ -177,3 +203,180 @@ def records(record_type: Callable[..., R], topic: str, columns: RawColumns) -> I
 
 def _malformed(message: str) -> KafkaError:
     return KafkaError(ErrorCode.corrupt_message, message)
+
+
+# To batches.
+
+Pairs = Sequence[tuple[str | bytes, Buffer | None]]
+
+
+class BatchBuilder:
+    """Takes records, gives them as one uncompressed batch of no more than `max_bytes`, its header included,
+    unless the first record alone has more."""
+
+    def __init__(self, max_bytes: int, /) -> None:
+        if not 0 < max_bytes <= _MAX_INT32:
+            raise ValueError(f"a batch of {max_bytes} bytes")
+        self._max_bytes = max_bytes
+        self._parts: list[bytes] | None = []
+        self._base_timestamp = NO_TIMESTAMP
+        self._max_timestamp = NO_TIMESTAMP
+        self.count = 0
+        """The records so far."""
+        self.size = HEADER_SIZE
+        """The bytes so far, header included."""
+
+    def append(self, timestamp: int, key: Buffer | None, value: Buffer | None, headers: Pairs, /) -> bool:
+        """Add a record; False where there is no room for it. Header names may be text or bytes."""
+        if self._parts is None:
+            raise ValueError("the batch is finished")
+        if not _MIN_INT64 <= timestamp <= _MAX_INT64:
+            raise OverflowError(f"a timestamp of {timestamp}")
+        since = timestamp - self._base_timestamp if self.count else 0
+        if not _MIN_INT64 <= since <= _MAX_INT64:
+            return False
+        fields = [b"\0", encode_varint(since), encode_varint(self.count), *_field(key), *_field(value)]
+        fields.append(encode_varint(len(headers)))
+        for name, held in headers:
+            encoded = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
+            if encoded is None:
+                raise TypeError("a header needs a name")
+            fields += (*_field(encoded), *_field(held))
+        record = b"".join(fields)
+        length = encode_varint(len(record))
+        size = self.size + len(length) + len(record)
+        if self.count and size > self._max_bytes:
+            return False
+        if size > _MAX_INT32:
+            raise ValueError(f"a record of {len(record)} bytes is too large for any batch")
+        if not self.count:
+            self._base_timestamp = self._max_timestamp = timestamp
+        self._max_timestamp = max(self._max_timestamp, timestamp)
+        self._parts += (length, record)
+        self.size = size
+        self.count += 1
+        return True
+
+    def append_rows(
+        self, columns: RawColumns, order: memoryview | None, start: int, stop: int, now: int, /
+    ) -> int:
+        """Add rows as long as there is room: those that `order` (int64) has from `start` up to `stop`, or the
+        rows of these numbers without it. The position of the first that was not added.
+
+        A timestamp of -1 becomes `now`, in milliseconds.
+        """
+        if self._parts is None:
+            raise ValueError("the batch is finished")
+        timestamps = columns[2]
+        keys, values = BinaryColumn(*columns[4]), BinaryColumn(*columns[5])
+        headers = HeadersColumn.from_raw(columns[6])
+        if not 0 <= start <= stop <= (len(keys) if order is None else len(order)):
+            raise ValueError(f"there are no rows {start} to {stop}")
+        for at in range(start, stop):
+            row = at if order is None else order[at]
+            if not 0 <= row < len(keys):
+                raise ValueError(f"there is no row {row} of {len(keys)}")
+            timestamp = timestamps[row]
+            if timestamp == NO_TIMESTAMP:
+                timestamp = now
+            if not self.append(timestamp, keys[row], values[row], headers[row]):
+                return at
+        return stop
+
+    def finish(self) -> bytearray:
+        """The batch, without a producer and without its CRC. Nothing can be added any more."""
+        if self._parts is None:
+            raise ValueError("the batch is finished")
+        prefix = PREFIX.pack(0, self.size - LOG_OVERHEAD, -1, MAGIC_V2, 0)
+        header = BODY_HEADER.pack(
+            0,
+            self.count - 1,
+            self._base_timestamp,
+            self._max_timestamp,
+            NO_PRODUCER_ID,
+            NO_PRODUCER_EPOCH,
+            NO_SEQUENCE,
+            self.count,
+        )
+        batch = bytearray().join((prefix, header, *self._parts))
+        self._parts = None
+        return batch
+
+
+def _field(data: Buffer | None) -> tuple[Buffer, ...]:
+    return (_NULL,) if data is None else (encode_varint(len(data)), data)
+
+
+def crc32c(data: Buffer, /) -> int:
+    """The CRC-32C of `data`."""
+    checksum: int = google_crc32c.value(bytes(data))
+    return checksum
+
+
+# Partitions of keys.
+
+
+def _murmur2(key: Buffer) -> int:
+    multiplier, mask = 0x5BD1E995, 0xFFFF_FFFF
+    size = len(key)
+    whole = size & ~3
+    result = 0x9747B28C ^ size
+    for at in range(0, whole, 4):
+        word = int.from_bytes(key[at : at + 4], "little") * multiplier & mask
+        word = (word ^ word >> 24) * multiplier & mask
+        result = result * multiplier & mask ^ word
+    if size > whole:
+        result = (result ^ int.from_bytes(key[whole:], "little")) * multiplier & mask
+    result = (result ^ result >> 13) * multiplier & mask
+    return (result ^ result >> 15) & 0x7FFF_FFFF
+
+
+def _fnv1a(key: Buffer) -> int:
+    result = 0x811C9DC5
+    for byte in key:
+        result = (result ^ byte) * 0x01000193 & 0xFFFF_FFFF
+    return result if result < 1 << 31 else (1 << 32) - result
+
+
+_HASHES: Final[dict[str, Callable[[Buffer], int]]] = {
+    "murmur2": _murmur2,
+    "crc32": zlib.crc32,
+    "fnv1a": _fnv1a,
+}
+
+
+def hash_key(name: str, key: Buffer, /) -> int:
+    """The hash `name` of `key`: "murmur2" as Java's clients have it, "crc32" and "fnv1a" as librdkafka's."""
+    if name not in _HASHES:
+        raise ValueError(f"there is no hash {name}")
+    return _HASHES[name](key)
+
+
+def hash_keys(name: str, keys: RawBinary, partitions: int, null: int, empty: int, /) -> memoryview:
+    """Each key's partition (int32): its hash modulo `partitions`, or what stands for null and empty ones."""
+    if name not in _HASHES:
+        raise ValueError(f"there is no hash {name}")
+    if partitions < 1:
+        raise ValueError(f"{partitions} partitions")
+    hashed = _HASHES[name]
+    return memoryview(
+        array(
+            "i",
+            [
+                null if key is None else empty if not key else hashed(key) % partitions
+                for key in BinaryColumn(*keys)
+            ],
+        )
+    )
+
+
+def group_rows(partition: memoryview, partitions: int, /) -> tuple[memoryview, memoryview]:
+    """The numbers of the rows (int64) by their `partition` (int32), each partition's in their order; and
+    where each of the `partitions` begins among them, the end last."""
+    rows: list[list[int]] = [[] for _ in range(partitions)]
+    for row, chosen in enumerate(partition):
+        if not 0 <= chosen < partitions:
+            raise ValueError(f"row {row} is for partition {chosen} of {partitions}")
+        rows[chosen].append(row)
+    starts = accumulate(map(len, rows), initial=0)
+    return memoryview(array("q", [row for each in rows for row in each])), memoryview(array("q", starts))

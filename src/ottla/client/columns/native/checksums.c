@@ -111,14 +111,14 @@ PyObject *py_crc32c(PyObject *module, PyObject *args) {
 }
 
 /* zlib's, as librdkafka's `consistent` partitioners take it. */
-uint32_t crc32(const uint8_t *data, size_t size) {
+static uint32_t crc32(const uint8_t *data, size_t size) {
     uint32_t crc = ~0u;
     for (; size; data++, size--) crc = crc >> 8 ^ ieee[(crc ^ *data) & 255];
     return ~crc;
 }
 
-/* Murmur 2 with Kafka's seed, in 32 bits. */
-uint32_t murmur2(const uint8_t *data, size_t size) {
+/* Murmur 2 with Kafka's seed, without the sign bit, which Java's partitioner takes away. */
+static uint32_t murmur2(const uint8_t *data, size_t size) {
     const uint32_t multiplier = 0x5bd1e995u;
     uint32_t hash = 0x9747b28cu ^ (uint32_t)size;
     for (; size >= 4; data += 4, size -= 4) {
@@ -133,27 +133,47 @@ uint32_t murmur2(const uint8_t *data, size_t size) {
     if (size > 0) hash = (hash ^ data[0]) * multiplier;
     hash ^= hash >> 13;
     hash *= multiplier;
-    return hash ^ hash >> 15;
+    return (hash ^ hash >> 15) & 0x7FFFFFFFu;
 }
 
-uint32_t fnv1a(const uint8_t *data, size_t size) {
+/* FNV-1a as a signed number without its sign, as librdkafka has it. */
+static uint32_t fnv1a(const uint8_t *data, size_t size) {
     uint32_t hash = 0x811c9dc5u;
     for (; size; data++, size--) hash = (hash ^ *data) * 0x01000193u;
-    return hash;
+    return hash >> 31 ? 0u - hash : hash;
 }
 
-/* hash_keys(key, hash, partitions, null, empty): the partition of each key. */
+typedef uint32_t (*Hash)(const uint8_t *, size_t);
+
+static Hash hash_named(const char *name) {
+    if (!strcmp(name, "murmur2")) return murmur2;
+    if (!strcmp(name, "crc32")) return crc32;
+    if (!strcmp(name, "fnv1a")) return fnv1a;
+    PyErr_Format(PyExc_ValueError, "there is no hash %s", name);
+    return NULL;
+}
+
+/* hash_key(name, key) */
+PyObject *py_hash_key(PyObject *module, PyObject *args) {
+    const char *name;
+    Py_buffer key;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "sy*:hash_key", &name, &key)) return NULL;
+    Hash hash = hash_named(name);
+    PyObject *number = hash ? PyLong_FromUnsignedLong(hash(key.buf, (size_t)key.len)) : NULL;
+    PyBuffer_Release(&key);
+    return number;
+}
+
+/* hash_keys(name, key column, partitions, null, empty) */
 PyObject *py_hash_keys(PyObject *module, PyObject *args) {
+    const char *name;
     PyObject *raw;
-    int kind, partitions, null, empty;
-    if (!PyArg_ParseTuple(args, "OCiii:hash_keys", &raw, &kind, &partitions, &null, &empty)) return NULL;
-    uint32_t (*hash)(const uint8_t *, size_t) = kind == 'm' ? murmur2 : kind == 'c' ? crc32 : kind == 'f' ? fnv1a : NULL;
-    if (!hash || partitions < 1) {
-        PyErr_SetString(PyExc_ValueError, "no such hash, or no partitions");
-        return NULL;
-    }
-    /* fnv1a is taken as a signed number in librdkafka; the others lose their sign bit or have none. */
-    uint32_t mask = kind == 'm' ? 0x7FFFFFFFu : ~0u;
+    int partitions, null, empty;
+    if (!PyArg_ParseTuple(args, "sOiii:hash_keys", &name, &raw, &partitions, &null, &empty)) return NULL;
+    Hash hash = hash_named(name);
+    if (!hash) return NULL;
+    if (partitions < 1) return PyErr_Format(PyExc_ValueError, "%d partitions", partitions);
     Binary keys;
     Growing chosen = {0};
     if (!open_binary(raw, &keys)) return NULL;
@@ -164,21 +184,13 @@ PyObject *py_hash_keys(PyObject *module, PyObject *args) {
     }
     for (Py_ssize_t row = 0; row < keys.length; row++) {
         String key;
-        int32_t partition;
         if (!string_at(&keys, row, &key)) {
             outside();
             goto done;
         }
-        if (!key.data)
-            partition = null;
-        else if (!key.size && empty >= -1)
-            partition = empty;
-        else if (kind == 'f') {
-            int32_t number = (int32_t)fnv1a(key.data, key.size);
-            partition = (int32_t)((number < 0 ? (uint32_t)-(int64_t)number : (uint32_t)number) % (uint32_t)partitions);
-        } else
-            partition = (int32_t)((hash(key.data, key.size) & mask) % (uint32_t)partitions);
-        ((int32_t *)chosen.memory)[row] = partition;
+        ((int32_t *)chosen.memory)[row] = !key.data   ? null
+                                          : !key.size ? empty
+                                                      : (int32_t)(hash(key.data, key.size) % (uint32_t)partitions);
     }
     result = take(state_of(module), &chosen, (size_t)keys.length, 'i');
 done:

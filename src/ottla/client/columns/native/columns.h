@@ -20,6 +20,7 @@
 typedef struct {
     PyTypeObject *buffer_type;
     PyTypeObject *records_type;
+    PyTypeObject *builder_type;
 } State;
 
 static inline State *state_of(PyObject *module) { return (State *)PyModule_GetState(module); }
@@ -42,10 +43,8 @@ extern PyType_Spec buffer_spec;
 
 void init_checksums(void);
 uint32_t crc32c(const uint8_t *data, size_t size);
-uint32_t crc32(const uint8_t *data, size_t size);
-uint32_t murmur2(const uint8_t *data, size_t size);
-uint32_t fnv1a(const uint8_t *data, size_t size);
 PyObject *py_crc32c(PyObject *module, PyObject *args);
+PyObject *py_hash_key(PyObject *module, PyObject *args);
 PyObject *py_hash_keys(PyObject *module, PyObject *args);
 PyObject *py_group_rows(PyObject *module, PyObject *args);
 
@@ -93,7 +92,7 @@ static inline bool string_at(const Binary *binary, Py_ssize_t row, String *strin
     }
     int64_t first = offset_at(&binary->offsets, at), last = offset_at(&binary->offsets, at + 1);
     if (UNLIKELY(first < 0 || last < first || last > binary->data.len)) return false;
-    string->data = (const uint8_t *)binary->data.buf + first;
+    string->data = first == last ? (const uint8_t *)"" : (const uint8_t *)binary->data.buf + first;
     string->size = (size_t)(last - first);
     return true;
 }
@@ -113,7 +112,6 @@ extern PyType_Spec records_spec;
 /* decode.c and encode.c */
 
 PyObject *py_decode(PyObject *module, PyObject *args);
-PyObject *py_encode(PyObject *module, PyObject *args);
 extern PyType_Spec builder_spec;
 
 /* Big-endian numbers of a batch's header. */

@@ -5,6 +5,7 @@ static PyMethodDef methods[] = {
     {"decode", py_decode, METH_VARARGS, "See plain.decode."},
     {"records", py_records, METH_VARARGS, "See plain.records."},
     {"crc32c", py_crc32c, METH_VARARGS, "crc32c(data, hardware=True): the CRC-32C of data."},
+    {"hash_key", py_hash_key, METH_VARARGS, "See plain.hash_key."},
     {"hash_keys", py_hash_keys, METH_VARARGS, "See plain.hash_keys."},
     {"group_rows", py_group_rows, METH_VARARGS, "See plain.group_rows."},
     {NULL, NULL, 0, NULL},
@@ -15,7 +16,9 @@ static int execute(PyObject *module) {
     init_checksums();
     state->buffer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &buffer_spec, NULL);
     state->records_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &records_spec, NULL);
-    if (!state->buffer_type || !state->records_type) return -1;
+    state->builder_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &builder_spec, NULL);
+    if (!state->buffer_type || !state->records_type || !state->builder_type) return -1;
+    if (PyModule_AddType(module, state->builder_type)) return -1;
     return PyModule_AddStringConstant(module, "NAME", "compiled");
 }
 
@@ -23,6 +26,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     State *state = state_of(module);
     Py_VISIT(state->buffer_type);
     Py_VISIT(state->records_type);
+    Py_VISIT(state->builder_type);
     return 0;
 }
 
@@ -30,6 +34,7 @@ static int clear(PyObject *module) {
     State *state = state_of(module);
     Py_CLEAR(state->buffer_type);
     Py_CLEAR(state->records_type);
+    Py_CLEAR(state->builder_type);
     return 0;
 }
 
