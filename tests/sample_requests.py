@@ -148,6 +148,17 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
     "DescribeQuorum": lambda _case: {"topics": []},
     "UpdateFeatures": lambda _case: {"feature_updates": []},
     "DescribeCluster": lambda _case: {"include_cluster_authorized_operations": True},
+    "WriteTxnMarkers": lambda case: {
+        "markers": [
+            {
+                "producer_id": 1,
+                "producer_epoch": 0,
+                "transaction_result": True,
+                "topics": [{"name": case.topic, "partition_indexes": [0]}],
+                "coordinator_epoch": 0,
+            }
+        ]
+    },
     "DescribeProducers": lambda case: {"topics": [{"name": case.topic, "partition_indexes": [0]}]},
     "UnregisterBroker": lambda _case: {"broker_id": 5},
     "ConsumerGroupHeartbeat": lambda case: {

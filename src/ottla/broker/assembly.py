@@ -18,6 +18,7 @@ from ottla.broker.services import (
     GroupServices,
     Node,
     NoServices,
+    NoTransactions,
     RecordServices,
     TopicServices,
     TransactionServices,
@@ -33,6 +34,7 @@ from ottla.controller.publisher import Publisher
 from ottla.controller.registration import note_log_dirs, register
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.coordinator.groups import GroupCoordinator
+from ottla.coordinator.markers import LocalMarkers
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
@@ -108,6 +110,9 @@ class Broker:
             self.group_commit,
             host.new_uuid,
         )
+        self._markers = LocalMarkers(
+            self.partitions, self.groups, self.group_commit, self.current, host.clock
+        )
         self.maintenance = Maintenance(
             self.partitions,
             self.data_dirs,
@@ -163,6 +168,7 @@ class Broker:
                 sessions=sessions,
                 group_commit=self.group_commit,
                 unsent=self._unsent,
+                transactions=NoTransactions(),
                 config=config,
             ),
             TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),
@@ -179,7 +185,7 @@ class Broker:
                 groups=self.groups,
                 internal_topics=InternalTopics(topics, metadata, config),
             ),
-            TransactionServices(producer_ids=ProducerIds(self._store)),
+            TransactionServices(producer_ids=ProducerIds(self._store), markers=self._markers),
             ClusterServices(
                 node=node,
                 metadata=metadata,

@@ -91,7 +91,9 @@ class Router:
         if type(result) is bytes:  # the usual case of the produce path, without the costlier question below
             return result, False
         if isinstance(result, Awaitable):
-            return self._eventually(route, context, message, result), route.pipelined
+            # A coroutine has its effects still before it, and with them the order of the connection.
+            pipelined = route.pipelined and isinstance(result, asyncio.Future)
+            return self._eventually(route, context, message, result), pipelined
         return _encode(context, result), False
 
     def _first(self, api_key: int) -> Route:

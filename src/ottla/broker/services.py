@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from ottla.config.controller import ControllerConfig
 from ottla.config.current import Current, CurrentLayers
@@ -17,11 +17,15 @@ from ottla.metadata.image import ImageSource, MetadataImage
 from ottla.metadata.model import Configs, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.network.memory import UnsentOutput
-from ottla.protocol.errors import KafkaError
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.partitions import Partitions
+
+if TYPE_CHECKING:
+    from ottla.coordination.runtime import Producer
+    from ottla.coordination.transactions.markers import MarkerWriter
 
 EncodedMetadata: TypeAlias = dict[tuple[int, bool, bool, str], tuple[MetadataImage, bytes]]
 """Answers for the whole cluster, each with the image it was made from (see `apis.topics.metadata`)."""
@@ -86,6 +90,31 @@ class ProducerIds(Protocol):
     async def next_producer_id(self) -> int: ...
 
 
+class TransactionPartitions(Protocol):
+    """Asks the coordinator of a transaction which partitions it has (KIP-890)."""
+
+    async def add_partitions(
+        self,
+        transactional_id: str,
+        producer: Producer,
+        partitions: Sequence[tuple[str, int]],
+        *,
+        verify_only: bool,
+    ) -> Mapping[tuple[str, int], ErrorCode]:
+        """Add partitions to the producer's transaction, or only say whether it has them: each one's result.
+
+        With Kafka's errors of AddPartitionsToTxn and of finding the coordinator; or KafkaError for all.
+        """
+
+
+class NoTransactions:
+    """There is no transaction coordinator yet."""
+
+    async def add_partitions(self, *_args: object, **_options: object) -> Mapping[tuple[str, int], ErrorCode]:
+        """Nobody knows of any transaction."""
+        raise KafkaError(ErrorCode.coordinator_not_available)
+
+
 class InternalTopics(Protocol):
     """Makes the topics of the coordinators when they are first used."""
 
@@ -101,6 +130,7 @@ class RecordServices:
     sessions: FetchSessions
     group_commit: GroupCommit
     unsent: UnsentOutput
+    transactions: TransactionPartitions
     config: Current[ReplicaConfig]
 
 
@@ -109,6 +139,7 @@ class TransactionServices:
     """Producers and their transactions."""
 
     producer_ids: ProducerIds
+    markers: MarkerWriter
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)

@@ -283,11 +283,8 @@ group: Ottla serves no streams groups yet.
   streams.session.timeout.ms int 45000 <group.streams.session.timeout.ms [1,...]
   streams.task.offset.interval.ms int 60000 internal <group.streams.task.offset.interval.ms [1,...]
 broker: Ottla serves no transactions yet.
-  add.partitions.to.txn.retry.backoff.max.ms int 100 [0,...]
-  add.partitions.to.txn.retry.backoff.ms int 20 [1,...]
   transaction.abort.timed.out.transaction.cleanup.interval.ms int 10000 [1,...]
   transaction.max.timeout.ms int 900000 [1,...]
-  transaction.partition.verification.enable boolean true cluster-wide
   transaction.remove.expired.transaction.cleanup.interval.ms int 3600000 [1,...]
   transaction.state.log.load.buffer.size int 5242880 [1,...]
   transaction.state.log.min.isr int 2 [1,...]
@@ -331,7 +328,6 @@ broker: a single broker does not replicate.
   replica.selector.class string null
   replica.socket.receive.buffer.bytes int 65536
   replica.socket.timeout.ms int 30000
-  request.timeout.ms int 30000
   socket.connection.setup.timeout.max.ms long 30000
   socket.connection.setup.timeout.ms long 10000
   unclean.leader.election.interval.ms long 300000 internal [1,...]

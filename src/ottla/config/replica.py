@@ -164,6 +164,33 @@ REPLICA_KEYS = (
         update_mode=UpdateMode.CLUSTER_WIDE,
     ),
     ConfigDef(
+        "request.timeout.ms",
+        INT,
+        30_000,
+        "How long the marker of a transaction may take to be replicated before it is written again.",
+    ),
+    ConfigDef(
+        "transaction.partition.verification.enable",
+        BOOLEAN,
+        True,
+        "Whether the batches of transactions whose producers add partitions themselves are verified.",
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "add.partitions.to.txn.retry.backoff.ms",
+        INT,
+        20,
+        "How long a produce that adds its partition waits before it asks again: the last transaction ends.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "add.partitions.to.txn.retry.backoff.max.ms",
+        INT,
+        100,
+        "How long such a produce asks at most before its client is told of it.",
+        at_least(0),
+    ),
+    ConfigDef(
         "producer.id.expiration.ms",
         INT,
         DAY_MS,
@@ -206,6 +233,10 @@ class ReplicaConfig(TopicDefaults):
     log_cleaner_io_buffer_load_factor: float
     log_cleaner_io_buffer_size: int
     log_cleaner_io_max_bytes_per_second: float
+    request_timeout_ms: int
+    transaction_partition_verification_enable: bool
+    add_partitions_to_txn_retry_backoff_ms: int
+    add_partitions_to_txn_retry_backoff_max_ms: int
     producer_id_expiration_ms: int
     producer_id_expiration_check_interval_ms: int
 

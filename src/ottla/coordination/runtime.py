@@ -21,6 +21,7 @@ from ottla.metadata.image import MetadataImage
 from ottla.protocol import wire
 from ottla.protocol.errors import DecodeError, ErrorCode, KafkaError
 from ottla.protocol.structs import Struct
+from ottla.records.markers import EndMarker
 
 R = TypeVar("R")
 
@@ -240,6 +241,9 @@ class CoordinatorLog(Protocol):
     def append(self, records: Sequence[CoordinatorRecord], producer: Producer | None, now_ms: int) -> int:
         """Append them as one batch; its base offset. Raises KafkaError, and then nothing is written."""
 
+    def append_marker(self, marker: EndMarker, now_ms: int) -> int:
+        """End a transaction; the marker's offset. Raises KafkaError, and then nothing is written."""
+
 
 class Timers(Protocol):
     """Where deadlines are kept; they come back through `CoordinatorRuntime.on_timer`."""
@@ -300,6 +304,17 @@ class CoordinatorRuntime(Generic[S]):
         """Everything up to this offset has been replayed: begin."""
         self._end_offset = end_offset
         self.obey(self.shard.on_loaded(self._now_ms()))
+
+    def end_transaction(self, marker: EndMarker, answer: Pending[int]) -> None:
+        """Write the marker that a transaction coordinator sends, and give its offset once it is committed."""
+        try:
+            offset = self._log.append_marker(marker, self._now_ms())
+        except KafkaError as error:
+            answer.give(_told(error))
+            return
+        self._end_offset = offset + 1
+        self.shard.replay_transaction_end(marker.producer_id, committed=marker.committed)
+        self._answer([Reply(answer, offset)])
 
     def unload(self) -> None:
         """Give the shard up: whoever waits has to look for the coordinator."""

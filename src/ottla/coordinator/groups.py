@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ottla.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
     from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchResponseGroup
     from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+    from ottla.records.markers import EndMarker
     from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
@@ -180,6 +181,12 @@ class GroupCoordinator:
     def owner_of(self, group_id: str) -> ShardOwner[GroupShard]:
         """Where the group is. Raises KafkaError: not_coordinator, coordinator_load_in_progress."""
         return self._shards.owner_of(group_id)
+
+    def end_transaction(self, index: int, marker: EndMarker) -> Answered[int]:
+        """Commit or drop the offsets that a transaction has in a partition of the topic; the offset of the
+        marker that says so.
+        """
+        return self._shards.owner_at(index).end_transaction(marker)
 
     # -- life cycle
 

@@ -27,13 +27,14 @@ from ottla.coordination.runtime import (
 from ottla.protocol.errors import KafkaError
 from ottla.records.batch import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, BatchHeader, Buffer, iter_headers
 from ottla.records.codec import Record, decode_batch, encode_batch
-from ottla.storage.producer_state import parse_control_marker
+from ottla.records.markers import parse_control_marker
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
     from ottla.config.current import Current
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import MetadataImage
+    from ottla.records.markers import EndMarker
     from ottla.replica.group_commit import Failures, GroupCommit
     from ottla.replica.partition import Partition
 
@@ -74,6 +75,14 @@ class ShardOwner(Generic[S]):
         """Have the shard decide on a request; the answer now, or the wait for it. Raises KafkaError."""
         pending: Pending[R] = Pending()
         self._runtime.request(RequestInfo(client, pending), decide)
+        return _wait(pending) if pending.outcome is None else pending.result()
+
+    def end_transaction(self, marker: EndMarker) -> int | Awaitable[int]:
+        """Write a transaction's marker, in order with all that the shard writes; its offset now, or the wait
+        for it. Raises KafkaError.
+        """
+        pending: Pending[int] = Pending()
+        self._runtime.end_transaction(marker, pending)
         return _wait(pending) if pending.outcome is None else pending.result()
 
     async def load(self, image: Callable[[], MetadataImage]) -> None:
@@ -174,7 +183,13 @@ class _PartitionLog:
             producer_epoch=NO_PRODUCER_EPOCH if producer is None else producer.producer_epoch,
             is_transactional=producer is not None,
         )
-        base_offset = self._partition.append_own(batch, now_ms)
+        return self._sync(self._partition.append_own(batch, now_ms))
+
+    def append_marker(self, marker: EndMarker, now_ms: int) -> int:
+        return self._sync(self._partition.append_marker(marker, now_ms))
+
+    def _sync(self, base_offset: int) -> int:
+        """Have what was appended there on the disk before it counts as committed, if that is asked for."""
         if self._config.value.ottla_acks_all_flush:
             self._unsynced.append(base_offset)
             self._group_commit.when_durable([self._partition.log], self._on_synced)

@@ -55,7 +55,11 @@ class Shards(Generic[S]):
     def owner_of(self, key: str) -> ShardOwner[S]:
         """Who has this key. Raises KafkaError: not_coordinator, coordinator_load_in_progress."""
         topic = self._metadata.image.topics.get(self._topic)
-        owner = None if topic is None else self._owners.get(partition_for(key, len(topic.partitions)))
+        return self.owner_at(-1 if topic is None else partition_for(key, len(topic.partitions)))
+
+    def owner_at(self, index: int) -> ShardOwner[S]:
+        """Who has a partition of the topic; raises as `owner_of`."""
+        owner = self._owners.get(index)
         if owner is None:
             raise KafkaError(ErrorCode.not_coordinator)
         if owner.is_loading:

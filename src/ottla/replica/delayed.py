@@ -25,7 +25,9 @@ class Source(Protocol):
 class DelayedFetch:
     """Waits until `missing_bytes` have been appended to its partitions together, then completes once.
 
-    Appends of one turn of the loop are answered together: completion is queued behind them.
+    Appends of one turn of the loop are answered together: completion is queued behind them. `complete` may
+    say that what was appended is not to be read yet, by None: then every append is worth a look, for a small
+    marker may free much of it. It is asked a last time (True) when the time is over.
     """
 
     __slots__ = ("_complete", "_deadline", "_missing_bytes", "_partitions", "_queued", "future")
@@ -35,7 +37,7 @@ class DelayedFetch:
         partitions: Sequence[Source],
         missing_bytes: int,
         max_wait_ms: int,
-        complete: Callable[[], Any],
+        complete: Callable[[bool], Any | None],
     ) -> None:
         loop = asyncio.get_running_loop()
         self._partitions = partitions
@@ -43,7 +45,7 @@ class DelayedFetch:
         self._complete = complete
         self._queued = False
         self.future: asyncio.Future[Any] = loop.create_future()
-        self._deadline = loop.call_later(max_wait_ms / 1000, self._finish)
+        self._deadline = loop.call_later(max_wait_ms / 1000, self._look, True)
         for partition in partitions:
             partition.add_waiter(self)
         self.future.add_done_callback(self._forget)
@@ -53,16 +55,20 @@ class DelayedFetch:
         self._missing_bytes -= size
         if not self._queued and (self._missing_bytes <= 0 or size == 0):
             self._queued = True
-            asyncio.get_running_loop().call_soon(self._finish)
+            asyncio.get_running_loop().call_soon(self._look, False)
 
     def touched(self) -> None:
         """Called by a partition; not what is waited for."""
 
-    def _finish(self) -> None:
+    def _look(self, is_last: bool) -> None:
         if self.future.done():
             return
         try:
-            self.future.set_result(self._complete())
+            answer = self._complete(is_last)
+            if answer is None:
+                self._queued, self._missing_bytes = False, 0
+            else:
+                self.future.set_result(answer)
         except Exception as error:  # noqa: BLE001 - it reaches the connection through the future
             self.future.set_exception(error)
 

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import PartitionState
     from ottla.records.batch import Buffer
+    from ottla.records.markers import EndMarker
     from ottla.storage.local.reader import LogRead
     from ottla.storage.log import Log
+    from ottla.storage.verification import Verification
 
 READ_COMMITTED: Final = 1
 
@@ -130,9 +132,16 @@ class Partition:
         raise KafkaError(ErrorCode.unknown_leader_epoch)
 
     def append(
-        self, records: Buffer, now_ms: int, *, acks: int, allow_zstd: bool = True
+        self,
+        records: Buffer,
+        now_ms: int,
+        *,
+        acks: int,
+        allow_zstd: bool = True,
+        verification: Verification | None = None,
     ) -> tuple[int, int, bool]:
-        """Check a client's batch and append it.
+        """Check a client's batch and append it. `verification` is None for a client without a transactional
+        id, whose batches can't be of a transaction.
 
         Returns its base offset; the time of the append in ms, -1 unless the topic stamps records with it (as
         in Kafka a repeated batch has its timestamp there); and whether `flush.messages` asks for it to be on
@@ -141,16 +150,12 @@ class Partition:
         Kafka answers; nothing is written then.
         """
         if acks == -1 and not self._has_enough_in_sync:
-            raise KafkaError(
-                ErrorCode.not_enough_replicas,
-                f"The size of the current ISR ({len(self.state.isr)}) is insufficient to satisfy "
-                f"min.insync.replicas={self.config.min_insync_replicas} for partition {self}",
-            )
+            raise self._too_few_in_sync()
         header, body, append_time_ms = validate(records, self._options, now_ms, allow_zstd=allow_zstd)
-        if header.attributes & TRANSACTIONAL_MASK:
-            raise KafkaError(ErrorCode.invalid_txn_state, "Transactions are not supported yet.")
+        if header.attributes & TRANSACTIONAL_MASK and verification is None:
+            raise KafkaError(ErrorCode.transactional_id_authorization_failed)
         log = self.log
-        base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms)
+        base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms, verification=verification)
         local = log.local
         end_offset = local.log_end_offset
         if repeated is not None:
@@ -167,12 +172,49 @@ class Partition:
             must_be_durable = local.unflushed_records >= self.config.flush_messages
         return base_offset, append_time_ms, must_be_durable
 
-    def append_own(self, batch: bytes, now_ms: int) -> int:
-        """Append a batch of the broker's own making (an internal topic's); returns its base offset."""
+    def _too_few_in_sync(self) -> KafkaError:
+        return KafkaError(
+            ErrorCode.not_enough_replicas,
+            f"The size of the current ISR ({len(self.state.isr)}) is insufficient to satisfy "
+            f"min.insync.replicas={self.config.min_insync_replicas} for partition {self}",
+        )
+
+    def begin_verification(
+        self, producer_id: int, producer_epoch: int, sequence: int, now_ms: int, *, adds_partition: bool
+    ) -> Verification | None:
+        """Before the transaction coordinator is asked about a batch (see `ProducerState`); None where the
+        transaction is open here already. Raises KafkaError: invalid_producer_epoch, kafka_storage_error.
+        """
+        return self.log.producer_state.begin_verification(
+            producer_id, producer_epoch, sequence, now_ms, adds_partition=adds_partition
+        )
+
+    def append_marker(self, marker: EndMarker, now_ms: int) -> int:
+        """End a producer's transaction here, as `acks=all`; returns the marker's offset.
+
+        Raises KafkaError: invalid_producer_epoch and transaction_coordinator_fenced for a marker that is out
+        of date, not_enough_replicas, kafka_storage_error.
+        """
+        if not self._has_enough_in_sync:
+            raise self._too_few_in_sync()
+        return self.append_own(marker.encode(now_ms), now_ms, transaction_version=marker.transaction_version)
+
+    def append_own(self, batch: bytes, now_ms: int, *, transaction_version: int = 0) -> int:
+        """Append a batch of the broker's own making (an internal topic's, a marker); returns its base offset.
+
+        A transactional one must have been verified in the same turn (`ProducerState.check_verified`).
+        """
         header = parse_header(batch)
         body = memoryview(batch)[ATTRIBUTES:]
         log = self.log
-        base_offset, _ = log.append(header, body, self.leader_epoch, now_ms, from_client=False)
+        base_offset, _ = log.append(
+            header,
+            body,
+            self.leader_epoch,
+            now_ms,
+            from_client=False,
+            transaction_version=transaction_version,
+        )
         self._uncommitted_bytes += header.size
         if self._is_alone:
             self.advance_high_watermark(log.log_end_offset)

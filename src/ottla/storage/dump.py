@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from ottla.protocol.errors import KafkaError
 from ottla.records.batch import HEADER_SIZE, MAGIC_V2, BatchHeader, has_valid_crc, parse_header
 from ottla.records.codec import Record, decode_batch
+from ottla.records.markers import ControlMarker, parse_control_marker
 from ottla.storage import leader_epochs, names
 from ottla.storage.checkpoints import CorruptCheckpointError, decode_offsets
 from ottla.storage.local.txn_index import ENTRY_SIZE, AbortedTxn, CorruptTransactionIndexError, decode_aborted
 from ottla.storage.producer_snapshots import CorruptSnapshotError, decode_snapshot
-from ottla.storage.producer_state import ControlMarker, parse_control_marker
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import LOG_OVERHEAD, PREFIX, BatchHeader, Buffer, has_valid_crc, iter_headers
+from ottla.records.markers import ControlMarker, parse_control_marker
 from ottla.storage.errors import LogClosedError, LogStorageError, refusals
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local.log import Flush, FlushResult, LocalLog
@@ -18,14 +19,15 @@ from ottla.storage.local.reader import LogRead, TimestampedOffset
 from ottla.storage.local.segments import discard
 from ottla.storage.local.txn_index import AbortedTxn
 from ottla.storage.producer_snapshots import LogProducers
-from ottla.storage.producer_state import ControlMarker, parse_control_marker
 
 if TYPE_CHECKING:
     from ottla.storage.local.segments import SegmentList
     from ottla.storage.producer_state import BatchMetadata, ProducerState
+    from ottla.storage.verification import Verification
 
 __all__ = ["Log"]
 
+_TRANSACTIONAL: Final = 0x10
 _CONTROL: Final = 0x20
 
 
@@ -150,17 +152,18 @@ class Log:
         now_ms: int,
         *,
         from_client: bool = True,
+        verification: Verification | None = None,
         transaction_version: int = 0,
     ) -> tuple[int, BatchMetadata | None]:
         """Append one valid batch as the leader of `leader_epoch`: `body` is everything from its attributes
         on. Returns its base offset, and the batch that was written there before when this one repeats it.
 
         The batch gets the next offsets; its bytes are neither copied nor changed. `from_client=False` is a
-        coordinator's own batch, whose sequence numbers are not checked; `transaction_version` says which
-        epochs a marker may have (KIP-890).
+        coordinator's own batch, whose sequence numbers are not checked; `verification` is what a client's
+        was verified with; `transaction_version` says which epochs a marker may have (KIP-890, KIP-1228).
 
-        Raises KafkaError: record_list_too_large for a batch above `segment.bytes`, what ProducerState.check
-        and check_marker raise, and LogStorageError when the disk refuses. Nothing has changed then.
+        Raises KafkaError: record_list_too_large for a batch above `segment.bytes`, what ProducerState's
+        checks raise, and LogStorageError when the disk refuses. Nothing has changed then.
         """
         local = self.local
         if leader_epoch != self._leader_epoch:
@@ -173,11 +176,13 @@ class Log:
             if attributes & _CONTROL:
                 marker = parse_control_marker(header, prefix + bytes(body))
                 if marker is not None:
-                    self.producer_state.check_marker(
-                        header, marker, base_offset, transaction_version=transaction_version
-                    )
+                    self.producer_state.check_marker(header, marker, transaction_version=transaction_version)
             else:
-                written = self.producer_state.check(header, base_offset, from_client=from_client)
+                state = self.producer_state
+                if from_client and attributes & _TRANSACTIONAL:
+                    written = state.check_transactional(header, base_offset, verification)
+                else:
+                    written = state.check(header, base_offset, from_client=from_client)
                 if written is not None:
                     return written.first_offset, written
         size = length + LOG_OVERHEAD
@@ -195,8 +200,7 @@ class Log:
         return base_offset, None
 
     def append_as_follower(self, records: Buffer, leader_epoch: int, now_ms: int) -> int:
-        """Append batches that have offsets and leader epochs already, as fetched from the leader of
-        `leader_epoch`; returns the new log end offset.
+        """Append batches as fetched from the leader of `leader_epoch`; returns the new log end offset.
 
         Those before `log_end_offset` must have been left out. A batch of a later epoch ends it: who sent that
         was no longer the leader asked, and the rest may have to be truncated first. Raises KafkaError:
@@ -444,9 +448,8 @@ class Log:
     ) -> bool:
         """Put compacted segments, which lie there as `.cleaned`, in place of closed ones, by base offsets.
 
-        False when an old one is gone, or the log was truncated since it had the local log's `generation`:
-        then the new ones are discarded, as they would bring removed records back. Safe against a crash at any
-        point (see `SegmentList.replace`). Raises LogStorageError.
+        False when an old one is gone, or the log was truncated since it had the local log's `generation`: the
+        new ones are discarded then. Safe against a crash (see `SegmentList.replace`). Raises LogStorageError.
         """
         local = self.local
         closed = {segment.base_offset for segment in local.segments if segment is not local.active}
@@ -463,9 +466,8 @@ class Log:
     def close(self, *, flush: bool = True) -> None:
         """Give everything back. From now on appends are refused: another log may be at this place by then.
 
-        With `flush` indexes, producer snapshot and data are brought to the disk first, so that the next
-        opening reads no records. Without it nothing is written: for a log that is about to be deleted. Raises
-        LogStorageError.
+        With `flush` all is brought to the disk first, so that the next opening reads no records. Without it
+        nothing is written: for a log that is about to be deleted. Raises LogStorageError.
         """
         local = self.local
         try:

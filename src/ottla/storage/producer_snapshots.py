@@ -14,15 +14,10 @@ from typing import TYPE_CHECKING
 import google_crc32c
 
 from ottla.records.batch import BatchHeader, Buffer
+from ottla.records.markers import parse_control_marker
 from ottla.storage.local.scan import scan_headers
 from ottla.storage.names import SNAPSHOT, segment_path
-from ottla.storage.producer_state import (
-    BatchMetadata,
-    CompletedTxn,
-    ProducerEntry,
-    ProducerState,
-    parse_control_marker,
-)
+from ottla.storage.producer_state import BatchMetadata, CompletedTxn, ProducerEntry, ProducerState
 
 if TYPE_CHECKING:
     from ottla.storage.environment import LogEnvironment

@@ -11,57 +11,24 @@ retried batch is recognised and answered with the offset it already has.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.records.batch import NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, BatchHeader, Buffer
-from ottla.records.codec import ControlType, decode_batch, decode_control_type
+from ottla.records.batch import NO_PRODUCER_EPOCH, NO_SEQUENCE, NO_TIMESTAMP, BatchHeader
+from ottla.records.markers import ControlMarker
+from ottla.storage.verification import EXEMPT, Verification, Verifications
 
 __all__ = [
     "BATCHES_RETAINED",
     "BatchMetadata",
     "CompletedTxn",
-    "ControlMarker",
     "LastRecord",
     "ProducerDescription",
     "ProducerEntry",
     "ProducerState",
-    "parse_control_marker",
 ]
-
-_VALUE: Final = struct.Struct(">hi")  # version, coordinator epoch
-_MAX_CONTROL_BATCH: Final = 1 << 16  # bytes; a real one takes 78
-
-
-class ControlMarker(NamedTuple):
-    """The one record of a control batch: how a transaction ended, under which coordinator epoch, and when in
-    milliseconds.
-    """
-
-    is_commit: bool
-    coordinator_epoch: int
-    timestamp: int
-
-
-def parse_control_marker(header: BatchHeader, batch: Buffer) -> ControlMarker | None:
-    """The marker in a control batch; None when compaction emptied it or the control record is another.
-
-    Raises KafkaError(corrupt_message) when the batch does not decode.
-    """
-    if header.record_count == 0:
-        return None
-    record = decode_batch(batch, max_bytes=_MAX_CONTROL_BATCH)[0]
-    control_type = decode_control_type(record.key)
-    if control_type is None:
-        return None
-    if record.value is None or len(record.value) < _VALUE.size:
-        raise KafkaError(ErrorCode.corrupt_message, "a transaction marker without a coordinator epoch")
-    _, coordinator_epoch = _VALUE.unpack_from(record.value)
-    return ControlMarker(control_type is ControlType.commit, coordinator_epoch, record.timestamp)
-
 
 BATCHES_RETAINED: Final = 5
 _SEQUENCE_MASK: Final = 0x7FFF_FFFF
@@ -182,12 +149,13 @@ class ProducerState:
     batches without a producer, because a snapshot is named after it.
     """
 
-    __slots__ = ("_producers", "map_end_offset", "ongoing", "partition", "unreplicated")
+    __slots__ = ("_producers", "_verifications", "map_end_offset", "ongoing", "partition", "unreplicated")
 
     def __init__(self, partition: str) -> None:
         self.partition = partition
         self.map_end_offset = 0
         self._producers: dict[int, ProducerEntry] = {}
+        self._verifications = Verifications()
         # First offset -> producer id, in the order of first offsets: transactions start at ascending offsets.
         self.ongoing: dict[int, int] = {}
         # First offset -> marker offset of ended transactions whose marker may not be replicated yet, in
@@ -223,7 +191,7 @@ class ProducerState:
                 if first_sequence != expected:
                     raise self._out_of_order(header, next_offset, f"expected {expected}")
         elif epoch < entry.producer_epoch:
-            raise self._fenced(header, next_offset, entry.producer_epoch)
+            raise self._behind(header.producer_id, epoch, entry.producer_epoch)
         elif from_client and header.base_sequence != 0 and entry.producer_epoch != NO_PRODUCER_EPOCH:
             raise self._out_of_order(header, next_offset, f"epoch {epoch} is new and must start with 0")
         if entry.current_txn_first_offset is not None and not header.attributes & _TRANSACTIONAL:
@@ -233,6 +201,75 @@ class ProducerState:
                 f"{self.partition} since offset {entry.current_txn_first_offset}",
             )
         return None
+
+    def has_ongoing_transaction(self, producer_id: int, producer_epoch: int) -> bool:
+        """Whether there are records here of the producer's transaction that is open.
+
+        Raises KafkaError(invalid_producer_epoch) for a producer that a later epoch has fenced.
+        """
+        entry = self._producers.get(producer_id)
+        if entry is None:
+            return False
+        if producer_epoch < entry.producer_epoch:
+            raise self._behind(producer_id, producer_epoch, entry.producer_epoch)
+        return producer_epoch == entry.producer_epoch and entry.current_txn_first_offset is not None
+
+    def begin_verification(
+        self, producer_id: int, producer_epoch: int, sequence: int, now_ms: int, *, adds_partition: bool
+    ) -> Verification | None:
+        """Before the coordinator is asked whether a transaction has this partition, or told that it has.
+
+        `sequence` is that of the batch that waits for the answer, -1 for a coordinator's own. Returns the
+        guard to append it with, None where nothing is to be asked: the transaction is in the log already.
+        Raises KafkaError(invalid_producer_epoch).
+        """
+        if self.has_ongoing_transaction(producer_id, producer_epoch):
+            return None
+        return self._verifications.begin(
+            producer_id, producer_epoch, sequence, now_ms, adds_partition=adds_partition
+        )
+
+    def check_verified(
+        self, producer_id: int, producer_epoch: int, verification: Verification | None
+    ) -> None:
+        """See that a transactional batch may be written: its transaction is in the log, or its coordinator
+        was asked with the guard that is still the one of its producer. Ask in the same turn as you append.
+
+        Raises KafkaError: invalid_producer_epoch, invalid_txn_state.
+        """
+        if self.has_ongoing_transaction(producer_id, producer_epoch) or verification is EXEMPT:
+            return
+        if verification is None or self._verifications.get(producer_id) is not verification:
+            raise KafkaError(
+                ErrorCode.invalid_txn_state,
+                f"the batch of producer {producer_id} is not part of a transaction that is open in "
+                f"{self.partition}",
+            )
+
+    def check_transactional(
+        self, header: BatchHeader, next_offset: int, verification: Verification | None
+    ) -> BatchMetadata | None:
+        """`check` for a client's batch of a transaction, written under this guard.
+
+        Raises KafkaError also: invalid_txn_state where the transaction is not known to be open.
+        """
+        producer_id, sequence = header.producer_id, header.base_sequence
+        entry = self._producers.get(producer_id)
+        has_batches = entry is not None and bool(entry.batches)
+        if entry is not None and has_batches and entry.producer_epoch == header.producer_epoch:
+            duplicate = self._duplicate(entry.batches, sequence, header)
+            if duplicate is not None:
+                return duplicate
+        self.check_verified(producer_id, header.producer_epoch, verification)
+        guard = self._verifications.get(producer_id)
+        if guard is not None:
+            if guard.adds_partition and sequence != 0 and not has_batches:
+                raise self._out_of_order(header, next_offset, "a producer that is not known starts with 0")
+            if sequence > guard.lowest_sequence:
+                raise self._out_of_order(
+                    header, next_offset, f"{guard.lowest_sequence} has yet to be written"
+                )
+        return self.check(header, next_offset)
 
     @staticmethod
     def _duplicate(
@@ -259,12 +296,14 @@ class ProducerState:
             BatchMetadata, (last_sequence, base_offset + delta, delta, timestamp)
         )
         entry.add_batch(header.producer_epoch, batch)
-        if header.attributes & _TRANSACTIONAL and entry.current_txn_first_offset is None:
-            entry.current_txn_first_offset = base_offset
-            self.ongoing[base_offset] = producer_id
+        if header.attributes & _TRANSACTIONAL:
+            self._verifications.written(producer_id)
+            if entry.current_txn_first_offset is None:
+                entry.current_txn_first_offset = base_offset
+                self.ongoing[base_offset] = producer_id
 
     def check_marker(
-        self, header: BatchHeader, marker: ControlMarker, next_offset: int, *, transaction_version: int = 0
+        self, header: BatchHeader, marker: ControlMarker, *, transaction_version: int = 0
     ) -> None:
         """Decide whether the transaction coordinator's marker may be appended.
 
@@ -278,12 +317,12 @@ class ProducerState:
         epoch = header.producer_epoch
         current = entry.producer_epoch
         if epoch < current:
-            raise self._fenced(header, next_offset, current)
+            raise self._behind(header.producer_id, epoch, current)
         if epoch == current and transaction_version >= _STRICT_MARKERS_FROM:
             # A marker that was written already comes again when its coordinator lost the answer: harmless.
             is_retry = entry.current_txn_first_offset is None or epoch == _MAX_EPOCH
             if not is_retry:
-                raise self._fenced(header, next_offset, current)
+                raise self._behind(header.producer_id, epoch, current)
         if marker.coordinator_epoch < entry.coordinator_epoch:
             raise KafkaError(
                 ErrorCode.transaction_coordinator_fenced,
@@ -318,6 +357,7 @@ class ProducerState:
         if entry is None:
             entry = self._producers[header.producer_id] = ProducerEntry(header.producer_id)
         entry.end_transaction(header.producer_epoch, marker)
+        self._verifications.ended(header.producer_id, header.producer_epoch)
         if completed is not None:
             self.ongoing.pop(completed.first_offset, None)
             self.unreplicated[completed.first_offset] = offset
@@ -374,17 +414,10 @@ class ProducerState:
     def is_empty(self) -> bool:
         return not self._producers and not self.unreplicated
 
-    def has_ongoing_transaction(self, producer_id: int, producer_epoch: int) -> bool:
-        entry = self._producers.get(producer_id)
-        return (
-            entry is not None
-            and entry.current_txn_first_offset is not None
-            and entry.producer_epoch == producer_epoch
-        )
-
     def clear(self, map_end_offset: int) -> None:
         """Forget everything; the state then covers a log that ends at `map_end_offset`."""
         self._producers.clear()
+        self._verifications.clear()
         self.ongoing.clear()
         self.unreplicated.clear()
         self.map_end_offset = map_end_offset
@@ -410,6 +443,7 @@ class ProducerState:
         ]
         for producer_id in expired:
             del self._producers[producer_id]
+        self._verifications.remove_expired(now_ms, expiration_ms)
         return len(expired)
 
     def describe(self) -> list[ProducerDescription]:
@@ -434,18 +468,18 @@ class ProducerState:
             for producer_id, entry in self._producers.items()
         }
 
+    def _behind(self, producer_id: int, producer_epoch: int, current_epoch: int) -> KafkaError:
+        return KafkaError(
+            ErrorCode.invalid_producer_epoch,
+            f"producer {producer_id} came with epoch {producer_epoch} to {self.partition}, where epoch "
+            f"{current_epoch} has written",
+        )
+
     def _out_of_order(self, header: BatchHeader, offset: int, why: str) -> KafkaError:
         return KafkaError(
             ErrorCode.out_of_order_sequence_number,
             f"producer {header.producer_id} (epoch {header.producer_epoch}) sent sequence number "
             f"{header.base_sequence} for offset {offset} of {self.partition}: {why}",
-        )
-
-    def _fenced(self, header: BatchHeader, offset: int, current_epoch: int) -> KafkaError:
-        return KafkaError(
-            ErrorCode.invalid_producer_epoch,
-            f"producer {header.producer_id} wrote with epoch {header.producer_epoch} for offset {offset} of "
-            f"{self.partition}, where epoch {current_epoch} has written",
         )
 
 

@@ -133,13 +133,6 @@ async def test_an_idempotent_producer_may_repeat_itself(client: RawClient, topic
     assert values(await topic.fetch()) == [b"a", b"b", b"c"]
 
 
-async def test_a_transactional_id_is_refused(client: RawClient, topic: Topic) -> None:
-    answer = await topic.produce(
-        batch(b"t", producer_id=1, producer_epoch=0, base_sequence=0, is_transactional=True)
-    )
-    assert answer["error_code"] == ErrorCode.invalid_txn_state
-
-
 async def test_no_more_replicas_are_asked_for_than_there_are(client: RawClient) -> None:
     topic = await create_topic(client, min_insync_replicas="2")
     for acks in (-1, 1):

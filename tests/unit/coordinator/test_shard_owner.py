@@ -17,7 +17,14 @@ from ottla.clock import Clock
 from ottla.config.broker import default_view
 from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.shard import GroupShard
-from ottla.coordination.runtime import Client, CoordinatorRecord, RequestInfo, encode_record
+from ottla.coordination.runtime import (
+    Client,
+    CoordinatorRecord,
+    Effects,
+    Producer,
+    RequestInfo,
+    encode_record,
+)
 from ottla.coordinator.shard_owner import ShardOwner, Surroundings
 from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -29,6 +36,7 @@ from ottla.protocol.messages.offset_commit import (
 from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchRequestTopics
 from ottla.protocol.messages.records.group import OffsetCommitKey, OffsetCommitValue
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
+from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
 from ottla.storage.log import Log
 
@@ -88,6 +96,12 @@ class Owned:
             return self.owner.shard.offset_commit(request, info, now_ms)
 
         return self.owner.ask(CLIENT, decide)
+
+    def commit_of_transaction(self, producer_id: int, partition: int, offset: int) -> None:
+        def decide(_info: RequestInfo[Any], _now_ms: int) -> Effects:
+            return Effects(records=[offset_record(partition, offset)], producer=Producer(producer_id, 0))
+
+        self.owner.ask(CLIENT, decide).close()
 
     def fetch(self, partition: int = 0) -> Any:
         topics = [OffsetFetchRequestTopics(name="t", partition_indexes=[partition])]
@@ -206,6 +220,56 @@ async def test_a_failed_sync_refuses_all_that_wait() -> None:
             await each
         assert refused.value.code is ErrorCode.not_coordinator
     owned.owner.stop()
+
+
+async def test_a_marker_commits_or_drops_the_offsets_of_its_transaction() -> None:
+    owned = Owned()
+    await owned.load()
+    for producer_id, partition in ((7, 0), (8, 1)):
+        owned.commit_of_transaction(producer_id, partition, 5)
+        assert owned.offset(partition) == (-1, ErrorCode.unstable_offset_commit)
+
+    end = owned.partition.log.log_end_offset
+    assert owned.owner.end_transaction(marker(7, committed=True)) == end
+    assert owned.owner.end_transaction(marker(8, committed=False)) == end + 1
+    assert owned.offset(0) == (5, ErrorCode.none)
+    assert owned.offset(1) == (-1, ErrorCode.none)
+    owned.owner.stop()
+    owned.partition.log.close()
+
+    again = Owned(disk=owned.disk)
+    await again.load()
+    assert [again.offset(partition) for partition in (0, 1)] == [(5, ErrorCode.none), (-1, ErrorCode.none)]
+    again.owner.stop()
+
+
+async def test_a_marker_is_told_of_when_it_is_on_the_disk_where_that_is_asked_for() -> None:
+    owned = Owned(flush=True)
+    await owned.load()
+    waits = [owned.owner.end_transaction(marker(7, committed=True)), owned.fetch()]
+    tasks = [asyncio.ensure_future(each) for each in waits if isinstance(each, Awaitable)]
+    await asyncio.sleep(0)
+    assert [task.done() for task in tasks] == [False, False]
+    owned.commits.waiting.pop(0)({})
+    assert await tasks[0] == 0
+    await tasks[1]
+    owned.owner.stop()
+
+
+async def test_a_marker_that_is_out_of_date_ends_nothing() -> None:
+    owned = Owned()
+    await owned.load()
+    owned.commit_of_transaction(7, 0, 5)
+    with pytest.raises(KafkaError, match="invalid_producer_epoch"):
+        owned.owner.end_transaction(marker(7, committed=True, transaction_version=2))
+    assert owned.offset(0) == (-1, ErrorCode.unstable_offset_commit)
+    owned.owner.end_transaction(marker(7, committed=True)._replace(producer_epoch=1, transaction_version=2))
+    assert owned.offset(0) == (5, ErrorCode.none)
+    owned.owner.stop()
+
+
+def marker(producer_id: int, *, committed: bool, transaction_version: int = 0) -> EndMarker:
+    return EndMarker(producer_id, 0, committed, 0, transaction_version)
 
 
 async def test_an_owner_that_is_stopped_while_it_loads_begins_nothing() -> None:

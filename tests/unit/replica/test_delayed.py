@@ -38,7 +38,7 @@ class FakePartition:
 def wait_for(
     partitions: list[FakePartition], missing_bytes: int, max_wait_ms: int = NEVER_MS, answer: Any = "answer"
 ) -> asyncio.Future[Any]:
-    def complete() -> Any:
+    def complete(_is_last: bool) -> Any:
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -75,8 +75,8 @@ async def test_woken_when_a_partition_is_gone() -> None:
 async def test_what_came_in_one_turn_is_read_once_and_for_those_alone_who_still_wait() -> None:
     reads: list[str] = []
     partition = FakePartition()
-    here = DelayedFetch([partition], 1, NEVER_MS, lambda: reads.append("here")).future
-    gone = DelayedFetch([partition], 1, NEVER_MS, lambda: reads.append("gone")).future
+    here = DelayedFetch([partition], 1, NEVER_MS, lambda _: reads.append("here") or "answer").future
+    gone = DelayedFetch([partition], 1, NEVER_MS, lambda _: reads.append("gone") or "answer").future
     for _ in range(3):
         partition.append(1)
     gone.cancel()
@@ -98,7 +98,7 @@ async def test_a_fetch_that_is_answered_keeps_nothing_until_its_deadline() -> No
 
     request, partition = Request(), FakePartition()
     kept = weakref.ref(request)
-    future = DelayedFetch([partition], 1, NEVER_MS, lambda _kept=request: "answer").future
+    future = DelayedFetch([partition], 1, NEVER_MS, lambda _is_last, _kept=request: "answer").future
     partition.append(1)
     await future
     del request

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
+from ottla.records.markers import ControlMarker
 from ottla.storage.dump import (
     AbortedFact,
     BatchFact,
@@ -25,7 +26,7 @@ from ottla.storage.dump import (
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.local.txn_index import AbortedTxn, encode_aborted
 from ottla.storage.producer_snapshots import encode_snapshot
-from ottla.storage.producer_state import BatchMetadata, ControlMarker, ProducerEntry
+from ottla.storage.producer_state import BatchMetadata, ProducerEntry
 
 BASE = "00000000000000000100"
 RECORDS = (Record(100, 5, b"k", b"v" * 50, (("h", None),)), Record(101, 6, None, b"w"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ottla.records.batch import iter_headers
+from ottla.records.markers import parse_control_marker
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.producer_snapshots import (
     CorruptSnapshotError,
@@ -14,7 +15,7 @@ from ottla.storage.producer_snapshots import (
     decode_snapshot,
     encode_snapshot,
 )
-from ottla.storage.producer_state import BatchMetadata, ProducerEntry, ProducerState, parse_control_marker
+from ottla.storage.producer_state import BatchMetadata, ProducerEntry, ProducerState
 
 # What Apache Kafka 4.3 wrote: a log with two transactions of producer 1, the second one aborted, and an open
 # one of producer 2; and the snapshot of its state at the end.

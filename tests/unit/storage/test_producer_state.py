@@ -10,14 +10,8 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import BatchHeader, parse_header
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
 from ottla.records.compression import Codec
-from ottla.storage.producer_state import (
-    BatchMetadata,
-    CompletedTxn,
-    ControlMarker,
-    LastRecord,
-    ProducerState,
-    parse_control_marker,
-)
+from ottla.records.markers import ControlMarker, parse_control_marker
+from ottla.storage.producer_state import BatchMetadata, CompletedTxn, LastRecord, ProducerState
 
 PRODUCER = 7
 MAX_SEQUENCE = 2**31 - 1
@@ -167,7 +161,6 @@ class TestMarkers:
         state.check_marker(
             marker_header(epoch=epoch),
             ControlMarker(is_commit=True, coordinator_epoch=coordinator, timestamp=0),
-            state.map_end_offset,
             transaction_version=version,
         )
 

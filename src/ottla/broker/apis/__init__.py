@@ -30,6 +30,7 @@ _NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
     "groups.admin": {"DescribeGroups": 6, "ListGroups": 5, "DeleteGroups": 3},
     "groups.consumer": {"ConsumerGroupHeartbeat": 1, "ConsumerGroupDescribe": 1},
     "transactions.init_producer_id": {"InitProducerId": 5},
+    "transactions.write_txn_markers": {"WriteTxnMarkers": 2},
     "cluster.api_versions": {"ApiVersions": 5},
     "cluster.log_dirs": {"AlterReplicaLogDirs": 2, "DescribeLogDirs": 5},
     "cluster.elect_leaders": {"ElectLeaders": 2},

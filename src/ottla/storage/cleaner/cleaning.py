@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import HEADER_SIZE, BatchHeader, has_valid_crc, iter_headers, parse_header
 from ottla.records.codec import decode_batch
+from ottla.records.markers import parse_control_marker
 from ottla.storage.cleaner.filter import BatchFilter, CleanedTransactions, FilterContext, OffsetMap
 from ottla.storage.cleaner.output import CleanedGroup, CleanedSegments
 from ottla.storage.cleaner.policy import CleaningPlan, SegmentFacts, group_segments
 from ottla.storage.local.txn_index import AbortedTxn, decode_aborted
 from ottla.storage.names import LOG, TXNINDEX, segment_path
-from ottla.storage.producer_state import parse_control_marker
 
 if TYPE_CHECKING:
     from ottla.storage.fs import FileSystem

@@ -21,8 +21,9 @@ from typing import NamedTuple
 
 from ottla.records.batch import BatchHeader
 from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.records.markers import ControlMarker, parse_control_marker
 from ottla.storage.local.txn_index import AbortedTxn
-from ottla.storage.producer_state import ControlMarker, LastRecord, parse_control_marker
+from ottla.storage.producer_state import LastRecord
 
 __all__ = [
     "BatchFilter",

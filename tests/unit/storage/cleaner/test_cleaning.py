@@ -17,12 +17,13 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import BatchHeader, has_valid_crc, iter_headers
 from ottla.records.codec import ControlType, Record, decode_batch, encode_batch, encode_end_transaction_marker
 from ottla.records.compression import Codec
+from ottla.records.markers import parse_control_marker
 from ottla.storage.cleaner.cleaning import CleanedGroup, CleanerSettings, CleaningFinished, clean
 from ottla.storage.cleaner.policy import CleaningFacts, SegmentFacts, plan_cleaning
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.local.txn_index import AbortedTxn, TransactionIndex, decode_aborted
 from ottla.storage.names import CLEANED, INDEX, LOG, TIMEINDEX, TXNINDEX
-from ottla.storage.producer_state import ProducerState, parse_control_marker
+from ottla.storage.producer_state import ProducerState
 
 DELETE_RETENTION_MS = 100
 NOW_MS = 10_000

@@ -8,9 +8,10 @@ import pytest
 
 from ottla.records.batch import BatchHeader, iter_headers, parse_header
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
+from ottla.records.markers import parse_control_marker
 from ottla.storage.cleaner.filter import BatchFilter, CleanedTransactions, FilterContext, OffsetMap
 from ottla.storage.local.txn_index import AbortedTxn
-from ottla.storage.producer_state import LastRecord, parse_control_marker
+from ottla.storage.producer_state import LastRecord
 
 NOW_MS = 1_000_000
 RETENTION_MS = 1_000

@@ -10,6 +10,7 @@ from ottla.config.broker import broker_config
 from ottla.config.topic import topic_config
 from ottla.records.batch import BatchHeader, iter_headers
 from ottla.records.codec import Record, decode_batch
+from ottla.records.markers import parse_control_marker
 from ottla.storage.cleaner.cleaning import (
     CleanedGroup,
     CleaningFinished,
@@ -18,7 +19,7 @@ from ottla.storage.cleaner.cleaning import (
 )
 from ottla.storage.cleaner.policy import CleaningFacts, SegmentFacts, plan_cleaning
 from ottla.storage.fs import OsFileSystem
-from ottla.storage.producer_state import ProducerState, parse_control_marker
+from ottla.storage.producer_state import ProducerState
 
 # Three plain records, two of an idempotent producer (gzip; one a tombstone), an aborted transaction, a
 # committed one, and one more of the idempotent producer. Its key comes again in the active segment at offset

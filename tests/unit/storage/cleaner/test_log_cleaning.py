@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.unit.storage.logs import cleaner_settings, environment_of
+from tests.unit.storage.logs import append_one, cleaner_settings, environment_of
 
 from ottla.config.broker import broker_config
 from ottla.config.topic import TopicConfig, topic_config
@@ -31,7 +31,7 @@ def open_at(directory: Path, *, clean_stop: bool = True) -> Log:
 def append(log: Log, *pairs: tuple[bytes, bytes | None], **options: int | bool) -> int:
     records = [Record(i, NOW_MS, key, value) for i, (key, value) in enumerate(pairs)]
     batch = encode_batch(records, **options)  # type: ignore[arg-type]
-    return log.append(parse_header(batch), memoryview(batch)[ATTRIBUTES:], 0, NOW_MS)[0]
+    return append_one(log, batch, now_ms=NOW_MS)[0]
 
 
 def abort(log: Log) -> None:

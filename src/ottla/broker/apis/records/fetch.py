@@ -53,8 +53,9 @@ def _handle(
     if size >= message.min_bytes or fetch.failed or message.max_wait_ms <= 0 or not asked:
         return fetch.answer()
     sources = fetch.served if session is None else (session,)
-    waiting = DelayedFetch(sources, message.min_bytes - size, message.max_wait_ms, fetch.read_and_answer)
-    return waiting.future
+    # What there is of open transactions is not counted: the marker that ends one says more than its size.
+    missing_bytes = 0 if fetch.has_unstable else message.min_bytes - size
+    return DelayedFetch(sources, missing_bytes, message.max_wait_ms, fetch.look_again).future
 
 
 def _resolve_session(
@@ -123,10 +124,12 @@ class _Fetch:
         "_budget",
         "_context",
         "_isolation",
+        "_min_bytes",
         "_results",
         "_services",
         "_session",
         "failed",
+        "has_unstable",
         "served",
     )
 
@@ -143,16 +146,20 @@ class _Fetch:
         self._asked = asked
         self._session = session
         self._isolation = message.isolation_level
+        self._min_bytes = message.min_bytes
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
         self.served: list[Partition] = []
         self.failed = False
         """Something to tell at once beside records."""
+        self.has_unstable = False
+        """A reader of committed records has to wait for the end of a transaction."""
 
     def read(self) -> int:
         """Read every partition within the budget; returns the bytes of records."""
         self._results.clear()
         self.served.clear()
+        self.has_unstable = False
         size = 0
         # While slow readers hold too much, everybody gets one batch at a time.
         budget = 0 if self._services.unsent.is_full else self._budget
@@ -196,22 +203,27 @@ class _Fetch:
         limit = max(0, min(asked.max_bytes, budget))
         read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
         log = partition.log
+        stable_offset = log.last_stable_offset
         aborted = None
         if self._isolation == READ_COMMITTED:
             aborted = partition.aborted_transactions(asked.fetch_offset, read)
+            if stable_offset < log.high_watermark:
+                self.has_unstable = True
         return wire.FetchedPartition(
             index,
             0,
             log.high_watermark,
-            log.last_stable_offset,
+            stable_offset,
             log.log_start_offset,
             aborted,
             records=read.records,
         )
 
-    def read_and_answer(self) -> Frame:
-        """Second try, when data came or the deadline passed."""
-        self.read()
+    def look_again(self, is_last: bool) -> Frame | None:
+        """Another try, when data came or the deadline passed; None to wait on, as nothing of it is stable."""
+        size = self.read()
+        if self.has_unstable and size < self._min_bytes and not (is_last or self.failed):
+            return None
         return self.answer()
 
     def answer(self) -> Frame:
@@ -249,8 +261,8 @@ class _Fetch:
         if len(result.records):
             session.gave_data(asked.key)
             return True
-        readable = result.last_stable_offset if self._isolation == READ_COMMITTED else result.high_watermark
-        if asked.fetch_offset >= readable:
+        if asked.fetch_offset >= result.high_watermark:
+            # Not at an earlier last stable offset: a fetch has to see that what is behind it is unstable.
             session.settle(asked.key)
         return is_news
 

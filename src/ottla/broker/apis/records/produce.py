@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ottla.broker.admission import Admission, admit, is_transactional, partition_of
 from ottla.broker.api import HandCodedApi
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
@@ -20,11 +21,11 @@ from ottla.protocol.produce import (
 )
 from ottla.records.validation import RecordValidationError
 from ottla.replica.delayed import DelayedProduce, Unfinished
+from ottla.storage.verification import UNASKED
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from ottla.replica.partition import Partition
+    from ottla.storage.verification import Verification
 
 
 ACKS_NONE: Final = 0
@@ -54,18 +55,76 @@ def _decode(
 
 def _handle(
     services: RecordServices, context: RequestContext, produce: ProduceRequest
-) -> Result | asyncio.Future[Any]:
+) -> Result | Awaitable[Result]:
     """First append, in the order of the connection; then wait for replicas and the disk, as far as asked."""
     acks = produce.acks
     unfinished: list[Unfinished] = []
     if not ACKS_ALL <= acks <= 1:
         results = [_failure(data, ErrorCode.invalid_required_acks) for data in produce.partitions]
     else:
+        if (produce.transactional_id is not None or len(produce.partitions) > 1) and any(
+            is_transactional(data) for data in produce.partitions
+        ):
+            return _handle_transactional(services, context, produce)
         results = [
             _append(services, context, data, acks, number, unfinished)
             for number, data in enumerate(produce.partitions)
         ]
-    if acks == ACKS_NONE:
+        if acks and not unfinished:
+            return encode_produce_response(context.api_version, context.correlation_id, results)
+    return _finish(services, context, produce, results, unfinished)
+
+
+def _handle_transactional(
+    services: RecordServices, context: RequestContext, produce: ProduceRequest
+) -> Result | Awaitable[Result]:
+    admission = admit(services, produce, context.api_version, context.received_ms)
+    if isinstance(admission, Admission):
+        return _append_admitted(services, context, produce, admission)
+    # The frame is gone by the time of the answer.
+    kept = [
+        data if data.records is None else data._replace(records=memoryview(bytes(data.records)))
+        for data in produce.partitions
+    ]
+    return _when_admitted(services, context, produce._replace(partitions=kept), admission)
+
+
+async def _when_admitted(
+    services: RecordServices,
+    context: RequestContext,
+    produce: ProduceRequest,
+    admission: Awaitable[Admission],
+) -> Result:
+    """Unlike a produce that waits for its durability this one holds its connection up: nothing may overtake
+    what is not appended yet.
+    """
+    result = _append_admitted(services, context, produce, await admission)
+    return await result if isinstance(result, asyncio.Future) else result
+
+
+def _append_admitted(
+    services: RecordServices, context: RequestContext, produce: ProduceRequest, admission: Admission
+) -> Result | asyncio.Future[Any]:
+    unfinished: list[Unfinished] = []
+    results = []
+    for number, data in enumerate(produce.partitions):
+        error = admission.refused.get(number)
+        if error is not None:
+            results.append(_failure(data, error.code, error.message))
+            continue
+        verification = admission.verifications.get(number, UNASKED)
+        results.append(_append(services, context, data, produce.acks, number, unfinished, verification))
+    return _finish(services, context, produce, results, unfinished)
+
+
+def _finish(
+    services: RecordServices,
+    context: RequestContext,
+    produce: ProduceRequest,
+    results: list[PartitionResult],
+    unfinished: list[Unfinished],
+) -> Result | asyncio.Future[Any]:
+    if produce.acks == ACKS_NONE:
         failed = next((result for result in results if result.error_code), None)
         if failed is not None:
             # As Kafka: a producer that waits for no answer learns from the closed connection.
@@ -89,6 +148,7 @@ def _append(
     acks: int,
     number: int,
     unfinished: list[Unfinished],
+    verification: Verification | None = None,
 ) -> PartitionResult:
     """Append to one partition; it joins `unfinished` when the answer has to wait."""
     topic, topic_id, index, records = data
@@ -96,13 +156,17 @@ def _append(
     try:
         if records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
-        partition = _partition(services, topic, topic_id, index)
+        partition = partition_of(services, topic, topic_id, index)
         if partition.is_internal and context.client_id != _MAY_WRITE_INTERNAL_TOPICS:
             raise KafkaError(
                 ErrorCode.invalid_topic_exception, f"Cannot append to internal topic {partition.topic}"
             )
         base_offset, append_time_ms, must_be_durable = partition.append(
-            records, context.received_ms, acks=acks, allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD
+            records,
+            context.received_ms,
+            acks=acks,
+            allow_zstd=context.api_version >= FIRST_VERSION_WITH_ZSTD,
+            verification=verification,
         )
         log = partition.log
         must_be_replicated = False
@@ -123,12 +187,6 @@ def _append(
     return failure._replace(log_start_offset=partition.log.log_start_offset)
 
 
-def _partition(services: RecordServices, topic: str | None, topic_id: UUID | None, index: int) -> Partition:
-    if topic is not None:
-        return services.partitions.get(topic, index)
-    return services.partitions.get_by_id(topic_id, index)
-
-
 def _failure(
     data: PartitionData,
     code: ErrorCode,
@@ -147,7 +205,6 @@ APIS = (
         decode=_decode,
         handle=_handle,
         pipelined=True,
-        kips=(98, 467, 516, 951),
-        gaps=("Transactional batches are refused until the transaction coordinator exists.",),
+        kips=(98, 467, 516, 890, 951),
     ),
 )
