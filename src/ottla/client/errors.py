@@ -22,10 +22,12 @@ __all__ = [
     "FencedError",
     "ForkedError",
     "MalformedResponseError",
+    "MissingExtraError",
     "RequestTimeoutError",
     "broker_error",
     "code_of",
     "is_retriable",
+    "missing_extra",
 ]
 
 
@@ -85,6 +87,10 @@ class BrokerUpgradeError(ClientError):
 
 class AuthenticationError(ClientError):
     """The broker does not believe who we are, or we don't believe who it is."""
+
+
+class MissingExtraError(ClientError, ImportError):
+    """What was asked for needs packages that are not installed; the text names the extra that brings them."""
 
 
 class BrokerError(ClientError):
@@ -198,3 +204,8 @@ def broker_error(code: int, reason: str | None = None, what: str | None = None) 
     if known in _FENCED:
         return FencedError(known, reason, what)
     return BrokerError(known, reason, what)
+
+
+def missing_extra(what: str, error: ImportError) -> MissingExtraError:
+    """`what` (in the plural) needs the package that `error` did not find."""
+    return MissingExtraError(f"{what} need {error.name}: pip install 'ottla[arrow]'", name=error.name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.client.columns.binary import (
     BinaryColumn,
@@ -16,10 +16,17 @@ from ottla.client.columns.binary import (
     RawColumns,
     concat_binary,
     concat_headers,
+    pack_bits,
 )
 from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
+from ottla.client.errors import missing_extra
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = ["Columns", "Headers", "Record"]
+
+_NO_TIMESTAMP: Final = b"\xff" * 8
 
 Headers = tuple[tuple[str, bytes | None], ...]
 
@@ -156,6 +163,34 @@ class Columns:
             self.value.raw,
             self.headers.raw,
         )
+
+    def to_arrow(self) -> pa.RecordBatch:
+        """These rows for Arrow, without a copy; `arrow.as_record_batch` has the types. A timestamp of -1 is
+        null. It needs the extra `arrow`."""
+        try:
+            from ottla.client.columns.arrow import as_record_batch
+        except ImportError as error:
+            raise missing_extra("Arrow tables", error) from error
+        return as_record_batch(self.raw, self._known_timestamps())
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        """The Arrow PyCapsule interface, for those who take one batch."""
+        capsules: tuple[object, object] = self.to_arrow().__arrow_c_array__(requested_schema)
+        return capsules
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The Arrow PyCapsule interface: Polars, pandas, DuckDB and others take these columns as a table."""
+        import pyarrow as pa
+
+        batch = self.to_arrow()
+        return pa.RecordBatchReader.from_batches(batch.schema, [batch]).__arrow_c_stream__(requested_schema)
+
+    def _known_timestamps(self) -> bytes | None:
+        """The validity of the timestamps, which is cleared for -1; None where all are there."""
+        if _NO_TIMESTAMP not in bytes(self.timestamp):
+            return None
+        known = [timestamp != -1 for timestamp in self.timestamp]
+        return None if all(known) else pack_bits(known)
 
     @property
     def nbytes(self) -> int:

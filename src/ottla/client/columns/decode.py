@@ -7,6 +7,7 @@ from typing import Final
 
 from ottla.client.columns.columns import Columns
 from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
+from ottla.client.errors import ClientError
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import Buffer
 
@@ -24,7 +25,7 @@ MAX_RECORDS: Final = 1 << 20
 _LARGEST: Final = 1 << 30  # of a piece and of a batch, so that int32 numbers every byte of both
 
 
-class CorruptRecordsError(Exception):
+class CorruptRecordsError(ClientError):
     """A batch that cannot be read: `code` says why. Its reader stays before it; `offset` is the first that
     the batch holds, as far as it can be believed."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from ottla.client.errors import missing_extra
 from ottla.client.values.interface import Errors
 
 if TYPE_CHECKING:
@@ -13,11 +14,7 @@ if TYPE_CHECKING:
     from ottla.client.values.raw import RawValues
     from ottla.client.values.text import TextValues
 
-__all__ = ["MissingExtraError", "json", "raw", "text"]
-
-
-class MissingExtraError(ImportError):
-    """What was asked for needs packages that are not installed; the text names the extra that brings them."""
+__all__ = ["json", "raw", "text"]
 
 
 def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "raise") -> JsonValues:
@@ -25,7 +22,7 @@ def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "rai
     try:
         from ottla.client.values.json import JsonValues
     except ImportError as error:
-        raise _missing("JSON values", error) from error
+        raise missing_extra("JSON values", error) from error
     return JsonValues(schema, errors)
 
 
@@ -36,7 +33,7 @@ def text(
     try:
         from ottla.client.values.text import TextValues
     except ImportError as error:
-        raise _missing("text values", error) from error
+        raise missing_extra("text values", error) from error
     return TextValues(encoding, errors, invalid)
 
 
@@ -45,9 +42,5 @@ def raw() -> RawValues:
     try:
         from ottla.client.values.raw import RawValues
     except ImportError as error:
-        raise _missing("columns", error) from error
+        raise missing_extra("columns", error) from error
     return RawValues()
-
-
-def _missing(what: str, error: ImportError) -> MissingExtraError:
-    return MissingExtraError(f"{what} need {error.name}: pip install 'ottla[arrow]'", name=error.name)

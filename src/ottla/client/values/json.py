@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 import pyarrow as pa
 
+from ottla.client.columns.arrow import null_rows
 from ottla.client.columns.binary import BinaryColumn
-from ottla.client.values.arrow import null_rows
 from ottla.client.values.interface import Counts, Decoded, Errors, ValuesError, check_errors
 from ottla.client.values.json_plan import CONVERSION_ERRORS, Plan, plan_of
 from ottla.client.values.json_schema import infer

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from ottla.client.columns.arrow import as_column, as_strings, is_binary
 from ottla.client.columns.binary import BinaryColumn
-from ottla.client.values.arrow import as_column, as_strings, is_binary
 from ottla.client.values.interface import Counts, Decoded, Errors, ValuesError
 
 __all__ = ["RawValues"]

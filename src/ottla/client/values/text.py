@@ -8,8 +8,8 @@ from typing import Final, Literal
 
 import pyarrow as pa
 
+from ottla.client.columns.arrow import as_column, as_strings, is_text
 from ottla.client.columns.binary import BinaryColumn
-from ottla.client.values.arrow import as_column, as_strings, is_text
 from ottla.client.values.interface import Counts, Decoded, Errors, ValuesError, check_errors
 
 __all__ = ["TextValues"]

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ottla import client
-from ottla.client.values.factories import MissingExtraError
+from ottla.client.errors import MissingExtraError
 
 
 def test_factories() -> None:

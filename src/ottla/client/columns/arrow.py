@@ -1,12 +1,52 @@
-"""Columns of byte strings as Arrow arrays and back, without a copy."""
+"""Columns as Arrow arrays and back, without a copy. It needs the extra `arrow`."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-from ottla.client.columns.binary import BinaryColumn
+from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawColumns
 
-__all__ = ["as_column", "as_strings", "is_binary", "is_text", "null_rows"]
+__all__ = [
+    "as_column",
+    "as_headers",
+    "as_record_batch",
+    "as_strings",
+    "is_binary",
+    "is_text",
+    "null_rows",
+]
+
+
+def as_record_batch(columns: RawColumns, timestamp_validity: bytes | None) -> pa.RecordBatch:
+    """The columns under their names: partition int32, offset int64, timestamp in milliseconds UTC (null where
+    `timestamp_validity` has no bit), timestamp_type int8, key and value binary, headers
+    list<struct<name: binary, value: binary>>."""
+    partition, offset, timestamp, timestamp_type, key, value, headers = columns
+    arrays = {
+        "partition": _numbers(pa.int32(), partition),
+        "offset": _numbers(pa.int64(), offset),
+        "timestamp": _numbers(pa.timestamp("ms", "UTC"), timestamp, timestamp_validity),
+        "timestamp_type": _numbers(pa.int8(), timestamp_type),
+        "key": as_strings(BinaryColumn(*key)),
+        "value": as_strings(BinaryColumn(*value)),
+        "headers": as_headers(HeadersColumn.from_raw(headers)),
+    }
+    return pa.RecordBatch.from_arrays(list(arrays.values()), names=list(arrays))
+
+
+def _numbers(kind: pa.DataType, numbers: memoryview, validity: bytes | None = None) -> pa.Array:
+    bits = None if validity is None else pa.py_buffer(validity)
+    return pa.Array.from_buffers(kind, len(numbers), [bits, pa.py_buffer(numbers)])
+
+
+def as_headers(column: HeadersColumn) -> pa.Array:
+    """`column` as list<struct<name, value>>, a large list where its offsets are int64."""
+    pairs = [as_strings(column.names), as_strings(column.values)]
+    struct = pa.struct([("name", pairs[0].type), ("value", pairs[1].type)])
+    entries = pa.Array.from_buffers(struct, len(pairs[0]), [None], children=pairs)
+    kind = pa.list_(struct) if column.offsets.format == "i" else pa.large_list(struct)
+    buffers = [None, pa.py_buffer(column.offsets)]
+    return pa.Array.from_buffers(kind, column.length, buffers, offset=column.start, children=[entries])
 
 
 def as_strings(column: BinaryColumn, *, text: bool = False) -> pa.Array:
