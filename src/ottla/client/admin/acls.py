@@ -1,0 +1,231 @@
+"""Access control lists, and what a principal may do with a resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.results import Results
+from ottla.client.errors import ClientError
+from ottla.protocol.messages.create_acls import AclCreation, CreateAclsRequest, CreateAclsResponse
+from ottla.protocol.messages.delete_acls import DeleteAclsFilter, DeleteAclsRequest, DeleteAclsResponse
+from ottla.protocol.messages.describe_acls import DescribeAclsRequest, DescribeAclsResponse
+
+__all__ = [
+    "Acl",
+    "AclFilter",
+    "AclOperation",
+    "AclPermission",
+    "AclResourceType",
+    "Acls",
+    "PatternType",
+    "operations",
+]
+
+
+class AclOperation(IntEnum):
+    """What a principal does. ANY is for filters; UNKNOWN is one that this client does not know."""
+
+    UNKNOWN = 0
+    ANY = 1
+    ALL = 2
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DELETE = 6
+    ALTER = 7
+    DESCRIBE = 8
+    CLUSTER_ACTION = 9
+    DESCRIBE_CONFIGS = 10
+    ALTER_CONFIGS = 11
+    IDEMPOTENT_WRITE = 12
+    CREATE_TOKENS = 13
+    DESCRIBE_TOKENS = 14
+    TWO_PHASE_COMMIT = 15
+
+    @classmethod
+    def _missing_(cls, value: object) -> AclOperation:  # noqa: ARG003
+        return cls.UNKNOWN
+
+
+class AclResourceType(IntEnum):
+    UNKNOWN = 0
+    ANY = 1
+    TOPIC = 2
+    GROUP = 3
+    CLUSTER = 4
+    TRANSACTIONAL_ID = 5
+    DELEGATION_TOKEN = 6
+    USER = 7
+
+    @classmethod
+    def _missing_(cls, value: object) -> AclResourceType:  # noqa: ARG003
+        return cls.UNKNOWN
+
+
+class PatternType(IntEnum):
+    """How a resource's name is meant. ANY and MATCH are for filters: MATCH is whatever applies to a name."""
+
+    UNKNOWN = 0
+    ANY = 1
+    MATCH = 2
+    LITERAL = 3
+    PREFIXED = 4
+
+    @classmethod
+    def _missing_(cls, value: object) -> PatternType:  # noqa: ARG003
+        return cls.UNKNOWN
+
+
+class AclPermission(IntEnum):
+    UNKNOWN = 0
+    ANY = 1
+    DENY = 2
+    ALLOW = 3
+
+    @classmethod
+    def _missing_(cls, value: object) -> AclPermission:  # noqa: ARG003
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """Who may, or may not, do what with which resources, and from which host (`*`: any)."""
+
+    principal: str
+    operation: AclOperation
+    resource_type: AclResourceType
+    resource_name: str
+    pattern_type: PatternType = PatternType.LITERAL
+    permission: AclPermission = AclPermission.ALLOW
+    host: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class AclFilter:
+    """Which ACLs are meant; None and ANY are all."""
+
+    principal: str | None = None
+    operation: AclOperation = AclOperation.ANY
+    resource_type: AclResourceType = AclResourceType.ANY
+    resource_name: str | None = None
+    pattern_type: PatternType = PatternType.ANY
+    permission: AclPermission = AclPermission.ANY
+    host: str | None = None
+
+
+class Acls:
+    """Admin calls about access control lists."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def describe(self, which: AclFilter | None = None) -> list[Acl]:
+        """The ACLs that a filter takes; all without one."""
+        which = AclFilter() if which is None else which
+        request = DescribeAclsRequest(
+            resource_type_filter=which.resource_type,
+            resource_name_filter=which.resource_name,
+            pattern_type_filter=which.pattern_type,
+            principal_filter=which.principal,
+            host_filter=which.host,
+            operation=which.operation,
+            permission_type=which.permission,
+        )
+        response = await self._calls.one(request, DescribeAclsResponse, ANYWHERE)
+        return [
+            Acl(
+                each.principal,
+                AclOperation(each.operation),
+                AclResourceType(resource.resource_type),
+                resource.resource_name,
+                PatternType(resource.pattern_type),
+                AclPermission(each.permission_type),
+                each.host,
+            )
+            for resource in response.resources
+            for each in resource.acls
+        ]
+
+    async def create(self, acls: Iterable[Acl]) -> Results[Acl, None]:
+        """Add ACLs; one that is there already stays."""
+
+        async def ask(node: Node, keys: Sequence[Acl]) -> Mapping[Acl, ClientError | None]:
+            request = CreateAclsRequest(
+                creations=[
+                    AclCreation(
+                        resource_type=acl.resource_type,
+                        resource_name=acl.resource_name,
+                        resource_pattern_type=acl.pattern_type,
+                        principal=acl.principal,
+                        host=acl.host,
+                        operation=acl.operation,
+                        permission_type=acl.permission,
+                    )
+                    for acl in keys
+                ]
+            )
+            response = await self._calls.send(request, CreateAclsResponse, node)
+            return {
+                acl: outcome(each.error_code, None, each.error_message)
+                for acl, each in zip(keys, response.results, strict=False)
+            }
+
+        return await self._calls.each(acls, CONTROLLER, ask)
+
+    async def delete(self, filters: Iterable[AclFilter]) -> Results[AclFilter, Results[Acl, None]]:
+        """Delete what each filter takes: the ACLs that it found, and what came of each."""
+
+        async def ask(
+            node: Node, keys: Sequence[AclFilter]
+        ) -> Mapping[AclFilter, Results[Acl, None] | ClientError]:
+            request = DeleteAclsRequest(filters=[_deleted(each) for each in keys])
+            response = await self._calls.send(request, DeleteAclsResponse, node)
+            return {
+                key: outcome(
+                    each.error_code,
+                    Results(
+                        {
+                            Acl(
+                                acl.principal,
+                                AclOperation(acl.operation),
+                                AclResourceType(acl.resource_type),
+                                acl.resource_name,
+                                PatternType(acl.pattern_type),
+                                AclPermission(acl.permission_type),
+                                acl.host,
+                            ): outcome(acl.error_code, None, acl.error_message)
+                            for acl in each.matching_acls
+                        }
+                    ),
+                    each.error_message,
+                )
+                for key, each in zip(keys, response.filter_results, strict=False)
+            }
+
+        return await self._calls.each(filters, CONTROLLER, ask)
+
+
+_NOT_ASKED: Final = -(1 << 31)
+
+
+def operations(bits: int) -> frozenset[AclOperation] | None:
+    """The operations that a response's bits stand for; None where it was not asked for them."""
+    if bits == _NOT_ASKED:
+        return None
+    return frozenset(operation for operation in AclOperation if operation > 1 and bits >> operation & 1)
+
+
+def _deleted(which: AclFilter) -> DeleteAclsFilter:
+    return DeleteAclsFilter(
+        resource_type_filter=which.resource_type,
+        resource_name_filter=which.resource_name,
+        pattern_type_filter=which.pattern_type,
+        principal_filter=which.principal,
+        host_filter=which.host,
+        operation=which.operation,
+        permission_type=which.permission,
+    )
