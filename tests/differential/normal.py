@@ -35,6 +35,7 @@ _IDENTITY = (
     "producer_id",
 )  # fmt: skip
 _LOG_APPEND_TIME = 0x08
+_CONTROL = 0x20
 
 
 class Normaliser:
@@ -80,7 +81,9 @@ class Normaliser:
 
 
 def _records(data: bytes) -> list[dict[str, Any]]:
-    """The batches, without the time at which the broker appended, where that is the records' time."""
+    """The batches, without the time at which the broker appended, where that is the records' time, or the
+    batch is a marker.
+    """
     batches = []
     while len(data) >= 61:
         base_offset, length, epoch, magic, crc, attributes, *rest = struct.unpack_from(">qiibIhiqqqhii", data)
@@ -94,6 +97,8 @@ def _records(data: bytes) -> list[dict[str, Any]]:
             batch["crc"] = batch["max_timestamp"] = "<now>"
         if batch["producer_id"] != -1:
             batch["crc"] = batch["producer_id"] = "<producer>"
+        if attributes & _CONTROL:
+            batch["base_timestamp"] = batch["max_timestamp"] = "<now>"
         batches.append(batch)
         data = data[12 + length :]
     return [*batches, {"rest": data}] if data else batches

@@ -56,7 +56,7 @@ class LocalMarkers:
         """What became of each marker in each of its partitions: all are appended at once, in this order, and
         told when they are committed as for `acks=all`.
 
-        Errors: unknown_topic_or_partition for one that is not here, invalid_producer_epoch,
+        Errors: unknown_topic_or_partition for one that is not here, invalid_producer_epoch, invalid_request,
         transaction_coordinator_fenced, not_enough_replicas, request_timed_out, not_leader_or_follower,
         kafka_storage_error.
         """
@@ -78,6 +78,8 @@ class LocalMarkers:
             for place in dict.fromkeys(marker.partitions):
                 result[place] = ErrorCode.none
                 try:
+                    if producer_id < 0 or producer_epoch < 0:
+                        raise KafkaError(ErrorCode.invalid_request)
                     partition = self._partition(*place)
                     if place[0] == OFFSETS_TOPIC:
                         written = self._groups.end_transaction(place[1], end)

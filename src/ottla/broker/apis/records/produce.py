@@ -39,6 +39,7 @@ _SAYS_NOTHING_OF_THE_LOG: Final = frozenset(
         ErrorCode.message_too_large,
         ErrorCode.not_leader_or_follower,
         ErrorCode.record_list_too_large,
+        ErrorCode.transactional_id_authorization_failed,
     }
 )
 """With any other error the producer is told where the log begins (KIP-360)."""

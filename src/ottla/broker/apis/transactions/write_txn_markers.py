@@ -45,8 +45,8 @@ def _response(
     found: dict[int, dict[str, dict[int, int]]] = {}
     for marker, codes in zip(markers, results, strict=True):
         # As in Kafka a producer has one result, and of a partition that it names twice the last counts.
-        topics = found.setdefault(marker.producer.producer_id, {})
         for (topic, index), code in codes.items():
+            topics = found.setdefault(marker.producer.producer_id, {})
             topics.setdefault(topic, {})[index] = code
     return WriteTxnMarkersResponse(
         markers=[
