@@ -14,7 +14,7 @@ from tests.unit.storage.logs import open_at, small_segments
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
 from ottla.clock import Clock
-from ottla.config.broker import default_view
+from ottla.config.broker import broker_config, default_view
 from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import (
@@ -38,6 +38,7 @@ from ottla.protocol.messages.records.group import OffsetCommitKey, OffsetCommitV
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
 from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
+from ottla.replica.partitions import validation_options
 from ottla.storage.log import Log
 
 TOPICS = image(t=4)
@@ -66,7 +67,7 @@ class Owned:
             0,
             log,
             PartitionState(replicas=(1,), isr=(1,), leader=1),
-            SimpleNamespace(),  # type: ignore[arg-type]
+            validation_options(small_segments(), broker_config()),
             lambda _log: None,
         )
         self.commits = HeldCommits()

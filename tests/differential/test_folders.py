@@ -1,0 +1,265 @@
+"""What one broker wrote, another reads: transactions that were committed, aborted, and left open."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import bench.brokers
+import bench.kafka.broker
+import pytest
+from bench.brokers import Running
+from bench.kafka.install import Kafka, KafkaUnavailableError, install
+
+from .batches import START_MS, batch
+from .brokers import KAFKA_VERSION, SETTINGS, Broker, Connection
+from .codec import Codec, load
+
+TOPIC = "t"
+FOLDER = "t-0"
+UNVERIFIED = {**SETTINGS, "transaction.partition.verification.enable": "false"}
+CLEAN_STOP = ".kafka_cleanshutdown"
+CHECKPOINTS = (
+    "recovery-point-offset-checkpoint",
+    "replication-offset-checkpoint",
+    "log-start-offset-checkpoint",
+)
+LARGE: Final = b"x" * 400_000
+"""Three of them fill a segment of the least size."""
+COMMITTED, ABORTED, OPEN, SOON_ENDED = 4_000, 4_001, 4_002, 4_003
+
+
+class Installed(NamedTuple):
+    release: Kafka
+    codec: Codec
+
+
+@pytest.fixture(scope="module")
+def installed() -> Installed:
+    try:
+        release = install(KAFKA_VERSION)
+    except KafkaUnavailableError as error:
+        pytest.skip(f"Apache Kafka cannot be run here: {error}")
+    return Installed(release, load(release.jars / f"kafka-clients-{release.version}.jar"))
+
+
+class Node:
+    """A broker with a folder, which may be stopped and started."""
+
+    def __init__(self, kind: str, installed: Installed, folder: Path) -> None:
+        self.kind = kind
+        self._installed = installed
+        self._folder = folder
+        folder.mkdir()
+
+    @property
+    def logs(self) -> Path:
+        return self._folder / "log" if self.kind == "kafka" else self._folder
+
+    @contextlib.contextmanager
+    def running(self, *, crashes: bool = False) -> Iterator[Client]:
+        settings = tuple(f"{name}={value}" for name, value in UNVERIFIED.items())
+        with contextlib.ExitStack() as stack:
+            process: Running
+            if self.kind == "kafka":
+                process = stack.enter_context(
+                    bench.kafka.broker.kafka(
+                        self._installed.release, data=str(self._folder), settings=settings
+                    )
+                )
+            else:
+                process = stack.enter_context(bench.brokers.ottla(data=str(self._folder), settings=settings))
+            host, port = process.address.rsplit(":", 1)
+            client = Client(Broker(self.kind, (host, int(port)), self._installed.codec))
+            stack.callback(client.close)
+            yield client
+            if crashes:
+                process.crash()
+
+    def make_topic(self) -> None:
+        with self.running() as client:
+            client.make_topic()
+
+    def take_over(self, other: Node) -> None:
+        """Have the other's log, and its checkpoints, in place of an own one; not its topic id."""
+        own = (self.logs / FOLDER / "partition.metadata").read_bytes()
+        shutil.rmtree(self.logs / FOLDER)
+        shutil.copytree(other.logs / FOLDER, self.logs / FOLDER)
+        (self.logs / FOLDER / "partition.metadata").write_bytes(own)
+        for name in (*CHECKPOINTS, CLEAN_STOP):
+            (self.logs / name).unlink(missing_ok=True)
+            if (other.logs / name).exists():
+                shutil.copy(other.logs / name, self.logs / name)
+
+
+class Client:
+    """Writes and reads one partition."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._connection = Connection(broker)
+
+    def close(self) -> None:
+        self._connection.close()
+        self._broker.close()
+
+    def make_topic(self) -> None:
+        wanted = {
+            "name": TOPIC, "num_partitions": 1, "replication_factor": 1,
+            "configs": [{"name": "segment.bytes", "value": str(1 << 20)}],
+        }  # fmt: skip
+        (made,) = self._connection.ask("CreateTopics", 7, {"topics": [wanted], "timeout_ms": 10_000})[
+            "topics"
+        ]
+        assert made["error_code"] == 0, made
+        self.await_topic()
+
+    def await_topic(self) -> None:
+        self._broker.eventually(lambda: self._list(-1, 0))
+
+    def produce(
+        self, producer: int, sequence: int, value: bytes = b"v", *, epoch: int = 0
+    ) -> tuple[int, int]:
+        """The error and the base offset of a batch; of a transaction where there is a producer."""
+        numbered = {"producer_id": producer, "producer_epoch": epoch, "base_sequence": sequence}
+        records = batch(value, is_transactional=True, **numbered) if producer >= 0 else batch(value)
+        data = [{"name": TOPIC, "partition_data": [{"index": 0, "records": records}]}]
+        body = {"transactional_id": "x", "acks": -1, "timeout_ms": 10_000, "topic_data": data}
+        answer = self._connection.ask("Produce", 11, body)["responses"][0]["partition_responses"][0]
+        return answer["error_code"], answer["base_offset"]
+
+    def end(self, producer: int, *, committed: bool, epoch: int = 0) -> int:
+        marker = {
+            "producer_id": producer, "producer_epoch": epoch, "transaction_result": committed,
+            "topics": [{"name": TOPIC, "partition_indexes": [0]}], "coordinator_epoch": 3,
+            "transaction_version": 0,
+        }  # fmt: skip
+        answer = self._connection.ask("WriteTxnMarkers", 1, {"markers": [marker]})
+        return int(answer["markers"][0]["topics"][0]["partitions"][0]["error_code"])
+
+    def write_history(self) -> None:
+        """Over several segments: transactions of four producers, each other's neighbours."""
+        for producer in (COMMITTED, ABORTED):
+            assert self.produce(producer, 0, LARGE)[0] == 0
+        assert self.produce(-1, -1)[0] == 0
+        assert self.produce(COMMITTED, 1, LARGE)[0] == 0
+        assert self.produce(ABORTED, 1)[0] == 0
+        assert self.end(COMMITTED, committed=True, epoch=1) == 0
+        assert self.produce(COMMITTED, 0, epoch=1)[0] == 0
+        assert self.end(COMMITTED, committed=False, epoch=1) == 0
+        assert self.produce(SOON_ENDED, 0, LARGE)[0] == 0
+        assert self.end(ABORTED, committed=False) == 0
+        for sequence in range(3):
+            assert self.produce(OPEN, sequence)[0] == 0
+        assert self.end(SOON_ENDED, committed=True) == 0
+        assert self.produce(-1, -1, LARGE)[0] == 0
+
+    def view(self) -> dict[str, Any]:
+        """All that a reader is told, but for the records."""
+        return {
+            "offsets": [self._list(timestamp, level) for timestamp in (-1, -2, START_MS) for level in (0, 1)],
+            "read": [self._read(offset, level) for offset in range(16) for level in (0, 1)],
+            "producers": self._producers(),
+        }
+
+    def _list(self, timestamp: int, isolation_level: int) -> dict[str, Any]:
+        asked = {"partition_index": 0, "timestamp": timestamp, "current_leader_epoch": -1}
+        body = {
+            "replica_id": -1, "isolation_level": isolation_level,
+            "topics": [{"name": TOPIC, "partitions": [asked]}],
+        }  # fmt: skip
+        answer = self._connection.ask("ListOffsets", 5, body)["topics"][0]["partitions"][0]
+        return {**answer, "leader_epoch": None}
+
+    def _read(self, offset: int, isolation_level: int) -> dict[str, Any]:
+        asked = {"partition": 0, "fetch_offset": offset, "partition_max_bytes": 1 << 22}
+        body = {
+            "max_wait_ms": 0, "min_bytes": 0, "max_bytes": 1 << 22, "isolation_level": isolation_level,
+            "topics": [{"topic": TOPIC, "partitions": [asked]}],
+        }  # fmt: skip
+        answer = self._connection.ask("Fetch", 12, body)["responses"][0]["partitions"][0]
+        return {**answer, "records": len(answer["records"] or b"")}
+
+    def _producers(self) -> list[dict[str, Any]]:
+        asked = {"topics": [{"name": TOPIC, "partition_indexes": [0]}]}
+        answer = self._connection.ask("DescribeProducers", 0, asked)["topics"][0]["partitions"][0]
+        return sorted(answer["active_producers"], key=lambda each: each["producer_id"])
+
+
+@pytest.mark.xdist_group("differential")
+@pytest.mark.parametrize("crashes", [False, True], ids=["stopped", "killed"])
+@pytest.mark.parametrize(("writer", "reader"), [("kafka", "ottla"), ("ottla", "kafka"), ("ottla", "ottla")])
+def test_the_transactions_of_a_log_are_what_its_writer_says(
+    installed: Installed, tmp_path: Path, writer: str, reader: str, crashes: bool
+) -> None:
+    theirs = Node(writer, installed, tmp_path / "theirs")
+    with theirs.running(crashes=crashes) as client:
+        client.make_topic()
+        client.write_history()
+        told = client.view()
+    ours = Node(reader, installed, tmp_path / "ours")
+    ours.make_topic()
+    ours.take_over(theirs)
+    with ours.running() as client:
+        client.await_topic()
+        assert client.view() == told
+        assert told["offsets"][0]["offset"] - told["offsets"][1]["offset"] > 1, "one is open"
+        go_on(client, batches_are_known=crashes and reader == "ottla")
+
+
+def go_on(client: Client, *, batches_are_known: bool) -> None:
+    """Where the last one stopped. A snapshot has only a producer's last batch, and Kafka writes one when it
+    recovers a log; Ottla knows the batches before as well, when it had to read them.
+    """
+    last = client.view()["offsets"][0]["offset"]
+    assert client.produce(OPEN, 5)[0] == 45, "out of order"
+    assert client.produce(ABORTED, 0) != (0, last), "of the epoch that was fenced or repeated"
+    assert client.produce(OPEN, 1) == ((0, last - 4) if batches_are_known else (45, -1))
+    assert client.produce(OPEN, 2) == (0, last - 3), "repeated"
+    assert client.produce(OPEN, 3) == (0, last)
+    assert client.end(OPEN, committed=False, epoch=1) == 0
+    after = client.view()
+    assert after["offsets"][0]["offset"] == after["offsets"][1]["offset"] == last + 2
+    assert {OPEN, ABORTED} <= {
+        each["producer_id"] for read in after["read"] for each in read["aborted_transactions"] or ()
+    }
+
+
+@pytest.mark.xdist_group("differential")
+def test_kafkas_tool_reads_the_transactions_of_a_log(installed: Installed, tmp_path: Path) -> None:
+    node = Node("ottla", installed, tmp_path / "ottla")
+    with node.running() as client:
+        client.make_topic()
+        client.write_history()
+        told = client.view()
+    files = sorted((node.logs / FOLDER).glob("0*"))
+    dumped = dump(installed, *(each for each in files if each.suffix in {".log", ".txnindex", ".snapshot"}))
+    assert dumped.count("endTxnMarker: COMMIT coordinatorEpoch: 3") == 2
+    assert dumped.count("endTxnMarker: ABORT coordinatorEpoch: 3") == 2
+    aborted = {
+        (each["producer_id"], each["first_offset"])
+        for read in told["read"]
+        for each in read["aborted_transactions"] or ()
+    }
+    for producer_id, first_offset in aborted:
+        assert f"producerId: {producer_id} firstOffset: {first_offset} " in dumped
+    (open_,) = (each for each in told["producers"] if each["current_txn_start_offset"] >= 0)
+    assert (
+        f"producerId: {OPEN} producerEpoch: 0 coordinatorEpoch: -1 "
+        f"currentTxnFirstOffset: OptionalLong[{open_['current_txn_start_offset']}]"
+    ) in dumped
+
+
+def dump(installed: Installed, *files: Path) -> str:
+    names = ",".join(str(each) for each in files)
+    command = installed.release.command(
+        "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files", names
+    )
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "Found invalid" not in done.stdout
+    return done.stdout
