@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-import importlib
+import os
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from typing import Any
 
 import pytest
 
+from ottla.client.columns import plain
 from ottla.client.columns.implementation import Implementation
 
 
-@pytest.fixture(params=["plain", "_columns"], scope="session")
+@pytest.fixture(params=["plain", "compiled"], scope="session")
 def implementation(request: pytest.FixtureRequest) -> Implementation:
-    module = f"ottla.client.columns.{request.param}"
-    if request.param == "plain":
-        return importlib.import_module(module)
-    return pytest.importorskip(module, reason="the columns are not compiled: is there a C compiler?")
+    return plain if request.param == "plain" else _compiled()
+
+
+@pytest.fixture(scope="session")
+def compiled() -> Implementation:
+    return _compiled()
+
+
+def _compiled() -> Any:
+    name = "ottla.client.columns._columns"
+    if library := os.environ.get("OTTLA_TEST_COLUMNS"):  # set by ./dev sanitize
+        return _load(name, library)
+    return pytest.importorskip(name, reason="the columns are not compiled: is there a C compiler?")
+
+
+def _load(name: str, library: str) -> Any:
+    loader = ExtensionFileLoader(name, library)
+    spec = spec_from_loader(name, loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
