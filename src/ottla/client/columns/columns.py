@@ -34,9 +34,9 @@ Headers = tuple[tuple[str, bytes | None], ...]
 class Record(NamedTuple):
     """One record. It owns its bytes: it keeps no batch alive.
 
-    `timestamp` is in milliseconds since the epoch, -1 for none; `timestamp_type` 0 where the client made it
-    and 1 where the broker did on appending. Header names are UTF-8; other bytes in them become
-    surrogate escapes.
+    `timestamp` is in milliseconds since the epoch, -1 for none; `timestamp_type` 0 where the client made it,
+    1 where the broker did on appending, -1 where records had none yet. Header names are UTF-8; other bytes in
+    them become surrogate escapes.
     """
 
     topic: str
@@ -53,7 +53,7 @@ class Columns:
     """Columns of the same length, a row for each record. Immutable by custom: slices share the buffers.
 
     `partition` is a memoryview of int32, `offset` and `timestamp` (milliseconds since the epoch, -1 for none)
-    of int64, `timestamp_type` (0 create time, 1 log append time) of int8.
+    of int64, `timestamp_type` (0 create time, 1 log append time, -1 none) of int8.
     """
 
     __slots__ = ("headers", "key", "offset", "partition", "timestamp", "timestamp_type", "value")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from ottla.client.columns.columns import Columns
+from ottla.client.columns.columns import Columns, Record
 from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
+from ottla.client.columns.legacy import is_legacy, read_message
+from ottla.client.columns.plain import ROW_BYTES
 from ottla.client.errors import ClientError
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import Buffer
@@ -81,6 +83,14 @@ class FetchedRecords:
         Raises CorruptRecordsError for a batch that cannot be read (corrupt_message, message_too_large,
         unsupported_compression_type), once what comes before it has been read.
         """
+        while True:
+            begin = self._position
+            columns = self._read_batches(max_records, max_bytes) or self._read_legacy(max_records, max_bytes)
+            if columns is not None or self._position == begin:
+                return columns
+
+    def _read_batches(self, max_records: int, max_bytes: int) -> Columns | None:
+        """The next records as far as they are in batches of magic 2."""
         raw, self._position, next_offset, self.leader_epoch, fault = self._implementation.decode(
             self._data,
             self._position,
@@ -94,11 +104,36 @@ class FetchedRecords:
         )
         self.next_offset = max(next_offset, self.next_offset)
         columns = Columns.from_raw(raw)
-        if len(columns):
-            return columns  # what is wrong behind it is found again by the next call
-        if fault is not None:
+        if not len(columns) and fault is not None:
             raise self._error(fault)
-        return None
+        return columns if len(columns) else None  # what is wrong behind them is found again by the next call
+
+    def _read_legacy(self, max_records: int, max_bytes: int) -> Columns | None:
+        """The next records as far as they are in messages of magic 0 and 1."""
+        rows: list[Record] = []
+        used = 0
+        while is_legacy(self._data, self._position) and len(rows) < max_records and used < max_bytes:
+            try:
+                message = read_message(
+                    self._data,
+                    self._position,
+                    self._partition,
+                    check_crcs=self._check_crcs,
+                    max_bytes=self._max_batch_bytes,
+                )
+            except KafkaError as fault:
+                if rows:
+                    break
+                raise self._error(fault) from None
+            if message is None:
+                break
+            records, self._position, last_offset = message
+            self.next_offset = max(self.next_offset, last_offset + 1)
+            for record in records:
+                if record.offset >= self._fetch_offset:
+                    rows.append(record)
+                    used += ROW_BYTES + len(record.key or b"") + len(record.value or b"")
+        return Columns.of(rows) if rows else None
 
     def __iter__(self) -> Iterator[Columns]:
         """All that is left, in pieces of the usual size."""
