@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
 from uuid import UUID
 
+from ottla.coordination.patterns import matching_names
 from ottla.metadata.image import MetadataImage
-from ottla.protocol.errors import ErrorCode, KafkaError
-
-_PATTERN_MAX_BYTES: Final = 1024 * 1024
-_PATTERN_MAX_INSTRUCTIONS: Final = 5_000
-"""Where the states of a pattern outgrow its memory, the longest name still costs no more than 2 ms."""
 
 
 def topic_ids(image: MetadataImage, names: Iterable[str]) -> frozenset[UUID]:
@@ -47,37 +42,4 @@ def matching_topics(image: MetadataImage, pattern: str) -> frozenset[str]:
 
     Raises KafkaError(invalid_regular_expression).
     """
-    return matching_names(pattern, image.topics)
-
-
-def matching_names(pattern: str, names: Iterable[str]) -> frozenset[str]:
-    """The names that the whole pattern matches, in RE2's syntax (KIP-848).
-
-    A client's pattern runs inside the coordinator, so it gets linear time and little space: `(a+)+$` would
-    stop a backtracking engine. Raises KafkaError(invalid_regular_expression) for what RE2 refuses.
-    """
-    import re2  # here, so that only a broker with patterns loads it
-
-    options = re2.Options()
-    options.max_mem = _PATTERN_MAX_BYTES
-    options.never_capture = True
-    options.log_errors = False
-    try:
-        compiled = re2.compile(pattern, options)
-    except re2.error as error:
-        reason: bytes = error.args[0]
-        raise _invalid(pattern, reason.decode(errors="replace")) from error
-    except UnicodeEncodeError as error:
-        raise _invalid(pattern, "not valid Unicode") from error
-    finally:
-        re2.purge()  # it would keep 128 patterns, each with all its memory
-    if compiled.programsize > _PATTERN_MAX_INSTRUCTIONS:
-        raise _invalid(pattern, "pattern too large")
-    return frozenset(name for name in names if compiled.fullmatch(name))
-
-
-def _invalid(pattern: str, reason: str) -> KafkaError:
-    return KafkaError(
-        ErrorCode.invalid_regular_expression,
-        f"SubscribedTopicRegex `{pattern}` is not a valid regular expression: {reason}.",
-    )
+    return matching_names(pattern, image.topics, "SubscribedTopicRegex")

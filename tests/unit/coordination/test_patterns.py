@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.coordination.groups.modern.topics import matching_names
+from ottla.coordination.patterns import matching_names
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 
@@ -59,7 +59,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
     ],
 )
 def test_matching(pattern, matching, others):
-    assert matching_names(pattern, [*matching, *others]) == set(matching)
+    assert matching_names(pattern, [*matching, *others], "Pattern") == set(matching)
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_matching(pattern, matching, others):
 )
 def test_refusals(pattern):
     with pytest.raises(KafkaError) as refused:
-        matching_names(pattern, ["a"])
+        matching_names(pattern, ["a"], "Pattern")
     assert refused.value.code is ErrorCode.invalid_regular_expression
     assert refused.value.message is not None
-    assert refused.value.message.startswith(f"SubscribedTopicRegex `{pattern[:100]}")
+    assert refused.value.message.startswith(f"Pattern `{pattern[:100]}")
 
 
 atoms = st.sampled_from(["a", "b", "-", ".", "[ab]", "[^a]", r"\w", r"\.", "(a|b-)", "(?:ab)", "(|b)"])
@@ -90,17 +90,18 @@ alternatives = st.lists(patterns, min_size=1, max_size=3).map("|".join)
 
 @given(pattern=alternatives, topics=st.lists(st.text("ab-.", max_size=6), max_size=8))
 def test_agrees_with_a_backtracking_engine(pattern, topics):
-    assert matching_names(pattern, topics) == {topic for topic in topics if re.fullmatch(pattern, topic)}
+    matching = {topic for topic in topics if re.fullmatch(pattern, topic)}
+    assert matching_names(pattern, topics, "Pattern") == matching
 
 
 @given(pattern=st.text("ab(){}[]*+?|\\^$.,-0123:<>=!PQEpxdw", max_size=30), topic=st.text("ab-.", max_size=9))
 def test_any_text_is_matched_or_refused(pattern, topic):
     with contextlib.suppress(KafkaError):
-        matching_names(pattern, [topic])
+        matching_names(pattern, [topic], "Pattern")
 
 
 @pytest.mark.parametrize(
     "pattern", ["(a+)+$", "(a|a)*b", "(a|aa)+-", "(.*)*x", "((a?){20}){20}b", "(.*a){50}"]
 )
 def test_patterns_that_blow_up_a_backtracking_engine_do_not(pattern):
-    matching_names(pattern, ["a" * length for length in range(200, 249)])
+    matching_names(pattern, ["a" * length for length in range(200, 249)], "Pattern")
