@@ -136,8 +136,11 @@ class MemoryTimers(dict[TimerKey, int]):
 class Coordinator:
     """One shard, and what happens to it."""
 
+    view: Any = GroupCoordinatorConfig
+    """Its settings."""
+
     def __init__(self, topics: MetadataImage, config: Mapping[str, Any]) -> None:
-        self.config = default_view(GroupCoordinatorConfig, **config)
+        self.config = default_view(self.view, **config)
         self.image = topics
         self.group_configs: dict[str, str] = {}
         self.now_ms = 1_000_000
@@ -231,8 +234,12 @@ class Coordinator:
         self.pending[handle] = answer
         answer.on_given = lambda: self._take(handle, client_id, request, answer)
         info = RequestInfo(Client(client_id, "/10.0.0.1", number), answer)
-        self.runtime.request(info, lambda info, now_ms: _DECIDE[class_](self.shard, request, info, now_ms))
+        self.runtime.request(info, lambda info, now_ms: self.decide(request, info, now_ms))
         return handle
+
+    def decide(self, request: Any, info: RequestInfo[Any], now_ms: int) -> Effects:
+        """Have the shard decide on a request."""
+        return _DECIDE[type(request)](self.shard, request, info, now_ms)
 
     def _take(self, handle: Handle, client_id: str, request: Any, answer: Pending[Any]) -> None:
         del self.pending[handle]

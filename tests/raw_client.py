@@ -60,7 +60,7 @@ def error_codes(message: Any) -> Iterator[int]:
     """Every error code in a response."""
     if isinstance(message, dict):
         for name, value in message.items():
-            if name == "error_code":
+            if name.endswith("error_code"):
                 yield value
             else:
                 yield from error_codes(value)

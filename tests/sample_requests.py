@@ -28,6 +28,7 @@ class Case:
     group: str
     member: str = ""
     generation: int = -1
+    producer_id: int = -1
 
     @property
     def topic_partition(self) -> dict[str, Any]:
@@ -47,6 +48,19 @@ class Case:
             "generation_id_or_member_epoch": self.generation,
             "member_id": self.member,
         }
+
+    @property
+    def transaction(self) -> dict[str, Any]:
+        """Of the producer's first epoch; the transactional id is the group's."""
+        return {"transactional_id": self.group, "producer_id": self.producer_id, "producer_epoch": 0}
+
+
+def add_partitions_to_txn(case: Case) -> dict[str, Any]:
+    topics = [{"name": case.topic, "partitions": [0, 1]}]
+    if case.version >= 4:
+        return {"transactions": [{**case.transaction, "verify_only": False, "topics": topics}]}
+    older = {f"v3_and_below_{name}": value for name, value in case.transaction.items()}
+    return {**older, "v3_and_below_topics": topics}
 
 
 def delete_topics(case: Case) -> dict[str, Any]:
@@ -114,6 +128,11 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
     "DeleteTopics": delete_topics,
     "DeleteRecords": lambda case: {"topics": case.partitions(offset=1), "timeout_ms": 1000},
     "InitProducerId": lambda _case: {"transactional_id": None, "transaction_timeout_ms": 1000},
+    "AddPartitionsToTxn": add_partitions_to_txn,
+    "AddOffsetsToTxn": lambda case: {**case.transaction, "group_id": "g"},
+    "EndTxn": lambda case: {**case.transaction, "committed": True},
+    "DescribeTransactions": lambda case: {"transactional_ids": [case.group]},
+    "ListTransactions": lambda case: {"producer_id_filters": [case.producer_id]},
     "OffsetForLeaderEpoch": lambda case: {"replica_id": -1, "topics": case.partitions(leader_epoch=0)},
     "DescribeConfigs": lambda case: {
         "resources": [

@@ -161,7 +161,7 @@ def error_codes(message: Any) -> Iterator[int]:
     """Every error code in an answer."""
     if isinstance(message, dict):
         for name, value in message.items():
-            if name == "error_code":
+            if name.endswith("error_code"):
                 yield value
             else:
                 yield from error_codes(value)

@@ -17,6 +17,17 @@ with what it caused behind it:
     commit                                 it is committed
     marker 7 commit                        a transaction marker of producer 7 is written; or `abort`
 
+A scenario that begins with `transactions` is one of the transaction coordinator. Its id is `x` where requests
+do not say, and there are more lines:
+
+    + x Ongoing by 1000 epoch 0 in t-0     the state that is recorded; a tombstone is `- x`
+    ! commit x of 1000 epoch 1 ... in t-0  a marker that is due
+    written x t-0=NOT_LEADER_OR_FOLLOWER   it is written in all of its partitions but these
+    unsent x                               it could not be sent
+    await x 100                            so long somebody waits for the end of the transaction
+    version 1                              `transaction.version` from now on
+    epoch x 32766                          the epoch that the log has of it from now on
+
 The group is `g` where a request does not say. Bytes are text; `subscription:t,u` and `assignment:t=0,1 u=0`
 stand for the consumer protocol's. Topic ids are told by the topic's name, and `#1` is the first id that the
 coordinator made.
@@ -29,18 +40,24 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from tests.coordinator_harness import Coordinator, Logged, image, subscription, topic_partitions
+from tests.transaction_harness import Transactions
 
 from ottla.coordination.groups.modern.consumer.embedded import decode_assignment, decode_subscription
+from ottla.coordination.runtime import Pending
+from ottla.coordination.transactions.markers import DueMarker, TopicPartition
+from ottla.coordination.transactions.state import record_of, transaction_of
 from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages import APIS
+from ottla.protocol.messages.records.transaction import TransactionLogValue
 from ottla.protocol.structs import Struct
 
 SCENARIOS = sorted(Path(__file__).parent.glob("*.txt"))
@@ -48,16 +65,21 @@ _KEYS = {info.name: key for key, info in APIS.items()}
 _MADE_ID = re.compile("00000000-0000-0000-0000-0*([1-9][0-9]*)")
 _SENT = re.compile(r"(\w+)(?:@(\d+))?> (\w+) (\{.*\})")
 _NO_TOPIC = UUID(int=99)
-_DEFAULTS = {"group_initial_rebalance_delay_ms": 0, "group_consumer_assignment_interval_ms": 0}
 
 
 class Scenario(Coordinator):
     """A coordinator that is told what to do in words, and tells what it did."""
 
+    config_defaults: Mapping[str, Any] = {
+        "group_initial_rebalance_delay_ms": 0,
+        "group_consumer_assignment_interval_ms": 0,
+    }
+    request_defaults: Mapping[str, Any] = {"group_id": "g"}
+
     def __init__(self, config: Mapping[str, Any]) -> None:
-        super().__init__(image(t=4), {**_DEFAULTS, **config})
         self._answers: list[str] = []
         self._told_records = 0
+        super().__init__(image(t=4), {**self.config_defaults, **config})
 
     def obey(self, command: str) -> Iterator[str]:
         """Do what a line says; the lines that tell what came of it."""
@@ -66,7 +88,7 @@ class Scenario(Coordinator):
             class_ = wire.request_class(_KEYS[api])
             self.send(
                 class_,
-                self._given(class_, {"group_id": "g", **json.loads(fields)}),
+                self._given(class_, {**self._defaults(class_), **json.loads(fields)}),
                 version=None if version is None else int(version),
                 client_id=name,
             )
@@ -77,6 +99,9 @@ class Scenario(Coordinator):
         yield from map(self._shown_record, records)
         answers, self._answers = self._answers, []
         yield from answers
+
+    def _defaults(self, class_: type[Struct]) -> dict[str, Any]:
+        return {name: each for name, each in self.request_defaults.items() if name in class_.__fields__}
 
     def do_topics(self, *counts: str) -> None:
         self.set_image(image(**{name: int(number) for name, number in (c.split("=") for c in counts)}))
@@ -158,6 +183,100 @@ class Scenario(Coordinator):
         return value
 
 
+class TransactionScenario(Scenario, Transactions):
+    """The same of the transaction coordinator."""
+
+    config_defaults: Mapping[str, Any] = {}
+    request_defaults: Mapping[str, Any] = {"transactional_id": "x", "transaction_timeout_ms": 60_000}
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self._told_markers: list[str] = []
+        super().__init__(config)
+
+    def obey(self, command: str) -> Iterator[str]:
+        yield from super().obey(command)
+        told, self._told_markers = self._told_markers, []
+        yield from told
+
+    def _take_marker(self, transactional_id: str, order: Pending[DueMarker]) -> None:
+        super()._take_marker(transactional_id, order)
+        if isinstance(order.outcome, KafkaError):
+            self._told_markers.append(f"! no marker of {transactional_id}: {order.outcome.code.name.upper()}")
+            return
+        marker = order.result().marker
+        self._told_markers.append(
+            f"! {'commit' if marker.committed else 'abort'} {transactional_id}"
+            f" of {marker.producer.producer_id} epoch {marker.producer.producer_epoch}"
+            f" version {marker.transaction_version} by coordinator {marker.coordinator_epoch}"
+            f" in {_places(marker.partitions)}"
+        )
+
+    def _shown_record(self, logged: Logged) -> str:
+        record = self.shard.record_types.decode(logged.key, logged.value)
+        assert record is not None
+        transactional_id = getattr(record.key, "transactional_id")  # noqa: B009
+        if not isinstance(record.value, TransactionLogValue):
+            return f"- {transactional_id}"
+        now = transaction_of(transactional_id, record.value)
+        before = now.previous_producer_id
+        previous = f" before {before}" if before != now.producer_id else ""
+        following = f" next {now.next_producer_id}" if now.next_producer_id >= 0 else ""
+        where = f" in {_places(now.partitions)}" if now.partitions else ""
+        since = f" since {now.start_ms}" if now.start_ms >= 0 else ""
+        return (
+            f"+ {transactional_id} {now.state.shown} by {now.producer_id} epoch {now.producer_epoch}"
+            f"{previous}{following}{where}{since} version {now.client_version}"
+        )
+
+    def do_topics(self, *counts: str) -> None:
+        features = self.image.features
+        super().do_topics(*counts)
+        self.set_image(self.image._replace(features=features))
+
+    def do_version(self, level: str) -> None:
+        features = {**self.image.features, "transaction.version": int(level)}
+        self.set_image(self.image._replace(features=features))
+
+    def do_written(self, transactional_id: str, *failed: str) -> None:
+        codes = {}
+        for each in failed:
+            where, _, code = each.partition("=")
+            topic, _, number = where.rpartition("-")
+            codes[topic, int(number)] = ErrorCode[code.lower()]
+        self.written(transactional_id, codes)
+
+    def do_unsent(self, transactional_id: str) -> None:
+        self.unsent(transactional_id)
+
+    def do_await(self, transactional_id: str, max_wait_ms: str) -> None:
+        answer = self.await_end(transactional_id, int(max_wait_ms))
+
+        def tell() -> None:
+            outcome = answer.outcome
+            told_code = outcome.code.name.upper() if isinstance(outcome, KafkaError) else "looks again"
+            self._told_markers.append(f"! who waited for {transactional_id}: {told_code}")
+
+        answer.on_given = tell
+        if answer.outcome is not None:
+            tell()
+
+    def do_restart(self) -> None:
+        self.coordinator_epoch += 1
+        super().do_restart()
+
+    def do_epoch(self, transactional_id: str, epoch: str) -> None:
+        """A record that has this epoch, which takes thousands of steps else."""
+        transaction = self.transaction(transactional_id)
+        assert transaction is not None
+        self.write([record_of(replace(transaction, producer_epoch=int(epoch)), 1)])
+        self._told_records = len(self.log)
+        self.restart()
+
+
+def _places(partitions: Iterable[TopicPartition]) -> str:
+    return " ".join(f"{topic}-{number}" for topic, number in partitions)
+
+
 def given_bytes(text: str) -> bytes:
     kind, _, rest = text.partition(":")
     if kind == "subscription":
@@ -189,16 +308,19 @@ def shown_bytes(data: bytes) -> str:
 def played(text: str) -> str:
     """The scenario with what really comes of its commands."""
     config: dict[str, Any] = {}
+    kind = Scenario
     scenario: Scenario | None = None
     lines: list[str] = []
     for line in text.splitlines():
-        if line.startswith("config "):
+        if line == "transactions":
+            kind = TransactionScenario
+        elif line.startswith("config "):
             name, _, value = line.removeprefix("config ").partition("=")
             config[name] = int(value) if value.isdigit() else value
         elif line and not line.startswith("#"):
-            if re.match(r"[+-] |\w+< ", line):
+            if re.match(r"[+-] |\w+< |! ", line):
                 continue
-            scenario = scenario or Scenario(config)
+            scenario = scenario or kind(config)
             lines += [line, *scenario.obey(line)]
             continue
         lines.append(line)

@@ -18,7 +18,6 @@ from ottla.broker.services import (
     GroupServices,
     Node,
     NoServices,
-    NoTransactions,
     RecordServices,
     TopicServices,
     TransactionServices,
@@ -35,6 +34,7 @@ from ottla.controller.registration import note_log_dirs, register
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.coordinator.groups import GroupCoordinator
 from ottla.coordinator.markers import LocalMarkers
+from ottla.coordinator.transactions import TransactionCoordinator
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import BrokerRegistration
 from ottla.network.connection import ConnectionLimits, Shared
@@ -101,18 +101,8 @@ class Broker:
             host.new_uuid,
             host.clock,
         )
-        self.groups = GroupCoordinator(
-            self.partitions,
-            self.metadata,
-            self.current,
-            self.current,
-            host.clock,
-            self.group_commit,
-            host.new_uuid,
-        )
-        self._markers = LocalMarkers(
-            self.partitions, self.groups, self.group_commit, self.current, host.clock
-        )
+        self._producer_ids = ProducerIds(self._store)
+        self.groups, self._markers, self.transactions = self._make_coordinators()
         self.maintenance = Maintenance(
             self.partitions,
             self.data_dirs,
@@ -135,6 +125,30 @@ class Broker:
         self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
         self._server = self._make_server()
         self._loading: asyncio.Task[None] | None = None
+
+    def _make_coordinators(self) -> tuple[GroupCoordinator, LocalMarkers, TransactionCoordinator]:
+        clock, config = self._host.clock, self.current
+        groups = GroupCoordinator(
+            self.partitions,
+            self.metadata,
+            config,
+            config,
+            clock,
+            self.group_commit,
+            self._host.new_uuid,
+        )
+        markers = LocalMarkers(self.partitions, groups, self.group_commit, config, clock)
+        transactions = TransactionCoordinator(
+            self.partitions,
+            self.metadata,
+            config,
+            config,
+            clock,
+            self.group_commit,
+            self._producer_ids,
+            markers,
+        )
+        return groups, markers, transactions
 
     def _make_server(self) -> Server:
         config = self.config
@@ -168,7 +182,7 @@ class Broker:
                 sessions=sessions,
                 group_commit=self.group_commit,
                 unsent=self._unsent,
-                transactions=NoTransactions(),
+                transactions=self.transactions,
                 config=config,
             ),
             TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),
@@ -183,9 +197,15 @@ class Broker:
                 config=config,
                 metadata=metadata,
                 groups=self.groups,
-                internal_topics=InternalTopics(topics, metadata, config),
+                internal_topics=InternalTopics(topics, metadata, config, config),
             ),
-            TransactionServices(producer_ids=ProducerIds(self._store), markers=self._markers),
+            TransactionServices(
+                producer_ids=self._producer_ids,
+                markers=self._markers,
+                transactions=self.transactions,
+                metadata=metadata,
+                groups_config=config,
+            ),
             ClusterServices(
                 node=node,
                 metadata=metadata,
@@ -215,6 +235,7 @@ class Broker:
         """Have those follow a changed dynamic configuration that do not look at `current` each time."""
         self.partitions.broker_reconfigured(config, image.topics.values())
         self.groups.reconfigure(config)
+        self.transactions.reconfigure(config)
         self.maintenance.reconfigure()
         await self._server.reconfigure(config)
 
@@ -223,6 +244,7 @@ class Broker:
         async with self.metadata.paused() as image:
             await self.partitions.reopen(image.topics.values())
             await self.groups.load()
+            await self.transactions.load()
 
     # -- life cycle
 
@@ -262,11 +284,16 @@ class Broker:
         if image.broker_overrides:
             await self._dynamic_config.load(image)
         await self._open_logs(image)
-        self.metadata.start([self._dynamic_config, self.partitions, self.maintenance, self.groups])
-        self._loading = asyncio.get_running_loop().create_task(self.groups.load())
+        self.metadata.start(
+            [self._dynamic_config, self.partitions, self.maintenance, self.groups, self.transactions]
+        )
+        self._loading = asyncio.get_running_loop().create_task(self._load())
         self.maintenance.start()
         await self._server.serve()
         return bound[first]
+
+    async def _load(self) -> None:
+        await asyncio.gather(self.groups.load(), self.transactions.load())
 
     async def _open_logs(self, image: MetadataImage) -> None:
         node_id = self.node.node_id
@@ -306,6 +333,7 @@ class Broker:
             self._loading.cancel()
             await asyncio.wait([self._loading])
         self.groups.stop()
+        await self.transactions.stop()
         await self._server.stop()
         await self._committer.stop()
         await self.metadata.stop()

@@ -11,6 +11,7 @@ from ottla.config.current import Current, CurrentLayers
 from ottla.config.groups import GroupCoordinatorConfig
 from ottla.config.replica import ReplicaConfig
 from ottla.coordinator.groups import GroupCoordinator
+from ottla.coordinator.transactions import TransactionCoordinator
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.image import ImageSource, MetadataImage
@@ -107,18 +108,10 @@ class TransactionPartitions(Protocol):
         """
 
 
-class NoTransactions:
-    """There is no transaction coordinator yet."""
-
-    async def add_partitions(self, *_args: object, **_options: object) -> Mapping[tuple[str, int], ErrorCode]:
-        """Nobody knows of any transaction."""
-        raise KafkaError(ErrorCode.coordinator_not_available)
-
-
 class InternalTopics(Protocol):
     """Makes the topics of the coordinators when they are first used."""
 
-    async def ensure_offsets_topic(self, name: str) -> None:
+    async def ensure_topic(self, name: str) -> None:
         """Raises KafkaError(coordinator_not_available) when it cannot be made."""
 
 
@@ -140,6 +133,9 @@ class TransactionServices:
 
     producer_ids: ProducerIds
     markers: MarkerWriter
+    transactions: TransactionCoordinator
+    metadata: ImageSource
+    groups_config: Current[GroupCoordinatorConfig]
 
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)

@@ -25,6 +25,7 @@ from ottla.config.listeners import Listeners, ListenerSettings, resolve_listener
 from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
 from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, TopicDefaults, check_topic_config
+from ottla.config.transactions import TRANSACTION_KEYS, TransactionConfig
 
 NODE_KEYS = (
     ConfigDef(
@@ -83,6 +84,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *REPLICA_KEYS,
         *CONTROLLER_KEYS,
         *GROUP_COORDINATOR_KEYS,
+        *TRANSACTION_KEYS,
         *_topic_default_keys(),
         *_COARSE_TIME_KEYS,
         *inert_keys("broker"),
@@ -91,7 +93,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class BrokerConfig(NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig):
+class BrokerConfig(NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig, TransactionConfig):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 
     Times are in milliseconds, sizes in bytes, unless a name says otherwise.
@@ -101,7 +103,7 @@ class BrokerConfig(NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordina
     broker_rack: str | None
 
 
-View = TypeVar("View", bound="TopicDefaults | NetworkConfig | GroupCoordinatorConfig")
+View = TypeVar("View", bound="TopicDefaults | NetworkConfig | GroupCoordinatorConfig | TransactionConfig")
 
 
 def default_view(view: type[View], **changes: Any) -> View:

@@ -282,17 +282,8 @@ group: Ottla serves no streams groups yet.
   streams.rack.aware.assignment.tags list "" <group.streams.rack.aware.assignment.tags distinct values
   streams.session.timeout.ms int 45000 <group.streams.session.timeout.ms [1,...]
   streams.task.offset.interval.ms int 60000 internal <group.streams.task.offset.interval.ms [1,...]
-broker: Ottla serves no transactions yet.
-  transaction.abort.timed.out.transaction.cleanup.interval.ms int 10000 [1,...]
-  transaction.max.timeout.ms int 900000 [1,...]
-  transaction.remove.expired.transaction.cleanup.interval.ms int 3600000 [1,...]
-  transaction.state.log.load.buffer.size int 5242880 [1,...]
-  transaction.state.log.min.isr int 2 [1,...]
-  transaction.state.log.num.partitions int 50 [1,...]
-  transaction.state.log.replication.factor short 3 [1,...]
-  transaction.state.log.segment.bytes int 104857600 [1,...]
+broker: two-phase commit (KIP-939) is in no stable version of an API.
   transaction.two.phase.commit.enable boolean false
-  transactional.id.expiration.ms int 604800000 [1,...]
 broker: there are no metric reporters or client telemetry.
   kafka.metrics.polling.interval.secs int 10 [1,...]
   kafka.metrics.reporters list "" distinct values
@@ -359,6 +350,7 @@ broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   producer.purgatory.purge.interval.requests int 1000
   queued.max.request.bytes long -1
   queued.max.requests int 500 [1,...]
+  transaction.state.log.load.buffer.size int 5242880 [1,...]
   unstable.api.versions.enable boolean false internal
   unstable.feature.versions.enable boolean false internal
 group: Ottla has no such thread, buffer, cache or plug-in to tune.

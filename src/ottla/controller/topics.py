@@ -9,6 +9,7 @@ from uuid import UUID
 from ottla.config.controller import ControllerConfig
 from ottla.config.current import Current
 from ottla.config.groups import GroupCoordinatorConfig
+from ottla.config.transactions import TransactionConfig
 from ottla.controller.commit import Committer
 from ottla.metadata import topics
 from ottla.metadata.image import ImageSource
@@ -63,32 +64,57 @@ class InternalTopics:
     """Makes the topics of the coordinators when they are first used."""
 
     def __init__(
-        self, topics: TopicController, metadata: ImageSource, config: Current[GroupCoordinatorConfig]
+        self,
+        topics: TopicController,
+        metadata: ImageSource,
+        groups: Current[GroupCoordinatorConfig],
+        transactions: Current[TransactionConfig],
     ) -> None:
         self._topics = topics
         self._metadata = metadata
-        self._config = config
+        self._groups = groups
+        self._transactions = transactions
 
-    async def ensure_offsets_topic(self, name: str) -> None:
-        """Create `__consumer_offsets` on first use, and wait until its groups are loaded.
+    async def ensure_topic(self, name: str) -> None:
+        """Create `__consumer_offsets`, or `__transaction_state`, on first use, and wait until it is loaded.
 
         Raises KafkaError(coordinator_not_available) when it cannot be made.
         """
         image = self._metadata.image
         if name in image.topics:
             return
-        config = self._config.value
-        topic = NewTopic(
-            name,
+        topic = self._offsets() if name == "__consumer_offsets" else self._transaction_state()
+        replicas = min(topic.replication_factor, len(image.brokers))
+        topic = topic._replace(replication_factor=replicas)
+        result = (await self._topics.create_topics([topic]))[name]
+        if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
+            log.error("cannot create topic %s: %s", name, result.message or result.code.name)
+            raise KafkaError(ErrorCode.coordinator_not_available, result.message)
+
+    def _offsets(self) -> NewTopic:
+        config = self._groups.value
+        return NewTopic(
+            "__consumer_offsets",
             config.offsets_topic_num_partitions,
-            min(config.offsets_topic_replication_factor, len(image.brokers)),
+            config.offsets_topic_replication_factor,
             configs={
                 "cleanup.policy": "compact",
                 "compression.type": "producer",
                 "segment.bytes": str(config.offsets_topic_segment_bytes),
             },
         )
-        result = (await self._topics.create_topics([topic]))[name]
-        if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
-            log.error("cannot create topic %s: %s", name, result.message or result.code.name)
-            raise KafkaError(ErrorCode.coordinator_not_available, result.message)
+
+    def _transaction_state(self) -> NewTopic:
+        config = self._transactions.value
+        return NewTopic(
+            "__transaction_state",
+            config.transaction_state_log_num_partitions,
+            config.transaction_state_log_replication_factor,
+            configs={
+                "cleanup.policy": "compact",
+                "compression.type": "uncompressed",
+                "min.insync.replicas": str(config.transaction_state_log_min_isr),
+                "segment.bytes": str(config.transaction_state_log_segment_bytes),
+                "unclean.leader.election.enable": "false",
+            },
+        )

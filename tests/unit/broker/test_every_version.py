@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,6 +37,11 @@ EXPECTED_ERRORS = {
 }
 """Where something else than no error is right for these requests."""
 
+NEED_TRANSACTION = {
+    *("AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn"),
+    *("DescribeTransactions", "ListTransactions"),
+}
+ONGOING = {"EndTxn", "DescribeTransactions"}
 NEED_MEMBER = {"Heartbeat", "LeaveGroup", "SyncGroup", "DescribeGroups"}
 
 CASES = [
@@ -62,6 +68,13 @@ async def prepare(client: RawClient, name: str, version: int) -> Case:
     await client.call(10, 4, {"coordinator_keys": [case.group]})
     committed = await client.call(8, 8, {**case.membership, "topics": case.partitions(committed_offset=1)})
     assert set(error_codes(committed)) == {ErrorCode.none}
+    if name in NEED_TRANSACTION:
+        await client.call(10, 4, {"key_type": 1, "coordinator_keys": [case.group]})
+        asked = {"transactional_id": case.group, "transaction_timeout_ms": 60_000}
+        case.producer_id = (await client.call(22, 4, asked))["producer_id"]
+    if name in ONGOING:
+        begun = await client.call(24, 3, REQUESTS["AddPartitionsToTxn"](replace(case, version=3)))
+        assert set(error_codes(begun)) == {ErrorCode.none}
     if name in NEED_MEMBER:
         case.group = f"joined-{uuid.uuid4()}"
         case.member, case.generation = await join(client, case.group)
@@ -137,6 +150,21 @@ def check_init_producer_id(case: Case, response: dict[str, Any]) -> None:
     assert response["producer_epoch"] == 0
 
 
+def check_end_txn(case: Case, response: dict[str, Any]) -> None:
+    if case.version >= 5:
+        assert (response["producer_id"], response["producer_epoch"]) == (case.producer_id, 1)
+
+
+def check_describe_transactions(case: Case, response: dict[str, Any]) -> None:
+    (state,) = response["transaction_states"]
+    assert (state["transaction_state"], state["transaction_timeout_ms"]) == ("Ongoing", 60_000)
+    assert state["topics"] == [{"topic": case.topic, "partitions": [0, 1]}]
+
+
+def check_list_transactions(case: Case, response: dict[str, Any]) -> None:
+    assert [each["transactional_id"] for each in response["transaction_states"]] == [case.group]
+
+
 def check_offset_for_leader_epoch(case: Case, response: dict[str, Any]) -> None:
     assert response["topics"][0]["partitions"][0]["end_offset"] == 3
 
@@ -180,6 +208,9 @@ CHECKS: dict[str, Callable[[Case, dict[str, Any]], None]] = {
     "ApiVersions": check_api_versions,
     "DeleteRecords": check_delete_records,
     "InitProducerId": check_init_producer_id,
+    "EndTxn": check_end_txn,
+    "DescribeTransactions": check_describe_transactions,
+    "ListTransactions": check_list_transactions,
     "OffsetForLeaderEpoch": check_offset_for_leader_epoch,
     "DescribeConfigs": check_describe_configs,
     "DescribeLogDirs": check_describe_log_dirs,

@@ -32,6 +32,7 @@ CLASSES = {
     "NetworkConfig": "config/network.py",
     "ReplicaConfig": "config/replica.py",
     "TopicConfig": "config/topic.py",
+    "TransactionConfig": "config/transactions.py",
     # What values are copied into:
     "CleanerSettings": "storage/cleaner/cleaning.py",
     "ConnectionLimits": "network/connection.py",

@@ -45,7 +45,7 @@ class Node:
         self.publisher = Publisher(self.store)
         self.committer = Committer(self.store, self.publisher)
         self.topics = TopicController(self.committer, self.config, lambda: UUID(int=next(_ids)))
-        self.internal_topics = InternalTopics(self.topics, self.publisher, self.config)
+        self.internal_topics = InternalTopics(self.topics, self.publisher, self.config, self.config)
         self.configs = ConfigController(self.committer, self.config)
         self.producer_ids = ProducerIds(self.store)
         self.dynamic = DynamicConfig(self.config, node_id, self._configured)

@@ -171,11 +171,9 @@ async def test_what_contradicts_the_settings_of_this_start_has_no_effect(node, s
 
 
 async def test_the_offsets_topic_is_made_once(node, other):
-    await asyncio.gather(
-        *(each.internal_topics.ensure_offsets_topic("__consumer_offsets") for each in (node, other))
-    )
+    await asyncio.gather(*(each.internal_topics.ensure_topic("__consumer_offsets") for each in (node, other)))
     revision = node.image.revision
-    await node.internal_topics.ensure_offsets_topic("__consumer_offsets")
+    await node.internal_topics.ensure_topic("__consumer_offsets")
     topic = node.image.topics["__consumer_offsets"]
     assert (len(topic.partitions), topic.configs["cleanup.policy"]) == (50, "compact")
     assert node.image.revision == revision

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import OFFSETS_TOPIC
+from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.find_coordinator import (
     Coordinator,
@@ -13,7 +17,8 @@ from ottla.protocol.messages.find_coordinator import (
     FindCoordinatorResponse,
 )
 
-GROUP, TRANSACTION, SHARE = 0, 1, 2
+_TOPICS: Final[Mapping[int, str]] = {0: OFFSETS_TOPIC, 1: TRANSACTIONS_TOPIC}
+"""Where the coordinators of a type keep their keys."""
 _SEVERAL_KEYS_SINCE = 4
 
 
@@ -37,16 +42,13 @@ async def _handle(
 
 async def _find(services: GroupServices, context: RequestContext, key_type: int, key: str) -> Coordinator:
     try:
-        if key_type == TRANSACTION:
-            raise KafkaError(
-                ErrorCode.transactional_id_authorization_failed, "Transactions are not supported yet."
-            )
-        if key_type != GROUP:
+        topic = _TOPICS.get(key_type)
+        if topic is None:
             raise KafkaError(ErrorCode.invalid_request, f"Coordinator type {key_type} is not supported.")
         address = services.node.address(context.session.listener)
         if address is None:
             raise KafkaError(ErrorCode.coordinator_not_available)
-        await services.internal_topics.ensure_offsets_topic(OFFSETS_TOPIC)
+        await services.internal_topics.ensure_topic(topic)
     except KafkaError as error:
         return Coordinator(key=key, node_id=-1, port=-1, error_code=error.code, error_message=error.message)
     return Coordinator(key=key, node_id=services.node.node_id, host=address[0], port=address[1])
@@ -59,6 +61,6 @@ APIS = (
         FindCoordinatorResponse,
         _handle,
         kips=(699, 890, 932),
-        gaps=("There is no coordinator for transactions or share groups yet.",),
+        gaps=("There is no coordinator for share groups yet.",),
     ),
 )

@@ -1,25 +1,30 @@
-"""InitProducerId: an identity for an idempotent producer."""
+"""InitProducerId: an identity for an idempotent producer, or for the only one with a transactional id."""
 
 from __future__ import annotations
 
 from ottla.broker.api import Api
+from ottla.broker.apis.groups import client_of
+from ottla.broker.apis.transactions import known_to_client
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
+_FENCED_SINCE = 4
+
 
 async def _handle(
-    services: TransactionServices, _context: RequestContext, message: InitProducerIdRequest
+    services: TransactionServices, context: RequestContext, message: InitProducerIdRequest
 ) -> InitProducerIdResponse:
     if (message.producer_id == -1) != (message.producer_epoch == -1):
         raise KafkaError(ErrorCode.invalid_request)
-    if message.transactional_id is not None:
-        if not message.transactional_id:
-            raise KafkaError(ErrorCode.invalid_request)
-        raise KafkaError(ErrorCode.transactional_id_authorization_failed)
-    producer_id = await services.producer_ids.next_producer_id()
-    return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
+    if message.transactional_id is None:
+        producer_id = await services.producer_ids.next_producer_id()
+        return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
+    try:
+        return await services.transactions.init_producer_id(message, client_of(context))
+    except KafkaError as error:
+        raise KafkaError(known_to_client(context, error, _FENCED_SINCE)) from error
 
 
 def _error(_message: InitProducerIdRequest, code: ErrorCode, _text: str | None) -> InitProducerIdResponse:
@@ -34,6 +39,5 @@ APIS = (
         _handle,
         error=_error,
         kips=(98, 360, 588, 890),
-        gaps=("A transactional id is refused until the transaction coordinator exists.",),
     ),
 )

@@ -1,0 +1,168 @@
+"""AddPartitionsToTxn, AddOffsetsToTxn: what a transaction writes to, told before it does.
+
+Clients do so up to version 3; from 4 on brokers do for them, several transactions at once, or only verify it
+(KIP-890).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ottla.broker.api import Api
+from ottla.broker.apis.groups import client_of
+from ottla.broker.apis.transactions import known_to_client
+from ottla.broker.request import RequestContext
+from ottla.broker.services import TransactionServices
+from ottla.coordination.runtime import Producer
+from ottla.coordinator.groups import OFFSETS_TOPIC
+from ottla.coordinator.shards import partition_for
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
+from ottla.protocol.messages.add_partitions_to_txn import (
+    AddPartitionsToTxnPartitionResult,
+    AddPartitionsToTxnRequest,
+    AddPartitionsToTxnResponse,
+    AddPartitionsToTxnResult,
+    AddPartitionsToTxnTopic,
+    AddPartitionsToTxnTopicResult,
+    AddPartitionsToTxnTransaction,
+)
+
+_FENCED_SINCE = 2
+_FROM_BROKERS_SINCE = 4
+
+
+async def _add_partitions(
+    services: TransactionServices, context: RequestContext, message: AddPartitionsToTxnRequest
+) -> AddPartitionsToTxnResponse:
+    if context.api_version < _FROM_BROKERS_SINCE:
+        transaction = AddPartitionsToTxnTransaction(
+            transactional_id=message.v3_and_below_transactional_id,
+            producer_id=message.v3_and_below_producer_id,
+            producer_epoch=message.v3_and_below_producer_epoch,
+            topics=message.v3_and_below_topics,
+        )
+        topic_results = await _add_to_one(services, context, transaction)
+        return AddPartitionsToTxnResponse(results_by_topic_v3_and_below=topic_results)
+    return AddPartitionsToTxnResponse(
+        results_by_transaction=[
+            AddPartitionsToTxnResult(
+                transactional_id=each.transactional_id,
+                topic_results=await _add_to_one(services, context, each),
+            )
+            for each in message.transactions
+        ]
+    )
+
+
+async def _add_to_one(
+    services: TransactionServices, context: RequestContext, transaction: AddPartitionsToTxnTransaction
+) -> list[AddPartitionsToTxnTopicResult]:
+    partitions = [(topic.name, number) for topic in transaction.topics for number in topic.partitions]
+    codes: Mapping[tuple[str, int], ErrorCode] = _unknown(services, partitions)
+    if not codes:
+        codes = await _ask(services, context, transaction, partitions)
+    return _results(transaction.topics, codes)
+
+
+def _unknown(
+    services: TransactionServices, partitions: Sequence[tuple[str, int]]
+) -> Mapping[tuple[str, int], ErrorCode]:
+    """Where one partition is not there, none is added; nothing where all are."""
+    topics = services.metadata.image.topics
+    unknown = {
+        (name, number)
+        for name, number in partitions
+        if name not in topics or not 0 <= number < len(topics[name].partitions)
+    }
+    if not unknown:
+        return {}
+    return {
+        each: ErrorCode.unknown_topic_or_partition if each in unknown else ErrorCode.operation_not_attempted
+        for each in partitions
+    }
+
+
+async def _ask(
+    services: TransactionServices,
+    context: RequestContext,
+    transaction: AddPartitionsToTxnTransaction,
+    partitions: Sequence[tuple[str, int]],
+) -> Mapping[tuple[str, int], ErrorCode]:
+    transactional_id = transaction.transactional_id
+    producer = Producer(transaction.producer_id, transaction.producer_epoch)
+    coordinator = services.transactions
+    try:
+        if transaction.verify_only:
+            return await coordinator.verify_partitions(transactional_id, producer, partitions)
+        version = 2 if context.api_version >= _FROM_BROKERS_SINCE else 0
+        await coordinator.add_partitions_of_client(
+            transactional_id, producer, partitions, version, client_of(context)
+        )
+    except KafkaError as error:
+        return dict.fromkeys(partitions, known_to_client(context, error, _FENCED_SINCE))
+    return dict.fromkeys(partitions, ErrorCode.none)
+
+
+def _results(
+    topics: Sequence[AddPartitionsToTxnTopic], codes: Mapping[tuple[str, int], ErrorCode]
+) -> list[AddPartitionsToTxnTopicResult]:
+    return [
+        AddPartitionsToTxnTopicResult(
+            name=topic.name,
+            results_by_partition=[
+                AddPartitionsToTxnPartitionResult(
+                    partition_index=number, partition_error_code=codes[topic.name, number]
+                )
+                for number in topic.partitions
+            ],
+        )
+        for topic in topics
+    ]
+
+
+def _add_partitions_error(
+    message: AddPartitionsToTxnRequest, code: ErrorCode, _text: str | None
+) -> AddPartitionsToTxnResponse:
+    topics = message.v3_and_below_topics
+    codes = {(topic.name, number): code for topic in topics for number in topic.partitions}
+    return AddPartitionsToTxnResponse(error_code=code, results_by_topic_v3_and_below=_results(topics, codes))
+
+
+async def _add_offsets(
+    services: TransactionServices, context: RequestContext, message: AddOffsetsToTxnRequest
+) -> AddOffsetsToTxnResponse:
+    topic = services.metadata.image.topics.get(OFFSETS_TOPIC)
+    # Clients look for the coordinator of the group only afterwards, so that the topic need not be there yet.
+    planned = services.groups_config.value.offsets_topic_num_partitions
+    count = planned if topic is None else len(topic.partitions)
+    try:
+        await services.transactions.add_partitions_of_client(
+            message.transactional_id,
+            Producer(message.producer_id, message.producer_epoch),
+            [(OFFSETS_TOPIC, partition_for(message.group_id, count))],
+            version=0,
+            client=client_of(context),
+        )
+    except KafkaError as error:
+        raise KafkaError(known_to_client(context, error, _FENCED_SINCE)) from error
+    return AddOffsetsToTxnResponse()
+
+
+APIS = (
+    Api(
+        TransactionServices,
+        AddPartitionsToTxnRequest,
+        AddPartitionsToTxnResponse,
+        _add_partitions,
+        error=_add_partitions_error,
+        kips=(98, 588, 890),
+    ),
+    Api(
+        TransactionServices,
+        AddOffsetsToTxnRequest,
+        AddOffsetsToTxnResponse,
+        _add_offsets,
+        kips=(98, 588, 890),
+    ),
+)
