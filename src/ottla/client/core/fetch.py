@@ -414,11 +414,11 @@ class Fetcher:
 
     # --- buffers
 
-    def take(self) -> Chunk | None:
-        """The oldest chunk of a partition that is not paused, partitions in turn; its memory counts until
-        `delivered`. None while there is nothing.
+    def take(self, topic: str | None = None) -> Chunk | None:
+        """The oldest chunk of a partition (of this topic) that is not paused, partitions in turn; its memory
+        counts until `delivered`. None while there is nothing.
         """
-        partition = self._next_partition()
+        partition = self._next_partition(topic)
         if partition is None:
             return None
         chunks = self._chunks.pop(partition)
@@ -430,13 +430,21 @@ class Fetcher:
     def has_data(self) -> bool:
         return self._next_partition() is not None
 
-    def _next_partition(self) -> TopicPartition | None:
+    def _next_partition(self, topic: str | None = None) -> TopicPartition | None:
         states = self.positions.states
         for partition, chunks in self._chunks.items():
+            if topic is not None and partition.topic != topic:
+                continue
             state = states.get(partition)
             if state is not None and state.version == chunks[0].version and not state.paused:
                 return partition
         return None
+
+    def give_back(self, chunk: Chunk) -> None:
+        """A chunk that was taken and is not done with: its partition's next, when its turn comes."""
+        chunks = self._chunks.pop(chunk.partition, None) or deque()
+        chunks.appendleft(chunk)
+        self._chunks[chunk.partition] = chunks
 
     def delivered(self, chunk: Chunk) -> None:
         """A chunk that was taken is done with."""

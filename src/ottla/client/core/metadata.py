@@ -28,6 +28,10 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+Partition = TopicPartition | tuple[str, int]
+"""How applications may name one."""
+
+
 class BrokerNode(NamedTuple):
     """Where a broker is reached."""
 

@@ -139,7 +139,9 @@ class Positions:
             self._drop(partition)
 
     def _drop(self, partition: TopicPartition) -> None:
-        self.states.pop(partition, None)
+        state = self.states.pop(partition, None)
+        if state is not None:
+            state.version = -1  # nothing that was fetched for it counts any more
         self.errors.pop(partition, None)
 
     def seek(self, partition: TopicPartition, position: Position) -> None:

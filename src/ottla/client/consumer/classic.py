@@ -1,0 +1,346 @@
+"""The shell of a membership in a classic consumer group: joins, heartbeats, and what comes of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, TypeVar
+
+from ottla.client.consumer.membership import Gate, Holder, give_up, take
+from ottla.client.consumer.settings import ConsumerSettings
+from ottla.client.consumer.subscription import Subscription
+from ottla.client.core.groups.assignors import ASSIGNORS
+from ottla.client.core.groups.classic import ClassicMember, GroupSettings, Outcome
+from ottla.client.core.groups.subscription import (
+    Assignor,
+    MemberSubscription,
+    Topics,
+    WithUserData,
+    change_of,
+    decode_assignment,
+    decode_subscription,
+    encode_subscription,
+    perform_assignment,
+    topics_of,
+)
+from ottla.client.core.metadata import ClusterMetadata, TopicPartition
+from ottla.client.core.offsets import Identity
+from ottla.client.errors import ClientError, broker_error
+from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.protocol.errors import DecodeError
+from ottla.protocol.messages.heartbeat import HeartbeatResponse
+from ottla.protocol.messages.join_group import JoinGroupResponse
+from ottla.protocol.messages.leave_group import LeaveGroupResponse
+from ottla.protocol.messages.sync_group import SyncGroupResponse
+from ottla.protocol.structs import Struct
+
+R = TypeVar("R", bound=Struct)
+
+_JOIN_GRACE_MS: Final = 5_000  # a join is answered when the rebalance timeout is over, at the latest
+
+
+class ClassicMembership:
+    """Two tasks: one joins and carries out what comes of it, the other sends heartbeats meanwhile."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: ConsumerSettings,
+        holder: Holder,
+        gate: Gate,
+        subscription: Subscription,
+        lane: str,
+        own_assignors: Mapping[str, Assignor] = {},
+    ) -> None:
+        assert settings.group_id is not None
+        self._cluster = cluster
+        self._settings = settings
+        self._holder = holder
+        self._gate = gate
+        self._topics = subscription.topics
+        self._lane = lane
+        self._assignors: dict[str, Assignor] = {
+            name: own_assignors[name] if name in own_assignors else ASSIGNORS[name]()
+            for name in settings.partition_assignment_strategy
+        }
+        self._is_cooperative = all(each.is_cooperative for each in self._assignors.values())
+        self._member = ClassicMember(
+            GroupSettings(
+                settings.group_id,
+                instance_id=settings.group_instance_id,
+                session_timeout_ms=settings.session_timeout_ms,
+                heartbeat_interval_ms=settings.heartbeat_interval_ms,
+                max_poll_interval_ms=settings.max_poll_interval_ms,
+            )
+        )
+        self._last_assigned: tuple[Sequence[TopicPartition], int] = ((), -1)
+        self._joined_topics: list[str] = []
+        self._counts: dict[str, int] | None = None
+        """How many partitions the topics had when this member assigned them."""
+        self._changed = asyncio.Event()
+        self._polled_at = self._now_s()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._keep_joined(), name="ottla-consumer-group"),
+            asyncio.create_task(self._keep_alive(), name="ottla-consumer-heartbeat"),
+        ]
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._leave("the consumer is being closed")
+
+    def identity(self) -> Identity | None:
+        member = self._member
+        if member.generation < 0:
+            return None
+        return Identity(
+            member.settings.group_id, member.generation, member.member_id, member.settings.instance_id
+        )
+
+    def subscription_changed(self) -> None:
+        self._member.request_rejoin("the subscription changed")
+        self._changed.set()
+
+    def metadata_changed(self, metadata: ClusterMetadata) -> None:
+        """New topics that match, and new partitions of those that are assigned, ask for a rebalance."""
+        if not self._member.is_stable or self._member.needs_join:
+            return
+        if sorted(self._topics()) != self._joined_topics:
+            self.subscription_changed()
+        elif self._counts is not None and self._counts != _counts(metadata, self._counts):
+            self._member.request_rejoin("the topics' partitions changed")
+            self._changed.set()
+
+    def polled(self) -> None:
+        self._polled_at = self._now_s()
+        self._changed.set()
+
+    # Joining.
+
+    async def _keep_joined(self) -> None:
+        try:
+            while True:
+                self._changed.clear()
+                if self._member.needs_join and self._topics() and not self._has_polled_too_late():
+                    await self._rebalance()
+                elif self._member.was_lost:
+                    await self._prepare()
+                else:
+                    await self._changed.wait()
+        except Exception as error:  # noqa: BLE001 - the application's poll raises it
+            self._holder.fail(error)
+
+    async def _rebalance(self) -> None:
+        while self._member.needs_join:
+            await self._prepare()
+            assignment = await self._join()
+            if assignment is not None:
+                await self._carry_out(assignment)
+                return
+
+    async def _prepare(self) -> None:
+        """Before a join, give up what may not be kept through it."""
+        member = self._member
+        if self._going():
+            async with self._gate:  # it may turn out to be lost while the application is busy
+                await give_up(self._holder, self._going(), lost=member.was_lost)
+        if member.was_lost:
+            self._last_assigned = (), -1
+            member.was_lost = False
+
+    def _going(self) -> list[TopicPartition]:
+        held = self._holder.held()
+        if self._member.was_lost or not self._is_cooperative:
+            return held
+        wanted = frozenset(self._topics())
+        return [each for each in held if each.topic not in wanted]
+
+    async def _join(self) -> bytes | None:
+        """This member's assignment; None: try again."""
+        member = self._member
+        wanted = sorted(self._topics())
+        held = self._holder.held() if self._is_cooperative else []
+        request = member.join(self._protocols(wanted, held))
+        timeout_ms = self._settings.max_poll_interval_ms + _JOIN_GRACE_MS
+        joined = await self._ask(request, JoinGroupResponse, timeout_ms)
+        if joined is None:
+            member.not_joined()
+            return None
+        if not await self._go_on(member.joined(joined, self._now_ms())):
+            return None
+        self._joined_topics, self._counts = wanted, None
+        self._changed.set()
+        assignments = await self._assign() if member.must_assign else {}
+        synced = await self._ask(member.sync(assignments), SyncGroupResponse, timeout_ms)
+        if synced is None:
+            member.request_rejoin("the coordinator did not answer")
+            return None
+        if not await self._go_on(member.synced(synced, self._now_ms())):
+            return None
+        return synced.assignment
+
+    def _protocols(self, topics: Sequence[str], held: Sequence[TopicPartition]) -> list[tuple[str, bytes]]:
+        protocols = []
+        assigned, generation = self._last_assigned
+        for name, assignor in self._assignors.items():
+            user_data = None
+            if isinstance(assignor, WithUserData):
+                user_data = assignor.user_data(assigned, generation)
+            member = MemberSubscription(
+                topics, held, generation, self._settings.client_rack or None, user_data
+            )
+            protocols.append((name, encode_subscription(member)))
+        return protocols
+
+    async def _assign(self) -> dict[str, bytes]:
+        """The leader's work."""
+        member = self._member
+        assignor = self._assignors.get(member.protocol or "")
+        if assignor is None:
+            raise ClientError(f"the group chose {member.protocol!r}, which this member did not offer")
+        members: dict[str, MemberSubscription] = {}
+        for each in member.members:
+            try:
+                members[each.member_id] = decode_subscription(each.metadata, each.group_instance_id)
+            except DecodeError as error:
+                raise ClientError(
+                    f"member {each.member_id} of group {member.settings.group_id}: {error}"
+                ) from None
+        names = topics_of(members.values())
+        metadata = await self._cluster.retrying(lambda: self._cluster.refresh(names))
+        self._counts = _counts(metadata, names)
+        return perform_assignment(assignor, members, Topics(self._counts, _racks(metadata, names)))
+
+    async def _carry_out(self, assignment: bytes) -> None:
+        member = self._member
+        assigned = decode_assignment(assignment)
+        change = change_of(self._holder.held(), assigned)
+        if change.revoked:
+            async with self._gate:
+                if not member.was_lost:
+                    await give_up(self._holder, change.revoked, lost=False)
+            member.request_rejoin("partitions were given up for others")
+            self._changed.set()
+        async with self._gate:
+            if not member.was_lost:  # while the application was busy
+                self._last_assigned = assigned, member.generation
+                await take(self._holder, change.added)
+
+    # Staying.
+
+    async def _keep_alive(self) -> None:
+        """Heartbeats, whatever the application is at; without a poll for too long the member leaves."""
+        while True:
+            try:
+                await self._heartbeat_when_due()
+            except ClientError as error:
+                if not error.retriable:
+                    self._holder.fail(error)
+                    return
+                await self._later()
+
+    async def _heartbeat_when_due(self) -> None:
+        member, now = self._member, self._now_ms()
+        if self._has_polled_too_late():
+            if member.generation >= 0:
+                await self._leave("max.poll.interval.ms is over without a poll")
+                member.was_lost = True
+                self._changed.set()
+            await asyncio.sleep(min(1.0, self._settings.heartbeat_interval_ms / 1000))
+            return
+        due_ms = member.heartbeat_at_ms()
+        if due_ms is None or due_ms > now:
+            wait_ms = 100 if due_ms is None else due_ms - now
+            await asyncio.sleep(min(wait_ms, self._settings.heartbeat_interval_ms, 1000) / 1000)
+            return
+        request = member.heartbeat(now)
+        response = await self._ask(request, HeartbeatResponse, self._settings.session_timeout_ms)
+        if response is None:
+            if member.session_expired(self._now_ms()):
+                self._forget_coordinator()
+            return
+        await self._go_on(member.heartbeat_answered(request, response, now))
+        if member.needs_join:
+            self._changed.set()
+
+    def _has_polled_too_late(self) -> bool:
+        if self._gate.is_polling:
+            return False
+        return self._now_s() - self._polled_at > self._settings.max_poll_interval_ms / 1000
+
+    async def _leave(self, reason: str) -> None:
+        request = self._member.leave(reason)
+        if request is None:
+            return
+        try:
+            coordinator = await self._coordinator(timeout_ms=1000)
+            await self._cluster.send(request, LeaveGroupResponse, node=coordinator, timeout_ms=5000)
+        except ClientError:
+            return  # the session timeout does it
+
+    # The coordinator.
+
+    async def _coordinator(self, timeout_ms: int | None = None) -> int:
+        group_id = self._member.settings.group_id
+        return await self._cluster.coordinator(CoordinatorKind.GROUP, group_id, timeout_ms=timeout_ms)
+
+    def _forget_coordinator(self) -> None:
+        self._cluster.forget_coordinator(CoordinatorKind.GROUP, self._member.settings.group_id)
+
+    async def _ask(self, request: Struct, response: type[R], timeout_ms: int) -> R | None:
+        """None where no answer came: the coordinator is looked for again."""
+        lane = self._lane if response is not HeartbeatResponse else "main"
+        try:
+            node = await self._coordinator()
+            return await self._cluster.send(request, response, node=node, lane=lane, timeout_ms=timeout_ms)
+        except ClientError as error:
+            if not error.retriable:
+                raise
+            self._forget_coordinator()
+            await self._later()
+            return None
+
+    async def _go_on(self, outcome: Outcome) -> bool:
+        """Whether to; waits where one should before trying again."""
+        match outcome:
+            case Outcome.done:
+                return True
+            case Outcome.fatal:
+                what = f"group {self._member.settings.group_id}"
+                raise broker_error(self._member.error, what=what)
+            case Outcome.later:
+                await self._later()
+            case Outcome.elsewhere:
+                self._forget_coordinator()
+                await self._later()
+        return False
+
+    async def _later(self) -> None:
+        await asyncio.sleep(self._cluster.settings.retry_backoff_ms / 1000)
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1000)
+
+
+def _counts(metadata: ClusterMetadata, topics: Collection[str]) -> dict[str, int]:
+    return {topic: len(metadata.partitions_of(topic)) for topic in topics}
+
+
+def _racks(metadata: ClusterMetadata, topics: Collection[str]) -> dict[TopicPartition, frozenset[str]]:
+    """Where the replicas are, as far as brokers have racks."""
+    racks = {node: each.rack for node, each in metadata.brokers.items() if each.rack}
+    if not racks:
+        return {}
+    return {
+        TopicPartition(topic, number): frozenset(racks[each] for each in view.replicas if each in racks)
+        for topic in topics
+        if topic in metadata.topics
+        for number, view in metadata.topics[topic].partitions.items()
+    }

@@ -1,0 +1,139 @@
+"""What was handed to the application, and what comes next: by batches, or by records."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ottla.client.columns.columns import Columns, Record
+from ottla.client.consumer.errors import UnreadableRecordsError
+from ottla.client.consumer.fetching import Fetching
+from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.positions import PartitionState, Position
+
+
+class Delivered(NamedTuple):
+    """Rows of one topic; `ends` is where the reader of each partition stands behind them."""
+
+    topic: str
+    rows: Columns
+    ends: Mapping[TopicPartition, Position]
+    states: Mapping[TopicPartition, PartitionState]
+
+
+class Cursor:
+    """A run of records of one partition that the application takes one by one. `last` is the last that it
+    has; the rest is void once `version` is not the partition's any more.
+    """
+
+    __slots__ = ("before", "last", "records", "rows", "state", "version")
+
+    def __init__(self, rows: Columns, state: PartitionState, before: Position) -> None:
+        self.rows = rows
+        self.state = state
+        self.version = state.version
+        self.before = before
+        self.last: Record | None = None
+        self.records: Iterator[Record] = rows.records(state.partition.topic)
+
+    @property
+    def is_void(self) -> bool:
+        return self.version != self.state.version
+
+    def position(self) -> Position:
+        return self.before if self.last is None else Position(self.last.offset + 1, self.state.position.epoch)
+
+    def rest(self) -> Columns:
+        """The rows that the application does not have."""
+        if self.last is None:
+            return self.rows
+        return self.rows[bisect_right(self.rows.offset, self.last.offset) :]
+
+
+class Delivery:
+    """One at a time: either a batch, or a cursor's next record."""
+
+    def __init__(self, fetching: Fetching) -> None:
+        self._fetching = fetching
+        self._cursor: Cursor | None = None
+
+    def positions(self) -> dict[TopicPartition, Position]:
+        """Behind what was delivered, of all partitions that have a position."""
+        states = self._fetching.positions.states
+        positions = {each: state.position for each, state in states.items() if state.position.offset >= 0}
+        cursor = self._cursor
+        if cursor is not None and not cursor.is_void:
+            positions[cursor.state.partition] = cursor.position()
+        return positions
+
+    def batch(self, max_records: int) -> Delivered | None:
+        """What there is of one topic, at most so many rows; None where there is nothing."""
+        parts: list[Columns] = []
+        ends: dict[TopicPartition, Position] = {}
+        states: dict[TopicPartition, PartitionState] = {}
+        room = max_records
+        topic = None
+        while room > 0:
+            try:
+                piece = self._next(room, topic)
+            except UnreadableRecordsError:
+                if not parts:
+                    raise
+                break  # told by the next call, which gets nothing before it
+            if piece is None:
+                break
+            rows, state, end = piece
+            topic = state.partition.topic
+            ends[state.partition] = end
+            states[state.partition] = state
+            parts.append(rows)
+            room -= len(rows)
+        if topic is None:
+            return None
+        return Delivered(topic, Columns.concat(parts), ends, states)
+
+    def cursor(self, max_records: int) -> Cursor | None:
+        """The one that is not at its end, else one over the next rows; None where there are none."""
+        cursor = self._cursor
+        if cursor is not None:
+            if not cursor.is_void:
+                return cursor
+            self._cursor = None
+        while True:
+            piece = self._fetching.read(max_records, None)
+            if piece is None:
+                return None
+            if piece.rows is not None:
+                break
+        state = self._fetching.positions.states[piece.partition]
+        self._cursor = Cursor(piece.rows, state, piece.start)
+        return self._cursor
+
+    def finish(self, cursor: Cursor) -> None:
+        """The application has all of its records."""
+        if self._cursor is cursor:
+            self._cursor = None
+
+    def _next(self, room: int, topic: str | None) -> tuple[Columns, PartitionState, Position] | None:
+        cursor = self._cursor
+        if cursor is not None and (cursor.is_void or topic is None):
+            self._cursor = None
+            rest = cursor.rest()
+            if not cursor.is_void and len(rest):
+                return self._of_cursor(cursor, rest, room)
+        while (piece := self._fetching.read(room, topic)) is not None:
+            if piece.rows is not None:
+                return piece.rows, self._fetching.positions.states[piece.partition], piece.end
+        return None
+
+    def _of_cursor(
+        self, cursor: Cursor, rest: Columns, room: int
+    ) -> tuple[Columns, PartitionState, Position]:
+        """What a loop over records has left behind, for who goes on with batches."""
+        state = cursor.state
+        if len(rest) <= room:
+            return rest, state, state.position
+        end = Position(rest.offset[room - 1] + 1, state.position.epoch)
+        self._cursor = Cursor(rest[room:], state, end)
+        return rest[:room], state, end

@@ -1,0 +1,339 @@
+"""Keeps the buffers of a consumer full: finds positions, fetches, and reads chunks to columns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, NamedTuple
+
+from ottla.client.columns.columns import Columns
+from ottla.client.columns.decode import CorruptRecordsError, FetchedRecords
+from ottla.client.consumer.errors import NoOffsetError, UnreadableRecordsError
+from ottla.client.consumer.logs import epoch_ends_once, list_once
+from ottla.client.consumer.offsets import Commits
+from ottla.client.core.fetch import LAST_WITHOUT_TOPIC_IDS, Chunk, Fetcher, FetchSettings
+from ottla.client.core.metadata import BrokerNode, ClusterMetadata, Leader, TopicPartition
+from ottla.client.core.offsets import positions_of
+from ottla.client.core.positions import LATEST_TIMESTAMP, Phase, Position, Positions
+from ottla.client.errors import ClientError, broker_error
+from ottla.client.net.cluster import Cluster
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.fetch import FetchRequest, FetchResponse
+
+_MAX_WAIT_S: Final = 5.0
+_CLOSE_TIMEOUT_S: Final = 1.0
+
+
+class Piece(NamedTuple):
+    """Rows of one partition, and where its reader stands after them. `rows` may be empty: of a chunk that had
+    nothing for a reader, its position moves all the same.
+    """
+
+    partition: TopicPartition
+    rows: Columns | None
+    start: Position
+    end: Position
+
+
+class _Reading:
+    """A chunk that is being read."""
+
+    def __init__(self, chunk: Chunk, *, check_crcs: bool) -> None:
+        self.chunk = chunk
+        self.rest: Columns | None = None
+        self.records = FetchedRecords(
+            chunk.records,
+            partition=chunk.partition.partition,
+            fetch_offset=chunk.offset,
+            aborted=chunk.aborted,
+            check_crcs=check_crcs,
+        )
+
+
+class Fetching:
+    """One for each consumer. `ready` is set when a poll may find something new."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: FetchSettings,
+        positions: Positions,
+        commits: Callable[[], Commits | None],
+        fail: Callable[[Exception], None],
+        lane: str,
+        *,
+        check_crcs: bool,
+    ) -> None:
+        self.positions = positions
+        self.ready = asyncio.Event()
+        self.found = asyncio.Event()
+        """Set whenever positions may have been found."""
+        self._cluster = cluster
+        self._fetcher = Fetcher(settings, positions)
+        self._settings = settings
+        self._commits = commits
+        self._fail = fail
+        self._lane = lane
+        self._check_crcs = check_crcs
+        self._readings: dict[TopicPartition, _Reading] = {}
+        self._wake = asyncio.Event()
+        self._finding: set[Phase] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._look_again_ms: int | None = None
+        self._look_backoff_ms = cluster.settings.retry_backoff_ms
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        self._spawn(self._run())
+
+    async def close(self) -> None:
+        """Ends the fetch sessions, if the brokers answer soon."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        closing = [self._end_session(node, request) for node, request in self._fetcher.closing()]
+        await asyncio.gather(*closing)
+        self._cluster.close_lane(self._lane)
+
+    def wake(self) -> None:
+        """Something changed that fetches depend on."""
+        self._wake.set()
+
+    def metadata_changed(self, metadata: ClusterMetadata) -> None:
+        for topic in dict.fromkeys(each.topic for each in self.positions.states):
+            view = metadata.topics.get(topic)
+            if view is not None:
+                self.positions.notice_topic(topic, view.topic_id)
+        self.positions.notice_leaders(self._leader_of)
+        self.wake()
+
+    # Reading.
+
+    def raise_errors(self) -> None:
+        """NoOffsetError where the application has to seek."""
+        errors = self.positions.take_errors()
+        if errors:
+            raise NoOffsetError(errors)
+
+    def read(self, max_records: int, topic: str | None = None) -> Piece | None:
+        """The next rows, at most so many, of some partition (of the topic); None while there are none.
+        UnreadableRecordsError for records that cannot be decoded.
+        """
+        chunk = self._fetcher.take(topic)
+        if chunk is None:
+            if topic is None:
+                self.ready.clear()
+            return None
+        reading = self._readings.pop(chunk.partition, None)
+        if reading is None or reading.chunk is not chunk:
+            reading = _Reading(chunk, check_crcs=self._check_crcs)
+        try:
+            rows = reading.rest or reading.records.read(max_records=max_records)
+        except CorruptRecordsError as error:
+            self._readings[chunk.partition] = reading
+            self._fetcher.give_back(chunk)
+            code = error.code or ErrorCode.corrupt_message
+            raise UnreadableRecordsError(str(error), code, chunk.partition, error.offset) from None
+        if rows is None:
+            self._done(chunk)
+            return self._moved(chunk, None, chunk.end)
+        reading.rest = None
+        if len(rows) > max_records:
+            rows, reading.rest = rows[:max_records], rows[max_records:]
+        if reading.rest is None and reading.records.next_offset >= chunk.end.offset:
+            self._done(chunk)
+            return self._moved(chunk, rows, chunk.end)
+        self._readings[chunk.partition] = reading
+        self._fetcher.give_back(chunk)
+        return self._moved(chunk, rows, Position(rows.offset[-1] + 1, reading.records.leader_epoch))
+
+    def _done(self, chunk: Chunk) -> None:
+        self._fetcher.delivered(chunk)
+        self.wake()
+
+    def _moved(self, chunk: Chunk, rows: Columns | None, end: Position) -> Piece:
+        state = self.positions.states[chunk.partition]
+        start, state.position = state.position, end
+        return Piece(chunk.partition, rows, start, end)
+
+    # Fetching.
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                self._step()
+                try:
+                    async with asyncio.timeout(self._wait_s()):
+                        await self._wake.wait()
+                except TimeoutError:
+                    continue
+        except Exception as error:  # noqa: BLE001 - the application's poll raises it
+            self._fail(error)
+
+    def _step(self) -> None:
+        now_ms = self._now_ms()
+        for phase, find in (
+            (Phase.committed, self._find_committed),
+            (Phase.reset, self._find_offsets),
+            (Phase.validation, self._validate),
+        ):
+            if phase not in self._finding and self.positions.awaiting(phase, now_ms):
+                self._finding.add(phase)
+                self._spawn(self._find(phase, find))
+        for node, request in self._fetcher.requests(self._leader_of, now_ms):
+            self._spawn(self._fetch(node, request))
+        self._look_for_leaders(now_ms)
+        for partition in [each for each in self._readings if each not in self.positions.states]:
+            del self._readings[partition]
+        if self.positions.errors:
+            self.ready.set()
+
+    def _look_for_leaders(self, now_ms: int) -> None:
+        """Of partitions that have none, less and less often."""
+        settings = self._cluster.settings
+        leaderless = [each.topic for each in self.positions.states if self._leader_of(each) is None]
+        if not leaderless:
+            self._look_again_ms, self._look_backoff_ms = None, settings.retry_backoff_ms
+        elif self._look_again_ms is None or now_ms >= self._look_again_ms:
+            self._cluster.stale(dict.fromkeys(leaderless))
+            self._look_again_ms = now_ms + self._look_backoff_ms
+            self._look_backoff_ms = min(2 * self._look_backoff_ms + 1, settings.retry_backoff_max_ms)
+
+    def _wait_s(self) -> float:
+        now_ms = self._now_ms()
+        times = (
+            self._fetcher.next_retry_ms(now_ms),
+            self.positions.next_retry_ms(),
+            self._look_again_ms,
+        )
+        waits = [(each - now_ms) / 1000 for each in times if each is not None]
+        return max(0.001, min((*waits, _MAX_WAIT_S)))
+
+    async def _fetch(self, node: int, request: FetchRequest) -> None:
+        fetcher = self._fetcher
+        timeout_ms = self._settings.max_wait_ms + self._cluster.settings.request_timeout_ms
+        last = LAST_WITHOUT_TOPIC_IDS if fetcher.needs_names(node) else None
+        try:
+            response = await self._cluster.send(
+                request, FetchResponse, node=node, lane=self._lane, timeout_ms=timeout_ms, max_version=last
+            )
+        except ClientError as error:
+            fetcher.failed(node, self._now_ms())
+            if error.retriable:
+                self._cluster.stale(dict.fromkeys(each.topic for each in self.positions.states))
+            else:
+                self._fail(error)
+            return
+        except BaseException:
+            fetcher.failed(node, self._now_ms())
+            raise
+        finally:
+            self.wake()
+        received = fetcher.received(node, response, self._now_ms())
+        endpoints = [
+            BrokerNode(each.node_id, each.host, each.port, each.rack) for each in response.node_endpoints
+        ]
+        for partition, leader in received.moved.items():
+            self._cluster.moved(partition.topic, partition.partition, Leader(*leader), endpoints)
+        if received.stale_topics:
+            self._cluster.stale(received.stale_topics)
+        for failure in received.failures:
+            what = f"{failure.partition.topic}-{failure.partition.partition} at offset {failure.offset}"
+            self._fail(broker_error(failure.code, what=what))
+        if received.has_data:
+            self.ready.set()
+
+    async def _end_session(self, node: int, request: FetchRequest) -> None:
+        try:
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await self._cluster.send(request, FetchResponse, node=node)
+        except (ClientError, TimeoutError):
+            return  # the broker forgets it sooner or later
+
+    # Positions.
+
+    async def _find(self, phase: Phase, find: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await find()
+        finally:
+            self._finding.discard(phase)
+            self.found.set()
+            self.wake()
+
+    async def _find_committed(self) -> None:
+        partitions = [each.partition for each in self.positions.awaiting(Phase.committed, self._now_ms())]
+        commits = self._commits()
+        if commits is None:
+            self.positions.committed(dict.fromkeys(partitions), self._cluster.host.now_ms())
+            return
+        try:
+            found = await commits.fetch(partitions)
+        except ClientError as error:
+            self._put_off(dict.fromkeys(partitions, error))
+            return
+        self.positions.committed(positions_of(found), self._cluster.host.now_ms())
+
+    async def _find_offsets(self) -> None:
+        now_ms = self._now_ms()
+        asked = {
+            each.partition: each.reset_timestamp for each in self.positions.awaiting(Phase.reset, now_ms)
+        }
+        found, errors = await list_once(self._cluster, asked, isolation_level=self._settings.isolation_level)
+        # No record is so young: what comes next is wanted.
+        ends = {each: LATEST_TIMESTAMP for each, listed in found.items() if listed.offset < 0}
+        if ends:
+            more, failed = await list_once(
+                self._cluster, ends, isolation_level=self._settings.isolation_level
+            )
+            found = {each: listed for each, listed in found.items() if each not in ends} | more
+            errors |= failed
+        for partition, listed in found.items():
+            self.positions.was_reset(partition, asked[partition], Position(listed.offset, listed.epoch))
+        self._put_off(errors)
+
+    async def _validate(self) -> None:
+        asked = {
+            each.partition: each.fetched for each in self.positions.awaiting(Phase.validation, self._now_ms())
+        }
+        found, errors = await epoch_ends_once(self._cluster, asked)
+        for partition, end in found.items():
+            if end is None:
+                self.positions.not_validated(partition)
+            else:
+                self.positions.validated(partition, asked[partition], end, self._cluster.host.now_ms())
+        self._put_off(errors)
+
+    def _put_off(self, errors: dict[TopicPartition, ClientError]) -> None:
+        """Retriable ones are tried again after a while, the others told as well."""
+        until_ms = self._now_ms() + self._cluster.settings.retry_backoff_ms
+        for partition in errors:
+            self.positions.put_off(partition, until_ms)
+        stale = [each.topic for each, error in errors.items() if error.needs_refresh]
+        if stale:
+            self._cluster.stale(dict.fromkeys(stale))
+        told: dict[str, ClientError] = {}
+        for error in errors.values():
+            if not error.retriable:
+                told.setdefault(str(error), error)
+        for error in told.values():
+            self._fail(error)
+
+    # Inside.
+
+    def _leader_of(self, partition: TopicPartition) -> Leader | None:
+        return self._cluster.metadata.leader_of(partition.topic, partition.partition)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work, name="ottla-consumer-fetch")
+        self._tasks[task] = None
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error if isinstance(error, Exception) else RuntimeError(repr(error)))
+
+    def _now_ms(self) -> int:
+        return int(self._loop.time() * 1000)
