@@ -5,7 +5,7 @@ What a broker refuses keeps Kafka's error code; what never reached a broker has 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Self
 
 from ottla.protocol.errors import ErrorCode
 
@@ -42,6 +42,12 @@ class ClientError(Exception):
     needs_refresh: bool = False
     code: ErrorCode | None = None
     """What the broker answered, where it did."""
+
+    def again(self) -> Self:
+        """The same for another who waited: one that is raised twice would gather both tracebacks."""
+        copy = type(self).__new__(type(self), *self.args)
+        copy.__dict__.update(self.__dict__)
+        return copy
 
 
 class ConfigurationError(ClientError, ValueError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from ottla.client.errors import BrokerUpgradeError, MalformedResponseError, broker_error
@@ -177,10 +178,15 @@ def decode_body(class_: type[S], version: int, body: Buffer) -> S:
 
 
 class Versions:
-    """Which versions of each API a broker speaks."""
+    """Which versions of each API a broker speaks. `features` are those that its cluster has finalized, by
+    name, with their levels.
+    """
 
-    def __init__(self, ranges: Mapping[int, tuple[int, int]]) -> None:
+    def __init__(
+        self, ranges: Mapping[int, tuple[int, int]], features: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
         self._ranges = ranges
+        self.features = features
 
     def newest(self, api_key: int, lowest: int | None = None, highest: int | None = None) -> int | None:
         """The newest that both sides speak, within what the caller can do with; None where there is none."""
@@ -247,7 +253,10 @@ class Negotiation:
             raise broker_error(response.error_code, what="ApiVersions")
         if len(response.api_keys) > _MAX_APIS:
             raise MalformedResponseError(f"a broker with {len(response.api_keys)} APIs")
-        return Versions({each.api_key: (each.min_version, each.max_version) for each in response.api_keys})
+        return Versions(
+            {each.api_key: (each.min_version, each.max_version) for each in response.api_keys},
+            {each.name: each.max_version_level for each in response.finalized_features},
+        )
 
     def _supported(self, response: ApiVersionsResponse) -> int:
         for each in response.api_keys:

@@ -161,7 +161,7 @@ class Cluster:
         """An open connection to a node; to whichever is least busy for None, known brokers first, then those
         of `bootstrap.servers`. Waits out a back-off after failures.
         """
-        self._check_usable()
+        self.check_usable()
         if node is not None:
             connection = self._nodes.open_connection(node, lane)
             return connection or await self._nodes.connect(node, self.metadata, lane)
@@ -212,7 +212,7 @@ class Cluster:
 
         That a topic is not there is no error here: see `metadata.errors`.
         """
-        self._check_usable()
+        self.check_usable()
         await self._refreshes.ask(topics, allow_auto_creation)
         return self.metadata
 
@@ -284,7 +284,8 @@ class Cluster:
 
     # Inside.
 
-    def _check_usable(self) -> None:
+    def check_usable(self) -> None:
+        """ForkedError in another process than the client's, ClientClosedError after its end."""
         if self.host.process_id() != self._process_id:
             raise ForkedError("this client was made before a fork; make a new one in each process")
         if self._is_closed:

@@ -82,7 +82,7 @@ class Connection(asyncio.BufferedProtocol):
         None where no answer comes.
         """
         if self.error is not None or self._transport is None:
-            raise _another(self.error or DisconnectedError(f"{self.node.address}: not connected"))
+            raise (self.error or DisconnectedError(f"{self.node.address}: not connected")).again()
         future: _Future = self._loop.create_future()
         self._transport.writelines(
             self._pipeline.send(api_key, version, body, future, deadline, is_answered=is_answered)
@@ -199,13 +199,8 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting.clear()
         for each in waiting:
             if not each.done():
-                each.set_exception(_another(error))
+                each.set_exception(error.again())
                 each.exception()  # whoever waited may be gone: nothing is to be logged then
-
-
-def _another(error: ClientError) -> ClientError:
-    """One for each who waits: raising one and the same again would make its traceback grow."""
-    return type(error)(str(error))
 
 
 async def connect(

@@ -1,0 +1,287 @@
+"""Sends what a producer's core has, when it is due, and tells the core what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from ottla.client.core.batches import Batch, Identity
+from ottla.client.core.connection import decode_body
+from ottla.client.core.metadata import BrokerNode, Leader
+from ottla.client.core.producer import NEVER, ProducerCore, ProduceTo
+from ottla.client.errors import ClientClosedError, ClientError, MalformedResponseError, broker_error
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.connection import Connection
+from ottla.client.producer.coordinator import TransactionCoordinator
+from ottla.client.producer.settings import ProducerSettings
+from ottla.protocol import wire
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
+from ottla.protocol.messages.produce import (
+    PartitionProduceData,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceData,
+)
+
+_LAST_WITHOUT_TOPIC_IDS: Final = 12
+_LAST_BEFORE_IMPLICIT: Final = 11
+"""From the next version on a broker adds partitions to the transaction by itself (KIP-890)."""
+
+
+class Sender:
+    """Works when it is woken (`wake`), and when something in the core gets due."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: ProducerSettings,
+        core: ProducerCore,
+        coordinator: TransactionCoordinator | None,
+        lane: str,
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._core = core
+        self._coordinator = coordinator
+        self._lane = lane
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_woken = False
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._identifying: asyncio.Task[None] | None = None
+        self._adding: asyncio.Task[None] | None = None
+        self._room: list[asyncio.Future[None]] = []
+        self._is_closed = False
+
+    def wake(self) -> None:
+        """Look what there is to send, in the loop's next turn."""
+        if not self._is_woken and not self._is_closed:
+            self._is_woken = True
+            self._loop.call_soon(self._pump)
+
+    def wake_at(self, time: float) -> None:
+        """Look again at this time of the loop's clock, at the latest."""
+        if time == NEVER or self._is_woken or self._is_closed:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= time:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(time, self._pump)
+
+    async def room(self, timeout_s: float) -> None:
+        """Wait until some memory was freed; TimeoutError."""
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._room.append(waiter)
+        self.wake()
+        async with asyncio.timeout(timeout_s):
+            await waiter
+
+    async def close(self) -> None:
+        """Stop sending; what is left fails."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = [*self._tasks, *filter(None, (self._identifying, self._adding))]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._core.drop_waiting(ClientClosedError("the producer was closed"))
+        self._let_in()
+
+    # Inside.
+
+    def _pump(self) -> None:
+        self._is_woken = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        core, now = self._core, self._loop.time()
+        for error in core.expire(now):
+            self._failed(error)
+        reason = None if self._coordinator is None else self._coordinator.transactions.abandons()
+        if reason is not None:
+            core.drop_waiting(reason)
+        if core.needs_identity:
+            self._identify()
+        requests = core.drain(self._cluster.metadata, now, self._may_send)
+        for request in requests:
+            task = self._loop.create_task(self._produce(request))
+            self._tasks[task] = None
+            task.add_done_callback(self._tasks.pop)
+        if core.leaderless:
+            self._cluster.stale(core.leaderless)
+        self._add_partitions()
+        self._let_in()
+        self.wake_at(core.next_wakeup())
+
+    def _may_send(self, topic: str, partition: int) -> bool:
+        return self._coordinator is None or self._coordinator.transactions.may_send(topic, partition)
+
+    def _let_in(self) -> None:
+        waiters, self._room = self._room, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _failed(self, error: ClientError) -> None:
+        if self._coordinator is not None:
+            self._coordinator.transactions.failed(error)
+
+    async def _produce(self, request: ProduceTo) -> None:
+        batches, was_sent = request.batches, False
+        try:
+            connection = await self._cluster.connection(request.node, self._lane)
+            batches = self._without_expired(batches)
+            version, ids = self._version(connection, batches)
+            body = self._body(version, ids, batches)
+            was_sent = True
+            timeout_s = self._settings.request_timeout_ms / 1000
+            is_answered = self._settings.required_acks != 0
+            answer = await connection.request(
+                ProduceRequest.__key__, version, [body], timeout_s, is_answered=is_answered
+            )
+            response = decode_body(ProduceResponse, version, answer) if is_answered else None
+        except ClientError as error:
+            self._unanswered(batches, error, was_sent)
+        except asyncio.CancelledError:
+            self._unanswered(batches, ClientClosedError("the producer was closed"), was_sent)
+            raise
+        else:
+            if response is None:
+                for batch in batches:
+                    self._core.delivered(batch, -1)
+            else:
+                self._answered(batches, response, {each: name for name, each in ids.items()})
+        finally:
+            self._core.answered(request)
+            self.wake()
+
+    def _without_expired(self, batches: list[Batch]) -> list[Batch]:
+        """Those whose time did not run out while a connection was made."""
+        expired = [batch for batch in batches if batch.is_done]
+        self._unanswered(expired, ClientClosedError("it was given up"), was_sent=False)
+        return [batch for batch in batches if not batch.is_done]
+
+    def _version(self, connection: Connection, batches: Iterable[Batch]) -> tuple[int, dict[str, UUID]]:
+        """The version, and the topics' ids where it needs them."""
+        highest = None
+        if self._coordinator is not None and not self._coordinator.transactions.is_implicit:
+            highest = _LAST_BEFORE_IMPLICIT
+        version = connection.versions.need(ProduceRequest.__key__, highest=highest)
+        if version <= _LAST_WITHOUT_TOPIC_IDS:
+            return version, {}
+        topics = self._cluster.metadata.topics
+        ids = {name: topics[name].topic_id for batch in batches if (name := batch.topic) in topics}
+        known = {name: topic_id for name, topic_id in ids.items() if topic_id is not None}
+        if all(batch.topic in known for batch in batches):
+            return version, known
+        return connection.versions.need(ProduceRequest.__key__, highest=_LAST_WITHOUT_TOPIC_IDS), {}
+
+    def _body(self, version: int, ids: dict[str, UUID], batches: Iterable[Batch]) -> bytes:
+        topics: dict[str, list[PartitionProduceData]] = {}
+        for batch in batches:
+            assert batch.data is not None
+            data = PartitionProduceData(index=batch.partition, records=memoryview(batch.data))
+            topics.setdefault(batch.topic, []).append(data)
+        coordinator = self._coordinator
+        request = ProduceRequest(
+            transactional_id=None if coordinator is None else coordinator.transactions.transactional_id,
+            acks=self._settings.required_acks,
+            timeout_ms=self._settings.request_timeout_ms,
+            topic_data=[
+                TopicProduceData(name=name, topic_id=ids.get(name), partition_data=partitions)
+                for name, partitions in topics.items()
+            ],
+        )
+        return wire.encode(request, version)
+
+    def _answered(self, batches: list[Batch], response: ProduceResponse, names: dict[UUID, str]) -> None:
+        results: dict[tuple[str, int], PartitionProduceResponse] = {}
+        for topic in response.responses:
+            name = names.get(topic.topic_id, "") if topic.topic_id is not None else topic.name
+            for partition in topic.partition_responses:
+                results[name, partition.index] = partition
+        endpoints = [
+            BrokerNode(each.node_id, each.host, each.port, each.rack) for each in response.node_endpoints
+        ]
+        for batch in batches:
+            result = results.get((batch.topic, batch.partition))
+            if result is None:
+                error = MalformedResponseError(f"{batch.name}: the answer to Produce is silent on it")
+                self._unanswered([batch], error, was_sent=True)
+            elif result.error_code == ErrorCode.none:
+                self._core.delivered(batch, result.base_offset, result.log_append_time_ms)
+            else:
+                self._refused(batch, result, endpoints)
+
+    def _refused(
+        self, batch: Batch, result: PartitionProduceResponse, endpoints: Iterable[BrokerNode]
+    ) -> None:
+        reasons = [each.batch_index_error_message for each in result.record_errors]
+        reason = result.error_message or next(filter(None, reasons), None)
+        leader = result.current_leader
+        if leader.leader_id >= 0:
+            news = Leader(leader.leader_id, leader.leader_epoch)
+            self._cluster.moved(batch.topic, batch.partition, news, endpoints)
+        if broker_error(result.error_code).needs_refresh:
+            self._cluster.stale([batch.topic])
+        error = self._core.refused(batch, result.error_code, reason, self._loop.time())
+        if error is not None:
+            self._failed(error)
+
+    def _unanswered(self, batches: Iterable[Batch], error: ClientError, was_sent: bool) -> None:
+        now = self._loop.time()
+        if error.needs_refresh:
+            self._cluster.stale([batch.topic for batch in batches])
+        for batch in batches:
+            final = self._core.unanswered(batch, error, now, was_sent=was_sent)
+            if final is not None:
+                self._failed(final)
+
+    # Identity of a producer without transactions; partitions of one with them.
+
+    def _identify(self) -> None:
+        if self._coordinator is None and self._identifying is None and not self._is_closed:
+            self._identifying = self._loop.create_task(self._ask_for_identity())
+
+    async def _ask_for_identity(self) -> None:
+        async def attempt() -> InitProducerIdResponse:
+            request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=(1 << 31) - 1)
+            response = await self._cluster.send(request, InitProducerIdResponse)
+            if response.error_code:
+                raise broker_error(response.error_code, what="InitProducerId")
+            return response
+
+        try:
+            response = await self._cluster.retrying(attempt)
+            self._core.identified(Identity(response.producer_id, response.producer_epoch))
+        except ClientError as error:
+            if not error.retriable:
+                self._core.drop_waiting(error)
+            else:
+                self.wake_at(self._loop.time() + 1.0)
+        finally:
+            self._identifying = None
+        self.wake()
+
+    def _add_partitions(self) -> None:
+        coordinator = self._coordinator
+        if coordinator is None or self._adding is not None or self._is_closed:
+            return
+        partitions = coordinator.transactions.to_add()
+        if partitions:
+            self._adding = self._loop.create_task(self._add(coordinator, partitions))
+
+    async def _add(self, coordinator: TransactionCoordinator, partitions: list[tuple[str, int]]) -> None:
+        try:
+            await coordinator.add_partitions(partitions)
+        except ClientError as error:
+            coordinator.transactions.failed(error)
+        finally:
+            self._adding = None
+        self.wake()
