@@ -123,6 +123,7 @@ class Broker:
             self._reopen_partitions,
         )
         self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
+        self._request_memory = RequestMemory(config.ottla_request_memory_max_bytes)
         self._server = self._make_server()
         self._loading: asyncio.Task[None] | None = None
 
@@ -160,7 +161,7 @@ class Broker:
                 requests_in_flight_max=config.ottla_requests_in_flight_max,
                 response_buffer_max_bytes=config.ottla_response_buffer_max_bytes,
             ),
-            RequestMemory(config.ottla_request_memory_max_bytes),
+            self._request_memory,
             self._unsent,
             _RECEIVE_BUFFER_BYTES,
             self._readers,
@@ -183,6 +184,7 @@ class Broker:
                 group_commit=self.group_commit,
                 unsent=self._unsent,
                 transactions=self.transactions,
+                request_memory=self._request_memory,
                 config=config,
             ),
             TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),

@@ -17,7 +17,7 @@ from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.image import ImageSource, MetadataImage
 from ottla.metadata.model import Configs, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
-from ottla.network.memory import UnsentOutput
+from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
@@ -123,6 +123,7 @@ class RecordServices:
     sessions: FetchSessions
     group_commit: GroupCommit
     unsent: UnsentOutput
+    request_memory: RequestMemory
     transactions: TransactionPartitions
     config: Current[ReplicaConfig]
 

@@ -41,7 +41,7 @@ class RequestMemory:
         return self.used_bytes < self._limit // 2
 
     def take_first(self, size: int) -> None:
-        """Count the first piece of a request."""
+        """Count the first piece of a request, or one that has come in and is kept until it can be handled."""
         self.used_bytes += size
 
     def take(self, receiver: Receiver, size: int) -> bool:
@@ -54,10 +54,14 @@ class RequestMemory:
 
     def give_back(self, receiver: Receiver, size: int) -> None:
         """Return all that a receiver was given, drop what it waits for, and grant others what fits now."""
-        self.used_bytes -= size
         self._waiting.pop(receiver, None)
         if self._overdrawing is receiver:
             self._overdrawing = None
+        self.release(size)
+
+    def release(self, size: int) -> None:
+        """Return what nobody waits for, and grant others what fits now."""
+        self.used_bytes -= size
         while self._waiting:
             first, wanted = next(iter(self._waiting.items()))
             if not self._may_take(first, wanted):

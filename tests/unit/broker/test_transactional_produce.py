@@ -136,9 +136,11 @@ async def test_nothing_of_the_connection_overtakes_what_waits_for_an_answer(
         await coordinator.is_asked()
         async with connect(*coordinator.address) as other:
             assert (await Topic(other, topic.name, topic.topic_id).fetch())["high_watermark"] == 0
+        assert coordinator.memory.used_bytes == len(batch(0)), "kept meanwhile"
         coordinator.gate.set()
         answers = [outcome(await client.receive(PRODUCE, 13)) for _ in range(4)]
     assert answers == [[(NONE, offset)] for offset in range(4)]
+    assert coordinator.memory.used_bytes == 0
     assert len(coordinator.asked) == 1
 
 

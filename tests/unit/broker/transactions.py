@@ -15,6 +15,7 @@ from tests.running_broker import Topic
 from ottla.broker import assembly
 from ottla.broker.services import RecordServices
 from ottla.coordination.runtime import Producer
+from ottla.network.memory import RequestMemory
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.codec import Record, encode_batch
 from ottla.testing import run_broker_async
@@ -33,6 +34,8 @@ class Coordinator:
         self.gate: asyncio.Event | None = None
         self.address = ("", 0)
         """Of the broker that asks"""
+        self.memory = RequestMemory(0)
+        """Of its requests"""
 
     async def is_asked(self) -> None:
         """Wait for the first question."""
@@ -65,6 +68,7 @@ async def broker_with(
     """A client of a broker that asks this coordinator; settings with underscores for dots."""
 
     def services(**given: Any) -> RecordServices:
+        coordinator.memory = given["request_memory"]
         return RecordServices(**{**given, "transactions": coordinator})
 
     monkeypatch.setattr(assembly, "RecordServices", services)

@@ -99,7 +99,12 @@ async def _when_admitted(
     """Unlike a produce that waits for its durability this one holds its connection up: nothing may overtake
     what is not appended yet.
     """
-    result = _append_admitted(services, context, produce, await admission)
+    size = sum(len(data.records) for data in produce.partitions if data.records is not None)
+    services.request_memory.take_first(size)
+    try:
+        result = _append_admitted(services, context, produce, await admission)
+    finally:
+        services.request_memory.release(size)
     return await result if isinstance(result, asyncio.Future) else result
 
 
