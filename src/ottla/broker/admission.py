@@ -7,6 +7,7 @@ partition to it (from version 12 on), or confirms that its producer did.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -161,13 +162,17 @@ class _Admission:
             and ErrorCode.concurrent_transactions in codes.values()
             and clock() < retries_end
         ):
-            await asyncio.sleep(config.add_partitions_to_txn_retry_backoff_ms / 1000)
+            await self._await_end(config.add_partitions_to_txn_retry_backoff_ms)
             self.begin(now_ms)
             codes = await self._ask_once() if self.guards else {}
         for number, code in codes.items():
             if code:
                 self.refused[number] = self._told(code)
         return Admission(self.refused, exempt or dict(self.guards))
+
+    async def _await_end(self, max_wait_ms: int) -> None:
+        with contextlib.suppress(KafkaError):  # who asks again will be told
+            await self._services.transactions.await_end(self._transactional_id, max_wait_ms)
 
     async def _ask_once(self) -> Mapping[int, ErrorCode]:
         asked = {

@@ -107,6 +107,12 @@ class TransactionPartitions(Protocol):
         With Kafka's errors of AddPartitionsToTxn and of finding the coordinator; or KafkaError for all.
         """
 
+    async def await_end(self, transactional_id: str, max_wait_ms: int) -> None:
+        """After concurrent_transactions: wait until the last transaction is complete, at most so long.
+
+        Raises KafkaError where nobody is there to wait for.
+        """
+
 
 class InternalTopics(Protocol):
     """Makes the topics of the coordinators when they are first used."""

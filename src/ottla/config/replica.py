@@ -180,7 +180,8 @@ REPLICA_KEYS = (
         "add.partitions.to.txn.retry.backoff.ms",
         INT,
         20,
-        "How long a produce that adds its partition waits before it asks again: the last transaction ends.",
+        "How long a produce that adds its partition waits at most for the end of the last transaction, "
+        "before it asks again.",
         at_least(1),
     ),
     ConfigDef(

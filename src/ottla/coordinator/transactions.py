@@ -78,7 +78,7 @@ class TransactionCoordinator:
         self._replica_config = replica_config
         self._clock = clock
         self._group_commit = group_commit
-        self._producer_ids = _Stock(producer_ids)
+        self._producer_ids = ProducerIdStock(producer_ids)
         self._markers = markers
         self._shards: Shards[TransactionShard] = Shards(TRANSACTIONS_TOPIC, self._own, partitions, metadata)
         self._surroundings: Surroundings | None = None
@@ -271,7 +271,7 @@ class TransactionCoordinator:
             await asyncio.wait(tasks)
 
 
-class _Stock:
+class ProducerIdStock:
     """Producer ids at hand, for decisions that cannot wait for one."""
 
     def __init__(self, source: ProducerIdSource) -> None:

@@ -91,13 +91,14 @@ async def test_each_partition_is_refused_for_itself(monkeypatch: pytest.MonkeyPa
 async def test_the_end_of_the_last_transaction_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     coordinator = Coordinator(ErrorCode.concurrent_transactions, ErrorCode.concurrent_transactions)
     settings = {
-        "add_partitions_to_txn_retry_backoff_ms": "1",
+        "add_partitions_to_txn_retry_backoff_ms": "17",
         "add_partitions_to_txn_retry_backoff_max_ms": "60000",
     }
     async with broker_with(coordinator, monkeypatch, **settings) as client:
         topic = await create_topic(client)
         assert await produce(client, topic, batch()) == [(NONE, 0)]
     assert len(coordinator.asked) == 3
+    assert coordinator.waits == [("x", 17)] * 2
 
 
 async def test_what_has_no_transactional_id_is_refused_whole(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ class Coordinator:
     def __init__(self, *answers: ErrorCode | KafkaError | Mapping[int, ErrorCode]) -> None:
         self.answers = list(answers)
         self.asked: list[tuple[str, Producer, list[int], bool]] = []
+        self.waits: list[tuple[str, int]] = []
         self.gate: asyncio.Event | None = None
         self.address = ("", 0)
         """Of the broker that asks"""
@@ -59,6 +60,9 @@ class Coordinator:
         if isinstance(answer, ErrorCode):
             return dict.fromkeys(partitions, answer)
         return {place: answer.get(place[1], ErrorCode.none) for place in partitions}
+
+    async def await_end(self, transactional_id: str, max_wait_ms: int) -> None:
+        self.waits.append((transactional_id, max_wait_ms))
 
 
 @contextlib.asynccontextmanager
