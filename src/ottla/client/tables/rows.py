@@ -1,0 +1,78 @@
+"""Columns as Arrow's record batches, keys and values as they were asked for. Needs the extra `arrow`."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ottla.client.columns.arrow import as_column, as_strings
+from ottla.client.columns.binary import HeadersColumn
+from ottla.client.columns.columns import Columns
+from ottla.client.errors import ConfigurationError
+from ottla.client.values.broken import settle
+from ottla.client.values.interface import BrokenValue, DeadLetterTopic, Decoder, Values
+
+DeadLetters = Callable[[DeadLetterTopic, Sequence[BrokenValue]], None]
+
+
+class ArrowRows:
+    """For one stream: a format that infers its schema does so once. None leaves bytes as they are.
+
+    Rows with broken values are left out, or told in columns `key_error` and `value_error`, as the format's
+    `errors` says.
+    """
+
+    def __init__(
+        self, key: Values | None = None, value: Values | None = None, dead_letters: DeadLetters | None = None
+    ) -> None:
+        self._formats: list[tuple[str, Values, Decoder]] = []
+        for name, values in (("key", key), ("value", value)):
+            if values is None:
+                continue
+            if isinstance(values.errors, DeadLetterTopic) and dead_letters is None:
+                raise ConfigurationError(f"nothing here sends broken values to topic {values.errors.name}")
+            self._formats.append((name, values, values.decoder()))
+        self._dead_letters = dead_letters
+
+    def __call__(self, topic: str, columns: Columns) -> pa.RecordBatch:
+        batch = columns.to_arrow()
+        keep: pa.Array | None = None
+        for name, values, decoder in self._formats:
+            is_key = name == "key"
+            decoded = decoder.decode(columns.key if is_key else columns.value)
+            settled = settle(values.errors, decoded, columns, topic, "key" if is_key else "value")
+            place = batch.schema.get_field_index(name)
+            batch = batch.set_column(place, name, settled.array)
+            if settled.reasons is not None:
+                batch = batch.append_column(f"{name}_error", settled.reasons)
+            if settled.dead_letters and isinstance(values.errors, DeadLetterTopic) and self._dead_letters:
+                self._dead_letters(values.errors, settled.dead_letters)
+            if settled.keep is not None:
+                keep = settled.keep if keep is None else pc.and_(keep, settled.keep)
+        return batch if keep is None else batch.filter(keep)
+
+
+def as_table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """One after the other. Of types that differ in width the wider is taken, of unknown ones the known."""
+    tables = [pa.Table.from_batches([each]) for each in batches]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def take(columns: Columns, places: Sequence[int]) -> Columns:
+    """These rows, in this order."""
+    indices = pa.array(places, pa.int64())
+    headers = columns.headers
+    return Columns(
+        memoryview(array("i", [columns.partition[each] for each in places])),
+        memoryview(array("q", [columns.offset[each] for each in places])),
+        memoryview(array("q", [columns.timestamp[each] for each in places])),
+        memoryview(array("b", [columns.timestamp_type[each] for each in places])),
+        as_column(as_strings(columns.key).take(indices)),
+        as_column(as_strings(columns.value).take(indices)),
+        HeadersColumn.of([headers[each] for each in places])
+        if headers.count
+        else HeadersColumn.none(len(places)),
+    )
