@@ -32,9 +32,11 @@ typedef struct {
     size_t capacity; /* bytes */
 } Growing;
 
+/* Room for `size` bytes to begin with, where there is none yet. Under the GIL. */
+bool reserve(Growing *growing, size_t size);
 /* Room for `size` bytes; false, and nothing changed, where there is none. Needs no GIL. */
 bool grow(Growing *growing, size_t size);
-void drop(Growing *growing);
+void drop(Growing *growing); /* Under the GIL. */
 /* A memoryview of the first `count` items of `format` ('i', 'q', 'b', 'B'), which owns the memory from here on. */
 PyObject *take(State *state, Growing *growing, size_t count, char format);
 extern PyType_Spec buffer_spec;

@@ -61,9 +61,10 @@ static size_t used(const Sink *sink) {
     return sink->count * ROW_BYTES + sink->key.size + sink->value.size + sink->names.size + sink->values.size;
 }
 
-static bool grow_strings(Strings *strings, size_t count, size_t size) {
+/* Room for `count` strings more; their bytes find theirs as they come. */
+static bool grow_strings(Strings *strings, size_t count) {
     size_t bits = strings->validity.capacity;
-    if (!grow(&strings->offsets, (strings->count + count + 1) * 4) || !grow(&strings->data, strings->size + size + 1) ||
+    if (!grow(&strings->offsets, (strings->count + count + 1) * 4) || !grow(&strings->data, 1) ||
         !grow(&strings->validity, (strings->count + count) / 8 + 1))
         return false;
     if (strings->validity.capacity > bits) memset(strings->validity.memory + bits, 255, strings->validity.capacity - bits);
@@ -71,15 +72,24 @@ static bool grow_strings(Strings *strings, size_t count, size_t size) {
     return true;
 }
 
-/* Room for `count` records more, that are made of `size` bytes. Headers find theirs when there are any. */
-static bool grow_sink(Sink *sink, size_t count, size_t size) {
+/* Room for `count` records more. Headers find theirs when there are any. */
+static bool grow_sink(Sink *sink, size_t count) {
     size_t total = sink->count + count;
     if (!grow(&sink->offset, total * 8) || !grow(&sink->timestamp, total * 8) || !grow(&sink->kind, total) ||
-        !grow(&sink->header_offsets, (total + 1) * 4) || !grow_strings(&sink->key, count, size) ||
-        !grow_strings(&sink->value, count, size))
+        !grow(&sink->header_offsets, (total + 1) * 4) || !grow_strings(&sink->key, count) ||
+        !grow_strings(&sink->value, count))
         return false;
     if (!sink->count) ((int32_t *)sink->header_offsets.memory)[0] = 0;
     return true;
+}
+
+/* What `count` records that are made of `size` bytes will need, so far as that can be said. */
+static bool reserve_sink(Sink *sink, size_t count, size_t size) {
+    size_t keys = count * 32 < size ? count * 32 : size;
+    return reserve(&sink->offset, count * 8) && reserve(&sink->timestamp, count * 8) && reserve(&sink->kind, count) &&
+           reserve(&sink->header_offsets, (count + 1) * 4) && reserve(&sink->key.offsets, (count + 1) * 4) &&
+           reserve(&sink->value.offsets, (count + 1) * 4) && reserve(&sink->key.data, keys + 1) &&
+           reserve(&sink->value.data, size + 1);
 }
 
 static void drop_sink(Sink *sink) {
@@ -96,16 +106,19 @@ static void drop_sink(Sink *sink) {
     drop(&sink->header_offsets);
 }
 
-/* Room has been made. */
-static inline void add_string(Strings *strings, const uint8_t *data, int32_t size) {
+/* There is room for its offset. False where there is none for its bytes. */
+static inline bool add_string(Strings *strings, const uint8_t *data, int32_t size) {
     if (size >= 0) {
+        size_t end = strings->size + (size_t)size;
+        if (UNLIKELY(end > strings->data.capacity) && !grow(&strings->data, end)) return false;
         memcpy(strings->data.memory + strings->size, data, (size_t)size);
-        strings->size += (size_t)size;
+        strings->size = end;
     } else {
         strings->validity.memory[strings->count >> 3] &= (uint8_t) ~(1 << (strings->count & 7));
         strings->nulls++;
     }
     ((int32_t *)strings->offsets.memory)[++strings->count] = (int32_t)strings->size;
+    return true;
 }
 
 /* Numbers: false where the data ends or they have too many bits. */
@@ -188,8 +201,7 @@ static Outcome read_headers(Sink *sink, const uint8_t **at, const uint8_t *end) 
     if (!read_int32(at, end, &count)) return EARLY_END;
     if (count < 0) return HEADER_COUNT;
     if (count > (end - *at) / 2) return EARLY_END;
-    size_t size = (size_t)(end - *at);
-    if (sink && (!grow_strings(&sink->names, (size_t)count, size) || !grow_strings(&sink->values, (size_t)count, size)))
+    if (sink && (!grow_strings(&sink->names, (size_t)count) || !grow_strings(&sink->values, (size_t)count)))
         return NO_MEMORY;
     for (; count; count--) {
         const uint8_t *name, *value;
@@ -197,9 +209,8 @@ static Outcome read_headers(Sink *sink, const uint8_t **at, const uint8_t *end) 
         if (!read_string(at, end, &name, &name_size)) return EARLY_END;
         if (name_size < 0) return NO_NAME;
         if (!read_string(at, end, &value, &value_size)) return EARLY_END;
-        if (!sink) continue;
-        add_string(&sink->names, name, name_size);
-        add_string(&sink->values, value, value_size);
+        if (sink && (!add_string(&sink->names, name, name_size) || !add_string(&sink->values, value, value_size)))
+            return NO_MEMORY;
     }
     return FINE;
 }
@@ -213,7 +224,7 @@ typedef struct {
 /* All records of a batch, from `p` to `end`, that are wanted. Needs no GIL. */
 static Outcome read_records(Sink *sink, const Frame *frame, const uint8_t *p, const uint8_t *end) {
     if (frame->count < 0 || frame->count > (end - p) / MIN_RECORD) return TOO_MANY;
-    if (!grow_sink(sink, (size_t)frame->count, (size_t)(end - p))) return NO_MEMORY;
+    if (!grow_sink(sink, (size_t)frame->count)) return NO_MEMORY;
     for (int32_t i = 0; i < frame->count; i++) {
         const uint8_t *key, *value;
         int32_t length, delta, key_size, value_size;
@@ -244,8 +255,8 @@ static Outcome read_records(Sink *sink, const Frame *frame, const uint8_t *p, co
         ((int64_t *)sink->timestamp.memory)[row] = timestamp;
         ((int8_t *)sink->kind.memory)[row] = frame->kind;
         ((int32_t *)sink->header_offsets.memory)[row + 1] = (int32_t)sink->names.count;
-        add_string(&sink->key, key, key_size);
-        add_string(&sink->value, value, value_size);
+        if (UNLIKELY(!add_string(&sink->key, key, key_size) || !add_string(&sink->value, value, value_size)))
+            return NO_MEMORY;
     }
     return p == end ? FINE : TRAILING;
 }
@@ -454,8 +465,27 @@ static size_t next_batch(Decoder *self, const uint8_t *data, size_t left) {
     return (size_t)size <= left ? (size_t)size : 0;
 }
 
+/* Look ahead how much will come, by what the headers say so far as they can be right, and make room for it. */
+static bool reserve_for(Decoder *self, const uint8_t *data, Py_ssize_t pos, Py_ssize_t end) {
+    size_t rows = 0, bytes = 0;
+    while (end - pos >= HEADER_SIZE && rows < (size_t)self->max_records && bytes < (size_t)self->max_bytes) {
+        const uint8_t *batch = data + pos;
+        int64_t size = (int64_t)(int32_t)get32(batch + LENGTH) + LEADER_EPOCH;
+        int64_t count = (int32_t)get32(batch + RECORD_COUNT), payload = size - HEADER_SIZE;
+        if (batch[MAGIC] != 2 || payload < 0 || size > end - pos || payload > self->max_batch_bytes) break;
+        int64_t last = (int64_t)((uint64_t)get64(batch) + get32(batch + LAST_OFFSET_DELTA));
+        if (last >= self->fetch_offset && count > 0) {
+            if (get16(batch + ATTRIBUTES) & CODEC_MASK) payload *= 2; /* as most compress to a half or less */
+            rows += (size_t)(count < payload / MIN_RECORD ? count : payload / MIN_RECORD);
+            bytes += (size_t)payload;
+        }
+        pos += size;
+    }
+    return reserve_sink(&self->sink, rows, bytes);
+}
+
 static PyObject *take_strings(State *state, Strings *strings) {
-    if (!strings->count && !grow_strings(strings, 0, 0)) return PyErr_NoMemory();
+    if (!strings->count && !grow_strings(strings, 0)) return PyErr_NoMemory();
     size_t count = strings->count;
     PyObject *offsets = take(state, &strings->offsets, count + 1, 'i');
     PyObject *data = offsets ? take(state, &strings->data, strings->size, 'B') : NULL;
@@ -471,7 +501,7 @@ static PyObject *take_strings(State *state, Strings *strings) {
 static PyObject *take_columns(State *state, Sink *sink, int32_t partition) {
     size_t count = sink->count;
     Growing partitions = {0};
-    if (!grow_sink(sink, 0, 0) || !grow(&partitions, count * 4)) return PyErr_NoMemory();
+    if (!grow_sink(sink, 0) || !reserve(&partitions, count * 4)) return PyErr_NoMemory();
     for (size_t row = 0; row < count; row++) ((int32_t *)partitions.memory)[row] = partition;
     PyObject *parts[10] = {0}, *columns = NULL;
     bool is_whole = (parts[0] = take(state, &partitions, count, 'i')) &&
@@ -506,6 +536,10 @@ PyObject *py_decode(PyObject *module, PyObject *args) {
     PyObject *result = NULL, *columns = NULL;
     if (pos < 0 || pos > data.len || self.max_bytes > INT32_MAX / 2 || self.max_batch_bytes > INT32_MAX / 2) {
         PyErr_SetString(PyExc_ValueError, "the position or a limit is out of range");
+        goto done;
+    }
+    if (!reserve_for(&self, data.buf, pos, data.len)) {
+        PyErr_NoMemory();
         goto done;
     }
     while (!self.sink.count ||

@@ -3,6 +3,36 @@
 
 #include <stdlib.h>
 
+/* A few large blocks of columns that are gone are kept for those that come: fresh memory costs more than what is
+ * written to it, since the kernel clears it and is called for each page. Under the GIL. */
+enum { KEPT = 8, LEAST_KEPT = 1 << 16, MOST_KEPT = 1 << 23 };
+static struct { void *memory; size_t capacity; } kept[KEPT];
+static size_t all_kept;
+
+static void keep_or_free(void *memory, size_t capacity) {
+    if (memory && capacity >= LEAST_KEPT && all_kept + capacity <= MOST_KEPT)
+        for (int i = 0; i < KEPT; i++)
+            if (!kept[i].memory) {
+                kept[i].memory = memory;
+                kept[i].capacity = capacity;
+                all_kept += capacity;
+                return;
+            }
+    free(memory);
+}
+
+bool reserve(Growing *growing, size_t size) {
+    for (int i = 0; i < KEPT && size >= LEAST_KEPT; i++)
+        if (kept[i].memory && kept[i].capacity >= size && kept[i].capacity / 2 <= size) {
+            growing->memory = kept[i].memory;
+            growing->capacity = kept[i].capacity;
+            all_kept -= kept[i].capacity;
+            kept[i].memory = NULL;
+            return true;
+        }
+    return grow(growing, size);
+}
+
 bool grow(Growing *growing, size_t size) {
     if (LIKELY(size <= growing->capacity)) return true;
     size_t capacity = growing->capacity * 2;
@@ -15,7 +45,7 @@ bool grow(Growing *growing, size_t size) {
 }
 
 void drop(Growing *growing) {
-    free(growing->memory);
+    keep_or_free(growing->memory, growing->capacity);
     growing->memory = NULL;
     growing->capacity = 0;
 }
@@ -23,6 +53,7 @@ void drop(Growing *growing) {
 typedef struct {
     PyObject_HEAD
     void *memory;
+    size_t capacity;
     Py_ssize_t count, itemsize;
     char format[2];
 } Buffer;
@@ -35,8 +66,15 @@ PyObject *take(State *state, Growing *growing, size_t count, char format) {
     buffer->format[0] = format;
     buffer->format[1] = 0;
     size_t size = count * (size_t)buffer->itemsize;
-    void *shrunk = size < growing->capacity ? realloc(growing->memory, size ? size : 1) : NULL;
-    buffer->memory = shrunk ? shrunk : growing->memory;
+    buffer->memory = growing->memory;
+    buffer->capacity = growing->capacity;
+    if (size < growing->capacity - growing->capacity / 4) { /* a quarter may lie idle */
+        void *shrunk = realloc(growing->memory, size ? size : 1);
+        if (shrunk) {
+            buffer->memory = shrunk;
+            buffer->capacity = size;
+        }
+    }
     growing->memory = NULL;
     growing->capacity = 0;
     PyObject *view = PyMemoryView_FromObject((PyObject *)buffer);
@@ -46,7 +84,7 @@ PyObject *take(State *state, Growing *growing, size_t count, char format) {
 
 static void buffer_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
-    free(((Buffer *)self)->memory);
+    keep_or_free(((Buffer *)self)->memory, ((Buffer *)self)->capacity);
     PyObject_Free(self);
     Py_DECREF(type);
 }
