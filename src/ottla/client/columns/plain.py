@@ -104,11 +104,12 @@ def decode(
             while aborted and aborted[-1][0] <= last_offset:
                 active.add(aborted.pop()[1])
             if last_offset >= fetch_offset or header.is_control:
-                for record in _records(header, batch, active, max_batch_bytes):
-                    if record.offset >= fetch_offset:
-                        rows.append(record)
-                        kinds.append(header.timestamp_type)
-                        used += _size(record)
+                found = _records(header, batch, active, max_batch_bytes)
+                if found and min([record.offset for record in found]) < fetch_offset:
+                    found = [record for record in found if record.offset >= fetch_offset]
+                rows += found
+                kinds.frombytes(bytes((header.timestamp_type,)) * len(found))
+                used += _size(found)
         except KafkaError as error:
             fault = error
             break
@@ -156,31 +157,35 @@ def _records(header: BatchHeader, batch: Buffer, active: set[int], max_batch_byt
     return []
 
 
-def _size(record: Record) -> int:
-    size = ROW_BYTES
-    if record.key is not None:
-        size += len(record.key)
-    if record.value is not None:
-        size += len(record.value)
-    for name, value in record.headers:
-        size += len(name.encode("utf-8", "surrogateescape"))
-        if value is not None:
+def _size(rows: list[Record]) -> int:
+    size = ROW_BYTES * len(rows)
+    for _, _, key, value, headers in rows:
+        if key:
+            size += len(key)
+        if value:
             size += len(value)
+        for name, held in headers:
+            size += len(name.encode("utf-8", "surrogateescape")) + len(held or b"")
     return size
 
 
 def _columns(partition: int, rows: list[Record], kinds: array[int]) -> RawColumns:
-    headers = HeadersColumn.of(
-        [[(name.encode("utf-8", "surrogateescape"), value) for name, value in row.headers] for row in rows]
-    )
+    offsets, timestamps, keys, values, headers = zip(*rows, strict=True) if rows else ((),) * 5
+    if any(headers):
+        encoded = [
+            [(name.encode("utf-8", "surrogateescape"), held) for name, held in each] for each in headers
+        ]
+        header_column = HeadersColumn.of(encoded)
+    else:
+        header_column = HeadersColumn.none(len(rows))
     return (
         memoryview(array("i", (partition,)) * len(rows)),
-        memoryview(array("q", [row.offset for row in rows])),
-        memoryview(array("q", [row.timestamp for row in rows])),
+        memoryview(array("q", offsets)),
+        memoryview(array("q", timestamps)),
         memoryview(kinds),
-        BinaryColumn.of([row.key for row in rows]).raw,
-        BinaryColumn.of([row.value for row in rows]).raw,
-        headers.raw,
+        BinaryColumn.of(keys).raw,
+        BinaryColumn.of(values).raw,
+        header_column.raw,
     )
 
 
