@@ -65,7 +65,9 @@ class LocalMarkers:
         unfinished: list[Unfinished] = []
         places: list[tuple[dict[TopicPartition, ErrorCode], TopicPartition]] = []
         """Of what is unfinished, by number"""
-        in_groups: list[tuple[dict[TopicPartition, ErrorCode], TopicPartition, Awaitable[int]]] = []
+        in_groups: list[tuple[dict[TopicPartition, ErrorCode], TopicPartition]] = []
+        settling: list[Awaitable[ErrorCode]] = []
+        """Of what groups write, in the same order"""
         for marker, result in zip(markers, results, strict=True):
             producer_id, producer_epoch = marker.producer
             end = EndMarker(
@@ -84,18 +86,21 @@ class LocalMarkers:
                     if place[0] == OFFSETS_TOPIC:
                         written = self._groups.end_transaction(place[1], end)
                         if isinstance(written, Awaitable):
-                            in_groups.append((result, place, written))
+                            in_groups.append((result, place))
+                            settling.append(self._settle(written))
                     elif (wait := self._append(partition, end, now_ms, len(places))) is not None:
                         unfinished.append(wait)
                         places.append((result, place))
                 except KafkaError as error:
                     result[place] = _told(error)
+        # Begun before the wait for the others, so that nothing is left unbegun when that is given up.
+        codes = asyncio.gather(*settling)
         if unfinished:
             for number, failure in (await self._finish(unfinished)).items():
                 result, place = places[number]
                 result[place] = failure.code
-        for result, place, written in in_groups:
-            result[place] = await self._settle(written)
+        for (result, place), code in zip(in_groups, await codes, strict=True):
+            result[place] = code
         return results
 
     def _partition(self, topic: str, index: int) -> Partition:

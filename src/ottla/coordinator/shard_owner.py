@@ -64,7 +64,8 @@ class ShardOwner(Generic[S]):
         self.shard = shard
         self.partition = partition
         self.is_loading = True
-        self._is_stopped = False
+        self.is_stopped = False
+        """It may not be asked any more."""
         self._clock = surroundings.clock
         self._config = surroundings.config
         self._log = _PartitionLog(partition, surroundings, self._on_committed)
@@ -101,7 +102,7 @@ class ShardOwner(Generic[S]):
                 records += self._load_batch(header, memoryview(data)[position : position + header.size])
                 offset = header.next_offset
             await asyncio.sleep(0)
-            if self._is_stopped:
+            if self.is_stopped:
                 return
         self.is_loading = False
         self._runtime.on_image(image())  # it may have changed meanwhile
@@ -136,9 +137,11 @@ class ShardOwner(Generic[S]):
 
     def stop(self) -> None:
         """Send whoever waits to look for the coordinator, and forget the timers."""
+        if self.is_stopped:
+            return
         if not self.is_loading:
             self._runtime.unload()
-        self._is_stopped = True
+        self.is_stopped = True
         self._log.close()
         self._timers.clear()
 
@@ -146,7 +149,9 @@ class ShardOwner(Generic[S]):
         if error is None:
             self._runtime.committed()
         else:
+            # What the shard has replayed may be lost: nothing is to be answered from that.
             self._runtime.fail(error)
+            self.stop()
 
     def _on_timer(self, key: TimerKey) -> None:
         self._runtime.on_timer(key)

@@ -60,7 +60,7 @@ class Shards(Generic[S]):
     def owner_at(self, index: int) -> ShardOwner[S]:
         """Who has a partition of the topic; raises as `owner_of`."""
         owner = self._owners.get(index)
-        if owner is None:
+        if owner is None or owner.is_stopped:
             raise KafkaError(ErrorCode.not_coordinator)
         if owner.is_loading:
             raise KafkaError(ErrorCode.coordinator_load_in_progress)

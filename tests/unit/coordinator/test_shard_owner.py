@@ -26,6 +26,7 @@ from ottla.coordination.runtime import (
     encode_record,
 )
 from ottla.coordinator.shard_owner import ShardOwner, Surroundings
+from ottla.coordinator.shards import Shards
 from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.offset_commit import (
@@ -220,7 +221,23 @@ async def test_a_failed_sync_refuses_all_that_wait() -> None:
         with pytest.raises(KafkaError) as refused:
             await each
         assert refused.value.code is ErrorCode.not_coordinator
-    owned.owner.stop()
+
+
+async def test_after_a_failed_sync_nothing_is_answered_from_what_may_be_lost() -> None:
+    owned = Owned(flush=True)
+    await owned.load()
+    waits = owned.commit(5)
+    shards: Shards[GroupShard] = Shards(
+        "t", lambda _partition: owned.owner, Any, SimpleNamespace(image=TOPICS)
+    )  # type: ignore[arg-type]
+    shards._owners[0] = owned.owner
+    assert shards.owner_at(0) is owned.owner
+    owned.commits.waiting.pop(0)({owned.partition.log: KafkaError(ErrorCode.kafka_storage_error)})
+    with pytest.raises(KafkaError):
+        await waits
+    with pytest.raises(KafkaError) as refused:
+        shards.owner_at(0)
+    assert refused.value.code is ErrorCode.not_coordinator
 
 
 async def test_a_marker_commits_or_drops_the_offsets_of_its_transaction() -> None:

@@ -97,7 +97,8 @@ def _check_bumping(transaction: Transaction, producer: Producer, wanted: Transac
     )
     if transaction.producer_id != producer.producer_id and not is_rotated:
         raise KafkaError(ErrorCode.invalid_producer_id_mapping)
-    is_retry = transaction.state in COMPLETE and (
+    # An end of an older client has bumped no epoch: who asks then is a zombie, and not told the newer one.
+    is_retry = (transaction.state in COMPLETE and transaction.client_version >= EPOCH_BUMP_SINCE) and (
         is_rotated or transaction.producer_epoch == producer.producer_epoch + 1
     )
     if not is_retry and transaction.producer_epoch != producer.producer_epoch:
