@@ -18,6 +18,7 @@ NOWHERE = uuid.UUID(int=77)
 VERIFICATION = "transaction.partition.verification.enable"
 PRODUCER = 4_000
 LAST_WITHOUT_ADDING = 11
+CONCURRENT_TRANSACTIONS = 51
 
 
 def unverified(function: Callable[[Ask], None]) -> Callable[[Ask], None]:
@@ -300,3 +301,95 @@ def test_producers_of_transactions(ask: Ask) -> None:
     for number in range(3):
         end(ask, topic, producer=PRODUCER + number, epoch=9, committed=False, coordinator_epoch=number)
     describe(ask, topic, 0)
+
+
+def begin(ask: Ask, name: str) -> dict[str, Any]:
+    """A producer of a transactional id: `producer` and `epoch`, as `part` takes them."""
+    ask.broker.eventually(lambda: ask.quietly("FindCoordinator", 4, key_type=1, coordinator_keys=[name]))
+    asked = {"transactional_id": name, "transaction_timeout_ms": 60_000}
+
+    def given_one() -> dict[str, Any] | None:
+        answer = ask.quietly("InitProducerId", 4, **asked)
+        return None if answer["error_code"] == CONCURRENT_TRANSACTIONS else answer
+
+    given = ask.broker.eventually(given_one)
+    return {"producer": given["producer_id"], "epoch": given["producer_epoch"]}
+
+
+def add(ask: Ask, name: str, who: dict[str, Any], topic: dict[str, Any]) -> None:
+    ask(
+        "AddPartitionsToTxn",
+        3,
+        v3_and_below_transactional_id=name,
+        v3_and_below_producer_id=who["producer"],
+        v3_and_below_producer_epoch=who["epoch"],
+        v3_and_below_topics=[{"name": topic["name"], "partitions": [0]}],
+    )
+
+
+def finish(ask: Ask, name: str, who: dict[str, Any], version: int, *, committed: bool) -> dict[str, Any]:
+    """EndTxn, until the markers are written; the producer with the epoch that it has then."""
+    ended = ask(
+        "EndTxn",
+        version,
+        transactional_id=name,
+        producer_id=who["producer"],
+        producer_epoch=who["epoch"],
+        committed=committed,
+    )
+
+    def is_over() -> bool | None:
+        (state,) = ask.quietly("DescribeTransactions", transactional_ids=[name])["transaction_states"]
+        return state["transaction_state"].startswith("Complete") or None
+
+    ask.broker.eventually(is_over)
+    return {**who, "epoch": ended["producer_epoch"]} if version >= 5 else who
+
+
+@scenario("Produce", versions=(3, 10, 11))
+def test_produce_of_older_clients_is_verified(ask: Ask) -> None:
+    topic, name = ask.topic(), ask.name("id")
+    who = begin(ask, name)
+    produce(ask, topic, (0, part(0, **who)), transactional_id=name)
+    add(ask, name, who, topic)
+    for transactional_id in (name, name, ask.name("other")):
+        produce(ask, topic, (0, part(0, **who)), transactional_id=transactional_id)
+    produce(ask, topic, (0, part(1, **who)), transactional_id=name)
+    who = finish(ask, name, who, 3, committed=True)
+    produce(ask, topic, (0, part(2, **who)), transactional_id=name)
+    add(ask, name, who, topic)
+    for sequence in (3, 2):
+        produce(ask, topic, (0, part(sequence, **who)), transactional_id=name)
+    newer = begin(ask, name)
+    assert newer["epoch"] > who["epoch"]
+    for each in (who, newer):
+        produce(ask, topic, (0, part(3, **each)), transactional_id=name)
+    strange = {**newer, "producer": newer["producer"] + 100_000}
+    produce(ask, topic, (0, part(0, **strange)), transactional_id=name)
+    produce(ask, topic, (0, part(0, **newer)), transactional_id="")
+    read(ask, topic)
+
+
+@scenario("Produce", versions=(12, 13))
+def test_produce_adds_its_partition(ask: Ask) -> None:
+    topic, name, version = ask.topic(partitions=2), ask.name("id"), ask.version
+    who = begin(ask, name)
+
+    def send(*parts: tuple[int, bytes], transactional_id: str = name) -> None:
+        produce(ask, topic, *parts, transactional_id=transactional_id, version=version)
+
+    send((0, part(0, **who)))
+    send((0, part(0, **who)), (1, part(0, **who)))
+    send((0, part(1, **who)), (1, batch(b"plain")))
+    later = finish(ask, name, who, 5, committed=True)
+    send((0, part(2, **who)))
+    send((0, part(2, **later)))
+    send((0, part(0, **later)))
+    last = finish(ask, name, later, 5, committed=False)
+    send((1, part(0, **later)))
+    send((1, part(0, **last)), transactional_id=ask.name("other"))
+    send((1, part(0, **{**last, "epoch": last["epoch"] + 1})))
+    send((1, part(5, **last)))
+    send((1, part(0, **last)))
+    read(ask, topic)
+    describe(ask, topic)
