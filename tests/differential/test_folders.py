@@ -22,6 +22,8 @@ from .codec import Codec, load
 TOPIC = "t"
 FOLDER = "t-0"
 UNVERIFIED = {**SETTINGS, "transaction.partition.verification.enable": "false"}
+TRANSACTIONAL_ID = "x"
+COORDINATED = ("t-0", "__transaction_state-0")
 CLEAN_STOP = ".kafka_cleanshutdown"
 CHECKPOINTS = (
     "recovery-point-offset-checkpoint",
@@ -80,16 +82,19 @@ class Node:
             if crashes:
                 process.crash()
 
-    def make_topic(self) -> None:
+    def make_topic(self, *, coordinated: bool = False) -> None:
         with self.running() as client:
             client.make_topic()
+            if coordinated:
+                client.await_coordinator()
 
-    def take_over(self, other: Node) -> None:
-        """Have the other's log, and its checkpoints, in place of an own one; not its topic id."""
-        own = (self.logs / FOLDER / "partition.metadata").read_bytes()
-        shutil.rmtree(self.logs / FOLDER)
-        shutil.copytree(other.logs / FOLDER, self.logs / FOLDER)
-        (self.logs / FOLDER / "partition.metadata").write_bytes(own)
+    def take_over(self, other: Node, *folders: str) -> None:
+        """Have the other's logs, and its checkpoints, in place of own ones; not their topic ids."""
+        for folder in folders:
+            own = (self.logs / folder / "partition.metadata").read_bytes()
+            shutil.rmtree(self.logs / folder)
+            shutil.copytree(other.logs / folder, self.logs / folder)
+            (self.logs / folder / "partition.metadata").write_bytes(own)
         for name in (*CHECKPOINTS, CLEAN_STOP):
             (self.logs / name).unlink(missing_ok=True)
             if (other.logs / name).exists():
@@ -120,6 +125,42 @@ class Client:
 
     def await_topic(self) -> None:
         self._broker.eventually(lambda: self._list(-1, 0))
+
+    def await_coordinator(self) -> None:
+        """Of the transactional id."""
+        asked = {"key_type": 1, "coordinator_keys": [TRANSACTIONAL_ID]}
+        self._broker.eventually(lambda: self._connection.ask("FindCoordinator", 4, asked))
+        self._broker.eventually(self.describe_transaction)
+
+    def describe_transaction(self) -> dict[str, Any]:
+        """The state of the transactional id, but for its times."""
+        asked = {"transactional_ids": [TRANSACTIONAL_ID]}
+        (told,) = self._connection.ask("DescribeTransactions", 0, asked)["transaction_states"]
+        return {**told, "transaction_start_time_ms": None}
+
+    def begin_transaction(self) -> tuple[int, int]:
+        """The producer, whose transaction has the partition then, and its epoch."""
+        asked = {"transactional_id": TRANSACTIONAL_ID, "transaction_timeout_ms": 600_000}
+        given = self._broker.eventually(lambda: self._connection.ask("InitProducerId", 4, asked))
+        producer, epoch = given["producer_id"], given["producer_epoch"]
+        places = [{"name": TOPIC, "partitions": [0]}]
+        body = {
+            "v3_and_below_transactional_id": TRANSACTIONAL_ID, "v3_and_below_producer_id": producer,
+            "v3_and_below_producer_epoch": epoch, "v3_and_below_topics": places,
+        }  # fmt: skip
+        self._broker.eventually(lambda: self._connection.ask("AddPartitionsToTxn", 3, body))
+        return producer, epoch
+
+    def end_transaction(self, producer: int, epoch: int, *, committed: bool) -> None:
+        """Returns when its markers are written."""
+        body = {
+            "transactional_id": TRANSACTIONAL_ID, "producer_id": producer, "producer_epoch": epoch,
+            "committed": committed,
+        }  # fmt: skip
+        assert self._connection.ask("EndTxn", 3, body)["error_code"] == 0
+        self._broker.eventually(
+            lambda: self.describe_transaction()["transaction_state"].startswith("Complete") or None
+        )
 
     def produce(
         self, producer: int, sequence: int, value: bytes = b"v", *, epoch: int = 0
@@ -203,7 +244,7 @@ def test_the_transactions_of_a_log_are_what_its_writer_says(
         told = client.view()
     ours = Node(reader, installed, tmp_path / "ours")
     ours.make_topic()
-    ours.take_over(theirs)
+    ours.take_over(theirs, FOLDER)
     with ours.running() as client:
         client.await_topic()
         assert client.view() == told
@@ -227,6 +268,53 @@ def go_on(client: Client, *, batches_are_known: bool) -> None:
     assert {OPEN, ABORTED} <= {
         each["producer_id"] for read in after["read"] for each in read["aborted_transactions"] or ()
     }
+
+
+@pytest.mark.xdist_group("differential")
+@pytest.mark.parametrize("crashes", [False, True], ids=["stopped", "killed"])
+@pytest.mark.parametrize(("writer", "reader"), [("kafka", "ottla"), ("ottla", "kafka")])
+def test_a_coordinator_goes_on_with_the_transactions_of_another(
+    installed: Installed, tmp_path: Path, writer: str, reader: str, crashes: bool
+) -> None:
+    theirs = Node(writer, installed, tmp_path / "theirs")
+    with theirs.running(crashes=crashes) as client:
+        client.make_topic()
+        client.await_coordinator()
+        producer, epoch = client.begin_transaction()
+        assert client.produce(producer, 0, epoch=epoch) == (0, 0)
+        client.end_transaction(producer, epoch, committed=True)
+        producer, epoch = client.begin_transaction()
+        assert client.produce(producer, 0, epoch=epoch) == (0, 2)
+        told, seen = client.describe_transaction(), client.view()
+    assert told["transaction_state"] == "Ongoing"
+    ours = Node(reader, installed, tmp_path / "ours")
+    ours.make_topic(coordinated=True)
+    ours.take_over(theirs, *COORDINATED)
+    with ours.running() as client:
+        client.await_topic()
+        client.await_coordinator()
+        assert (client.describe_transaction(), client.view()) == (told, seen)
+        assert client.produce(producer, 1, epoch=epoch) == (0, 3)
+        client.end_transaction(producer, epoch, committed=False)
+        latest, stable = (each["offset"] for each in client.view()["offsets"][:2])
+        assert latest == stable == 5
+
+
+@pytest.mark.xdist_group("differential")
+def test_kafkas_tool_reads_the_log_of_the_coordinator(installed: Installed, tmp_path: Path) -> None:
+    node = Node("ottla", installed, tmp_path / "ottla")
+    with node.running() as client:
+        client.make_topic()
+        client.await_coordinator()
+        for committed in (True, False):
+            producer, epoch = client.begin_transaction()
+            assert client.produce(producer, 0, epoch=epoch)[0] == 0
+            client.end_transaction(producer, epoch, committed=committed)
+    files = sorted((node.logs / "__transaction_state-0").glob("0*.log"))
+    dumped = dump(installed, *files, decoder="--transaction-log-decoder")
+    states = ("Empty", "Ongoing", "PrepareCommit", "CompleteCommit", "PrepareAbort", "CompleteAbort")
+    for state in states:
+        assert state.upper() in dumped.upper().replace("_", ""), dumped
 
 
 @pytest.mark.xdist_group("differential")
@@ -254,10 +342,10 @@ def test_kafkas_tool_reads_the_transactions_of_a_log(installed: Installed, tmp_p
     ) in dumped
 
 
-def dump(installed: Installed, *files: Path) -> str:
+def dump(installed: Installed, *files: Path, decoder: str = "--print-data-log") -> str:
     names = ",".join(str(each) for each in files)
     command = installed.release.command(
-        "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", "--files", names
+        "org.apache.kafka.tools.DumpLogSegments", "--deep-iteration", decoder, "--files", names
     )
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
