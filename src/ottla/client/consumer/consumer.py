@@ -12,7 +12,7 @@ from uuid import UUID
 from ottla.client.columns.columns import Columns, Record
 from ottla.client.consumer.batch import Batch, ToArrow
 from ottla.client.consumer.classic import ClassicMembership
-from ottla.client.consumer.delivery import Delivered, Delivery
+from ottla.client.consumer.delivery import Cursor, Delivered, Delivery
 from ottla.client.consumer.errors import CommitFailedError
 from ottla.client.consumer.fetching import Fetching
 from ottla.client.consumer.logs import Lookups
@@ -235,14 +235,14 @@ class AsyncConsumer(Lookups):
         """Record by record, without end, or until none came for `timeout_s`. A loop that is left can be taken
         up again: nothing is skipped.
         """
-        limit = self._settings.max_poll_records
-        while (cursor := await self._next(lambda: self._delivery.cursor(limit), timeout_s)) is not None:
-            for record in cursor.records:
-                cursor.last = record
+        while (cursor := await self.next_records(timeout_s)) is not None:
+            for record in cursor:
                 yield record
-                if cursor.version != cursor.state.version:
-                    break
-            self._delivery.finish(cursor)
+
+    async def next_records(self, timeout_s: float | None = None) -> Cursor | None:
+        """Some of the next records, to be iterated over: what is taken from it counts as delivered."""
+        limit = self._settings.max_poll_records
+        return await self._next(lambda: self._delivery.cursor(limit), timeout_s)
 
     def __aiter__(self) -> AsyncIterator[Record]:
         return self.records()

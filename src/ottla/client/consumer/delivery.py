@@ -27,7 +27,7 @@ class Cursor:
     has; the rest is void once `version` is not the partition's any more.
     """
 
-    __slots__ = ("before", "last", "records", "rows", "state", "version")
+    __slots__ = ("before", "is_finished", "last", "records", "rows", "state", "version")
 
     def __init__(self, rows: Columns, state: PartitionState, before: Position) -> None:
         self.rows = rows
@@ -35,11 +35,23 @@ class Cursor:
         self.version = state.version
         self.before = before
         self.last: Record | None = None
+        self.is_finished = False
+        """The application has all of them"""
         self.records: Iterator[Record] = rows.records(state.partition.topic)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records that are left; it may be left and taken up again. Any thread may do this."""
+        for record in self.records:
+            self.last = record
+            yield record
+            if self.version != self.state.version:
+                break
+        self.is_finished = True
 
     @property
     def is_void(self) -> bool:
-        return self.version != self.state.version
+        """Nothing of it counts any more: all was given, or the reader stands elsewhere now."""
+        return self.is_finished or self.version != self.state.version
 
     def position(self) -> Position:
         return self.before if self.last is None else Position(self.last.offset + 1, self.state.position.epoch)
@@ -109,11 +121,6 @@ class Delivery:
         state = self._fetching.positions.states[piece.partition]
         self._cursor = Cursor(piece.rows, state, piece.start)
         return self._cursor
-
-    def finish(self, cursor: Cursor) -> None:
-        """The application has all of its records."""
-        if self._cursor is cursor:
-            self._cursor = None
 
     def _next(self, room: int, topic: str | None) -> tuple[Columns, PartitionState, Position] | None:
         cursor = self._cursor

@@ -104,8 +104,12 @@ class ProducerCore:
         """There is none, or its epochs are used up."""
         self.reserved = 0
         """Bytes of `buffer_memory` that batches hold."""
-        self.leaderless: set[str] = set()
+        self.leaderless: dict[str, None] = {}
         """Topics that have something to send and no leader for it, as of the last `drain`."""
+        self.unconnected: dict[int, None] = {}
+        """Nodes that something is to be sent to and cannot be yet, as of the last `drain`."""
+        self.last_problem: ClientError | None = None
+        """Why nothing could be sent, since the last delivery."""
         self._chance = chance
         self._make_builder = make_builder
         self._queues: dict[tuple[str, int], _Queue] = {}
@@ -202,11 +206,14 @@ class ProducerCore:
         metadata: ClusterMetadata,
         now: float,
         may_send: Callable[[str, int], bool] = lambda *_: True,
+        is_connected: Callable[[int], bool] = lambda _: True,
     ) -> list[ProduceTo]:
-        """The requests that are to be sent now: for each at most one batch of a partition. Each must be told
-        of by `answered` at its end. `next_wakeup` says when to come again, if nothing happens before.
+        """The requests that are to be sent now, in this order, each with at most one batch of a partition,
+        and each to be told of by `answered` at its end. `next_wakeup` says when to come again, if nothing
+        happens before.
         """
         self.leaderless.clear()
+        self.unconnected.clear()
         self._wakeup = NEVER
         requests: list[ProduceTo] = []
         if self.needs_identity:
@@ -220,9 +227,12 @@ class ProducerCore:
                     continue
                 leader = metadata.leader_of(*key)
                 if leader is None:
-                    self.leaderless.add(queue.topic)
+                    self.leaderless[queue.topic] = None
                     continue
                 node = leader.node_id
+                if not is_connected(node):
+                    self.unconnected[node] = None
+                    continue
                 if self._in_flight.get(node, 0) >= self.limits.max_in_flight:
                     continue
                 batch.freeze(self.limits.compression)
@@ -332,6 +342,7 @@ class ProducerCore:
         """The broker has it; from `base_offset` on, where it says so."""
         queue = self._landed(batch)
         queue.failures = 0
+        self.last_problem = None
         if not batch.is_done:
             self._free(batch)
             batch.succeed(base_offset, append_time)
@@ -387,9 +398,10 @@ class ProducerCore:
             for batch in (*queue.in_flight, *queue.waiting):
                 if batch.created > before or batch.is_done:
                     continue
+                last = batch.last_error or self.last_problem
                 error = RequestTimeoutError(
                     f"{batch.name}: {batch.count} records were not delivered within delivery.timeout.ms"
-                    + ("" if batch.last_error is None else f"; last: {batch.last_error}")
+                    + ("" if last is None else f"; last: {last}")
                 )
                 errors.append(error)
                 if batch in queue.waiting:

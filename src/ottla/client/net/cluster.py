@@ -168,6 +168,10 @@ class Cluster:
         connection = self._nodes.least_busy(self.metadata, lane)
         return connection or await self._nodes.any(self.metadata, lane)
 
+    def open_connection(self, node: int, lane: str = MAIN_LANE) -> Connection | None:
+        """The connection to a node where there is an open one."""
+        return self._nodes.open_connection(node, lane)
+
     async def version(self, node: int, api_key: int) -> int | None:
         """The newest version of an API that a node and this client both speak; None where it has none."""
         return (await self.connection(node)).versions.newest(api_key)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 from ottla.client.columns.columns import Columns, Headers
 from ottla.client.columns.encode import EncodedBatch, encode_columns
@@ -101,6 +101,16 @@ class WriteDelivery:
         return Written(records, offsets)
 
 
+class HasOffsets(Protocol):
+    """A consumer's batch: what was read, and as whom."""
+
+    @property
+    def offsets(self) -> Mapping[TopicPartition, CommittedOffset]: ...
+
+    @property
+    def identity(self) -> Member | None: ...
+
+
 async def _over(batch: Batch) -> None:
     if not batch.is_done:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -139,7 +149,7 @@ class AsyncProducer:
         self._cluster = cluster
         self._lane = lane
         self._loop = asyncio.get_running_loop()
-        self._now_ms = cluster.host.now_ms
+        self.now_ms = cluster.host.now_ms
         self._partitioner = PARTITIONERS[settings.partitioner]
         self._chance = cluster.host.random.random
         self._core = ProducerCore(_limits(settings), self._chance)
@@ -150,6 +160,8 @@ class AsyncProducer:
             self._coordinator = TransactionCoordinator(cluster, transactions, settings.max_block_ms)
         self._sender = Sender(cluster, settings, self._core, self._coordinator, lane)
         self._is_closed = False
+        self.before_close: Callable[[], Awaitable[None]] | None = None
+        """Brings in what others still hold for it"""
         cluster.follow(self)
 
     async def start(self) -> None:
@@ -165,14 +177,15 @@ class AsyncProducer:
         try:
             with contextlib.suppress(TimeoutError, ClientError):
                 async with asyncio.timeout(limit_ms / 1000):
-                    if self._coordinator is not None and self._coordinator.transactions.is_open:
+                    if self.before_close is not None:
+                        await self.before_close()
+                    if self.has_open_transaction:
                         await self.abort_transaction()
                     await self.flush()
         finally:
             self._is_closed = True
             self._cluster.unfollow(self)
             await self._sender.close()
-            self._cluster.close_lane(self._lane)
 
     async def __aenter__(self) -> Self:
         try:
@@ -208,7 +221,7 @@ class AsyncProducer:
         if self._coordinator is not None:
             self._coordinator.transactions.check_open("send")
         if timestamp is None:
-            timestamp = self._now_ms()
+            timestamp = self.now_ms()
         if headers.__class__ is not tuple:
             headers = _headers(headers)
         known = self._topics.get(topic)
@@ -229,7 +242,7 @@ class AsyncProducer:
         """Put all rows of `columns` into batches, by their keys, or to the `partition` that is given for all
         of them or (int32) for each. Timestamps of -1 become now. As `send` it waits for memory.
         """
-        self._check_usable()
+        self.check_usable()
         if self._coordinator is not None:
             self._coordinator.transactions.check_open("write")
         known = await self._topic(topic, partition if isinstance(partition, int) else None)
@@ -246,7 +259,7 @@ class AsyncProducer:
                 max_bytes=max_bytes,
                 codec=settings.compression.codec,
                 level=settings.compression.level,
-                now=self._now_ms(),
+                now=self.now_ms(),
             ):
                 if len(encoded.data) > settings.max_request_size:
                     raise _too_large(topic, encoded.partition, len(encoded.data), settings.max_request_size)
@@ -267,7 +280,7 @@ class AsyncProducer:
 
     async def begin_transaction(self) -> None:
         coordinator = self._need_coordinator()
-        self._check_usable()
+        self.check_usable()
         coordinator.transactions.begin(is_implicit=await coordinator.speaks_implicit())
 
     async def commit_transaction(self) -> None:
@@ -296,14 +309,27 @@ class AsyncProducer:
         self._core.identified(transactions.identity)
         self._sender.wake()
 
-    async def send_offsets(self, offsets: Mapping[TopicPartition, CommittedOffset], member: Member) -> None:
-        """Commit these offsets of a group with the transaction. `member` is as whom the consumer reads: its
-        group, and its membership where it has one.
+    async def send_offsets(
+        self, read: HasOffsets | Mapping[TopicPartition, CommittedOffset], member: Member | None = None
+    ) -> None:
+        """Commit with the transaction what a consumer of a group has read: a batch of it, or offsets together
+        with as whom it reads (`consumer.identity()`).
         """
+        if isinstance(read, Mapping):
+            offsets = read
+        else:
+            offsets, member = read.offsets, member or read.identity
+        if member is None:
+            raise ClientError("offsets are sent for a group: these are of a consumer that is in none")
         coordinator = self._need_coordinator()
         coordinator.transactions.check_open("send offsets")
         if offsets:
             await coordinator.send_offsets(offsets, member)
+
+    @property
+    def has_open_transaction(self) -> bool:
+        """Whether there is a transaction that can be aborted."""
+        return self._coordinator is not None and self._coordinator.transactions.is_open
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Self]:
@@ -313,7 +339,7 @@ class AsyncProducer:
             yield self
             await self.commit_transaction()
         except BaseException:
-            if self._need_coordinator().transactions.is_open:
+            if self.has_open_transaction:
                 await self.abort_transaction()
             raise
 
@@ -341,14 +367,15 @@ class AsyncProducer:
 
     # Inside.
 
-    def _check_usable(self) -> None:
+    def check_usable(self) -> None:
+        """ClientClosedError after `close`, ForkedError in another process."""
         self._cluster.check_usable()
         if self._is_closed:
             raise ClientClosedError("the producer is closed")
 
     def _begun(self, batch: Batch, known: _Topic) -> None:
         """A batch has its first record."""
-        self._check_usable()
+        self.check_usable()
         now = self._loop.time()
         known.used_at = now
         if self.settings.linger_ms == 0 or self._core.is_ready(batch):
@@ -358,7 +385,7 @@ class AsyncProducer:
 
     async def _topic(self, name: str, partition: int | None) -> _Topic:
         """The topic, once it is known; with that partition."""
-        self._check_usable()
+        self.check_usable()
         settings = self.settings
         view = await self._cluster.topic(
             name, timeout_ms=settings.max_block_ms, allow_auto_creation=settings.allow_auto_create_topics
@@ -415,7 +442,7 @@ class AsyncProducer:
         batch = attempt()
         deadline = self._loop.time() + self.settings.max_block_ms / 1000
         while batch is None:
-            self._check_usable()
+            self.check_usable()
             try:
                 await self._sender.room(deadline - self._loop.time())
             except TimeoutError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -11,7 +12,13 @@ from ottla.client.core.batches import Batch, Identity
 from ottla.client.core.connection import decode_body
 from ottla.client.core.metadata import BrokerNode, Leader
 from ottla.client.core.producer import NEVER, ProducerCore, ProduceTo
-from ottla.client.errors import ClientClosedError, ClientError, MalformedResponseError, broker_error
+from ottla.client.errors import (
+    ClientClosedError,
+    ClientError,
+    DisconnectedError,
+    MalformedResponseError,
+    broker_error,
+)
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.connection import Connection
 from ottla.client.producer.coordinator import TransactionCoordinator
@@ -51,7 +58,7 @@ class Sender:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._is_woken = False
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._connecting: dict[int, asyncio.Task[None]] = {}
         self._identifying: asyncio.Task[None] | None = None
         self._adding: asyncio.Task[None] | None = None
         self._room: list[asyncio.Future[None]] = []
@@ -86,10 +93,12 @@ class Sender:
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
-        tasks = [*self._tasks, *filter(None, (self._identifying, self._adding))]
+        tasks = [*self._connecting.values(), *filter(None, (self._identifying, self._adding))]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._cluster.close_lane(self._lane)  # fails what is in flight
+        await asyncio.sleep(0)
         self._core.drop_waiting(ClientClosedError("the producer was closed"))
         self._let_in()
 
@@ -108,11 +117,10 @@ class Sender:
             core.drop_waiting(reason)
         if core.needs_identity:
             self._identify()
-        requests = core.drain(self._cluster.metadata, now, self._may_send)
-        for request in requests:
-            task = self._loop.create_task(self._produce(request))
-            self._tasks[task] = None
-            task.add_done_callback(self._tasks.pop)
+        for request in core.drain(self._cluster.metadata, now, self._may_send, self._is_connected):
+            self._produce(request)
+        for node in core.unconnected:
+            self._connect(node)
         if core.leaderless:
             self._cluster.stale(core.leaderless)
         self._add_partitions()
@@ -132,40 +140,70 @@ class Sender:
         if self._coordinator is not None:
             self._coordinator.transactions.failed(error)
 
-    async def _produce(self, request: ProduceTo) -> None:
-        batches, was_sent = request.batches, False
-        try:
-            connection = await self._cluster.connection(request.node, self._lane)
-            batches = self._without_expired(batches)
-            version, ids = self._version(connection, batches)
-            body = self._body(version, ids, batches)
-            was_sent = True
-            timeout_s = self._settings.request_timeout_ms / 1000
-            is_answered = self._settings.required_acks != 0
-            answer = await connection.request(
-                ProduceRequest.__key__, version, [body], timeout_s, is_answered=is_answered
-            )
-            response = decode_body(ProduceResponse, version, answer) if is_answered else None
-        except ClientError as error:
-            self._unanswered(batches, error, was_sent)
-        except asyncio.CancelledError:
-            self._unanswered(batches, ClientClosedError("the producer was closed"), was_sent)
-            raise
-        else:
-            if response is None:
-                for batch in batches:
-                    self._core.delivered(batch, -1)
-            else:
-                self._answered(batches, response, {each: name for name, each in ids.items()})
-        finally:
-            self._core.answered(request)
-            self.wake()
+    def _is_connected(self, node: int) -> bool:
+        return self._cluster.open_connection(node, self._lane) is not None
 
-    def _without_expired(self, batches: list[Batch]) -> list[Batch]:
-        """Those whose time did not run out while a connection was made."""
-        expired = [batch for batch in batches if batch.is_done]
-        self._unanswered(expired, ClientClosedError("it was given up"), was_sent=False)
-        return [batch for batch in batches if not batch.is_done]
+    def _connect(self, node: int) -> None:
+        if node not in self._connecting:
+            task = self._loop.create_task(self._connected(node))
+            self._connecting[node] = task
+
+    async def _connected(self, node: int) -> None:
+        """Only then are batches numbered and sent: who waits for a connection may be overtaken."""
+        try:
+            await self._cluster.connection(node, self._lane)
+        except ClientError as error:
+            self._core.last_problem = error
+            self._cluster.stale()
+        finally:
+            del self._connecting[node]
+        self.wake()
+
+    def _produce(self, request: ProduceTo) -> None:
+        """Write a request; what comes of it is for later."""
+        connection = self._cluster.open_connection(request.node, self._lane)
+        timeout_s = self._settings.request_timeout_ms / 1000
+        is_answered = self._settings.required_acks != 0
+        try:
+            if connection is None:
+                raise DisconnectedError(f"broker {request.node}: not connected")
+            version, ids = self._version(connection, request.batches)
+            answer = connection.submit(
+                ProduceRequest.__key__,
+                version,
+                [self._body(version, ids, request.batches)],
+                self._loop.time() + timeout_s,
+                is_answered=is_answered,
+            )
+        except ClientError as error:
+            self._over(request, partial(self._unanswered, request.batches, error, was_sent=False))
+            return
+        if answer is None:
+            self._over(request, partial(self._assumed, request.batches))
+            return
+        names = {each: name for name, each in ids.items()}
+        answer.add_done_callback(
+            lambda done: self._over(request, partial(self._take, request.batches, version, names, done))
+        )
+
+    def _over(self, request: ProduceTo, tell: Callable[[], None]) -> None:
+        self._core.answered(request)
+        tell()
+        self.wake()
+
+    def _assumed(self, batches: Iterable[Batch]) -> None:
+        for batch in batches:
+            self._core.delivered(batch, -1)
+
+    def _take(
+        self, batches: list[Batch], version: int, names: dict[UUID, str], answer: asyncio.Future[memoryview]
+    ) -> None:
+        try:
+            response = decode_body(ProduceResponse, version, answer.result())
+        except ClientError as error:
+            self._unanswered(batches, error, was_sent=True)
+        else:
+            self._answered(batches, response, names)
 
     def _version(self, connection: Connection, batches: Iterable[Batch]) -> tuple[int, dict[str, UUID]]:
         """The version, and the topics' ids where it needs them."""

@@ -159,10 +159,22 @@ def test_without_a_leader_it_waits_and_says_so() -> None:
     core = producer()
     batch = put(core)
     assert core.drain(cluster(-1), 0.0) == []
-    assert core.leaderless == {"t"}
+    assert list(core.leaderless) == ["t"]
     assert core.next_wakeup() == 100.0
     assert drain(core, ONE, 0.0) == [batch]
-    assert core.leaderless == set()
+    assert not core.leaderless
+
+
+def test_without_a_connection_it_waits_and_says_so() -> None:
+    core = producer()
+    batch, other = put(core), put(core, partition=1)
+    core.limits = core.limits._replace(linger_s=0.0)
+    requests = core.drain(cluster(1, 2), 0.0, is_connected=lambda node: node == 2)
+    assert [request.batches for request in requests] == [[other]]
+    assert list(core.unconnected) == [1]
+    assert (batch.order, batch.attempts) == (-1, 0), "it is neither numbered nor tried"
+    core.last_problem = DisconnectedError("nobody there")
+    assert "last: nobody there" in str(core.expire(1000.0)[0])
 
 
 def test_deliveries_tell_offsets_and_times() -> None:
