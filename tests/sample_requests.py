@@ -92,6 +92,12 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
     "ListOffsets": lambda case: {"replica_id": -1, "topics": case.partitions(timestamp=-1)},
     "Metadata": metadata,
     "OffsetCommit": lambda case: {**case.membership, "topics": case.partitions(committed_offset=2)},
+    "TxnOffsetCommit": lambda case: {
+        **case.transaction,
+        "group_id": case.group,
+        "generation_id_or_member_epoch": -1,
+        "topics": case.partitions(committed_offset=2),
+    },
     "OffsetFetch": offset_fetch,
     "FindCoordinator": lambda case: {"key": case.group, "coordinator_keys": [case.group, "another"]},
     "JoinGroup": lambda case: {

@@ -42,7 +42,6 @@ class Deviation:
 
 
 _NOT_SERVED = {
-    "transactions are not coordinated yet": (24, 25, 26, 28, 65, 66),
     "there is no authentication yet": (38, 39, 40, 41, 50, 51),
     "there are no share groups yet": (76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
     "there are no streams groups yet": (88, 89, 93),

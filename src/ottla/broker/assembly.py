@@ -197,8 +197,10 @@ class Broker:
             GroupServices(
                 node=node,
                 config=config,
+                replica_config=config,
                 metadata=metadata,
                 groups=self.groups,
+                transactions=self.transactions,
                 internal_topics=InternalTopics(topics, metadata, config, config),
             ),
             TransactionServices(

@@ -173,8 +173,10 @@ class GroupServices:
 
     node: Node
     config: Current[GroupCoordinatorConfig]
+    replica_config: Current[ReplicaConfig]
     metadata: ImageSource
     groups: GroupCoordinator
+    transactions: TransactionPartitions
     internal_topics: InternalTopics
 
 

@@ -35,10 +35,12 @@ if TYPE_CHECKING:
     from ottla.protocol.messages.offset_delete import OffsetDeleteRequest, OffsetDeleteResponse
     from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchResponseGroup
     from ottla.protocol.messages.sync_group import SyncGroupRequest, SyncGroupResponse
+    from ottla.protocol.messages.txn_offset_commit import TxnOffsetCommitRequest, TxnOffsetCommitResponse
     from ottla.records.markers import EndMarker
     from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
+    from ottla.storage.verification import Verification
 
 OFFSETS_TOPIC = "__consumer_offsets"
 
@@ -109,6 +111,19 @@ class GroupCoordinator:
         return self._ask(
             request.group_id, client, lambda shard, info, now: shard.offset_commit(request, info, now)
         )
+
+    def txn_offset_commit(
+        self, request: TxnOffsetCommitRequest, client: Client, verification: Verification | None
+    ) -> Answered[TxnOffsetCommitResponse]:
+        """`verification` is what the transaction's coordinator was asked with about the group's partition."""
+        owner = self.owner_of(request.group_id)
+
+        def decide(info: RequestInfo[TxnOffsetCommitResponse], now_ms: int) -> Effects:
+            state = owner.partition.log.producer_state
+            state.check_verified(request.producer_id, request.producer_epoch, verification)
+            return owner.shard.txn_offset_commit(request, info, now_ms)
+
+        return owner.ask(client, decide)
 
     def offset_delete(self, request: OffsetDeleteRequest, client: Client) -> Answered[OffsetDeleteResponse]:
         return self._ask(

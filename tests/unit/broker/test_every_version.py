@@ -38,7 +38,7 @@ EXPECTED_ERRORS = {
 """Where something else than no error is right for these requests."""
 
 NEED_TRANSACTION = {
-    *("AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn"),
+    *("AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit"),
     *("DescribeTransactions", "ListTransactions"),
 }
 ONGOING = {"EndTxn", "DescribeTransactions"}
@@ -74,6 +74,9 @@ async def prepare(client: RawClient, name: str, version: int) -> Case:
         case.producer_id = (await client.call(22, 4, asked))["producer_id"]
     if name in ONGOING:
         begun = await client.call(24, 3, REQUESTS["AddPartitionsToTxn"](replace(case, version=3)))
+        assert set(error_codes(begun)) == {ErrorCode.none}
+    if name == "TxnOffsetCommit" and version < 5:
+        begun = await client.call(25, 3, {**case.transaction, "group_id": case.group})
         assert set(error_codes(begun)) == {ErrorCode.none}
     if name in NEED_MEMBER:
         case.group = f"joined-{uuid.uuid4()}"

@@ -25,6 +25,7 @@ _NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
     "configs.alter_configs": {"AlterConfigs": 2, "IncrementalAlterConfigs": 1},
     "configs.config_resources": {"ListConfigResources": 1},
     "groups.offsets": {"OffsetCommit": 10, "OffsetFetch": 10, "OffsetDelete": 0},
+    "groups.transactional_offsets": {"TxnOffsetCommit": 6},
     "groups.find_coordinator": {"FindCoordinator": 6},
     "groups.classic": {"JoinGroup": 9, "Heartbeat": 4, "LeaveGroup": 5, "SyncGroup": 5},
     "groups.admin": {"DescribeGroups": 6, "ListGroups": 5, "DeleteGroups": 3},

@@ -120,6 +120,12 @@ def commit_transaction_offsets(
     return Effects(records=records, producer=producer).reply(info, _txn_response(codes))
 
 
+def commits_anything(image: MetadataImage, request: TxnOffsetCommitRequest, api_version: int) -> bool:
+    """Whether any of the partitions exist; nobody has to be asked about the transaction otherwise."""
+    by_id = api_version >= _TXN_TOPIC_IDS_SINCE
+    return _exists_any(image, _Commit(request.group_id, request.topics, by_id, now_ms=0))
+
+
 def commit_refusal(
     image: MetadataImage, request: OffsetCommitRequest, api_version: int, code: ErrorCode
 ) -> OffsetCommitResponse:
