@@ -11,6 +11,8 @@ _R = TypeVar("_R")
 
 NAME: Final[str]
 
+def allocate(size: int, /) -> memoryview: ...
+def concat(parts: list[RawColumns], /) -> RawColumns: ...
 def decode(
     data: Buffer,
     pos: int,

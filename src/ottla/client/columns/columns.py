@@ -14,8 +14,6 @@ from ottla.client.columns.binary import (
     BinaryColumn,
     HeadersColumn,
     RawColumns,
-    concat_binary,
-    concat_headers,
     pack_bits,
 )
 from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
@@ -116,19 +114,11 @@ class Columns:
         )
 
     @classmethod
-    def concat(cls, parts: Sequence[Columns]) -> Columns:
+    def concat(cls, parts: Sequence[Columns], *, implementation: Implementation = IMPLEMENTATION) -> Columns:
         """The rows of `parts`, one after the other. One part is given back as it is."""
-        if len(parts) == 1:
-            return parts[0]
-        return cls(
-            memoryview(b"".join([part.partition for part in parts])).cast("i"),
-            memoryview(b"".join([part.offset for part in parts])).cast("q"),
-            memoryview(b"".join([part.timestamp for part in parts])).cast("q"),
-            memoryview(b"".join([part.timestamp_type for part in parts])).cast("b"),
-            concat_binary([part.key for part in parts]),
-            concat_binary([part.value for part in parts]),
-            concat_headers([part.headers for part in parts]),
-        )
+        if len(parts) < 2:
+            return parts[0] if parts else cls.of(())
+        return cls.from_raw(implementation.concat([part.raw for part in parts]))
 
     def __len__(self) -> int:
         return len(self.offset)

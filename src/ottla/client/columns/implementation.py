@@ -40,6 +40,8 @@ class Implementation(Protocol):
     def NAME(self) -> str: ...  # noqa: N802
     @property
     def BatchBuilder(self) -> Callable[[int], Builder]: ...  # noqa: N802
+    def allocate(self, size: int, /) -> memoryview: ...
+    def concat(self, parts: list[RawColumns], /) -> RawColumns: ...
     def decode(
         self,
         data: Buffer,

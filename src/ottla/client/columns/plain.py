@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import google_crc32c
 
-from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawBinary, RawColumns
+from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawBinary, RawColumns, pack_bits
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
     BODY_HEADER,
@@ -39,6 +39,8 @@ __all__ = [
     "ROW_BYTES",
     "BatchBuilder",
     "Decoded",
+    "allocate",
+    "concat",
     "crc32c",
     "decode",
     "group_rows",
@@ -206,8 +208,84 @@ def records(record_type: Callable[..., R], topic: str, columns: RawColumns) -> I
         yield record_type(topic, *fields, headers)
 
 
+def allocate(size: int, /) -> memoryview:
+    """Memory to receive into: whoever takes it writes all of it before it reads any."""
+    return memoryview(bytearray(size))
+
+
 def _malformed(message: str) -> KafkaError:
     return KafkaError(ErrorCode.corrupt_message, message)
+
+
+# One after the other.
+
+
+def concat(parts: list[RawColumns], /) -> RawColumns:
+    """The rows of `parts`, of which there is one at least, in new buffers."""
+    partition, offset, timestamp, timestamp_type, keys, values, headers = zip(*parts, strict=True)
+    return (
+        memoryview(b"".join(partition)).cast("i"),
+        memoryview(b"".join(offset)).cast("q"),
+        memoryview(b"".join(timestamp)).cast("q"),
+        memoryview(b"".join(timestamp_type)).cast("b"),
+        _concat_binary([BinaryColumn(*raw) for raw in keys]).raw,
+        _concat_binary([BinaryColumn(*raw) for raw in values]).raw,
+        _concat_headers([HeadersColumn.from_raw(raw) for raw in headers]).raw,
+    )
+
+
+def _concat_binary(columns: Sequence[BinaryColumn]) -> BinaryColumn:
+    """The strings of `columns`, one column after the other, in new buffers."""
+    views = [memoryview(each.data)[each.offsets[each.start] : _end(each)] for each in columns]
+    size = sum(map(len, views))
+    validity = None
+    if any(each.validity is not None for each in columns):
+        validity = pack_bits([bit for each in columns for bit in _valid_bits(each)])
+    offsets = _join_offsets([(each.offsets, each.start, each.length) for each in columns], size)
+    return BinaryColumn(offsets, b"".join(views), validity)
+
+
+def _concat_headers(columns: Sequence[HeadersColumn]) -> HeadersColumn:
+    """The headers of `columns`, one column after the other, in new buffers."""
+    names, values = [], []
+    for each in columns:
+        held = slice(each.offsets[each.start], each.offsets[each.start + each.length])
+        names.append(each.names[held])
+        values.append(each.values[held])
+    offsets = [(each.offsets, each.start, each.length) for each in columns]
+    return HeadersColumn(
+        _join_offsets(offsets, sum(map(len, names))), _concat_binary(names), _concat_binary(values)
+    )
+
+
+def _join_offsets(columns: Sequence[tuple[memoryview, int, int]], last: int) -> memoryview:
+    """The offsets of columns that follow one another, the last of which ends at `last`."""
+    joined = array("i" if last <= _MAX_INT32 else "q", (0,))
+    shift = 0
+    for offsets, start, length in columns:
+        shift -= offsets[start]
+        held = offsets[start + 1 : start + length + 1]
+        if shift:
+            joined.extend([offset + shift for offset in held])
+        elif held.format == joined.typecode:
+            joined.frombytes(held.cast("B"))
+        else:
+            joined.extend(held)
+        shift = joined[-1]
+    return memoryview(joined)
+
+
+def _valid_bits(column: BinaryColumn) -> Iterator[bool]:
+    validity = column.validity
+    if validity is None:
+        return iter((True,) * column.length)
+    return (
+        validity[at >> 3] >> (at & 7) & 1 == 1 for at in range(column.start, column.start + column.length)
+    )
+
+
+def _end(column: BinaryColumn) -> int:
+    return int(column.offsets[column.start + column.length])
 
 
 # To batches.

@@ -72,7 +72,9 @@ def test_a_slice_shares_the_buffers() -> None:
 
 
 @given(st.lists(st.tuples(RECORDS, st.booleans()), max_size=4), st.integers(0, 3))
-def test_concatenation_is_that_of_the_rows(parts: list[tuple[list[Record], bool]], cut: int) -> None:
+def test_concatenation_is_that_of_the_rows(
+    implementation: Implementation, parts: list[tuple[list[Record], bool]], cut: int
+) -> None:
     made = []
     for rows, is_wide in parts:
         columns = Columns.of(rows)
@@ -80,9 +82,28 @@ def test_concatenation_is_that_of_the_rows(parts: list[tuple[list[Record], bool]
             columns.key, columns.value = _wide(columns.key), _wide(columns.value)
         made.append(columns[cut:])
     rows = [row for part, _ in parts for row in part[cut:]]
-    whole = Columns.concat(made)
+    whole = Columns.concat(made, implementation=implementation)
     assert list(whole.records()) == rows
     assert whole == Columns.of(rows)
+
+
+def test_what_is_put_together_keeps_nothing_alive(implementation: Implementation) -> None:
+    rows = [Record("", 0, i, 0, 0, b"key", None, (("a", b"b"),)) for i in range(100)]
+    columns = Columns.of(rows)
+    whole = Columns.concat([columns[5:7], columns[90:]], implementation=implementation)
+    assert list(whole.records()) == rows[5:7] + rows[90:]
+    assert (len(whole.key.data), len(whole.headers.names.data), len(whole.value.data)) == (36, 12, 0)
+    assert (whole.key.validity, whole.key.start) == (None, 0)
+
+
+def test_memory_to_receive_into(implementation: Implementation) -> None:
+    for size in (0, 1, 100_000):
+        view = implementation.allocate(size)
+        assert (len(view), view.format, view.readonly) == (size, "B", False)
+        view[:] = b"x" * size
+        assert bytes(view) == b"x" * size
+    with pytest.raises((ValueError, MemoryError)):
+        implementation.allocate(-1)
 
 
 def test_one_part_is_given_back_as_it_is() -> None:

@@ -39,6 +39,7 @@ bool grow(Growing *growing, size_t size);
 void drop(Growing *growing); /* Under the GIL. */
 /* A memoryview of the first `count` items of `format` ('i', 'q', 'b', 'B'), which owns the memory from here on. */
 PyObject *take(State *state, Growing *growing, size_t count, char format);
+PyObject *py_allocate(PyObject *module, PyObject *args);
 extern PyType_Spec buffer_spec;
 
 /* checksums.c */
@@ -111,8 +112,9 @@ PyObject *outside(void); /* ValueError for what the two above refuse; NULL */
 PyObject *py_records(PyObject *module, PyObject *args);
 extern PyType_Spec records_spec;
 
-/* decode.c and encode.c */
+/* concat.c, decode.c and encode.c */
 
+PyObject *py_concat(PyObject *module, PyObject *args);
 PyObject *py_decode(PyObject *module, PyObject *args);
 extern PyType_Spec builder_spec;
 

@@ -56,6 +56,7 @@ typedef struct {
     size_t capacity;
     Py_ssize_t count, itemsize;
     char format[2];
+    bool is_writable;
 } Buffer;
 
 PyObject *take(State *state, Growing *growing, size_t count, char format) {
@@ -65,6 +66,7 @@ PyObject *take(State *state, Growing *growing, size_t count, char format) {
     buffer->count = (Py_ssize_t)count;
     buffer->format[0] = format;
     buffer->format[1] = 0;
+    buffer->is_writable = false;
     size_t size = count * (size_t)buffer->itemsize;
     buffer->memory = growing->memory;
     buffer->capacity = growing->capacity;
@@ -82,6 +84,27 @@ PyObject *take(State *state, Growing *growing, size_t count, char format) {
     return view;
 }
 
+/* allocate(size): what is in it is anything. */
+PyObject *py_allocate(PyObject *module, PyObject *args) {
+    Py_ssize_t size;
+    Growing growing = {0};
+    if (!PyArg_ParseTuple(args, "n:allocate", &size)) return NULL;
+    if (size < 0) {
+        PyErr_Format(PyExc_ValueError, "%zd bytes", size);
+        return NULL;
+    }
+    if (!reserve(&growing, (size_t)size + 1)) return PyErr_NoMemory();
+    Buffer *buffer = PyObject_New(Buffer, state_of(module)->buffer_type);
+    if (!buffer) {
+        drop(&growing);
+        return NULL;
+    }
+    *buffer = (Buffer){buffer->ob_base, growing.memory, growing.capacity, size, 1, "B", true};
+    PyObject *view = PyMemoryView_FromObject((PyObject *)buffer);
+    Py_DECREF(buffer);
+    return view;
+}
+
 static void buffer_dealloc(PyObject *self) {
     PyTypeObject *type = Py_TYPE(self);
     keep_or_free(((Buffer *)self)->memory, ((Buffer *)self)->capacity);
@@ -91,7 +114,7 @@ static void buffer_dealloc(PyObject *self) {
 
 static int buffer_get(PyObject *self, Py_buffer *view, int flags) {
     Buffer *buffer = (Buffer *)self;
-    if (flags & PyBUF_WRITABLE) {
+    if (flags & PyBUF_WRITABLE && !buffer->is_writable) {
         view->obj = NULL;
         PyErr_SetString(PyExc_BufferError, "columns are read-only");
         return -1;
@@ -100,7 +123,7 @@ static int buffer_get(PyObject *self, Py_buffer *view, int flags) {
     view->obj = Py_NewRef(self);
     view->len = buffer->count * buffer->itemsize;
     view->itemsize = buffer->itemsize;
-    view->readonly = 1;
+    view->readonly = !buffer->is_writable;
     view->ndim = 1;
     view->format = flags & PyBUF_FORMAT ? buffer->format : NULL;
     view->shape = flags & PyBUF_ND ? &buffer->count : NULL;

@@ -2,6 +2,8 @@
 #include "columns.h"
 
 static PyMethodDef methods[] = {
+    {"allocate", py_allocate, METH_VARARGS, "See plain.allocate."},
+    {"concat", py_concat, METH_VARARGS, "See plain.concat."},
     {"decode", py_decode, METH_VARARGS, "See plain.decode."},
     {"records", py_records, METH_VARARGS, "See plain.records."},
     {"crc32c", py_crc32c, METH_VARARGS, "crc32c(data, hardware=True): the CRC-32C of data."},
