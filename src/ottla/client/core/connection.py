@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.client.errors import BrokerUpgradeError, MalformedResponseError, broker_error
 from ottla.protocol import wire
 from ottla.protocol.errors import DecodeError, ErrorCode, KafkaError
@@ -82,8 +83,8 @@ class FrameReader:
                 frames.append(memoryview(bytes(view[start:position])))
                 continue
             if size > len(view) - 4:
-                # Pages that nothing is written to take no memory.
-                self._large = memoryview(bytearray(size))
+                # Pages that nothing is written to take no memory; those of a frame that is gone cost none.
+                self._large = IMPLEMENTATION.allocate(size)
                 self._large_filled = filled - start
                 self._large[: self._large_filled] = view[start:filled]
                 position = filled
