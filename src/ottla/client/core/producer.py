@@ -165,7 +165,7 @@ class ProducerCore:
         reserved = max(size, self.limits.batch_size)
         if not self._has_room(reserved):
             return None
-        builder = self._make_builder(max(1, self.limits.batch_size))
+        builder = self._make_builder(max(1, min(self.limits.batch_size, self.limits.max_request_size)))
         builder.append(timestamp, key, value, headers)
         batch = Batch(topic, partition, now, reserved, builder, count=1)
         self._enqueue(batch)

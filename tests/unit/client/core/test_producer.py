@@ -155,6 +155,13 @@ def test_a_record_that_no_request_has_room_for_is_refused() -> None:
     assert drain(core, ONE, 0.0) == [large]
 
 
+def test_nor_does_it_get_into_a_batch_that_is_open() -> None:
+    core = producer(batch_size=10_000)
+    put(core)
+    with pytest.raises(BrokerError, match="message_too_large"):
+        put(core, b"x" * 1000)
+
+
 def test_without_a_leader_it_waits_and_says_so() -> None:
     core = producer()
     batch = put(core)

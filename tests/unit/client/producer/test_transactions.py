@@ -1,0 +1,256 @@
+"""Transactions against a real coordinator, in both protocols."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ottla.client.connecting import AsyncClient, client_settings
+from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.transactions import TransactionAbortedError, TransactionStateError
+from ottla.client.errors import BrokerError, ClientError, FencedError
+from ottla.client.producer.coordinator import TransactionCoordinator
+from ottla.client.producer.producer import AsyncProducer
+from ottla.testing import run_broker_async
+
+SETTINGS = {"transaction.state.log.num.partitions": "1"}
+
+
+@pytest.fixture
+async def c() -> AsyncIterator[AsyncClient]:
+    async with run_broker_async(SETTINGS) as broker:
+        settings = {"retry.backoff.ms": 5, "retry.backoff.max.ms": 50}
+        async with AsyncClient(client_settings(broker.bootstrap_servers, settings, {})) as made:
+            yield made
+
+
+@pytest.fixture(params=["first", "second"])
+def protocol(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The first is spoken as by a client that knows no other."""
+    if request.param == "first":
+
+        async def speaks_implicit(self: TransactionCoordinator) -> bool:
+            return False
+
+        monkeypatch.setattr(TransactionCoordinator, "speaks_implicit", speaks_implicit)
+    return str(request.param)
+
+
+def producer(c: AsyncClient, name: str = "x", **settings: Any) -> AsyncProducer:
+    return c.producer(transactional_id=name, retry_backoff_ms=5, retry_backoff_max_ms=50, **settings)
+
+
+async def read(c: AsyncClient, topic: str, isolation: str = "read_committed") -> list[bytes | None]:
+    async with c.consumer(auto_offset_reset="earliest", isolation_level=isolation) as consumer:
+        consumer.assign(await consumer.partitions_for(topic))
+        return sorted(
+            [record.value async for record in consumer.records(timeout_s=0.5)], key=lambda v: v or b""
+        )
+
+
+async def test_what_is_committed_is_read(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as made:
+        for number in range(5):
+            async with made.transaction() as tx:
+                await tx.send("t", b"%d" % number)
+                await tx.send("u", b"%d" % number)
+    assert await read(c, "t") == await read(c, "u") == [b"%d" % number for number in range(5)]
+
+
+async def test_the_protocol_is_what_was_asked_for(c: AsyncClient, protocol: str) -> None:
+    """Only the second has another epoch after each transaction."""
+    async with producer(c) as made:
+        await made.begin_transaction()
+        first = made._core.identity
+        await made.send("t", b"v")
+        await made.commit_transaction()
+        assert (made._core.identity == first) is (protocol == "first")
+
+
+async def test_what_is_aborted_is_not_read(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as made:
+        with contextlib.suppress(ZeroDivisionError):
+            async with made.transaction() as tx:
+                await (await tx.send("t", b"aborted"))
+                raise ZeroDivisionError
+        async with made.transaction() as tx:
+            await tx.send("t", b"committed")
+    assert await read(c, "t") == [b"committed"]
+    assert await read(c, "t", "read_uncommitted") == [b"aborted", b"committed"]
+
+
+async def test_what_was_not_sent_when_it_is_aborted_fails(c: AsyncClient, protocol: str) -> None:
+    async with producer(c, linger_ms=60_000, delivery_timeout_ms=120_000) as made:
+        await made.begin_transaction()
+        sent = await made.send("t", b"v")
+        await made.abort_transaction()
+        with pytest.raises(TransactionAbortedError):
+            await sent
+
+
+async def test_nothing_happens_in_an_empty_transaction(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as made:
+        async with made.transaction():
+            pass
+        await made.begin_transaction()
+        await made.abort_transaction()
+        async with made.transaction() as tx:
+            await tx.send("t", b"v")
+    assert await read(c, "t") == [b"v"]
+
+
+async def test_many_partitions_and_columns_of_batches(c: AsyncClient, protocol: str) -> None:
+    from ottla.client.admin.topics import NewTopic
+    from ottla.client.columns.columns import Columns, Record
+
+    (await c.admin.topics.create([NewTopic("t", partitions=10)])).check()
+    columns = Columns.of(Record("t", 0, 0, -1, 0, b"%d" % number, b"v") for number in range(5000))
+    async with producer(c) as made:
+        for end in (made.abort_transaction, made.commit_transaction, made.abort_transaction):
+            await made.begin_transaction()
+            await made.write("t", columns)
+            await end()
+    assert len(await read(c, "t")) == 5000
+
+
+async def test_a_new_instance_fences_the_old(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as old:
+        await old.begin_transaction()
+        await (await old.send("t", b"old"))
+        async with producer(c) as new:
+            async with new.transaction() as tx:
+                await tx.send("t", b"new")
+            with pytest.raises(FencedError):
+                await old.commit_transaction()
+            with pytest.raises(FencedError):
+                await old.begin_transaction()
+    assert await read(c, "t") == [b"new"]
+
+
+async def test_a_send_of_a_fenced_instance_fails_its_transaction(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as old:
+        await old.begin_transaction()
+        async with producer(c):
+            sent = await old.send("t", b"old")
+            with pytest.raises(ClientError):
+                await sent
+            with pytest.raises((TransactionStateError, FencedError)):
+                await old.commit_transaction()
+    assert await read(c, "t", "read_uncommitted") == []
+
+
+async def test_a_failure_can_only_be_aborted_and_then_it_goes_on(c: AsyncClient, protocol: str) -> None:
+    from ottla.client.admin.topics import NewTopic
+
+    (await c.admin.topics.create([NewTopic("t", configs={"max.message.bytes": "500"})])).check()
+    async with producer(c) as made:
+        await made.begin_transaction()
+        good, large = await made.send("t", b"good"), await made.send("t", b"x" * 1000)
+        with pytest.raises(BrokerError, match="message_too_large"):
+            await large
+        await asyncio.wait([asyncio.ensure_future(_outcome(good))])
+        with pytest.raises(
+            TransactionStateError, match="abort the transaction, which failed: t-0: message_too"
+        ):
+            await made.send("t", b"more")
+        with pytest.raises(TransactionStateError, match="abort the transaction"):
+            await made.commit_transaction()
+        await made.abort_transaction()
+        async with made.transaction() as tx:
+            await tx.send("t", b"after")
+    assert await read(c, "t") == [b"after"]
+
+
+async def _outcome(delivery: Any) -> object:
+    try:
+        return await delivery
+    except ClientError as error:
+        return error
+
+
+async def test_leaving_the_block_after_a_failure_aborts(c: AsyncClient, protocol: str) -> None:
+    async with producer(c, max_request_size=2000) as made:
+
+        async def send(size: int) -> None:
+            async with made.transaction() as tx:
+                await tx.send("t", b"small")
+                await tx.send("t", b"x" * size)
+
+        with pytest.raises(BrokerError, match="message_too_large"):
+            await send(3000)
+        await send(3)
+    assert await read(c, "t") == [b"small", b"xxx"]
+
+
+async def test_closing_aborts_what_is_open(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as made:
+        await made.begin_transaction()
+        await (await made.send("t", b"v"))
+    async with producer(c, "y") as other, other.transaction() as tx:
+        await tx.send("t", b"other")
+    assert await read(c, "t") == [b"other"], "nothing holds up the last stable offset"
+
+
+@pytest.mark.parametrize("group_protocol", ["classic", "consumer"])
+async def test_offsets_go_with_the_transaction(c: AsyncClient, protocol: str, group_protocol: str) -> None:
+    """Read, process, write: what is aborted is read again, what is committed is not."""
+    settings = {
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "group.protocol": group_protocol,
+        "isolation.level": "read_committed",
+    }
+    async with c.producer() as source:
+        for number in range(20):
+            await source.send("in", b"%d" % number)
+    async with producer(c) as made:
+        async with c.consumer(["in"], group="g", settings=settings) as consumer:
+            batch = await consumer.poll(max_records=10, timeout_s=20)
+            assert batch is not None
+            with contextlib.suppress(ZeroDivisionError):
+                async with made.transaction() as tx:
+                    for record in batch:
+                        await tx.send("out", record.value)
+                    await tx.send_offsets(batch)
+                    raise ZeroDivisionError
+            assert await consumer.committed([("in", 0)]) == {("in", 0): None}
+            async with made.transaction() as tx:
+                for record in batch:
+                    await tx.send("out", record.value)
+                await tx.send_offsets(batch)
+            committed = await consumer.committed([("in", 0)])
+            assert committed[TopicPartition("in", 0)].offset == len(batch)  # type: ignore[union-attr]
+        async with c.consumer(["in"], group="g", settings=settings) as consumer:
+            while batch := await consumer.poll(timeout_s=2):
+                async with made.transaction() as tx:
+                    for record in batch:
+                        await tx.send("out", record.value)
+                    await tx.send_offsets(batch.offsets, consumer.identity())
+    assert await read(c, "out") == sorted(b"%d" % number for number in range(20))
+
+
+async def test_offsets_of_a_member_that_is_gone_fail_the_transaction(c: AsyncClient, protocol: str) -> None:
+    async with c.producer() as source:
+        await (await source.send("in", b"v"))
+    async with producer(c) as made:
+        async with c.consumer(
+            ["in"], group="g", auto_offset_reset="earliest", enable_auto_commit=False
+        ) as consumer:
+            batch = await consumer.poll(timeout_s=20)
+            assert batch is not None
+        await made.begin_transaction()
+        with pytest.raises(BrokerError, match="unknown_member_id|illegal_generation"):
+            await made.send_offsets(batch)
+        with pytest.raises(TransactionStateError, match="abort the transaction"):
+            await made.commit_transaction()
+        await made.abort_transaction()
+
+
+async def test_offsets_need_a_group(c: AsyncClient, protocol: str) -> None:
+    async with producer(c) as made, made.transaction():
+        with pytest.raises(ClientError, match="in none"):
+            await made.send_offsets({})
