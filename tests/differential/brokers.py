@@ -27,6 +27,7 @@ SETTINGS = {
     "log.segment.delete.delay.ms": "1000",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
     "transaction.state.log.num.partitions": "1",
 }
 """Given to both. One node cannot hold three replicas of internal topics, and neither shall wait."""

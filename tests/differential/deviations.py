@@ -108,6 +108,13 @@ DEVIATIONS: tuple[Deviation, ...] = (
         "closed",
         "lengths below -1 and text that is no UTF-8 are refused; Kafka takes them for null and other text",
     ),
+    Deviation(
+        "test_add_partitions_of_no_transaction",
+        "AddPartitionsToTxn.*",
+        ANY,
+        ANY,
+        "a request of no transactions is answered; Kafka answers with the last one's result, so never",
+    ),
     Deviation("test_quorum", "DescribeQuorum.error_code", 0, 35, _NO_QUORUM),
     Deviation("test_quorum", "DescribeQuorum.topics[]", ANY, ABSENT, _NO_QUORUM),
     Deviation("test_quorum", "DescribeQuorum.nodes[]", ANY, ABSENT, _NO_QUORUM, range(2, 3)),

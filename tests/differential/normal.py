@@ -26,13 +26,13 @@ _SYMBOLS = {
 }
 """Fields whose values are each broker's own, and the kind of thing they name: equals get equal symbols."""
 
-_POSITIVE = {"total_bytes", "usable_bytes"}
+_POSITIVE = {"total_bytes", "transaction_start_time_ms", "usable_bytes"}
 _NOT_SET = (None, "", -1, 0, uuid.UUID(int=0))
 _IDENTITY = (
     "name", "topic", "topic_name", "topic_id", "resource_type", "resource_name", "config_name", "group_id",
     "group",
     "key", "api_key", "partition_index", "partition", "index", "node_id", "broker_id", "member_id", "source",
-    "producer_id",
+    "transactional_id", "producer_id",
 )  # fmt: skip
 _LOG_APPEND_TIME = 0x08
 _CONTROL = 0x20

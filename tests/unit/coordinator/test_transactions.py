@@ -196,6 +196,7 @@ async def test_partitions_that_there_are_not_are_told_and_none_is_added(tmp_path
         unknown, untried = ErrorCode.unknown_topic_or_partition, ErrorCode.operation_not_attempted
         assert await client.add(0, 2, -1) == [untried, unknown, unknown]
         assert await client.add(0, topic="u") == [unknown]
+        assert await client.add(0, topic="__transaction_state") == [ErrorCode.topic_authorization_failed]
         listed = await client.raw.call(LIST, 2, {"state_filters": ["Empty"]})
         assert len(listed["transaction_states"]) == 1
 

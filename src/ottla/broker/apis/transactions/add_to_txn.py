@@ -16,6 +16,7 @@ from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import partition_for
+from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from ottla.protocol.messages.add_partitions_to_txn import (
@@ -59,28 +60,26 @@ async def _add_to_one(
     services: TransactionServices, context: RequestContext, transaction: AddPartitionsToTxnTransaction
 ) -> list[AddPartitionsToTxnTopicResult]:
     partitions = [(topic.name, number) for topic in transaction.topics for number in topic.partitions]
-    codes: Mapping[tuple[str, int], ErrorCode] = _unknown(services, partitions)
+    codes: Mapping[tuple[str, int], ErrorCode] = _refused(services, context, partitions)
     if not codes:
         codes = await _ask(services, context, transaction, partitions)
     return _results(transaction.topics, codes)
 
 
-def _unknown(
-    services: TransactionServices, partitions: Sequence[tuple[str, int]]
+def _refused(
+    services: TransactionServices, context: RequestContext, partitions: Sequence[tuple[str, int]]
 ) -> Mapping[tuple[str, int], ErrorCode]:
-    """Where one partition is not there, none is added; nothing where all are."""
+    """Where one partition cannot be added none is; nothing where all can."""
     topics = services.metadata.image.topics
-    unknown = {
-        (name, number)
-        for name, number in partitions
-        if name not in topics or not 0 <= number < len(topics[name].partitions)
-    }
-    if not unknown:
+    refused: dict[tuple[str, int], ErrorCode] = {}
+    for name, number in partitions:
+        if context.api_version < _FROM_BROKERS_SINCE and name in INTERNAL_TOPICS:
+            refused[name, number] = ErrorCode.topic_authorization_failed
+        elif name not in topics or not 0 <= number < len(topics[name].partitions):
+            refused[name, number] = ErrorCode.unknown_topic_or_partition
+    if not refused:
         return {}
-    return {
-        each: ErrorCode.unknown_topic_or_partition if each in unknown else ErrorCode.operation_not_attempted
-        for each in partitions
-    }
+    return {each: refused.get(each, ErrorCode.operation_not_attempted) for each in partitions}
 
 
 async def _ask(
