@@ -83,6 +83,13 @@ def _smallest(each: FieldLayout, flexible: bool) -> int:
     return binary.calcsize(FIXED_FORMATS[each.type])
 
 
+_TAKEN: Final[Mapping[str, str]] = {
+    "string": "str(b[p:q], 'utf-8')",
+    "bytes": "bytes(b[p:q])",
+    "records": "b[p:q]",  # may be most of the message: a part of the buffer, if that is a memoryview
+}
+
+
 class _StructReader:
     """Writes the functions of a struct and of all structs inside it.
 
@@ -190,7 +197,7 @@ class _StructReader:
         add(depth + 2, f"raise DecodeError('{name}: longer than the message')")
         add(
             depth + 1,
-            f"{value} = str(b[p:q], 'utf-8')" if type_ == "string" else f"{value} = bytes(b[p:q])",
+            f"{value} = {_TAKEN[type_]}",
             "p = q",
         )
 

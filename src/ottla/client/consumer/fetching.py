@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 
 from ottla.client.columns.columns import Columns
@@ -14,13 +14,18 @@ from ottla.client.consumer.offsets import Commits
 from ottla.client.core.fetch import LAST_WITHOUT_TOPIC_IDS, Chunk, Fetcher, FetchSettings
 from ottla.client.core.metadata import BrokerNode, ClusterMetadata, Leader, TopicPartition
 from ottla.client.core.offsets import positions_of
-from ottla.client.core.positions import LATEST_TIMESTAMP, Phase, Position, Positions
+from ottla.client.core.positions import (
+    LATEST_TIMESTAMP,
+    PartitionState,
+    Phase,
+    Position,
+    Positions,
+)
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.net.cluster import Cluster
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.fetch import FetchRequest, FetchResponse
 
-_MAX_WAIT_S: Final = 5.0
 _CLOSE_TIMEOUT_S: Final = 1.0
 
 
@@ -76,18 +81,24 @@ class Fetching:
         self._lane = lane
         self._check_crcs = check_crcs
         self._readings: dict[TopicPartition, _Reading] = {}
-        self._wake = asyncio.Event()
-        self._finding: set[Phase] = set()
+        self._is_closed = True
+        self._is_woken = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._finding: dict[Phase, None] = {}
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._look_again_ms: int | None = None
         self._look_backoff_ms = cluster.settings.retry_backoff_ms
         self._loop = asyncio.get_running_loop()
 
     def start(self) -> None:
-        self._spawn(self._run())
+        self._is_closed = False
+        self.wake()
 
     async def close(self) -> None:
         """Ends the fetch sessions, if the brokers answer soon."""
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -98,7 +109,9 @@ class Fetching:
 
     def wake(self) -> None:
         """Something changed that fetches depend on."""
-        self._wake.set()
+        if not self._is_woken and not self._is_closed:
+            self._is_woken = True
+            self._loop.call_soon(self._step)
 
     def metadata_changed(self, metadata: ClusterMetadata) -> None:
         for topic in dict.fromkeys(each.topic for each in self.positions.states):
@@ -159,36 +172,37 @@ class Fetching:
 
     # Fetching.
 
-    async def _run(self) -> None:
+    def _step(self) -> None:
+        """All that can be sent now is sent."""
+        self._is_woken = False
+        if self._is_closed:
+            return
         try:
-            while True:
-                self._wake.clear()
-                self._step()
-                try:
-                    async with asyncio.timeout(self._wait_s()):
-                        await self._wake.wait()
-                except TimeoutError:
-                    continue
+            now_ms = self._now_ms()
+            for phase, states in self.positions.awaiting(now_ms).items():
+                if phase not in self._finding:
+                    self._finding[phase] = None
+                    self._spawn(self._find(phase, [each.partition for each in states]))
+            for node, request in self._fetcher.requests(self._leader_of, now_ms):
+                self._spawn(self._fetch(node, request))
+            self._look_for_leaders(now_ms)
+            for partition in [each for each in self._readings if each not in self.positions.states]:
+                del self._readings[partition]
+            if self.positions.errors:
+                self.ready.set()
+            self._step_again(now_ms)
         except Exception as error:  # noqa: BLE001 - the application's poll raises it
             self._fail(error)
 
-    def _step(self) -> None:
-        now_ms = self._now_ms()
-        for phase, find in (
-            (Phase.committed, self._find_committed),
-            (Phase.reset, self._find_offsets),
-            (Phase.validation, self._validate),
-        ):
-            if phase not in self._finding and self.positions.awaiting(phase, now_ms):
-                self._finding.add(phase)
-                self._spawn(self._find(phase, find))
-        for node, request in self._fetcher.requests(self._leader_of, now_ms):
-            self._spawn(self._fetch(node, request))
-        self._look_for_leaders(now_ms)
-        for partition in [each for each in self._readings if each not in self.positions.states]:
-            del self._readings[partition]
-        if self.positions.errors:
-            self.ready.set()
+    def _step_again(self, now_ms: int) -> None:
+        """When something that was put off is due."""
+        times = (self._fetcher.next_retry_ms(now_ms), self._look_again_ms)
+        due_ms = min((each for each in times if each is not None), default=None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due_ms is not None:
+            self._timer = self._loop.call_later(max(1, due_ms - now_ms) / 1000, self.wake)
 
     def _look_for_leaders(self, now_ms: int) -> None:
         """Of partitions that have none, less and less often."""
@@ -200,16 +214,6 @@ class Fetching:
             self._cluster.stale(dict.fromkeys(leaderless))
             self._look_again_ms = now_ms + self._look_backoff_ms
             self._look_backoff_ms = min(2 * self._look_backoff_ms + 1, settings.retry_backoff_max_ms)
-
-    def _wait_s(self) -> float:
-        now_ms = self._now_ms()
-        times = (
-            self._fetcher.next_retry_ms(now_ms),
-            self.positions.next_retry_ms(),
-            self._look_again_ms,
-        )
-        waits = [(each - now_ms) / 1000 for each in times if each is not None]
-        return max(0.001, min((*waits, _MAX_WAIT_S)))
 
     async def _fetch(self, node: int, request: FetchRequest) -> None:
         fetcher = self._fetcher
@@ -254,16 +258,25 @@ class Fetching:
 
     # Positions.
 
-    async def _find(self, phase: Phase, find: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _find(self, phase: Phase, partitions: list[TopicPartition]) -> None:
         try:
-            await find()
+            if phase is Phase.committed:
+                await self._find_committed(partitions)
+            elif phase is Phase.reset:
+                await self._find_offsets(partitions)
+            else:
+                await self._validate(partitions)
         finally:
-            self._finding.discard(phase)
+            del self._finding[phase]
             self.found.set()
             self.wake()
 
-    async def _find_committed(self) -> None:
-        partitions = [each.partition for each in self.positions.awaiting(Phase.committed, self._now_ms())]
+    def _still(self, phase: Phase, partitions: Iterable[TopicPartition]) -> list[PartitionState]:
+        """Those that still need it: an application may have sought, or a rebalance come, meanwhile."""
+        states = map(self.positions.states.get, partitions)
+        return [each for each in states if each is not None and each.phase is phase]
+
+    async def _find_committed(self, partitions: list[TopicPartition]) -> None:
         commits = self._commits()
         if commits is None:
             self.positions.committed(dict.fromkeys(partitions), self._cluster.host.now_ms())
@@ -275,11 +288,8 @@ class Fetching:
             return
         self.positions.committed(positions_of(found), self._cluster.host.now_ms())
 
-    async def _find_offsets(self) -> None:
-        now_ms = self._now_ms()
-        asked = {
-            each.partition: each.reset_timestamp for each in self.positions.awaiting(Phase.reset, now_ms)
-        }
+    async def _find_offsets(self, partitions: list[TopicPartition]) -> None:
+        asked = {each.partition: each.reset_timestamp for each in self._still(Phase.reset, partitions)}
         found, errors = await list_once(self._cluster, asked, isolation_level=self._settings.isolation_level)
         # No record is so young: what comes next is wanted.
         ends = {each: LATEST_TIMESTAMP for each, listed in found.items() if listed.offset < 0}
@@ -293,10 +303,8 @@ class Fetching:
             self.positions.was_reset(partition, asked[partition], Position(listed.offset, listed.epoch))
         self._put_off(errors)
 
-    async def _validate(self) -> None:
-        asked = {
-            each.partition: each.fetched for each in self.positions.awaiting(Phase.validation, self._now_ms())
-        }
+    async def _validate(self, partitions: list[TopicPartition]) -> None:
+        asked = {each.partition: each.fetched for each in self._still(Phase.validation, partitions)}
         found, errors = await epoch_ends_once(self._cluster, asked)
         for partition, end in found.items():
             if end is None:

@@ -293,10 +293,10 @@ class Fetcher:
         return self._nodes.setdefault(node_id, _Node())
 
     def next_retry_ms(self, now_ms: int) -> int | None:
-        """When a node that failed may be asked again."""
-        later = [node.retry_at_ms for node in self._nodes.values() if node.retry_at_ms > now_ms]
-        later += [s.retry_at_ms for s in self.positions.states.values() if s.retry_at_ms > now_ms]
-        return min(later, default=None)
+        """When something that was put off is due: a node or a partition that failed."""
+        times = [node.retry_at_ms for node in self._nodes.values() if node.retry_at_ms > now_ms]
+        times += [each.retry_at_ms for each in self.positions.states.values() if each.retry_at_ms > now_ms]
+        return min(times, default=None)
 
     def _has_room(self, state: PartitionState, now_ms: int) -> bool:
         return (
@@ -328,7 +328,7 @@ class Fetcher:
                 state.preferred_replica = -1
 
     def received(self, node_id: int, response: FetchResponse, now_ms: int) -> Received:
-        """Buffers the records, which keep the response's bytes alive."""
+        """Buffers the records."""
         node = self._node(node_id)
         node.in_flight = 0
         result = Received()
@@ -340,8 +340,11 @@ class Fetcher:
                 node.retry_at_ms = now_ms + self.settings.retry_backoff_ms
             return result
         node.session.accept(response)
+        size = sum(len(data.records or b"") for topic in response.responses for data in topic.partitions)
         for topic in response.responses:
             for data in topic.partitions:
+                if data.records is not None and 2 * len(data.records) < size:
+                    data.records = bytes(data.records)  # a small part keeps no large response alive
                 partition = node.session.partition(topic, data.partition_index)
                 if partition is None:
                     continue

@@ -101,7 +101,7 @@ class PartitionState:
 
     @property
     def has_position(self) -> bool:
-        return self.phase in {Phase.fetching, Phase.validation}
+        return self.phase is Phase.fetching or self.phase is Phase.validation
 
     def jump(self, position: Position, phase: Phase) -> None:
         self.position = self.fetched = position
@@ -176,17 +176,14 @@ class Positions:
         self.errors.clear()
         return errors
 
-    def awaiting(self, phase: Phase, now_ms: int) -> list[PartitionState]:
-        return [each for each in self.states.values() if each.phase is phase and each.retry_at_ms <= now_ms]
-
-    def next_retry_ms(self) -> int | None:
-        """When the earliest of the partitions that were put off is due again."""
-        waiting = [
-            each.retry_at_ms
-            for each in self.states.values()
-            if each.phase in {Phase.committed, Phase.reset, Phase.validation} and each.retry_at_ms
-        ]
-        return min(waiting, default=None)
+    def awaiting(self, now_ms: int) -> dict[Phase, list[PartitionState]]:
+        """The partitions whose positions have to be looked for now, by what they need."""
+        found: dict[Phase, list[PartitionState]] = {}
+        for state in self.states.values():
+            phase = state.phase
+            if phase is not Phase.fetching and phase is not Phase.lost and state.retry_at_ms <= now_ms:
+                found.setdefault(phase, []).append(state)
+        return found
 
     # --- answers
 

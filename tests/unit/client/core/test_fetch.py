@@ -142,6 +142,7 @@ def test_no_answer_waits_and_begins_anew() -> None:
     world.requests()
     world.fetcher.failed(0, world.now)
     assert world.requests() == {}
+    assert world.fetcher.next_retry_ms(world.now) == world.now + 100
     world.now += 100
     request = world.requests()[0]
     assert (request.session_id, request.session_epoch, _asked(request)) == (7, 0, {("t", 0): 0})

@@ -36,7 +36,7 @@ def _state(positions: Positions) -> PartitionState:
 
 def test_committed_offset_is_the_position() -> None:
     positions = _positions()
-    assert [each.partition for each in positions.awaiting(Phase.committed, 0)] == [_P]
+    assert positions.awaiting(0) == {Phase.committed: [_state(positions)]}
     positions.committed({_P: Position(7)}, 0)
     assert (_state(positions).phase, _state(positions).position) == (Phase.fetching, Position(7))
 
@@ -189,6 +189,5 @@ def test_topic_made_again_is_told_without_a_policy() -> None:
 def test_what_is_put_off_is_due_later() -> None:
     positions = _positions()
     positions.put_off(_P, 50)
-    assert positions.awaiting(Phase.committed, 49) == []
-    assert positions.next_retry_ms() == 50
-    assert [each.partition for each in positions.awaiting(Phase.committed, 50)] == [_P]
+    assert positions.awaiting(49) == {}
+    assert positions.awaiting(50) == {Phase.committed: [_state(positions)]}
