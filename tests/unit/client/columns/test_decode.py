@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from contextlib import suppress
 
 import pytest
@@ -283,6 +284,28 @@ def test_records_do_not_keep_the_batch(implementation: Implementation) -> None:
     columns = FetchedRecords(data, implementation=implementation).read()
     data.clear()  # would raise BufferError if anything still pointed into it
     assert [row.value for row in rows(columns)] == [b"a" * 50]
+
+
+def test_a_buffer_that_changes_underneath_does_no_harm(implementation: Implementation) -> None:
+    """Large batches are decoded while other threads run."""
+    chance = random.Random(3)
+    data = bytearray(one_batch(*(b"x" * 90 for _ in range(5000))))
+    is_over = threading.Event()
+
+    def change() -> None:
+        while not is_over.is_set():
+            data[chance.randrange(61, len(data))] = chance.randrange(256)
+
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(30):
+            with suppress(CorruptRecordsError):
+                for columns in FetchedRecords(data, check_crcs=False, implementation=implementation):
+                    assert len(columns) <= 5000
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def test_noise_is_refused_or_read_and_nothing_else(implementation: Implementation) -> None:
