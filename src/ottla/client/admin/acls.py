@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.operations import AclOperation
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError
 from ottla.protocol.messages.create_acls import AclCreation, CreateAclsRequest, CreateAclsResponse
@@ -15,6 +16,7 @@ from ottla.protocol.messages.delete_acls import DeleteAclsFilter, DeleteAclsRequ
 from ottla.protocol.messages.describe_acls import DescribeAclsRequest, DescribeAclsResponse
 
 __all__ = [
+    "BlockingAcls",
     "Acl",
     "AclFilter",
     "AclOperation",
@@ -22,33 +24,7 @@ __all__ = [
     "AclResourceType",
     "Acls",
     "PatternType",
-    "operations",
 ]
-
-
-class AclOperation(IntEnum):
-    """What a principal does. ANY is for filters; UNKNOWN is one that this client does not know."""
-
-    UNKNOWN = 0
-    ANY = 1
-    ALL = 2
-    READ = 3
-    WRITE = 4
-    CREATE = 5
-    DELETE = 6
-    ALTER = 7
-    DESCRIBE = 8
-    CLUSTER_ACTION = 9
-    DESCRIBE_CONFIGS = 10
-    ALTER_CONFIGS = 11
-    IDEMPOTENT_WRITE = 12
-    CREATE_TOKENS = 13
-    DESCRIBE_TOKENS = 14
-    TWO_PHASE_COMMIT = 15
-
-    @classmethod
-    def _missing_(cls, value: object) -> AclOperation:  # noqa: ARG003
-        return cls.UNKNOWN
 
 
 class AclResourceType(IntEnum):
@@ -91,8 +67,7 @@ class AclPermission(IntEnum):
         return cls.UNKNOWN
 
 
-@dataclass(frozen=True, slots=True)
-class Acl:
+class Acl(NamedTuple):
     """Who may, or may not, do what with which resources, and from which host (`*`: any)."""
 
     principal: str
@@ -104,8 +79,7 @@ class Acl:
     host: str = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class AclFilter:
+class AclFilter(NamedTuple):
     """Which ACLs are meant; None and ANY are all."""
 
     principal: str | None = None
@@ -209,14 +183,12 @@ class Acls:
         return await self._calls.each(filters, CONTROLLER, ask)
 
 
-_NOT_ASKED: Final = -(1 << 31)
+class BlockingAcls(Blocking[Acls]):
+    """`Acls` for callers that wait."""
 
-
-def operations(bits: int) -> frozenset[AclOperation] | None:
-    """The operations that a response's bits stand for; None where it was not asked for them."""
-    if bits == _NOT_ASKED:
-        return None
-    return frozenset(operation for operation in AclOperation if operation > 1 and bits >> operation & 1)
+    describe = blocking(Acls.describe)
+    create = blocking(Acls.create)
+    delete = blocking(Acls.delete)
 
 
 def _deleted(which: AclFilter) -> DeleteAclsFilter:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
 from ottla.client.admin.results import Results
@@ -108,13 +107,10 @@ class Named(Generic[K]):
         return node
 
 
-@dataclass(frozen=True)
 class Coordinator:
     """The coordinator of a group or transaction: of the one that is given, or of each key."""
 
-    kind: CoordinatorKind
-    name: str | None = None
-    retried: Collection[ErrorCode] = frozenset(
+    retried = frozenset(
         {
             ErrorCode.coordinator_load_in_progress,
             ErrorCode.coordinator_not_available,
@@ -122,16 +118,20 @@ class Coordinator:
         }
     )
 
+    def __init__(self, kind: CoordinatorKind, name: str | None = None) -> None:
+        self._kind = kind
+        self._name = name
+
     async def prepare(self, cluster: Cluster, keys: Sequence[object]) -> None: ...
 
     async def find(self, cluster: Cluster, key: object) -> Node:
-        return await cluster.coordinator(self.kind, self._name(key))
+        return await cluster.coordinator(self._kind, self._name_of(key))
 
     def failed(self, cluster: Cluster, key: object) -> None:
-        cluster.forget_coordinator(self.kind, self._name(key))
+        cluster.forget_coordinator(self._kind, self._name_of(key))
 
-    def _name(self, key: object) -> str:
-        return str(key) if self.name is None else self.name
+    def _name_of(self, key: object) -> str:
+        return str(key) if self._name is None else self._name
 
 
 class Leader:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.acls import AclOperation, operations
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.operations import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
 from ottla.protocol.errors import ErrorCode
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ottla.protocol.messages.describe_quorum import ReplicaState
 
 __all__ = [
+    "BlockingCluster",
     "Broker",
     "ClusterAdmin",
     "ClusterDescription",
@@ -36,8 +37,7 @@ _BROKERS: Final = 1
 """The kind of endpoints that a broker answers with; 2 are controllers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Broker:
+class Broker(NamedTuple):
     node_id: int
     host: str
     port: int
@@ -45,8 +45,7 @@ class Broker:
     is_fenced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterDescription:
+class ClusterDescription(NamedTuple):
     """`controller` is None where none is known; with KRaft it is any broker that passes requests on."""
 
     cluster_id: str | None
@@ -55,8 +54,7 @@ class ClusterDescription:
     authorized_operations: frozenset[AclOperation] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class QuorumReplica:
+class QuorumReplica(NamedTuple):
     """Times are milliseconds since the epoch, None where they are not known."""
 
     replica_id: int
@@ -66,8 +64,7 @@ class QuorumReplica:
     last_caught_up_ms: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Quorum:
+class Quorum(NamedTuple):
     """`nodes` has each node's listeners: name, host and port."""
 
     leader: int
@@ -78,8 +75,7 @@ class Quorum:
     nodes: Mapping[int, Sequence[tuple[str, str, int]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Feature:
+class Feature(NamedTuple):
     """The levels that a broker supports, and the one that the cluster is at (None: not finalized)."""
 
     min_level: int
@@ -87,8 +83,7 @@ class Feature:
     finalized: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Features:
+class Features(NamedTuple):
     """`epoch` grows with each change; None where the cluster does not say."""
 
     features: Mapping[str, Feature]
@@ -103,8 +98,7 @@ class UpgradeType(IntEnum):
     UNSAFE_DOWNGRADE = 3
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureUpdate:
+class FeatureUpdate(NamedTuple):
     """The level that a feature shall have; 0 takes it away."""
 
     level: int
@@ -287,6 +281,18 @@ class ClusterAdmin:
             }
 
         return await self._calls.each(updates, CONTROLLER, ask)
+
+
+class BlockingCluster(Blocking[ClusterAdmin]):
+    """`ClusterAdmin` for callers that wait."""
+
+    describe = blocking(ClusterAdmin.describe)
+    unregister_broker = blocking(ClusterAdmin.unregister_broker)
+    quorum = blocking(ClusterAdmin.quorum)
+    add_voter = blocking(ClusterAdmin.add_voter)
+    remove_voter = blocking(ClusterAdmin.remove_voter)
+    features = blocking(ClusterAdmin.features)
+    update_features = blocking(ClusterAdmin.update_features)
 
 
 def _quorum_replica(state: ReplicaState) -> QuorumReplica:

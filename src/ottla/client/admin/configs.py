@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, Anywhere, Calls, Named, Node, Route, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
@@ -28,6 +29,7 @@ from ottla.protocol.messages.list_config_resources import (
 )
 
 __all__ = [
+    "BlockingConfigs",
     "ConfigChange",
     "ConfigEntry",
     "ConfigKind",
@@ -99,23 +101,20 @@ class ConfigOperation(IntEnum):
     SUBTRACT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigResource:
+class ConfigResource(NamedTuple):
     """What is configured: a broker is named by its id, and all brokers together by ""."""
 
     kind: ConfigKind
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigSynonym:
+class ConfigSynonym(NamedTuple):
     name: str
     value: str | None
     source: ConfigSource
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigEntry:
+class ConfigEntry(NamedTuple):
     """A value, None if sensitive or not set; `synonyms`: where it could come from, the best first."""
 
     name: str
@@ -128,8 +127,7 @@ class ConfigEntry:
     documentation: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigChange:
+class ConfigChange(NamedTuple):
     """`value` is None where it is deleted."""
 
     name: str
@@ -247,6 +245,14 @@ class Configs:
             for each in response.config_resources
         ]
         return sorted(found, key=lambda each: (each.kind, each.name))
+
+
+class BlockingConfigs(Blocking[Configs]):
+    """`Configs` for callers that wait."""
+
+    describe = blocking(Configs.describe)
+    alter = blocking(Configs.alter)
+    list_resources = blocking(Configs.list_resources)
 
 
 def _entry(config: DescribeConfigsResourceResult) -> ConfigEntry:

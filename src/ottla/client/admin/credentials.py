@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
@@ -22,6 +22,7 @@ from ottla.protocol.messages import (
 )
 
 __all__ = [
+    "BlockingCredentials",
     "Credentials",
     "DelegationToken",
     "ScramCredential",
@@ -47,41 +48,43 @@ class ScramMechanism(IntEnum):
 _HASHES: Final = {ScramMechanism.SCRAM_SHA_256: "sha256", ScramMechanism.SCRAM_SHA_512: "sha512"}
 
 
-@dataclass(frozen=True, slots=True)
-class ScramCredential:
+class ScramCredential(NamedTuple):
     """What a user has; salts and keys are never shown."""
 
     mechanism: ScramMechanism
     iterations: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScramUpsertion:
+class ScramUpsertion(NamedTuple):
     """A password to set; only what is derived from it with a `salt` (made by chance if None) is sent."""
 
     mechanism: ScramMechanism
-    password: str = field(repr=False)
+    password: str
     iterations: int = _DEFAULT_ITERATIONS
-    salt: bytes | None = field(default=None, repr=False)
+    salt: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.mechanism.name} with {self.iterations} iterations>"
 
 
-@dataclass(frozen=True, slots=True)
-class ScramDeletion:
+class ScramDeletion(NamedTuple):
     mechanism: ScramMechanism
 
 
-@dataclass(frozen=True, slots=True)
-class DelegationToken:
+class DelegationToken(NamedTuple):
     """A token; principals are "User:name", times milliseconds since the epoch."""
 
     token_id: str
-    hmac: bytes = field(repr=False)
+    hmac: bytes
     owner: str
     requester: str
     issued_ms: int
     expires_ms: int
     max_ms: int
     renewers: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<token {self.token_id} of {self.owner}>"
 
 
 class Credentials:
@@ -241,6 +244,17 @@ class Credentials:
             )
             for each in response.tokens
         ]
+
+
+class BlockingCredentials(Blocking[Credentials]):
+    """`Credentials` for callers that wait."""
+
+    describe_scram = blocking(Credentials.describe_scram)
+    alter_scram = blocking(Credentials.alter_scram)
+    create_token = blocking(Credentials.create_token)
+    renew_token = blocking(Credentials.renew_token)
+    expire_token = blocking(Credentials.expire_token)
+    describe_tokens = blocking(Credentials.describe_tokens)
 
 
 def _requester(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ottla.client.admin.acls import AclOperation, operations
+from ottla.client.admin.operations import AclOperation, operations
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
 from ottla.protocol import wire
@@ -37,8 +36,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class MemberDescription:
+class MemberDescription(NamedTuple):
     """A member of a consumer group, or of a classic group with another protocol.
 
     Of a classic group `metadata` and `assigned` are the protocol's own bytes; in other groups they are empty
@@ -60,8 +58,7 @@ class MemberDescription:
     is_classic: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class GroupDescription:
+class GroupDescription(NamedTuple):
     """A classic group or a consumer group: `type` is "classic" or "consumer", `state` Kafka's name of it.
 
     `assignor` is what the members of a classic group agreed on: the name of a protocol.
@@ -84,8 +81,7 @@ class GroupDescription:
         return self.type == "classic" and not self.protocol_type
 
 
-@dataclass(frozen=True, slots=True)
-class ShareMember:
+class ShareMember(NamedTuple):
     member_id: str
     client_id: str
     host: str
@@ -95,8 +91,7 @@ class ShareMember:
     assignment: tuple[TopicPartition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ShareGroupDescription:
+class ShareGroupDescription(NamedTuple):
     group_id: str
     state: str
     assignor: str
@@ -107,14 +102,12 @@ class ShareGroupDescription:
     authorized_operations: frozenset[AclOperation] | None = None
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Task:
+class Task(NamedTuple):
     subtopology_id: str
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class StreamsMember:
+class StreamsMember(NamedTuple):
     """`offsets` and `end_offsets` are of the tasks that it keeps the state of."""
 
     member_id: str
@@ -138,8 +131,7 @@ class StreamsMember:
     is_classic: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Subtopology:
+class Subtopology(NamedTuple):
     subtopology_id: str
     source_topics: tuple[str, ...]
     repartition_sink_topics: tuple[str, ...]
@@ -147,8 +139,7 @@ class Subtopology:
     state_changelog_topics: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StreamsGroupDescription:
+class StreamsGroupDescription(NamedTuple):
     """`topology_epoch` and `subtopologies` are None while the group has no topology."""
 
     group_id: str

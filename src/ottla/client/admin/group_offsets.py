@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import Calls, Node, group_coordinator, outcome
 from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
@@ -35,14 +35,13 @@ from ottla.protocol.messages.offset_fetch import (
     OffsetFetchResponsePartitions,
 )
 
-__all__ = ["CommittedOffset", "GroupOffsets", "ShareOffset"]
+__all__ = ["BlockingGroupOffsets", "CommittedOffset", "GroupOffsets", "ShareOffset"]
 
 _LAST_WITH_NAMES: Final = 9
 """Versions of OffsetFetch and OffsetCommit from 10 on take topics by their ids alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommittedOffset:
+class CommittedOffset(NamedTuple):
     """The offset of the next record to read, and what the committer noted with it."""
 
     offset: int
@@ -50,8 +49,7 @@ class CommittedOffset:
     leader_epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ShareOffset:
+class ShareOffset(NamedTuple):
     """Where a share group starts in a partition; `lag` is None where the broker does not say."""
 
     start_offset: int
@@ -275,6 +273,17 @@ class GroupOffsets:
             }
 
         return await self._calls.each(topics, group_coordinator(group), ask)
+
+
+class BlockingGroupOffsets(Blocking[GroupOffsets]):
+    """`GroupOffsets` for callers that wait."""
+
+    list = blocking(GroupOffsets.list)
+    alter = blocking(GroupOffsets.alter)
+    delete = blocking(GroupOffsets.delete)
+    list_share = blocking(GroupOffsets.list_share)
+    alter_share = blocking(GroupOffsets.alter_share)
+    delete_share = blocking(GroupOffsets.delete_share)
 
 
 def _fetch_request(

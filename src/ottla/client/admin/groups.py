@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import Calls, Named, Node, group_coordinator, outcome
-from ottla.client.admin.group_descriptions import (
-    GroupDescription,
-    ShareGroupDescription,
-    StreamsGroupDescription,
-    describe_classic,
-    describe_consumer,
-    describe_share,
-    describe_streams,
-)
 from ottla.client.admin.results import Results
 from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages.consumer_group_describe import (
-    ConsumerGroupDescribeRequest,
-    ConsumerGroupDescribeResponse,
-)
-from ottla.protocol.messages.delete_groups import DeleteGroupsRequest, DeleteGroupsResponse
-from ottla.protocol.messages.describe_groups import DescribeGroupsRequest, DescribeGroupsResponse
-from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
 from ottla.protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 
-__all__ = ["Groups", "ListedGroup", "MemberToRemove"]
+if TYPE_CHECKING:
+    from ottla.client.admin.group_descriptions import (
+        GroupDescription,
+        ShareGroupDescription,
+        StreamsGroupDescription,
+    )
+
+__all__ = ["BlockingGroups", "Groups", "ListedGroup", "MemberToRemove"]
 
 
-@dataclass(frozen=True, slots=True)
-class ListedGroup:
+class ListedGroup(NamedTuple):
     """`type` is "classic", "consumer", "share" or "streams", and `state` Kafka's name of it; "" where the
     broker is too old to say. `protocol_type` is "consumer" for consumers."""
 
@@ -41,8 +32,7 @@ class ListedGroup:
     protocol_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class MemberToRemove:
+class MemberToRemove(NamedTuple):
     """A member by the id of its instance (static members) or by its own."""
 
     group_instance_id: str | None = None
@@ -83,6 +73,13 @@ class Groups:
         self, groups: Iterable[str], *, include_operations: bool = False
     ) -> Results[str, GroupDescription]:
         """Consumer groups of either protocol, and other classic groups."""
+        from ottla.client.admin.group_descriptions import describe_classic, describe_consumer
+        from ottla.protocol.messages.consumer_group_describe import (
+            ConsumerGroupDescribeRequest,
+            ConsumerGroupDescribeResponse,
+        )
+        from ottla.protocol.messages.describe_groups import DescribeGroupsRequest, DescribeGroupsResponse
+
         names = list(groups)
 
         async def ask_new(node: Node, keys: Sequence[str]) -> Mapping[str, GroupDescription | ClientError]:
@@ -110,6 +107,7 @@ class Groups:
         self, groups: Iterable[str], *, include_operations: bool = False
     ) -> Results[str, ShareGroupDescription]:
         """Share groups (KIP-932)."""
+        from ottla.client.admin.group_descriptions import describe_share
         from ottla.protocol.messages.share_group_describe import (
             ShareGroupDescribeRequest,
             ShareGroupDescribeResponse,
@@ -128,6 +126,7 @@ class Groups:
         self, groups: Iterable[str], *, include_operations: bool = False
     ) -> Results[str, StreamsGroupDescription]:
         """Streams groups (KIP-1071)."""
+        from ottla.client.admin.group_descriptions import describe_streams
         from ottla.protocol.messages.streams_group_describe import (
             StreamsGroupDescribeRequest,
             StreamsGroupDescribeResponse,
@@ -144,6 +143,7 @@ class Groups:
 
     async def delete(self, groups: Iterable[str]) -> Results[str, None]:
         """Delete groups of any kind that have no members, with their offsets."""
+        from ottla.protocol.messages.delete_groups import DeleteGroupsRequest, DeleteGroupsResponse
 
         async def ask(node: Node, keys: Sequence[str]) -> Mapping[str, ClientError | None]:
             response = await self._calls.send(
@@ -157,6 +157,7 @@ class Groups:
         self, group: str, members: Iterable[MemberToRemove], *, reason: str | None = None
     ) -> Results[MemberToRemove, None]:
         """Have members leave a classic group (KIP-345)."""
+        from ottla.protocol.messages.leave_group import LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
 
         async def ask(
             node: Node, keys: Sequence[MemberToRemove]
@@ -177,6 +178,17 @@ class Groups:
             }
 
         return await self._calls.each(members, group_coordinator(group), ask)
+
+
+class BlockingGroups(Blocking[Groups]):
+    """`Groups` for callers that wait."""
+
+    list = blocking(Groups.list)
+    describe = blocking(Groups.describe)
+    describe_share = blocking(Groups.describe_share)
+    describe_streams = blocking(Groups.describe_streams)
+    delete = blocking(Groups.delete)
+    remove_members = blocking(Groups.remove_members)
 
 
 def _is_other_kind(error: ClientError) -> bool:

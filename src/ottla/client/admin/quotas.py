@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError
@@ -22,7 +23,7 @@ from ottla.protocol.messages.describe_client_quotas import (
     DescribeClientQuotasResponse,
 )
 
-__all__ = ["AnyName", "QuotaEntity", "QuotaMatch", "Quotas"]
+__all__ = ["BlockingQuotas", "AnyName", "QuotaEntity", "QuotaMatch", "Quotas"]
 
 _EXACT: Final = 0
 _DEFAULT: Final = 1
@@ -95,6 +96,13 @@ class Quotas:
             }
 
         return await self._calls.each(changes, CONTROLLER, ask)
+
+
+class BlockingQuotas(Blocking[Quotas]):
+    """`Quotas` for callers that wait."""
+
+    describe = blocking(Quotas.describe)
+    alter = blocking(Quotas.alter)
 
 
 def _component(kind: str, name: str | AnyName | None) -> ComponentData:

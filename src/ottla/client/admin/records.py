@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final
+from typing import Final, NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import LEADER, Calls, Node, outcome
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition
@@ -24,7 +24,7 @@ from ottla.protocol.messages.list_offsets import (
     ListOffsetsTopic,
 )
 
-__all__ = ["OffsetSpec", "PartitionOffset", "Records", "by_topic"]
+__all__ = ["BlockingRecords", "OffsetSpec", "PartitionOffset", "Records", "by_topic"]
 
 
 class OffsetSpec(IntEnum):
@@ -47,8 +47,7 @@ _FIRST_WITH: Final = {
 """The versions of ListOffsets that know them."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionOffset:
+class PartitionOffset(NamedTuple):
     """An offset, -1 where there is none such, with the timestamp of its record where one was looked up."""
 
     offset: int
@@ -144,6 +143,13 @@ class Records:
             }
 
         return await self._calls.each(partitions, LEADER, ask, timeout_ms=timeout_ms)
+
+
+class BlockingRecords(Blocking[Records]):
+    """`Records` for callers that wait."""
+
+    delete = blocking(Records.delete)
+    list_offsets = blocking(Records.list_offsets)
 
 
 def by_topic(partitions: Iterable[TopicPartition]) -> Mapping[str, Sequence[TopicPartition]]:

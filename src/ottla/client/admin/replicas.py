@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import CONTROLLER, Calls, Named, Node, outcome
 from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
@@ -22,6 +22,7 @@ from ottla.protocol.messages import (
 )
 
 __all__ = [
+    "BlockingReplicas",
     "ElectionType",
     "LogDir",
     "Reassignment",
@@ -47,8 +48,7 @@ class Replica(NamedTuple):
     broker: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaInLogDir:
+class ReplicaInLogDir(NamedTuple):
     """`offset_lag`: how far it is behind the high watermark, or behind the current replica if it `is_future`,
     that is, to take its place after a move within the broker."""
 
@@ -57,8 +57,7 @@ class ReplicaInLogDir:
     is_future: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LogDir:
+class LogDir(NamedTuple):
     """A directory of a broker. `error` says why it cannot be used; sizes in bytes are None where unknown."""
 
     replicas: Mapping[TopicPartition, ReplicaInLogDir]
@@ -68,8 +67,7 @@ class LogDir:
     is_cordoned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReplicaLogDirs:
+class ReplicaLogDirs(NamedTuple):
     """Where a replica lies (None: nowhere), and where it is being moved to within its broker."""
 
     current: str | None = None
@@ -78,8 +76,7 @@ class ReplicaLogDirs:
     future_lag: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class Reassignment:
+class Reassignment(NamedTuple):
     """A reassignment under way: all replicas now, and those of them that come and that go."""
 
     replicas: tuple[int, ...]
@@ -264,6 +261,17 @@ class Replicas:
             for topic in response.topics
             for each in topic.partitions
         }
+
+
+class BlockingReplicas(Blocking[Replicas]):
+    """`Replicas` for callers that wait."""
+
+    log_dirs = blocking(Replicas.log_dirs)
+    replica_log_dirs = blocking(Replicas.replica_log_dirs)
+    alter_log_dirs = blocking(Replicas.alter_log_dirs)
+    elect_leaders = blocking(Replicas.elect_leaders)
+    reassign = blocking(Replicas.reassign)
+    reassignments = blocking(Replicas.reassignments)
 
 
 def _log_dir(found: describe_log_dirs.DescribeLogDirsResult) -> LogDir:

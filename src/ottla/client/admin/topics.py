@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.acls import AclOperation, operations
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.operations import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, broker_error
 from ottla.protocol.errors import ErrorCode
@@ -34,6 +35,7 @@ from ottla.protocol.messages.metadata import (
 )
 
 __all__ = [
+    "BlockingTopics",
     "CreatedTopic",
     "ListedTopic",
     "NewPartitions",
@@ -47,19 +49,17 @@ _BATCHED_TOPICS: Final = 2000
 """How many topics one Metadata asks for by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewTopic:
+class NewTopic(NamedTuple):
     """A topic to create. -1 is the broker's default; `assignment` gives each partition's replicas instead."""
 
     name: str
     partitions: int = -1
     replication_factor: int = -1
-    configs: Mapping[str, str] = field(default_factory=dict)
-    assignment: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    configs: Mapping[str, str] = MappingProxyType({})
+    assignment: Mapping[int, Sequence[int]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedTopic:
+class CreatedTopic(NamedTuple):
     """What was created. Numbers are -1 and `configs` None where the principal may not describe configs."""
 
     topic_id: UUID | None
@@ -68,16 +68,14 @@ class CreatedTopic:
     configs: Mapping[str, str | None] | None
 
 
-@dataclass(frozen=True, slots=True)
-class NewPartitions:
+class NewPartitions(NamedTuple):
     """How many partitions a topic is to have, and the replicas of each new one where that is given."""
 
     total: int
     assignment: Sequence[Sequence[int]] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListedTopic:
+class ListedTopic(NamedTuple):
     name: str
     topic_id: UUID | None
     is_internal: bool
@@ -86,8 +84,7 @@ class ListedTopic:
     """The most that one of its partitions has."""
 
 
-@dataclass(frozen=True, slots=True)
-class PartitionDescription:
+class PartitionDescription(NamedTuple):
     """`leader` is None while there is none; all are ids of brokers."""
 
     partition: int
@@ -98,8 +95,7 @@ class PartitionDescription:
     offline: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TopicDescription:
+class TopicDescription(NamedTuple):
     name: str
     topic_id: UUID | None
     is_internal: bool
@@ -250,6 +246,16 @@ class Topics:
             }
 
         return await self._calls.each(wanted, CONTROLLER, ask, timeout_ms=timeout_ms)
+
+
+class BlockingTopics(Blocking[Topics]):
+    """`Topics` for callers that wait."""
+
+    create = blocking(Topics.create)
+    delete = blocking(Topics.delete)
+    list = blocking(Topics.list)
+    describe = blocking(Topics.describe)
+    add_partitions = blocking(Topics.add_partitions)
 
 
 def _creatable(topic: NewTopic) -> CreatableTopic:

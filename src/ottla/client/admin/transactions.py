@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import LEADER, Calls, Coordinator, Named, Node, outcome
 from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
@@ -33,6 +33,7 @@ from ottla.protocol.messages.write_txn_markers import (
 )
 
 __all__ = [
+    "BlockingTransactions",
     "FencedProducer",
     "ListedTransaction",
     "ProducerState",
@@ -44,8 +45,7 @@ __all__ = [
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True)
-class ListedTransaction:
+class ListedTransaction(NamedTuple):
     """`state` is Kafka's name of it, such as "Ongoing"."""
 
     transactional_id: str
@@ -53,8 +53,7 @@ class ListedTransaction:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionDescription:
+class TransactionDescription(NamedTuple):
     """`start_time_ms` is None where no transaction is under way."""
 
     transactional_id: str
@@ -67,8 +66,7 @@ class TransactionDescription:
     coordinator: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerState:
+class ProducerState(NamedTuple):
     """What a partition remembers of a producer; `transaction_start` is None without an open transaction."""
 
     producer_id: int
@@ -79,8 +77,7 @@ class ProducerState:
     transaction_start: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionToAbort:
+class TransactionToAbort(NamedTuple):
     """A transaction in one partition, as `describe_producers` shows it."""
 
     partition: TopicPartition
@@ -89,8 +86,7 @@ class TransactionToAbort:
     coordinator_epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class FencedProducer:
+class FencedProducer(NamedTuple):
     """The id that a transactional id has now, and the epoch from which on it may be written with."""
 
     producer_id: int
@@ -273,3 +269,14 @@ class Transactions:
     async def terminate(self, transactional_id: str, *, timeout_ms: int | None = None) -> None:
         """Abort whatever transaction an id has under way (KIP-939), by fencing its producer."""
         (await self.fence_producers([transactional_id], timeout_ms=timeout_ms)).check()
+
+
+class BlockingTransactions(Blocking[Transactions]):
+    """`Transactions` for callers that wait."""
+
+    list = blocking(Transactions.list)
+    describe = blocking(Transactions.describe)
+    describe_producers = blocking(Transactions.describe_producers)
+    abort = blocking(Transactions.abort)
+    fence_producers = blocking(Transactions.fence_producers)
+    terminate = blocking(Transactions.terminate)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from ottla.client.errors import missing_extra
-from ottla.client.values.interface import Errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ottla.client.values.interface import Errors
     from ottla.client.values.json import JsonValues
     from ottla.client.values.raw import RawValues
     from ottla.client.values.text import TextValues

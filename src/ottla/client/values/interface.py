@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
+
+from ottla.client.errors import ClientError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +28,7 @@ __all__ = [
 ]
 
 
-class ValuesError(ValueError):
+class ValuesError(ClientError, ValueError):
     """Values that cannot be read or written in the way that was asked for: the text says why."""
 
 
@@ -37,8 +40,7 @@ class BrokenValueError(ValuesError):
         self.broken = broken
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenValue:
+class BrokenValue(NamedTuple):
     """The value (or key) of one record that could not be decoded, and why not."""
 
     topic: str
@@ -48,8 +50,7 @@ class BrokenValue:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetterTopic:
+class DeadLetterTopic(NamedTuple):
     """Broken records go to this topic as they are, with headers that say where they were and why."""
 
     name: str
@@ -82,12 +83,11 @@ class Counts:
     broken: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(NamedTuple):
     """Row i of `array` is record i, null where it is a tombstone or `broken`, which has the row's reason."""
 
     array: pa.Array
-    broken: Mapping[int, str] = field(default_factory=dict)
+    broken: Mapping[int, str] = MappingProxyType({})
 
 
 class Decoder(Protocol):
