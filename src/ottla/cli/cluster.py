@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ottla.cli.connection import Connection, connected, wait
+from ottla.cli.connection import Connection, connected
 from ottla.cli.output import json_option, show_json, show_table
 
 
@@ -18,20 +18,25 @@ def cluster() -> None:
 @connected
 def describe(connection: Connection, as_json: bool) -> None:
     """Show the cluster's id, its controller and its brokers."""
-    described = wait(connection.admin.describe_cluster(request_timeout=30))
-    controller = None if described.controller is None else described.controller.id
+    described = connection.admin.cluster.describe()
     brokers = [
         {
-            "broker": node.id,
+            "broker": node.node_id,
             "host": node.host,
             "port": node.port,
             "rack": node.rack,
-            "controller": node.id == controller,
+            "controller": node.node_id == described.controller,
         }
-        for node in sorted(described.nodes, key=lambda node: node.id)
+        for node in described.brokers
     ]
     if as_json:
-        show_json({"cluster_id": described.cluster_id, "controller": controller, "brokers": brokers})
+        show_json(
+            {
+                "cluster_id": described.cluster_id,
+                "controller": described.controller,
+                "brokers": brokers,
+            }
+        )
         return
     click.echo(f"Cluster {described.cluster_id}")
     show_table(["broker", "host", "port", "rack", "controller"], brokers)

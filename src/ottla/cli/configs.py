@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottla.cli import cluster_default
 from ottla.cli.arguments import NAME, PROPERTY
-from ottla.cli.connection import CommandError, Connection, connected, explain, wait
+from ottla.cli.connection import CommandError, Connection, check_each, connected
 from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, ConfigResource
+    from ottla.client.admin.admin import Admin
+    from ottla.client.admin.configs import ConfigResource
 
 ALL_BROKERS = "default"
 TYPES = ["topic", "broker", "group"]
 
 SOURCES = {
-    "DYNAMIC_TOPIC_CONFIG": "topic",
-    "DYNAMIC_BROKER_CONFIG": "broker",
-    "DYNAMIC_DEFAULT_BROKER_CONFIG": "all brokers",
-    "STATIC_BROKER_CONFIG": "start",
-    "DEFAULT_CONFIG": "default",
-    "GROUP_CONFIG": "group",
+    "DYNAMIC_TOPIC": "topic",
+    "DYNAMIC_BROKER": "broker",
+    "DYNAMIC_DEFAULT_BROKER": "all brokers",
+    "STATIC_BROKER": "start",
+    "DEFAULT": "default",
+    "DYNAMIC_GROUP": "group",
 }
 
 
@@ -60,10 +60,7 @@ def describe(connection: Connection, kind: str, name: str, everything: bool, as_
 
     `ottla config describe broker default` shows what all brokers share.
     """
-    if is_all_brokers(kind, name):
-        configs = describe_all_brokers(connection)
-    else:
-        configs = describe_resource(connection.admin, resource_of(connection, kind, name))
+    configs = describe_resource(connection.admin, resource_of(connection, kind, name))
     shown = [entry for entry in configs if everything or entry["source"] != "default"]
     if as_json:
         show_json(shown)
@@ -112,64 +109,41 @@ def change(
     *,
     validate_only: bool = False,
 ) -> None:
-    if is_all_brokers(kind, name):
-        cluster_default.alter(connection, settings, deletions, validate_only=validate_only)
-    else:
-        resource = resource_of(connection, kind, name)
-        change_configs(connection.admin, resource, settings, deletions, validate_only=validate_only)
-
-
-def is_all_brokers(kind: str, name: str) -> bool:
-    return kind == "broker" and name == ALL_BROKERS
+    resource = resource_of(connection, kind, name)
+    change_configs(connection.admin, resource, settings, deletions, validate_only=validate_only)
 
 
 def resource_of(connection: Connection, kind: str, name: str) -> ConfigResource:
-    """What configs belong to. That of a broker is asked for only where there is such a broker: librdkafka
-    would wait for it to come.
-    """
-    from confluent_kafka.admin import ConfigResource
+    """What configs belong to; a broker that there is not is told with those that there are."""
+    from ottla.client.admin.configs import ConfigKind, ConfigResource
 
+    if kind == "broker" and name == ALL_BROKERS:
+        return ConfigResource(ConfigKind.BROKER, "")
     if kind == "broker":
         if not re.fullmatch("[0-9]+", name):
             raise click.UsageError(f"{name!r} is no broker: it is named by its id, all by {ALL_BROKERS!r}.")
-        known = {str(node.id) for node in wait(connection.admin.describe_cluster()).nodes}
+        known = {str(broker.node_id) for broker in connection.admin.cluster.describe().brokers}
         if name not in known:
             raise CommandError(f"there is no broker {name}, only {', '.join(sorted(known))}")
-    return ConfigResource(ConfigResource.Type[kind.upper()], name)
+    return ConfigResource(ConfigKind[kind.upper()], name)
 
 
-def describe_resource(admin: AdminClient, resource: ConfigResource) -> list[dict[str, Any]]:
+def describe_resource(admin: Admin, resource: ConfigResource) -> list[dict[str, Any]]:
     """All configs of a resource, by name; sensitive values are None."""
-    from confluent_kafka import KafkaException
-
-    (future,) = admin.describe_configs([resource]).values()
-    try:
-        entries = wait(future)
-    except KafkaException as error:
-        raise CommandError(f"{resource.name}: {explain(error.args[0])}") from error
+    (entries,) = check_each(admin.configs.describe([resource]), _named).values()
     return [
-        shown_config(entry.name, entry.value, entry.source, entry.is_read_only)
+        {
+            "name": entry.name,
+            "value": entry.value,
+            "source": SOURCES.get(entry.source.name, "unknown"),
+            "read_only": entry.is_read_only,
+        }
         for entry in sorted(entries.values(), key=lambda entry: entry.name)
     ]
 
 
-def describe_all_brokers(connection: Connection) -> list[dict[str, Any]]:
-    return [shown_config(*entry) for entry in sorted(cluster_default.describe(connection))]
-
-
-def shown_config(name: str, value: str | None, source: int, is_read_only: bool) -> dict[str, Any]:
-    """A config as it is printed; `source` is Kafka's number, or what the client makes of it."""
-    from confluent_kafka.admin import ConfigSource
-
-    try:
-        known = SOURCES.get(ConfigSource(source).name, "unknown")
-    except ValueError:
-        known = "unknown"
-    return {"name": name, "value": value, "source": known, "read_only": is_read_only}
-
-
 def change_configs(
-    admin: AdminClient,
+    admin: Admin,
     resource: ConfigResource,
     settings: Mapping[str, str],
     deletions: Iterable[str],
@@ -177,18 +151,12 @@ def change_configs(
     validate_only: bool = False,
 ) -> None:
     """Set some configs of a resource and return others to their defaults."""
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry
+    from ottla.client.admin.configs import ConfigChange, ConfigOperation
 
-    changes = [
-        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-        for name, value in settings.items()
-    ]
-    changes += [ConfigEntry(name, None, incremental_operation=AlterConfigOpType.DELETE) for name in deletions]
-    for change in changes:
-        resource.add_incremental_config(change)
-    (future,) = admin.incremental_alter_configs([resource], validate_only=validate_only).values()
-    try:
-        wait(future)
-    except KafkaException as error:
-        raise CommandError(f"{resource.name}: {explain(error.args[0])}") from error
+    changes = [ConfigChange(name, value) for name, value in settings.items()]
+    changes += [ConfigChange(name, None, ConfigOperation.DELETE) for name in deletions]
+    check_each(admin.configs.alter({resource: changes}, validate_only=validate_only), _named)
+
+
+def _named(resource: ConfigResource) -> str:
+    return resource.name or "all brokers"

@@ -1,7 +1,11 @@
-"""How commands reach a cluster: the options for it, clients with quiet logs, and errors in plain words."""
+"""How commands reach a cluster: the options for it, clients with quiet logs, and errors in plain words.
+
+`produce` and `consume` go through librdkafka, all other commands through `ottla.client`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import socket
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ottla.cli.arguments import PROPERTY, TEXT
+from ottla.cli.loading import loading
 from ottla.cli.signals import termination_unwinds
 
 if TYPE_CHECKING:
@@ -19,6 +24,11 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer, KafkaError, Producer
     from confluent_kafka.admin import AdminClient
+
+    from ottla.cli.administration import Administration
+    from ottla.client.admin.admin import Admin
+    from ottla.client.admin.results import Results
+    from ottla.client.errors import ClientError
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 DEFAULT_PORT = 9092
@@ -36,7 +46,7 @@ class CommandError(click.ClickException):
 
 @dataclass(frozen=True)
 class Connection:
-    """Where the cluster is and with which librdkafka properties to talk to it."""
+    """Where the cluster is and with which properties to talk to it."""
 
     bootstrap_servers: str
     properties: tuple[tuple[str, str], ...] = ()
@@ -58,8 +68,31 @@ class Connection:
         value = dict(self.properties).get("message.max.bytes", "")
         return int(value) if value.isdecimal() else RECORD_MAX_BYTES
 
+    @property
+    def admin(self) -> Admin:
+        """Admin calls; started with the first use."""
+        return self._administration.admin
+
     @functools.cached_property
-    def admin(self) -> AdminClient:
+    def _administration(self) -> Administration:
+        servers = addresses(self.config()["bootstrap.servers"])
+        if not servers:
+            raise CommandError(f"no broker answers at {self.config()['bootstrap.servers']}: no address given")
+        with loading():
+            from ottla.cli.administration import Administration, BrokerUnreachableError
+        try:
+            return Administration(servers, dict(self.properties))
+        except BrokerUnreachableError as error:
+            self.connect().close()
+            raise CommandError(str(error)) from error
+
+    def close(self) -> None:
+        """At the end of the command."""
+        if "_administration" in self.__dict__:
+            self._administration.close()
+
+    @functools.cached_property
+    def confluent_admin(self) -> AdminClient:
         """Kept for the whole command: librdkafka drops what a client still has under way when it goes."""
         from confluent_kafka.admin import AdminClient
 
@@ -87,8 +120,8 @@ class Connection:
             raise click.UsageError(str(error)) from error
 
     def connect(self) -> socket.socket:
-        """A connection to the first broker that answers. Asked for before each client, to refuse at once what
-        librdkafka would try again until its timeouts.
+        """A connection to the first broker that answers; CommandError has the last one's reason not to.
+        Asked for before each client of librdkafka, to refuse at once what that would try until its timeouts.
         """
         servers = self.config()["bootstrap.servers"]
         problem = "no address given"
@@ -137,12 +170,13 @@ def connected(command: Callable[..., Any]) -> Callable[..., Any]:
         type=PROPERTY,
         metavar="NAME=VALUE",
         multiple=True,
-        help="A librdkafka property; repeatable.",
+        help="A property of the client; repeatable.",
     )
     @functools.wraps(command)
     def run(bootstrap_servers: str, properties: tuple[tuple[str, str], ...], **options: Any) -> Any:
-        with termination_unwinds():
-            return command(Connection(bootstrap_servers, properties), **options)
+        connection = Connection(bootstrap_servers, properties)
+        with termination_unwinds(), contextlib.closing(connection):
+            return command(connection, **options)
 
     return run
 
@@ -155,21 +189,24 @@ def wait(future: Future[Result]) -> Result:
         raise CommandError(f"the cluster did not answer within {REQUEST_TIMEOUT_S:.0f} s") from error
 
 
-def wait_each(futures: dict[Any, Future[Any]], name: Callable[[Any], str] = str) -> dict[Any, Any]:
-    """The results of a request about several things. Those that failed are told on stderr before it fails."""
-    from confluent_kafka import KafkaException
-
-    results, failures = {}, []
-    for key, future in futures.items():
-        try:
-            results[key] = wait(future)
-        except KafkaException as error:
-            failures.append(f"{name(key)}: {explain(error.args[0])}")
+def check_each(results: Results[Any, Result], name: Callable[[Any], str] = str) -> dict[Any, Result]:
+    """The results of a call about several things. Those that failed are told on stderr before it fails."""
+    failures = [f"{name(key)}: {in_words(error)}" for key, error in results.errors.items()]
     for failure in failures[:-1]:
         click.echo(f"ottla: {failure}", err=True)
     if failures:
         raise CommandError(failures[-1])
-    return results
+    return results.succeeded
+
+
+def in_words(error: ClientError) -> str:
+    """An error of our client as one line."""
+    from ottla.client.errors import BrokerError
+
+    if error.code is None:
+        return " ".join(str(error).split())
+    reason = error.reason if isinstance(error, BrokerError) else None
+    return " ".join((reason or error.code.name.replace("_", " ").capitalize()).split())
 
 
 def tell_outage(error: KafkaError) -> None:

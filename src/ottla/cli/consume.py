@@ -5,20 +5,21 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from ottla.cli.arguments import NAME, PARTITION, SECONDS, SEPARATOR
-from ottla.cli.connection import CommandError, Connection, connected, explain
-from ottla.cli.offsets import Kind, Partition, Position, PositionType, resolve
+from ottla.cli.connection import CommandError, Connection, connected, explain, wait
+from ottla.cli.offsets import Kind, Partition, Position, PositionType, offset_in
 from ottla.cli.progress import Progress, progress_option
 from ottla.cli.records import NULL, TextFormat, to_json
 
 if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message
+    from confluent_kafka.admin import AdminClient
 
 BATCH_RECORDS = 5_000
 POLL_S = 0.1
@@ -236,7 +237,7 @@ def _assignment(
     connection: Connection, topics: Sequence[str], partitions: Sequence[int], start: Position
 ) -> dict[Partition, int]:
     """Every partition that was asked for, and the offset to start at."""
-    admin = connection.admin
+    admin = connection.confluent_admin
     known = admin.list_topics(timeout=30).topics
     wanted = []
     for topic in topics:
@@ -248,7 +249,45 @@ def _assignment(
                     f"{topic} has no partition {partition}, it has {len(known[topic].partitions)}"
                 )
         wanted += [(topic, partition) for partition in partitions or sorted(known[topic].partitions)]
-    return resolve(admin, start, wanted)
+    return _resolve(admin, start, wanted)
+
+
+def _log_ranges(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+    """The earliest offset of each partition and the one that its next record will have."""
+    from confluent_kafka.admin import OffsetSpec
+
+    wanted = list(partitions)
+    earliest = _list_offsets(admin, wanted, OffsetSpec.earliest())
+    latest = _list_offsets(admin, wanted, OffsetSpec.latest())
+    return {partition: (earliest[partition], latest[partition]) for partition in wanted}
+
+
+def _resolve(admin: AdminClient, position: Position, partitions: Iterable[Partition]) -> dict[Partition, int]:
+    """The offset that a position means in each partition, within what its log holds."""
+    from confluent_kafka.admin import OffsetSpec
+
+    ranges = _log_ranges(admin, partitions)
+    found = {}
+    if position.kind is Kind.TIMESTAMP:
+        found = _list_offsets(admin, ranges, OffsetSpec.for_timestamp(position.value))
+    return {
+        partition: offset_in(position, earliest, latest, found.get(partition, -1))
+        for partition, (earliest, latest) in ranges.items()
+    }
+
+
+def _list_offsets(admin: AdminClient, partitions: Iterable[Partition], spec: Any) -> dict[Partition, int]:
+    """One offset of each partition, -1 where there is none."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    request = {TopicPartition(topic, partition): spec for topic, partition in partitions}
+    offsets = {}
+    for where, future in (admin.list_offsets(request) if request else {}).items():
+        try:
+            offsets[where.topic, where.partition] = wait(future).offset
+        except KafkaException as error:
+            raise CommandError(f"{where.topic}-{where.partition}: {explain(error.args[0])}") from error
+    return offsets
 
 
 def _writer(

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ottla.cli.arguments import NAME, OFFSET, TIME
-from ottla.cli.connection import CommandError, Connection, connected, explain, wait, wait_each
+from ottla.cli.connection import CommandError, Connection, check_each, connected
 from ottla.cli.offsets import Kind, Partition, Position, log_ranges, offset_in, resolve
 from ottla.cli.output import cell, json_option, show_json, show_table
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient, ConsumerGroupDescription
+    from ottla.client.admin.admin import Admin
+    from ottla.client.admin.groups import ListedGroup
 
 
 @click.group()
@@ -26,16 +27,12 @@ def group() -> None:
 @connected
 def list_(connection: Connection, as_json: bool) -> None:
     """List consumer groups."""
-    listed = wait(connection.admin.list_consumer_groups(request_timeout=30))
-    if listed.errors:
-        raise CommandError(explain(listed.errors[0].args[0]))
+    listed = connection.admin.groups.list()
+    listed.check()
+    found = [each for groups in listed.values() for each in groups if _is_of_consumers(each)]
     rows = [
-        {
-            "group": found.group_id,
-            "state": found.state.name.lower(),
-            "protocol": found.type.name.lower(),
-        }
-        for found in sorted(listed.valid, key=lambda found: found.group_id)
+        {"group": each.group_id, "state": _state(each.state), "protocol": each.type or "unknown"}
+        for each in sorted(found, key=lambda each: each.group_id)
     ]
     if as_json:
         show_json(rows)
@@ -128,30 +125,28 @@ def reset_offsets(
 @connected
 def delete(connection: Connection, names: tuple[str, ...]) -> None:
     """Delete groups without members, with their offsets."""
-    wait_each(connection.admin.delete_consumer_groups(list(names)))
+    check_each(connection.admin.groups.delete(names))
 
 
-def _description(admin: AdminClient, name: str) -> dict[str, Any]:
-    from confluent_kafka import KafkaException
+def _description(admin: Admin, name: str) -> dict[str, Any]:
+    from ottla.protocol.errors import ErrorCode
 
-    try:
-        described: ConsumerGroupDescription = wait(admin.describe_consumer_groups([name])[name])
-    except KafkaException as error:
-        raise CommandError(f"{name}: {explain(error.args[0])}") from error
-    if described.state.name == "DEAD":
+    result = admin.groups.describe([name])
+    if any(error.code == ErrorCode.group_id_not_found for error in result.errors.values()):
         raise CommandError(f"{name}: there is no such group")
+    (described,) = check_each(result).values()
     owners = {
         (partition.topic, partition.partition): member.member_id
         for member in described.members
-        for partition in member.assignment.topic_partitions
+        for partition in member.assignment
     }
     committed = _committed(admin, name)
     return {
         "group": name,
-        "state": described.state.name.lower(),
-        "protocol": described.type.name.lower(),
-        "assignor": described.partition_assignor,
-        "coordinator": None if described.coordinator is None else described.coordinator.id,
+        "state": _state(described.state),
+        "protocol": described.type,
+        "assignor": described.assignor,
+        "coordinator": described.coordinator,
         "partitions": _lags(admin, committed, owners),
         "members": [
             {
@@ -159,9 +154,7 @@ def _description(admin: AdminClient, name: str) -> dict[str, Any]:
                 "client": member.client_id,
                 "host": member.host.lstrip("/"),
                 "instance": member.group_instance_id,
-                "partitions": [
-                    f"{part.topic}-{part.partition}" for part in member.assignment.topic_partitions
-                ],
+                "partitions": [f"{each.topic}-{each.partition}" for each in member.assignment],
             }
             for member in described.members
         ],
@@ -169,12 +162,12 @@ def _description(admin: AdminClient, name: str) -> dict[str, Any]:
 
 
 def _lags(
-    admin: AdminClient, committed: dict[Partition, int], owners: dict[Partition, str]
+    admin: Admin, committed: dict[Partition, int], owners: dict[Partition, str]
 ) -> list[dict[str, Any]]:
     """What the group is to read: how far it is, how far it could be."""
-    known = admin.list_topics(timeout=30).topics
     partitions = sorted(committed.keys() | owners.keys())
-    exist = [where for where in partitions if where[0] in known and where[1] in known[where[0]].partitions]
+    known = _led_partitions(admin, {topic for topic, _ in partitions})
+    exist = [where for where in partitions if where[1] in known.get(where[0], ())]
     ranges = log_ranges(admin, exist)
     rows = []
     for where in partitions:
@@ -192,19 +185,17 @@ def _lags(
     return rows
 
 
-def _committed(admin: AdminClient, name: str) -> dict[Partition, int]:
-    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-
-    try:
-        (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(name)]).values()
-        found = wait(future).topic_partitions
-    except KafkaException as error:
-        raise CommandError(f"{name}: {explain(error.args[0])}") from error
+def _led_partitions(admin: Admin, topics: Iterable[str]) -> dict[str, list[int]]:
+    """The partitions, with a leader, of those topics that exist."""
     return {
-        (partition.topic, partition.partition): partition.offset
-        for partition in found
-        if partition.offset >= 0
+        str(name): [each.partition for each in topic.partitions if each.leader is not None]
+        for name, topic in admin.topics.describe(sorted(topics)).succeeded.items()
     }
+
+
+def _committed(admin: Admin, name: str) -> dict[Partition, int]:
+    (found,) = check_each(admin.group_offsets.list([name])).values()
+    return {where: each.offset for where, each in found.succeeded.items() if each is not None}
 
 
 def _target(options: dict[str, Any]) -> Position | int:
@@ -239,22 +230,25 @@ def parse_topic(text: str) -> tuple[str, list[int]]:
         raise click.UsageError(f"{text!r} is not TOPIC[:PARTITION,...]") from error
 
 
-def _partitions(admin: AdminClient, topics: Sequence[str]) -> list[Partition]:
-    known = admin.list_topics(timeout=30).topics
+def _partitions(admin: Admin, topics: Sequence[str]) -> list[Partition]:
+    from ottla.protocol.errors import ErrorCode
+
+    asked = [parse_topic(topic) for topic in topics]
+    described = admin.topics.describe([topic for topic, _ in asked])
     wanted = []
-    for topic, numbers in map(parse_topic, topics):
-        if topic not in known:
+    for topic, numbers in asked:
+        error = described.errors.get(topic)
+        if error is not None and error.code == ErrorCode.unknown_topic_or_partition:
             raise CommandError(f"{topic}: there is no such topic")
-        if missing := set(numbers) - known[topic].partitions.keys():
-            raise CommandError(
-                f"{topic} has no partition {min(missing)}, it has {len(known[topic].partitions)}"
-            )
-        wanted += [(topic, number) for number in numbers or sorted(known[topic].partitions)]
+        known = [each.partition for each in described[topic].partitions]
+        if missing := set(numbers).difference(known):
+            raise CommandError(f"{topic} has no partition {min(missing)}, it has {len(known)}")
+        wanted += [(topic, number) for number in numbers or known]
     return wanted
 
 
 def _shifted(
-    admin: AdminClient, committed: dict[Partition, int], wanted: Iterable[Partition], shift: int
+    admin: Admin, committed: dict[Partition, int], wanted: Iterable[Partition], shift: int
 ) -> dict[Partition, int]:
     found = [where for where in wanted if where in committed]
     if not found:
@@ -266,16 +260,21 @@ def _shifted(
     }
 
 
-def _commit(admin: AdminClient, name: str, offsets: dict[Partition, int]) -> None:
-    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+def _commit(admin: Admin, name: str, offsets: dict[Partition, int]) -> None:
+    from ottla.client.core.metadata import TopicPartition
+    from ottla.protocol.errors import ErrorCode
 
-    partitions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-    (future,) = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(name, partitions)]).values()
-    try:
-        errors = [part.error for part in wait(future).topic_partitions if part.error is not None]
-    except KafkaException as error:
-        errors = [error.args[0]]
-    if errors and errors[0].code() == KafkaError.UNKNOWN_MEMBER_ID:
+    altered = admin.group_offsets.alter(name, {TopicPartition(*each): offsets[each] for each in offsets})
+    if any(error.code == ErrorCode.unknown_member_id for error in altered.errors.values()):
         raise CommandError(f"{name} has members; it can be moved when they have left")
-    if errors:
-        raise CommandError(f"{name}: {explain(errors[0])}")
+    check_each(altered, lambda _: name)
+
+
+def _is_of_consumers(group: ListedGroup) -> bool:
+    return group.protocol_type in ("", "consumer") and group.type in ("", "classic", "consumer")
+
+
+def _state(state: str) -> str:
+    """Kafka's name of a state, as it is shown."""
+    known = {"PreparingRebalance": "preparing_rebalancing", "CompletingRebalance": "completing_rebalancing"}
+    return known.get(state, state.lower() or "unknown")

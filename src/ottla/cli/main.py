@@ -1,9 +1,10 @@
 """The `ottla` command: its subcommands by name, its exit codes, and errors as one line.
 
-Subcommands are imported only when they are called, and Kafka's client only when it is needed, so that neither
-`ottla serve` nor `ottla --help` waits for it.
+Subcommands are imported only when they are called, and a client of Kafka only when it is needed, so that
+neither `ottla serve` nor `ottla --help` waits for it.
 """
 
+import gc
 import io
 import os
 import sys
@@ -14,6 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from ottla import __version__
+from ottla.cli.loading import loading
 from ottla.cli.output import printable
 from ottla.cli.signals import TerminatedError
 
@@ -33,6 +35,10 @@ COMMANDS = {
     "consume": ("ottla.cli.consume:consume", "Print records of topics."),
     "group": ("ottla.cli.groups:group", "List, describe, rewind and delete consumer groups."),
     "config": ("ottla.cli.configs:config", "Describe and change configs of topics, brokers and groups."),
+    "transaction": (
+        "ottla.cli.transactions:transaction",
+        "List, describe and abort transactions, and find those that hang.",
+    ),
     "cluster": ("ottla.cli.cluster:cluster", "Describe the cluster."),
     "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
 }
@@ -52,7 +58,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name][0].split(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        with loading():
+            command: click.Command = getattr(import_module(module), attribute)
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -99,7 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     terminated.
     """
     prepare_streams()
-    sys.exit(run(arguments))
+    code = run(arguments)
+    gc.freeze()  # nothing to look through on the way out
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -125,9 +134,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _complain(f"{name}{error.strerror or error}")
         return EXIT_FAILURE
     except Exception as error:
-        if not _is_kafka_error(error):
+        message = _kafka_message(error)
+        if message is None:
             raise
-        _complain(_kafka_message(error))
+        _complain(message)
         return EXIT_FAILURE
     return answer if isinstance(answer, int) else 0
 
@@ -156,12 +166,15 @@ def _complain(message: str) -> None:
     click.echo(f"ottla: {printable(message)}", err=True)
 
 
-def _is_kafka_error(error: Exception) -> bool:
-    client = sys.modules.get("confluent_kafka")  # where it was not imported, the error is not its
-    return client is not None and isinstance(error, client.KafkaException)
+def _kafka_message(error: Exception) -> str | None:
+    """What an error of a Kafka client says; None for others. One that was not imported raised nothing."""
+    confluent, ours = sys.modules.get("confluent_kafka"), sys.modules.get("ottla.client.errors")
+    if ours is not None and isinstance(error, ours.ClientError):
+        from ottla.cli.connection import in_words
 
+        return in_words(error)
+    if confluent is not None and isinstance(error, confluent.KafkaException):
+        from ottla.cli.connection import explain
 
-def _kafka_message(error: Exception) -> str:
-    from ottla.cli.connection import explain
-
-    return explain(error.args[0])
+        return explain(error.args[0])
+    return None

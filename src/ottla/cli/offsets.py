@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ottla.cli.arguments import parse_time
-from ottla.cli.connection import CommandError, explain, wait
+from ottla.cli.connection import check_each
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
+    from ottla.client.admin.admin import Admin
 
 Partition = tuple[str, int]
 
@@ -64,24 +64,22 @@ def parse_position(text: str) -> Position:
         ) from error
 
 
-def log_ranges(admin: AdminClient, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+def log_ranges(admin: Admin, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
     """The earliest offset of each partition and the one that its next record will have."""
-    from confluent_kafka.admin import OffsetSpec
+    from ottla.client.admin.records import OffsetSpec
 
     wanted = list(partitions)
-    earliest = list_offsets(admin, wanted, OffsetSpec.earliest())
-    latest = list_offsets(admin, wanted, OffsetSpec.latest())
+    earliest = list_offsets(admin, wanted, OffsetSpec.EARLIEST)
+    latest = list_offsets(admin, wanted, OffsetSpec.LATEST)
     return {partition: (earliest[partition], latest[partition]) for partition in wanted}
 
 
-def resolve(admin: AdminClient, position: Position, partitions: Iterable[Partition]) -> dict[Partition, int]:
+def resolve(admin: Admin, position: Position, partitions: Iterable[Partition]) -> dict[Partition, int]:
     """The offset that a position means in each partition, within what its log holds."""
-    from confluent_kafka.admin import OffsetSpec
-
     ranges = log_ranges(admin, partitions)
     found = {}
     if position.kind is Kind.TIMESTAMP:
-        found = list_offsets(admin, ranges, OffsetSpec.for_timestamp(position.value))
+        found = list_offsets(admin, ranges, position.value)
     return {
         partition: offset_in(position, earliest, latest, found.get(partition, -1))
         for partition, (earliest, latest) in ranges.items()
@@ -102,15 +100,10 @@ def offset_in(position: Position, earliest: int, latest: int, found: int = -1) -
             return min(max(wanted, earliest), latest)
 
 
-def list_offsets(admin: AdminClient, partitions: Iterable[Partition], spec: Any) -> dict[Partition, int]:
+def list_offsets(admin: Admin, partitions: Iterable[Partition], spec: int) -> dict[Partition, int]:
     """One offset of each partition, -1 where there is none."""
-    from confluent_kafka import KafkaException, TopicPartition
+    from ottla.client.core.metadata import TopicPartition
 
-    request = {TopicPartition(topic, partition): spec for topic, partition in partitions}
-    offsets = {}
-    for where, future in (admin.list_offsets(request) if request else {}).items():
-        try:
-            offsets[where.topic, where.partition] = wait(future).offset
-        except KafkaException as error:
-            raise CommandError(f"{where.topic}-{where.partition}: {explain(error.args[0])}") from error
-    return offsets
+    wanted = {TopicPartition(*partition): spec for partition in partitions}
+    found = check_each(admin.records.list_offsets(wanted), lambda where: f"{where.topic}-{where.partition}")
+    return {where: each.offset for where, each in found.items()}

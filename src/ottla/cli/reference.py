@@ -19,8 +19,10 @@ This page is generated from the commands: `python -m ottla.cli.reference > docs/
 
 - **Where the cluster is:** all but `ottla serve` and `ottla log` take `-b`, `--bootstrap-server HOST:PORT`.
   Without it they read the environment variable `OTTLA_BOOTSTRAP_SERVERS`, and else try `127.0.0.1:9092`.
-- **How to talk to it:** they also take `-X NAME=VALUE`, repeatable, for any [librdkafka
-  property](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md): TLS, SASL and the like.
+- **How to talk to it:** they also take `-X NAME=VALUE`, repeatable. `produce` and `consume` take any
+  [librdkafka property](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md): TLS,
+  SASL and the like. The others take Kafka's settings of clients, and for TLS `ssl.ca.location`,
+  `ssl.certificate.location`, `ssl.key.location` and `ssl.key.password`; they know no SASL yet.
 - **Output:** tables on a terminal, plain columns in a pipe, JSON with `--json`. Errors and progress go to
   stderr; an error is one line.
 - **Exit codes:** 0 done, 1 failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
@@ -32,6 +34,7 @@ $ ottla consume app-log --group indexer --exit-at-end > copy.log
 $ ottla group describe indexer
 $ ottla group reset-offsets indexer --to-datetime 2031-12-24T18:00:00Z --execute
 $ ottla consume app-log --from -10 --exit-at-end --format json | jq .value
+$ ottla transaction find-hanging --topic app-log
 $ ottla log dump ottla-data/app-log-0/00000000000000000000.log --records
 ```
 

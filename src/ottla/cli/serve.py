@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-
 import click
+
+from ottla.cli.loading import loading
 
 
 @click.command()
@@ -40,10 +40,7 @@ def serve(
     (OTTLA_LOG_RETENTION_MS sets log.retention.ms), then --set, then the options below; later ones win. When
     it accepts connections it prints one line with "ready" and its address.
     """
-    # What importing makes stays: passes of the collector over it take a seventh of the start.
-    gc.disable()
-    from ottla.broker.process import run_process
+    with loading():
+        from ottla.broker.process import run_process
 
-    gc.freeze()
-    gc.enable()
     raise SystemExit(run_process(data, listen, node_id, config_file, assignments, verbose=verbose))

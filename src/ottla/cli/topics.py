@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ottla.cli.arguments import NAME, PARTITION_COUNT, PROPERTY, REPLICA_COUNT
-from ottla.cli.connection import CommandError, Connection, connected, explain, wait, wait_each
+from ottla.cli.connection import Connection, check_each, connected
 from ottla.cli.output import cell, json_option, show_json, show_table
 
 if TYPE_CHECKING:
-    from confluent_kafka.admin import AdminClient
+    from uuid import UUID
+
+    from ottla.client.admin.admin import Admin
+    from ottla.client.admin.results import Results
+    from ottla.protocol.errors import ErrorCode
 
 config_option = click.option(
     "--config",
@@ -46,14 +51,12 @@ def create(
     validate_only: bool,
 ) -> None:
     """Create topics."""
-    from confluent_kafka import KafkaError
-    from confluent_kafka.admin import NewTopic
+    from ottla.client.admin.topics import NewTopic
+    from ottla.protocol.errors import ErrorCode
 
-    new = [NewTopic(name, partitions or -1, replication_factor or -1, config=dict(configs)) for name in names]
-    futures = connection.admin.create_topics(new, validate_only=validate_only)
-    if if_not_exists:
-        futures = _without(futures, KafkaError.TOPIC_ALREADY_EXISTS)
-    wait_each(futures)
+    new = [NewTopic(name, partitions or -1, replication_factor or -1, dict(configs)) for name in names]
+    created = connection.admin.topics.create(new, validate_only=validate_only)
+    check_each(_without(created, ErrorCode.topic_already_exists) if if_not_exists else created)
 
 
 @topic.command(name="list")
@@ -62,22 +65,14 @@ def create(
 @connected
 def list_(connection: Connection, internal: bool, as_json: bool) -> None:
     """List topics."""
-    from confluent_kafka import KafkaError, TopicCollection
-
-    admin = connection.admin
-    names = sorted(admin.list_topics(timeout=30).topics)
-    futures = admin.describe_topics(TopicCollection(names)) if names else {}
-    # What was deleted in between is gone.
-    described = wait_each(_without(futures, KafkaError.UNKNOWN_TOPIC_OR_PART))
     rows = [
         {
-            "topic": name,
-            "partitions": len(described[name].partitions),
-            "replicas": max((len(part.replicas) for part in described[name].partitions), default=0),
-            "internal": described[name].is_internal,
+            "topic": listed.name,
+            "partitions": listed.partitions,
+            "replicas": listed.replication_factor,
+            "internal": listed.is_internal,
         }
-        for name in sorted(described)
-        if internal or not described[name].is_internal
+        for listed in connection.admin.topics.list(internal=internal)
     ]
     if as_json:
         show_json(rows)
@@ -123,17 +118,16 @@ def alter(
     deletions: tuple[str, ...],
 ) -> None:
     """Give a topic more partitions or other configs."""
-    from confluent_kafka.admin import ConfigResource, NewPartitions
-
     from ottla.cli.configs import change_configs
+    from ottla.client.admin.configs import ConfigKind, ConfigResource
 
     if not (partitions or configs or deletions):
         raise click.UsageError("Nothing to alter: give --partitions, --config or --delete-config.")
     admin = connection.admin
     if configs or deletions:
-        change_configs(admin, ConfigResource(ConfigResource.Type.TOPIC, name), dict(configs), deletions)
+        change_configs(admin, ConfigResource(ConfigKind.TOPIC, name), dict(configs), deletions)
     if partitions:
-        wait_each(admin.create_partitions([NewPartitions(name, partitions)]))
+        check_each(admin.topics.add_partitions({name: partitions}))
 
 
 @topic.command()
@@ -142,57 +136,48 @@ def alter(
 @connected
 def delete(connection: Connection, names: tuple[str, ...], if_exists: bool) -> None:
     """Delete topics and their records."""
-    from confluent_kafka import KafkaError
+    from ottla.protocol.errors import ErrorCode
 
-    futures = connection.admin.delete_topics(list(names))
-    if if_exists:
-        futures = _without(futures, KafkaError.UNKNOWN_TOPIC_OR_PART)
-    wait_each(futures)
+    deleted = connection.admin.topics.delete(names)
+    check_each(_without(deleted, ErrorCode.unknown_topic_or_partition) if if_exists else deleted)
 
 
-def _without(futures: dict[str, Any], accepted_code: int) -> dict[str, Any]:
-    """The requests that did not end with an error that the caller does not mind."""
-    from confluent_kafka import KafkaException
+def _without(results: Results[Any, Any], accepted: ErrorCode) -> Results[Any, Any]:
+    """The results without those errors that the caller does not mind."""
+    from ottla.client.admin.results import Results
 
-    kept = {}
-    for name, future in futures.items():
-        try:
-            wait(future)
-        except KafkaException as error:
-            if error.args[0].code() == accepted_code:
-                continue
-        kept[name] = future
-    return kept
+    kept = {key: error for key, error in results.errors.items() if error.code != accepted}
+    return Results({**results.succeeded, **kept})
 
 
-def _description(admin: AdminClient, name: str) -> dict[str, Any]:
-    from confluent_kafka import KafkaException, TopicCollection
-    from confluent_kafka.admin import ConfigResource
-
+def _description(admin: Admin, name: str) -> dict[str, Any]:
     from ottla.cli.configs import describe_resource
     from ottla.cli.offsets import log_ranges
+    from ottla.client.admin.configs import ConfigKind, ConfigResource
 
-    try:
-        described = wait(admin.describe_topics(TopicCollection([name]))[name])
-    except KafkaException as error:
-        raise CommandError(f"{name}: {explain(error.args[0])}") from error
-    configs = describe_resource(admin, ConfigResource(ConfigResource.Type.TOPIC, name))
-    with_leader = [part.id for part in described.partitions if part.leader is not None]
+    (described,) = check_each(admin.topics.describe([name])).values()
+    configs = describe_resource(admin, ConfigResource(ConfigKind.TOPIC, name))
+    with_leader = [each.partition for each in described.partitions if each.leader is not None]
     ranges = log_ranges(admin, [(name, partition) for partition in with_leader])
     return {
         "topic": name,
-        "topic_id": str(described.topic_id),
+        "topic_id": _in_base64(described.topic_id),
         "internal": described.is_internal,
         "configs": {config["name"]: config["value"] for config in configs if config["source"] == "topic"},
         "partitions": [
             {
-                "partition": part.id,
-                "leader": None if part.leader is None else part.leader.id,
-                "replicas": [node.id for node in part.replicas],
-                "isr": [node.id for node in part.isr],
-                "earliest": ranges.get((name, part.id), (None, None))[0],
-                "latest": ranges.get((name, part.id), (None, None))[1],
+                "partition": each.partition,
+                "leader": each.leader,
+                "replicas": list(each.replicas),
+                "isr": list(each.isr),
+                "earliest": ranges.get((name, each.partition), (None, None))[0],
+                "latest": ranges.get((name, each.partition), (None, None))[1],
             }
-            for part in described.partitions
+            for each in described.partitions
         ],
     }
+
+
+def _in_base64(topic_id: UUID | None) -> str | None:
+    """An id as Kafka's own tools write it."""
+    return None if topic_id is None else urlsafe_b64encode(topic_id.bytes).decode().rstrip("=")

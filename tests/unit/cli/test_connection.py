@@ -4,7 +4,16 @@ import click
 import pytest
 from confluent_kafka import KafkaError
 
-from ottla.cli.connection import CommandError, Connection, addresses, tell_outage
+from ottla.cli.connection import (
+    CommandError,
+    Connection,
+    addresses,
+    check_each,
+    in_words,
+    tell_outage,
+)
+from ottla.client.admin.results import Results
+from ottla.client.errors import RequestTimeoutError, broker_error
 
 
 def test_addresses():
@@ -56,7 +65,10 @@ def test_properties_that_are_no_text_are_a_wrong_call():
         address = f"127.0.0.1:{listening.getsockname()[1]}"
         for name in ("error_cb", "stats_cb", "no.such"):
             with pytest.raises(click.UsageError, match=name):
-                _ = Connection(address, ((name, "x"),)).admin
+                _ = Connection(address, ((name, "x"),)).confluent_admin
+        for name, value in (("no.such", "x"), ("request.timeout.ms", "soon")):
+            with pytest.raises(click.UsageError, match=name):
+                _ = Connection(address, ((name, value),)).admin
 
 
 def test_an_outage_is_told_once_for_each_report_of_the_client(capsys):
@@ -65,6 +77,23 @@ def test_an_outage_is_told_once_for_each_report_of_the_client(capsys):
     assert capsys.readouterr().err == (
         "ottla: the cluster does not answer (2/2 brokers are down), trying again\n"
     )
+
+
+def test_refusals_in_words():
+    assert in_words(broker_error(3)) == "Unknown topic or partition"
+    assert in_words(broker_error(3, what="t-0")) == "Unknown topic or partition"
+    assert in_words(broker_error(42, "no\nsuch  level")) == "no such level"
+    assert in_words(RequestTimeoutError("not done\nwithin 30000 ms")) == "not done within 30000 ms"
+
+
+def test_each_failure_is_told(capsys):
+    results = Results({"a": broker_error(3), "b": 1, "c": broker_error(29), "d": broker_error(7, "late")})
+    with pytest.raises(CommandError, match="^d!: late$"):
+        check_each(results, lambda name: f"{name}!")
+    assert capsys.readouterr().err == (
+        "ottla: a!: Unknown topic or partition\nottla: c!: Topic authorization failed\n"
+    )
+    assert check_each(Results({"b": 1})) == {"b": 1}
 
 
 def test_how_large_records_may_be():

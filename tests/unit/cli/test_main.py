@@ -54,6 +54,8 @@ def test_version(capsys):
         ["produce", "t", "--base64"],
         ["produce", "t", "--format", "json", "--key-separator", ":"],
         ["group", "reset-offsets", "g"],
+        ["transaction", "abort", "t", "0"],
+        ["transaction", "abort", "t", "0", "--start-offset", "1", "--producer-id", "2"],
         ["group", "reset-offsets", "g", "--to-earliest", "--shift-by", "1"],
         ["config", "set", "planet", "x", "a=b"],
         ["log", "dump", "/no/such/file"],
@@ -97,10 +99,30 @@ def test_kafkas_errors_are_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "ottla: Unknown topic or partition\n"
 
 
+def test_our_clients_errors_are_one_line(monkeypatch, capsys):
+    from ottla.client.errors import broker_error
+
+    def fail(**_):
+        raise broker_error(3)
+
+    monkeypatch.setattr(command.cli, "main", fail)
+    assert command.run([]) == 1
+    assert capsys.readouterr().err == "ottla: Unknown topic or partition\n"
+
+
+def test_admin_commands_do_not_load_librdkafka():
+    program = (
+        "import sys; from ottla.cli.main import run; code = run(['topic', 'list', '-b', '127.0.0.1:1']);"
+        "sys.exit(code != 1 or 'confluent_kafka' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
 def test_help_and_serve_do_not_load_the_kafka_client():
     program = (
         "import sys; from ottla.cli.main import run; run(['--help']); run(['serve', '--help']);"
-        "sys.exit(bool({'confluent_kafka', 'rich', 'ottla.broker.assembly'} & set(sys.modules)))"
+        "sys.exit(bool({'confluent_kafka', 'rich', 'ottla.broker.assembly', 'ottla.client'}"
+        " & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
