@@ -12,8 +12,8 @@ from ottla.client.settings import ClientSettings
 from ottla.client.sync.portal import Portal
 
 if TYPE_CHECKING:
+    from ottla.client.admin.admin import Admin
     from ottla.client.consumer.membership import RebalanceListener
-    from ottla.client.sync.admin import Admin
     from ottla.client.sync.consumer import Consumer
     from ottla.client.sync.producer import Producer
 
@@ -77,6 +77,6 @@ class Client:
     @cached_property
     def admin(self) -> Admin:
         """Kafka's admin calls, by what they are about: `client.admin.topics.list()`."""
-        from ottla.client.sync.admin import Admin
+        from ottla.client.admin.admin import Admin
 
-        return Admin(self._portal.run(lambda: self._inner.admin), self._portal)
+        return Admin(self._portal.run(lambda: self._inner.admin), self._portal.call)
