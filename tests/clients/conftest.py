@@ -42,6 +42,9 @@ FAST_SETTINGS = {
     "group.consumer.session.timeout.ms": "2000",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "2",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
 }
 
 
