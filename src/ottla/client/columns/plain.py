@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Final, TypeVar
 
 import google_crc32c
@@ -47,6 +47,7 @@ __all__ = [
     "hash_key",
     "hash_keys",
     "records",
+    "strings",
 ]
 
 NAME: Final = "plain"
@@ -215,6 +216,19 @@ def allocate(size: int, /) -> memoryview:
 
 def _malformed(message: str) -> KafkaError:
     return KafkaError(ErrorCode.corrupt_message, message)
+
+
+def strings(column: RawBinary, /) -> list[bytes | None]:
+    """Each of the byte strings, None for a null."""
+    offsets, data, validity, start, length = column
+    ends = offsets[start : start + length + 1].tolist()
+    whole = bytes(data)
+    if validity is None:
+        return [whole[begin:end] for begin, end in pairwise(ends)]
+    return [
+        whole[begin:end] if validity[at >> 3] >> (at & 7) & 1 else None
+        for at, (begin, end) in enumerate(pairwise(ends), start)
+    ]
 
 
 # One after the other.

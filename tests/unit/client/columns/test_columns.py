@@ -45,6 +45,8 @@ def test_records_come_back(implementation: Implementation, records: list[Record]
     found = list(columns.records(implementation=implementation))
     assert found == records
     assert {type(record) for record in found} <= {Record}
+    assert implementation.strings(columns.value[1:].raw) == [record.value for record in records[1:]]
+    assert implementation.strings(_wide(columns.key).raw) == [record.key for record in records]
     wide = Columns(*columns.raw[:4], _wide(columns.key), _wide(columns.value), columns.headers)
     assert list(wide[1:].records(implementation=implementation)) == records[1:]
 

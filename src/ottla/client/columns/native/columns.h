@@ -109,6 +109,7 @@ static inline bool headers_at(const Headers *headers, Py_ssize_t row, int64_t *f
 }
 
 PyObject *outside(void); /* ValueError for what the two above refuse; NULL */
+PyObject *py_strings(PyObject *module, PyObject *args);
 PyObject *py_records(PyObject *module, PyObject *args);
 extern PyType_Spec records_spec;
 

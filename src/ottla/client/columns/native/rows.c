@@ -158,6 +158,25 @@ static PyObject *bytes_or_none(const String *string) {
     return PyBytes_FromStringAndSize((const char *)string->data, (Py_ssize_t)string->size);
 }
 
+/* strings(column): a list. */
+PyObject *py_strings(PyObject *module, PyObject *args) {
+    PyObject *raw;
+    Binary column;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O:strings", &raw) || !open_binary(raw, &column)) return NULL;
+    PyObject *list = PyList_New(column.length);
+    for (Py_ssize_t row = 0; list && row < column.length; row++) {
+        String string;
+        PyObject *made = string_at(&column, row, &string) ? bytes_or_none(&string) : outside();
+        if (made)
+            PyList_SetItem(list, row, made);
+        else
+            Py_CLEAR(list);
+    }
+    close_binary(&column);
+    return list;
+}
+
 static PyObject *headers_of(Records *self, int64_t first, int64_t last) {
     PyObject *headers = PyTuple_New((Py_ssize_t)(last - first));
     if (!headers) return NULL;
