@@ -13,7 +13,6 @@ __all__ = [
     "as_strings",
     "is_binary",
     "is_text",
-    "null_rows",
 ]
 
 
@@ -93,11 +92,3 @@ def as_column(array: pa.Array) -> BinaryColumn:
         array.offset,
         len(array),
     )
-
-
-def null_rows(column: BinaryColumn) -> list[bool] | None:
-    """Which rows are null; None where none is."""
-    if column.validity is None:
-        return None
-    array = as_strings(column)
-    return array.is_null().to_pylist() if array.null_count else None

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final
 
 import msgspec
 import pyarrow as pa
 
-from ottla.client.columns.arrow import null_rows
 from ottla.client.columns.binary import BinaryColumn
+from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.client.values.interface import Counts, Decoded, Errors, ValuesError, check_errors
 from ottla.client.values.json_plan import CONVERSION_ERRORS, Plan, plan_of
 from ottla.client.values.json_schema import infer
@@ -88,16 +88,15 @@ class JsonDecoder:
         return None if self.plan is None else self.plan.type
 
     def decode(self, column: BinaryColumn) -> Decoded:
-        nulls = null_rows(column)
         self.counts.records += len(column)
-        self.counts.nulls += 0 if nulls is None else sum(nulls)
         broken: dict[int, str] = {}
         plan = self.plan or self._infer(column)
         chunks = []
         for start in range(0, len(column), _CHUNK):
-            rows = _rows(column[start : start + _CHUNK])
-            missing = None if nulls is None else nulls[start : start + _CHUNK]
-            chunks.append(_arrays(plan, _objects(plan, rows, missing, start, broken), start, broken))
+            rows = IMPLEMENTATION.strings(column[start : start + _CHUNK].raw)
+            if column.validity is not None:
+                self.counts.nulls += sum(row is None for row in rows)
+            chunks.append(_arrays(plan, _objects(plan, rows, start, broken), start, broken))
         self.counts.broken += len(broken)
         return Decoded(pa.concat_arrays(chunks) if chunks else pa.array([], plan.type), broken)
 
@@ -111,29 +110,15 @@ class JsonDecoder:
         return plan
 
 
-def _rows(column: BinaryColumn) -> list[bytes]:
-    offsets = column.offsets[column.start : column.start + column.length + 1].tolist()
-    first = offsets[0]
-    data = bytes(column.data[first : offsets[-1]])
-    if first:
-        offsets = [offset - first for offset in offsets]
-    return [data[begin:end] for begin, end in pairwise(offsets)]
-
-
-def _objects(
-    plan: Plan, rows: Sequence[bytes], nulls: Sequence[bool] | None, start: int, broken: dict[int, str]
-) -> list[object]:
+def _objects(plan: Plan, rows: Sequence[bytes | None], start: int, broken: dict[int, str]) -> list[object]:
     """Each row decoded, None where it is null or broken."""
     decode = plan.decode
-    if nulls is None or True not in nulls:
-        try:
-            return [decode(row) for row in rows]
-        except _PARSE_ERRORS:
-            nulls = [False] * len(rows)
+    with suppress(*_PARSE_ERRORS):
+        return [None if row is None else decode(row) for row in rows]
     objects: list[object] = []
-    for index, (row, null) in enumerate(zip(rows, nulls, strict=True), start):
+    for index, row in enumerate(rows, start):
         try:
-            objects.append(None if null else decode(row))
+            objects.append(None if row is None else decode(row))
         except _PARSE_ERRORS as error:
             broken[index] = str(error)
             objects.append(None)
