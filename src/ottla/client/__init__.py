@@ -3,6 +3,9 @@
     from ottla import client
 
     with client.connect("127.0.0.1:9092") as c:
+        table = c.read("orders", start="-1h", value=client.json())  # a pyarrow.Table; value is a struct
+        c.write("copy", table)
+        c.write("people", frame, key="name")  # any table: a column as key, the others as value
         with c.producer() as producer:
             producer.send("orders", b"value", key=b"key")
         with c.consumer(["orders"], group="g", auto_offset_reset="earliest") as reader:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -13,10 +13,16 @@ from ottla.client.net.cluster import Cluster
 from ottla.client.settings import ClientSettings, names_of, parse
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ottla.client.admin.admin import AsyncAdmin
     from ottla.client.consumer.consumer import AsyncConsumer
     from ottla.client.consumer.membership import RebalanceListener
+    from ottla.client.producer.delivery import Written
     from ottla.client.producer.producer import AsyncProducer
+    from ottla.client.tables.ranges import Bound
+    from ottla.client.tables.scan import Report
+    from ottla.client.values.interface import Values
 
 C = TypeVar("C")
 
@@ -77,12 +83,15 @@ class AsyncClient:
         topics: Iterable[str] | str = (),
         *,
         group: str | None = None,
+        key: Values | None = None,
+        value: Values | None = None,
         listener: RebalanceListener | None = None,
         settings: Mapping[str, object] = {},
         **more: object,
     ) -> AsyncConsumer:
         """A consumer, to be used with `async with`: a member of `group` (or `group_id=`) where that is given,
-        which has subscribed to `topics`. Settings as in `producer`.
+        which has subscribed to `topics`. Settings as in `producer`. `key` and `value` say what its batches
+        give to Arrow (`client.json()`), bytes without them.
         """
         from ottla.client.consumer.consumer import AsyncConsumer
         from ottla.client.consumer.settings import ConsumerSettings
@@ -91,12 +100,123 @@ class AsyncClient:
             more["group_id"] = group
         chosen = _parse(ConsumerSettings, settings, more)
         number = next(self._numbers)
-        made = AsyncConsumer(self.cluster, chosen)
+        formats = None
+        if key is not None or value is not None:
+            from ottla.client.tables.reading import arrow_rows
+
+            formats = arrow_rows(key, value)
+        made = AsyncConsumer(self.cluster, chosen, to_arrow=formats)
         self._made[number] = made
         topics = [topics] if isinstance(topics, str) else list(topics)
         if topics:
             made.subscribe(topics, listener=listener)
         return made
+
+    async def read(
+        self,
+        topic: str,
+        *,
+        start: Bound = None,
+        end: Bound = None,
+        partitions: Iterable[int] | None = None,
+        keys: Collection[bytes | str] | None = None,
+        key: Values | None = None,
+        value: Values | None = None,
+        isolation: str = "read_uncommitted",
+        report: Report | None = None,
+    ) -> pa.Table:
+        """A topic, or a part of it, as a table: columns partition, offset, timestamp, timestamp_type, key,
+        value and headers, by partition and offset.
+
+        `start` and `end` are offsets, times ("-1h", "2026-11-26T20:00", a datetime) or "end"; without them
+        all that there is now. `key` and `value` are formats (`client.json()`), bytes without them; `keys` has
+        only records of these read out. `report` is told how far it is. Needs the extra `arrow`.
+        """
+        from ottla.client.tables.reading import read
+
+        return await read(
+            self.cluster,
+            topic,
+            start=start,
+            end=end,
+            partitions=partitions,
+            keys=keys,
+            key=key,
+            value=value,
+            isolation=isolation,
+            report=report,
+        )
+
+    def stream(
+        self,
+        topic: str,
+        *,
+        start: Bound = None,
+        end: Bound = None,
+        partitions: Iterable[int] | None = None,
+        key: Values | None = None,
+        value: Values | None = None,
+        isolation: str = "read_uncommitted",
+        report: Report | None = None,
+    ) -> AsyncIterator[pa.RecordBatch]:
+        """As `read`, batch by batch as they come, for what memory does not hold: each of one partition."""
+        from ottla.client.tables.reading import stream
+
+        return stream(
+            self.cluster,
+            topic,
+            start=start,
+            end=end,
+            partitions=partitions,
+            key=key,
+            value=value,
+            isolation=isolation,
+            report=report,
+        )
+
+    async def latest(
+        self,
+        topic: str,
+        *,
+        partitions: Iterable[int] | None = None,
+        key: Values | None = None,
+        value: Values | None = None,
+        tombstones: bool = False,
+        isolation: str = "read_uncommitted",
+        report: Report | None = None,
+    ) -> pa.Table:
+        """The last record of each key, as compaction would leave it, in the order of keys; one whose value
+        was deleted is there only with `tombstones`. Otherwise as `read`.
+        """
+        from ottla.client.tables.reading import latest
+
+        return await latest(
+            self.cluster,
+            topic,
+            partitions=partitions,
+            key=key,
+            value=value,
+            tombstones=tombstones,
+            isolation=isolation,
+            report=report,
+        )
+
+    async def write(
+        self,
+        topic: str,
+        data: object,
+        *,
+        key: str | Values | None = None,
+        value: Values | None = None,
+        partition: int | None = None,
+        settings: Mapping[str, object] = {},
+        **more: object,
+    ) -> Written:
+        """Write a table, as `AsyncProducer.write` takes it, and wait until all of it is delivered. Settings
+        are those of producers.
+        """
+        async with self.producer(settings, **more) as made:
+            return await (await made.write(topic, data, key=key, value=value, partition=partition))
 
     @property
     def admin(self) -> AsyncAdmin:

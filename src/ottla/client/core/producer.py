@@ -25,6 +25,7 @@ from ottla.client.core.batches import (
     next_sequence,
 )
 from ottla.client.core.metadata import ClusterMetadata
+from ottla.client.core.partition_queue import PartitionQueue
 from ottla.client.errors import ClientError, RequestTimeoutError, broker_error
 from ottla.protocol.errors import ErrorCode
 from ottla.records.batch import NO_SEQUENCE, Buffer
@@ -60,34 +61,6 @@ class ProduceTo(NamedTuple):
     batches: list[Batch]
 
 
-class _Queue:
-    """One partition's batches."""
-
-    __slots__ = (
-        "failures",
-        "identity",
-        "in_flight",
-        "needs_epoch",
-        "not_before",
-        "partition",
-        "sequence",
-        "topic",
-        "waiting",
-    )
-
-    def __init__(self, topic: str, partition: int) -> None:
-        self.topic = topic
-        self.partition = partition
-        self.waiting: deque[Batch] = deque()
-        self.in_flight: list[Batch] = []
-        self.identity = NO_IDENTITY
-        self.sequence = 0
-        """The next number of `identity`"""
-        self.needs_epoch = False
-        self.not_before = 0.0
-        self.failures = 0
-
-
 class ProducerCore:
     """All times are those of one clock that never goes back, in seconds; `chance` gives numbers in [0, 1)."""
 
@@ -112,12 +85,14 @@ class ProducerCore:
         """Why nothing could be sent, since the last delivery."""
         self._chance = chance
         self._make_builder = make_builder
-        self._queues: dict[tuple[str, int], _Queue] = {}
-        self._active: dict[tuple[str, int], _Queue] = {}
+        self._queues: dict[tuple[str, int], PartitionQueue] = {}
+        self._active: dict[tuple[str, int], PartitionQueue] = {}
         """Those with something that waits or is in flight"""
         self._in_flight: dict[int, int] = {}
         """Requests, by node"""
         self._orders = 0
+        self._expires_at = NEVER
+        """No batch is out of time before"""
         self._wakeup = NEVER
 
     # Filling.
@@ -190,10 +165,11 @@ class ProducerCore:
         key = (batch.topic, batch.partition)
         queue = self._queues.get(key)
         if queue is None:
-            queue = self._queues[key] = _Queue(*key)
+            queue = self._queues[key] = PartitionQueue(*key)
         self._active.setdefault(key, queue)
         queue.waiting.append(batch)
         self.reserved += batch.reserved
+        self._expires_at = min(self._expires_at, batch.created + self.limits.delivery_timeout_s)
 
     def is_ready(self, batch: Batch) -> bool:
         """Whether what was just appended gives reason to drain at once: something is full or due."""
@@ -254,7 +230,7 @@ class ProducerCore:
         """When what waits gets ready or is given up, as of the last `drain`."""
         return self._wakeup
 
-    def _next_of(self, queue: _Queue, now: float) -> Batch | None:
+    def _next_of(self, queue: PartitionQueue, now: float) -> Batch | None:
         """What may be sent of this queue; notes when there will be something."""
         for each in queue.in_flight:
             self._wake_at(each.created + self.limits.delivery_timeout_s)
@@ -284,7 +260,7 @@ class ProducerCore:
     def _wake_at(self, time: float) -> None:
         self._wakeup = min(self._wakeup, time)
 
-    def _send(self, queue: _Queue, batch: Batch) -> None:
+    def _send(self, queue: PartitionQueue, batch: Batch) -> None:
         queue.waiting.popleft()
         queue.in_flight.append(batch)
         batch.attempts += 1
@@ -302,7 +278,7 @@ class ProducerCore:
         self.identity = identity
         self.needs_identity = False
 
-    def _begin_epoch(self, queue: _Queue) -> bool:
+    def _begin_epoch(self, queue: PartitionQueue) -> bool:
         """Nothing of the queue is in flight: what waits is numbered anew. Not where there is no epoch yet."""
         if queue.needs_epoch and queue.identity == self.identity and not self._bump():
             return False
@@ -359,9 +335,9 @@ class ProducerCore:
         if batch.is_done:
             queue.needs_epoch = self.limits.is_idempotent
         elif code in _TOO_LARGE and batch.count > 1:
-            self._requeue(queue, *self._halves(batch))
+            queue.put_back(*self._halves(batch))
         elif self._is_worth_another(queue, batch, error, now):
-            self._requeue(queue, batch)
+            queue.put_back(batch)
             self._back_off(queue, now)
             return None
         else:
@@ -382,7 +358,7 @@ class ProducerCore:
             queue.needs_epoch = self.limits.is_idempotent
             self._tidy(queue)
         elif error.retriable and self._has_time(batch, now):
-            self._requeue(queue, batch)
+            queue.put_back(batch)
             self._back_off(queue, now)
         else:
             self._give_up(queue, batch, error)
@@ -393,9 +369,15 @@ class ProducerCore:
     def expire(self, now: float) -> list[ClientError]:
         """Give up what was not delivered within `delivery.timeout.ms`; the errors of what was given up."""
         errors: list[ClientError] = []
+        if now < self._expires_at:
+            return errors
+        self._expires_at = NEVER
         before = now - self.limits.delivery_timeout_s
         for queue in tuple(self._active.values()):
             for batch in (*queue.in_flight, *queue.waiting):
+                if batch.created > before:
+                    expires_at = batch.created + self.limits.delivery_timeout_s
+                    self._expires_at = min(self._expires_at, expires_at)
                 if batch.created > before or batch.is_done:
                     continue
                 last = batch.last_error or self.last_problem
@@ -432,16 +414,16 @@ class ProducerCore:
         """Whether some partition needs another epoch before it takes records again."""
         return any(queue.needs_epoch for queue in self._queues.values())
 
-    def _landed(self, batch: Batch) -> _Queue:
+    def _landed(self, batch: Batch) -> PartitionQueue:
         queue = self._queues[batch.topic, batch.partition]
         queue.in_flight.remove(batch)
         return queue
 
-    def _is_worth_another(self, queue: _Queue, batch: Batch, error: ClientError, now: float) -> bool:
+    def _is_worth_another(self, queue: PartitionQueue, batch: Batch, error: ClientError, now: float) -> bool:
         if not self._has_time(batch, now):
             return False
         if self.limits.is_idempotent and error.code in _BROKEN_SEQUENCES:
-            if not self._is_first(queue, batch):
+            if not queue.is_first(batch):
                 is_behind = error.code is ErrorCode.out_of_order_sequence_number
                 return is_behind or not self.limits.is_transactional
             # What came before is gone from the log, or the producer is forgotten there.
@@ -449,31 +431,18 @@ class ProducerCore:
             return not self.limits.is_transactional
         return error.retriable
 
-    def _is_first(self, queue: _Queue, batch: Batch) -> bool:
-        """Whether all that was numbered before it is over."""
-        others = (*queue.in_flight, *queue.waiting)
-        return not any(0 <= other.order < batch.order for other in others)
-
     def _has_time(self, batch: Batch, now: float) -> bool:
         return batch.attempts <= self.limits.retries and now < batch.created + self.limits.delivery_timeout_s
-
-    def _requeue(self, queue: _Queue, *batches: Batch) -> None:
-        """Back to where it was: before all that was numbered later."""
-        at = 0
-        while at < len(queue.waiting) and 0 <= queue.waiting[at].order < batches[0].order:
-            at += 1
-        for place, batch in enumerate(batches):
-            queue.waiting.insert(at + place, batch)
 
     def _halves(self, batch: Batch) -> tuple[Batch, Batch]:
         is_transactional = self.limits.is_transactional
         return batch.split(self.limits.compression, self._make_builder, is_transactional=is_transactional)
 
-    def _back_off(self, queue: _Queue, now: float) -> None:
+    def _back_off(self, queue: PartitionQueue, now: float) -> None:
         queue.failures += 1
         queue.not_before = now + self.limits.backoff.delay_ms(queue.failures, self._chance()) / 1000
 
-    def _give_up(self, queue: _Queue, batch: Batch, error: ClientError) -> None:
+    def _give_up(self, queue: PartitionQueue, batch: Batch, error: ClientError) -> None:
         if batch.order >= 0 and self.limits.is_idempotent:
             queue.needs_epoch = True
         self._fail(batch, error)
@@ -485,7 +454,7 @@ class ProducerCore:
     def _free(self, batch: Batch) -> None:
         self.reserved -= batch.reserved
 
-    def _tidy(self, queue: _Queue) -> None:
+    def _tidy(self, queue: PartitionQueue) -> None:
         if not queue.waiting and not queue.in_flight:
             self._active.pop((queue.topic, queue.partition), None)
 

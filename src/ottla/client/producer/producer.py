@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Final, Self
 
 from ottla.client.columns.columns import Columns, Headers
 from ottla.client.columns.encode import EncodedBatch, encode_columns
 from ottla.client.columns.partitioner import ANYWHERE, PARTITIONERS
 from ottla.client.core.backoff import Backoff
-from ottla.client.core.batches import Batch, RecordMetadata
+from ottla.client.core.batches import Batch
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition, TopicView
 from ottla.client.core.offsets import CommittedOffset
 from ottla.client.core.offsets import Identity as Member
@@ -24,105 +24,22 @@ from ottla.client.core.transactions import Transactions, TransactionStateError
 from ottla.client.errors import (
     ClientClosedError,
     ClientError,
+    ConfigurationError,
     RequestTimeoutError,
     broker_error,
+    missing_extra,
 )
 from ottla.client.net.cluster import Cluster
 from ottla.client.producer.coordinator import TransactionCoordinator
+from ottla.client.producer.delivery import Delivery, HasOffsets, WriteDelivery, settled
 from ottla.client.producer.sender import Sender
 from ottla.client.producer.settings import ProducerSettings
+from ottla.client.values.interface import Values
 from ottla.protocol.errors import ErrorCode
-from ottla.records.batch import NO_TIMESTAMP, Buffer
+from ottla.records.batch import Buffer
 
 _COLUMNS_BATCH_BYTES: Final = 256 * 1024
 """Of a batch of columns, before it is compressed, where batch.size is less: they are not waited for."""
-
-
-class Delivery:
-    """One record on its way. Awaiting it gives its `RecordMetadata`, or raises why it was not delivered."""
-
-    __slots__ = ("_batch", "_index", "_timestamp")
-
-    def __init__(self, batch: Batch, index: int, timestamp: int) -> None:
-        self._batch = batch
-        self._index = index
-        self._timestamp = timestamp
-
-    @property
-    def is_done(self) -> bool:
-        return self._batch.part_of(self._index)[0].is_done
-
-    def result(self) -> RecordMetadata:
-        """Of a delivery that is done."""
-        if not self.is_done:
-            raise asyncio.InvalidStateError("the record is not delivered yet")
-        return self._batch.whereabouts(self._index, self._timestamp)
-
-    def on_done(self, call: Callable[[Delivery], object]) -> None:
-        """Call once when it is done, with this; at once if it is."""
-        batch, _ = self._batch.part_of(self._index)
-        if batch.is_done:
-            call(self)
-        else:
-            batch.callbacks.append(lambda _: self.on_done(call))
-
-    def __await__(self) -> Generator[Any, None, RecordMetadata]:
-        while not (part := self._batch.part_of(self._index)[0]).is_done:
-            yield from _over(part).__await__()
-        return self._batch.whereabouts(self._index, self._timestamp)
-
-
-class Written(NamedTuple):
-    """What `write` wrote: how many records, and by partition the offset of the first and the last of them
-    (-1 with acks=0).
-    """
-
-    records: int
-    offsets: Mapping[int, tuple[int, int]]
-
-
-class WriteDelivery:
-    """The rows of one `write` on their way. Awaiting it gives `Written`, or raises the first failure."""
-
-    __slots__ = ("_batches",)
-
-    def __init__(self, batches: list[Batch]) -> None:
-        self._batches = batches
-
-    def __await__(self) -> Generator[Any, None, Written]:
-        records = 0
-        offsets: dict[int, tuple[int, int]] = {}
-        for whole in self._batches:
-            yield from _settled(whole).__await__()
-            first = whole.whereabouts(0, NO_TIMESTAMP).offset
-            last = whole.whereabouts(whole.count - 1, NO_TIMESTAMP).offset
-            records += whole.count
-            offsets[whole.partition] = (offsets.get(whole.partition, (first, first))[0], last)
-        return Written(records, offsets)
-
-
-class HasOffsets(Protocol):
-    """A consumer's batch: what was read, and as whom."""
-
-    @property
-    def offsets(self) -> Mapping[TopicPartition, CommittedOffset]: ...
-
-    @property
-    def identity(self) -> Member | None: ...
-
-
-async def _over(batch: Batch) -> None:
-    if not batch.is_done:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch.callbacks.append(lambda _: None if waiter.done() else waiter.set_result(None))
-        await waiter
-
-
-async def _settled(batch: Batch) -> None:
-    """Until it and all that it was split into are over."""
-    await _over(batch)
-    for part in batch.parts:
-        await _settled(part)
 
 
 class _Topic:
@@ -237,14 +154,40 @@ class AsyncProducer:
         return Delivery(batch, batch.count - 1, timestamp)
 
     async def write(
-        self, topic: str, columns: Columns, *, partition: int | memoryview | None = None
+        self,
+        topic: str,
+        data: object,
+        *,
+        key: str | Values | None = None,
+        value: Values | None = None,
+        partition: int | memoryview | None = None,
     ) -> WriteDelivery:
-        """Put all rows of `columns` into batches, by their keys, or to the `partition` that is given for all
-        of them or (int32) for each. Timestamps of -1 become now. As `send` it waits for memory.
+        """Put all rows of `data` into batches: of `Columns`, or of any table that speaks Arrow's PyCapsule
+        interface (pyarrow, Polars, pandas, DuckDB), for which the extra `arrow` is needed.
+
+        What `read` gives is written as it is: key, value, headers, timestamp. Of any other table the column
+        `key` is the key, and all others are the value, in the format `value` (JSON without one).
+
+        Rows go to partitions by their keys, or to the `partition` that is given for all of them or, of
+        `Columns`, (int32) for each. Timestamps of -1 become now. As `send` it waits for memory.
         """
         self.check_usable()
         if self._coordinator is not None:
             self._coordinator.transactions.check_open("write")
+        if isinstance(data, Columns):
+            return WriteDelivery(await self._write(topic, data, partition))
+        if isinstance(partition, memoryview):
+            raise ConfigurationError("partitions for each row are given with Columns")
+        try:
+            from ottla.client.tables.writing import columns_to_write
+        except ImportError as error:
+            raise missing_extra("tables", error) from error
+        batches: list[Batch] = []
+        for columns in columns_to_write(data, key, value):
+            batches += await self._write(topic, columns, partition)
+        return WriteDelivery(batches)
+
+    async def _write(self, topic: str, columns: Columns, partition: int | memoryview | None) -> list[Batch]:
         known = await self._topic(topic, partition if isinstance(partition, int) else None)
         known.used_at = self._loop.time()
         settings = self.settings
@@ -265,7 +208,7 @@ class AsyncProducer:
                     raise _too_large(topic, encoded.partition, len(encoded.data), settings.max_request_size)
                 batches.append(await self._put(partial(self._append_whole, topic, encoded)))
                 self._sender.wake()
-        return WriteDelivery(batches)
+        return batches
 
     async def flush(self) -> None:
         """Send what waits, now; returns when all that was sent before is over, delivered or not."""
@@ -274,7 +217,7 @@ class AsyncProducer:
                 batch.is_due = True
             self._sender.wake()
             for batch in batches:
-                await _settled(batch)
+                await settled(batch)
 
     # Transactions.
 

@@ -62,6 +62,8 @@ class Sender:
         self._identifying: asyncio.Task[None] | None = None
         self._adding: asyncio.Task[None] | None = None
         self._room: list[asyncio.Future[None]] = []
+        self._full = 0
+        """How much was reserved when there was no room"""
         self._is_closed = False
 
     def wake(self) -> None:
@@ -84,6 +86,7 @@ class Sender:
         """Wait until some memory was freed; TimeoutError."""
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._room.append(waiter)
+        self._full = self._core.reserved
         self.wake()
         async with asyncio.timeout(timeout_s):
             await waiter
@@ -131,6 +134,8 @@ class Sender:
         return self._coordinator is None or self._coordinator.transactions.may_send(topic, partition)
 
     def _let_in(self) -> None:
+        if self._core.reserved >= self._full and not self._is_closed:
+            return
         waiters, self._room = self._room, []
         for waiter in waiters:
             if not waiter.done():

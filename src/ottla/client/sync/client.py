@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Self
 
 from ottla.client.connecting import AsyncClient
 from ottla.client.settings import ClientSettings
+from ottla.client.sync.face import Face, awaited, iterated
 from ottla.client.sync.portal import Portal
 
 if TYPE_CHECKING:
     from ottla.client.admin.admin import Admin
     from ottla.client.consumer.membership import RebalanceListener
+    from ottla.client.producer.delivery import Written
     from ottla.client.sync.consumer import Consumer
     from ottla.client.sync.producer import Producer
+    from ottla.client.values.interface import Values
 
 
-class Client:
+class Client(Face[AsyncClient]):
     """Made by `connect`, connected. `close` it, or use it with `with`. Any thread may use it, but none that
     was there before a fork and is not any more.
 
@@ -26,12 +29,12 @@ class Client:
     """
 
     def __init__(self, settings: ClientSettings) -> None:
-        self._portal = Portal()
+        portal = Portal()
         try:
-            self._inner = self._portal.run(AsyncClient, settings)
-            self._portal.call(self._inner.start())
+            super().__init__(portal.run(AsyncClient, settings), portal)
+            portal.call(self._inner.start())
         except BaseException:
-            self._portal.close()
+            portal.close()
             raise
         self._portal.at_end(self._inner.close)
 
@@ -60,19 +63,53 @@ class Client:
         topics: Iterable[str] | str = (),
         *,
         group: str | None = None,
+        key: Values | None = None,
+        value: Values | None = None,
         listener: RebalanceListener | None = None,
         settings: Mapping[str, object] = {},
         **more: object,
     ) -> Consumer:
         """A consumer, a member of `group` (or `group_id=`) where that is given, which has subscribed to
-        `topics`. Settings as in `producer`.
+        `topics`. Settings as in `producer`. `key` and `value` say what its batches give to Arrow
+        (`client.json()`), bytes without them.
         """
         from ottla.client.sync.consumer import Consumer
 
         made = self._portal.run(
-            self._inner.consumer, topics, group=group, listener=listener, settings=settings, **more
+            self._inner.consumer,
+            topics,
+            group=group,
+            key=key,
+            value=value,
+            listener=listener,
+            settings=settings,
+            **more,
         )
         return Consumer(made, self._portal)
+
+    read = awaited(AsyncClient.read)
+    latest = awaited(AsyncClient.latest)
+    stream = iterated(AsyncClient.stream)
+
+    def write(
+        self,
+        topic: str,
+        data: object,
+        *,
+        key: str | Values | None = None,
+        value: Values | None = None,
+        partition: int | None = None,
+        settings: Mapping[str, object] = {},
+        **more: object,
+    ) -> Written:
+        """Write a table, as `AsyncProducer.write` takes it, and wait until all of it is delivered. Settings
+        are those of producers.
+        """
+        return self._portal.call(
+            self._inner.write(
+                topic, data, key=key, value=value, partition=partition, settings=settings, **more
+            )
+        )
 
     @cached_property
     def admin(self) -> Admin:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Coroutine
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 from ottla.client.sync.portal import Portal
 
@@ -41,3 +41,29 @@ def inside(method: Callable[Concatenate[Inner, P], T]) -> Callable[Concatenate[F
 
     functools.update_wrapper(call, method)
     return call
+
+
+def iterated(
+    method: Callable[Concatenate[Inner, P], AsyncIterator[T]],
+) -> Callable[Concatenate[Face[Inner], P], Iterator[T]]:
+    """The same as a method that gives what the asynchronous iterator does."""
+
+    def call(self: Face[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        portal = self._portal
+        items = method(self._inner, *args, **kwargs)
+        try:
+            while (item := portal.call(_next(items))) is not _END:
+                yield item  # type: ignore[misc]
+        finally:
+            if isinstance(items, AsyncGenerator):
+                portal.call(items.aclose())
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+_END: Final = object()
+
+
+async def _next(items: AsyncIterator[T]) -> T | object:
+    return await anext(items, _END)

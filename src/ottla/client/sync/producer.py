@@ -10,13 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from ottla.client.columns.columns import Columns, Headers
+from ottla.client.columns.columns import Headers
 from ottla.client.core.batches import RecordMetadata
 from ottla.client.errors import ClientError, RequestTimeoutError
-from ottla.client.producer.producer import AsyncProducer, Written
-from ottla.client.producer.producer import Delivery as AsyncDelivery
+from ottla.client.producer.delivery import Delivery as AsyncDelivery
+from ottla.client.producer.delivery import Written
+from ottla.client.producer.producer import AsyncProducer
 from ottla.client.sync.face import Face, awaited
 from ottla.client.sync.portal import Portal
+from ottla.client.values.interface import Values
 from ottla.records.batch import Buffer
 
 _MOST_HANDED_OVER: Final = 1_000
@@ -158,12 +160,20 @@ class Producer(Face[AsyncProducer]):
         self._handover.put(_Handed(delivery, topic, value, key, headers, timestamp, partition), self._portal)
         return delivery
 
-    def write(self, topic: str, columns: Columns, *, partition: int | memoryview | None = None) -> Written:
+    def write(
+        self,
+        topic: str,
+        data: object,
+        *,
+        key: str | Values | None = None,
+        value: Values | None = None,
+        partition: int | memoryview | None = None,
+    ) -> Written:
         """Write all rows and wait until they are delivered; as `AsyncProducer.write`."""
 
         async def work() -> Written:
             await self._handover.emptied()
-            return await (await self._inner.write(topic, columns, partition=partition))
+            return await (await self._inner.write(topic, data, key=key, value=value, partition=partition))
 
         return self._portal.call(work())
 
