@@ -31,7 +31,9 @@ def kafkajs() -> Path:
     return FOLDER
 
 
-@pytest.mark.parametrize("file", ["records.test.js", "groups.test.js", "transactions.test.js", "admin.test.js"])
+@pytest.mark.parametrize(
+    "file", ["records.test.js", "groups.test.js", "transactions.test.js", "admin.test.js"]
+)
 def test_kafkajs(broker, kafkajs, file):
     environment = {**os.environ, "BOOTSTRAP": broker.bootstrap, "KAFKAJS_NO_PARTITIONER_WARNING": "1"}
     done = subprocess.run(

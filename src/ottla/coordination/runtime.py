@@ -210,7 +210,10 @@ class Shard(Protocol):
     def replay(
         self, record: CoordinatorRecord, offset: int, timestamp_ms: int, producer_id: int = -1
     ) -> None:
-        """Take in one record; with a producer's id it counts once the producer's transaction is committed."""
+        """Take in one record; with a producer's id it counts once the producer's transaction is committed.
+
+        Raises KafkaError(corrupt_message) for what is never recorded: it is left out.
+        """
 
     def replay_transaction_end(self, producer_id: int, *, committed: bool) -> None:
         """Take in a transaction marker (KIP-98)."""

@@ -123,11 +123,10 @@ class ShardOwner(Generic[S]):
         for each in records:
             try:
                 record = None if each.key is None else shard.record_types.decode(each.key, each.value)
+                if record is not None:
+                    shard.replay(record, each.offset, each.timestamp, producer_id)
             except KafkaError as error:
                 log.warning("skipped record %d of %s: %s", each.offset, self.partition, error)
-                continue
-            if record is not None:
-                shard.replay(record, each.offset, each.timestamp, producer_id)
         return len(records)
 
     def on_image(self, image: MetadataImage) -> None:

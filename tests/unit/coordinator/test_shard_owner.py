@@ -16,6 +16,7 @@ from tests.unit.storage.simulated_disk import SimulatedDisk
 from ottla.clock import Clock
 from ottla.config.broker import broker_config, default_view
 from ottla.config.groups import GroupCoordinatorConfig
+from ottla.config.transactions import TransactionConfig
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import (
     Client,
@@ -25,6 +26,7 @@ from ottla.coordination.runtime import (
     RequestInfo,
     encode_record,
 )
+from ottla.coordination.transactions.shard import TransactionShard
 from ottla.coordinator.shard_owner import ShardOwner, Surroundings
 from ottla.coordinator.shards import Shards
 from ottla.metadata.model import PartitionState
@@ -36,6 +38,7 @@ from ottla.protocol.messages.offset_commit import (
 )
 from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchRequestTopics
 from ottla.protocol.messages.records.group import OffsetCommitKey, OffsetCommitValue
+from ottla.protocol.messages.records.transaction import TransactionLogKey, TransactionLogValue
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
 from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
@@ -59,7 +62,7 @@ class HeldCommits:
 class Owned:
     """An owner with its partition's log."""
 
-    def __init__(self, *, flush: bool = False, disk: SimulatedDisk | None = None) -> None:
+    def __init__(self, *, flush: bool = False, disk: SimulatedDisk | None = None, shard: Any = None) -> None:
         self.disk = disk or SimulatedDisk()
         log = open_at(self.disk, small_segments())
         self.partition = Partition(
@@ -73,7 +76,7 @@ class Owned:
         )
         self.commits = HeldCommits()
         config = SimpleNamespace(ottla_acks_all_flush=flush, ottla_decompressed_batch_max_bytes=1 << 20)
-        shard = GroupShard(default_view(GroupCoordinatorConfig), lambda: UUID(int=1), TOPICS)
+        shard = shard or GroupShard(default_view(GroupCoordinatorConfig), lambda: UUID(int=1), TOPICS)
         self.owner = ShardOwner(
             shard,
             self.partition,
@@ -192,6 +195,29 @@ async def test_records_that_can_not_be_read_are_skipped(caplog: pytest.LogCaptur
 
     assert owned.offset(0) == (1, ErrorCode.none)
     assert "skipped record 0 of __consumer_offsets-0" in caplog.text
+    owned.owner.stop()
+
+
+async def test_records_that_tell_nonsense_are_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    never = 0
+    shard = TransactionShard(
+        default_view(TransactionConfig), TOPICS, lambda: never, lambda: never, lambda *_: None
+    )
+    owned = Owned(shard=shard)
+    records = [
+        CoordinatorRecord(
+            TransactionLogKey(transactional_id=name),
+            TransactionLogValue(producer_id=7, transaction_timeout_ms=5, transaction_status=status),
+        )
+        for name, status in (("a", 0), ("b", 9), ("c", -1), ("d", 6), ("a", 7), ("e", 5))
+    ]
+    written = [Record(i, 5, *encode_record(record), ()) for i, record in enumerate(records)]
+    owned.partition.append_own(encode_batch(written), 5)
+    await owned.load()
+
+    states = {name: each.state.shown for name, each in shard.state.transactions.items()}
+    assert states == {"a": "Empty", "e": "CompleteAbort"}
+    assert "skipped record 1 of" in caplog.text
     owned.owner.stop()
 
 
