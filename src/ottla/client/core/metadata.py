@@ -117,6 +117,8 @@ class ClusterMetadata:
             return ClusterMetadata().updated(response)
         topics = {name: view for name, view in self.topics.items() if keep is None or name in keep}
         errors = {name: code for name, code in self.errors.items() if keep is None or name in keep}
+        newer_leaders: list[int] = []
+        """Which a broker with older news may not know of"""
         for topic in response.topics:
             name = topic.name or self.names.get(topic.topic_id) if topic.topic_id else topic.name
             if not name:
@@ -124,7 +126,10 @@ class ClusterMetadata:
             errors.pop(name, None)
             code = code_of(topic.error_code)
             if code is ErrorCode.none or (topic.partitions and code is ErrorCode.leader_not_available):
-                topics[name] = _merged(self.topics.get(name), name, topic)
+                old = self.topics.get(name)
+                topics[name] = merged = _merged(old, name, topic)
+                if old is not None:
+                    newer_leaders += _leaders_in_both(old, merged)
                 continue
             errors[name] = code
             if code in _GONE:
@@ -133,6 +138,9 @@ class ClusterMetadata:
             each.node_id: BrokerNode(each.node_id, each.host, each.port, each.rack)
             for each in response.brokers
         }
+        for node in newer_leaders:
+            if node in self.brokers:
+                brokers.setdefault(node, self.brokers[node])
         return ClusterMetadata(brokers, topics, errors, response.cluster_id, response.controller_id)
 
     def moved(
@@ -180,6 +188,11 @@ def _merged(old: TopicView | None, name: str, topic: MetadataResponseTopic) -> T
     }
     topic_id = topic.topic_id or (old.topic_id if old is not None and same else None)
     return TopicView(name, topic_id, topic.is_internal, partitions)
+
+
+def _leaders_in_both(old: TopicView, new: TopicView) -> list[int]:
+    """Of the partitions of which the old view is kept."""
+    return [state.leader for index, state in new.partitions.items() if old.partitions.get(index) is state]
 
 
 def _newer(old: PartitionView | None, news: MetadataResponsePartition) -> PartitionView:

@@ -110,4 +110,7 @@ def test_a_hint_moves_the_leader_if_it_is_newer_and_can_be_reached() -> None:
     moved = known.moved("t", 0, Leader(3, 6), [BrokerNode(3, "new", 3)])
     assert moved.leader_of("t", 0) == Leader(3, 6)
     assert moved.brokers[3].host == "new"
+    later = moved.updated(response(topic(1, 5)))
+    assert later.leader_of("t", 0) == Leader(3, 6), "its address stays, as long as older news come"
+    assert 3 not in later.updated(response(topic(2, 7))).brokers
     assert known.leader_of("t", 0) == Leader(1, 5), "views don't change"

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 
 import pytest
+from tests.unit.client.scripted_broker import api_versions, dial_this_machine, metadata, scripted
 
 from ottla.client.core.metadata import ClusterMetadata, Leader
 from ottla.client.errors import (
@@ -25,23 +26,17 @@ from ottla.client.errors import (
 from ottla.client.net.cluster import Cluster, CoordinatorKind
 from ottla.client.net.host import this_host
 from ottla.client.settings import ClientSettings
-from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.headers import parse_request_header, response_header_version
+from ottla.protocol.headers import response_header_version
 from ottla.protocol.messages import APIS
-from ottla.protocol.messages.api_versions import ApiVersion, ApiVersionsResponse
 from ottla.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
 from ottla.protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
-from ottla.protocol.messages.metadata import MetadataResponse, MetadataResponseBroker
 from ottla.testing import run_broker_async
 
 SETTINGS = ClientSettings(
     retry_backoff_ms=5, retry_backoff_max_ms=50, reconnect_backoff_ms=5, reconnect_backoff_max_ms=20
 )
-
-Answer = Callable[[int, int, int, memoryview], bytes | None]
-"""From API key, version, correlation id and frame to what is written; None closes the connection."""
 
 
 @contextlib.asynccontextmanager
@@ -52,45 +47,6 @@ async def cluster_of(*servers: str, **settings: object) -> AsyncIterator[Cluster
         yield cluster
     finally:
         await cluster.close()
-
-
-@contextlib.asynccontextmanager
-async def scripted(answer: Answer) -> AsyncIterator[str]:
-    """A broker that answers what it is told to; its address."""
-
-    serving: list[asyncio.Task[None]] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.append(asyncio.current_task())  # type: ignore[arg-type]
-        with (
-            contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError),
-            contextlib.closing(writer),
-        ):
-            while True:
-                frame = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
-                key, version, correlation_id, _, offset = parse_request_header(frame)
-                answered = answer(key, version, correlation_id, memoryview(frame)[offset:])
-                if answered is None:
-                    break
-                writer.write(answered)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for task in serving:
-        task.cancel()
-    await asyncio.gather(*serving, return_exceptions=True)
-    await asyncio.sleep(0)
-
-
-def api_versions(version: int, correlation_id: int) -> bytes:
-    rows = [ApiVersion(api_key=key, min_version=0, max_version=api.highest) for key, api in APIS.items()]
-    return wire.encode_response(ApiVersionsResponse(api_keys=rows), version, correlation_id)
-
-
-def metadata(version: int, correlation_id: int, port: int = 0) -> bytes:
-    brokers = [MetadataResponseBroker(node_id=1, host="127.0.0.1", port=port)] if port else []
-    return wire.encode_response(MetadataResponse(brokers=brokers, cluster_id="c"), version, correlation_id)
 
 
 async def create(cluster: Cluster, name: str, partitions: int = 1) -> None:
@@ -289,16 +245,6 @@ async def test_idle_connections_are_closed_and_made_again() -> None:
             while connection.error is None:
                 await asyncio.sleep(0.05)
         await cluster.send(ListGroupsRequest(), ListGroupsResponse, node=node)
-
-
-async def dial_this_machine(
-    protocol: Callable[[], asyncio.BaseProtocol], host: str, port: int, *tls: object
-) -> tuple[asyncio.BaseTransport, asyncio.BaseProtocol]:
-    """Whatever name a hostile broker gives, no resolver is asked for it."""
-    if host != "127.0.0.1":
-        host.encode("idna")
-        raise OSError("no such host")
-    return await asyncio.get_running_loop().create_connection(protocol, host, port)
 
 
 @pytest.mark.parametrize("seed", range(8))
