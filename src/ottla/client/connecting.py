@@ -123,14 +123,15 @@ class AsyncClient:
         key: Values | None = None,
         value: Values | None = None,
         isolation: str = "read_uncommitted",
-        report: Report | None = None,
+        report: Report | bool | None = None,
     ) -> pa.Table:
         """A topic, or a part of it, as a table: columns partition, offset, timestamp, timestamp_type, key,
         value and headers, by partition and offset.
 
         `start` and `end` are offsets, times ("-1h", "2026-11-26T20:00", a datetime) or "end"; without them
         all that there is now. `key` and `value` are formats (`client.json()`), bytes without them; `keys` has
-        only records of these read out. `report` is told how far it is. Needs the extra `arrow`.
+        only records of these read out. `report` is told how far it is; without one a terminal shows it.
+        Needs the extra `arrow`.
         """
         from ottla.client.tables.reading import read
 
@@ -157,7 +158,7 @@ class AsyncClient:
         key: Values | None = None,
         value: Values | None = None,
         isolation: str = "read_uncommitted",
-        report: Report | None = None,
+        report: Report | bool | None = None,
     ) -> AsyncIterator[pa.RecordBatch]:
         """As `read`, batch by batch as they come, for what memory does not hold: each of one partition."""
         from ottla.client.tables.reading import stream
@@ -183,7 +184,7 @@ class AsyncClient:
         value: Values | None = None,
         tombstones: bool = False,
         isolation: str = "read_uncommitted",
-        report: Report | None = None,
+        report: Report | bool | None = None,
     ) -> pa.Table:
         """The last record of each key, as compaction would leave it, in the order of keys; one whose value
         was deleted is there only with `tombstones`. Otherwise as `read`.

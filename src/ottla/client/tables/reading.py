@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from ottla.client.columns.columns import Columns
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import missing_extra
 from ottla.client.net.cluster import Cluster
+from ottla.client.tables.progress import reporter
 from ottla.client.tables.ranges import Bound
 from ottla.client.tables.scan import Report, Scan, isolation_of, resolve
 
@@ -29,13 +30,13 @@ async def read_columns(
     end: Bound = None,
     partitions: Iterable[int] | None = None,
     isolation: str = "read_uncommitted",
-    report: Report | None = None,
+    report: Report | bool | None = None,
 ) -> Columns:
     """The rows by partition and offset, as columns: needs no pyarrow."""
     parts: dict[TopicPartition, list[Columns]] = {}
     level = isolation_of(isolation)
     ranges = await resolve(cluster, topic, start, end, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=report) as scan:
+    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
         async for partition, rows in scan:
             parts.setdefault(partition, []).append(rows)
     in_order = [rows for partition in sorted(parts) for rows in parts[partition]]
@@ -53,18 +54,19 @@ async def read(
     key: Values | None = None,
     value: Values | None = None,
     isolation: str = "read_uncommitted",
-    report: Report | None = None,
+    report: Report | bool | None = None,
     dead_letters: DeadLetters | None = None,
 ) -> pa.Table:
     """The rows by partition and offset. `keys` has only records of these read out (texts as UTF-8).
 
-    The end is fixed at the beginning, so a read of a topic that is being written to ends.
+    The end is fixed at the beginning, so a read of a topic that is being written to ends. `report` is told
+    how far it is; True has that shown on stderr, as None does on a terminal for a read that takes long.
     """
     to_arrow = arrow_rows(key, value, dead_letters)
     parts: dict[TopicPartition, list[pa.RecordBatch]] = {}
     level = isolation_of(isolation)
     ranges = await resolve(cluster, topic, start, end, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=report) as scan:
+    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
         async for partition, rows in scan:
             parts.setdefault(partition, []).append(_selected(to_arrow, topic, rows, keys))
     in_order = [batch for partition in sorted(parts) for batch in parts[partition]]
@@ -81,14 +83,14 @@ async def stream(
     key: Values | None = None,
     value: Values | None = None,
     isolation: str = "read_uncommitted",
-    report: Report | None = None,
+    report: Report | bool | None = None,
     dead_letters: DeadLetters | None = None,
-) -> AsyncIterator[pa.RecordBatch]:
+) -> AsyncGenerator[pa.RecordBatch]:
     """As `read`, batch by batch as they come, for what memory does not hold: each of one partition."""
     to_arrow = arrow_rows(key, value, dead_letters)
     level = isolation_of(isolation)
     ranges = await resolve(cluster, topic, start, end, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=report) as scan:
+    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
         async for _, rows in scan:
             yield to_arrow(topic, rows)
 
@@ -102,7 +104,7 @@ async def latest(
     value: Values | None = None,
     tombstones: bool = False,
     isolation: str = "read_uncommitted",
-    report: Report | None = None,
+    report: Report | bool | None = None,
     dead_letters: DeadLetters | None = None,
 ) -> pa.Table:
     """The last record of each key, as compaction would leave it, in the order of keys; one whose value was
@@ -115,7 +117,7 @@ async def latest(
     kept = Latest()
     level = isolation_of(isolation)
     ranges = await resolve(cluster, topic, None, None, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=report) as scan:
+    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
         async for _, rows in scan:
             kept.add(rows)
     rows = kept.rows(tombstones=tombstones)
