@@ -26,6 +26,7 @@ class Verdict:
     records_acked: int = 0
     commits_acked: int = 0
     topics_churned: int = 0
+    transactions_ended: int = 0
     lost: list[str] = field(default_factory=list)
     duplicated: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)

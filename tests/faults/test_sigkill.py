@@ -9,6 +9,7 @@ import pytest
 from .broker_process import BrokerProcess
 from .clients import Clients
 from .load import Committer, KeyedWriter, Load, TopicChurn, Verdict, Writer, finish
+from .transactions import KeyedTransactionalWriter, TransactionalWriter
 
 SHORT_KILLS, FULL_KILLS = 10, 200
 
@@ -43,6 +44,8 @@ def make_load(clients: Clients) -> list[Load]:
         Writer(clients, "w2", "kept", PARTITIONS),
         Writer(clients, "w3", "expiring", PARTITIONS),
         KeyedWriter(clients, "w4", "compacted", PARTITIONS),
+        TransactionalWriter(clients, "x1", "kept", PARTITIONS),
+        KeyedTransactionalWriter(clients, "x2", "compacted", PARTITIONS),
         Committer(clients, "group-1", "kept"),
         Committer(clients, "group-2", "kept"),
         TopicChurn(clients, "churn"),
@@ -59,7 +62,8 @@ def check(loads: list[Load]) -> Verdict:
 def report(title: str, count: int, verdict: Verdict, began: float) -> None:
     print(
         f"{title}: {count} kills, {verdict.records_acked} records and {verdict.commits_acked} commits "
-        f"acknowledged, {verdict.topics_churned} topics made and deleted, {len(verdict.lost)} lost, "
+        f"acknowledged, {verdict.transactions_ended} transactions, {verdict.topics_churned} topics made and "
+        f"deleted, {len(verdict.lost)} lost, "
         f"{len(verdict.duplicated)} duplicated, {time.monotonic() - began:.0f} s"
     )
 
