@@ -219,6 +219,59 @@ _ONE_TAIL_BYTES: Final[int] = _ONE_TAIL.size
 _LONGEST_SHORT_NAME: Final = 126
 
 
+def encode_produce(version: int, request: ProduceRequest) -> list[bytes | memoryview]:
+    """A client's request, without its header: pieces to be sent one after the other, among which records are
+    not copied. Partitions of one topic follow one another.
+    """
+    is_flexible = version >= _FIRST_FLEXIBLE
+    pieces: list[bytes | memoryview] = []
+    before = [
+        _string(request.transactional_id, is_flexible),
+        _ACKS_TIMEOUT.pack(request.acks, request.timeout_ms),
+    ]
+    topics = [(key, list(group)) for key, group in groupby(request.partitions, _topic_of)]
+    before.append(_count(len(topics), is_flexible))
+    for (topic, topic_id), partitions in topics:
+        if version >= _FIRST_WITH_TOPIC_IDS:
+            before.append((topic_id or _NO_UUID).bytes)
+        else:
+            before.append(_string(topic or "", is_flexible))
+        before.append(_count(len(partitions), is_flexible))
+        for partition in partitions:
+            records = partition.records
+            before += (
+                _INT32.pack(partition.partition),
+                _count(-1 if records is None else len(records), is_flexible),
+            )
+            if records is not None:
+                pieces += (b"".join(before), records)
+                before = []
+            if is_flexible:
+                before.append(b"\0")
+        if is_flexible:
+            before.append(b"\0")
+    if is_flexible:
+        before.append(b"\0")
+    pieces.append(b"".join(before))
+    return pieces
+
+
+def _topic_of(partition: PartitionData) -> tuple[str | None, UUID | None]:
+    return partition.topic, partition.topic_id
+
+
+def _count(count: int, is_flexible: bool) -> bytes:
+    """A length of an array or of bytes; -1 for null."""
+    return UVARINT[count + 1] if is_flexible else _INT32.pack(count)
+
+
+def _string(text: str | None, is_flexible: bool) -> bytes:
+    if text is None:
+        return b"\0" if is_flexible else _INT16.pack(-1)
+    encoded = text.encode()
+    return (UVARINT[len(encoded) + 1] if is_flexible else _INT16.pack(len(encoded))) + encoded
+
+
 def encode_produce_response(
     version: int,
     correlation_id: int,

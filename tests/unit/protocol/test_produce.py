@@ -9,9 +9,18 @@ from uuid import UUID
 
 import pytest
 
+from ottla.protocol import wire
 from ottla.protocol.errors import MalformedRequest
+from ottla.protocol.messages import produce as messages
 from ottla.protocol.messages.produce import ProduceResponse
-from ottla.protocol.produce import PartitionResult, decode_produce, encode_produce_response
+from ottla.protocol.produce import (
+    PartitionData,
+    PartitionResult,
+    ProduceRequest,
+    decode_produce,
+    encode_produce,
+    encode_produce_response,
+)
 from ottla.protocol.wire import decode_response
 
 
@@ -76,3 +85,45 @@ def test_what_explains_one_partitions_result_is_in_the_response(version: int, to
     assert (leader.leader_id, leader.leader_epoch) == told.get("current_leader", (-1, -1))
     assert partition.error_message == told.get("error_message")
     assert errors == told.get("record_errors", [])
+
+
+@pytest.mark.parametrize("transactional_id", [None, "", "tx"])
+@pytest.mark.parametrize("version", range(3, 14))
+def test_a_clients_request_is_as_its_message_has_it(version: int, transactional_id: str | None) -> None:
+    ids = {"a": UUID(int=1), "b": UUID(int=2)} if version >= 13 else {"a": None, "b": None}
+    records = memoryview(bytes(range(200)))
+    given = [("a", 0, records), ("a", 7, None), ("b", 1, records[:1]), ("b", 0, records[:0])]
+    partitions = [
+        PartitionData(None if version >= 13 else topic, ids[topic], index, data)
+        for topic, index, data in given
+    ]
+    request = ProduceRequest(transactional_id, -1, 1234, partitions)
+    pieces = encode_produce(version, request)
+    message = messages.ProduceRequest(
+        transactional_id=transactional_id,
+        acks=-1,
+        timeout_ms=1234,
+        topic_data=[
+            messages.TopicProduceData(
+                name=name,
+                topic_id=ids[name],
+                partition_data=[
+                    messages.PartitionProduceData(index=index, records=data)
+                    for topic, index, data in given
+                    if topic == name
+                ],
+            )
+            for name in ids
+        ],
+    )
+    whole = b"".join(pieces)
+    assert whole == wire.encode(message, version)
+    assert decode_produce(version, memoryview(whole), max_partitions=9) == request
+    assert any(piece is records for piece in pieces)
+
+
+@pytest.mark.parametrize("version", [3, 9, 13])
+def test_a_clients_request_may_be_empty(version: int) -> None:
+    request = ProduceRequest(None, 0, 0, [])
+    (encoded,) = encode_produce(version, request)
+    assert decode_produce(version, memoryview(encoded), max_partitions=0) == request

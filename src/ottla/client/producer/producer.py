@@ -193,7 +193,8 @@ class AsyncProducer:
         settings = self.settings
         max_bytes = min(max(settings.batch_size, _COLUMNS_BATCH_BYTES), settings.max_request_size)
         batches: list[Batch] = []
-        for rows in _chunks(columns, max_bytes):
+        is_spread = isinstance(partition, memoryview) or (partition is None and self._is_keyed(columns))
+        for rows in _chunks(columns, max_bytes * (known.count if is_spread else 1)):
             where = self._partitions(known, columns, partition, rows)
             for encoded in encode_columns(
                 columns[rows],
@@ -363,6 +364,12 @@ class AsyncProducer:
             return memoryview(partition.to_bytes(4, sys.byteorder) * count).cast("i")
         return self._partitioner.of_column(columns.key[rows], known.count, known.sticky.move())
 
+    def _is_keyed(self, columns: Columns) -> bool:
+        """Whether each row's key says its partition."""
+        partitioner = self._partitioner
+        has_keys = columns.key.validity is None or not partitioner.null_goes_anywhere
+        return partitioner.hash_name is not None and has_keys
+
     def _append_whole(self, topic: str, encoded: EncodedBatch) -> Batch | None:
         now = self._loop.time()
         return self._core.append_whole(topic, encoded.partition, encoded.data, encoded.records, now)
@@ -400,7 +407,7 @@ def _headers(given: Headers | Mapping[str, bytes | None]) -> Headers:
 
 
 def _chunks(columns: Columns, max_bytes: int) -> Iterable[slice]:
-    """Rows of about a batch each, which share a partition where they may go anywhere."""
+    """Rows of about so many bytes each, which share a partition where they may go anywhere."""
     count = len(columns)
     if not count:
         return

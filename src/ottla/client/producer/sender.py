@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -23,17 +24,16 @@ from ottla.client.net.cluster import Cluster
 from ottla.client.net.connection import Connection
 from ottla.client.producer.coordinator import TransactionCoordinator
 from ottla.client.producer.settings import ProducerSettings
-from ottla.protocol import wire
+from ottla.protocol import produce
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from ottla.protocol.messages.produce import (
-    PartitionProduceData,
     PartitionProduceResponse,
     ProduceRequest,
     ProduceResponse,
-    TopicProduceData,
 )
 
+_TOPIC: Final = attrgetter("topic")
 _LAST_WITHOUT_TOPIC_IDS: Final = 12
 _LAST_BEFORE_IMPLICIT: Final = 11
 """From the next version on a broker adds partitions to the transaction by itself (KIP-890)."""
@@ -176,7 +176,7 @@ class Sender:
             answer = connection.submit(
                 ProduceRequest.__key__,
                 version,
-                [self._body(version, ids, request.batches)],
+                self._body(version, ids, request.batches),
                 self._loop.time() + timeout_s,
                 is_answered=is_answered,
             )
@@ -225,23 +225,22 @@ class Sender:
             return version, known
         return connection.versions.need(ProduceRequest.__key__, highest=_LAST_WITHOUT_TOPIC_IDS), {}
 
-    def _body(self, version: int, ids: dict[str, UUID], batches: Iterable[Batch]) -> bytes:
-        topics: dict[str, list[PartitionProduceData]] = {}
-        for batch in batches:
+    def _body(self, version: int, ids: dict[str, UUID], batches: Iterable[Batch]) -> list[bytes | memoryview]:
+        """In pieces, so that records are not copied."""
+        partitions = []
+        for batch in sorted(batches, key=_TOPIC):
             assert batch.data is not None
-            data = PartitionProduceData(index=batch.partition, records=memoryview(batch.data))
-            topics.setdefault(batch.topic, []).append(data)
+            records = memoryview(batch.data)
+            partitions.append(
+                produce.PartitionData(batch.topic, ids.get(batch.topic), batch.partition, records)
+            )
         coordinator = self._coordinator
-        request = ProduceRequest(
-            transactional_id=None if coordinator is None else coordinator.transactions.transactional_id,
-            acks=self._settings.required_acks,
-            timeout_ms=self._settings.request_timeout_ms,
-            topic_data=[
-                TopicProduceData(name=name, topic_id=ids.get(name), partition_data=partitions)
-                for name, partitions in topics.items()
-            ],
+        transactional_id = None if coordinator is None else coordinator.transactions.transactional_id
+        settings = self._settings
+        request = produce.ProduceRequest(
+            transactional_id, settings.required_acks, settings.request_timeout_ms, partitions
         )
-        return wire.encode(request, version)
+        return produce.encode_produce(version, request)
 
     def _answered(self, batches: list[Batch], response: ProduceResponse, names: dict[UUID, str]) -> None:
         results: dict[tuple[str, int], PartitionProduceResponse] = {}
