@@ -8,6 +8,7 @@ same tests elsewhere, which is how they are held against Apache Kafka:
 """
 
 import contextlib
+import json
 import os
 import re
 import shlex
@@ -157,6 +158,36 @@ def make_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[.
     yield make
     for own in brokers:
         own.kill()
+
+
+Cli = Callable[..., subprocess.CompletedProcess[bytes]]
+
+
+def command(bootstrap: str, *arguments: str) -> dict[str, Any]:
+    return {
+        "args": [sys.executable, "-m", "ottla", *arguments],
+        "env": {**os.environ, "OTTLA_BOOTSTRAP_SERVERS": bootstrap},
+    }
+
+
+@pytest.fixture
+def cli(broker) -> Cli:
+    """Run `ottla` and hold its exit code; errors must be lines, never tracebacks."""
+
+    def run(*arguments: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
+        called = command(broker.bootstrap, *arguments)
+        done = subprocess.run(**called, input=stdin, capture_output=True, timeout=60, check=False)
+        assert done.returncode == code, done.stderr.decode()
+        assert b"Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def answer(cli) -> Callable[..., Any]:
+    """What a command prints with --json."""
+    return lambda *arguments: json.loads(cli(*arguments, "--json").stdout)
 
 
 class ConfluentClients:

@@ -2,12 +2,9 @@
 
 import base64
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable
 from typing import Any
 
 import kafka
@@ -16,39 +13,12 @@ from confluent_kafka.admin import AdminClient
 
 from ottla.cli.main import run
 
-Cli = Callable[..., subprocess.CompletedProcess[bytes]]
-
-
-def command(bootstrap: str, *arguments: str) -> dict[str, Any]:
-    return {
-        "args": [sys.executable, "-m", "ottla", *arguments],
-        "env": {**os.environ, "OTTLA_BOOTSTRAP_SERVERS": bootstrap},
-    }
-
-
-@pytest.fixture
-def cli(broker) -> Cli:
-    """Run `ottla` and hold its exit code; errors must be lines, never tracebacks."""
-
-    def run(*arguments: str, stdin: bytes = b"", code: int = 0) -> subprocess.CompletedProcess[bytes]:
-        called = command(broker.bootstrap, *arguments)
-        done = subprocess.run(**called, input=stdin, capture_output=True, timeout=60, check=False)
-        assert done.returncode == code, done.stderr.decode()
-        assert b"Traceback" not in done.stderr
-        return done
-
-    return run
+from .conftest import command
 
 
 def command_reads(broker: Any, topic: str) -> bytes:
     called = command(broker.bootstrap, "consume", topic, "--exit-at-end")
     return subprocess.run(**called, capture_output=True, timeout=60, check=True).stdout
-
-
-@pytest.fixture
-def answer(cli) -> Callable[..., Any]:
-    """What a command prints with --json."""
-    return lambda *arguments: json.loads(cli(*arguments, "--json").stdout)
 
 
 def columns(done: subprocess.CompletedProcess[bytes]) -> list[list[str]]:
