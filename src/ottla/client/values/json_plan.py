@@ -234,11 +234,13 @@ def _struct(kind: pa.DataType) -> Plan:
     getters = [attrgetter(slot) for slot in slots]
 
     def array(values: _Rows) -> pa.Array:
-        values, mask = _filled(values, made())
-        parts = [
-            _part(name, plan, list(map(get, values)))
-            for name, plan, get in zip(names, plans, getters, strict=True)
-        ]
+        mask = None
+        try:
+            columns = [list(map(get, values)) for get in getters]
+        except AttributeError:  # None has no fields
+            values, mask = _filled(values, made())
+            columns = [list(map(get, values)) for get in getters]
+        parts = [_part(name, plan, held) for name, plan, held in zip(names, plans, columns, strict=True)]
         return pa.StructArray.from_arrays(parts, fields=fields, mask=mask)
 
     def objects(array: pa.Array) -> _Rows:
