@@ -23,7 +23,9 @@ TOPIC = "t"
 FOLDER = "t-0"
 UNVERIFIED = {**SETTINGS, "transaction.partition.verification.enable": "false"}
 TRANSACTIONAL_ID = "x"
-COORDINATED = ("t-0", "__transaction_state-0")
+GROUP = "g"
+COORDINATED = ("t-0", "__transaction_state-0", "__consumer_offsets-0")
+UNSTABLE_OFFSET_COMMIT = 88
 CLEAN_STOP = ".kafka_cleanshutdown"
 CHECKPOINTS = (
     "recovery-point-offset-checkpoint",
@@ -131,12 +133,34 @@ class Client:
         asked = {"key_type": 1, "coordinator_keys": [TRANSACTIONAL_ID]}
         self._broker.eventually(lambda: self._connection.ask("FindCoordinator", 4, asked))
         self._broker.eventually(self.describe_transaction)
+        asked = {"key_type": 0, "coordinator_keys": [GROUP]}
+        self._broker.eventually(lambda: self._connection.ask("FindCoordinator", 4, asked))
+        self._broker.eventually(lambda: self.offset(stable=False))
+
+    def commit_offset(self, producer: int, epoch: int, offset: int) -> None:
+        """In the producer's transaction."""
+        who = {"transactional_id": TRANSACTIONAL_ID, "producer_id": producer, "producer_epoch": epoch}
+        self._broker.eventually(
+            lambda: self._connection.ask("AddOffsetsToTxn", 3, {**who, "group_id": GROUP})
+        )
+        partitions = [{"partition_index": 0, "committed_offset": offset}]
+        body = {**who, "group_id": GROUP, "topics": [{"name": TOPIC, "partitions": partitions}]}
+        self._broker.eventually(lambda: self._connection.ask("TxnOffsetCommit", 3, body))
+
+    def offset(self, *, stable: bool) -> dict[str, Any]:
+        """What the group has committed, with its error."""
+        topics = [{"name": TOPIC, "partition_indexes": [0]}]
+        body = {"groups": [{"group_id": GROUP, "topics": topics}], "require_stable": stable}
+        (group,) = self._connection.ask("OffsetFetch", 8, body)["groups"]
+        told: dict[str, Any] = group["topics"][0]["partitions"][0] if group["topics"] else group
+        return told
 
     def describe_transaction(self) -> dict[str, Any]:
         """The state of the transactional id, but for its times."""
         asked = {"transactional_ids": [TRANSACTIONAL_ID]}
         (told,) = self._connection.ask("DescribeTransactions", 0, asked)["transaction_states"]
-        return {**told, "transaction_start_time_ms": None}
+        topics = sorted(told["topics"], key=lambda topic: topic["topic"])
+        return {**told, "transaction_start_time_ms": None, "topics": topics}
 
     def begin_transaction(self) -> tuple[int, int]:
         """The producer, whose transaction has the partition then, and its epoch."""
@@ -276,17 +300,20 @@ def go_on(client: Client, *, batches_are_known: bool) -> None:
 def test_a_coordinator_goes_on_with_the_transactions_of_another(
     installed: Installed, tmp_path: Path, writer: str, reader: str, crashes: bool
 ) -> None:
+    committed = not crashes
     theirs = Node(writer, installed, tmp_path / "theirs")
     with theirs.running(crashes=crashes) as client:
         client.make_topic()
         client.await_coordinator()
         producer, epoch = client.begin_transaction()
         assert client.produce(producer, 0, epoch=epoch) == (0, 0)
+        client.commit_offset(producer, epoch, 5)
         client.end_transaction(producer, epoch, committed=True)
         producer, epoch = client.begin_transaction()
         assert client.produce(producer, 0, epoch=epoch) == (0, 2)
-        told, seen = client.describe_transaction(), client.view()
-    assert told["transaction_state"] == "Ongoing"
+        client.commit_offset(producer, epoch, 9)
+        told, seen, offset = client.describe_transaction(), client.view(), client.offset(stable=False)
+    assert (told["transaction_state"], offset["committed_offset"]) == ("Ongoing", 5)
     ours = Node(reader, installed, tmp_path / "ours")
     ours.make_topic(coordinated=True)
     ours.take_over(theirs, *COORDINATED)
@@ -294,8 +321,11 @@ def test_a_coordinator_goes_on_with_the_transactions_of_another(
         client.await_topic()
         client.await_coordinator()
         assert (client.describe_transaction(), client.view()) == (told, seen)
+        assert client.offset(stable=False) == offset
+        assert client.offset(stable=True)["error_code"] == UNSTABLE_OFFSET_COMMIT
         assert client.produce(producer, 1, epoch=epoch) == (0, 3)
-        client.end_transaction(producer, epoch, committed=False)
+        client.end_transaction(producer, epoch, committed=committed)
+        assert client.offset(stable=True)["committed_offset"] == (9 if committed else 5)
         latest, stable = (each["offset"] for each in client.view()["offsets"][:2])
         assert latest == stable == 5
 
