@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Callable
 
 from ottla.protocol import wire
@@ -17,15 +18,14 @@ Answer = Callable[[int, int, int, memoryview], bytes | None]
 
 
 @contextlib.asynccontextmanager
-async def scripted(answer: Answer) -> AsyncIterator[str]:
-    """A broker that answers what it is told to; its address."""
-
-    serving: list[asyncio.Task[None]] = []
+async def scripted(answer: Answer, context: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A broker that answers what it is told to, over TLS with a context; its address."""
+    tasks: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.append(asyncio.current_task())  # type: ignore[arg-type]
+        tasks.append(asyncio.current_task())  # type: ignore[arg-type]
         with (
-            contextlib.suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError),
+            contextlib.suppress(asyncio.IncompleteReadError, OSError, asyncio.CancelledError),
             contextlib.closing(writer),
         ):
             while True:
@@ -36,12 +36,12 @@ async def scripted(answer: Answer) -> AsyncIterator[str]:
                     break
                 writer.write(answered)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     async with server:
         yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    for task in serving:
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*serving, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
     await asyncio.sleep(0)
 
 

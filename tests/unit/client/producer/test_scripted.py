@@ -190,4 +190,4 @@ async def test_hostile_answers_cause_client_errors_alone(seed: int) -> None:
                 outcomes.add(type(error))
             else:
                 outcomes.add(type(None))
-    assert len(outcomes) > 1
+    assert outcomes - {type(None)}
