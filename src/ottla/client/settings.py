@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
+from ottla.client.core.sasl import MECHANISMS
 from ottla.client.errors import ConfigurationError
 
 INT_MAX: Final = (1 << 31) - 1
@@ -72,6 +73,16 @@ def optional_text(default: str | None = None) -> str | None:
         return None if value is None else _text_reader((), str)(value)
 
     made: str | None = _setting(default, read)
+    return made
+
+
+def secret() -> str | None:
+    """As `optional_text`, and never shown."""
+
+    def read(value: object) -> str | None:
+        return None if value is None else _text_reader((), str)(value)
+
+    made: str | None = dataclasses.field(default=None, repr=False, metadata={"read": read})
     return made
 
 
@@ -157,7 +168,9 @@ def _unknown(name: str, fields: Iterable[str], elsewhere: Mapping[str, str]) -> 
 class ClientSettings:
     """What connections and the view of the cluster go by, for producers, consumers and admin calls alike.
 
-    Kafka's names and defaults; `receive.message.max.bytes` is librdkafka's.
+    Kafka's names and defaults; `receive.message.max.bytes`, `ssl.*.location`, `sasl.username` and
+    `sasl.password` are librdkafka's. `sasl.oauthbearer.token.provider` is a function that gives a token, and
+    is called for each connection.
     """
 
     bootstrap_servers: tuple[str, ...] = texts()
@@ -179,18 +192,35 @@ class ClientSettings:
     ssl_ca_location: str | None = optional_text()
     ssl_certificate_location: str | None = optional_text()
     ssl_key_location: str | None = optional_text()
-    ssl_key_password: str | None = optional_text()
+    ssl_key_password: str | None = secret()
     ssl_endpoint_identification_algorithm: str = text("https", choices=("https", "none", ""), fold=str.lower)
+
+    sasl_mechanism: str = text("", choices=("", *MECHANISMS), fold=str.upper)
+    sasl_username: str | None = optional_text()
+    sasl_password: str | None = secret()
+    sasl_oauthbearer_token_provider: Callable[[], str] | None = function()  # noqa: RUF009 - makes a field
 
     def __post_init__(self) -> None:
         for server in self.bootstrap_servers:
             address_of(server)
         if self.security_protocol.startswith("SASL"):
-            raise ConfigurationError(
-                f"security.protocol={self.security_protocol} is not implemented yet: PLAINTEXT and SSL are"
-            )
+            self._check_sasl()
         if self.ssl_key_location and not self.ssl_certificate_location:
             raise ConfigurationError("ssl.key.location is given without ssl.certificate.location")
+
+    def _check_sasl(self) -> None:
+        if not self.sasl_mechanism:
+            raise ConfigurationError(
+                f"security.protocol={self.security_protocol} needs sasl.mechanism: {', '.join(MECHANISMS)}"
+            )
+        needed: dict[str, object]
+        if self.sasl_mechanism == "OAUTHBEARER":
+            needed = {"sasl.oauthbearer.token.provider": self.sasl_oauthbearer_token_provider}
+        else:
+            needed = {"sasl.username": self.sasl_username, "sasl.password": self.sasl_password}
+        for name, value in needed.items():
+            if value is None:
+                raise ConfigurationError(f"sasl.mechanism={self.sasl_mechanism} needs {name}")
 
 
 def address_of(server: str) -> tuple[str, int]:

@@ -36,6 +36,13 @@ def test_names_have_dots_or_underscores_and_values_are_typed() -> None:
         ({"request.timeout.ms": -1}, "must be between 0 and 2147483647"),
         ({"security.protocol": "TLS"}, "must be one of 'PLAINTEXT', 'SSL'"),
         ({"client.id": 5}, "must be a string"),
+        ({"security.protocol": "SASL_SSL"}, "needs sasl.mechanism: PLAIN, SCRAM-SHA-256"),
+        (
+            {"security.protocol": "SASL_SSL", "sasl.mechanism": "plain"},
+            "sasl.mechanism=PLAIN needs sasl.user",
+        ),
+        ({"sasl.mechanism": "GSSAPI"}, "must be one of '', 'PLAIN'"),
+        ({"sasl.password": 5}, "sasl.password=[hidden]"),
         ({"ssl.key.password": 5}, "ssl.key.password=[hidden]"),
         ({"bootstrap.servers": "a"}, "'a' is not host:port"),
         ({"bootstrap.servers": ["::1:9092"]}, "is not host:port"),
@@ -49,6 +56,12 @@ def test_what_is_wrong_is_said(given: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse(ClientSettings, given, elsewhere=elsewhere)
     assert said in str(raised.value)
+
+
+def test_secrets_are_not_shown() -> None:
+    settings = ClientSettings(sasl_username="ann", sasl_password="hush", ssl_key_password="hush")
+    assert "ann" in repr(settings)
+    assert "hush" not in repr(settings)
 
 
 def test_addresses() -> None:

@@ -7,11 +7,19 @@ import errno
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from ottla import __version__
-from ottla.client.core.connection import Buffer, FrameReader, Negotiation, Pipeline, Versions
+from ottla.client.core.connection import (
+    Buffer,
+    FrameReader,
+    Negotiation,
+    Pipeline,
+    Versions,
+    decode_body,
+)
 from ottla.client.core.metadata import BrokerNode
+from ottla.client.core.sasl import Mechanism, mechanism_of
 from ottla.client.errors import (
     AuthenticationError,
     BrokerError,
@@ -21,15 +29,25 @@ from ottla.client.errors import (
     DisconnectedError,
     MalformedResponseError,
     RequestTimeoutError,
+    broker_error,
 )
 from ottla.client.net.host import Host
 from ottla.client.settings import ClientSettings
+from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.api_versions import ApiVersionsRequest
+from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
+from ottla.protocol.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
+from ottla.protocol.structs import Struct
 
 MAX_IN_FLIGHT: Final = 100
 """Requests of one connection; further ones wait. A broker looks at one at a time anyway."""
 
+NEVER: Final = float("inf")
+_RETIRE_AFTER: Final = 0.85
+"""Of a session's time, as Java's client does it"""
+
+R = TypeVar("R", bound=Struct)
 _Future = asyncio.Future[memoryview]
 
 
@@ -48,6 +66,9 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._is_paused = False
+        self._is_retired = False
+        self.retires_at = NEVER
+        """When the broker wants to know again who we are (KIP-368): another connection is made before"""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -108,6 +129,42 @@ class Connection(asyncio.BufferedProtocol):
             versions = negotiation.answer(await self.request(key, version, [negotiation.body()], timeout_s))
         self.versions = versions
 
+    async def authenticate(self, mechanism_name: str, mechanism: Mechanism, timeout_s: float) -> None:
+        """Prove who we are; AuthenticationError where the broker, or we, say no."""
+        handshake = await self._ask(
+            SaslHandshakeRequest(mechanism=mechanism_name), SaslHandshakeResponse, timeout_s, lowest=1
+        )
+        if handshake.error_code not in (ErrorCode.none, ErrorCode.unsupported_sasl_mechanism):
+            raise AuthenticationError(str(broker_error(handshake.error_code)))
+        if handshake.error_code:
+            offered = ", ".join(handshake.mechanisms[:20])
+            raise AuthenticationError(f"the broker does not speak {mechanism_name}, but: {offered or 'none'}")
+        message: bytes | None = mechanism.first()
+        while message is not None:
+            answer = await self._ask(
+                SaslAuthenticateRequest(auth_bytes=message), SaslAuthenticateResponse, timeout_s
+            )
+            if answer.error_code:
+                reason = answer.error_message or broker_error(answer.error_code)
+                raise AuthenticationError(f"{reason}")
+            message = mechanism.answer(answer.auth_bytes)
+        if answer.session_lifetime_ms > 0:
+            self.retires_at = self._loop.time() + answer.session_lifetime_ms / 1000 * _RETIRE_AFTER
+
+    async def _ask(
+        self, request: Struct, response_class: type[R], timeout_s: float, *, lowest: int | None = None
+    ) -> R:
+        key = type(request).__key__
+        version = self.versions.need(key, lowest)
+        body = await self.request(key, version, [wire.encode(request, version)], timeout_s)
+        return decode_body(response_class, version, body)
+
+    def retire(self) -> None:
+        """Close it once nothing is in flight."""
+        self._is_retired = True
+        if not self.in_flight:
+            self.close()
+
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -128,6 +185,8 @@ class Connection(asyncio.BufferedProtocol):
         if frames:
             self.last_used = self._loop.time()
             self._let_next_go()
+            if self._is_retired and not self.in_flight:
+                self.close()
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -220,6 +279,9 @@ async def connect(
             server_name = node.host if context is not None else None
             await host.dial(lambda: connection, node.host, node.port, context, server_name)
             await connection.negotiate(cluster_id, timeout_s)
+            if settings.security_protocol.startswith("SASL"):
+                mechanism = _mechanism(settings, host)
+                await connection.authenticate(settings.sasl_mechanism, mechanism, timeout_s)
     except BaseException as error:
         connection.close()
         told = _connecting_failed(node, error, timeout_s)
@@ -229,8 +291,20 @@ async def connect(
     return connection
 
 
+def _mechanism(settings: ClientSettings, host: Host) -> Mechanism:
+    return mechanism_of(
+        settings.sasl_mechanism,
+        settings.sasl_username or "",
+        settings.sasl_password or "",
+        settings.sasl_oauthbearer_token_provider or str,
+        lambda: f"{host.random.getrandbits(192):048x}",
+    )
+
+
 def _connecting_failed(node: BrokerNode, error: BaseException, timeout_s: float) -> ClientError | None:
     """How a failure is told; None for one that is told as it is."""
+    if isinstance(error, AuthenticationError):
+        return AuthenticationError(f"{node.address}: {error}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return AuthenticationError(f"{node.address}: {error.verify_message}")
     if isinstance(error, BrokerError) and error.code is ErrorCode.rebootstrap_required:

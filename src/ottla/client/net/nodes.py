@@ -89,6 +89,14 @@ class Nodes:
                 reasons.append(str(error))
         raise BrokerUnreachableError("no broker can be reached: " + "; ".join(dict.fromkeys(reasons)))
 
+    def retire(self) -> None:
+        """Those whose session is about to end take no more requests."""
+        now = asyncio.get_running_loop().time()
+        for key, connection in tuple(self._connections.items()):
+            if connection.retires_at <= now:
+                del self._connections[key]
+                connection.retire()
+
     def close_idle(self, idle_s: float) -> None:
         """Those over which nothing has gone for so long."""
         before = asyncio.get_running_loop().time() - idle_s

@@ -14,6 +14,7 @@ from tests.unit.client.scripted_broker import api_versions, dial_this_machine, m
 
 from ottla.client.core.metadata import ClusterMetadata, Leader
 from ottla.client.errors import (
+    AuthenticationError,
     BrokerError,
     BrokerUnreachableError,
     ClientClosedError,
@@ -183,6 +184,14 @@ async def test_what_does_not_speak_kafka_is_told() -> None:
     async with scripted(lambda *_: None) as address:
         with pytest.raises(BrokerUnreachableError, match=f"{address}: .*closed"):
             async with cluster_of(address):
+                pass
+
+
+async def test_a_listener_without_sasl_is_told() -> None:
+    sasl = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN"}
+    async with run_broker_async() as broker:
+        with pytest.raises(AuthenticationError, match=f"{broker.bootstrap_servers}: illegal_sasl_state"):
+            async with cluster_of(broker.bootstrap_servers, **sasl, sasl_username="a", sasl_password="b"):
                 pass
 
 
