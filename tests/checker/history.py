@@ -143,6 +143,10 @@ class Operation:
         """It is about to be committed (with the transaction)."""
         self.offsets.append(Position(group, partition, offset))
 
+    def read_offset(self, group: str, partition: Partition, offset: int | None) -> None:
+        """It was read just now."""
+        self.offsets.append(Position(group, partition, offset))
+
     def ask_to_commit(self) -> None:
         """From now on the transaction may be committed."""
         if self.asked is None:
