@@ -3,6 +3,9 @@
     python -m tests.simulation --seeds 1000         many seeds, from --start on
     python -m tests.simulation --seed 7 --trace     one again, with each event and what brokers log
     python -m tests.simulation --seeds 20 --no-flush    with losses that are to be found
+    python -m tests.simulation --transactions --seeds 2000 --state FILE --save FOLDER
+                                                    transactions; goes on where it was stopped
+    python -m tests.simulation.planted              seeds that find each of the planted bugs
 
 Nothing of the broker is replaced but its `ottla.broker.host.Host`, what it takes from the machine it runs on:
 
@@ -21,7 +24,8 @@ variable says which code is whose. What was not synced is gone; then the machine
 
 Clients (`client.py`) speak the wire in typed messages. What they do and see goes into a `History`, which
 says what must not be in it. A request without an answer is unknown, never failed. Beside that nothing may
-hang, and no broker may log a traceback.
+hang, and no broker may log a traceback. Those that use transactions (`transactional.py`, `exactly_once.py`)
+write the history of `tests.checker`, in `world.operations`; `--save` keeps it where something is wrong.
 
 To write a scenario, take a `World` and be done when all is said:
 

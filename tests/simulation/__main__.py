@@ -3,56 +3,85 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-import time
 from collections import Counter
 from functools import partial
+from pathlib import Path
 
+from tests.simulation.campaign import Campaign, Line
+from tests.simulation.exactly_once import exactly_once
 from tests.simulation.scenario import three_brokers
-from tests.simulation.world import Outcome, simulate
 
 _SHOWN = 10
 
 
 def main() -> int:
     """Run what the command line asks for; 1 when something forbidden happened."""
+    options = _options()
+    scenario = exactly_once if options.transactions else partial(three_brokers, flush=not options.no_flush)
+    campaign = Campaign(scenario, options.transactions, options.save)
+    if options.seed is not None:
+        line = campaign.run_one(options.seed, print if options.trace else None)
+        _report(line, options)
+        return int(bool(line.violations))
+    failed: list[int] = []
+    totals: Counter[str] = Counter()
+    counted = tried = 0
+    lines = campaign.run(options.start, options.jobs, options.state)
+    while counted < options.seeds:
+        line = next(lines)
+        _report(line, options)
+        totals.update(line.stats)
+        tried += 1
+        counted += line.does_count
+        if line.violations:
+            failed.append(line.seed)
+    lines.close()
+    for what, often in sorted(totals.items()):
+        print(f"{often:8} {what}")
+    if options.transactions:
+        print(f"{counted} of {tried} seeds had aborts, fencings and restarts")
+    print(f"{tried - len(failed)} of {tried} seeds are fine{f'; not {failed}' if failed else ''}")
+    return int(bool(failed))
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="only this one")
-    parser.add_argument("--trace", action="store_true", help="show each event")
+    parser.add_argument("--trace", action="store_true", help="show each event of it")
     parser.add_argument(
         "--no-flush", action="store_true", help="with ottla.acks.all.flush=false: losses are found"
     )
-    options = parser.parse_args()
-    seeds = range(options.start, options.start + options.seeds)
-    if options.seed is not None:
-        seeds = range(options.seed, options.seed + 1)
-    scenario = partial(three_brokers, flush=not options.no_flush)
-    failed: list[int] = []
-    totals: Counter[str] = Counter()
-    for seed in seeds:
-        began = time.perf_counter()
-        outcome = simulate(seed, scenario, print if options.trace else None)
-        totals.update(outcome.stats)
-        _report(outcome, time.perf_counter() - began, again="--no-flush" if options.no_flush else "")
-        if outcome.violations:
-            failed.append(seed)
-    for what, often in sorted(totals.items()):
-        print(f"{often:8} {what}")
-    print(f"{len(seeds) - len(failed)} of {len(seeds)} seeds are fine{f'; not {failed}' if failed else ''}")
-    return 1 if failed else 0
+    parser.add_argument(
+        "--transactions",
+        action="store_true",
+        help="the scenario of transactions; only seeds with aborts, fencings and restarts count",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="processes (default: as many as CPUs)"
+    )
+    parser.add_argument("--state", type=Path, help="a file of what is done: a run that was stopped goes on")
+    parser.add_argument("--save", type=Path, help="a folder for the histories in which something is wrong")
+    return parser.parse_args()
 
 
-def _report(outcome: Outcome, took_s: float, again: str) -> None:
-    length = f"{outcome.events} events in {outcome.seconds:.1f} s"
-    print(f"seed {outcome.seed}: {outcome.digest}, {length}, took {took_s:.2f} s", flush=True)
-    for violation in outcome.violations[:_SHOWN]:
+def _report(line: Line, options: argparse.Namespace) -> None:
+    length = f"{line.events} events in {line.seconds:.1f} s"
+    print(
+        f"seed {line.seed}: {line.digest}, {length}{'' if line.does_count else ', does not count'}",
+        flush=True,
+    )
+    for violation in line.violations[:_SHOWN]:
         print(f"  {violation}")
-    if len(outcome.violations) > _SHOWN:
-        print(f"  and {len(outcome.violations) - _SHOWN} more")
-    if outcome.violations:
-        print(f"  again: python -m tests.simulation --seed {outcome.seed} --trace {again}".rstrip())
+    if len(line.violations) > _SHOWN:
+        print(f"  and {len(line.violations) - _SHOWN} more")
+    if line.violations:
+        flags = {" --no-flush": options.no_flush, " --transactions": options.transactions}
+        given = "".join(flag for flag, is_given in flags.items() if is_given)
+        print(f"  again: python -m tests.simulation{given} --seed {line.seed} --trace")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ _WHILE_S = 1.5
 class Faults:
     """One fault after another befalls a machine."""
 
-    def __init__(self, world: World, machine: Machine, clients: Iterable[str]) -> None:
-        """`clients` are the names of those that talk to it."""
+    def __init__(
+        self, world: World, machine: Machine, clients: Iterable[str], *, ends_lives: bool = False
+    ) -> None:
+        """`clients` are the names of those that talk to it; with `ends_lives` one of the faults does."""
         self._world = world
         self._machine = machine
         self._clients = list(clients)
@@ -33,6 +35,8 @@ class Faults:
         ]
         # Each seed has its own few: what always happens together hides what happens alone.
         self._some = self._random.sample(every, self._random.randrange(1, len(every)))
+        if ends_lives:
+            self._some.append(self.lose_power_while_slow)
 
     async def run(self, until: float, pause_s: float) -> None:
         """Have them happen; in the end all is well, and the machine on."""
@@ -52,6 +56,13 @@ class Faults:
         await asyncio.sleep(self._random.uniform(0, _WHILE_S))
         machine.lose_power()
         await asyncio.sleep(self._random.uniform(0, _WHILE_S))
+
+    async def lose_power_while_slow(self) -> None:
+        """With much on its way to the disk."""
+        self._machine.slowness = 50.0
+        await asyncio.sleep(self._random.uniform(0, _WHILE_S))
+        self._machine.lose_power()
+        self._machine.slowness = 1.0
 
     async def restart(self) -> None:
         """In order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Executor
 from contextvars import Context, ContextVar, copy_context
 from functools import partial
@@ -46,10 +46,11 @@ class Power:
         for callback in self._held:
             asyncio.get_running_loop().call_soon(callback)
         self._held.clear()
-        for task in self._stopped:
-            task.cancel()
-        if self._stopped:
-            await asyncio.wait(self._stopped)
+        stopped: Collection[asyncio.Task[Any]] = self._stopped
+        while stopped:  # what is cancelled may meet the lost disk instead, and go on
+            for task in stopped:
+                task.cancel()
+            stopped = (await asyncio.wait(stopped, timeout=1))[1]
         self._stopped.clear()
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
 
+from tests.checker import History as Operations
 from tests.simulation.client import Client
 from tests.simulation.history import History
 from tests.simulation.loop import Trace, VirtualLoop
@@ -31,6 +32,8 @@ class World:
         self.network = Network(loop, self.trace, self.random("network"))
         self.machines: list[Machine] = []
         self.history = History(loop.time)
+        self.operations = Operations(loop.time)
+        """For `tests.checker`."""
         self.stats: Counter[str] = Counter()
         """What happened how often, for people."""
 
@@ -69,6 +72,7 @@ class Outcome(NamedTuple):
     stats: Mapping[str, int]
     violations: list[str]
     """What must not be."""
+    operations: Operations
 
 
 Scenario = Callable[[World], Coroutine[Any, Any, None]]
@@ -86,7 +90,7 @@ def simulate(seed: int, scenario: Scenario, show: Callable[[str], None] | None =
         complaints += map(_describe, loop.failures)
         runner.run(_clear_away(world))
     violations = [*world.history.violations, *complaints]
-    return Outcome(seed, digest, events, seconds, world.stats, violations)
+    return Outcome(seed, digest, events, seconds, world.stats, violations, world.operations)
 
 
 async def _to_its_end(world: World, scenario: Scenario) -> None:

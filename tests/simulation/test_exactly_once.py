@@ -1,0 +1,46 @@
+"""Some seeds of the scenario of transactions, and that planted bugs are found in it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from tests.simulation import planted
+from tests.simulation.exactly_once import counts, exactly_once
+from tests.simulation.world import simulate
+
+SEEDS_TOGETHER = 8
+
+
+@pytest.mark.parametrize("first", range(0, 40, SEEDS_TOGETHER))
+def test_nothing_forbidden_happens(first: int) -> None:
+    counted = 0
+    for seed in range(first, first + SEEDS_TOGETHER):
+        outcome = simulate(seed, exactly_once)
+        assert not outcome.violations, again(seed)
+        counted += counts(outcome)
+    assert counted >= SEEDS_TOGETHER / 2
+
+
+def again(seed: int) -> str:
+    return f"again: python -m tests.simulation --transactions --seed {seed} --trace"
+
+
+def test_a_seed_is_the_same_again() -> None:
+    first = simulate(3, exactly_once)
+    second = simulate(3, exactly_once)
+    assert (first.digest, first.events) == (second.digest, second.events)
+    assert first.operations.operations == second.operations.operations
+
+
+@pytest.mark.skipif("OTTLA_TEST_COMPILED" in os.environ, reason="what is compiled can't be patched")
+@pytest.mark.parametrize(
+    ("plant", "seed", "names"), planted.FOUND, ids=[plant.__name__ for plant, _, _ in planted.FOUND]
+)
+def test_a_planted_bug_is_found(plant: planted.Plant, seed: int, names: list[str]) -> None:
+    """By the seed that found it, or, once the broker has changed, by another."""
+    assert any(
+        each.startswith(tuple(names))
+        for tried in (seed, *range(30))
+        for each in planted.violations_with(plant, tried)
+    )
