@@ -23,6 +23,8 @@ BUSY = {
     "log.cleaner.backoff.ms": "50",
     "log.cleaner.min.cleanable.ratio": "0.01",
     "log.segment.delete.delay.ms": "100",
+    # So that a broker that is killed all the time is not only starting.
+    "transaction.state.log.num.partitions": "3",
 }
 SMALL_SEGMENTS = {"internal.segment.bytes": "30000", "index.interval.bytes": "500"}
 RETENTION = {**SMALL_SEGMENTS, "retention.bytes": "100000", "flush.messages": "200"}

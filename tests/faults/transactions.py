@@ -16,6 +16,7 @@ from .load import KEYS, Load, Verdict, number_of
 _PATIENCE_S = 300.0
 """A broker that is killed all the time is seldom up for long enough."""
 _TIMEOUT_S = 2.0
+_TRANSACTIONS_PER_S = 40
 
 
 class Outcome(Enum):
@@ -51,6 +52,7 @@ class TransactionalWriter(Load):
         return producer
 
     def turn(self) -> None:
+        time.sleep(1 / _TRANSACTIONS_PER_S)
         number = len(self.outcomes)
         self.outcomes.append(Outcome.UNKNOWN)
         wants_commit = random.random() < 0.8

@@ -165,9 +165,13 @@ class _Admission:
             await self._await_end(config.add_partitions_to_txn_retry_backoff_ms)
             self.begin(now_ms)
             codes = await self._ask_once() if self.guards else {}
-        for number, code in codes.items():
+        for number, partition, header in self._waiting:
+            code = codes.get(number, ErrorCode.none)
             if code:
                 self.refused[number] = self._told(code)
+                if code not in _SOON_AGAIN and code != ErrorCode.concurrent_transactions:
+                    producers = partition.log.producer_state
+                    producers.verification_refused(header.producer_id, self.guards[number])
         return Admission(self.refused, exempt or dict(self.guards))
 
     async def _await_end(self, max_wait_ms: int) -> None:

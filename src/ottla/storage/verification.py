@@ -12,6 +12,9 @@ from typing import Final
 
 __all__ = ["EXEMPT", "UNASKED", "Verification", "Verifications"]
 
+_GUARDS_MAX: Final = 1_000
+"""In one partition: anybody may send batches of producers that do not exist. The oldest one goes."""
+
 
 class Verification:
     """The guard of a producer whose transaction is being asked about.
@@ -58,11 +61,18 @@ class Verifications:
         if guard is None:
             guard = Verification(producer_epoch, sequence, now_ms, adds_partition=adds_partition)
             self._guards[producer_id] = guard
+            if len(self._guards) > _GUARDS_MAX:
+                del self._guards[next(iter(self._guards))]
         elif producer_epoch > guard.producer_epoch:
             guard.producer_epoch, guard.lowest_sequence = producer_epoch, sequence
         elif producer_epoch == guard.producer_epoch:
             guard.lowest_sequence = min(guard.lowest_sequence, sequence)
         return guard
+
+    def refused(self, producer_id: int, guard: Verification) -> None:
+        """The coordinator does not know the transaction, and asking again would change nothing."""
+        if self._guards.get(producer_id) is guard:
+            del self._guards[producer_id]
 
     def get(self, producer_id: int) -> Verification | None:
         return self._guards.get(producer_id)

@@ -140,3 +140,21 @@ def test_questions_that_led_to_nothing_are_forgotten(log: Log) -> None:
     log.state.remove_expired(NOW_MS + 100, 100)
     with pytest.raises(KafkaError, match="invalid_txn_state"):
         log.state.check_verified(PRODUCER, 0, guard)
+
+
+def test_a_refusal_for_good_takes_the_guard_away_unless_it_is_anothers(log: Log) -> None:
+    guard = log.begin(3)
+    assert guard is not None
+    log.state.verification_refused(PRODUCER, guard)
+    assert log.refusal(3, guard) is ErrorCode.invalid_txn_state
+    again = log.begin(4)
+    log.state.verification_refused(PRODUCER, guard)
+    assert log.append(4, again) == 0
+
+
+def test_guards_are_bounded(log: Log) -> None:
+    first, last = log.begin(), None
+    for producer_id in range(100, 1_100):
+        last = log.state.begin_verification(producer_id, 0, 0, NOW_MS, adds_partition=False)
+    assert log.refusal(0, first) is ErrorCode.invalid_txn_state
+    log.state.check_verified(1_099, 0, last)
