@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING
 
 from ottla.client.errors import ClientError
 from ottla.client.values.factories import json, raw, text
+from ottla.client.values.interface import DeadLetterTopic
 
 if TYPE_CHECKING:
     from ottla.client.connecting import AsyncClient
     from ottla.client.sync.client import Client
 
-__all__ = ["ClientError", "connect", "connect_async", "json", "raw", "text"]
+__all__ = ["ClientError", "DeadLetterTopic", "connect", "connect_async", "json", "raw", "text"]
 
 
 def connect(

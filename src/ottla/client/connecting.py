@@ -8,6 +8,7 @@ from itertools import count
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
+from ottla.client.dead_letters import DeadLetterOffice
 from ottla.client.errors import ConfigurationError
 from ottla.client.net.cluster import Cluster
 from ottla.client.settings import ClientSettings, names_of, parse
@@ -43,6 +44,7 @@ class AsyncClient:
             weakref.WeakValueDictionary()
         )
         self._admin: AsyncAdmin | None = None
+        self._dead_letters: DeadLetterOffice | None = None
 
     async def start(self) -> Self:
         """Find the cluster; BrokerUnreachableError tells why that failed."""
@@ -52,6 +54,8 @@ class AsyncClient:
     async def close(self) -> None:
         """Deliver what producers have, commit what consumers have (as their settings say), and disconnect."""
         try:
+            if self._dead_letters is not None:
+                await self._dead_letters.delivered()
             for _, each in sorted(self._made.items()):
                 await each.close()
         finally:
@@ -104,7 +108,7 @@ class AsyncClient:
         if key is not None or value is not None:
             from ottla.client.tables.reading import arrow_rows
 
-            formats = arrow_rows(key, value)
+            formats = arrow_rows(key, value, self.dead_letters)
         made = AsyncConsumer(self.cluster, chosen, to_arrow=formats)
         self._made[number] = made
         topics = [topics] if isinstance(topics, str) else list(topics)
@@ -135,7 +139,7 @@ class AsyncClient:
         """
         from ottla.client.tables.reading import read
 
-        return await read(
+        table = await read(
             self.cluster,
             topic,
             start=start,
@@ -146,7 +150,10 @@ class AsyncClient:
             value=value,
             isolation=isolation,
             report=report,
+            dead_letters=self.dead_letters,
         )
+        await self.dead_letters.delivered()
+        return table
 
     def stream(
         self,
@@ -173,6 +180,7 @@ class AsyncClient:
             value=value,
             isolation=isolation,
             report=report,
+            dead_letters=self.dead_letters,
         )
 
     async def latest(
@@ -191,7 +199,7 @@ class AsyncClient:
         """
         from ottla.client.tables.reading import latest
 
-        return await latest(
+        table = await latest(
             self.cluster,
             topic,
             partitions=partitions,
@@ -200,7 +208,10 @@ class AsyncClient:
             tombstones=tombstones,
             isolation=isolation,
             report=report,
+            dead_letters=self.dead_letters,
         )
+        await self.dead_letters.delivered()
+        return table
 
     async def write(
         self,
@@ -218,6 +229,13 @@ class AsyncClient:
         """
         async with self.producer(settings, **more) as made:
             return await (await made.write(topic, data, key=key, value=value, partition=partition))
+
+    @property
+    def dead_letters(self) -> DeadLetterOffice:
+        """Where broken values go that formats send to a topic (`errors=DeadLetterTopic(...)`)."""
+        if self._dead_letters is None:
+            self._dead_letters = DeadLetterOffice(self.producer)
+        return self._dead_letters
 
     @property
     def admin(self) -> AsyncAdmin:

@@ -98,6 +98,26 @@ def test_streams_latest_and_batches(c: Client, topic: str) -> None:
         assert pa.table(batch).column("value").to_pylist() == [{"n": 1}, {"n": 2}, {"n": 3}]
 
 
+def test_broken_values_go_to_the_topic_that_is_named_for_them(c: Client, topic: str) -> None:
+    with c.producer() as producer:
+        for value in (b'{"n": 1}', b"broken", b'{"n": 2}', b"[]"):
+            producer.send(topic, value)
+    dead = f"{topic}-dead"
+    value = client.json(schema=pa.struct({"n": pa.int64()}), errors=client.DeadLetterTopic(dead))
+    assert c.read(topic, value=value).column("value").to_pylist() == [{"n": 1}, {"n": 2}]
+    letters = c.read(dead)
+    assert letters.column("value").to_pylist() == [b"broken", b"[]"]
+    headers = {each["name"]: each["value"] for each in letters.column("headers").to_pylist()[1]}
+    assert headers[b"__connect.errors.topic"] == topic.encode()
+    assert headers[b"__connect.errors.offset"] == b"3"
+    with c.consumer([topic], group=topic, auto_offset_reset="earliest", value=value) as consumer:
+        batch = consumer.poll(timeout_s=20)
+        assert batch is not None
+        assert batch.to_arrow().num_rows == 2
+        while c.read(dead).num_rows < 4:
+            pass
+
+
 def test_tables_go_into_transactions(c: Client, topic: str) -> None:
     table = pa.table({"user": ["a"], "n": [1]})
     with c.producer(transactional_id=topic) as producer:
