@@ -126,11 +126,14 @@ class Facts:
         return Fate.open if fate is Fate.visible and not send.acknowledged else fate
 
     def is_durable(self, partition: Partition, value: str, era: int) -> bool:
-        """What was read is there for good: it was acknowledged, or no power loss came after that."""
+        """What was read is there for good: it was acknowledged by then, or no power loss came after that.
+
+        What was acknowledged later may be there again, at another place: it was sent again.
+        """
         if era == self.last_era:
             return True
         written = self.written.get((partition, value))
-        return written is not None and written.send.acknowledged
+        return written is not None and written.send.acknowledged and written.send.era <= era
 
     def _index(self) -> None:
         inits: dict[str | None, list[Operation]] = defaultdict(list)

@@ -156,6 +156,21 @@ def test_what_was_not_acknowledged_may_go_with_an_era(history: History) -> None:
     assert [each.name for each in judge(history)] == ["inconsistent offset"]
 
 
+def test_what_was_lost_with_an_era_may_be_sent_again(history: History) -> None:
+    send = history.begin(Kind.send, "one").send(P, "a")
+    other = history.begin(Kind.send, "two").send(P, "b")
+    for era, records in enumerate(([(0, "a")], [(0, "b"), (1, "a")])):
+        history.note(Kind.assign, "reader", [(P, 0)])
+        operation = history.begin(Kind.poll, "reader")
+        operation.poll(P, records, era=era, high_watermark=2)
+        operation.end(Outcome.ok)
+    send.acknowledge(1, era=1)
+    other.acknowledge(0, era=1)
+    assert not judge(history)
+    send.era = other.era = 0
+    assert {each.name for each in judge(history)} == {"duplicate", "inconsistent offset"}
+
+
 @pytest.mark.parametrize(("kind", "names"), [(Kind.rebalance, []), (None, ["skipped poll"])])
 def test_a_rebalance_may_move_a_position(history: History, kind: Kind | None, names: list[str]) -> None:
     operation = history.begin(Kind.send, "one")
