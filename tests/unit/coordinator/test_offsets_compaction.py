@@ -13,7 +13,7 @@ from tests.unit.storage.logs import cleaner_settings, offsets, open_at, small_se
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
 from ottla.clock import Clock
-from ottla.config.broker import default_view
+from ottla.config.broker import broker_config, default_view
 from ottla.config.groups import GroupCoordinatorConfig
 from ottla.coordination.groups.offsets.removal import offset_tombstone
 from ottla.coordination.groups.offsets.store import OffsetStore
@@ -24,6 +24,7 @@ from ottla.metadata.model import PartitionState
 from ottla.protocol.messages.records.group import OffsetCommitKey, OffsetCommitValue
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
 from ottla.replica.partition import Partition
+from ottla.replica.partitions import validation_options
 from ottla.storage.cleaner.cleaning import CleanedGroup, CleaningFinished, clean
 from ottla.storage.cleaner.policy import cleaning_facts, plan_cleaning
 
@@ -44,7 +45,7 @@ class OffsetsPartition:
             0,
             open_at(self.disk, config),
             PartitionState(replicas=(1,), isr=(1,), leader=1),
-            SimpleNamespace(),  # type: ignore[arg-type]
+            validation_options(small_segments(), broker_config()),
             lambda _log: None,
         )
         self.now_ms = 1_000_000

@@ -26,6 +26,7 @@ from ottla.protocol.messages.txn_offset_commit import (
 from ottla.records.batch import iter_headers
 from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
+from ottla.replica.partitions import validation_options
 from ottla.storage.verification import EXEMPT, Verification
 
 STATE = PartitionState(replicas=(1,), isr=(1,), leader=1)
@@ -44,7 +45,7 @@ class Coordinated:
             0,
             open_at(SimulatedDisk(), small_segments()),
             STATE,
-            SimpleNamespace(),  # type: ignore[arg-type]
+            validation_options(small_segments(), broker_config()),
             lambda _log: None,
         )
         config: Any = SimpleNamespace(value=broker_config())
