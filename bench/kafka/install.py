@@ -65,15 +65,15 @@ def cache_folder() -> Path:
     return Path(base) / "ottla-bench"
 
 
-def install(version: str | None = None) -> Kafka:
-    """The release's jars, fetched on first use.
+def install(version: str | None = None, *, pom: Path = _POM, name: str = "kafka") -> Kafka:
+    """The release's jars, or those of another `pom` that needs a `name` of its own, fetched on first use.
 
     Raises `KafkaUnavailableError` where Java or Maven is missing or the download fails.
     """
     version = version or pinned_version()
     if shutil.which("java") is None:
         raise KafkaUnavailableError("java is not installed (Apache Kafka needs 17 or newer)")
-    jars = cache_folder() / f"kafka-{version}"
+    jars = cache_folder() / f"{name}-{version}"
     if jars.is_dir():
         return Kafka(version, jars)
     if shutil.which("mvn") is None:
@@ -81,7 +81,7 @@ def install(version: str | None = None) -> Kafka:
     unfinished = jars.with_name(f"{jars.name}.{os.getpid()}")
     unfinished.mkdir(parents=True)
     command = [
-        "mvn", "-q", "-B", "-f", str(_POM), f"-Dkafka.version={version}",
+        "mvn", "-q", "-B", "-f", str(pom), f"-Dkafka.version={version}",
         "dependency:copy-dependencies", f"-DoutputDirectory={unfinished}",
     ]  # fmt: skip
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=900)
