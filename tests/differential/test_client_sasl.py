@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import json
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +20,13 @@ from bench.kafka.install import BROKER_HEAP, KafkaUnavailableError, install
 from ottla.client.admin.credentials import ScramMechanism, ScramUpsertion
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.errors import AuthenticationError, ClientError
+from ottla.client.settings import dotted
 
 from .brokers import KAFKA_VERSION
 
 _OF_LISTENER = "listener.name.sasl_plaintext"
 _USERS = 'username="ann" password="pass" user_ann="pass"'
+_CLAIMS = 'required unsecuredLoginStringClaim_sub="ann"'
 _LOGIN = "org.apache.kafka.common.security"
 
 
@@ -39,7 +45,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         f"advertised.listeners=SASL_PLAINTEXT://127.0.0.1:{port}",
         "inter.broker.listener.name=SASL_PLAINTEXT",
         "sasl.mechanism.inter.broker.protocol=PLAIN",
-        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512",
+        "sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
         "connections.max.reauth.ms=3000",
         "listener.security.protocol.map=CONTROLLER:PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
         f"{_OF_LISTENER}.plain.sasl.jaas.config={_LOGIN}.plain.PlainLoginModule required {_USERS};",
@@ -47,6 +53,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             f"{_OF_LISTENER}.{each}.sasl.jaas.config={_LOGIN}.scram.ScramLoginModule required;"
             for each in ("scram-sha-256", "scram-sha-512")
         ),
+        f"{_OF_LISTENER}.oauthbearer.sasl.jaas.config={_LOGIN}.oauthbearer.OAuthBearerLoginModule {_CLAIMS};",
     )
     _write_properties(properties, folder, port, settings)
     _format(release, properties)
@@ -102,8 +109,78 @@ async def test_a_session_that_ends_is_followed_by_another(servers: str) -> None:
             await asyncio.sleep(0.2)
 
 
-async def test_a_mechanism_that_is_not_spoken_is_told(servers: str) -> None:
-    settings = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER"}
-    settings |= {"sasl.oauthbearer.token.provider": lambda: "token"}
-    with pytest.raises(AuthenticationError, match="does not speak OAUTHBEARER, but: .*PLAIN"):
-        await AsyncClient(client_settings(servers, settings, {})).start()
+def token(lifetime_s: int) -> str:
+    """One that nobody signed, which Kafka takes where it is not told of a key."""
+    now = int(time.time())
+    parts = {"alg": "none"}, {"sub": "ann", "iat": now - 60, "exp": now + lifetime_s}
+    coded = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    return ".".join(coded) + "."
+
+
+def bearer(servers: str, **settings: object) -> AsyncClient:
+    common = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "OAUTHBEARER"}
+    return AsyncClient(client_settings(servers, common, settings))
+
+
+async def test_who_has_a_token_is_let_in(servers: str) -> None:
+    async with bearer(servers, sasl_oauthbearer_token=token(600)) as c:
+        await c.admin.topics.list()
+    with pytest.raises(AuthenticationError, match="invalid_token"):
+        await bearer(servers, sasl_oauthbearer_token=token(-50)).start()
+    with pytest.raises(AuthenticationError, match="invalid_token|malformed|Authentication failed"):
+        await bearer(servers, sasl_oauthbearer_token="abc").start()
+
+
+async def test_a_token_is_asked_for_again_before_its_session_ends(servers: str) -> None:
+    given = []
+
+    async def provider() -> str:
+        given.append(token(600))
+        return given[-1]
+
+    async with bearer(servers, sasl_oauthbearer_token_provider=provider) as c:
+        deadline = time.monotonic() + 30
+        while len(given) < 4:
+            await c.admin.topics.list()
+            await asyncio.sleep(0.1)
+            assert time.monotonic() < deadline
+
+
+async def command(servers: str, *words: str, **properties: str) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of `ottla`."""
+    options = [each for name, value in properties.items() for each in ("-X", f"{dotted(name)}={value}")]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "ottla", *words, "-b", servers, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    stdout, stderr = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, stdout.decode(), stderr.decode()
+
+
+PLAIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanisms": "PLAIN", "sasl_username": "ann"}
+
+
+async def test_the_command_line_is_let_in(servers: str) -> None:
+    jaas = f'{_LOGIN}.plain.PlainLoginModule required username="ann" password="pass";'
+    with_bearer = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "OAUTHBEARER"}
+    for properties in (
+        PLAIN | {"sasl_password": "pass"},
+        {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_jaas_config": jaas},
+        with_bearer | {"sasl_oauthbearer_token": token(600)},
+    ):
+        name = f"made-{len(properties)}-{'jaas' in str(properties)}"
+        assert await command(servers, "topic", "create", name, **properties) == (0, "", "")
+        code, listed, errors = await command(servers, "topic", "list", **properties)
+        assert (code, errors) == (0, "")
+        assert name in listed
+
+
+async def test_the_command_line_says_why_it_is_not_let_in(servers: str) -> None:
+    code, _, errors = await command(servers, "topic", "list", **PLAIN, sasl_password="hush")
+    assert (code, errors.count("\n")) == (1, 1)
+    assert "Invalid username or password" in errors
+    assert "hush" not in errors
+    code, _, errors = await command(servers, "topic", "list", **PLAIN)
+    assert (code, "needs sasl.password" in errors) == (2, True)

@@ -21,8 +21,11 @@ This page is generated from the commands: `python -m ottla.cli.reference > docs/
   Without it they read the environment variable `OTTLA_BOOTSTRAP_SERVERS`, and else try `127.0.0.1:9092`.
 - **How to talk to it:** they also take `-X NAME=VALUE`, repeatable. `produce` and `consume` take any
   [librdkafka property](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md): TLS,
-  SASL and the like. The others take Kafka's settings of clients, and for TLS `ssl.ca.location`,
-  `ssl.certificate.location`, `ssl.key.location` and `ssl.key.password`; they know no SASL yet.
+  SASL and the like. The others take Kafka's settings of clients, and of librdkafka's for TLS
+  `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location` and `ssl.key.password`. For
+  `security.protocol=SASL_SSL` or `SASL_PLAINTEXT` they take `sasl.mechanism` (`PLAIN`, `SCRAM-SHA-256`,
+  `SCRAM-SHA-512`, `OAUTHBEARER`; no `GSSAPI`), with `sasl.username` and `sasl.password`, with Java's
+  `sasl.jaas.config`, or with `sasl.oauthbearer.token`.
 - **Output:** tables on a terminal, plain columns in a pipe, JSON with `--json`. Errors and progress go to
   stderr; an error is one line.
 - **Exit codes:** 0 done, 1 failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.

@@ -10,15 +10,19 @@ may be written with dots or, as Python's keywords, with underscores.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
-from ottla.client.core.sasl import MECHANISMS
+from ottla.client.core.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
+from ottla.client.core.sasl import ABSENT_MECHANISMS, MECHANISMS, is_token, password_mechanism
 from ottla.client.errors import ConfigurationError
 
 INT_MAX: Final = (1 << 31) - 1
 LONG_MAX: Final = (1 << 63) - 1
+
+_ALIASES: Final = {"sasl.mechanisms": "sasl.mechanism"}
+"""librdkafka's other names"""
 
 C = TypeVar("C")
 _Read = Callable[[object], object]
@@ -82,7 +86,22 @@ def secret() -> str | None:
     def read(value: object) -> str | None:
         return None if value is None else _text_reader((), str)(value)
 
-    made: str | None = dataclasses.field(default=None, repr=False, metadata={"read": read})
+    made: str | None = dataclasses.field(default=None, repr=False, metadata={"read": read, "secret": True})
+    return made
+
+
+def mechanism() -> str:
+    """One of SASL's; "" for none."""
+
+    def read(value: object) -> str:
+        name = _text_reader((), str.upper)(value)
+        if name in ABSENT_MECHANISMS:
+            raise ValueError(f"is not there; there are {', '.join(MECHANISMS)}")
+        if name and name not in MECHANISMS:
+            raise ValueError(f"must be one of {', '.join(MECHANISMS)}")
+        return name
+
+    made: str = _setting("", read)
     return made
 
 
@@ -129,14 +148,17 @@ def parse(class_: type[C], given: Mapping[str, object], *, elsewhere: Mapping[st
     fields = {each.name: each for each in dataclasses.fields(class_)}  # type: ignore[arg-type]
     values: dict[str, object] = {}
     for name, value in given.items():
+        name = _ALIASES.get(dotted(name), name)
         key = name.replace(".", "_")
         each = fields.get(key)
         if each is None or "read" not in each.metadata:
             raise _unknown(name, fields, elsewhere)
+        if key in values:
+            raise ConfigurationError(f"given twice: {dotted(key)}")
         try:
             values[key] = each.metadata["read"](value)
         except ValueError as error:
-            shown = "[hidden]" if "password" in key or "jaas" in key else repr(value)
+            shown = "[hidden]" if "secret" in each.metadata else repr(value)
             raise ConfigurationError(f"{dotted(key)}={shown}: {error}") from None
     return class_(**values)
 
@@ -169,8 +191,9 @@ class ClientSettings:
     """What connections and the view of the cluster go by, for producers, consumers and admin calls alike.
 
     Kafka's names and defaults; `receive.message.max.bytes`, `ssl.*.location`, `sasl.username` and
-    `sasl.password` are librdkafka's. `sasl.oauthbearer.token.provider` is a function that gives a token, and
-    is called for each connection.
+    `sasl.password` are librdkafka's. `sasl.oauthbearer.token` is one that stays valid;
+    `sasl.oauthbearer.token.provider` a function that gives one for each connection, a coroutine function
+    where that takes time.
     """
 
     bootstrap_servers: tuple[str, ...] = texts()
@@ -195,32 +218,72 @@ class ClientSettings:
     ssl_key_password: str | None = secret()
     ssl_endpoint_identification_algorithm: str = text("https", choices=("https", "none", ""), fold=str.lower)
 
-    sasl_mechanism: str = text("", choices=("", *MECHANISMS), fold=str.upper)
+    sasl_mechanism: str = mechanism()
     sasl_username: str | None = optional_text()
     sasl_password: str | None = secret()
-    sasl_oauthbearer_token_provider: Callable[[], str] | None = function()  # noqa: RUF009 - makes a field
+    sasl_jaas_config: str | None = secret()
+    sasl_oauthbearer_token: str | None = secret()
+    sasl_oauthbearer_token_provider: Callable[[], str | Awaitable[str]] | None = function()  # noqa: RUF009
 
     def __post_init__(self) -> None:
         for server in self.bootstrap_servers:
             address_of(server)
-        if self.security_protocol.startswith("SASL"):
+        if self.uses_sasl:
             self._check_sasl()
         if self.ssl_key_location and not self.ssl_certificate_location:
             raise ConfigurationError("ssl.key.location is given without ssl.certificate.location")
+
+    @property
+    def uses_sasl(self) -> bool:
+        return self.security_protocol.startswith("SASL")
+
+    @property
+    def sasl_credentials(self) -> tuple[str, str]:
+        """User name and password, wherever they were given. ConfigurationError where they were not."""
+        username, password = self.sasl_username, self.sasl_password
+        if self.sasl_jaas_config is not None:
+            if username is not None or password is not None:
+                raise ConfigurationError("given twice: sasl.jaas.config, and sasl.username or sasl.password")
+            username, password = self._of_jaas(self.sasl_jaas_config)
+        for name, value in (("username", username), ("password", password)):
+            if value is None:
+                raise ConfigurationError(f"sasl.mechanism={self.sasl_mechanism} needs sasl.{name}")
+        return username or "", password or ""
+
+    def _of_jaas(self, text: str) -> tuple[str | None, str | None]:
+        try:
+            module, options = parse_jaas(text)
+        except ValueError as error:
+            raise ConfigurationError(f"sasl.jaas.config=[hidden]: {error}") from None
+        wanted = PLAIN_LOGIN if self.sasl_mechanism == "PLAIN" else SCRAM_LOGIN
+        if module != wanted:
+            raise ConfigurationError(f"sasl.jaas.config: {self.sasl_mechanism} takes {wanted} alone")
+        more = sorted(options.keys() - {"username", "password"})
+        if more:
+            raise ConfigurationError(f"sasl.jaas.config: {more[0]} is an option that is not there")
+        return options.get("username"), options.get("password")
 
     def _check_sasl(self) -> None:
         if not self.sasl_mechanism:
             raise ConfigurationError(
                 f"security.protocol={self.security_protocol} needs sasl.mechanism: {', '.join(MECHANISMS)}"
             )
-        needed: dict[str, object]
         if self.sasl_mechanism == "OAUTHBEARER":
-            needed = {"sasl.oauthbearer.token.provider": self.sasl_oauthbearer_token_provider}
-        else:
-            needed = {"sasl.username": self.sasl_username, "sasl.password": self.sasl_password}
-        for name, value in needed.items():
-            if value is None:
-                raise ConfigurationError(f"sasl.mechanism={self.sasl_mechanism} needs {name}")
+            token, provider = self.sasl_oauthbearer_token, self.sasl_oauthbearer_token_provider
+            if (token is None) == (provider is None):
+                raise ConfigurationError(
+                    "sasl.mechanism=OAUTHBEARER needs one of sasl.oauthbearer.token and "
+                    "sasl.oauthbearer.token.provider"
+                )
+            if token is not None and not is_token(token):
+                raise ConfigurationError("sasl.oauthbearer.token=[hidden]: is no token")
+            return
+        try:
+            password_mechanism(self.sasl_mechanism, *self.sasl_credentials, "")
+        except ConfigurationError:
+            raise
+        except ValueError as error:
+            raise ConfigurationError(f"sasl.mechanism={self.sasl_mechanism}: {error}") from None
 
 
 def address_of(server: str) -> tuple[str, int]:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
-from collections.abc import Callable
+import re
 from typing import Final, Protocol
 
 from ottla.client.errors import AuthenticationError
 
 _HASHES: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 MECHANISMS: Final = ("PLAIN", *_HASHES, "OAUTHBEARER")
+ABSENT_MECHANISMS: Final = ("GSSAPI", "AWS_MSK_IAM")
+"""Known by name, to say that they are not there"""
+
+MAX_CHALLENGE_BYTES: Final = 64 * 1024
+"""Of what a broker says before it has proved anything"""
 
 _FEWEST_ITERATIONS: Final = 4096
 _MOST_ITERATIONS: Final = 1_000_000
 """More would have whoever answers in the broker's place keep the client busy."""
+
+_SHOWN: Final = 500
+"""Characters of what a broker says in its own words"""
+
+_TOKEN: Final = re.compile(r"[!-~]+")
 
 
 class Mechanism(Protocol):
@@ -31,34 +40,67 @@ class Mechanism(Protocol):
         """
 
 
-def mechanism_of(
-    name: str, username: str, password: str, token: Callable[[], str], nonce: Callable[[], str]
-) -> Mechanism:
-    """One of MECHANISMS. `token` gives OAUTHBEARER's, `nonce` letters and digits that nobody foresees."""
+def password_mechanism(name: str, username: str, password: str, nonce: str) -> Mechanism:
+    """PLAIN or SCRAM. `nonce` is letters and digits that nobody foresees. ValueError for a user name or
+    password that the mechanism cannot carry, without showing it.
+    """
+    for what, text in (("user name", username), ("password", password)):
+        # Not from UnicodeEncodeError, which quotes what it could not encode.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError(f"the {what} is no valid text")
+        if name == "PLAIN" and "\0" in text:
+            raise ValueError(f"the {what} has a NUL, which PLAIN cannot carry")
     if name == "PLAIN":
-        return _OneMessage(f"\0{username}\0{password}".encode())
-    if name == "OAUTHBEARER":
-        return _OneMessage(f"n,,\x01auth=Bearer {token()}\x01\x01".encode())
-    return Scram(_HASHES[name], username, password, nonce())
+        return Plain(username, password)
+    return Scram(_HASHES[name], username, password, nonce)
 
 
-class _OneMessage:
-    """All is said at once."""
+def is_token(text: object) -> bool:
+    """Whether it can be a bearer token: printable ASCII without spaces."""
+    return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
-    def __init__(self, message: bytes) -> None:
-        self._message = message
+
+class Plain:
+    """All is said at once, the password too."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._message = f"\0{username}\0{password}".encode()
 
     def first(self) -> bytes:
         return self._message
 
     def answer(self, challenge: bytes) -> bytes | None:
-        if challenge:  # OAUTHBEARER's refusal
-            raise AuthenticationError(f"the broker refuses: {challenge[:500].decode(errors='replace')}")
+        if challenge:
+            raise AuthenticationError("the broker asks on after PLAIN's only message")
         return None
 
 
+class OAuthBearer:
+    """A token that somebody else gave (see `is_token`)."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self._refusal: bytes | None = None
+
+    def first(self) -> bytes:
+        return f"n,,\x01auth=Bearer {self._token}\x01\x01".encode()
+
+    def answer(self, challenge: bytes) -> bytes | None:
+        """A refusal comes as a challenge, and only after one more message as the end (RFC 7628, 3.2.3)."""
+        if self._refusal is not None:
+            shown = self._refusal.decode(errors="replace")[:_SHOWN]
+            raise AuthenticationError(f"the broker refuses: {shown}")
+        if not challenge:
+            return None
+        self._refusal = challenge
+        return b"\x01"
+
+
 class Scram:
-    """Neither side tells the password, and both prove that they know it."""
+    """Neither side tells the password, and both prove that they know it.
+
+    Names and passwords go as UTF-8, without SASLprep: Kafka's brokers and clients use none.
+    """
 
     def __init__(self, hash_name: str, username: str, password: str, nonce: str) -> None:
         self._hash = hash_name
@@ -76,7 +118,7 @@ class Scram:
             return None
         fields = _fields(challenge)
         if "e" in fields:
-            raise AuthenticationError(f"the broker refuses: {fields['e'][:500]}")
+            raise AuthenticationError(f"the broker refuses: {fields['e'][:_SHOWN]}")
         if self._expected is None:
             return self._prove(challenge, fields)
         if not hmac.compare_digest(_decoded(fields, "v"), self._expected):
@@ -85,6 +127,8 @@ class Scram:
         return None
 
     def _prove(self, challenge: bytes, fields: dict[str, str]) -> bytes:
+        if "m" in fields:
+            raise AuthenticationError("the broker wants a SCRAM extension that is not known here")
         nonce, iterations = fields.get("r", ""), fields.get("i", "")
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
             raise AuthenticationError("the broker's SCRAM nonce does not go on from the client's")
@@ -116,6 +160,9 @@ def _fields(message: bytes) -> dict[str, str]:
 
 def _decoded(fields: dict[str, str], name: str) -> bytes:
     try:
-        return base64.b64decode(fields[name], validate=True)
-    except (KeyError, binascii.Error):
-        raise AuthenticationError("the broker's SCRAM message is malformed") from None
+        decoded = base64.b64decode(fields[name], validate=True)
+    except (KeyError, ValueError):
+        decoded = b""
+    if not decoded:
+        raise AuthenticationError("the broker's SCRAM message is malformed")
+    return decoded

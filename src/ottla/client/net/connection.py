@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import inspect
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar, cast
 
 from ottla import __version__
@@ -19,7 +20,7 @@ from ottla.client.core.connection import (
     decode_body,
 )
 from ottla.client.core.metadata import BrokerNode
-from ottla.client.core.sasl import Mechanism, mechanism_of
+from ottla.client.core.sasl import MAX_CHALLENGE_BYTES, Mechanism, OAuthBearer, is_token, password_mechanism
 from ottla.client.errors import (
     AuthenticationError,
     BrokerError,
@@ -46,6 +47,10 @@ MAX_IN_FLIGHT: Final = 100
 NEVER: Final = float("inf")
 _RETIRE_AFTER: Final = 0.85
 """Of a session's time, as Java's client does it"""
+
+_PROVIDER: Final = "sasl.oauthbearer.token.provider"
+_SHOWN: Final = 500
+"""Characters of a broker's reason"""
 
 R = TypeVar("R", bound=Struct)
 _Future = asyncio.Future[memoryview]
@@ -134,6 +139,8 @@ class Connection(asyncio.BufferedProtocol):
         handshake = await self._ask(
             SaslHandshakeRequest(mechanism=mechanism_name), SaslHandshakeResponse, timeout_s, lowest=1
         )
+        if handshake.error_code == ErrorCode.illegal_sasl_state:
+            raise AuthenticationError("illegal_sasl_state: this listener asks nobody who they are")
         if handshake.error_code not in (ErrorCode.none, ErrorCode.unsupported_sasl_mechanism):
             raise AuthenticationError(str(broker_error(handshake.error_code)))
         if handshake.error_code:
@@ -145,8 +152,8 @@ class Connection(asyncio.BufferedProtocol):
                 SaslAuthenticateRequest(auth_bytes=message), SaslAuthenticateResponse, timeout_s
             )
             if answer.error_code:
-                reason = answer.error_message or broker_error(answer.error_code)
-                raise AuthenticationError(f"{reason}")
+                reason = answer.error_message or str(broker_error(answer.error_code))
+                raise AuthenticationError(reason[:_SHOWN])
             message = mechanism.answer(answer.auth_bytes)
         if answer.session_lifetime_ms > 0:
             self.retires_at = self._loop.time() + answer.session_lifetime_ms / 1000 * _RETIRE_AFTER
@@ -157,6 +164,8 @@ class Connection(asyncio.BufferedProtocol):
         key = type(request).__key__
         version = self.versions.need(key, lowest)
         body = await self.request(key, version, [wire.encode(request, version)], timeout_s)
+        if len(body) > MAX_CHALLENGE_BYTES:
+            raise MalformedResponseError(f"{self.node.address}: an answer to SASL of {len(body)} bytes")
         return decode_body(response_class, version, body)
 
     def retire(self) -> None:
@@ -273,35 +282,52 @@ async def connect(
     AuthenticationError where TLS or SASL say no.
     """
     timeout_s = settings.socket_connection_setup_timeout_ms / 1000
+    stage = "before it answered ApiVersions"
     connection = Connection(node, settings)
     try:
         async with asyncio.timeout(timeout_s):
             server_name = node.host if context is not None else None
             await host.dial(lambda: connection, node.host, node.port, context, server_name)
             await connection.negotiate(cluster_id, timeout_s)
-            if settings.security_protocol.startswith("SASL"):
-                mechanism = _mechanism(settings, host)
+            if settings.uses_sasl:
+                stage = "while it was told who we are"
+                mechanism = await _mechanism(settings, host)
                 await connection.authenticate(settings.sasl_mechanism, mechanism, timeout_s)
     except BaseException as error:
         connection.close()
-        told = _connecting_failed(node, error, timeout_s)
+        told = _connecting_failed(node, error, timeout_s, stage)
         if told is None:
             raise
         raise told from error
     return connection
 
 
-def _mechanism(settings: ClientSettings, host: Host) -> Mechanism:
-    return mechanism_of(
-        settings.sasl_mechanism,
-        settings.sasl_username or "",
-        settings.sasl_password or "",
-        settings.sasl_oauthbearer_token_provider or str,
-        lambda: f"{host.random.getrandbits(192):048x}",
-    )
+async def _mechanism(settings: ClientSettings, host: Host) -> Mechanism:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        provider = settings.sasl_oauthbearer_token_provider
+        return OAuthBearer(settings.sasl_oauthbearer_token or await _provided(provider))
+    nonce = f"{host.random.getrandbits(192):048x}"
+    return password_mechanism(settings.sasl_mechanism, *settings.sasl_credentials, nonce)
 
 
-def _connecting_failed(node: BrokerNode, error: BaseException, timeout_s: float) -> ClientError | None:
+async def _provided(provider: Callable[[], str | Awaitable[str]] | None) -> str:
+    """A token from the user's function. OSError where it fails so: that may be over the next time."""
+    assert provider is not None  # what settings are checked for
+    try:
+        given = provider()
+        token = await given if inspect.isawaitable(given) else given
+    except OSError as error:
+        raise OSError(f"{_PROVIDER}: {error}") from error
+    except Exception as error:
+        raise AuthenticationError(f"{_PROVIDER}: {type(error).__name__}: {error}") from error
+    if not is_token(token):
+        raise AuthenticationError(f"{_PROVIDER} gave what is no token")
+    return token
+
+
+def _connecting_failed(
+    node: BrokerNode, error: BaseException, timeout_s: float, stage: str
+) -> ClientError | None:
     """How a failure is told; None for one that is told as it is."""
     if isinstance(error, AuthenticationError):
         return AuthenticationError(f"{node.address}: {error}")
@@ -310,7 +336,7 @@ def _connecting_failed(node: BrokerNode, error: BaseException, timeout_s: float)
     if isinstance(error, BrokerError) and error.code is ErrorCode.rebootstrap_required:
         return BrokerUnreachableError(f"{node.address}: another broker than the one that was there before")
     if isinstance(error, DisconnectedError):
-        return BrokerUnreachableError(f"{error} before it answered ApiVersions")
+        return BrokerUnreachableError(f"{error} {stage}")
     if isinstance(error, TimeoutError):
         return BrokerUnreachableError(f"{node.address}: no connection within {timeout_s:g} s")
     if isinstance(error, OSError):

@@ -89,11 +89,11 @@ class Nodes:
                 reasons.append(str(error))
         raise BrokerUnreachableError("no broker can be reached: " + "; ".join(dict.fromkeys(reasons)))
 
-    def retire(self) -> None:
-        """Those whose session is about to end take no more requests."""
-        now = asyncio.get_running_loop().time()
+    def retire(self, within_s: float) -> None:
+        """Those whose session is about to end within this time take no more requests."""
+        soon = asyncio.get_running_loop().time() + within_s
         for key, connection in tuple(self._connections.items()):
-            if connection.retires_at <= now:
+            if connection.retires_at <= soon:
                 del self._connections[key]
                 connection.retire()
 

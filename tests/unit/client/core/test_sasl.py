@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+
 import pytest
 
-from ottla.client.core.sasl import Mechanism, mechanism_of
+from ottla.client.core.sasl import Mechanism, OAuthBearer, is_token, password_mechanism
 from ottla.client.errors import AuthenticationError
 
 NONCE = "rOprNGfwEbeRWgbNEkqO"
@@ -14,7 +18,7 @@ VERIFIER = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 
 def scram(user: str = "user") -> Mechanism:
-    return mechanism_of("SCRAM-SHA-256", user, "pencil", str, lambda: NONCE)
+    return password_mechanism("SCRAM-SHA-256", user, "pencil", NONCE)
 
 
 def test_scram_is_as_in_rfc_7677() -> None:
@@ -41,6 +45,9 @@ def test_names_are_escaped() -> None:
         (CHALLENGE.replace("4096", "x"), "asks for x SCRAM iterations"),
         (CHALLENGE.replace("W22Z", "...."), "malformed"),
         (CHALLENGE.replace(",s=", ",q="), "malformed"),
+        (CHALLENGE.replace("W22ZaJ0SNY7soEsUEjb6gQ==", ""), "malformed"),
+        (CHALLENGE.replace("W22Z", "é"), "malformed"),
+        ("m=new," + CHALLENGE, "extension"),
         ("", "malformed"),
         ("\udcff", "malformed"),
     ],
@@ -61,11 +68,56 @@ def test_a_broker_that_does_not_know_the_password_is_not_believed(verifier: byte
         made.answer(verifier)
 
 
-def test_plain_and_bearer_tokens_are_one_message() -> None:
-    plain = mechanism_of("PLAIN", "ann", "pass", str, str)
-    assert plain.first() == b"\0ann\0pass"
+def test_scram_with_sha_512_goes_as_a_server_computes_it() -> None:
+    made = password_mechanism("SCRAM-SHA-512", "bo", "päss,=", "n")
+    bare = made.first().removeprefix(b"n,,")
+    challenge = b"r=nx,s=c2FsdA==,i=5000"
+    answer = made.answer(challenge)
+    assert answer is not None
+    salted = hashlib.pbkdf2_hmac("sha512", "päss,=".encode(), b"salt", 5000)
+    said = bare + b"," + challenge + b"," + answer.rpartition(b",p=")[0]
+    stored = hashlib.sha512(hmac.digest(salted, b"Client Key", "sha512")).digest()
+    signature = hmac.digest(stored, said, "sha512")
+    proof = base64.b64decode(answer.rpartition(b",p=")[2])
+    client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
+    assert hashlib.sha512(client_key).digest() == stored
+    server = hmac.digest(hmac.digest(salted, b"Server Key", "sha512"), said, "sha512")
+    assert made.answer(b"v=" + base64.b64encode(server)) is None
+
+
+def test_plain_is_as_in_rfc_4616() -> None:
+    plain = password_mechanism("PLAIN", "tim", "tanstaaftanstaaf", "")
+    assert plain.first() == b"\0tim\0tanstaaftanstaaf"
     assert plain.answer(b"") is None
-    bearer = mechanism_of("OAUTHBEARER", "", "", lambda: "abc", str)
+    with pytest.raises(AuthenticationError, match="asks on"):
+        plain.answer(b"more?")
+
+
+def test_a_bearer_token_is_as_in_rfc_7628() -> None:
+    bearer = OAuthBearer("abc")
     assert bearer.first() == b"n,,\x01auth=Bearer abc\x01\x01"
+    assert bearer.answer(b"") is None
+
+
+def test_a_refused_token_is_answered_as_rfc_7628_wants_and_never_more_than_once() -> None:
+    bearer = OAuthBearer("abc")
+    assert bearer.answer(b'{"status":"invalid_token"}') == b"\x01"
     with pytest.raises(AuthenticationError, match="invalid_token"):
-        bearer.answer(b'{"status":"invalid_token"}')
+        bearer.answer(b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "user", "password"),
+    [("PLAIN", "a\0b", "hush"), ("PLAIN", "a", "hu\0sh"), ("SCRAM-SHA-512", "a", "hu\udcffsh")],
+)
+def test_what_cannot_be_carried_is_refused_without_showing_it(name: str, user: str, password: str) -> None:
+    with pytest.raises(ValueError, match="user name|password") as raised:
+        password_mechanism(name, user, password, NONCE)
+    assert "hu" not in str(raised.value)
+    assert "udcff" not in str(raised.value)
+
+
+@pytest.mark.parametrize("token", ["", "a b", "a\x01b", "a\n", "é", None, b"a"])
+def test_what_is_no_token(token: object) -> None:
+    assert not is_token(token)
+    assert is_token("eyJ.eyJ~+/-_=")

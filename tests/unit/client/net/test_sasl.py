@@ -1,0 +1,137 @@
+"""Brokers that ask who the client is, and what comes of their refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.unit.client.scripted_broker import Answer, api_versions, metadata, scripted
+
+from ottla.client.core.sasl import MAX_CHALLENGE_BYTES
+from ottla.client.errors import AuthenticationError, BrokerUnreachableError, ClientError
+from ottla.client.net.cluster import Cluster
+from ottla.client.settings import ClientSettings, parse
+from ottla.protocol import wire
+from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
+from ottla.protocol.messages.sasl_handshake import SaslHandshakeResponse
+from ottla.protocol.structs import Struct
+
+PLAIN = {"sasl.mechanism": "PLAIN", "sasl.username": "ann", "sasl.password": "hush"}
+SCRAM = PLAIN | {"sasl.mechanism": "SCRAM-SHA-256"}
+
+
+def asking(said: list[bytes], *answers: Struct | None) -> Answer:
+    """A broker that gives these answers to SASL in turn, and collects what clients said; None closes."""
+    coming: Iterator[Struct | None] = iter(answers)
+
+    def answer(key: int, version: int, correlation_id: int, body: memoryview) -> bytes | None:
+        if key == 18:
+            return api_versions(version, correlation_id)
+        if key == 3:
+            return metadata(version, correlation_id)
+        if key == SaslAuthenticateRequest.__key__:
+            said.append(wire.decode(SaslAuthenticateRequest, version, body, 0, 100).auth_bytes)
+        response = next(coming)
+        return None if response is None else wire.encode_response(response, version, correlation_id)
+
+    return answer
+
+
+OFFERED = SaslHandshakeResponse(mechanisms=["PLAIN"])
+
+
+async def start(answer: Answer, given: dict[str, Any]) -> None:
+    """ClientError where it is not let in."""
+    async with scripted(answer) as address:
+        settings = {"bootstrap.servers": address, "security.protocol": "SASL_PLAINTEXT"}
+        cluster = Cluster(parse(ClientSettings, settings | given))
+        try:
+            await cluster.start()
+        finally:
+            await cluster.close()
+
+
+async def test_a_client_that_is_believed_goes_on() -> None:
+    said: list[bytes] = []
+    await start(asking(said, OFFERED, SaslAuthenticateResponse()), PLAIN)
+    assert said == [b"\0ann\0hush"]
+
+
+async def test_a_refusal_is_told_in_the_brokers_words_and_not_asked_for_again() -> None:
+    said: list[bytes] = []
+    refused = SaslAuthenticateResponse(
+        error_code=ErrorCode.sasl_authentication_failed, error_message="No such user" + "!" * 1000
+    )
+    with pytest.raises(AuthenticationError, match="127.0.0.1:[0-9]+: No such user") as raised:
+        await start(asking(said, OFFERED, refused), PLAIN)
+    assert len(said) == 1
+    assert "hush" not in str(raised.value)
+    assert len(str(raised.value)) < 600
+    assert not raised.value.retriable
+
+
+async def test_what_is_spoken_instead_is_told() -> None:
+    code = ErrorCode.unsupported_sasl_mechanism
+    refused = SaslHandshakeResponse(error_code=code, mechanisms=["GSSAPI", "OAUTHBEARER"])
+    with pytest.raises(AuthenticationError, match="not speak PLAIN, but: GSSAPI, OAUTHBEARER"):
+        await start(asking([], refused), PLAIN)
+
+
+async def test_a_broker_that_lets_anybody_in_is_not_believed() -> None:
+    with pytest.raises(AuthenticationError, match="malformed"):
+        await start(asking([], OFFERED, SaslAuthenticateResponse()), SCRAM)
+
+
+async def test_a_challenge_without_end_is_not_read() -> None:
+    challenge = SaslAuthenticateResponse(auth_bytes=b"x" * MAX_CHALLENGE_BYTES)
+    with pytest.raises(ClientError, match=r"an answer to SASL of [0-9]+ bytes"):
+        await start(asking([], OFFERED, challenge), SCRAM)
+
+
+async def test_a_connection_that_goes_meanwhile_says_so() -> None:
+    with pytest.raises(BrokerUnreachableError, match="closed the connection while it was told who we are"):
+        await start(asking([], OFFERED, None), PLAIN)
+
+
+def bearer(provider: object) -> dict[str, object]:
+    return {"sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.token.provider": provider}
+
+
+async def test_tokens_come_from_functions_and_coroutine_functions() -> None:
+    async def later() -> str:
+        return "abc"
+
+    for provider in (lambda: "abc", later):
+        said: list[bytes] = []
+        await start(asking(said, OFFERED, SaslAuthenticateResponse()), bearer(provider))
+        assert said == [b"n,,\x01auth=Bearer abc\x01\x01"]
+
+
+async def test_a_refused_token_is_told_after_the_end_that_the_broker_waits_for() -> None:
+    said: list[bytes] = []
+    challenge = SaslAuthenticateResponse(auth_bytes=b'{"status":"invalid_token"}')
+    refused = SaslAuthenticateResponse(
+        error_code=ErrorCode.sasl_authentication_failed, error_message="the token is old"
+    )
+    with pytest.raises(AuthenticationError, match="the token is old"):
+        await start(asking(said, OFFERED, challenge, refused), bearer(lambda: "abc"))
+    assert said[1:] == [b"\x01"]
+
+
+async def test_a_token_that_cannot_be_had_is_told_and_a_network_failure_may_be_over_the_next_time() -> None:
+    def away() -> str:
+        raise ConnectionRefusedError("the issuer is away")
+
+    with pytest.raises(BrokerUnreachableError, match="provider: the issuer is away") as raised:
+        await start(asking([]), bearer(away))
+    assert raised.value.retriable
+
+    def broken() -> str:
+        raise KeyError("access_token")
+
+    with pytest.raises(AuthenticationError, match="provider: KeyError: 'access_token'"):
+        await start(asking([]), bearer(broken))
+    with pytest.raises(AuthenticationError, match="provider gave what is no token"):
+        await start(asking([]), bearer(lambda: None))
