@@ -32,8 +32,9 @@ from ottla.client.core.positions import (
     Position,
     Positions,
 )
-from ottla.client.errors import ClientError, ConfigurationError
+from ottla.client.errors import ClientError, ConfigurationError, broker_error
 from ottla.client.net.cluster import Cluster
+from ottla.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Offsets = Mapping[TopicPartition, "CommittedOffset | int"]
+
+_NEVER: Final = (ErrorCode.topic_authorization_failed, ErrorCode.invalid_topic_exception)
+"""Of topics that waiting does not bring."""
 
 _log: Final = logging.getLogger("ottla.client")
 
@@ -448,12 +452,28 @@ class AsyncConsumer(Lookups):
         """Have the cluster know of these topics (None: of all), making them if that is wanted."""
         if self._learning is not None:
             self._learning.cancel()
-        self._learning = self._loop.create_task(self._refresh(topics), name="ottla-consumer-metadata")
+        wanted = None if topics is None else list(topics)
+        self._learning = self._loop.create_task(self._refresh(wanted), name="ottla-consumer-metadata")
 
     async def _refresh(self, topics: Iterable[str] | None) -> None:
+        """Until the cluster knows all of them: topics may come later."""
         create = self._settings.allow_auto_create_topics and topics is not None
+        missing = topics
+        failures = 0
         try:
-            await self._cluster.retrying(lambda: self._cluster.refresh(topics, allow_auto_creation=create))
+            while missing is None or missing:
+                wanted = missing
+                await self._cluster.retrying(
+                    lambda: self._cluster.refresh(wanted, allow_auto_creation=create)  # noqa: B023 - awaited
+                )
+                missing = [each for each in topics or () if each not in self._cluster.metadata.topics]
+                for each in missing:
+                    if (code := self._cluster.metadata.errors.get(each)) in _NEVER:
+                        raise broker_error(code, what=f"topic {each}")
+                failures += 1
+                if missing:
+                    chance = self._cluster.host.random.random()
+                    await asyncio.sleep(self._cluster.retry_backoff.delay_ms(failures, chance) / 1000)
         except ClientError as error:
             self.fail(error)
 

@@ -14,7 +14,7 @@ from ottla.client.core.groups.subscription import Assignments, MemberSubscriptio
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, ConfigurationError, FencedError
 
-from .world import World, batch_of, partitions, run_world, until, values_of
+from .world import World, batch_of, cluster_of, partitions, run_world, until, values_of
 
 ALL = partitions("t", 4)
 
@@ -454,7 +454,24 @@ async def test_subscribing_and_assigning_exclude_each_other(world: World) -> Non
         consumer.assign([ALL[0]])
 
 
-async def test_topic_is_made_where_that_is_wanted(world: World) -> None:
+@KINDS
+async def test_topic_that_comes_later(world: World, kind: dict[str, Any]) -> None:
+    consumer = await world.consumer(**kind, **QUICK)
+    consumer.subscribe(["later"])
+    assert await consumer.poll(timeout_s=0.5) is None
+    async with cluster_of(world.bootstrap_servers) as other:
+        await World(world.bootstrap_servers, other).create("later", 2)
+    await poll_together([consumer], [2])
+
+
+async def test_topic_that_cannot_be_is_told(world: World) -> None:
     consumer = await world.consumer(**QUICK)
+    consumer.subscribe(["no/topic"])
+    with pytest.raises(ClientError, match="invalid_topic_exception"):
+        await consumer.poll(timeout_s=10)
+
+
+async def test_topic_is_made_where_that_is_wanted(world: World) -> None:
+    consumer = await world.consumer(**QUICK, allow_auto_create_topics=True)
     consumer.subscribe(["made"])
     await poll_together([consumer], [1])

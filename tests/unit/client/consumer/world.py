@@ -9,6 +9,7 @@ from typing import Any
 
 from ottla.client.consumer import AsyncConsumer, Batch, ConsumerSettings
 from ottla.client.core.metadata import TopicPartition
+from ottla.client.errors import is_retriable
 from ottla.client.net.cluster import Cluster
 from ottla.client.settings import ClientSettings, parse
 from ottla.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
@@ -57,18 +58,32 @@ class World:
         request = ProduceRequest(
             acks=-1, timeout_ms=5000, topic_data=[TopicProduceData(name=topic, partition_data=[data])]
         )
-        response = await self.cluster.send(request, ProduceResponse, max_version=12)
-        assert response.responses[0].partition_responses[0].error_code == 0, response
+
+        async def is_written() -> bool:
+            response = await self.cluster.send(request, ProduceResponse, max_version=12)
+            code = response.responses[0].partition_responses[0].error_code
+            assert code == 0 or is_retriable(code), response
+            return code == 0  # Kafka's topics take a moment to be led
+
+        await until(is_written, "the records are written")
 
     async def consumer(self, **settings: Any) -> AsyncConsumer:
         """Of a group `g` unless told otherwise; closed at the end."""
         assignors = settings.pop("assignors", {})
-        given = {"group_id": "g", "auto_offset_reset": "earliest", **settings}
+        given = {
+            "group_id": "g",
+            "auto_offset_reset": "earliest",
+            "allow_auto_create_topics": False,
+            **settings,
+        }
         consumer = AsyncConsumer(self.cluster, parse(ConsumerSettings, given), assignors=assignors)
         return await self._stack.enter_async_context(consumer)
 
-    async def close(self) -> None:
+    async def close_consumers(self) -> None:
         await self._stack.aclose()
+
+    async def close(self) -> None:
+        await self.close_consumers()
         await self.cluster.close()
 
 

@@ -1,0 +1,41 @@
+"""The world of the client's tests of consumers, with Apache Kafka in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from tests.unit.client.consumer.world import World
+
+from ottla.client.connecting import AsyncClient, client_settings
+
+from .brokers import Broker
+
+
+@contextlib.asynccontextmanager
+async def kafka_world(kafka: Broker, partitions: int) -> AsyncIterator[World]:
+    """With a topic `t`; what tests make is gone afterwards."""
+    host, port = kafka.address
+    bootstrap = f"{host}:{port}"
+    async with AsyncClient(client_settings(bootstrap, {}, {})) as client:
+        topics, groups = await _names(client)
+        world = World(bootstrap, client.cluster)
+        try:
+            await world.create("t", partitions)
+            yield world
+        finally:
+            await world.close_consumers()
+            async with asyncio.timeout(30):
+                now = await _names(client)
+                (await client.admin.topics.delete(now[0] - topics)).check()
+                while (await client.admin.groups.delete(now[1] - groups)).errors:
+                    await asyncio.sleep(0.1)
+                while (await _names(client))[0] - topics:
+                    await asyncio.sleep(0.1)
+
+
+async def _names(client: AsyncClient) -> tuple[set[str], set[str]]:
+    topics = {topic.name for topic in await client.admin.topics.list()}
+    groups = (await client.admin.groups.list()).values()
+    return topics, {group.group_id for listed in groups for group in listed}
