@@ -33,6 +33,7 @@ from ottla.protocol.messages.create_topics import (
 )
 from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
 from ottla.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
+from ottla.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from ottla.records import codec
 from ottla.records.batch import iter_headers
 from ottla.testing import InProcessBroker, run_broker_async
@@ -235,6 +236,13 @@ async def test_a_topic_made_again_is_written_to(cluster: Cluster) -> None:
         delete = DeleteTopicsRequest(topics=[DeleteTopicState(name="t")], topic_names=["t"], timeout_ms=5000)
         await cluster.send(delete, DeleteTopicsResponse)
         await create(cluster, "t", 2)
+        asking = MetadataRequest(topics=[MetadataRequestTopic(name="t")])
+        old = cluster.metadata.topics["t"].topic_id
+        while (await cluster.send(asking, MetadataResponse)).topics[0].topic_id in (None, old):
+            await asyncio.sleep(
+                0.01
+            )  # the broker has not heard of it yet, and may take records for the old one
+        assert cluster.metadata.topics["t"].topic_id == old
         sent = [await made.send("t", b"%d" % number, partition=1) for number in range(3)]
         assert [(await each).offset for each in sent] == [0, 1, 2]
     assert [record.value for record in await read(cluster, "t", 1)] == [b"0", b"1", b"2"]

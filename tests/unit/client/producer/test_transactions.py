@@ -44,12 +44,22 @@ def producer(c: AsyncClient, name: str = "x", **settings: Any) -> AsyncProducer:
     return c.producer(transactional_id=name, retry_backoff_ms=5, retry_backoff_max_ms=50, **settings)
 
 
-async def read(c: AsyncClient, topic: str, isolation: str = "read_committed") -> list[bytes | None]:
-    async with c.consumer(auto_offset_reset="earliest", isolation_level=isolation) as consumer:
-        consumer.assign(await consumer.partitions_for(topic))
-        return sorted(
-            [record.value async for record in consumer.records(timeout_s=0.5)], key=lambda v: v or b""
-        )
+async def read(c: AsyncClient, topic: str, isolation: str = "read_committed") -> list[bytes]:
+    """All values up to the end of the log, sorted; waits for what is in a transaction there."""
+    async with c.consumer() as anything:
+        partitions = await anything.partitions_for(topic)
+        ends = await anything.end_offsets(partitions)
+    values: list[bytes] = []
+    async with (
+        asyncio.timeout(20),
+        c.consumer(auto_offset_reset="earliest", isolation_level=isolation) as consumer,
+    ):
+        consumer.assign(partitions)
+        for partition in partitions:
+            while await consumer.position(partition) < ends[partition]:
+                if batch := await consumer.poll(timeout_s=0.1):
+                    values += [record.value or b"" for record in batch]
+    return sorted(values)
 
 
 async def test_what_is_committed_is_read(c: AsyncClient, protocol: str) -> None:
@@ -224,8 +234,12 @@ async def test_offsets_go_with_the_transaction(c: AsyncClient, protocol: str, gr
                 await tx.send_offsets(batch)
             committed = await consumer.committed([("in", 0)])
             assert committed[TopicPartition("in", 0)].offset == len(batch)  # type: ignore[union-attr]
+        done = len(batch)
         async with c.consumer(["in"], group="g", settings=settings) as consumer:
-            while batch := await consumer.poll(timeout_s=2):
+            while done < 20:
+                batch = await consumer.poll(timeout_s=20)
+                assert batch is not None
+                done += len(batch)
                 async with made.transaction() as tx:
                     for record in batch:
                         await tx.send("out", record.value)

@@ -18,6 +18,7 @@ from ottla import client
 from ottla.client.admin.topics import NewTopic
 from ottla.client.columns.columns import Columns, Record
 from ottla.client.consumer.membership import RebalanceListener
+from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import (
     BrokerError,
     BrokerUnreachableError,
@@ -64,10 +65,13 @@ def script(servers: str, topic: str, body: str) -> subprocess.Popen[str]:
     )
 
 
-def values(servers: str, topic: str, timeout_s: float = 0.5) -> list[bytes | None]:
+def values(servers: str, topic: str) -> list[bytes | None]:
+    """All that there is."""
     with client.connect(servers) as c, c.consumer(settings=EARLIEST) as consumer:
         consumer.assign([(topic, 0)])
-        return [record.value for record in consumer.records(timeout_s=timeout_s)]
+        end = consumer.end_offsets([(topic, 0)])[TopicPartition(topic, 0)]
+        records = consumer.records(timeout_s=20)
+        return [next(records).value for _ in range(end)]
 
 
 def test_records_go_and_come(servers: str, topic: str) -> None:
