@@ -29,6 +29,8 @@ class Task:
     properties: dict[str, Any] = field(default_factory=dict)
     rate: int = 0
     """Records a second; 0 is as fast as it goes."""
+    transaction: int = 0
+    """Records of each transaction."""
     group: str = ""
     """Consume as a member of this group; empty is all partitions by assignment."""
 

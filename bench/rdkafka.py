@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
+import os
 import struct
 import time
 from collections.abc import Callable
@@ -48,6 +50,29 @@ def produce(task: Task, ready: Callable[[], object], _left: Any) -> Done:
             producer.poll(0)
     if producer.flush(TIMEOUT_S):
         raise RuntimeError("records were not delivered")
+    return Done(began, time.monotonic(), task.records, cpu.used_s())
+
+
+def produce_in_transactions(task: Task, ready: Callable[[], object], _left: Any) -> Done:
+    """One transaction after the other, each over as many partitions as it can; the first, which is not
+    counted, has the producer's partitions known."""
+    properties = {**task.properties, "transactional.id": f"{task.topic}-{os.getpid()}"}
+    producer = _producer(dataclasses.replace(task, properties=properties))
+    producer.init_transactions(TIMEOUT_S)
+    pool = itertools.cycle(values(task.record_bytes))
+    partitions = itertools.cycle(range(task.partitions))
+
+    def commit() -> None:
+        producer.begin_transaction()
+        for value, partition in zip(itertools.islice(pool, task.transaction), partitions, strict=False):
+            producer.produce(task.topic, value, partition=partition)
+        producer.commit_transaction(TIMEOUT_S)
+
+    commit()
+    ready()
+    began, cpu = time.monotonic(), OwnCpu()
+    for _ in range(task.records // task.transaction):
+        commit()
     return Done(began, time.monotonic(), task.records, cpu.used_s())
 
 

@@ -37,6 +37,8 @@ METRICS = {
     "broker cores": Metric(None),
     "requests/s": Metric(True, 1.5),
     "CPU us/request": Metric(False, 0.7),
+    "transactions/s": Metric(True, 1.0),
+    "CPU us/transaction": Metric(False, 0.5),
     "p50 ms": Metric(False),
     "p99 ms": Metric(False, 0.5),
     "p99.9 ms": Metric(False, 0.5),

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from bench.workloads import consume, cores, footprint, groups, latency, produce, recovery, requests
+from bench.workloads import (
+    consume,
+    cores,
+    footprint,
+    groups,
+    latency,
+    produce,
+    recovery,
+    requests,
+    transactions,
+)
 from bench.workloads.model import Workload
 
 WORKLOADS: tuple[Workload, ...] = (
     *produce.WORKLOADS,
+    *transactions.WORKLOADS,
     *consume.WORKLOADS,
     *latency.WORKLOADS,
     *requests.WORKLOADS,
