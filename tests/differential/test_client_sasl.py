@@ -184,3 +184,5 @@ async def test_the_command_line_says_why_it_is_not_let_in(servers: str) -> None:
     assert "hush" not in errors
     code, _, errors = await command(servers, "topic", "list", **PLAIN)
     assert (code, "needs sasl.password" in errors) == (2, True)
+    code, _, errors = await command(servers, "topic", "list")
+    assert (code, "it may want security.protocol=SASL_PLAINTEXT" in errors) == (1, True)

@@ -121,6 +121,11 @@ class Pipeline(Generic[T]):
     def __len__(self) -> int:
         return len(self._in_flight)
 
+    @property
+    def sent(self) -> int:
+        """How many requests went out; begins anew after some two thousand million."""
+        return self._next_id
+
     def send(
         self,
         api_key: int,

@@ -48,6 +48,7 @@ NEVER: Final = float("inf")
 _RETIRE_AFTER: Final = 0.85
 """Of a session's time, as Java's client does it"""
 
+_AT_ONCE: Final = "at the first request: it may want security.protocol=SASL_PLAINTEXT or SASL_SSL"
 _PROVIDER: Final = "sasl.oauthbearer.token.provider"
 _SHOWN: Final = 500
 """Characters of a broker's reason"""
@@ -70,6 +71,8 @@ class Connection(asyncio.BufferedProtocol):
         self._pipeline: Pipeline[_Future] = Pipeline(settings.client_id)
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._uses_sasl = settings.uses_sasl
+        self._negotiating = 0
         self._is_paused = False
         self._is_retired = False
         self.retires_at = NEVER
@@ -133,6 +136,7 @@ class Connection(asyncio.BufferedProtocol):
             key, version = ApiVersionsRequest.__key__, negotiation.version
             versions = negotiation.answer(await self.request(key, version, [negotiation.body()], timeout_s))
         self.versions = versions
+        self._negotiating = self._pipeline.sent
 
     async def authenticate(self, mechanism_name: str, mechanism: Mechanism, timeout_s: float) -> None:
         """Prove who we are; AuthenticationError where the broker, or we, say no."""
@@ -209,6 +213,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         reason = "the broker closed the connection" if error is None else str(error) or repr(error)
+        unanswered = len(self._pipeline)
+        if unanswered and unanswered == self._pipeline.sent - self._negotiating and not self._uses_sasl:
+            # Where SASL is wanted, ApiVersions is all that is answered without it.
+            reason = f"{reason} {_AT_ONCE}" if self._negotiating else reason
         self._lose(DisconnectedError(f"{self.node.address}: {reason}"))
 
     # Inside.

@@ -14,6 +14,7 @@ from ottla.client.core.connection import decode_body
 from ottla.client.core.metadata import BrokerNode, Leader
 from ottla.client.core.producer import NEVER, ProducerCore, ProduceTo
 from ottla.client.errors import (
+    AuthenticationError,
     ClientClosedError,
     ClientError,
     DisconnectedError,
@@ -159,7 +160,11 @@ class Sender:
             await self._cluster.connection(node, self._lane)
         except ClientError as error:
             self._core.last_problem = error
-            self._cluster.stale()
+            if isinstance(error, AuthenticationError):
+                self._core.drop_waiting(error)
+                self._failed(error)
+            else:
+                self._cluster.stale()
         finally:
             del self._connecting[node]
         self.wake()

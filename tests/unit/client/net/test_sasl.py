@@ -9,7 +9,7 @@ import pytest
 from tests.unit.client.scripted_broker import Answer, api_versions, metadata, scripted
 
 from ottla.client.core.sasl import MAX_CHALLENGE_BYTES
-from ottla.client.errors import AuthenticationError, BrokerUnreachableError, ClientError
+from ottla.client.errors import AuthenticationError, BrokerUnreachableError, ClientError, DisconnectedError
 from ottla.client.net.cluster import Cluster
 from ottla.client.settings import ClientSettings, parse
 from ottla.protocol import wire
@@ -93,6 +93,35 @@ async def test_a_challenge_without_end_is_not_read() -> None:
 async def test_a_connection_that_goes_meanwhile_says_so() -> None:
     with pytest.raises(BrokerUnreachableError, match="closed the connection while it was told who we are"):
         await start(asking([], OFFERED, None), PLAIN)
+
+
+async def test_a_client_without_sasl_is_told_that_it_may_be_wanted() -> None:
+    def answer(key: int, version: int, correlation_id: int, _: memoryview) -> bytes | None:
+        return api_versions(version, correlation_id) if key == 18 else None
+
+    with pytest.raises(DisconnectedError, match="at the first request: it may want .*SASL_PLAINTEXT"):
+        await start(answer, {"security.protocol": "PLAINTEXT"})
+    with pytest.raises(BrokerUnreachableError, match="closed the connection before it answered ApiVersions"):
+        await start(lambda *_: None, {"security.protocol": "PLAINTEXT"})
+
+
+async def test_a_connection_that_goes_later_says_nothing_of_sasl() -> None:
+    asked = 0
+
+    def answer(key: int, version: int, correlation_id: int, _: memoryview) -> bytes | None:
+        nonlocal asked
+        asked += 1
+        if key == 18:
+            return api_versions(version, correlation_id)
+        return metadata(version, correlation_id) if asked == 2 else None
+
+    async with scripted(answer) as address:
+        cluster = Cluster(ClientSettings(bootstrap_servers=(address,)))
+        await cluster.start()
+        with pytest.raises(DisconnectedError) as raised:
+            await cluster.refresh()
+        await cluster.close()
+    assert str(raised.value) == f"{address}: the broker closed the connection"
 
 
 def bearer(provider: object) -> dict[str, object]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.unit.client.scripted_broker import Answer, api_versions, dial_this_machine, scripted
 
-from ottla.client.errors import ClientError, RequestTimeoutError
+from ottla.client.errors import AuthenticationError, ClientError, RequestTimeoutError
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.host import this_host
 from ottla.client.producer.producer import AsyncProducer
@@ -35,6 +35,8 @@ from ottla.protocol.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
+from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateResponse
+from ottla.protocol.messages.sasl_handshake import SaslHandshakeResponse
 from ottla.records.codec import decode_batch
 
 SETTINGS = ClientSettings(
@@ -191,3 +193,33 @@ async def test_hostile_answers_cause_client_errors_alone(seed: int) -> None:
             else:
                 outcomes.add(type(None))
     assert outcomes - {type(None)}
+
+
+async def test_a_password_that_is_no_longer_believed_ends_what_waits_and_is_not_tried_again() -> None:
+    brokers = Brokers()
+    refusals: list[int] | None = None
+
+    def answer(key: int, version: int, correlation_id: int, body: memoryview) -> bytes | None:
+        if key == 17:
+            return wire.encode_response(SaslHandshakeResponse(), version, correlation_id)
+        if key != 36:
+            return brokers.answers_of(1)(key, version, correlation_id, body)
+        response = SaslAuthenticateResponse()
+        if refusals is not None:
+            refusals.append(key)
+            response.error_code = ErrorCode.sasl_authentication_failed
+        return wire.encode_response(response, version, correlation_id)
+
+    sasl = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "ann"}
+    async with scripted(answer) as address:
+        brokers.ports[1] = port_of(address)
+        async with producer_of(address, **sasl, sasl_password="old") as producer:
+            assert (await (await producer.send("t", b"a"))).offset == 0
+            producer._cluster.close_lane("producer")
+            refusals = []
+            with pytest.raises(AuthenticationError, match="sasl_authentication_failed"):
+                await (await producer.send("t", b"b"))
+            assert len(refusals) == 1
+            refusals = None
+            assert (await (await producer.send("t", b"c"))).offset == 1
+    assert brokers.log == [b"a", b"c"]
