@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.consumer import AsyncConsumer, CommittedOffset, NoOffsetError, UnreadableRecordsError
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientClosedError, ClientError, ConfigurationError
@@ -372,3 +373,28 @@ async def test_settings_are_checked(world: World, settings: dict[str, object], w
 
 def test_partitions_may_be_named_by_tuples() -> None:
     assert TopicPartition("t", 0) == ("t", 0)
+
+
+async def test_read_committed_leaves_out_what_was_aborted(world: World) -> None:
+    async with (
+        AsyncClient(client_settings(world.bootstrap_servers, {}, {})) as client,
+        client.producer(transactional_id="tx") as producer,
+    ):
+        for each in range(6):
+            await producer.begin_transaction()
+            await (await producer.send("t", b"%d" % each, partition=0))
+            await (producer.commit_transaction() if each % 2 else producer.abort_transaction())
+        await producer.begin_transaction()
+        await (await producer.send("t", b"open", partition=0))
+        committed = await world.consumer(isolation_level="read_committed")
+        committed.assign([T0])
+        assert await values_of(committed, 3) == [b"1", b"3", b"5"]
+        assert await committed.poll(timeout_s=0.3) is None
+        # Markers and aborted records are passed too; what is open is not.
+        assert await committed.position(T0) == 12
+        assert await committed.end_offsets([T0]) == {T0: 12}
+        every = await world.consumer(group_id=None)
+        every.assign([T0])
+        assert await values_of(every, 7) == [*numbers(6), b"open"]
+        await producer.commit_transaction()
+        assert await values_of(committed, 1) == [b"open"]
