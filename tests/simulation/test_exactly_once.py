@@ -12,7 +12,7 @@ from tests.simulation.world import simulate
 SEEDS_TOGETHER = 8
 
 
-@pytest.mark.parametrize("first", range(0, 40, SEEDS_TOGETHER))
+@pytest.mark.parametrize("first", range(0, 80, SEEDS_TOGETHER))
 def test_nothing_forbidden_happens(first: int) -> None:
     counted = 0
     for seed in range(first, first + SEEDS_TOGETHER):
