@@ -171,7 +171,8 @@ class _Admission:
                 self.refused[number] = self._told(code)
                 if code not in _SOON_AGAIN and code != ErrorCode.concurrent_transactions:
                     producers = partition.log.producer_state
-                    producers.verification_refused(header.producer_id, self.guards[number])
+                    guard = self.guards[number]
+                    producers.verification_refused(header.producer_id, header.producer_epoch, guard)
         return Admission(self.refused, exempt or dict(self.guards))
 
     async def _await_end(self, max_wait_ms: int) -> None:

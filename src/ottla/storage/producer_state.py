@@ -229,9 +229,9 @@ class ProducerState:
             producer_id, producer_epoch, sequence, now_ms, adds_partition=adds_partition
         )
 
-    def verification_refused(self, producer_id: int, verification: Verification) -> None:
+    def verification_refused(self, producer_id: int, producer_epoch: int, verification: Verification) -> None:
         """The coordinator has refused for good: forget the guard, unless a later question needs it."""
-        self._verifications.refused(producer_id, verification)
+        self._verifications.refused(producer_id, producer_epoch, verification)
 
     def check_verified(
         self, producer_id: int, producer_epoch: int, verification: Verification | None

@@ -69,9 +69,12 @@ class Verifications:
             guard.lowest_sequence = min(guard.lowest_sequence, sequence)
         return guard
 
-    def refused(self, producer_id: int, guard: Verification) -> None:
-        """The coordinator does not know the transaction, and asking again would change nothing."""
-        if self._guards.get(producer_id) is guard:
+    def refused(self, producer_id: int, producer_epoch: int, guard: Verification) -> None:
+        """The coordinator does not know the transaction, and asking again would change nothing.
+
+        A zombie shares the guard of who has fenced it, and does not take it away.
+        """
+        if self._guards.get(producer_id) is guard and guard.producer_epoch == producer_epoch:
             del self._guards[producer_id]
 
     def get(self, producer_id: int) -> Verification | None:

@@ -145,11 +145,21 @@ def test_questions_that_led_to_nothing_are_forgotten(log: Log) -> None:
 def test_a_refusal_for_good_takes_the_guard_away_unless_it_is_anothers(log: Log) -> None:
     guard = log.begin(3)
     assert guard is not None
-    log.state.verification_refused(PRODUCER, guard)
+    log.state.verification_refused(PRODUCER, 0, guard)
     assert log.refusal(3, guard) is ErrorCode.invalid_txn_state
     again = log.begin(4)
-    log.state.verification_refused(PRODUCER, guard)
+    log.state.verification_refused(PRODUCER, 0, guard)
     assert log.append(4, again) == 0
+
+
+def test_the_refusal_of_a_zombie_leaves_the_question_of_who_fenced_it(log: Log) -> None:
+    zombies = log.begin(3, 5, adds=True)
+    guard = log.begin(0, 6, adds=True)
+    assert zombies is not None
+    assert guard is not None
+    log.state.verification_refused(PRODUCER, 5, zombies)
+    log.state.verification_refused(PRODUCER, 4, guard)
+    assert log.append(0, guard, epoch=6) == 0
 
 
 def test_guards_are_bounded(log: Log) -> None:
