@@ -105,6 +105,7 @@ class ShardOwner(Generic[S]):
             if self.is_stopped:
                 return
         self.is_loading = False
+        self._log.sync_loaded()
         self._runtime.on_image(image())  # it may have changed meanwhile
         self._runtime.loaded(log_.log_end_offset)
         if records:
@@ -191,6 +192,14 @@ class _PartitionLog:
 
     def append_marker(self, marker: EndMarker, now_ms: int) -> int:
         return self._sync(self._partition.append_marker(marker, now_ms))
+
+    def sync_loaded(self) -> None:
+        """What is found here counts as committed once it is on the disk: a broker that was killed may have
+        left some of it in memory, which a loss of power would take.
+        """
+        log_ = self._partition.log
+        if log_.recovery_point < log_.log_end_offset:
+            self._sync(log_.recovery_point)
 
     def _sync(self, base_offset: int) -> int:
         """Have what was appended there on the disk before it counts as committed, if that is asked for."""

@@ -237,6 +237,19 @@ async def test_nobody_is_told_of_what_is_not_on_the_disk_where_that_is_asked_for
     owned.owner.stop()
 
 
+async def test_nobody_is_told_of_what_a_killed_broker_left_unsynced() -> None:
+    owned = Owned(flush=True)
+    owned.write({0: 5})
+    await owned.load()
+    answer = asyncio.ensure_future(owned.fetch())
+    await asyncio.sleep(0)
+    assert not answer.done()
+    owned.commits.waiting.pop(0)({})
+    await answer
+    assert owned.offset(0) == (5, ErrorCode.none)
+    owned.owner.stop()
+
+
 async def test_a_failed_sync_refuses_all_that_wait() -> None:
     owned = Owned(flush=True)
     await owned.load()
