@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from ottla.protocol.errors import KafkaError
+from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
     from ottla.storage.local.log import Flush, FlushResult
@@ -70,9 +70,11 @@ class GroupCommit:
             while self._dirty or self._waiting:
                 logs, waiting = list(self._dirty), self._waiting
                 self._dirty, self._waiting = {}, []
-                failures: dict[Log, KafkaError] = {}
+                failures = dict.fromkeys(logs, KafkaError(ErrorCode.kafka_storage_error))
                 try:
                     failures = await self._sync(logs)
+                except Exception:  # whatever it is, others still wait
+                    log.exception("cannot sync %d logs", len(logs))
                 finally:
                     for each in waiting:
                         _settle(each, failures)

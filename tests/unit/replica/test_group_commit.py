@@ -125,6 +125,18 @@ async def test_a_log_that_was_closed_meanwhile(commit: GroupCommit) -> None:
     assert other.syncs == 1
 
 
+async def test_whatever_keeps_a_sync_from_being_done_nobody_is_told_that_it_was(commit: GroupCommit) -> None:
+    log: Any = FakeLog()
+
+    def lack() -> Callable[[], int]:
+        raise MemoryError
+
+    log.prepare_flush, prepare = lack, log.prepare_flush
+    assert await commit.when_durable([log], failed_logs) == [log]
+    log.prepare_flush = prepare
+    assert await append(commit, log) == 1
+
+
 async def test_a_failing_answer_concerns_its_own_future(commit: GroupCommit) -> None:
     log: Any = FakeLog()
 
