@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import collections
 import itertools
+import json
 import random
 import re
 import shutil
 import subprocess
 import sysconfig
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from bench.brokers import free_port
 from bench.kafka.install import Kafka, KafkaUnavailableError, install
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from tests.differential.brokers import KAFKA_VERSION
@@ -37,6 +41,17 @@ STREAMS = {
     "main.consumer.session.timeout.ms": 3000,
     "main.consumer.heartbeat.interval.ms": 500,
     "producer.transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+}
+CONNECT = {
+    "exactly.once.source.support": "enabled",
+    "config.storage.replication.factor": 1,
+    "offset.storage.replication.factor": 1,
+    "status.storage.replication.factor": 1,
+    "key.converter": "org.apache.kafka.connect.storage.StringConverter",
+    "value.converter": "org.apache.kafka.connect.storage.StringConverter",
+    "plugin.discovery": "only_scan",
+    "session.timeout.ms": 3000,
+    "heartbeat.interval.ms": 500,
 }
 
 pytestmark = pytest.mark.skipif(shutil.which("javac") is None, reason="needs javac, of Java 17 or newer")
@@ -195,6 +210,12 @@ def produce(bootstrap: str, topic: str, partitions: list[list[bytes]]) -> None:
     assert producer.flush(STALLED_S) == 0
 
 
+def written(file: Path, settings: dict[str, Any]) -> Path:
+    """A file of Java properties."""
+    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    return file
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_copies_each_line_once_while_one_worker_is_killed(
@@ -248,8 +269,7 @@ def test_streams_counts_each_word_once_while_it_is_killed(
         "application.id": new_name("count"),
         "state.dir": tmp_path / "state",
     }
-    file = tmp_path / "streams.properties"
-    file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+    file = written(tmp_path / "streams.properties", settings)
     watched = readers(at.bootstrap, sink, 2)
     counting = program("WordCount", str(file), source, sink, classes=compiled)
     counting.start()
@@ -264,4 +284,57 @@ def test_streams_counts_each_word_once_while_it_is_killed(
 
     eventually(lambda: sum(map(len, counts().values())) >= words.total(), FULL_S if full else STALLED_S)
     assert counts() == {word: list(range(1, often + 1)) for word, often in words.items()}
+    eventually(lambda: watched.stable_ends() == watched.ends())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_connect_has_each_line_of_a_file_once_while_its_worker_is_killed(
+    make_broker, make_topic, new_name, program, readers, eventually, compiled, pytestconfig, tmp_path
+):
+    """Kafka Connect with exactly.once.source.support: the topic has the lines of the file, in their order."""
+    full = pytestconfig.getoption("--full")
+    count, kills = (100_000, 10) if full else (2_000, 1)
+    at = make_broker(**SETTINGS)
+    sink, name, port = make_topic(1, at=at), new_name("connect"), free_port()
+    lines = [line for line in real_lines(count) if not re.search(rb"[\r\f\v]", line)]
+    (tmp_path / "lines").write_bytes(b"\n".join(lines) + b"\n")
+    settings = {
+        **CONNECT,
+        "bootstrap.servers": at.bootstrap,
+        "listeners": f"http://127.0.0.1:{port}",
+        "group.id": name,
+        **{f"{what}.storage.topic": f"{name}-{what}" for what in ("config", "offset", "status")},
+    }
+    file = written(tmp_path / "connect.properties", settings)
+    watched = readers(at.bootstrap, sink, 1)
+    connect = "org.apache.kafka.connect.cli.ConnectDistributed"
+    worker = program(connect, str(file), classes=compiled)
+    worker.start()
+    config = {
+        "connector.class": "LinesSource",
+        "topic": sink,
+        "file": str(tmp_path / "lines"),
+        "producer.override.transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
+    }
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/connectors/lines/config",
+        json.dumps(config).encode(),
+        {"Content-Type": "application/json"},
+        method="PUT",
+    )
+
+    def is_made() -> bool:
+        assert not worker.has_ended()
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+                return answer.status == 201
+        except OSError:  # it does not listen yet, or has not joined its group
+            return False
+
+    eventually(is_made, STALLED_S)
+    killed_over_and_over(worker, lambda: watched.ends()[0], kills, len(lines))
+    eventually(lambda: len(watched.committed()[0]) >= len(lines), FULL_S if full else STALLED_S)
+    assert [message.value() for message in watched.committed()[0]] == lines
+    assert watched.ends()[0] > len(lines)  # the markers of its transactions
     eventually(lambda: watched.stable_ends() == watched.ends())
