@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ottla.client.core.sasl import Mechanism, OAuthBearer, is_token, password_mechanism
 from ottla.client.errors import AuthenticationError
@@ -121,3 +124,32 @@ def test_what_cannot_be_carried_is_refused_without_showing_it(name: str, user: s
 def test_what_is_no_token(token: object) -> None:
     assert not is_token(token)
     assert is_token("eyJ.eyJ~+/-_=")
+
+
+PARTS = st.sampled_from(
+    [
+        b"r=",
+        NONCE.encode(),
+        b"x",
+        b",",
+        b"=",
+        b"s=",
+        b"c2FsdA==",
+        b"i=",
+        b"4096",
+        b"1e5",
+        b"v=",
+        b"e=",
+        b"m=",
+        b"\xff",
+    ]
+)
+
+
+@given(st.lists(st.one_of(st.binary(max_size=20), st.lists(PARTS, max_size=12).map(b"".join)), max_size=3))
+def test_whatever_a_broker_says_is_answered_or_refused(challenges: list[bytes]) -> None:
+    for made in (scram(), OAuthBearer("abc"), password_mechanism("PLAIN", "ann", "pass", "")):
+        made.first()
+        with contextlib.suppress(AuthenticationError):
+            for challenge in challenges:
+                made.answer(challenge)

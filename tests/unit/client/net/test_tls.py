@@ -19,6 +19,9 @@ from ottla.client.errors import AuthenticationError, BrokerUnreachableError, Cli
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.tls import context_of
 from ottla.client.settings import ClientSettings
+from ottla.protocol import wire
+from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
+from ottla.protocol.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificates")
 
@@ -133,3 +136,29 @@ def test_files_that_do_not_serve_are_told(here: Certificate, tmp_path: Path) -> 
     ):
         with pytest.raises(ConfigurationError, match=said):
             context_of(ClientSettings(security_protocol="SSL", **given))  # type: ignore[arg-type]
+
+
+async def test_a_password_is_told_over_tls_and_only_to_whom_is_trusted(
+    here: Certificate, elsewhere: Certificate
+) -> None:
+    said: list[bytes] = []
+
+    def answer(key: int, version: int, correlation_id: int, body: memoryview) -> bytes:
+        if key == SaslHandshakeRequest.__key__:
+            return wire.encode_response(SaslHandshakeResponse(), version, correlation_id)
+        if key == SaslAuthenticateRequest.__key__:
+            said.append(wire.decode(SaslAuthenticateRequest, version, body).auth_bytes)
+            return wire.encode_response(SaslAuthenticateResponse(), version, correlation_id)
+        port = int(address.rpartition(":")[2])
+        return api_versions(version, correlation_id) if key == 18 else metadata(version, correlation_id, port)
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(here.certificate, here.key)
+    sasl = {"security_protocol": "SASL_SSL", "sasl_mechanism": "PLAIN"}
+    sasl |= {"sasl_username": "ann", "sasl_password": "hush"}
+    async with scripted(answer, context) as address:
+        with pytest.raises(AuthenticationError):
+            await connect(address, **sasl, ssl_ca_location=elsewhere.certificate)
+        assert said == []
+        await connect(address, **sasl, ssl_ca_location=here.certificate)
+    assert said == [b"\0ann\0hush"]
