@@ -280,23 +280,20 @@ class ProducerIdStock:
         self.task: asyncio.Task[None] | None = None
 
     async def fill(self) -> None:
-        """See to it that the next `take` finds one, if it comes before anything else."""
-        while not self._ids:
-            self._ids.append(await self._source.next_producer_id())
+        """See to it that the next `take` finds one, if it comes before anything else and there is one."""
+        try:
+            while not self._ids:
+                self._ids.append(await self._source.next_producer_id())
+        except KafkaError as error:
+            log.warning("no producer id to be had: %s", error.message or error.code.name)
 
     def take(self) -> int:
         """Raises KafkaError(coordinator_load_in_progress) where there is none; soon there is."""
         if self._ids:
             return self._ids.popleft()
         if self.task is None or self.task.done():
-            self.task = asyncio.get_running_loop().create_task(self._fill_soon())
+            self.task = asyncio.get_running_loop().create_task(self.fill())
         raise KafkaError(ErrorCode.coordinator_load_in_progress)
-
-    async def _fill_soon(self) -> None:
-        try:
-            await self.fill()
-        except KafkaError as error:
-            log.warning("no producer id to be had: %s", error.message or error.code.name)
 
 
 def _list(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from tests.raw_client import RawClient, connect
 
+from ottla.controller.producer_ids import ProducerIds
 from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
 from ottla.coordinator.markers import LocalMarkers
 from ottla.coordinator.transactions import ProducerIdStock
@@ -295,6 +296,21 @@ class Source:
 async def until(condition: Callable[[], bool]) -> None:
     while not condition():
         await asyncio.sleep(0)
+
+
+async def test_what_needs_no_producer_id_goes_on_while_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: object) -> int:
+        raise KafkaError(ErrorCode.kafka_storage_error)
+
+    async with serving(tmp_path) as client:
+        assert await client.init() is NONE
+        assert await client.add(0) == [NONE]
+        monkeypatch.setattr(ProducerIds, "next_producer_id", fail)
+        assert await client.end() is NONE
+        await client.until("CompleteCommit")
+        assert await client.init() is NONE
 
 
 async def test_the_stock_is_filled_before_it_is_needed_or_after() -> None:
