@@ -182,30 +182,36 @@ class TransactionCoordinator:
         return listed
 
     async def _ask(self, transactional_id: str, client: Client | None, decide: Decide[R]) -> R:
+        if not transactional_id:
+            raise KafkaError(ErrorCode.invalid_request)
+        return await self._ask_owner(self._shards.owner_of(transactional_id), client, decide)
+
+    @staticmethod
+    async def _ask_owner(owner: ShardOwner[TransactionShard], client: Client | None, decide: Decide[R]) -> R:
         """`client` is None where the broker itself asks."""
         from ottla.coordination.runtime import Client
 
-        if not transactional_id:
-            raise KafkaError(ErrorCode.invalid_request)
-        owner = self._shards.owner_of(transactional_id)
         return await settled(
             owner.ask(client or Client("", "", 0), lambda info, now_ms: decide(owner.shard, info, now_ms))
         )
 
     # -- markers
 
-    def _send_marker(self, transactional_id: str, order: Pending[DueMarker]) -> None:
+    def _send_marker(self, index: int, transactional_id: str, order: Pending[DueMarker]) -> None:
         try:
             marker = order.result().marker
         except KafkaError as error:
             # Whoever loads the partition next finds out what has become of the decision.
             log.warning("transaction %s stays as it is: %s", transactional_id, error.code.name)
             return
-        task = asyncio.get_running_loop().create_task(self._write(transactional_id, marker))
+        task = asyncio.get_running_loop().create_task(self._write(index, transactional_id, marker))
         self._tasks[task] = None
         task.add_done_callback(self._tasks.pop)
 
-    async def _write(self, transactional_id: str, marker: TxnMarker) -> None:
+    async def _write(self, index: int, transactional_id: str, marker: TxnMarker) -> None:
+        """Write a marker for the shard at `index`, and tell that one what became of it: where the topic has
+        grown, the id may be another's by now.
+        """
         results: Mapping[TopicPartition, ErrorCode] = {}
         try:
             (results,) = await self._markers.write_markers([marker])
@@ -215,8 +221,8 @@ class TransactionCoordinator:
             if code is not ErrorCode.none:
                 log.info("marker of transaction %s in %s-%d: %s", transactional_id, topic, number, code.name)
         try:
-            await self._ask(
-                transactional_id,
+            await self._ask_owner(
+                self._shards.owner_at(index),
                 None,
                 lambda shard, info, now: shard.markers_written(transactional_id, results, info, now),
             )
@@ -250,7 +256,7 @@ class TransactionCoordinator:
             self._metadata.image,
             self._producer_ids.take,
             lambda: partition.leader_epoch,
-            self._send_marker,
+            partial(self._send_marker, partition.index),
         )
         return ShardOwner(shard, partition, self._surroundings)
 

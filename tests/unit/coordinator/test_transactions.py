@@ -19,7 +19,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.testing import run_broker_async
 
 NONE = ErrorCode.none
-CREATE_TOPICS, DELETE_TOPICS, FIND_COORDINATOR = 19, 20, 10
+CREATE_TOPICS, DELETE_TOPICS, CREATE_PARTITIONS, FIND_COORDINATOR = 19, 20, 37, 10
 INIT_PRODUCER_ID, ADD_PARTITIONS, ADD_OFFSETS, END_TXN, DESCRIBE, LIST = 22, 24, 25, 26, 65, 66
 
 
@@ -135,6 +135,32 @@ async def test_markers_are_written_again_until_they_are(
         assert await client.end() is NONE
         await client.until("CompleteCommit")
     assert asked == [(("t", 0), ("t", 1)), (("t", 0), ("t", 1)), (("t", 1),)]
+
+
+async def test_a_transaction_ends_where_it_was_decided_also_when_its_topic_grows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_grown = asyncio.Event()
+    write = LocalMarkers.write_markers
+
+    async def wait(
+        self: LocalMarkers, markers: Sequence[TxnMarker]
+    ) -> Sequence[Mapping[TopicPartition, ErrorCode]]:
+        await has_grown.wait()
+        return await write(self, markers)
+
+    monkeypatch.setattr(LocalMarkers, "write_markers", wait)
+    async with serving(tmp_path) as client:
+        await client.init()
+        await client.add(0)
+        assert await client.end() is NONE
+        grown = {"name": "__transaction_state", "count": 7}
+        await client.raw.call(CREATE_PARTITIONS, 3, {"topics": [grown], "timeout_ms": 1000})
+        assert await client.init() is NONE, "of another partition now"
+        has_grown.set()
+        complete = {"state_filters": ["CompleteCommit"]}
+        while not (await client.raw.call(LIST, 2, complete))["transaction_states"]:
+            await asyncio.sleep(0.005)
 
 
 async def test_a_transaction_of_a_deleted_topic_ends(tmp_path: Path) -> None:
