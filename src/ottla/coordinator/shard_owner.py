@@ -132,7 +132,7 @@ class ShardOwner(Generic[S]):
 
     def on_image(self, image: MetadataImage) -> None:
         """Let the shard react to what the cluster knows now."""
-        if not self.is_loading:
+        if not self.is_loading and not self.is_stopped:
             self._runtime.on_image(image)
 
     def stop(self) -> None:

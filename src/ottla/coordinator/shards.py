@@ -67,8 +67,8 @@ class Shards(Generic[S]):
         return owner
 
     def loaded(self) -> list[ShardOwner[S]]:
-        """All of them. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
-        owners = list(self._owners.values())
+        """All that may be asked. Raises KafkaError(coordinator_load_in_progress) while one is loading."""
+        owners = [owner for owner in self._owners.values() if not owner.is_stopped]
         if any(owner.is_loading for owner in owners):
             raise KafkaError(ErrorCode.coordinator_load_in_progress)
         return owners

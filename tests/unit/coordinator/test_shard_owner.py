@@ -277,6 +277,7 @@ async def test_after_a_failed_sync_nothing_is_answered_from_what_may_be_lost() -
     with pytest.raises(KafkaError) as refused:
         shards.owner_at(0)
     assert refused.value.code is ErrorCode.not_coordinator
+    assert shards.loaded() == []
 
 
 async def test_a_marker_commits_or_drops_the_offsets_of_its_transaction() -> None:
