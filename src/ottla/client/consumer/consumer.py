@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from uuid import UUID
@@ -413,8 +413,10 @@ class AsyncConsumer(Lookups):
             self._positions.add(each)
         self._fetching.metadata_changed(self._cluster.metadata)
 
-    def give_up(self, partitions: Iterable[TopicPartition]) -> None:
+    def give_up(self, partitions: Collection[TopicPartition]) -> None:
         self._positions.remove(partitions)
+        if self._commits is not None:
+            self._commits.give_up(partitions)
         self._fetching.wake()
 
     async def commit_before_giving_up(self, partitions: Iterable[TopicPartition]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -60,6 +60,8 @@ class Commits:
         self._require_stable = require_stable
         self._queue = CommitQueue()
         self._waiting: list[_Waiting] = []
+        self._asking: list[_Waiting] = []
+        """Those whose commits are under way"""
         self._task: asyncio.Task[None] | None = None
 
     def commit(self, offsets: Mapping[TopicPartition, CommittedOffset]) -> asyncio.Future[None]:
@@ -76,6 +78,17 @@ class Commits:
             self._task = asyncio.create_task(self._send_all(), name="ottla-consumer-commits")
         return done
 
+    def give_up(self, partitions: Collection[TopicPartition]) -> None:
+        """These are no longer ours: what was not committed of them so far must not be any more, as others may
+        have committed more.
+        """
+        self._queue.drop(partitions)
+        for each in (*self._asking, *self._waiting):
+            gone = next((part for part in partitions if part in each.partitions), None)
+            if gone is not None:
+                what = f"{gone.topic}-{gone.partition}"
+                _fail(each.done, CommitFailedError(f"{what} was given up before it was committed", {}))
+
     async def close(self) -> None:
         """What still waits is given up."""
         if self._task is not None:
@@ -91,28 +104,27 @@ class Commits:
                     await asyncio.sleep(self._cluster.settings.retry_backoff_ms / 1000)
         finally:
             self._task = None
-            for each in self._waiting:
+            for each in (*self._asking, *self._waiting):
                 _fail(each.done, ClientError("the consumer was closed before it was committed"))
-            self._waiting.clear()
+            self._asking, self._waiting = [], []
 
     async def _send_some(self) -> bool:
         """One request; whether something has to be tried again."""
-        waiting, self._waiting = self._waiting, []
+        self._asking, self._waiting = self._waiting, []
         offsets = self._queue.begin()
         refused: Mapping[TopicPartition, ErrorCode] = {}
         try:
             again, refused = await self._ask(offsets)
-        except asyncio.CancelledError:
-            self._waiting = waiting
-            raise
         except ClientError as error:
             if not error.retriable:
                 self._queue.ended(())
-                for each in waiting:
+                for each in self._asking:
                     _fail(each.done, error)
+                self._asking = []
                 return False
             again = list(offsets)
-        alive = [each for each in waiting if not each.done.done()]
+        alive = [each for each in self._asking if not each.done.done()]
+        self._asking = []
         again = [part for part in again if any(part in each.partitions for each in alive)]
         self._queue.ended(again)
         for each in alive:

@@ -25,7 +25,7 @@ from ottla.client.net.nodes import Nodes
 from ottla.client.net.refreshes import Refreshes
 from ottla.client.settings import ClientSettings
 from ottla.protocol import wire
-from ottla.protocol.errors import ErrorCode
+from ottla.protocol.errors import EncodeError, ErrorCode
 from ottla.protocol.messages.find_coordinator import (
     Coordinator,
     FindCoordinatorRequest,
@@ -124,7 +124,10 @@ class Cluster:
         """
         connection = await self.connection(node, lane)
         version = connection.versions.need(type(request).__key__, min_version, max_version)
-        body = [wire.encode(request, version)]
+        try:
+            body = [wire.encode(request, version)]
+        except EncodeError as error:
+            raise ClientError(f"this cannot be sent: {error}") from error
         answer = await self._exchange(connection, type(request).__key__, version, body, timeout_ms)
         return decode_body(response_class, version, answer)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ottla.client.core.batches import Batch, RecordMetadata
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import CommittedOffset
 from ottla.client.core.offsets import Identity as Member
 from ottla.records.batch import NO_TIMESTAMP
+
+_log: Final = logging.getLogger("ottla.client")
 
 
 class Delivery:
@@ -34,12 +37,15 @@ class Delivery:
         return self._batch.whereabouts(self._index, self._timestamp)
 
     def on_done(self, call: Callable[[Delivery], object]) -> None:
-        """Call once when it is done, with this; at once if it is."""
+        """Call once when it is done, with this; at once if it is. What it raises is logged."""
         batch, _ = self._batch.part_of(self._index)
-        if batch.is_done:
-            call(self)
-        else:
+        if not batch.is_done:
             batch.callbacks.append(lambda _: self.on_done(call))
+            return
+        try:
+            call(self)
+        except Exception:  # noqa: BLE001 - others wait for the same batch
+            _log.exception("a callback failed that was to be called when a record is delivered")
 
     def __await__(self) -> Generator[Any, None, RecordMetadata]:
         while not (part := self._batch.part_of(self._index)[0]).is_done:

@@ -213,12 +213,12 @@ class AsyncProducer:
 
     async def flush(self) -> None:
         """Send what waits, now; returns when all that was sent before is over, delivered or not."""
-        while batches := self._core.unfinished():
-            for batch in batches:
-                batch.is_due = True
-            self._sender.wake()
-            for batch in batches:
-                await settled(batch)
+        batches = self._core.unfinished()
+        for batch in batches:
+            batch.is_due = True
+        self._sender.wake()
+        for batch in batches:
+            await settled(batch)
 
     # Transactions.
 
@@ -247,6 +247,7 @@ class AsyncProducer:
         transactions = coordinator.transactions
         transactions.abort()
         await self.flush()
+        await self._sender.added()
         await coordinator.end(committed=False)
         if self._core.has_broken_numbers and not transactions.is_implicit:
             await coordinator.initialize(self.settings.transaction_timeout_ms)
@@ -310,6 +311,12 @@ class AsyncProducer:
         self._sender.wake()
 
     # Inside.
+
+    def not_sent(self, error: Exception) -> None:
+        """A record got into no batch, and nobody may have been told: its transaction can't be committed."""
+        if self._coordinator is not None:
+            told = error if isinstance(error, ClientError) else ClientError(f"a record was not sent: {error}")
+            self._coordinator.transactions.failed(told)
 
     def check_usable(self) -> None:
         """ClientClosedError after `close`, ForkedError in another process."""

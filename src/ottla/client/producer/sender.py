@@ -92,6 +92,11 @@ class Sender:
         async with asyncio.timeout(timeout_s):
             await waiter
 
+    async def added(self) -> None:
+        """Once no partition is being added to the transaction any more: what ends it must come after that."""
+        if self._adding is not None:
+            await asyncio.wait([self._adding])
+
     async def close(self) -> None:
         """Stop sending; what is left fails."""
         self._is_closed = True

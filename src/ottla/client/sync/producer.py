@@ -123,6 +123,7 @@ class _Handover:
             )
         except Exception as error:  # noqa: BLE001 - whoever asks for the delivery's result has it
             delivery.error = error
+            self._inner.not_sent(error)
 
 
 async def _settle(sent: AsyncDelivery) -> None:

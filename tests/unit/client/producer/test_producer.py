@@ -210,6 +210,38 @@ async def test_a_callback_is_called_once(cluster: Cluster) -> None:
         assert seen == [0, 0]
 
 
+async def test_a_callback_that_fails_keeps_nobody_else_waiting(cluster: Cluster) -> None:
+    await create(cluster, "t")
+    called: list[int] = []
+    async with producer(cluster, linger_ms=60_000, delivery_timeout_ms=120_000) as made:
+        first, second = await made.send("t", b"1"), await made.send("t", b"2")
+        first.on_done(lambda _: called.append(1 // 0))
+        second.on_done(lambda each: called.append(each.result().offset))
+        async with asyncio.timeout(20):
+            await made.flush()
+            assert (await first).offset == 0
+    assert called == [1]
+
+
+async def test_flush_does_not_wait_for_what_is_sent_later(cluster: Cluster) -> None:
+    await create(cluster, "t")
+    async with producer(cluster) as made:
+
+        async def send_on() -> None:
+            while True:
+                await made.send("t", b"v")
+                await asyncio.sleep(0)
+
+        other = asyncio.create_task(send_on())
+        await made.send("t", b"mine")
+        try:
+            async with asyncio.timeout(5):
+                await made.flush()
+        finally:
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+
+
 async def test_what_a_topic_refuses_is_told_and_the_rest_goes_on(cluster: Cluster) -> None:
     await create(cluster, "t", max_message_bytes="1000")
     async with producer(cluster) as made:

@@ -102,6 +102,34 @@ async def test_what_was_not_sent_when_it_is_aborted_fails(c: AsyncClient, protoc
             await sent
 
 
+async def test_a_transaction_that_is_aborted_while_it_begins_is_ended(
+    c: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Partitions that are added after the end would begin another, which nobody ends."""
+    add, order = TransactionCoordinator.add_partitions, []
+
+    async def speaks_implicit(self: TransactionCoordinator) -> bool:
+        return False
+
+    async def add_slowly(self: TransactionCoordinator, partitions: list[tuple[str, int]]) -> None:
+        await asyncio.sleep(0.05)
+        await add(self, partitions)
+        order.append("added")
+
+    monkeypatch.setattr(TransactionCoordinator, "speaks_implicit", speaks_implicit)
+    monkeypatch.setattr(TransactionCoordinator, "add_partitions", add_slowly)
+    async with producer(c, linger_ms=0) as made:
+        await made.begin_transaction()
+        sent = await made.send("t", b"v")
+        await asyncio.sleep(0.01)
+        await made.abort_transaction()
+        order.append("aborted")
+        with pytest.raises(TransactionAbortedError):
+            await sent
+        assert order == ["added", "aborted"]
+        assert (await c.admin.transactions.describe(["x"]))["x"].state == "CompleteAbort"
+
+
 async def test_nothing_happens_in_an_empty_transaction(c: AsyncClient, protocol: str) -> None:
     async with producer(c) as made:
         async with made.transaction():

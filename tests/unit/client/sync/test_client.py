@@ -303,3 +303,16 @@ def test_nothing_is_left_open(servers: str) -> None:
     for _ in range(5):
         connect()
     assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def test_a_record_that_got_nowhere_fails_its_transaction(servers: str, topic: str) -> None:
+    """Even if nobody asks for its result: the others must not be committed without it."""
+    with client.connect(servers) as c, c.producer(transactional_id=topic) as producer:
+        producer.begin_transaction()
+        producer.send(topic, b"small")
+        producer.send(topic, bytes(2_000_000))
+        with pytest.raises(ClientError, match="max.request.size"):
+            producer.commit_transaction()
+        producer.abort_transaction()
+        with producer.transaction():
+            producer.send(topic, b"fine")
