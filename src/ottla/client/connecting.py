@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from itertools import count
@@ -52,14 +53,15 @@ class AsyncClient:
         return self
 
     async def close(self) -> None:
-        """Deliver what producers have, commit what consumers have (as their settings say), and disconnect."""
-        try:
+        """Deliver what producers have, commit what consumers have (as their settings say), and disconnect:
+        all of them, whichever fails.
+        """
+        async with contextlib.AsyncExitStack() as stack:  # the last that is put on it is the first to go
+            stack.push_async_callback(self.cluster.close)
+            for _, each in sorted(self._made.items(), reverse=True):
+                stack.push_async_callback(each.close)
             if self._dead_letters is not None:
                 await self._dead_letters.delivered()
-            for _, each in sorted(self._made.items()):
-                await each.close()
-        finally:
-            await self.cluster.close()
 
     async def __aenter__(self) -> Self:
         return await self.start()

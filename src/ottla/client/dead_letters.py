@@ -19,21 +19,33 @@ class DeadLetterOffice:
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._producer: AsyncProducer | None = None
-        self._sending: list[asyncio.Task[None]] = []
+        self._sending: dict[asyncio.Task[None], None] = {}
+        self._failed: Exception | None = None
+        """The first failure that nobody has been told of"""
 
     def __call__(self, topic: DeadLetterTopic, broken: Sequence[BrokenValue]) -> None:
         """Take letters, from any thread; `delivered` tells whether they got there."""
         self._loop.call_soon_threadsafe(self._begin, topic.name, tuple(broken))
 
     async def delivered(self) -> None:
-        """Once all that was taken is; raises why one is not."""
+        """Once all that was taken is; raises, once, why one is not."""
         await asyncio.sleep(0)  # what this thread handed over a moment ago is begun
-        while self._sending:
-            await self._sending[0]
-            del self._sending[0]
+        if self._sending:
+            await asyncio.wait(tuple(self._sending))
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
 
     def _begin(self, topic: str, broken: Sequence[BrokenValue]) -> None:
-        self._sending.append(self._loop.create_task(self._send(topic, broken)))
+        task = self._loop.create_task(self._send(topic, broken))
+        self._sending[task] = None
+        task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        del self._sending[task]
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception) and self._failed is None:
+            self._failed = error
 
     async def _send(self, topic: str, broken: Sequence[BrokenValue]) -> None:
         if self._producer is None:
