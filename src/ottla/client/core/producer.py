@@ -193,6 +193,7 @@ class ProducerCore:
         self._wakeup = NEVER
         requests: list[ProduceTo] = []
         if self.needs_identity:
+            self._wake_at(self._expires_at)
             return requests
         while True:
             filling: dict[int, ProduceTo] = {}

@@ -75,11 +75,12 @@ class _Handover:
 
     def put(self, handed: _Handed, portal: Portal) -> None:
         """From any thread."""
+        is_large = len(handed.value or b"") > _SMALL_BYTES
         self._queue.append(handed)
         if not self._is_told:
             self._is_told = True
             portal.soon(self._begin)
-        if len(self._queue) >= _MOST_HANDED_OVER or len(handed.value or b"") > _SMALL_BYTES:
+        if is_large or len(self._queue) >= _MOST_HANDED_OVER:
             portal.call(self.emptied())
 
     async def emptied(self) -> None:

@@ -105,6 +105,14 @@ def test_what_is_due_does_not_linger() -> None:
     assert drain(core, ONE, 0.5) == [batch]
 
 
+def test_what_waits_for_an_identity_is_given_up_in_time() -> None:
+    core = ProducerCore(LIMITS._replace(delivery_timeout_s=30.0), lambda: 0.5)
+    put(core, now=1.0)
+    assert drain(core, ONE, 2.0) == []
+    assert core.next_wakeup() == 31.0
+    assert len(core.expire(31.0)) == 1
+
+
 def test_a_request_has_one_batch_of_a_partition_and_is_bounded() -> None:
     core = producer(max_request_size=450)
     for partition in (0, 1, 2):

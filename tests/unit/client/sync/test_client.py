@@ -128,6 +128,14 @@ def test_errors_are_told_where_they_happen(servers: str, topic: str) -> None:
         c.producer()
 
 
+def test_what_is_no_record_is_not_handed_over(servers: str, topic: str) -> None:
+    with client.connect(servers) as c, c.producer() as producer:
+        with pytest.raises(TypeError):
+            producer.send(topic, 5)  # type: ignore[arg-type]
+        assert not producer._handover._queue
+        assert producer.send(topic, b"v").result().offset == 0
+
+
 def test_settings_belong_somewhere(servers: str) -> None:
     with pytest.raises(
         ConfigurationError, match=r"linger.ms is a setting of producers: client.producer\(...\)"
