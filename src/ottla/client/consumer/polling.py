@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ottla.client.consumer.membership import Gate
-from ottla.client.errors import ClientClosedError, ClientError
+from ottla.client.errors import ClientClosedError, ClientError, FencedError
 
 T = TypeVar("T")
 
@@ -20,6 +20,8 @@ class Polling:
         self._ready = ready
         self._polled = polled
         self._failures: list[Exception] = []
+        self._fenced: FencedError | None = None
+        """Another has this member's place: it reads no more."""
         self._is_in_poll = False
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
@@ -34,6 +36,8 @@ class Polling:
             raise ClientClosedError("the consumer is closed")
 
     def fail(self, error: Exception) -> None:
+        if isinstance(error, FencedError):
+            self._fenced = error
         self._failures.append(error)
         self._ready.set()
 
@@ -78,4 +82,6 @@ class Polling:
         self.check_open()
         if self._failures:
             raise self._failures.pop(0)
+        if self._fenced is not None:
+            raise self._fenced.again()
         return take()
