@@ -132,7 +132,7 @@ class ClassicMembership:
                 else:
                     await self._changed.wait()
         except Exception as error:  # noqa: BLE001 - the application's poll raises it
-            self._holder.fail(error)
+            self._holder.fail(error, is_last=True)
 
     async def _rebalance(self) -> None:
         while self._member.needs_join:
@@ -239,7 +239,7 @@ class ClassicMembership:
                 await self._heartbeat_when_due()
             except ClientError as error:
                 if not error.retriable:
-                    self._holder.fail(error)
+                    self._holder.fail(error, is_last=True)
                     return
                 await self._later()
 

@@ -205,6 +205,7 @@ class AsyncConsumer(Lookups):
                 await call(self._listener.on_revoked, held)
             await self._membership.close()
             self._membership = None
+            self._polling.renew()
         self._subscription.clear()
         self.give_up(held)
 
@@ -432,9 +433,9 @@ class AsyncConsumer(Lookups):
         except (ClientError, TimeoutError) as error:
             _log.warning("offsets were not committed: %s", error)
 
-    def fail(self, error: Exception) -> None:
-        """The next poll raises this."""
-        self._polling.fail(error)
+    def fail(self, error: Exception, *, is_last: bool = False) -> None:
+        """The next poll raises this; every one, where it ends the membership."""
+        self._polling.fail(error, is_last=is_last)
 
     def topics_wanted(self) -> Iterable[str] | None:
         topics = self._subscription.topics_wanted()

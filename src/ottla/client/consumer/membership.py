@@ -103,8 +103,8 @@ class Holder(Protocol):
     async def commit_before_giving_up(self, partitions: Sequence[TopicPartition]) -> None:
         """With `enable.auto.commit`, what was delivered of these."""
 
-    def fail(self, error: Exception) -> None:
-        """The next poll raises this."""
+    def fail(self, error: Exception, *, is_last: bool = False) -> None:
+        """The next poll raises this; every one, where it ends the membership."""
 
     @property
     def listener(self) -> RebalanceListener: ...

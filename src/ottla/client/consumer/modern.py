@@ -118,7 +118,7 @@ class ModernMembership:
                 else:
                     await self._heartbeat()
         except Exception as error:  # noqa: BLE001 - the application's poll raises it
-            self._holder.fail(error)
+            self._holder.fail(error, is_last=True)
 
     def _wants_anything(self) -> bool:
         return self._subscription.regex is not None or bool(self._topics())
@@ -185,7 +185,7 @@ class ModernMembership:
                     self._beat.set()
                 await self._reconcile()
         except Exception as error:  # noqa: BLE001 - the application's poll raises it
-            self._holder.fail(error)
+            self._holder.fail(error, is_last=True)
 
     async def _reconcile(self) -> None:
         member = self._member

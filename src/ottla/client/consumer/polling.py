@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ottla.client.consumer.membership import Gate
-from ottla.client.errors import ClientClosedError, ClientError, FencedError
+from ottla.client.errors import ClientClosedError, ClientError
 
 T = TypeVar("T")
 
@@ -20,8 +20,8 @@ class Polling:
         self._ready = ready
         self._polled = polled
         self._failures: list[Exception] = []
-        self._fenced: FencedError | None = None
-        """Another has this member's place: it reads no more."""
+        self._end: Exception | None = None
+        """The membership is over: nothing is read any more."""
         self._is_in_poll = False
         self._is_closed = False
         self._loop = asyncio.get_running_loop()
@@ -31,13 +31,18 @@ class Polling:
         self._is_closed = True
         self._ready.set()
 
+    def renew(self) -> None:
+        """Another membership may begin."""
+        self._end = None
+
     def check_open(self) -> None:
         if self._is_closed:
             raise ClientClosedError("the consumer is closed")
 
-    def fail(self, error: Exception) -> None:
-        if isinstance(error, FencedError):
-            self._fenced = error
+    def fail(self, error: Exception, *, is_last: bool = False) -> None:
+        """Raised by the next poll; what is the last by every one, until `renew`."""
+        if is_last:
+            self._end = error
         self._failures.append(error)
         self._ready.set()
 
@@ -82,6 +87,6 @@ class Polling:
         self.check_open()
         if self._failures:
             raise self._failures.pop(0)
-        if self._fenced is not None:
-            raise self._fenced.again()
+        if self._end is not None:
+            raise self._end.again() if isinstance(self._end, ClientError) else self._end
         return take()
