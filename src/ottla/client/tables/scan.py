@@ -19,7 +19,7 @@ from ottla.client.core.positions import (
     Position,
     Positions,
 )
-from ottla.client.errors import ConfigurationError
+from ottla.client.errors import ConfigurationError, broker_error, is_retriable
 from ottla.client.net.cluster import Cluster
 from ottla.client.tables.ranges import BEGINNING, END, Bound, Where, where
 
@@ -110,7 +110,8 @@ def _offset(
 
 
 class Scan:
-    """Reads ranges, at its caller's pace: what is fetched ahead is bounded.
+    """Reads ranges, at its caller's pace: what is fetched ahead is bounded. Fails when a topic has been
+    missing for `default.api.timeout.ms`, and at once when it was made anew.
 
     async with Scan(cluster, ranges) as scan:
         async for partition, rows in scan: ...
@@ -129,6 +130,7 @@ class Scan:
         self._ranges = {each: span for each, span in ranges.items() if span.size}
         self._positions = Positions(OffsetReset("none"))
         self._failures: list[Exception] = []
+        self._missing_since_s: dict[str, float] = {}
         self._lane = f"scan-{cluster.host.random.getrandbits(64):x}"
         wanted = settings or FetchSettings(partition_max_bytes=_PARTITION_BYTES)
         self._fetching = Fetching(
@@ -149,7 +151,7 @@ class Scan:
         for partition, span in self._ranges.items():
             self._positions.seek(partition, Position(span.start))
         self._cluster.follow(self)
-        self._fetching.metadata_changed(self._cluster.metadata)
+        self.metadata_changed(self._cluster.metadata)
         self._fetching.start()
         return self
 
@@ -186,6 +188,19 @@ class Scan:
 
     def metadata_changed(self, metadata: ClusterMetadata) -> None:
         self._fetching.metadata_changed(metadata)
+        for topic in dict.fromkeys(each.topic for each in self._positions.states):
+            self._look_for(topic, metadata)
+
+    def _look_for(self, topic: str, metadata: ClusterMetadata) -> None:
+        """One broker may not know yet of a topic that others have; a topic that stays away was deleted."""
+        code = metadata.errors.get(topic)
+        if topic in metadata.topics or code is None:
+            self._missing_since_s.pop(topic, None)
+            return
+        now_s = asyncio.get_running_loop().time()
+        since_s = self._missing_since_s.setdefault(topic, now_s)
+        if not is_retriable(code) or now_s - since_s >= self._cluster.settings.default_api_timeout_ms / 1000:
+            self._fail(broker_error(code, "it is not there any more", f"topic {topic}"))
 
     def _fail(self, error: Exception) -> None:
         self._failures.append(error)

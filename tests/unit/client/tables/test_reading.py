@@ -13,8 +13,10 @@ from tests.unit.client.consumer.world import World, cluster_of, run_world
 
 from ottla.client import json as json_values
 from ottla.client import text
+from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, ConfigurationError
 from ottla.client.tables import Progress, latest, read, read_columns, stream
+from ottla.client.tables.scan import Range, Scan
 from ottla.protocol.messages.produce import (
     PartitionProduceData,
     ProduceRequest,
@@ -164,6 +166,36 @@ async def test_missing_topics_and_partitions(world: World) -> None:
     async with cluster_of(world.bootstrap_servers, **{"default.api.timeout.ms": 300}) as impatient:
         with pytest.raises(ClientError, match="missing"):
             await read(impatient, "missing")
+
+
+async def _to_the_end(scan: Scan) -> None:
+    """Or as far as it gets."""
+    async with asyncio.timeout(20):
+        async for _ in scan:
+            pass
+
+
+async def test_topic_that_is_deleted_ends_a_read(world: World) -> None:
+    await world.produce("t", 0, [b"1", b"2", b"3"])
+    async with (
+        cluster_of(world.bootstrap_servers, **{"default.api.timeout.ms": 500}) as impatient,
+        Scan(impatient, {TopicPartition("t", 0): Range(0, 10)}) as scan,
+    ):
+        _, rows = await anext(aiter(scan))
+        assert len(rows) == 3
+        await world.delete("t")
+        with pytest.raises(ClientError, match="topic t: unknown_topic_or_partition"):
+            await _to_the_end(scan)
+
+
+async def test_topic_that_is_made_anew_ends_a_read(world: World) -> None:
+    await world.produce("t", 0, [b"1", b"2", b"3"])
+    async with Scan(world.cluster, {TopicPartition("t", 0): Range(0, 10)}) as scan:
+        await anext(aiter(scan))
+        await world.delete("t")
+        await world.create("t")
+        with pytest.raises(ClientError, match="t-0.*deleted and made again"):
+            await _to_the_end(scan)
 
 
 async def _put(world: World, partition: int, *pairs: tuple[bytes | None, bytes | None], at: int = 0) -> None:
