@@ -45,7 +45,8 @@ class AsyncClient:
             weakref.WeakValueDictionary()
         )
         self._admin: AsyncAdmin | None = None
-        self._dead_letters: DeadLetterOffice | None = None
+        self._letters_producer: AsyncProducer | None = None
+        self._offices: weakref.WeakSet[DeadLetterOffice] = weakref.WeakSet()
 
     async def start(self) -> Self:
         """Find the cluster; BrokerUnreachableError tells why that failed."""
@@ -58,10 +59,12 @@ class AsyncClient:
         """
         async with contextlib.AsyncExitStack() as stack:  # the last that is put on it is the first to go
             stack.push_async_callback(self.cluster.close)
+            for office in tuple(self._offices):
+                stack.push_async_callback(office.delivered)
             for _, each in sorted(self._made.items(), reverse=True):
                 stack.push_async_callback(each.close)
-            if self._dead_letters is not None:
-                await self._dead_letters.delivered()
+            for office in tuple(self._offices):
+                await office.settled()
 
     async def __aenter__(self) -> Self:
         return await self.start()
@@ -106,12 +109,13 @@ class AsyncClient:
             more["group_id"] = group
         chosen = _parse(ConsumerSettings, settings, more)
         number = next(self._numbers)
-        formats = None
+        formats = letters = None
         if key is not None or value is not None:
             from ottla.client.tables.reading import arrow_rows
 
-            formats = arrow_rows(key, value, self.dead_letters)
-        made = AsyncConsumer(self.cluster, chosen, to_arrow=formats)
+            office = self._office()
+            formats, letters = arrow_rows(key, value, office), office.delivered
+        made = AsyncConsumer(self.cluster, chosen, to_arrow=formats, letters=letters)
         self._made[number] = made
         topics = [topics] if isinstance(topics, str) else list(topics)
         if topics:
@@ -141,6 +145,7 @@ class AsyncClient:
         """
         from ottla.client.tables.reading import read
 
+        office = self._office()
         table = await read(
             self.cluster,
             topic,
@@ -152,12 +157,12 @@ class AsyncClient:
             value=value,
             isolation=isolation,
             report=report,
-            dead_letters=self.dead_letters,
+            dead_letters=office,
         )
-        await self.dead_letters.delivered()
+        await office.delivered()
         return table
 
-    def stream(
+    async def stream(
         self,
         topic: str,
         *,
@@ -169,10 +174,13 @@ class AsyncClient:
         isolation: str = "read_uncommitted",
         report: Report | bool | None = None,
     ) -> AsyncIterator[pa.RecordBatch]:
-        """As `read`, batch by batch as they come, for what memory does not hold: each of one partition."""
+        """As `read`, batch by batch as they come, for what memory does not hold: each of one partition. The
+        letters of a batch are delivered before it is handed out.
+        """
         from ottla.client.tables.reading import stream
 
-        return stream(
+        office = self._office()
+        batches = stream(
             self.cluster,
             topic,
             start=start,
@@ -182,8 +190,12 @@ class AsyncClient:
             value=value,
             isolation=isolation,
             report=report,
-            dead_letters=self.dead_letters,
+            dead_letters=office,
         )
+        async with contextlib.aclosing(batches):
+            async for batch in batches:
+                await office.delivered()
+                yield batch
 
     async def latest(
         self,
@@ -201,6 +213,7 @@ class AsyncClient:
         """
         from ottla.client.tables.reading import latest
 
+        office = self._office()
         table = await latest(
             self.cluster,
             topic,
@@ -210,9 +223,9 @@ class AsyncClient:
             tombstones=tombstones,
             isolation=isolation,
             report=report,
-            dead_letters=self.dead_letters,
+            dead_letters=office,
         )
-        await self.dead_letters.delivered()
+        await office.delivered()
         return table
 
     async def write(
@@ -232,12 +245,16 @@ class AsyncClient:
         async with self.producer(settings, **more) as made:
             return await (await made.write(topic, data, key=key, value=value, partition=partition))
 
-    @property
-    def dead_letters(self) -> DeadLetterOffice:
-        """Where broken values go that formats send to a topic (`errors=DeadLetterTopic(...)`)."""
-        if self._dead_letters is None:
-            self._dead_letters = DeadLetterOffice(self.producer)
-        return self._dead_letters
+    def _office(self) -> DeadLetterOffice:
+        """For broken values that formats send to a topic (`errors=DeadLetterTopic(...)`)."""
+        office = DeadLetterOffice(self._producer_of_letters)
+        self._offices.add(office)
+        return office
+
+    def _producer_of_letters(self) -> AsyncProducer:
+        if self._letters_producer is None:
+            self._letters_producer = self.producer()
+        return self._letters_producer
 
     @property
     def admin(self) -> AsyncAdmin:

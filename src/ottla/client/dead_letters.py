@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ottla.client.values.interface import BrokenValue, DeadLetterTopic
@@ -13,36 +14,45 @@ if TYPE_CHECKING:
 
 
 class DeadLetterOffice:
-    """One for a client; `make` gives it a producer, with the first letter."""
+    """One for each reader, which so waits for its own letters; `make` gives it a producer, with the first."""
 
     def __init__(self, make: Callable[[], AsyncProducer]) -> None:
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._producer: AsyncProducer | None = None
-        self._sending: dict[asyncio.Task[None], None] = {}
+        self._sending: dict[object, asyncio.Task[None] | None] = {}
+        """By a mark for what one call handed over; None until the loop has begun with it"""
         self._failed: Exception | None = None
         """The first failure that nobody has been told of"""
 
     def __call__(self, topic: DeadLetterTopic, broken: Sequence[BrokenValue]) -> None:
         """Take letters, from any thread; `delivered` tells whether they got there."""
-        self._loop.call_soon_threadsafe(self._begin, topic.name, tuple(broken))
+        mark = object()
+        self._sending[mark] = None
+        self._loop.call_soon_threadsafe(self._begin, mark, topic.name, tuple(broken))
 
     async def delivered(self) -> None:
         """Once all that was taken is; raises, once, why one is not."""
-        await asyncio.sleep(0)  # what this thread handed over a moment ago is begun
-        if self._sending:
-            await asyncio.wait(tuple(self._sending))
+        await self.settled()
         failed, self._failed = self._failed, None
         if failed is not None:
             raise failed
 
-    def _begin(self, topic: str, broken: Sequence[BrokenValue]) -> None:
-        task = self._loop.create_task(self._send(topic, broken))
-        self._sending[task] = None
-        task.add_done_callback(self._sent)
+    async def settled(self) -> None:
+        """As `delivered`, but leaves what failed to be told."""
+        while self._sending:
+            begun = [task for task in tuple(self._sending.values()) if task is not None]
+            if begun:
+                await asyncio.wait(begun)
+            else:
+                await asyncio.sleep(0)
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        del self._sending[task]
+    def _begin(self, mark: object, topic: str, broken: Sequence[BrokenValue]) -> None:
+        task = self._sending[mark] = self._loop.create_task(self._send(topic, broken))
+        task.add_done_callback(partial(self._sent, mark))
+
+    def _sent(self, mark: object, task: asyncio.Task[None]) -> None:
+        del self._sending[mark]
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception) and self._failed is None:
             self._failed = error

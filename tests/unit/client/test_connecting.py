@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from ottla.client import json
 from ottla.client.connecting import AsyncClient, client_settings
-from ottla.client.consumer import RebalanceListener
+from ottla.client.consumer import AsyncConsumer, Batch, RebalanceListener
+from ottla.client.consumer.errors import DeadLetterError
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.dead_letters import DeadLetterOffice
 from ottla.client.errors import ClientError
@@ -57,3 +59,72 @@ async def test_dead_letters_are_told_of_once_and_not_kept(c: AsyncClient) -> Non
     assert sum(isinstance(each, ClientError) for each in both) == 1
     await office.delivered()
     assert not office._sending
+
+
+JSON = {"value": json(errors=DeadLetterTopic("dead")), "auto_offset_reset": "earliest"}
+
+
+async def _write(c: AsyncClient, *values: bytes) -> None:
+    async with c.producer() as producer:
+        for each in values:
+            await (await producer.send("t", each))
+
+
+def _consumer(c: AsyncClient, group: str, **more: object) -> AsyncConsumer:
+    return c.consumer(["t"], group=group, **(JSON | more))  # type: ignore[arg-type]
+
+
+async def _batch(consumer: AsyncConsumer) -> Batch:
+    batch = await consumer.poll(timeout_s=20)
+    assert batch is not None
+    return batch
+
+
+PLACE = TopicPartition("t", 0)
+
+
+async def test_commit_waits_for_dead_letters(c: AsyncClient) -> None:
+    await _write(c, b"1", b"{")
+    consumer = _consumer(c, "g", enable_auto_commit=False)
+    producer = c._letters_producer = c.producer(linger_ms=60_000)
+    batch = await _batch(consumer)
+    batch.to_arrow()
+    commit = asyncio.create_task(batch.commit())
+    await asyncio.sleep(0.5)
+    assert not commit.done()
+    assert await consumer.committed([PLACE]) == {PLACE: None}
+    await producer.flush()
+    await commit
+    committed = (await consumer.committed([PLACE]))[PLACE]
+    assert committed is not None
+    assert committed.offset == batch.offsets[PLACE].offset
+
+
+async def test_nothing_is_committed_whose_dead_letter_is_lost(c: AsyncClient) -> None:
+    await _write(c, b"{" * 5000)
+    c._letters_producer = c.producer(max_request_size=1024)
+    by_hand = _consumer(c, "g", enable_auto_commit=False)
+    batch = await _batch(by_hand)
+    batch.to_arrow()
+    with pytest.raises(DeadLetterError, match="not committed"):
+        await batch.commit()
+    assert await by_hand.committed([PLACE]) == {PLACE: None}
+
+    by_itself = _consumer(c, "h", auto_commit_interval_ms=1)
+    (await _batch(by_itself)).to_arrow()
+    with pytest.raises(DeadLetterError, match="not committed"):
+        await by_itself.poll(timeout_s=20)
+    await by_itself.close(commit=False)
+    assert await _consumer(c, "h").committed([PLACE]) == {PLACE: None}
+
+
+async def test_stream_hands_out_a_batch_when_its_dead_letters_are_delivered(c: AsyncClient) -> None:
+    await _write(c, b"1", b"{")
+    producer = c._letters_producer = c.producer(linger_ms=60_000)
+    batches = c.stream("t", value=json(errors=DeadLetterTopic("dead")))
+    first = asyncio.ensure_future(anext(batches))
+    await asyncio.sleep(0.5)
+    assert not first.done()
+    await producer.flush()
+    assert (await first).num_rows == 1
+    assert (await c.read("dead")).num_rows == 1

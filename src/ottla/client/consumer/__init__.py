@@ -2,7 +2,12 @@
 
 from ottla.client.consumer.batch import Batch
 from ottla.client.consumer.consumer import AsyncConsumer
-from ottla.client.consumer.errors import CommitFailedError, NoOffsetError, UnreadableRecordsError
+from ottla.client.consumer.errors import (
+    CommitFailedError,
+    DeadLetterError,
+    NoOffsetError,
+    UnreadableRecordsError,
+)
 from ottla.client.consumer.membership import RebalanceListener
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.core.offsets import CommittedOffset
@@ -13,6 +18,7 @@ __all__ = [
     "CommitFailedError",
     "CommittedOffset",
     "ConsumerSettings",
+    "DeadLetterError",
     "NoOffsetError",
     "RebalanceListener",
     "UnreadableRecordsError",

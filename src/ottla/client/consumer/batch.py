@@ -53,7 +53,8 @@ class Batch:
 
     async def commit(self) -> None:
         """Done when the coordinator has it. CommitFailedError where the group went on without this member, or
-        one of the partitions has been given up since.
+        one of the partitions has been given up since. Dead letters that `to_arrow` sent are delivered before;
+        DeadLetterError where one is not.
         """
         await self._commit(self)
 

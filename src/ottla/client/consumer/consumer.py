@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from uuid import UUID
@@ -13,12 +13,12 @@ from ottla.client.columns.columns import Columns, Record
 from ottla.client.consumer.batch import Batch, ToArrow
 from ottla.client.consumer.classic import ClassicMembership
 from ottla.client.consumer.delivery import Cursor, Delivered, Delivery
-from ottla.client.consumer.errors import CommitFailedError
+from ottla.client.consumer.errors import CommitFailedError, DeadLetterError
 from ottla.client.consumer.fetching import Fetching
 from ottla.client.consumer.logs import Lookups
 from ottla.client.consumer.membership import Gate, Membership, RebalanceListener, call
 from ottla.client.consumer.modern import ModernMembership
-from ottla.client.consumer.offsets import Commits
+from ottla.client.consumer.offsets import Commits, Offsets, as_committed
 from ottla.client.consumer.polling import Polling
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Pattern, Subscription
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 T = TypeVar("T")
-
-Offsets = Mapping[TopicPartition, "CommittedOffset | int"]
 
 _NEVER: Final = (ErrorCode.topic_authorization_failed, ErrorCode.invalid_topic_exception)
 """Of topics that waiting does not bring."""
@@ -69,6 +67,7 @@ class AsyncConsumer(Lookups):
         settings: ConsumerSettings,
         *,
         to_arrow: ToArrow | None = None,
+        letters: Callable[[], Awaitable[None]] | None = None,
         assignors: Mapping[str, Assignor] = {},
     ) -> None:
         settings.check_assignors(tuple(assignors))
@@ -101,6 +100,7 @@ class AsyncConsumer(Lookups):
                 settings.group_id,
                 self._identity,
                 require_stable=settings.isolation_level == "read_committed",
+                letters=letters,
             )
         self._is_closed = False
         self._next_auto_commit_s = 0.0
@@ -363,7 +363,7 @@ class AsyncConsumer(Lookups):
         """As `commit`, without waiting: in the order of calls. Cancel it to have it no longer tried."""
         if self._commits is None:
             raise ConfigurationError("commit needs group.id")
-        return self._commits.commit(self._delivered() if offsets is None else _normalized(offsets))
+        return self._commits.commit(self._delivered() if offsets is None else as_committed(offsets))
 
     async def committed(
         self, partitions: Iterable[Partition], *, timeout_s: float | None = None
@@ -398,7 +398,13 @@ class AsyncConsumer(Lookups):
         self._next_auto_commit_s = now + settings.auto_commit_interval_ms / 1000
         delivered = self._delivered()
         if delivered and self._identity() is not None:
-            self._commits.commit(delivered).add_done_callback(_log_failure)
+            self._commits.commit(delivered).add_done_callback(self._auto_committed)
+
+    def _auto_committed(self, done: asyncio.Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.warning("offsets were not committed: %s", error)
+            if isinstance(error, DeadLetterError):
+                self.fail(error)
 
     # What the membership and the cluster call.
 
@@ -483,15 +489,3 @@ class AsyncConsumer(Lookups):
 
 def _plainly(topic: str, columns: Columns) -> pa.RecordBatch:  # noqa: ARG001
     return columns.to_arrow()
-
-
-def _normalized(offsets: Offsets) -> dict[TopicPartition, CommittedOffset]:
-    return {
-        TopicPartition(*each): CommittedOffset(offset) if isinstance(offset, int) else offset
-        for each, offset in offsets.items()
-    }
-
-
-def _log_failure(done: asyncio.Future[None]) -> None:
-    if not done.cancelled() and (error := done.exception()) is not None:
-        _log.warning("offsets were not committed: %s", error)

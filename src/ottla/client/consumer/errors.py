@@ -38,3 +38,9 @@ class UnreadableRecordsError(ClientError):
         self.code = code
         self.partition = partition
         self.offset = offset
+
+
+class DeadLetterError(ClientError):
+    """A broken value did not get to its dead letter topic, so what was read with it is not committed. Told
+    once: a commit after it goes past that value.
+    """

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.consumer.errors import CommitFailedError
+from ottla.client.consumer.errors import CommitFailedError, DeadLetterError
 from ottla.client.core.groups.classic import Outcome
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import (
@@ -38,13 +38,26 @@ _GONE_ON: Final = frozenset(
 )
 
 
+Offsets = Mapping[TopicPartition, CommittedOffset | int]
+"""As applications may give them."""
+
+
+def as_committed(offsets: Offsets) -> dict[TopicPartition, CommittedOffset]:
+    return {
+        TopicPartition(*each): CommittedOffset(offset) if isinstance(offset, int) else offset
+        for each, offset in offsets.items()
+    }
+
+
 class _Waiting(NamedTuple):
     partitions: Mapping[TopicPartition, CommittedOffset]
     done: asyncio.Future[None]
 
 
 class Commits:
-    """Of one consumer, one request at a time. `identity` is None while its member is out of the group."""
+    """Of one consumer, one request at a time. `identity` is None while its member is out of the group. Before
+    each request `letters` is waited for: dead letters of what it covers, which fail it if they get lost.
+    """
 
     def __init__(
         self,
@@ -53,11 +66,13 @@ class Commits:
         identity: Callable[[], Identity | None],
         *,
         require_stable: bool,
+        letters: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._cluster = cluster
         self._group_id = group_id
         self._identity = identity
         self._require_stable = require_stable
+        self._letters = letters
         self._queue = CommitQueue()
         self._waiting: list[_Waiting] = []
         self._asking: list[_Waiting] = []
@@ -110,10 +125,13 @@ class Commits:
 
     async def _send_some(self) -> bool:
         """One request; whether something has to be tried again."""
+        lost = await self._lost_letter()
         self._asking, self._waiting = self._waiting, []
         offsets = self._queue.begin()
         refused: Mapping[TopicPartition, ErrorCode] = {}
         try:
+            if lost is not None:
+                raise lost
             again, refused = await self._ask(offsets)
         except ClientError as error:
             if not error.retriable:
@@ -136,6 +154,14 @@ class Commits:
             else:
                 each.done.set_result(None)
         return bool(again)
+
+    async def _lost_letter(self) -> DeadLetterError | None:
+        try:
+            if self._letters is not None:
+                await self._letters()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the letter is not there
+            return DeadLetterError(f"not committed, as a dead letter was not delivered: {error}")
+        return None
 
     async def _ask(
         self, offsets: Mapping[TopicPartition, CommittedOffset]

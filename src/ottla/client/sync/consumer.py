@@ -60,7 +60,8 @@ class Batch:
 
     def commit(self) -> None:
         """Returns when the coordinator has it. CommitFailedError where the group went on without this member,
-        or one of the partitions has been given up since.
+        or one of the partitions has been given up since. Dead letters that `to_arrow` sent are delivered
+        before; DeadLetterError where one is not.
         """
         self._portal.call(self._inner.commit())
 
