@@ -242,6 +242,9 @@ class ClassicMembership:
                     self._holder.fail(error, is_last=True)
                     return
                 await self._later()
+            except Exception as error:  # noqa: BLE001 - the application's poll raises it
+                self._holder.fail(error, is_last=True)
+                return
 
     async def _heartbeat_when_due(self) -> None:
         member, now = self._member, self._now_ms()

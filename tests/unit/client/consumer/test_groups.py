@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ottla.client.consumer import AsyncConsumer, CommitFailedError, CommittedOffset, RebalanceListener
+from ottla.client.core.groups.classic import ClassicMember
 from ottla.client.core.groups.subscription import Assignments, MemberSubscription, Topics
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, ConfigurationError, FencedError
@@ -167,6 +168,21 @@ async def test_heartbeats_go_on_while_a_batch_is_held(world: World, kind: dict[s
     await batch.commit()
     assert consumer.identity() == identity
     assert await values_of(consumer, 1) == [b"2"]
+
+
+async def test_broken_heartbeats_end_a_membership(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.produce("t", 0, [b"1"])
+    consumer = await world.consumer(heartbeat_interval_ms=100)
+    consumer.subscribe(["t"])
+    await batch_of(consumer)
+
+    def breaks(self: ClassicMember, now_ms: int) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(ClassicMember, "heartbeat", breaks)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await consumer.poll(timeout_s=10)
 
 
 @KINDS
