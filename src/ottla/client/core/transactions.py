@@ -55,6 +55,8 @@ class Transactions:
         self.state = State.NEW
         self.error: ClientError | None = None
         """What failed the transaction, or finished the producer."""
+        self.number = 0
+        """Of the transaction that was begun last"""
         self.is_implicit = False
         """The second protocol is spoken, in this transaction."""
         self._added: dict[tuple[str, int], None] = {}
@@ -71,12 +73,17 @@ class Transactions:
         self._require(State.READY, "begin a transaction")
         self.is_implicit = is_implicit
         self.state = State.OPEN
+        self.number += 1
         self._forget()
 
-    def check_open(self, doing: str) -> None:
-        """TransactionStateError, or what finished the producer, where nothing may be sent now."""
+    def check_open(self, doing: str, number: int | None = None) -> None:
+        """TransactionStateError, or what finished the producer, where nothing may be sent now (in the
+        transaction of that number).
+        """
         if self.state is not State.OPEN:
             self._require(State.OPEN, doing)
+        if number not in (None, self.number):
+            raise TransactionStateError(f"cannot {doing}: the transaction ended while there was no room")
 
     def may_send(self, topic: str, partition: int) -> bool:
         """Whether the partition is in the transaction; if not, it is to be added (`to_add`)."""

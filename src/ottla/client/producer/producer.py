@@ -135,23 +135,29 @@ class AsyncProducer:
         (`partitioner`). Waits while the topic is not known and while `buffer.memory` is full, for at most
         `max.block.ms` each.
         """
-        if self._coordinator is not None:
-            self._coordinator.transactions.check_open("send")
-        if timestamp is None:
-            timestamp = self.now_ms()
-        if headers.__class__ is not tuple:
-            headers = _headers(headers)
-        known = self._topics.get(topic)
-        if known is None or (partition is not None and not 0 <= partition < known.count):
-            known = await self._topic(topic, partition)
-        if partition is None:
-            partition = self._partition(known, key, value)
-        batch = self._core.append(topic, partition, timestamp, key, value, headers, self._loop.time())
-        if batch is None:
-            batch = await self._append_later(topic, partition, timestamp, key, value, headers)
-        if batch.count == 1:
-            self._begun(batch, known)
-        return Delivery(batch, batch.count - 1, timestamp)
+        transaction = None if self._coordinator is None else self._transaction()
+        try:
+            if timestamp is None:
+                timestamp = self.now_ms()
+            if headers.__class__ is not tuple:
+                headers = _headers(headers)
+            known = self._topics.get(topic)
+            if known is None or (partition is not None and not 0 <= partition < known.count):
+                known = await self._topic(topic, partition)
+                self._check_still(transaction)
+            if partition is None:
+                partition = self._partition(known, key, value)
+            batch = self._core.append(topic, partition, timestamp, key, value, headers, self._loop.time())
+            if batch is None:
+                batch = await self._append_later(
+                    topic, partition, timestamp, key, value, headers, transaction
+                )
+            if batch.count == 1:
+                self._begun(batch, known)
+            return Delivery(batch, batch.count - 1, timestamp)
+        except Exception as error:
+            self._lost_from(transaction, error)
+            raise
 
     async def write(
         self,
@@ -172,23 +178,21 @@ class AsyncProducer:
         `Columns`, (int32) for each. Timestamps of -1 become now. As `send` it waits for memory.
         """
         self.check_usable()
-        if self._coordinator is not None:
-            self._coordinator.transactions.check_open("write")
-        if isinstance(data, Columns):
-            return WriteDelivery(await self._write(topic, data, partition))
-        if isinstance(partition, memoryview):
-            raise ConfigurationError("partitions for each row are given with Columns")
-        try:
-            from ottla.client.tables.writing import columns_to_write
-        except ImportError as error:
-            raise missing_extra("tables", error) from error
+        transaction = None if self._coordinator is None else self._transaction()
         batches: list[Batch] = []
-        for columns in columns_to_write(data, key, value):
-            batches += await self._write(topic, columns, partition)
+        try:
+            for columns in _columns_of(data, key, value, partition):
+                batches += await self._write(topic, columns, partition, transaction)
+        except Exception as error:
+            self._lost_from(transaction, error)
+            raise
         return WriteDelivery(batches)
 
-    async def _write(self, topic: str, columns: Columns, partition: int | memoryview | None) -> list[Batch]:
+    async def _write(
+        self, topic: str, columns: Columns, partition: int | memoryview | None, transaction: int | None
+    ) -> list[Batch]:
         known = await self._topic(topic, partition if isinstance(partition, int) else None)
+        self._check_still(transaction)
         known.used_at = self._loop.time()
         settings = self.settings
         max_bytes = min(max(settings.batch_size, _COLUMNS_BATCH_BYTES), settings.max_request_size)
@@ -207,7 +211,7 @@ class AsyncProducer:
             ):
                 if len(encoded.data) > settings.max_request_size:
                     raise _too_large(topic, encoded.partition, len(encoded.data), settings.max_request_size)
-                batches.append(await self._put(partial(self._append_whole, topic, encoded)))
+                batches.append(await self._put(partial(self._append_whole, topic, encoded), transaction))
                 self._sender.wake()
         return batches
 
@@ -318,6 +322,24 @@ class AsyncProducer:
             told = error if isinstance(error, ClientError) else ClientError(f"a record was not sent: {error}")
             self._coordinator.transactions.failed(told)
 
+    def _transaction(self) -> int:
+        """The number of the one that is open; TransactionStateError where none is."""
+        transactions = self._need_coordinator().transactions
+        transactions.check_open("send")
+        return transactions.number
+
+    def _check_still(self, transaction: int | None) -> None:
+        """TransactionStateError where another task ended it during a wait."""
+        if transaction is not None:
+            self._need_coordinator().transactions.check_open("send", transaction)
+
+    def _lost_from(self, transaction: int | None, error: Exception) -> None:
+        """As Kafka's producer: whoever catches what `send` raises can't commit without the record."""
+        if transaction is None or not self.has_open_transaction:
+            return
+        if self._need_coordinator().transactions.number == transaction:
+            self.not_sent(error)
+
     def check_usable(self) -> None:
         """ClientClosedError after `close`, ForkedError in another process."""
         self._cluster.check_usable()
@@ -389,13 +411,15 @@ class AsyncProducer:
         key: Buffer | None,
         value: Buffer | None,
         headers: Headers,
+        transaction: int | None,
     ) -> Batch:
         return await self._put(
-            lambda: self._core.append(topic, partition, timestamp, key, value, headers, self._loop.time())
+            lambda: self._core.append(topic, partition, timestamp, key, value, headers, self._loop.time()),
+            transaction,
         )
 
-    async def _put(self, attempt: Callable[[], Batch | None]) -> Batch:
-        """Once there is memory for it."""
+    async def _put(self, attempt: Callable[[], Batch | None], transaction: int | None) -> Batch:
+        """Once there is memory for it, if its transaction is still open then."""
         batch = attempt()
         deadline = self._loop.time() + self.settings.max_block_ms / 1000
         while batch is None:
@@ -405,8 +429,23 @@ class AsyncProducer:
             except TimeoutError:
                 waited = self.settings.max_block_ms
                 raise RequestTimeoutError(f"buffer.memory was full for max.block.ms={waited}") from None
+            self._check_still(transaction)
             batch = attempt()
         return batch
+
+
+def _columns_of(
+    data: object, key: str | Values | None, value: Values | None, partition: int | memoryview | None
+) -> Iterable[Columns]:
+    if isinstance(data, Columns):
+        return (data,)
+    if isinstance(partition, memoryview):
+        raise ConfigurationError("partitions for each row are given with Columns")
+    try:
+        from ottla.client.tables.writing import columns_to_write
+    except ImportError as error:
+        raise missing_extra("tables", error) from error
+    return columns_to_write(data, key, value)
 
 
 def _headers(given: Headers | Mapping[str, bytes | None]) -> Headers:

@@ -296,3 +296,35 @@ async def test_offsets_need_a_group(c: AsyncClient, protocol: str) -> None:
     async with producer(c) as made, made.transaction():
         with pytest.raises(ClientError, match="in none"):
             await made.send_offsets({})
+
+
+async def test_a_send_that_raised_fails_the_transaction(c: AsyncClient) -> None:
+    async with producer(c, max_request_size=1024) as made:
+        for lose in (made.send("t", b"x" * 5000), made.write("t", [1])):
+            await made.begin_transaction()
+            await (await made.send("t", b"v"))
+            with pytest.raises((ClientError, TypeError)):
+                await lose
+            with pytest.raises(TransactionStateError, match="abort the transaction, which failed"):
+                await made.commit_transaction()
+            await made.abort_transaction()
+        await made.begin_transaction()
+        await made.send("t", b"good")
+        await made.commit_transaction()
+    assert await read(c, "t") == [b"good"]
+
+
+async def test_a_send_that_waited_for_room_is_not_in_the_next_transaction(c: AsyncClient) -> None:
+    async with producer(c, linger_ms=60_000, buffer_memory=20_000, batch_size=16_000) as made:
+        await made.begin_transaction()
+        await made.send("t", b"x" * 15_000)
+        late = asyncio.create_task(made.send("t", b"y" * 15_000))
+        await asyncio.sleep(0.1)
+        assert not late.done()
+        await made.abort_transaction()
+        await made.begin_transaction()
+        with pytest.raises(TransactionStateError):
+            await late
+        await made.send("t", b"next")
+        await made.commit_transaction()
+    assert await read(c, "t") == [b"next"]
