@@ -262,7 +262,7 @@ def test_what_takes_too_long(ask: Ask) -> None:
 
 
 @scenario("DescribeTransactions")
-def test_describe(ask: Ask) -> None:
+def test_describe_transactions(ask: Ask) -> None:
     topic = ask.topic(partitions=2)
     x, y = begin(ask, "x"), begin(ask, "y")
     add(ask, x, [of(topic, 1, 0)])
