@@ -181,6 +181,7 @@ class ClassicMembership:
             return None
         if not await self._go_on(member.synced(synced, self._now_ms())):
             return None
+        self.metadata_changed(self._cluster.metadata)  # what came meanwhile was not looked at
         return synced.assignment
 
     def _protocols(self, topics: Sequence[str], held: Sequence[TopicPartition]) -> list[tuple[str, bytes]]:

@@ -10,12 +10,23 @@ from typing import Any
 import pytest
 
 from ottla.client.consumer import AsyncConsumer, CommitFailedError, CommittedOffset, RebalanceListener
+from ottla.client.consumer.classic import ClassicMembership
 from ottla.client.core.groups.classic import ClassicMember
 from ottla.client.core.groups.subscription import Assignments, MemberSubscription, Topics
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, ConfigurationError, FencedError
 
-from .world import World, batch_of, cluster_of, partitions, run_world, until, values_of
+from .world import (
+    Listener,
+    World,
+    batch_of,
+    cluster_of,
+    partitions,
+    poll_together,
+    run_world,
+    until,
+    values_of,
+)
 
 ALL = partitions("t", 4)
 
@@ -39,29 +50,6 @@ async def world() -> AsyncIterator[World]:
     async with run_world(**settings) as made:
         await made.create("t", 4)
         yield made
-
-
-class Listener(RebalanceListener):
-    def __init__(self) -> None:
-        self.told: list[tuple[str, list[TopicPartition]]] = []
-
-    def on_assigned(self, partitions: list[TopicPartition]) -> None:
-        self.told.append(("assigned", sorted(partitions)))
-
-    def on_revoked(self, partitions: list[TopicPartition]) -> None:
-        self.told.append(("revoked", sorted(partitions)))
-
-    def on_lost(self, partitions: list[TopicPartition]) -> None:
-        self.told.append(("lost", sorted(partitions)))
-
-
-async def poll_together(consumers: list[AsyncConsumer], sizes: list[int]) -> None:
-    """Until they have so many partitions each."""
-    async with asyncio.timeout(30):
-        while sorted(len(each.assignment()) for each in consumers) != sorted(sizes):
-            await asyncio.gather(*(each.poll(timeout_s=0.05) for each in consumers))
-    held = [part for each in consumers for part in each.assignment()]
-    assert len(set(held)) == len(held)
 
 
 @KINDS
@@ -317,19 +305,31 @@ async def test_patterns_find_topics_that_come_later(
 
 @KINDS
 async def test_new_partitions_are_assigned(world: World, kind: dict[str, Any]) -> None:
-    from ottla.protocol.messages.create_partitions import (
-        CreatePartitionsRequest,
-        CreatePartitionsResponse,
-        CreatePartitionsTopic,
-    )
-
     consumer = await world.consumer(**kind, **QUICK)
     consumer.subscribe(["t"])
     await poll_together([consumer], [4])
-    request = CreatePartitionsRequest(topics=[CreatePartitionsTopic(name="t", count=6)], timeout_ms=5000)
-    await world.cluster.send(request, CreatePartitionsResponse)
-    await world.cluster.refresh(["t"])
+    await world.add_partitions("t", 6)
     await poll_together([consumer], [6])
+
+
+async def test_partitions_that_come_while_the_leader_assigns_are_assigned_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hears of them before it is a stable member, and would not hear of them again."""
+    assign, times = ClassicMembership._assign, []
+
+    async def assign_slowly(self: ClassicMembership) -> dict[str, bytes]:
+        assignments = await assign(self)
+        times.append(len(times))
+        if len(times) == 1:
+            await world.add_partitions("t", 6)
+        return assignments
+
+    monkeypatch.setattr(ClassicMembership, "_assign", assign_slowly)
+    consumer = await world.consumer(**CLASSIC_EAGER, **QUICK)
+    consumer.subscribe(["t"])
+    await poll_together([consumer], [6])
+    assert len(times) == 2
 
 
 @KINDS

@@ -7,11 +7,16 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-from ottla.client.consumer import AsyncConsumer, Batch, ConsumerSettings
+from ottla.client.consumer import AsyncConsumer, Batch, ConsumerSettings, RebalanceListener
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import is_retriable
 from ottla.client.net.cluster import Cluster
 from ottla.client.settings import ClientSettings, parse
+from ottla.protocol.messages.create_partitions import (
+    CreatePartitionsRequest,
+    CreatePartitionsResponse,
+    CreatePartitionsTopic,
+)
 from ottla.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
 from ottla.protocol.messages.produce import (
@@ -38,6 +43,16 @@ class World:
         response = await self.cluster.send(request, CreateTopicsResponse)
         assert response.topics[0].error_code == 0, response
         await self.cluster.refresh([topic])
+
+    async def add_partitions(self, topic: str, count: int) -> None:
+        """The topic has `count` partitions then, and the consumers' cluster knows."""
+        wanted = [CreatePartitionsTopic(name=topic, count=count)]
+        await self.cluster.send(
+            CreatePartitionsRequest(topics=wanted, timeout_ms=5000), CreatePartitionsResponse
+        )
+        async with asyncio.timeout(30):
+            while len((await self.cluster.refresh([topic])).partitions_of(topic)) < count:
+                await asyncio.sleep(0.05)
 
     async def delete(self, topic: str) -> None:
         request = DeleteTopicsRequest(
@@ -138,3 +153,26 @@ async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], w
 
 def partitions(topic: str, count: int) -> list[TopicPartition]:
     return [TopicPartition(topic, each) for each in range(count)]
+
+
+class Listener(RebalanceListener):
+    def __init__(self) -> None:
+        self.told: list[tuple[str, list[TopicPartition]]] = []
+
+    def on_assigned(self, partitions: list[TopicPartition]) -> None:
+        self.told.append(("assigned", sorted(partitions)))
+
+    def on_revoked(self, partitions: list[TopicPartition]) -> None:
+        self.told.append(("revoked", sorted(partitions)))
+
+    def on_lost(self, partitions: list[TopicPartition]) -> None:
+        self.told.append(("lost", sorted(partitions)))
+
+
+async def poll_together(consumers: list[AsyncConsumer], sizes: list[int]) -> None:
+    """Until they have so many partitions each."""
+    async with asyncio.timeout(30):
+        while sorted(len(each.assignment()) for each in consumers) != sorted(sizes):
+            await asyncio.gather(*(each.poll(timeout_s=0.05) for each in consumers))
+    held = [part for each in consumers for part in each.assignment()]
+    assert len(set(held)) == len(held)
