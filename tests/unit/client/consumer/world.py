@@ -129,14 +129,14 @@ async def values_of(consumer: AsyncConsumer, count: int, max_records: int = 100)
     """The next `count` values."""
     values: list[bytes | None] = []
     while len(values) < count:
-        batch = await consumer.poll(min(max_records, count - len(values)), timeout_s=20)
+        batch = await consumer.poll(min(max_records, count - len(values)), timeout_s=45)
         assert batch is not None, f"only {len(values)} of {count} came"
         values += batch.columns.value
     return values
 
 
 async def batch_of(consumer: AsyncConsumer, max_records: int = 100) -> Batch:
-    batch = await consumer.poll(max_records, timeout_s=20)
+    batch = await consumer.poll(max_records, timeout_s=45)
     assert batch is not None
     return batch
 
