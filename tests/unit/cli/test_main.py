@@ -70,6 +70,11 @@ def test_wrong_calls_end_with_2_and_say_why(capsys, arguments):
     assert "Traceback" not in captured.err
 
 
+def test_a_misspelt_command_is_told_the_nearest(capsys):
+    assert command.run(["topics"]) == 2
+    assert capsys.readouterr().err.endswith("Error: No such command 'topics'. Did you mean 'topic'?\n")
+
+
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
