@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ottla.coordinator.shards import Shards
+from ottla.coordinator.shards import Answered, Shards, settled
 from ottla.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 OFFSETS_TOPIC = "__consumer_offsets"
 
 R = TypeVar("R")
-Answered: TypeAlias = R | Awaitable[R]
-"""An answer, or the wait for it."""
 Decide: TypeAlias = "Callable[[GroupShard, RequestInfo[R], int], Effects]"
 
 
@@ -165,10 +162,7 @@ class GroupCoordinator:
 
     async def list_groups(self, request: ListGroupsRequest, client: Client) -> list[ListedGroup]:
         """Of all shards. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
-        listed: list[ListedGroup] = []
-        for owner in self._shards.loaded():
-            listed += await settled(owner.ask(client, partial(_list, owner.shard, request)))
-        return listed
+        return await self._shards.ask_all(client, lambda shard, info, _now: shard.list_groups(request, info))
 
     def _ask(self, group_id: str, client: Client, decide: Decide[R]) -> Answered[R]:
         owner = self.owner_of(group_id)
@@ -248,24 +242,3 @@ class GroupCoordinator:
     def stop(self) -> None:
         """Give all groups up: whoever waits is answered, timers are dropped."""
         self._shards.stop()
-
-
-def _list(
-    shard: GroupShard, request: ListGroupsRequest, info: RequestInfo[list[ListedGroup]], _now_ms: int
-) -> Effects:
-    return shard.list_groups(request, info)
-
-
-def together(answers: Sequence[Answered[R]]) -> Answered[list[R]]:
-    """All the answers; the wait for them where one must be waited for."""
-    given = [each for each in answers if not isinstance(each, Awaitable)]
-    return given if len(given) == len(answers) else _all_settled(answers)
-
-
-async def _all_settled(answers: Sequence[Answered[R]]) -> list[R]:
-    return [await settled(each) for each in answers]
-
-
-async def settled(answered: Answered[R]) -> R:
-    """The answer, waited for where it must be."""
-    return await answered if isinstance(answered, Awaitable) else answered

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
-    from ottla.coordination.runtime import Shard
+    from ottla.coordination.runtime import Client, Effects, RequestInfo, Shard
     from ottla.coordinator.shard_owner import ShardOwner
     from ottla.metadata.image import ImageDelta, ImageSource, MetadataImage
     from ottla.replica.partition import Partition
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound="Shard")
+R = TypeVar("R")
+Answered: TypeAlias = R | Awaitable[R]
+"""An answer, or the wait for it."""
 
 
 def java_hash(text: str) -> int:
@@ -73,6 +77,15 @@ class Shards(Generic[S]):
             raise KafkaError(ErrorCode.coordinator_load_in_progress)
         return owners
 
+    async def ask_all(
+        self, client: Client, decide: Callable[[S, RequestInfo[list[R]], int], Effects]
+    ) -> list[R]:
+        """What all shards answer, together. Raises KafkaError(coordinator_load_in_progress)."""
+        answers: list[R] = []
+        for owner in self.loaded():
+            answers += await settled(owner.ask(client, partial(decide, owner.shard)))
+        return answers
+
     @property
     def shards(self) -> list[S]:
         return [owner.shard for owner in self._owners.values()]
@@ -109,3 +122,18 @@ class Shards(Generic[S]):
         if self._owners.get(owner.partition.index) is owner:
             del self._owners[owner.partition.index]
         owner.stop()
+
+
+def together(answers: Sequence[Answered[R]]) -> Answered[list[R]]:
+    """All the answers; the wait for them where one must be waited for."""
+    given = [each for each in answers if not isinstance(each, Awaitable)]
+    return given if len(given) == len(answers) else _all_settled(answers)
+
+
+async def _all_settled(answers: Sequence[Answered[R]]) -> list[R]:
+    return [await settled(each) for each in answers]
+
+
+async def settled(answered: Answered[R]) -> R:
+    """The answer, waited for where it must be."""
+    return await answered if isinstance(answered, Awaitable) else answered

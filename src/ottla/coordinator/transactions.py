@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from ottla.coordinator.groups import settled
-from ottla.coordinator.shards import Shards
+from ottla.coordinator.shards import Shards, settled
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -175,11 +174,9 @@ class TransactionCoordinator:
         self, request: ListTransactionsRequest, client: Client
     ) -> list[list_transactions.TransactionState]:
         """Of all shards. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
-        listed: list[list_transactions.TransactionState] = []
-        for owner in self._shards.loaded():
-            decide = partial(_list, owner.shard, request)
-            listed += await settled(owner.ask(client, decide))
-        return listed
+        return await self._shards.ask_all(
+            client, lambda shard, info, now: shard.list_transactions(request, info, now)
+        )
 
     async def _ask(self, transactional_id: str, client: Client | None, decide: Decide[R]) -> R:
         if not transactional_id:
@@ -300,12 +297,3 @@ class ProducerIdStock:
         if self.task is None or self.task.done():
             self.task = asyncio.get_running_loop().create_task(self.fill())
         raise KafkaError(ErrorCode.coordinator_load_in_progress)
-
-
-def _list(
-    shard: TransactionShard,
-    request: ListTransactionsRequest,
-    info: RequestInfo[list[list_transactions.TransactionState]],
-    now_ms: int,
-) -> Effects:
-    return shard.list_transactions(request, info, now_ms)

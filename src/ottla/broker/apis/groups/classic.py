@@ -6,7 +6,7 @@ from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
-from ottla.coordinator.groups import Answered
+from ottla.coordinator.shards import Answered
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse

@@ -11,7 +11,7 @@ from ottla.broker.services import GroupServices
 from ottla.coordination.groups.offsets.commit import commit_refusal
 from ottla.coordination.groups.offsets.fetch import fetch_refusal
 from ottla.coordination.runtime import Client
-from ottla.coordinator.groups import Answered, together
+from ottla.coordinator.shards import Answered, together
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.offset_commit import (
     OffsetCommitRequest,

@@ -10,7 +10,7 @@ from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordination.groups.offsets.commit import commits_anything, transactional_commit_refusal
 from ottla.coordination.runtime import Producer
-from ottla.coordinator.groups import settled
+from ottla.coordinator.shards import settled
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.txn_offset_commit import (
     TxnOffsetCommitRequest,
