@@ -102,6 +102,9 @@ class Shards(Generic[S]):
             except KafkaError as error:
                 log.error("cannot load %s, what it holds is not served: %s", owner.partition, error)
                 self._drop(owner)
+            except Exception:  # the others must not wait for ever
+                log.exception("cannot load %s, what it holds is not served", owner.partition)
+                self._drop(owner)
 
     async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
         """Follow the topic, and tell every shard of the image."""
