@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.markers import EndMarker
-from ottla.replica.delayed import DelayedProduce, Unfinished
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
     from ottla.config.current import Current
     from ottla.config.replica import ReplicaConfig
     from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
+    from ottla.replica.delayed import Unfinished
     from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
@@ -112,6 +112,8 @@ class LocalMarkers:
 
     def _append(self, partition: Partition, marker: EndMarker, now_ms: int, number: int) -> Unfinished | None:
         """None where nothing has to be waited for."""
+        from ottla.replica.delayed import Unfinished
+
         partition.append_marker(marker, now_ms)
         end_offset = partition.log.log_end_offset
         must_be_replicated = partition.high_watermark < end_offset
@@ -121,6 +123,8 @@ class LocalMarkers:
         return Unfinished(number, partition, end_offset, must_be_replicated, must_be_durable)
 
     def _finish(self, unfinished: Sequence[Unfinished]) -> asyncio.Future[Mapping[int, KafkaError]]:
+        from ottla.replica.delayed import DelayedProduce
+
         timeout_ms = self._config.value.request_timeout_ms
         return DelayedProduce(unfinished, timeout_ms, self._group_commit, lambda failed: failed).future
 
