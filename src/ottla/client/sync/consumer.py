@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -12,6 +13,7 @@ from ottla.client.consumer.batch import Batch as AsyncBatch
 from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import CommittedOffset, Identity
+from ottla.client.errors import ClientError
 from ottla.client.sync.face import Face, awaited, inside
 from ottla.client.sync.portal import Portal
 
@@ -116,8 +118,17 @@ class Consumer(Face[AsyncConsumer]):
 
         What was handed out before is thought to be dealt with: `enable.auto.commit` has it committed.
         """
-        batch = self._portal.call(self._inner.poll(max_records, timeout_s))
+        batch = self._portal.call(self._inner.poll(max_records, timeout_s), self._take_back)
         return None if batch is None else Batch(batch, self._portal)
+
+    def _take_back(self, batch: AsyncBatch | None) -> None:
+        """Nobody had it: read on before it, in the partitions that are still ours."""
+        if batch is None:
+            return
+        backwards = reversed(batch.columns.partition.tolist()), reversed(batch.columns.offset.tolist())
+        for number, first in dict(zip(*backwards, strict=True)).items():
+            with contextlib.suppress(ClientError):
+                self._inner.seek((batch.topic, number), first)
 
     def batches(self, max_records: int | None = None, *, timeout_s: float | None = None) -> Iterator[Batch]:
         """Batches without end, or until none came for `timeout_s`; as `poll`."""

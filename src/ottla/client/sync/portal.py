@@ -18,7 +18,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _GRACE_S: Final = 5.0
-"""How long a call that was interrupted, or a client at the process's end, may take to be over."""
+"""How long a client may take to be over at the process's end."""
 
 
 class _LoopThread:
@@ -105,10 +105,18 @@ class Portal:
         """What is to be done before the loop ends."""
         self._inside.at_end = close
 
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Its result or exception."""
+    def call(self, work: Coroutine[Any, Any, T], undo: Callable[[T], object] | None = None) -> T:
+        """Its result or exception. `undo` is called, in the loop's thread, with a result that came and that
+        nobody was told of because of an interrupt.
+        """
         self._check(work)
-        waiting = asyncio.run_coroutine_threadsafe(work, self._inside.loop)
+        results: list[T] = []
+
+        async def kept() -> T:
+            results.append(await work)
+            return results[0]
+
+        waiting = asyncio.run_coroutine_threadsafe(work if undo is None else kept(), self._inside.loop)
         try:
             return waiting.result()
         except concurrent.futures.CancelledError:
@@ -116,6 +124,9 @@ class Portal:
         except BaseException:
             if not waiting.done():  # KeyboardInterrupt, or what else a signal raised here
                 waiting.cancel()
+            if undo is not None:
+                # Called after the cancellation: there is a result by then, or never.
+                self.soon(lambda: [undo(each) for each in results])
             raise
 
     def run(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import gc
 import os
 import signal
@@ -271,6 +272,32 @@ def test_an_interrupt_ends_a_wait_and_the_client_goes_on(servers: str, topic: st
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "interrupted\n0\n", "")
+
+
+def test_a_batch_that_comes_as_a_poll_is_interrupted_comes_again(
+    servers: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken, and nobody had it: nothing may be committed past it."""
+    result = concurrent.futures.Future.result
+
+    def interrupted(future: concurrent.futures.Future[object], timeout: float | None = None) -> object:
+        result(future, timeout)
+        raise KeyboardInterrupt
+
+    with client.connect(servers) as c:
+        with c.producer() as producer:
+            for number in range(10):
+                producer.send(topic, b"%d" % number)
+        with c.consumer([topic], group=f"{topic}-group", settings=EARLIEST) as consumer:
+            first = consumer.poll(max_records=3, timeout_s=20)
+            assert first is not None
+            with monkeypatch.context() as patched:
+                patched.setattr(concurrent.futures.Future, "result", interrupted)
+                with pytest.raises(KeyboardInterrupt):
+                    consumer.poll(max_records=3, timeout_s=20)
+            again = consumer.poll(max_records=2, timeout_s=20)
+            assert again is not None
+            assert [record.value for record in again] == [b"3", b"4"]
 
 
 def test_a_fork_is_refused_and_harms_nobody(servers: str, topic: str) -> None:
