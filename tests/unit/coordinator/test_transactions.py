@@ -191,8 +191,8 @@ async def test_ids_that_nobody_uses_are_forgotten(tmp_path: Path) -> None:
         "transaction_remove_expired_transaction_cleanup_interval_ms": 10,
     }
     async with serving(tmp_path, **settings) as client:
-        await client.init()
-        await client.add(0)
+        while await client.init() is not NONE or await client.add(0) != [NONE]:
+            pass  # it was forgotten in between
         for _ in range(20):
             await asyncio.sleep(0.002)
             assert (await client.describe())["error_code"] == NONE, "an ongoing transaction is used"
