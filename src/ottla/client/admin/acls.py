@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.operations import AclOperation
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError
+from ottla.client.face import Face, awaited
 from ottla.protocol.messages.create_acls import AclCreation, CreateAclsRequest, CreateAclsResponse
 from ottla.protocol.messages.delete_acls import DeleteAclsFilter, DeleteAclsRequest, DeleteAclsResponse
 from ottla.protocol.messages.describe_acls import DescribeAclsRequest, DescribeAclsResponse
@@ -183,12 +183,12 @@ class Acls:
         return await self._calls.each(filters, CONTROLLER, ask)
 
 
-class BlockingAcls(Blocking[Acls]):
+class BlockingAcls(Face[Acls]):
     """`Acls` for callers that wait."""
 
-    describe = blocking(Acls.describe)
-    create = blocking(Acls.create)
-    delete = blocking(Acls.delete)
+    describe = awaited(Acls.describe)
+    create = awaited(Acls.create)
+    delete = awaited(Acls.delete)
 
 
 def _deleted(which: AclFilter) -> DeleteAclsFilter:

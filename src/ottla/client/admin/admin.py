@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ottla.client.admin.blocking import Run
 from ottla.client.admin.calls import Calls
+from ottla.client.face import Run
 from ottla.client.net.cluster import Cluster
 
 if TYPE_CHECKING:

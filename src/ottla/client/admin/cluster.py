@@ -7,11 +7,11 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.operations import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
+from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.describe_cluster import DescribeClusterRequest, DescribeClusterResponse
 from ottla.protocol.messages.metadata import MetadataRequest, MetadataResponse
@@ -283,16 +283,16 @@ class ClusterAdmin:
         return await self._calls.each(updates, CONTROLLER, ask)
 
 
-class BlockingCluster(Blocking[ClusterAdmin]):
+class BlockingCluster(Face[ClusterAdmin]):
     """`ClusterAdmin` for callers that wait."""
 
-    describe = blocking(ClusterAdmin.describe)
-    unregister_broker = blocking(ClusterAdmin.unregister_broker)
-    quorum = blocking(ClusterAdmin.quorum)
-    add_voter = blocking(ClusterAdmin.add_voter)
-    remove_voter = blocking(ClusterAdmin.remove_voter)
-    features = blocking(ClusterAdmin.features)
-    update_features = blocking(ClusterAdmin.update_features)
+    describe = awaited(ClusterAdmin.describe)
+    unregister_broker = awaited(ClusterAdmin.unregister_broker)
+    quorum = awaited(ClusterAdmin.quorum)
+    add_voter = awaited(ClusterAdmin.add_voter)
+    remove_voter = awaited(ClusterAdmin.remove_voter)
+    features = awaited(ClusterAdmin.features)
+    update_features = awaited(ClusterAdmin.update_features)
 
 
 def _quorum_replica(state: ReplicaState) -> QuorumReplica:

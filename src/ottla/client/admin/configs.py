@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, Anywhere, Calls, Named, Node, Route, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
+from ottla.client.face import Face, awaited
 from ottla.client.net.cluster import Cluster
 from ottla.protocol.messages.describe_configs import (
     DescribeConfigsRequest,
@@ -247,12 +247,12 @@ class Configs:
         return sorted(found, key=lambda each: (each.kind, each.name))
 
 
-class BlockingConfigs(Blocking[Configs]):
+class BlockingConfigs(Face[Configs]):
     """`Configs` for callers that wait."""
 
-    describe = blocking(Configs.describe)
-    alter = blocking(Configs.alter)
-    list_resources = blocking(Configs.list_resources)
+    describe = awaited(Configs.describe)
+    alter = awaited(Configs.alter)
+    list_resources = awaited(Configs.list_resources)
 
 
 def _entry(config: DescribeConfigsResourceResult) -> ConfigEntry:

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
+from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages import (
     alter_user_scram_credentials,
@@ -246,15 +246,15 @@ class Credentials:
         ]
 
 
-class BlockingCredentials(Blocking[Credentials]):
+class BlockingCredentials(Face[Credentials]):
     """`Credentials` for callers that wait."""
 
-    describe_scram = blocking(Credentials.describe_scram)
-    alter_scram = blocking(Credentials.alter_scram)
-    create_token = blocking(Credentials.create_token)
-    renew_token = blocking(Credentials.renew_token)
-    expire_token = blocking(Credentials.expire_token)
-    describe_tokens = blocking(Credentials.describe_tokens)
+    describe_scram = awaited(Credentials.describe_scram)
+    alter_scram = awaited(Credentials.alter_scram)
+    create_token = awaited(Credentials.create_token)
+    renew_token = awaited(Credentials.renew_token)
+    expire_token = awaited(Credentials.expire_token)
+    describe_tokens = awaited(Credentials.describe_tokens)
 
 
 def _requester(

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import Calls, Node, group_coordinator, outcome
 from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
+from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.offset_commit import (
     OffsetCommitRequest,
@@ -275,15 +275,15 @@ class GroupOffsets:
         return await self._calls.each(topics, group_coordinator(group), ask)
 
 
-class BlockingGroupOffsets(Blocking[GroupOffsets]):
+class BlockingGroupOffsets(Face[GroupOffsets]):
     """`GroupOffsets` for callers that wait."""
 
-    list = blocking(GroupOffsets.list)
-    alter = blocking(GroupOffsets.alter)
-    delete = blocking(GroupOffsets.delete)
-    list_share = blocking(GroupOffsets.list_share)
-    alter_share = blocking(GroupOffsets.alter_share)
-    delete_share = blocking(GroupOffsets.delete_share)
+    list = awaited(GroupOffsets.list)
+    alter = awaited(GroupOffsets.alter)
+    delete = awaited(GroupOffsets.delete)
+    list_share = awaited(GroupOffsets.list_share)
+    alter_share = awaited(GroupOffsets.alter_share)
+    delete_share = awaited(GroupOffsets.delete_share)
 
 
 def _fetch_request(

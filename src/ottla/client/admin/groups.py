@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import Calls, Named, Node, group_coordinator, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
+from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.list_groups import ListGroupsRequest, ListGroupsResponse
 
@@ -180,15 +180,15 @@ class Groups:
         return await self._calls.each(members, group_coordinator(group), ask)
 
 
-class BlockingGroups(Blocking[Groups]):
+class BlockingGroups(Face[Groups]):
     """`Groups` for callers that wait."""
 
-    list = blocking(Groups.list)
-    describe = blocking(Groups.describe)
-    describe_share = blocking(Groups.describe_share)
-    describe_streams = blocking(Groups.describe_streams)
-    delete = blocking(Groups.delete)
-    remove_members = blocking(Groups.remove_members)
+    list = awaited(Groups.list)
+    describe = awaited(Groups.describe)
+    describe_share = awaited(Groups.describe_share)
+    describe_streams = awaited(Groups.describe_streams)
+    delete = awaited(Groups.delete)
+    remove_members = awaited(Groups.remove_members)
 
 
 def _is_other_kind(error: ClientError) -> bool:

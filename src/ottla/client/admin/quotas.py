@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Final
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError
+from ottla.client.face import Face, awaited
 from ottla.protocol.messages.alter_client_quotas import (
     AlterClientQuotasRequest,
     AlterClientQuotasRequestEntityData,
@@ -98,11 +98,11 @@ class Quotas:
         return await self._calls.each(changes, CONTROLLER, ask)
 
 
-class BlockingQuotas(Blocking[Quotas]):
+class BlockingQuotas(Face[Quotas]):
     """`Quotas` for callers that wait."""
 
-    describe = blocking(Quotas.describe)
-    alter = blocking(Quotas.alter)
+    describe = awaited(Quotas.describe)
+    alter = awaited(Quotas.alter)
 
 
 def _component(kind: str, name: str | AnyName | None) -> ComponentData:

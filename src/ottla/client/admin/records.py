@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import LEADER, Calls, Node, outcome
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError
+from ottla.client.face import Face, awaited
 from ottla.protocol.messages.delete_records import (
     DeleteRecordsPartition,
     DeleteRecordsRequest,
@@ -145,11 +145,11 @@ class Records:
         return await self._calls.each(partitions, LEADER, ask, timeout_ms=timeout_ms)
 
 
-class BlockingRecords(Blocking[Records]):
+class BlockingRecords(Face[Records]):
     """`Records` for callers that wait."""
 
-    delete = blocking(Records.delete)
-    list_offsets = blocking(Records.list_offsets)
+    delete = awaited(Records.delete)
+    list_offsets = awaited(Records.list_offsets)
 
 
 def by_topic(partitions: Iterable[TopicPartition]) -> Mapping[str, Sequence[TopicPartition]]:

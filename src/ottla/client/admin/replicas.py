@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import CONTROLLER, Calls, Named, Node, outcome
 from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
+from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages import (
     alter_partition_reassignments,
@@ -263,15 +263,15 @@ class Replicas:
         }
 
 
-class BlockingReplicas(Blocking[Replicas]):
+class BlockingReplicas(Face[Replicas]):
     """`Replicas` for callers that wait."""
 
-    log_dirs = blocking(Replicas.log_dirs)
-    replica_log_dirs = blocking(Replicas.replica_log_dirs)
-    alter_log_dirs = blocking(Replicas.alter_log_dirs)
-    elect_leaders = blocking(Replicas.elect_leaders)
-    reassign = blocking(Replicas.reassign)
-    reassignments = blocking(Replicas.reassignments)
+    log_dirs = awaited(Replicas.log_dirs)
+    replica_log_dirs = awaited(Replicas.replica_log_dirs)
+    alter_log_dirs = awaited(Replicas.alter_log_dirs)
+    elect_leaders = awaited(Replicas.elect_leaders)
+    reassign = awaited(Replicas.reassign)
+    reassignments = awaited(Replicas.reassignments)
 
 
 def _log_dir(found: describe_log_dirs.DescribeLogDirsResult) -> LogDir:

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
 from ottla.client.admin.operations import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, broker_error
+from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.create_partitions import (
     CreatePartitionsAssignment,
@@ -248,14 +248,14 @@ class Topics:
         return await self._calls.each(wanted, CONTROLLER, ask, timeout_ms=timeout_ms)
 
 
-class BlockingTopics(Blocking[Topics]):
+class BlockingTopics(Face[Topics]):
     """`Topics` for callers that wait."""
 
-    create = blocking(Topics.create)
-    delete = blocking(Topics.delete)
-    list = blocking(Topics.list)
-    describe = blocking(Topics.describe)
-    add_partitions = blocking(Topics.add_partitions)
+    create = awaited(Topics.create)
+    delete = awaited(Topics.delete)
+    list = awaited(Topics.list)
+    describe = awaited(Topics.describe)
+    add_partitions = awaited(Topics.add_partitions)
 
 
 def _creatable(topic: NewTopic) -> CreatableTopic:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from ottla.client.admin.blocking import Blocking, blocking
 from ottla.client.admin.calls import LEADER, Calls, Coordinator, Named, Node, outcome
 from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
+from ottla.client.face import Face, awaited
 from ottla.client.net.cluster import CoordinatorKind
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.describe_producers import (
@@ -271,12 +271,12 @@ class Transactions:
         (await self.fence_producers([transactional_id], timeout_ms=timeout_ms)).check()
 
 
-class BlockingTransactions(Blocking[Transactions]):
+class BlockingTransactions(Face[Transactions]):
     """`Transactions` for callers that wait."""
 
-    list = blocking(Transactions.list)
-    describe = blocking(Transactions.describe)
-    describe_producers = blocking(Transactions.describe_producers)
-    abort = blocking(Transactions.abort)
-    fence_producers = blocking(Transactions.fence_producers)
-    terminate = blocking(Transactions.terminate)
+    list = awaited(Transactions.list)
+    describe = awaited(Transactions.describe)
+    describe_producers = awaited(Transactions.describe_producers)
+    abort = awaited(Transactions.abort)
+    fence_producers = awaited(Transactions.fence_producers)
+    terminate = awaited(Transactions.terminate)

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ottla.client.connecting import AsyncClient
+from ottla.client.face import Face, awaited, iterated
 from ottla.client.settings import ClientSettings
-from ottla.client.sync.face import Face, awaited, iterated
 from ottla.client.sync.portal import Portal
 
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ class Client(Face[AsyncClient]):
     def __init__(self, settings: ClientSettings) -> None:
         portal = Portal()
         try:
-            super().__init__(portal.run(AsyncClient, settings), portal)
+            super().__init__(portal.run(AsyncClient, settings), portal.call)
             portal.call(self._inner.start())
         except BaseException:
             portal.close()
             raise
-        self._portal.at_end(self._inner.close)
+        portal.at_end(self._inner.close)
+        self._portal = portal
 
     def close(self) -> None:
         """Close its producers and consumers as they do it themselves, and disconnect."""

@@ -14,7 +14,7 @@ from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import CommittedOffset, Identity
 from ottla.client.errors import ClientError
-from ottla.client.sync.face import Face, awaited, inside
+from ottla.client.face import Face, awaited, inside
 from ottla.client.sync.portal import Portal
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Consumer(Face[AsyncConsumer]):
     """
 
     def __init__(self, inner: AsyncConsumer, portal: Portal) -> None:
-        super().__init__(inner, portal)
+        super().__init__(inner, portal.call)
+        self._portal = portal
         self._finalize = weakref.finalize(self, portal.abandon, inner.close)
         self._finalize.atexit = False
 

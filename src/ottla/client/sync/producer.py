@@ -13,10 +13,10 @@ from typing import Final, NamedTuple, Self
 from ottla.client.columns.columns import Headers
 from ottla.client.core.batches import RecordMetadata
 from ottla.client.errors import ClientError, RequestTimeoutError
+from ottla.client.face import Face, awaited
 from ottla.client.producer.delivery import Delivery as AsyncDelivery
 from ottla.client.producer.delivery import Written
 from ottla.client.producer.producer import AsyncProducer
-from ottla.client.sync.face import Face, awaited
 from ottla.client.sync.portal import Portal
 from ottla.client.values.interface import Values
 from ottla.records.batch import Buffer
@@ -136,7 +136,8 @@ class Producer(Face[AsyncProducer]):
     """Made by `connect(...).producer(...)`. `close` it, or use it with `with`. Any thread may use it."""
 
     def __init__(self, inner: AsyncProducer, portal: Portal) -> None:
-        super().__init__(inner, portal)
+        super().__init__(inner, portal.call)
+        self._portal = portal
         self._handover = _Handover(inner)
         portal.call(inner.start())
         self._finalize = weakref.finalize(self, portal.abandon, inner.close)

@@ -1,24 +1,28 @@
-"""What makes the methods of a class for asyncio those of one for other threads, a line for each."""
+"""What makes the methods of a class for asyncio those of one for callers that wait, a line for each."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
-
-from ottla.client.sync.portal import Portal
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar
 
 Inner = TypeVar("Inner")
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Face(Generic[Inner]):
-    """Stands before an `inner` object, which lives in the portal's loop."""
+class Run(Protocol):
+    """Runs a coroutine on the client's event loop, and waits for what it gives."""
 
-    def __init__(self, inner: Inner, portal: Portal) -> None:
+    def __call__(self, coroutine: Coroutine[Any, Any, T], /) -> T: ...
+
+
+class Face(Generic[Inner]):
+    """Stands before an `inner` object; `run` runs coroutines on the loop that it lives in."""
+
+    def __init__(self, inner: Inner, run: Run) -> None:
         self._inner = inner
-        self._portal = portal
+        self._run = run
 
 
 def awaited(
@@ -26,20 +30,23 @@ def awaited(
 ) -> Callable[Concatenate[Face[Inner], P], T]:
     """The same as a method that waits for the coroutine."""
 
+    @functools.wraps(method)
     def call(self: Face[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._portal.call(method(self._inner, *args, **kwargs))
+        return self._run(method(self._inner, *args, **kwargs))
 
-    functools.update_wrapper(call, method)
     return call
 
 
 def inside(method: Callable[Concatenate[Inner, P], T]) -> Callable[Concatenate[Face[Inner], P], T]:
-    """The same as a method that runs it in the loop's thread."""
+    """The same as a method that runs it in the loop."""
 
+    async def work(inner: Inner, *args: P.args, **kwargs: P.kwargs) -> T:
+        return method(inner, *args, **kwargs)
+
+    @functools.wraps(method)
     def call(self: Face[Inner], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._portal.run(method, self._inner, *args, **kwargs)
+        return self._run(work(self._inner, *args, **kwargs))
 
-    functools.update_wrapper(call, method)
     return call
 
 
@@ -48,17 +55,17 @@ def iterated(
 ) -> Callable[Concatenate[Face[Inner], P], Iterator[T]]:
     """The same as a method that gives what the asynchronous iterator does."""
 
+    @functools.wraps(method)
     def call(self: Face[Inner], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        portal = self._portal
+        run = self._run
         items = method(self._inner, *args, **kwargs)
         try:
-            while (item := portal.call(_next(items))) is not _END:
+            while (item := run(_next(items))) is not _END:
                 yield item  # type: ignore[misc]
         finally:
             if isinstance(items, AsyncGenerator):
-                portal.call(items.aclose())
+                run(items.aclose())
 
-    functools.update_wrapper(call, method)
     return call
 
 
