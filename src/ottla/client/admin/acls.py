@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
-from ottla.client.admin.operations import AclOperation
+from ottla.client.admin.codes import AclOperation, Code
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError
 from ottla.client.face import Face, awaited
 from ottla.protocol.messages.create_acls import AclCreation, CreateAclsRequest, CreateAclsResponse
-from ottla.protocol.messages.delete_acls import DeleteAclsFilter, DeleteAclsRequest, DeleteAclsResponse
-from ottla.protocol.messages.describe_acls import DescribeAclsRequest, DescribeAclsResponse
+from ottla.protocol.messages.delete_acls import (
+    DeleteAclsFilter,
+    DeleteAclsMatchingAcl,
+    DeleteAclsRequest,
+    DeleteAclsResponse,
+)
+from ottla.protocol.messages.describe_acls import (
+    AclDescription,
+    DescribeAclsRequest,
+    DescribeAclsResource,
+    DescribeAclsResponse,
+)
 
 __all__ = [
     "BlockingAcls",
@@ -26,8 +35,10 @@ __all__ = [
     "PatternType",
 ]
 
+F = TypeVar("F", DescribeAclsRequest, DeleteAclsFilter)
 
-class AclResourceType(IntEnum):
+
+class AclResourceType(Code):
     UNKNOWN = 0
     ANY = 1
     TOPIC = 2
@@ -37,12 +48,8 @@ class AclResourceType(IntEnum):
     DELEGATION_TOKEN = 6
     USER = 7
 
-    @classmethod
-    def _missing_(cls, value: object) -> AclResourceType:  # noqa: ARG003
-        return cls.UNKNOWN
 
-
-class PatternType(IntEnum):
+class PatternType(Code):
     """How a resource's name is meant. ANY and MATCH are for filters: MATCH is whatever applies to a name."""
 
     UNKNOWN = 0
@@ -51,20 +58,12 @@ class PatternType(IntEnum):
     LITERAL = 3
     PREFIXED = 4
 
-    @classmethod
-    def _missing_(cls, value: object) -> PatternType:  # noqa: ARG003
-        return cls.UNKNOWN
 
-
-class AclPermission(IntEnum):
+class AclPermission(Code):
     UNKNOWN = 0
     ANY = 1
     DENY = 2
     ALLOW = 3
-
-    @classmethod
-    def _missing_(cls, value: object) -> AclPermission:  # noqa: ARG003
-        return cls.UNKNOWN
 
 
 class Acl(NamedTuple):
@@ -99,30 +98,9 @@ class Acls:
 
     async def describe(self, which: AclFilter | None = None) -> list[Acl]:
         """The ACLs that a filter takes; all without one."""
-        which = AclFilter() if which is None else which
-        request = DescribeAclsRequest(
-            resource_type_filter=which.resource_type,
-            resource_name_filter=which.resource_name,
-            pattern_type_filter=which.pattern_type,
-            principal_filter=which.principal,
-            host_filter=which.host,
-            operation=which.operation,
-            permission_type=which.permission,
-        )
+        request = _filter(DescribeAclsRequest, AclFilter() if which is None else which)
         response = await self._calls.one(request, DescribeAclsResponse, ANYWHERE)
-        return [
-            Acl(
-                each.principal,
-                AclOperation(each.operation),
-                AclResourceType(resource.resource_type),
-                resource.resource_name,
-                PatternType(resource.pattern_type),
-                AclPermission(each.permission_type),
-                each.host,
-            )
-            for resource in response.resources
-            for each in resource.acls
-        ]
+        return [_acl(resource, each) for resource in response.resources for each in resource.acls]
 
     async def create(self, acls: Iterable[Acl]) -> Results[Acl, None]:
         """Add ACLs; one that is there already stays."""
@@ -156,22 +134,14 @@ class Acls:
         async def ask(
             node: Node, keys: Sequence[AclFilter]
         ) -> Mapping[AclFilter, Results[Acl, None] | ClientError]:
-            request = DeleteAclsRequest(filters=[_deleted(each) for each in keys])
+            request = DeleteAclsRequest(filters=[_filter(DeleteAclsFilter, each) for each in keys])
             response = await self._calls.send(request, DeleteAclsResponse, node)
             return {
                 key: outcome(
                     each.error_code,
                     Results(
                         {
-                            Acl(
-                                acl.principal,
-                                AclOperation(acl.operation),
-                                AclResourceType(acl.resource_type),
-                                acl.resource_name,
-                                PatternType(acl.pattern_type),
-                                AclPermission(acl.permission_type),
-                                acl.host,
-                            ): outcome(acl.error_code, None, acl.error_message)
+                            _acl(acl, acl): outcome(acl.error_code, None, acl.error_message)
                             for acl in each.matching_acls
                         }
                     ),
@@ -191,8 +161,8 @@ class BlockingAcls(Face[Acls]):
     delete = awaited(Acls.delete)
 
 
-def _deleted(which: AclFilter) -> DeleteAclsFilter:
-    return DeleteAclsFilter(
+def _filter(kind: type[F], which: AclFilter) -> F:
+    return kind(
         resource_type_filter=which.resource_type,
         resource_name_filter=which.resource_name,
         pattern_type_filter=which.pattern_type,
@@ -200,4 +170,18 @@ def _deleted(which: AclFilter) -> DeleteAclsFilter:
         host_filter=which.host,
         operation=which.operation,
         permission_type=which.permission,
+    )
+
+
+def _acl(
+    resource: DescribeAclsResource | DeleteAclsMatchingAcl, each: AclDescription | DeleteAclsMatchingAcl
+) -> Acl:
+    return Acl(
+        each.principal,
+        AclOperation(each.operation),
+        AclResourceType(resource.resource_type),
+        resource.resource_name,
+        PatternType(resource.pattern_type),
+        AclPermission(each.permission_type),
+        each.host,
     )

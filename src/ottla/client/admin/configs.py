@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ottla.client.admin.calls import ANYWHERE, Anywhere, Calls, Named, Node, Route, outcome
+from ottla.client.admin.codes import Code
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
 from ottla.client.face import Face, awaited
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-class ConfigKind(IntEnum):
+class ConfigKind(Code):
     """What is configured."""
 
     UNKNOWN = 0
@@ -52,12 +53,8 @@ class ConfigKind(IntEnum):
     CLIENT_METRICS = 16
     GROUP = 32
 
-    @classmethod
-    def _missing_(cls, value: object) -> ConfigKind:  # noqa: ARG003
-        return cls.UNKNOWN
 
-
-class ConfigSource(IntEnum):
+class ConfigSource(Code):
     """Where a value comes from; of several the first here counts."""
 
     UNKNOWN = 0
@@ -70,12 +67,8 @@ class ConfigSource(IntEnum):
     DYNAMIC_CLIENT_METRICS = 7
     DYNAMIC_GROUP = 8
 
-    @classmethod
-    def _missing_(cls, value: object) -> ConfigSource:  # noqa: ARG003
-        return cls.UNKNOWN
 
-
-class ConfigType(IntEnum):
+class ConfigType(Code):
     UNKNOWN = 0
     BOOLEAN = 1
     STRING = 2
@@ -86,10 +79,6 @@ class ConfigType(IntEnum):
     LIST = 7
     CLASS = 8
     PASSWORD = 9
-
-    @classmethod
-    def _missing_(cls, value: object) -> ConfigType:  # noqa: ARG003
-        return cls.UNKNOWN
 
 
 class ConfigOperation(IntEnum):

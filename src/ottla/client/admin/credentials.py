@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.codes import Code
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
 from ottla.client.face import Face, awaited
@@ -35,14 +35,10 @@ _DEFAULT_ITERATIONS: Final = 4096
 _SALT_BYTES: Final = 32
 
 
-class ScramMechanism(IntEnum):
+class ScramMechanism(Code):
     UNKNOWN = 0
     SCRAM_SHA_256 = 1
     SCRAM_SHA_512 = 2
-
-    @classmethod
-    def _missing_(cls, value: object) -> ScramMechanism:  # noqa: ARG003
-        return cls.UNKNOWN
 
 
 _HASHES: Final = {ScramMechanism.SCRAM_SHA_256: "sha256", ScramMechanism.SCRAM_SHA_512: "sha512"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ottla.client.admin.operations import AclOperation, operations
+from ottla.client.admin.codes import AclOperation, operations
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
 from ottla.protocol import wire

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
-from ottla.client.admin.operations import AclOperation, operations
+from ottla.client.admin.codes import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.face import Face, awaited

@@ -1,16 +1,24 @@
-"""What a principal may do with a resource."""
+"""Kafka's codes of what later brokers may have more of, and what a principal may do with a resource."""
 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
+from typing import Final, Self
 
-__all__ = ["AclOperation", "operations"]
+__all__ = ["AclOperation", "Code", "operations"]
 
 _NOT_ASKED: Final = -(1 << 31)
 
 
-class AclOperation(IntEnum):
+class Code(IntEnum):
+    """A member for each code that this client knows; any other is UNKNOWN, which each of these has."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:  # noqa: ARG003
+        return cls["UNKNOWN"]
+
+
+class AclOperation(Code):
     """What a principal does. ANY is for filters; UNKNOWN is one that this client does not know."""
 
     UNKNOWN = 0
@@ -29,10 +37,6 @@ class AclOperation(IntEnum):
     CREATE_TOKENS = 13
     DESCRIBE_TOKENS = 14
     TWO_PHASE_COMMIT = 15
-
-    @classmethod
-    def _missing_(cls, value: object) -> AclOperation:  # noqa: ARG003
-        return cls.UNKNOWN
 
 
 def operations(bits: int) -> frozenset[AclOperation] | None:
