@@ -73,9 +73,7 @@ class GroupOffsets:
 
         With `require_stable` what transactions have pending is waited for (KIP-447).
         """
-        wanted: dict[str, Iterable[TopicPartition] | None] = (
-            dict(groups) if isinstance(groups, Mapping) else dict.fromkeys(groups)
-        )
+        wanted = _wanted(groups)
 
         async def ask_one(
             node: Node, group: str
@@ -170,9 +168,7 @@ class GroupOffsets:
         """Where share groups start: in all partitions, or in those that are given (None: nowhere yet)."""
         from ottla.protocol.messages import describe_share_group_offsets as messages
 
-        wanted: dict[str, Iterable[TopicPartition] | None] = (
-            dict(groups) if isinstance(groups, Mapping) else dict.fromkeys(groups)
-        )
+        wanted = _wanted(groups)
 
         def asked(name: str) -> messages.DescribeShareGroupOffsetsRequestGroup:
             partitions = wanted[name]
@@ -284,6 +280,12 @@ class BlockingGroupOffsets(Face[GroupOffsets]):
     list_share = awaited(GroupOffsets.list_share)
     alter_share = awaited(GroupOffsets.alter_share)
     delete_share = awaited(GroupOffsets.delete_share)
+
+
+def _wanted(
+    groups: Mapping[str, Iterable[TopicPartition] | None] | Iterable[str],
+) -> dict[str, Iterable[TopicPartition] | None]:
+    return dict(groups) if isinstance(groups, Mapping) else dict.fromkeys(groups)
 
 
 def _fetch_request(

@@ -1,45 +1,18 @@
-# The compiled twin of `plain`, from `native/`.
+# The compiled twin of `plain`, from `native/`: what it offers has the same types.
 
-from collections.abc import Iterator
-from typing import Final, Self, TypeVar
+from typing import Final
 
-from ottla.client.columns.binary import RawBinary, RawColumns
-from ottla.client.columns.plain import Decoded, Pairs
+from ottla.client.columns.plain import BatchBuilder as BatchBuilder
+from ottla.client.columns.plain import allocate as allocate
+from ottla.client.columns.plain import concat as concat
+from ottla.client.columns.plain import decode as decode
+from ottla.client.columns.plain import group_rows as group_rows
+from ottla.client.columns.plain import hash_key as hash_key
+from ottla.client.columns.plain import hash_keys as hash_keys
+from ottla.client.columns.plain import records as records
+from ottla.client.columns.plain import strings as strings
 from ottla.records.batch import Buffer
-
-_R = TypeVar("_R")
 
 NAME: Final[str]
 
-def allocate(size: int, /) -> memoryview: ...
-def concat(parts: list[RawColumns], /) -> RawColumns: ...
-def decode(
-    data: Buffer,
-    pos: int,
-    partition: int,
-    fetch_offset: int,
-    reached: tuple[int, int],
-    aborted: list[tuple[int, int]],
-    active: set[int],
-    check_crcs: bool,
-    limits: tuple[int, int, int],
-    /,
-) -> Decoded: ...
-def records(record_type: type[_R], topic: str, columns: RawColumns, /) -> Iterator[_R]: ...
-def strings(column: RawBinary, /) -> list[bytes | None]: ...
 def crc32c(data: Buffer, hardware: bool = True, /) -> int: ...
-def hash_key(name: str, key: Buffer, /) -> int: ...
-def hash_keys(name: str, keys: RawBinary, partitions: int, null: int, empty: int, /) -> memoryview: ...
-def group_rows(partition: memoryview, partitions: int, /) -> tuple[memoryview, memoryview]: ...
-
-class BatchBuilder:
-    def __new__(cls, max_bytes: int, /) -> Self: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    def append(self, timestamp: int, key: Buffer | None, value: Buffer | None, headers: Pairs, /) -> bool: ...
-    def append_rows(
-        self, columns: RawColumns, order: memoryview | None, start: int, stop: int, now: int, /
-    ) -> int: ...
-    def finish(self) -> bytearray: ...

@@ -51,12 +51,7 @@ class BinaryColumn:
         start: int = 0,
         length: int | None = None,
     ) -> None:
-        if offsets.format not in ("i", "q"):
-            raise ValueError(f"offsets are int32 or int64, not of format {offsets.format}")
-        if length is None:
-            length = len(offsets) - 1 - start
-        if start < 0 or length < 0 or start + length >= len(offsets):
-            raise ValueError(f"{len(offsets)} offsets do not hold {length} strings from {start} on")
+        length = _checked_length(offsets, start, length, "strings")
         if validity is not None and len(validity) * 8 < start + length:
             raise ValueError(f"{len(validity)} bytes of validity do not hold {length} bits from {start} on")
         self.offsets = offsets
@@ -140,12 +135,7 @@ class HeadersColumn:
         start: int = 0,
         length: int | None = None,
     ) -> None:
-        if offsets.format not in ("i", "q"):
-            raise ValueError(f"offsets are int32 or int64, not of format {offsets.format}")
-        if length is None:
-            length = len(offsets) - 1 - start
-        if start < 0 or length < 0 or start + length >= len(offsets):
-            raise ValueError(f"{len(offsets)} offsets do not hold the headers of {length} records")
+        length = _checked_length(offsets, start, length, "records' headers")
         if len(names) != len(values):
             raise ValueError(f"{len(names)} names of headers and {len(values)} values")
         self.offsets = offsets
@@ -229,6 +219,17 @@ def pack_bits(bits: Sequence[bool]) -> bytes:
     """A validity of `bits`: eight a byte, the first lowest."""
     digits = "".join("1" if bit else "0" for bit in reversed(bits))
     return int(digits or "0", 2).to_bytes((len(bits) + 7) // 8, "little")
+
+
+def _checked_length(offsets: memoryview, start: int, length: int | None, what: str) -> int:
+    """`length`, or all that there is from `start` on. ValueError where `offsets` do not hold it."""
+    if offsets.format not in ("i", "q"):
+        raise ValueError(f"offsets are int32 or int64, not of format {offsets.format}")
+    if length is None:
+        length = len(offsets) - 1 - start
+    if start < 0 or length < 0 or start + length >= len(offsets):
+        raise ValueError(f"{len(offsets)} offsets do not hold {length} {what} from {start} on")
+    return length
 
 
 def _bounds(index: slice, length: int) -> tuple[int, int]:

@@ -34,9 +34,7 @@ async def read_columns(
 ) -> Columns:
     """The rows by partition and offset, as columns: needs no pyarrow."""
     parts: dict[TopicPartition, list[Columns]] = {}
-    level = isolation_of(isolation)
-    ranges = await resolve(cluster, topic, start, end, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
+    async with await _scan(cluster, topic, start, end, partitions, isolation, report) as scan:
         async for partition, rows in scan:
             parts.setdefault(partition, []).append(rows)
     in_order = [rows for partition in sorted(parts) for rows in parts[partition]]
@@ -64,9 +62,7 @@ async def read(
     """
     to_arrow = arrow_rows(key, value, dead_letters)
     parts: dict[TopicPartition, list[pa.RecordBatch]] = {}
-    level = isolation_of(isolation)
-    ranges = await resolve(cluster, topic, start, end, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
+    async with await _scan(cluster, topic, start, end, partitions, isolation, report) as scan:
         async for partition, rows in scan:
             parts.setdefault(partition, []).append(_selected(to_arrow, topic, rows, keys))
     in_order = [batch for partition in sorted(parts) for batch in parts[partition]]
@@ -88,9 +84,7 @@ async def stream(
 ) -> AsyncGenerator[pa.RecordBatch]:
     """As `read`, batch by batch as they come, for what memory does not hold: each of one partition."""
     to_arrow = arrow_rows(key, value, dead_letters)
-    level = isolation_of(isolation)
-    ranges = await resolve(cluster, topic, start, end, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
+    async with await _scan(cluster, topic, start, end, partitions, isolation, report) as scan:
         async for _, rows in scan:
             yield to_arrow(topic, rows)
 
@@ -115,13 +109,25 @@ async def latest(
 
     to_arrow = arrow_rows(key, value, dead_letters)
     kept = Latest()
-    level = isolation_of(isolation)
-    ranges = await resolve(cluster, topic, None, None, partitions, level)
-    async with Scan(cluster, ranges, isolation_level=level, report=reporter(report)) as scan:
+    async with await _scan(cluster, topic, None, None, partitions, isolation, report) as scan:
         async for _, rows in scan:
             kept.add(rows)
     rows = kept.rows(tombstones=tombstones)
     return _table(to_arrow, topic, [to_arrow(topic, rows)] if len(rows) else [])
+
+
+async def _scan(
+    cluster: Cluster,
+    topic: str,
+    start: Bound,
+    end: Bound,
+    partitions: Iterable[int] | None,
+    isolation: str,
+    report: Report | bool | None,
+) -> Scan:
+    level = isolation_of(isolation)
+    ranges = await resolve(cluster, topic, start, end, partitions, level)
+    return Scan(cluster, ranges, isolation_level=level, report=reporter(report))
 
 
 def arrow_rows(
