@@ -54,7 +54,7 @@ def test_latest(c: Client) -> None:
 def test_batches_with_values(c: Client) -> None:
     with c.consumer("orders", group="g", value=client.json(), auto_offset_reset="earliest") as reader:
         seen = 0
-        for batch in reader.batches(max_records=40, timeout_s=1):
+        for batch in reader.batches(max_records=40, timeout_s=30):
             frame = pl.DataFrame(batch)
             assert frame["value"].struct.field("n").to_list() == list(range(seen, seen + len(batch)))
             seen += len(batch)
