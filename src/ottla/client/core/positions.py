@@ -99,10 +99,6 @@ class PartitionState:
     def __post_init__(self) -> None:
         self.version = next(self.versions)
 
-    @property
-    def has_position(self) -> bool:
-        return self.phase is Phase.fetching or self.phase is Phase.validation
-
     def jump(self, position: Position, phase: Phase) -> None:
         self.position = self.fetched = position
         self.phase = phase

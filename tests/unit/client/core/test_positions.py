@@ -72,7 +72,7 @@ def test_nothing_committed_and_no_policy_is_told() -> None:
     (error,) = positions.take_errors()
     assert (error.partition, error.position) == (_P, None)
     assert positions.take_errors() == []
-    assert not _state(positions).has_position
+    assert _state(positions).phase is Phase.lost
     positions.seek(_P, Position(1))
     assert _state(positions).phase is Phase.fetching
 

@@ -55,7 +55,6 @@ class GroupSettings(NamedTuple):
     session_timeout_ms: int = 45_000
     heartbeat_interval_ms: int = 3_000
     max_poll_interval_ms: int = 300_000
-    leaves_on_close: bool = True
 
 
 _COORDINATOR_ERRORS: Final[Mapping[int, Outcome]] = {

@@ -20,7 +20,6 @@ from ottla.protocol.messages.records.consumer_protocol import (
     ConsumerProtocolSubscriptionTopicPartition,
 )
 
-PROTOCOL_TYPE: Final = "consumer"
 _VERSION: Final = 3
 NO_GENERATION: Final = -1
 
