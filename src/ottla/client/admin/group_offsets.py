@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ottla.client.admin.calls import Calls, Node, group_coordinator, outcome
-from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
-from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode

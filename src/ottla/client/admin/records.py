@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ottla.client.admin.calls import LEADER, Calls, Node, outcome
 from ottla.client.admin.results import Results
-from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError
 from ottla.client.face import Face, awaited
 from ottla.protocol.messages.delete_records import (
@@ -24,7 +24,7 @@ from ottla.protocol.messages.list_offsets import (
     ListOffsetsTopic,
 )
 
-__all__ = ["BlockingRecords", "OffsetSpec", "PartitionOffset", "Records", "by_topic"]
+__all__ = ["BlockingRecords", "OffsetSpec", "PartitionOffset", "Records"]
 
 
 class OffsetSpec(IntEnum):
@@ -150,11 +150,3 @@ class BlockingRecords(Face[Records]):
 
     delete = awaited(Records.delete)
     list_offsets = awaited(Records.list_offsets)
-
-
-def by_topic(partitions: Iterable[TopicPartition]) -> Mapping[str, Sequence[TopicPartition]]:
-    """Partitions grouped, as most requests want them."""
-    grouped: dict[str, list[TopicPartition]] = {}
-    for each in partitions:
-        grouped.setdefault(each.topic, []).append(each)
-    return grouped

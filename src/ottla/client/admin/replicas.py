@@ -7,9 +7,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ottla.client.admin.calls import CONTROLLER, Calls, Named, Node, outcome
-from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
-from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.face import Face, awaited
 from ottla.protocol.errors import ErrorCode

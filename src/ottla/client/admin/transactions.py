@@ -7,9 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from ottla.client.admin.calls import LEADER, Calls, Coordinator, Named, Node, outcome
-from ottla.client.admin.records import by_topic
 from ottla.client.admin.results import Results
-from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.face import Face, awaited
 from ottla.client.net.cluster import CoordinatorKind

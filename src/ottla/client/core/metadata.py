@@ -6,7 +6,7 @@ replaces a newer one (KIP-320). A topic that was deleted and made again has anot
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
@@ -30,6 +30,14 @@ class TopicPartition(NamedTuple):
 
 Partition = TopicPartition | tuple[str, int]
 """How applications may name one."""
+
+
+def by_topic(partitions: Iterable[TopicPartition]) -> Mapping[str, Sequence[TopicPartition]]:
+    """Partitions grouped, as most requests want them."""
+    grouped: dict[str, list[TopicPartition]] = {}
+    for each in partitions:
+        grouped.setdefault(each.topic, []).append(each)
+    return grouped
 
 
 class BrokerNode(NamedTuple):

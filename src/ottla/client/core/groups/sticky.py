@@ -13,7 +13,13 @@ from typing import Final, NamedTuple
 
 from ottla.client.core.groups.racks import Racks
 from ottla.client.core.groups.sticky_general import PreviousOwner, balance
-from ottla.client.core.groups.subscription import Assignments, MemberSubscription, Topics, by_topic, topics_of
+from ottla.client.core.groups.subscription import (
+    Assignments,
+    MemberSubscription,
+    Topics,
+    numbers_by_topic,
+    topics_of,
+)
 from ottla.client.core.metadata import TopicPartition
 
 _NO_GENERATION: Final = -1
@@ -45,7 +51,7 @@ class StickyAssignor:
     def user_data(self, owned: Sequence[TopicPartition], generation: int) -> bytes | None:
         if generation < 0:
             return None
-        grouped = by_topic(owned)
+        grouped = numbers_by_topic(owned)
         parts = [_INT32.pack(len(grouped))]
         for topic, partitions in grouped.items():
             name = topic.encode()

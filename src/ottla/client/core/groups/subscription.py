@@ -75,7 +75,7 @@ def encode_subscription(member: MemberSubscription) -> bytes:
         user_data=member.user_data,
         owned_partitions=[
             ConsumerProtocolSubscriptionTopicPartition(topic=topic, partitions=partitions)
-            for topic, partitions in by_topic(member.owned).items()
+            for topic, partitions in numbers_by_topic(member.owned).items()
         ],
         generation_id=member.generation,
         rack_id=member.rack,
@@ -100,7 +100,7 @@ def encode_assignment(partitions: Iterable[TopicPartition], user_data: bytes | N
     message = ConsumerProtocolAssignment(
         assigned_partitions=[
             ConsumerProtocolAssignmentTopicPartition(topic=topic, partitions=indexes)
-            for topic, indexes in by_topic(partitions).items()
+            for topic, indexes in numbers_by_topic(partitions).items()
         ],
         user_data=user_data,
     )
@@ -126,7 +126,7 @@ def _decode(kind: type[M], data: bytes) -> M:
     return wire.decode(kind, min(version, _VERSION), data, 2)
 
 
-def by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
+def numbers_by_topic(partitions: Iterable[TopicPartition]) -> dict[str, list[int]]:
     grouped: dict[str, list[int]] = {}
     for topic, partition in sorted(partitions):
         grouped.setdefault(topic, []).append(partition)
