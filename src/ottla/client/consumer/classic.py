@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, TypeVar
 
-from ottla.client.consumer.membership import Gate, Holder, give_up, take
+from ottla.client.consumer.membership import Gate, Holder, Membership, give_up, take
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Subscription
 from ottla.client.core.groups.assignors import ASSIGNORS
@@ -26,7 +26,7 @@ from ottla.client.core.groups.subscription import (
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.offsets import Identity
 from ottla.client.errors import ClientError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
 from ottla.protocol.errors import DecodeError
 from ottla.protocol.messages.heartbeat import HeartbeatResponse
 from ottla.protocol.messages.join_group import JoinGroupResponse
@@ -39,7 +39,7 @@ R = TypeVar("R", bound=Struct)
 _JOIN_GRACE_MS: Final = 5_000  # a join is answered when the rebalance timeout is over, at the latest
 
 
-class ClassicMembership:
+class ClassicMembership(Membership):
     """Two tasks: one joins and carries out what comes of it, the other sends heartbeats meanwhile."""
 
     def __init__(
@@ -52,12 +52,7 @@ class ClassicMembership:
         lane: str,
         own_assignors: Mapping[str, Assignor] = {},
     ) -> None:
-        assert settings.group_id is not None
-        self._cluster = cluster
-        self._settings = settings
-        self._holder = holder
-        self._gate = gate
-        self._topics = subscription.topics
+        super().__init__(cluster, settings, holder, gate, subscription)
         self._lane = lane
         self._assignors: dict[str, Assignor] = {
             name: own_assignors[name] if name in own_assignors else ASSIGNORS[name]()
@@ -66,7 +61,7 @@ class ClassicMembership:
         self._is_cooperative = all(each.is_cooperative for each in self._assignors.values())
         self._member = ClassicMember(
             GroupSettings(
-                settings.group_id,
+                self._group_id,
                 instance_id=settings.group_instance_id,
                 session_timeout_ms=settings.session_timeout_ms,
                 heartbeat_interval_ms=settings.heartbeat_interval_ms,
@@ -78,20 +73,12 @@ class ClassicMembership:
         self._counts: dict[str, int] | None = None
         """How many partitions the topics had when this member assigned them."""
         self._changed = asyncio.Event()
-        self._polled_at = self._now_s()
-        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self._tasks = [
             asyncio.create_task(self._keep_joined(), name="ottla-consumer-group"),
             asyncio.create_task(self._keep_alive(), name="ottla-consumer-heartbeat"),
         ]
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._leave("the consumer is being closed")
 
     def identity(self) -> Identity | None:
         member = self._member
@@ -116,7 +103,7 @@ class ClassicMembership:
             self._changed.set()
 
     def polled(self) -> None:
-        self._polled_at = self._now_s()
+        super().polled()
         self._changed.set()
 
     # Joining.
@@ -271,29 +258,12 @@ class ClassicMembership:
         if member.needs_join:
             self._changed.set()
 
-    def _has_polled_too_late(self) -> bool:
-        if self._gate.is_polling:
-            return False
-        return self._now_s() - self._polled_at > self._settings.max_poll_interval_ms / 1000
-
     async def _leave(self, reason: str) -> None:
         request = self._member.leave(reason)
-        if request is None:
-            return
-        try:
-            coordinator = await self._coordinator(timeout_ms=1000)
-            await self._cluster.send(request, LeaveGroupResponse, node=coordinator, timeout_ms=5000)
-        except ClientError:
-            return  # the session timeout does it
+        if request is not None:
+            await self._say_goodbye(request, LeaveGroupResponse)
 
     # The coordinator.
-
-    async def _coordinator(self, timeout_ms: int | None = None) -> int:
-        group_id = self._member.settings.group_id
-        return await self._cluster.coordinator(CoordinatorKind.GROUP, group_id, timeout_ms=timeout_ms)
-
-    def _forget_coordinator(self) -> None:
-        self._cluster.forget_coordinator(CoordinatorKind.GROUP, self._member.settings.group_id)
 
     async def _ask(self, request: Struct, response: type[R], timeout_ms: int) -> R | None:
         """None where no answer came: the coordinator is looked for again."""
@@ -325,12 +295,6 @@ class ClassicMembership:
 
     async def _later(self) -> None:
         await asyncio.sleep(self._cluster.settings.retry_backoff_ms / 1000)
-
-    def _now_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _now_ms(self) -> int:
-        return int(self._now_s() * 1000)
 
 
 def _counts(metadata: ClusterMetadata, topics: Collection[str]) -> dict[str, int]:

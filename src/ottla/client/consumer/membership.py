@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Protocol
 
+from ottla.client.consumer.settings import ConsumerSettings
+from ottla.client.consumer.subscription import Subscription
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.offsets import Identity
+from ottla.client.errors import ClientError
+from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.protocol.structs import Struct
 
 Callback = Callable[[list[TopicPartition]], "Awaitable[None] | None"]
 
@@ -110,23 +116,77 @@ class Holder(Protocol):
     def listener(self) -> RebalanceListener: ...
 
 
-class Membership(Protocol):
-    """A consumer's part in its group."""
+class Membership(ABC):
+    """A consumer's part in its group: what both kinds of it have, and what the consumer asks of each."""
 
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: ConsumerSettings,
+        holder: Holder,
+        gate: Gate,
+        subscription: Subscription,
+    ) -> None:
+        assert settings.group_id is not None
+        self._cluster = cluster
+        self._settings = settings
+        self._group_id = settings.group_id
+        self._holder = holder
+        self._gate = gate
+        self._topics = subscription.topics
+        self._polled_at = self._now_s()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @abstractmethod
     def start(self) -> None: ...
 
     async def close(self) -> None:
         """Leave, if one does at all."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._leave("the consumer is being closed")
 
+    @abstractmethod
     def identity(self) -> Identity | None:
         """As whom to commit; None while there is no generation."""
 
+    @abstractmethod
     def subscription_changed(self) -> None: ...
 
+    @abstractmethod
     def metadata_changed(self, metadata: ClusterMetadata) -> None: ...
 
     def polled(self) -> None:
         """The application asks for more: `max.poll.interval.ms` begins anew."""
+        self._polled_at = self._now_s()
+
+    def _has_polled_too_late(self) -> bool:
+        if self._gate.is_polling:
+            return False
+        return self._now_s() - self._polled_at > self._settings.max_poll_interval_ms / 1000
+
+    @abstractmethod
+    async def _leave(self, reason: str) -> None: ...
+
+    async def _say_goodbye(self, request: Struct, response: type[Struct]) -> None:
+        try:
+            coordinator = await self._coordinator(timeout_ms=1000)
+            await self._cluster.send(request, response, node=coordinator, timeout_ms=5000)
+        except ClientError:
+            return  # the session timeout does it
+
+    async def _coordinator(self, timeout_ms: int | None = None) -> int:
+        return await self._cluster.coordinator(CoordinatorKind.GROUP, self._group_id, timeout_ms=timeout_ms)
+
+    def _forget_coordinator(self) -> None:
+        self._cluster.forget_coordinator(CoordinatorKind.GROUP, self._group_id)
+
+    def _now_s(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _now_ms(self) -> int:
+        return int(self._now_s() * 1000)
 
 
 async def give_up(holder: Holder, partitions: Sequence[TopicPartition], *, lost: bool) -> None:

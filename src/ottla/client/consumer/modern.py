@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from ottla.client.consumer.membership import Gate, Holder, give_up, take
+from ottla.client.consumer.membership import Gate, Holder, Membership, give_up, take
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Subscription
 from ottla.client.core.groups.classic import Outcome
@@ -13,7 +13,7 @@ from ottla.client.core.groups.consumer import ConsumerGroupSettings, ConsumerMem
 from ottla.client.core.metadata import ClusterMetadata
 from ottla.client.core.offsets import Identity
 from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.consumer_group_heartbeat import (
     ConsumerGroupHeartbeatRequest,
@@ -23,7 +23,7 @@ from ottla.protocol.messages.consumer_group_heartbeat import (
 _FIRST_WITH_CLIENT_MEMBER_ID: Final = 1
 
 
-class ModernMembership:
+class ModernMembership(Membership):
     """Two tasks: one sends heartbeats, the other carries out what their answers ask for."""
 
     def __init__(
@@ -35,16 +35,11 @@ class ModernMembership:
         subscription: Subscription,
         member_id: str,
     ) -> None:
-        assert settings.group_id is not None
-        self._cluster = cluster
-        self._settings = settings
-        self._holder = holder
-        self._gate = gate
-        self._topics = subscription.topics
+        super().__init__(cluster, settings, holder, gate, subscription)
         self._subscription = subscription
         self._member = ConsumerMember(
             ConsumerGroupSettings(
-                settings.group_id,
+                self._group_id,
                 settings.group_instance_id,
                 settings.client_rack or None,
                 settings.max_poll_interval_ms,
@@ -52,13 +47,11 @@ class ModernMembership:
             ),
             member_id,
         )
-        self._polled_at = self._now_s()
         self._has_left = False
         self._beat = asyncio.Event()
         """A heartbeat may be due earlier than thought."""
         self._work = asyncio.Event()
         """There may be something to reconcile."""
-        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         self.subscription_changed()
@@ -66,12 +59,6 @@ class ModernMembership:
             asyncio.create_task(self._keep_alive(), name="ottla-consumer-heartbeat"),
             asyncio.create_task(self._keep_reconciled(), name="ottla-consumer-group"),
         ]
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._leave()
 
     def identity(self) -> Identity | None:
         member = self._member
@@ -94,7 +81,7 @@ class ModernMembership:
             self._work.set()
 
     def polled(self) -> None:
-        self._polled_at = self._now_s()
+        super().polled()
         if self._has_left:
             self._has_left = False
             self._beat.set()
@@ -106,7 +93,7 @@ class ModernMembership:
             while True:
                 self._beat.clear()
                 if self._has_polled_too_late() and not self._has_left:
-                    await self._leave()
+                    await self._leave("max.poll.interval.ms is over without a poll")
                     self._member.was_lost = True
                     self._has_left = True
                     self._work.set()
@@ -134,8 +121,7 @@ class ModernMembership:
         member, backoff_ms = self._member, self._cluster.settings.retry_backoff_ms
         request: ConsumerGroupHeartbeatRequest | None = None
         try:
-            group_id = member.settings.group_id
-            node = await self._cluster.coordinator(CoordinatorKind.GROUP, group_id)
+            node = await self._coordinator()
             version = await self._cluster.version(node, ConsumerGroupHeartbeatRequest.__key__)
             if version is None:
                 raise BrokerUpgradeError("the broker has no groups of protocol consumer (KIP-848)")
@@ -165,11 +151,6 @@ class ModernMembership:
     def _error(self) -> ClientError:
         member = self._member
         return broker_error(member.error, member.error_message, f"group {member.settings.group_id}")
-
-    def _has_polled_too_late(self) -> bool:
-        if self._gate.is_polling:
-            return False
-        return self._now_s() - self._polled_at > self._settings.max_poll_interval_ms / 1000
 
     # Reconciliation.
 
@@ -223,22 +204,7 @@ class ModernMembership:
             if not error.retriable:
                 raise
 
-    async def _leave(self) -> None:
+    async def _leave(self, reason: str) -> None:  # noqa: ARG002 - heartbeats tell none
         request = self._member.leave()
-        if request is None:
-            return
-        try:
-            group_id = self._member.settings.group_id
-            node = await self._cluster.coordinator(CoordinatorKind.GROUP, group_id, timeout_ms=1000)
-            await self._cluster.send(request, ConsumerGroupHeartbeatResponse, node=node, timeout_ms=5000)
-        except ClientError:
-            return  # the session timeout does it
-
-    def _forget_coordinator(self) -> None:
-        self._cluster.forget_coordinator(CoordinatorKind.GROUP, self._member.settings.group_id)
-
-    def _now_s(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _now_ms(self) -> int:
-        return int(self._now_s() * 1000)
+        if request is not None:
+            await self._say_goodbye(request, ConsumerGroupHeartbeatResponse)
