@@ -29,6 +29,7 @@ __all__ = [
     "Named",
     "Route",
     "group_coordinator",
+    "known",
     "outcome",
 ]
 
@@ -182,6 +183,11 @@ def group_coordinator(group: str | None = None) -> Coordinator:
 def outcome(code: int, value: V, reason: str | None = None, what: str | None = None) -> V | ClientError:
     """`value`, or the error of a code other than 0."""
     return broker_error(code, reason or None, what) if code else value
+
+
+def known(number: int) -> int | None:
+    """A number of an answer; None for -1, which says that there is none or that it is not known."""
+    return number if number >= 0 else None
 
 
 class Calls:

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, known, outcome
 from ottla.client.admin.codes import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
@@ -130,7 +130,7 @@ class ClusterAdmin:
             return await self._describe_by_metadata(include_operations)
         return ClusterDescription(
             response.cluster_id,
-            response.controller_id if response.controller_id >= 0 else None,
+            known(response.controller_id),
             tuple(
                 Broker(each.broker_id, each.host, each.port, each.rack, each.is_fenced)
                 for each in sorted(response.brokers, key=lambda each: each.broker_id)
@@ -148,7 +148,7 @@ class ClusterAdmin:
         response = await self._calls.one(request, MetadataResponse, ANYWHERE)
         return ClusterDescription(
             response.cluster_id,
-            response.controller_id if response.controller_id >= 0 else None,
+            known(response.controller_id),
             tuple(
                 Broker(each.node_id, each.host, each.port, each.rack)
                 for each in sorted(response.brokers, key=lambda each: each.node_id)
@@ -247,7 +247,7 @@ class ClusterAdmin:
                 each.name: Feature(each.min_version, each.max_version, finalized.get(each.name))
                 for each in sorted(response.supported_features, key=lambda each: each.name)
             },
-            response.finalized_features_epoch if response.finalized_features_epoch >= 0 else None,
+            known(response.finalized_features_epoch),
         )
 
     async def update_features(
@@ -300,6 +300,6 @@ def _quorum_replica(state: ReplicaState) -> QuorumReplica:
         state.replica_id,
         state.replica_directory_id,
         state.log_end_offset,
-        state.last_fetch_timestamp if state.last_fetch_timestamp >= 0 else None,
-        state.last_caught_up_timestamp if state.last_caught_up_timestamp >= 0 else None,
+        known(state.last_fetch_timestamp),
+        known(state.last_caught_up_timestamp),
     )

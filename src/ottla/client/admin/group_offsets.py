@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ottla.client.admin.calls import Calls, Node, group_coordinator, outcome
+from ottla.client.admin.calls import Calls, Node, group_coordinator, known, outcome
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
@@ -197,8 +197,8 @@ class GroupOffsets:
                                 if each.start_offset < 0
                                 else ShareOffset(
                                     each.start_offset,
-                                    each.leader_epoch if each.leader_epoch >= 0 else None,
-                                    each.lag if each.lag >= 0 else None,
+                                    known(each.leader_epoch),
+                                    known(each.lag),
                                 ),
                                 each.error_message,
                             )
@@ -330,9 +330,8 @@ def _offset(
         return broker_error(partition.error_code)
     if partition.committed_offset < 0:
         return None
-    epoch = partition.committed_leader_epoch
     return CommittedOffset(
-        partition.committed_offset, partition.metadata or "", epoch if epoch >= 0 else None
+        partition.committed_offset, partition.metadata or "", known(partition.committed_leader_epoch)
     )
 
 

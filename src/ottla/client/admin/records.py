@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final, NamedTuple
 
-from ottla.client.admin.calls import LEADER, Calls, Node, outcome
+from ottla.client.admin.calls import LEADER, Calls, Node, known, outcome
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError
@@ -134,9 +134,7 @@ class Records:
             return {
                 TopicPartition(topic.name, each.partition_index): outcome(
                     each.error_code,
-                    PartitionOffset(
-                        each.offset, each.timestamp, each.leader_epoch if each.leader_epoch >= 0 else None
-                    ),
+                    PartitionOffset(each.offset, each.timestamp, known(each.leader_epoch)),
                 )
                 for topic in response.topics
                 for each in topic.partitions

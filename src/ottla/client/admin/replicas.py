@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from ottla.client.admin.calls import CONTROLLER, Calls, Named, Node, outcome
+from ottla.client.admin.calls import CONTROLLER, Calls, Named, Node, known, outcome
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
@@ -283,8 +283,8 @@ def _log_dir(found: describe_log_dirs.DescribeLogDirsResult) -> LogDir:
             for each in topic.partitions
         },
         broker_error(found.error_code, what=found.log_dir) if found.error_code else None,
-        found.total_bytes if found.total_bytes >= 0 else None,
-        found.usable_bytes if found.usable_bytes >= 0 else None,
+        known(found.total_bytes),
+        known(found.usable_bytes),
         found.is_cordoned,
     )
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
+from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, known, outcome
 from ottla.client.admin.codes import AclOperation, operations
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, broker_error
@@ -291,7 +291,7 @@ def _description(topic: MetadataResponseTopic) -> TopicDescription | ClientError
     partitions = [
         PartitionDescription(
             each.partition_index,
-            each.leader_id if each.leader_id >= 0 else None,
+            known(each.leader_id),
             each.leader_epoch,
             tuple(each.replica_nodes),
             tuple(each.isr_nodes),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from ottla.client.admin.calls import LEADER, Calls, Coordinator, Named, Node, outcome
+from ottla.client.admin.calls import LEADER, Calls, Coordinator, Named, Node, known, outcome
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
@@ -151,7 +151,7 @@ class Transactions:
                         each.producer_id,
                         each.producer_epoch,
                         each.transaction_timeout_ms,
-                        each.transaction_start_time_ms if each.transaction_start_time_ms >= 0 else None,
+                        known(each.transaction_start_time_ms),
                         frozenset(
                             TopicPartition(topic.topic, partition)
                             for topic in each.topics
@@ -189,7 +189,7 @@ class Transactions:
                             producer.producer_epoch,
                             producer.last_sequence,
                             producer.last_timestamp,
-                            producer.coordinator_epoch if producer.coordinator_epoch >= 0 else None,
+                            known(producer.coordinator_epoch),
                             producer.current_txn_start_offset
                             if producer.current_txn_start_offset >= 0
                             else None,

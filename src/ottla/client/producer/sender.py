@@ -25,6 +25,7 @@ from ottla.client.net.cluster import Cluster
 from ottla.client.net.connection import Connection
 from ottla.client.producer.coordinator import TransactionCoordinator
 from ottla.client.producer.settings import ProducerSettings
+from ottla.client.settings import INT_MAX
 from ottla.protocol import produce
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
@@ -303,7 +304,7 @@ class Sender:
 
     async def _ask_for_identity(self) -> None:
         async def attempt() -> InitProducerIdResponse:
-            request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=(1 << 31) - 1)
+            request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=INT_MAX)
             response = await self._cluster.send(request, InitProducerIdResponse)
             if response.error_code:
                 raise broker_error(response.error_code, what="InitProducerId")

@@ -7,7 +7,7 @@ import dataclasses
 from ottla.client.columns.partitioner import PARTITIONERS
 from ottla.client.core.batches import Compression
 from ottla.client.errors import ConfigurationError
-from ottla.client.settings import LONG_MAX, flag, number, optional_text, text
+from ottla.client.settings import INT_MAX, LONG_MAX, flag, number, optional_text, text
 from ottla.records.compression import Codec
 
 _ACKS = {"all": -1, "-1": -1, "0": 0, "1": 1}
@@ -28,7 +28,7 @@ class ProducerSettings:
     max_in_flight_requests_per_connection: int = number(5, low=1)
     request_timeout_ms: int = number(30_000)
     delivery_timeout_ms: int = number(120_000)
-    retries: int = number((1 << 31) - 1)
+    retries: int = number(INT_MAX)
     retry_backoff_ms: int = number(100, high=LONG_MAX)
     retry_backoff_max_ms: int = number(1_000, high=LONG_MAX)
     compression_type: str = text("none", choices=tuple(Codec.__members__), fold=str.lower)
