@@ -6,11 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ottla.client.admin.codes import AclOperation, operations
+from ottla.client.core.groups.subscription import decode_assignment
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
-from ottla.protocol import wire
 from ottla.protocol.errors import DecodeError, ErrorCode
-from ottla.protocol.messages.records.consumer_protocol import ConsumerProtocolAssignment
 
 if TYPE_CHECKING:
     from ottla.protocol.messages import (
@@ -323,14 +322,9 @@ def _partitions(topics: Iterable[_TopicPartitions]) -> tuple[TopicPartition, ...
 
 def _consumer_assignment(protocol_type: str, data: bytes) -> tuple[TopicPartition, ...]:
     """What a classic consumer was assigned; nothing where its bytes are another protocol's."""
-    if protocol_type != "consumer" or not data:
+    if protocol_type != "consumer":
         return ()
     try:
-        _, assigned = wire.decode_prefixed(ConsumerProtocolAssignment, data)
+        return tuple(decode_assignment(data))
     except DecodeError:
         return ()
-    return tuple(
-        TopicPartition(each.topic, partition)
-        for each in assigned.assigned_partitions
-        for partition in each.partitions
-    )
