@@ -137,6 +137,24 @@ async def test_assigning_anew_keeps_what_stays(world: World) -> None:
         await consumer.poll(timeout_s=0)
 
 
+async def test_old_records_stay_in_the_topics_of_tests() -> None:
+    """They are of 1970, and brokers look for what is too old while tests run."""
+    quick = {"log.initial.task.delay.ms": 1, "log.retention.check.interval.ms": 10}
+    async with run_world(**quick) as world:
+        await world.create("t", 2)
+        await world.produce("t", 0, numbers(3))
+        await world.create("gone", retention_ms=1000)
+        await world.produce("gone", 0, numbers(3))
+        consumer = await world.consumer()
+        gone = TopicPartition("gone", 0)
+
+        async def is_gone() -> bool:
+            return (await consumer.beginning_offsets([gone]))[gone] == 3
+
+        await until(is_gone, "the broker has looked")
+        assert await consumer.beginning_offsets([T0]) == {T0: 0}
+
+
 @pytest.mark.parametrize("codec", Codec)
 async def test_every_codec(world: World, codec: Codec) -> None:
     values = [b"value %d" % each * 10 for each in range(100)]

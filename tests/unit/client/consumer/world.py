@@ -17,7 +17,12 @@ from ottla.protocol.messages.create_partitions import (
     CreatePartitionsResponse,
     CreatePartitionsTopic,
 )
-from ottla.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
+from ottla.protocol.messages.create_topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    CreateTopicsResponse,
+)
 from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse, DeleteTopicState
 from ottla.protocol.messages.produce import (
     PartitionProduceData,
@@ -35,11 +40,13 @@ class World:
         self.cluster = cluster
         self._stack = contextlib.AsyncExitStack()
 
-    async def create(self, topic: str, partitions: int = 1) -> None:
-        request = CreateTopicsRequest(
-            topics=[CreatableTopic(name=topic, num_partitions=partitions, replication_factor=1)],
-            timeout_ms=5000,
-        )
+    async def create(self, topic: str, partitions: int = 1, *, retention_ms: int = -1) -> None:
+        """By default its records stay, however old `produce` makes them: a broker looks for what is too old
+        half a minute after its start, whatever is tested then.
+        """
+        kept = CreatableTopicConfig(name="retention.ms", value=str(retention_ms))
+        wanted = CreatableTopic(name=topic, num_partitions=partitions, replication_factor=1, configs=[kept])
+        request = CreateTopicsRequest(topics=[wanted], timeout_ms=5000)
         response = await self.cluster.send(request, CreateTopicsResponse)
         assert response.topics[0].error_code == 0, response
         await self.cluster.refresh([topic])
@@ -129,14 +136,14 @@ async def values_of(consumer: AsyncConsumer, count: int, max_records: int = 100)
     """The next `count` values."""
     values: list[bytes | None] = []
     while len(values) < count:
-        batch = await consumer.poll(min(max_records, count - len(values)), timeout_s=45)
+        batch = await consumer.poll(min(max_records, count - len(values)), timeout_s=20)
         assert batch is not None, f"only {len(values)} of {count} came"
         values += batch.columns.value
     return values
 
 
 async def batch_of(consumer: AsyncConsumer, max_records: int = 100) -> Batch:
-    batch = await consumer.poll(max_records, timeout_s=45)
+    batch = await consumer.poll(max_records, timeout_s=20)
     assert batch is not None
     return batch
 
