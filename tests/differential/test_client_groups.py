@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.unit.client.consumer import test_groups
+from tests.unit.client.consumer import test_groups, test_leaving
 from tests.unit.client.consumer.world import World
 
 from .brokers import Broker
@@ -27,6 +27,7 @@ test_members_without_a_common_assignor_are_told = test_groups.test_members_witho
 test_own_assignor = test_groups.test_own_assignor
 test_remote_assignor = test_groups.test_remote_assignor
 test_subscription_may_change = test_groups.test_subscription_may_change
+test_who_closes_while_it_joins_is_gone = test_leaving.test_who_closes_while_it_joins_is_gone
 test_who_comes_next_goes_on_at_the_commit = test_groups.test_who_comes_next_goes_on_at_the_commit
 
 

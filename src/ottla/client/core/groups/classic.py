@@ -137,6 +137,7 @@ class ClassicMember:
         self.is_joining = False
         if response.error_code == ErrorCode.member_id_required:
             self.member_id = response.member_id
+            self._known_to_coordinator = True  # which counts on us from now on
             self.needs_join = True
             return Outcome.again
         outcome = self._judge(response.error_code)

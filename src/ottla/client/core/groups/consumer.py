@@ -84,6 +84,8 @@ class ConsumerMember:
     """Subscription and options that the coordinator has; None: tell it all."""
     _sending: tuple[object, ...] | None = None
     _acknowledges: bool = False
+    _is_asked: bool = False
+    """The coordinator may have taken a heartbeat whose answer has not come."""
 
     def subscribe(self, topics: Collection[str] | None, regex: str | None, now_ms: int) -> None:
         """The next heartbeat says it, at once."""
@@ -103,6 +105,7 @@ class ConsumerMember:
         state = self._state()
         changed = whole or state != self._sent
         self._sending = state
+        self._is_asked = True
         request = ConsumerGroupHeartbeatRequest(
             group_id=settings.group_id,
             member_id=self.member_id,
@@ -147,6 +150,7 @@ class ConsumerMember:
         outcome = _OUTCOMES.get(code, Outcome.fatal)
         if request.member_id != self.member_id or request.member_epoch != self.epoch:
             return Outcome.done  # an answer to what we were before
+        self._is_asked = False
         if outcome is Outcome.done:
             self._sent = self._sending
             self._take_over(response, now_ms)
@@ -228,10 +232,11 @@ class ConsumerMember:
         self._target = None
         self._sent = None
         self._acknowledges = False
+        self._is_asked = False
 
     def leave(self) -> ConsumerGroupHeartbeatRequest | None:
         """A static member is expected back. None where the coordinator does not know us."""
-        known = self.is_member or self.epoch > 0
+        known = self.is_member or self.epoch > 0 or self._is_asked
         request = ConsumerGroupHeartbeatRequest(
             group_id=self.settings.group_id,
             member_id=self.member_id,

@@ -178,5 +178,21 @@ def test_leaving() -> None:
     assert member.leave("again") is None
 
 
+def test_who_leaves_before_its_join_is_answered_is_known_by_the_id_it_was_given() -> None:
+    member = ClassicMember(_SETTINGS)
+    member.join([("range", b"x")])
+    member.joined(JoinGroupResponse(error_code=ErrorCode.member_id_required, member_id="m"), 0)
+    member.join([("range", b"x")])
+    request = member.leave("bye")
+    assert request is not None
+    assert request.members[0].member_id == "m"
+
+
+def test_who_was_never_given_an_id_has_nothing_to_leave() -> None:
+    member = ClassicMember(_SETTINGS)
+    member.join([("range", b"x")])
+    assert member.leave("bye") is None
+
+
 def test_static_member_stays_when_it_closes() -> None:
     assert _stable(_SETTINGS._replace(instance_id="i")).leave("bye") is None

@@ -197,6 +197,25 @@ def test_leaving() -> None:
     assert member.leave() is None
 
 
+def test_who_leaves_before_its_join_is_answered_may_be_known() -> None:
+    member = _member()
+    assert member.leave() is None
+    member.heartbeat(0)
+    request = member.leave()
+    assert request is not None
+    assert (request.member_id, request.member_epoch) == ("m", -1)
+    member.heartbeat(0)
+    member.unanswered(1, 100)
+    assert member.leave() is not None
+
+
+def test_who_was_refused_has_nothing_to_leave() -> None:
+    member = _member()
+    refusal = ConsumerGroupHeartbeatResponse(error_code=ErrorCode.group_authorization_failed)
+    member.answered(member.heartbeat(0), refusal, 0, 100)
+    assert member.leave() is None
+
+
 def test_static_member_says_that_it_comes_back() -> None:
     member, _ = _stable(instance_id="i")
     request = member.leave()
