@@ -33,7 +33,8 @@ with warnings.catch_warnings():
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
 
-# Groups form at once and members may be declared dead soon, so that tests of rebalances take seconds.
+# Groups form at once and members may be declared dead soon, so that tests of rebalances take seconds. Some
+# records are of 1970: a broker that looks for what is too old, half a minute after its start, leaves them.
 FAST_SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "500",
@@ -41,6 +42,7 @@ FAST_SETTINGS = {
     "group.consumer.heartbeat.interval.ms": "200",
     "group.consumer.min.session.timeout.ms": "1000",
     "group.consumer.session.timeout.ms": "2000",
+    "log.retention.ms": "-1",
     "offsets.topic.num.partitions": "1",
     "offsets.topic.replication.factor": "1",
     "transaction.state.log.num.partitions": "2",
