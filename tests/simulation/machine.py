@@ -157,6 +157,7 @@ class Machine:
             open_fs=lambda _files: self.disk.mount(),
             make_store=self._make_store,
             bind=self._network.binder(self.name),
+            connect=self._network.connector(self.name),
             addresses_of=self._network.addresses_of,
             name=lambda: self.name,
         )

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context, copy_context
 from random import Random
+from ssl import SSLContext
 from typing import Any, TypeVar
 from zlib import crc32
 
 from tests.simulation.loop import Trace, VirtualLoop
 
 from ottla.config.network import NetworkConfig
+from ottla.network.peers import Connect
 from ottla.network.server import Bind
 
 Address = tuple[str, int]
@@ -51,6 +53,16 @@ class Network:
             return _Listening(self._listening, machine, make_protocol, (host, port))
 
         return bind
+
+    def connector(self, machine: str) -> Connect:
+        """What a broker on `machine` connects to others with."""
+
+        async def connect(
+            make_protocol: MakeProtocol, host: str, port: int, _tls: SSLContext | None
+        ) -> asyncio.BufferedProtocol:
+            return await self.connect(machine, (host, port), make_protocol)
+
+        return connect
 
     async def addresses_of(self, host: str) -> list[str]:
         """A machine's name is its address."""

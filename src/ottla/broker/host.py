@@ -12,8 +12,9 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from ottla.clock import Clock
+from ottla.network.peers import Connect
 from ottla.network.server import AddressesOf, Bind
-from ottla.network.sockets import addresses_of, bind_tcp
+from ottla.network.sockets import addresses_of, bind_tcp, connect_tcp
 from ottla.storage.fs import FileSystem, OsFileSystem
 from ottla.store.interface import Store
 from ottla.store.sqlite import FILE_NAME, SqliteStore
@@ -35,6 +36,7 @@ class Host(NamedTuple):
     make_store: Callable[[str], Store]
     """Of the metadata: in that data folder, where it is this broker's own"""
     bind: Bind
+    connect: Connect
     addresses_of: AddressesOf
     name: Callable[[], str]
     """What other machines may find it by; takes a while"""
@@ -50,6 +52,7 @@ def this_host() -> Host:
         open_fs=_open_fs,
         make_store=_make_store,
         bind=bind_tcp,
+        connect=connect_tcp,
         addresses_of=addresses_of,
         name=socket.getfqdn,
     )

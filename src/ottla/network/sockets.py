@@ -1,4 +1,4 @@
-"""Listening sockets of the operating system."""
+"""Sockets of the operating system: those that listen, and those that connect to other brokers."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 from functools import partial
+from ssl import SSLContext
 
 from ottla.config.network import NetworkConfig
 
@@ -54,6 +55,15 @@ async def bind_tcp(
     for listening in server.sockets:
         _tune(listening, config)
     return TcpListening(server)
+
+
+async def connect_tcp(
+    make_protocol: Callable[[], asyncio.BufferedProtocol], host: str, port: int, tls: SSLContext | None
+) -> None:
+    """Connect a protocol to host and port, with TLS where a context is given. Raises OSError."""
+    loop = asyncio.get_running_loop()
+    server_hostname = None if tls is None else host
+    await loop.create_connection(make_protocol, host, port, ssl=tls, server_hostname=server_hostname)
 
 
 async def addresses_of(host: str) -> list[str]:
