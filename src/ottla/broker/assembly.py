@@ -36,7 +36,7 @@ from ottla.coordinator.groups import GroupCoordinator
 from ottla.coordinator.markers import LocalMarkers
 from ottla.coordinator.transactions import TransactionCoordinator
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import BrokerRegistration
+from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
@@ -75,6 +75,7 @@ class Broker:
         self.current = CurrentConfig(config, settings.layers)
         self.clock = host.clock
         self.node = Node(config.node_id, config.broker_rack)
+        self._incarnation = host.new_uuid()
         self._sync_worker = host.make_executor(1, "ottla-sync")
         self._file_worker = host.make_executor(1, "ottla-files")
         self._cleaner = host.make_executor(1, "ottla-cleaner")
@@ -283,7 +284,7 @@ class Broker:
         first = config.listeners[0].name
         await self._store.open()
         await finalize_newest(self._store)
-        await register(self._store, BrokerRegistration(node.node_id, *node.addresses[first], node.rack))
+        await register(self._store, self._registration())
         image = await self.metadata.load()
         if image.broker_overrides:
             await self._dynamic_config.load(image)
@@ -295,6 +296,21 @@ class Broker:
         self.maintenance.start()
         await self._server.serve()
         return bound[first]
+
+    def _registration(self) -> BrokerRegistration:
+        """What this process tells its cluster of itself."""
+        node = self.node
+        return BrokerRegistration(
+            node.node_id,
+            {
+                listener.name: Endpoint(*node.addresses[listener.name], listener.protocol.value)
+                for listener in self.config.advertised_listeners
+                if listener.name in node.addresses
+            },
+            node.rack,
+            self._incarnation,
+            SUPPORTED_FEATURES,
+        )
 
     async def _load(self) -> None:
         await asyncio.gather(self.groups.load(), self.transactions.load())

@@ -16,7 +16,8 @@ async def register(store: Store, registration: BrokerRegistration) -> None:
 
     Raises KafkaError(kafka_storage_error) when the store takes no change.
     """
-    await _write(store, Put(model.broker_key(registration.node_id), model.encode_broker(registration)))
+    node_id, value = registration.node_id, model.encode_broker(registration)
+    await _write(store, Put(model.broker_key(node_id), value), Put(model.known_broker_key(node_id), value))
 
 
 async def note_log_dirs(store: Store, node_id: int, directory_ids: Sequence[str]) -> None:
@@ -24,10 +25,10 @@ async def note_log_dirs(store: Store, node_id: int, directory_ids: Sequence[str]
     await _write(store, Put(model.log_dirs_key(node_id), model.encode_log_dirs(directory_ids)))
 
 
-async def _write(store: Store, put: Put) -> None:
+async def _write(store: Store, *puts: Put) -> None:
     while True:
         try:
-            await store.transaction(Transaction(writes=(put,)))
+            await store.transaction(Transaction(writes=puts))
         except OutcomeUnknownError:
             continue
         except StoreError as error:

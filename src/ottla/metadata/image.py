@@ -9,7 +9,15 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from ottla.metadata import model
-from ottla.metadata.model import NO_CONFIGS, NO_OVERRIDES, BrokerRegistration, Configs, PartitionState, Topic
+from ottla.metadata.model import (
+    NO_CONFIGS,
+    NO_OVERRIDES,
+    BrokerRegistration,
+    Configs,
+    Controller,
+    PartitionState,
+    Topic,
+)
 from ottla.metadata.transaction import Event, KeyValue, MetadataFormatError
 
 __all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "image_at"]
@@ -38,6 +46,8 @@ class ImageDelta(NamedTuple):
     broker_configs_changed: frozenset[str] = frozenset()
     group_configs_changed: frozenset[str] = frozenset()
     brokers_changed: frozenset[int] = frozenset()
+    """Those that came or went, registered anew, or began to stop"""
+    controller_changed: bool = False
     features_changed: bool = False
 
 
@@ -51,6 +61,12 @@ class MetadataImage(NamedTuple):
     topics: Mapping[str, Topic] = _NOTHING
     topics_by_id: Mapping[UUID, Topic] = _NOTHING
     brokers: Mapping[int, BrokerRegistration] = _NOTHING
+    """Those that live: their registrations are there as long as their leases"""
+    stopping: frozenset[int] = frozenset()
+    """Of these the ones that hand over what they lead; they lead nothing new, and join no ISR"""
+    known_brokers: Mapping[int, BrokerRegistration] = _NOTHING
+    """All that there ever were and that were not retired, as they last registered"""
+    controller: Controller | None = None
     log_dirs: Mapping[int, tuple[str, ...]] = _NOTHING
     """By broker: the ids of the data folders that its replicas may lie in"""
     broker_overrides: Mapping[str, Configs] = _NOTHING
@@ -67,6 +83,10 @@ class MetadataImage(NamedTuple):
     def group_configs(self, group_id: str) -> Mapping[str, str]:
         overrides = self.group_overrides.get(group_id)
         return NO_CONFIGS if overrides is None else overrides.values
+
+    def is_active(self, node_id: int) -> bool:
+        """Whether the broker lives and is not about to stop: it may lead, and be in ISRs."""
+        return node_id in self.brokers and node_id not in self.stopping
 
     def apply(self, events: Iterable[Event]) -> tuple[MetadataImage, ImageDelta]:
         """The image after `events` (whole revisions, in order), and what they changed.
@@ -120,6 +140,9 @@ class _Draft:
         self._topics: dict[str, Topic] | None = None
         self._topics_by_id: dict[UUID, Topic] = {}
         self._brokers = dict(base.brokers)
+        self._stopping = dict.fromkeys(base.stopping)
+        self._known_brokers = dict(base.known_brokers)
+        self._controller = base.controller
         self._log_dirs = dict(base.log_dirs)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
@@ -129,7 +152,7 @@ class _Draft:
     def apply(self, revision: int, changes: list[Event]) -> None:
         topics: dict[str, _TopicChange] = {}
         for event in changes:
-            if not self._note_topic(event, topics):
+            if not self._note_topic(event, topics) and not self._note_broker(event):
                 self._apply_other(event)
         for name, change in topics.items():
             self._apply_topic(name, change)
@@ -141,6 +164,9 @@ class _Draft:
             topics=self._base.topics if self._topics is None else self._topics,
             topics_by_id=self._base.topics_by_id if self._topics is None else self._topics_by_id,
             brokers=self._brokers,
+            stopping=frozenset(self._stopping),
+            known_brokers=self._known_brokers,
+            controller=self._controller,
             log_dirs=self._log_dirs,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
@@ -187,29 +213,40 @@ class _Draft:
             raise MetadataFormatError(f"topic {name} got another id while it existed")
         topics[name] = by_id[topic_id] = topic
 
+    def _note_broker(self, event: Event) -> bool:
+        key, value = event.key, event.value
+        if key.startswith(model.BROKERS):
+            _set_broker(self._brokers, model.parse_broker_key(key, model.BROKERS), event)
+        elif key.startswith(model.KNOWN_BROKERS):
+            _set_broker(self._known_brokers, model.parse_broker_key(key, model.KNOWN_BROKERS), event)
+        elif key.startswith(model.STOPPING):
+            node_id = model.parse_broker_key(key, model.STOPPING)
+            self._stopping.pop(node_id, None)
+            if value is not None:
+                self._stopping[node_id] = None
+        elif key.startswith(model.LOG_DIRS):
+            if value is None:
+                self._log_dirs.pop(model.parse_broker_key(key, model.LOG_DIRS), None)
+            else:
+                node_id, directory_ids = model.decode_log_dirs(key, value)
+                self._log_dirs[node_id] = directory_ids
+        else:
+            return False
+        return True
+
     def _apply_other(self, event: Event) -> None:
-        key = event.key
+        key, value = event.key, event.value
         if key.startswith(model.BROKER_CONFIGS):
             _set(self._broker_overrides, key.removeprefix(model.BROKER_CONFIGS), event)
         elif key.startswith(model.GROUP_CONFIGS):
             _set(self._group_overrides, key.removeprefix(model.GROUP_CONFIGS), event)
-        elif key.startswith(model.BROKERS):
-            if event.value is None:
-                self._brokers.pop(int(key.removeprefix(model.BROKERS)), None)
-            else:
-                broker = model.decode_broker(key, event.value, event.revision)
-                self._brokers[broker.node_id] = broker
-        elif key.startswith(model.LOG_DIRS):
-            if event.value is None:
-                self._log_dirs.pop(int(key.removeprefix(model.LOG_DIRS)), None)
-            else:
-                node_id, directory_ids = model.decode_log_dirs(key, event.value)
-                self._log_dirs[node_id] = directory_ids
+        elif key == model.CONTROLLER:
+            self._controller = None if value is None else model.decode_controller(value, event.revision)
         elif key == model.FEATURES:
-            if event.value is None:
+            if value is None:
                 self._features, self._features_epoch = model.UNRECORDED_FEATURES, 0
             else:
-                self._features, self._features_epoch = model.decode_features(event.value), event.revision
+                self._features, self._features_epoch = model.decode_features(value), event.revision
         elif key != model.PRODUCER_IDS:  # whoever needs ids reads that key itself
             raise MetadataFormatError(f"{key} is no key of this version")
 
@@ -246,7 +283,8 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         tuple(configured),
         _differing(old_image.broker_overrides, new_image.broker_overrides),
         _differing(old_image.group_overrides, new_image.group_overrides),
-        _differing(old_image.brokers, new_image.brokers),
+        _differing(old_image.brokers, new_image.brokers) | (old_image.stopping ^ new_image.stopping),
+        old_image.controller != new_image.controller,
         old_image.features != new_image.features,
     )
 
@@ -273,6 +311,13 @@ def _partitions_after(
 
 def _decode_configs(event: Event) -> Configs:
     return NO_OVERRIDES if event.value is None else model.decode_configs(event.value, event.revision)
+
+
+def _set_broker(brokers: dict[int, BrokerRegistration], node_id: int, event: Event) -> None:
+    if event.value is None:
+        brokers.pop(node_id, None)
+    else:
+        brokers[node_id] = model.decode_broker(node_id, event.value, event.revision)
 
 
 def _set(overrides: dict[str, Configs], name: str, event: Event) -> None:

@@ -8,12 +8,17 @@ One key each, values compact JSON:
     /configs/topics/<name>      a topic's overrides
     /configs/brokers/<id>       a broker's dynamic settings; `/configs/brokers/` is the cluster's default
     /configs/groups/<group id>  a group's overrides
-    /brokers/<id>               a registered broker, under its lease
+    /brokers/<id>               a registered broker, under its lease; the revision is the broker's epoch
+    /stopping/<broker id>       under that lease, while the broker hands over what it leads before it stops
+    /known_brokers/<id>         the last registration of each broker that there ever was, until it is retired
+    /controller                 the broker that acts as controller, under its lease; the revision is the
+                                controller's epoch, which each write of that duty compares
     /log_dirs/<broker id>       the ids of the data folders that the broker's replicas may lie in
     /producer_ids               the next block of producer ids
     /features                   the finalized level of each feature (KIP-584)
 
-These are of form 0. A later form is an array of its number and what it has; a broker refuses forms that it
+These are of form 0, but for registrations, and partitions that have more to say than form 0 has room for,
+which are of form 1. A later form is an array of its number and what it has; a broker refuses forms that it
 does not know, so none is written before the cluster's `metadata.version` says that all its brokers know it.
 """
 
@@ -24,7 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ottla.metadata.transaction import MetadataFormatError
@@ -35,10 +40,14 @@ TOPIC_CONFIGS = "/configs/topics/"
 BROKER_CONFIGS = "/configs/brokers/"
 GROUP_CONFIGS = "/configs/groups/"
 BROKERS = "/brokers/"
+STOPPING = "/stopping/"
+KNOWN_BROKERS = "/known_brokers/"
+CONTROLLER = "/controller"
 LOG_DIRS = "/log_dirs/"
 PRODUCER_IDS = "/producer_ids"
 FEATURES = "/features"
 
+NO_LEADER = -1
 CLUSTER_DEFAULT = ""  # the name of the broker resource that holds for every broker
 NO_CONFIGS: Mapping[str, str] = MappingProxyType({})
 PRODUCER_ID_BLOCK_SIZE = 1000
@@ -67,13 +76,28 @@ groups, and no transactions that an older form of them could have left behind.""
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """Who keeps a partition; `leader` is -1 when nobody can lead. `revision` is that of its key, if any."""
+    """Who keeps a partition, as brokers' ids; `leader` is NO_LEADER when nobody can lead.
+
+    `leader_epoch` grows with each change of the leader, `partition_epoch` with each change of anything.
+    `revision` is that of its key, 0 while it has none: then it is as its topic says.
+    """
 
     replicas: tuple[int, ...]
+    """The preferred leader first"""
     isr: tuple[int, ...]
     leader: int
     leader_epoch: int = 0
     partition_epoch: int = 0
+    adding: tuple[int, ...] = ()
+    """Replicas that a reassignment adds (KIP-455); they are among `replicas`"""
+    removing: tuple[int, ...] = ()
+    """Replicas that it takes away once the added ones are in the ISR; they are among `replicas` until then"""
+    elr: tuple[int, ...] = ()
+    """Eligible to lead although not in the ISR: they have all that was committed (KIP-966)"""
+    last_known_elr: tuple[int, ...] = ()
+    """Were in `elr` until they stopped uncleanly; the last known leader alone, once nobody is eligible"""
+    is_recovering: bool = False
+    """The leader was elected uncleanly and is not known yet to have finished with what that means"""
     revision: int = field(default=0, compare=False)
 
 
@@ -103,15 +127,40 @@ class Topic:
         return self.overrides.values
 
 
-@dataclass(frozen=True, slots=True)
-class BrokerRegistration:
-    """A broker that holds its lease; `epoch` is the revision of its registration."""
+class Endpoint(NamedTuple):
+    """Where a listener of a broker is found, and how it is spoken to."""
 
-    node_id: int
     host: str
     port: int
+    security_protocol: str = "PLAINTEXT"
+    """By Kafka's name: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"""
+
+
+NO_FEATURES: Mapping[str, tuple[int, int]] = MappingProxyType({})
+NO_INCARNATION = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerRegistration:
+    """What a broker says of itself while it holds its lease."""
+
+    node_id: int
+    listeners: Mapping[str, Endpoint]
+    """Where it is found by the name of the listener, those that it advertises"""
     rack: str | None = None
-    epoch: int = field(default=0, compare=False)
+    incarnation: UUID = NO_INCARNATION
+    """Drawn anew by each process"""
+    features: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_FEATURES)
+    """The lowest and the newest level of each feature that it serves"""
+    epoch: int = 0
+    """The revision of its registration. It registers once for each lease, so that it grows with each"""
+
+
+class Controller(NamedTuple):
+    """The broker that acts as controller; `epoch` is the revision at which it took that up."""
+
+    node_id: int
+    epoch: int
 
 
 def topic_key(name: str) -> str:
@@ -130,6 +179,14 @@ def broker_key(node_id: int) -> str:
     return f"{BROKERS}{node_id}"
 
 
+def stopping_key(node_id: int) -> str:
+    return f"{STOPPING}{node_id}"
+
+
+def known_broker_key(node_id: int) -> str:
+    return f"{KNOWN_BROKERS}{node_id}"
+
+
 def log_dirs_key(node_id: int) -> str:
     return f"{LOG_DIRS}{node_id}"
 
@@ -141,6 +198,14 @@ def parse_partition_key(key: str) -> tuple[str, int]:
     return name, int(number)
 
 
+def parse_broker_key(key: str, prefix: str) -> int:
+    """The id of the broker whose key this is, below `prefix`."""
+    number = key.removeprefix(prefix)
+    if not (number.isascii() and number.isdigit()):
+        raise MetadataFormatError(f"{key} is no broker's key")
+    return int(number)
+
+
 def encode_topic(topic_id: UUID, replicas: Sequence[Sequence[int]]) -> bytes:
     """`replicas` of each partition, the first leader first."""
     return _encode({"id": str(topic_id), "replicas": replicas})
@@ -150,10 +215,7 @@ def decode_topic(value: bytes) -> tuple[UUID, tuple[tuple[int, ...], ...]]:
     text, replicas = _decode(value, {"id": str, "replicas": list}, replicas=[])
     if not all(isinstance(each, list) and each and all(type(b) is int for b in each) for each in replicas):
         raise MetadataFormatError(f"{value!r} names replicas that are no numbers")
-    try:
-        return UUID(text), tuple(tuple(each) for each in replicas)
-    except ValueError:
-        raise MetadataFormatError(f"{text!r} is no topic id") from None
+    return _uuid(text), tuple(tuple(each) for each in replicas)
 
 
 # The partitions of a cluster begin in one of a few states.
@@ -163,28 +225,34 @@ def initial_state(replicas: tuple[int, ...]) -> PartitionState:
     return PartitionState(replicas=replicas, isr=replicas, leader=replicas[0])
 
 
+_PARTITION_FIELDS: Mapping[str, type] = MappingProxyType(
+    {"replicas": list, "isr": list, "leader": int, "leader_epoch": int, "partition_epoch": int}
+)
+_LATER_PARTITION_FIELDS: Mapping[str, type] = MappingProxyType(
+    {"adding": list, "removing": list, "elr": list, "last_known_elr": list, "is_recovering": bool}
+)
+"""Which form 1 has where they are not empty"""
+
+
 # Most partitions of a cluster are in one of a few states, so the texts are worth remembering.
 @lru_cache(maxsize=1024)
 def encode_partition(state: PartitionState) -> bytes:
-    return _encode(
-        {
-            "replicas": state.replicas,
-            "isr": state.isr,
-            "leader": state.leader,
-            "leader_epoch": state.leader_epoch,
-            "partition_epoch": state.partition_epoch,
-        }
-    )
+    fields: dict[str, object] = {name: getattr(state, name) for name in _PARTITION_FIELDS}
+    later = {name: value for name in _LATER_PARTITION_FIELDS if (value := getattr(state, name))}
+    return _encode(fields) if not later else _encode({**fields, **later}, form=1)
 
 
 @lru_cache(maxsize=1024)
 def decode_partition(value: bytes, revision: int) -> PartitionState:
-    replicas, isr, leader, leader_epoch, partition_epoch = _decode(
-        value, {"replicas": list, "isr": list, "leader": int, "leader_epoch": int, "partition_epoch": int}
-    )
-    if not all(type(broker) is int for broker in (*replicas, *isr)):
-        raise MetadataFormatError(f"{value!r} names replicas that are no numbers")
-    return PartitionState(tuple(replicas), tuple(isr), leader, leader_epoch, partition_epoch, revision)
+    fields = {**_PARTITION_FIELDS, **_LATER_PARTITION_FIELDS}
+    defaults = {name: kind() for name, kind in _LATER_PARTITION_FIELDS.items()}
+    decoded = dict(zip(fields, _decode(value, fields, newest_form=1, **defaults), strict=True))
+    for name, kind in fields.items():
+        if kind is list:
+            decoded[name] = tuple(decoded[name])
+            if not all(type(broker) is int for broker in decoded[name]):
+                raise MetadataFormatError(f"{value!r} names {name} that are no numbers")
+    return PartitionState(**decoded, revision=revision)
 
 
 def encode_configs(values: Mapping[str, str]) -> bytes:
@@ -192,22 +260,61 @@ def encode_configs(values: Mapping[str, str]) -> bytes:
 
 
 def decode_configs(value: bytes, revision: int) -> Configs:
-    values = _load(value)
+    _, values = _load(value)
     if not all(isinstance(text, str) for text in values.values()):
         raise MetadataFormatError(f"{value!r} holds settings that are no texts")
     return Configs(MappingProxyType(values), revision)
 
 
 def encode_broker(broker: BrokerRegistration) -> bytes:
-    return _encode({"host": broker.host, "port": broker.port, "rack": broker.rack})
+    return _encode(
+        {
+            "listeners": broker.listeners,
+            "rack": broker.rack,
+            "incarnation": str(broker.incarnation),
+            "features": dict(broker.features),
+        },
+        form=1,
+    )
 
 
-def decode_broker(key: str, value: bytes, revision: int) -> BrokerRegistration:
-    number = key.removeprefix(BROKERS)
-    if not (number.isascii() and number.isdigit()):
-        raise MetadataFormatError(f"{key} is no broker's key")
-    host, port, rack = _decode(value, {"host": str, "port": int, "rack": (str, type(None))})
-    return BrokerRegistration(int(number), host, port, rack, revision)
+def decode_broker(node_id: int, value: bytes, revision: int) -> BrokerRegistration:
+    form, document = _load(value, newest_form=1)
+    if form == 0:  # of a single node, which was called so whatever its listener's name
+        host, port, rack = _fields_of(document, {"host": str, "port": int, "rack": (str, type(None))})
+        return BrokerRegistration(node_id, {"PLAINTEXT": Endpoint(host, port)}, rack, epoch=revision)
+    listeners, rack, incarnation, features = _fields_of(
+        document, {"listeners": dict, "rack": (str, type(None)), "incarnation": str, "features": dict}
+    )
+    if not all(_are(each, str, int, str) for each in listeners.values()):
+        raise MetadataFormatError(f"{value!r} has a wrong listener")
+    if not all(_are(each, int, int) for each in features.values()):
+        raise MetadataFormatError(f"{value!r} has a wrong feature")
+    return BrokerRegistration(
+        node_id,
+        MappingProxyType({name: Endpoint(*each) for name, each in listeners.items()}),
+        rack,
+        _uuid(incarnation),
+        MappingProxyType({name: (lowest, newest) for name, (lowest, newest) in features.items()}),
+        revision,
+    )
+
+
+def _are(values: object, *kinds: type) -> bool:
+    return isinstance(values, list) and [type(each) for each in values] == list(kinds)
+
+
+def encode_controller(node_id: int) -> bytes:
+    return _encode({"node": node_id})
+
+
+def decode_controller(value: bytes, revision: int) -> Controller:
+    (node_id,) = _decode(value, {"node": int})
+    return Controller(node_id, revision)
+
+
+STOPPING_VALUE = b"{}"
+"""Of `/stopping/<broker id>`: that it is there says all"""
 
 
 def encode_log_dirs(directory_ids: Sequence[str]) -> bytes:
@@ -216,13 +323,11 @@ def encode_log_dirs(directory_ids: Sequence[str]) -> bytes:
 
 def decode_log_dirs(key: str, value: bytes) -> tuple[int, tuple[str, ...]]:
     """The broker's id, and its folders'."""
-    number = key.removeprefix(LOG_DIRS)
-    if not (number.isascii() and number.isdigit()):
-        raise MetadataFormatError(f"{key} is no broker's key")
+    node_id = parse_broker_key(key, LOG_DIRS)
     (directory_ids,) = _decode(value, {"ids": list})
     if not all(isinstance(each, str) for each in directory_ids):
         raise MetadataFormatError(f"{value!r} names folders by other than texts")
-    return int(number), tuple(directory_ids)
+    return node_id, tuple(directory_ids)
 
 
 def encode_producer_ids(next_producer_id: int) -> bytes:
@@ -243,7 +348,7 @@ def encode_features(levels: Mapping[str, int]) -> bytes:
 
 def decode_features(value: bytes) -> Mapping[str, int]:
     """Level by feature; those at level 0 are left out. Refuses levels that this version does not serve."""
-    levels = _load(value)
+    _, levels = _load(value)
     for name, level in levels.items():
         lowest, newest = SUPPORTED_FEATURES.get(name, (0, 0))
         if type(level) is not int or not lowest <= level <= newest:
@@ -253,30 +358,45 @@ def decode_features(value: bytes) -> Mapping[str, int]:
     return MappingProxyType({name: level for name, level in levels.items() if level})
 
 
-def _encode(document: Mapping[str, object]) -> bytes:
-    return json.dumps(document, separators=(",", ":")).encode()
+def _encode(document: Mapping[str, object], form: int = 0) -> bytes:
+    return json.dumps([form, document] if form else document, separators=(",", ":")).encode()
 
 
-def _load(value: bytes) -> dict[str, Any]:
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise MetadataFormatError(f"{text!r} is no id") from None
+
+
+def _load(value: bytes, newest_form: int = 0) -> tuple[int, dict[str, Any]]:
+    """The form of a value, and the JSON object in it."""
     try:
         document = json.loads(value)
     except ValueError:
         raise MetadataFormatError(f"{value!r} is no JSON") from None
+    form = 0
     if isinstance(document, list) and document:
-        raise MetadataFormatError(f"{value!r} is of form {document[0]}, which a newer Ottla has written")
+        form = document[0]
+        if form not in range(1, newest_form + 1) or len(document) != 2:
+            raise MetadataFormatError(f"{value!r} is of form {form}, which a newer Ottla has written")
+        document = document[1]
     if not isinstance(document, dict):
         raise MetadataFormatError(f"{value!r} is no JSON object")
-    return document
+    return form, document
 
 
 def _decode(
-    value: bytes, fields: Mapping[str, type | tuple[type, ...]], **defaults: object
+    value: bytes, fields: Mapping[str, type | tuple[type, ...]], newest_form: int = 0, **defaults: object
 ) -> tuple[Any, ...]:
     """The fields of a JSON object in order: these, of these types, and no others."""
-    document = {**defaults, **_load(value)}
+    return _fields_of({**defaults, **_load(value, newest_form)[1]}, fields)
+
+
+def _fields_of(document: Mapping[str, Any], fields: Mapping[str, type | tuple[type, ...]]) -> tuple[Any, ...]:
     if document.keys() != fields.keys():
-        raise MetadataFormatError(f"{value!r} has other fields than {', '.join(fields)}")
+        raise MetadataFormatError(f"{document!r} has other fields than {', '.join(fields)}")
     for name, kind in fields.items():
         if not isinstance(document[name], kind) or (kind is int and isinstance(document[name], bool)):
-            raise MetadataFormatError(f"{value!r} has a wrong {name}")
+            raise MetadataFormatError(f"{document!r} has a wrong {name}")
     return tuple(document[name] for name in fields)

@@ -75,7 +75,7 @@ async def turns(count=50):
 async def shared():
     store = MemoryStore(lambda: time.monotonic_ns() // 1_000_000)
     await store.open()
-    broker = model.encode_broker(BrokerRegistration(1, "localhost", 9092))
+    broker = model.encode_broker(BrokerRegistration(1, {}))
     await store.transaction(Transaction(writes=(Put(model.broker_key(1), broker),)))
     yield store
     await store.close()

@@ -29,7 +29,7 @@ class Cluster:
     def __init__(self, brokers=(1,)):
         self.store = MemoryEngine()
         self.ids = (UUID(int=(1 << 100) + number) for number in itertools.count())
-        registrations = [BrokerRegistration(node_id, "localhost", 9092) for node_id in brokers]
+        registrations = [BrokerRegistration(node_id, {}) for node_id in brokers]
         self.store.transaction(
             Transaction(
                 writes=tuple(
