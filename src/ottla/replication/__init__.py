@@ -1,0 +1,1 @@
+"""Pure decisions on replicas: who leads, who is in sync, what is committed, what moves where."""
