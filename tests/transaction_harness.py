@@ -131,11 +131,7 @@ class Transactions(Coordinator):
 
     def report(self, transactional_id: str, results: Mapping[TopicPartition, ErrorCode]) -> None:
         """What became of a marker."""
-        answer: Pending[ErrorCode] = Pending()
-        self.runtime.request(
-            RequestInfo(CLIENT, answer),
-            lambda info, now_ms: self.shard.markers_written(transactional_id, results, info, now_ms),
-        )
+        self.runtime.obey(self.shard.markers_written(transactional_id, results, self.now_ms))
 
     def unsent(self, transactional_id: str) -> None:
         """The marker that is due could not be sent."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from ottla.broker.services import RecordServices
 from ottla.coordination.runtime import Producer
+from ottla.coordinator.shards import Answered, following, settled, unless_refused
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.produce import PartitionData, ProduceRequest
 from ottla.records.batch import HEADER_SIZE, TRANSACTIONAL_MASK, BatchHeader, parse_header
@@ -34,6 +35,10 @@ _SOON_AGAIN: Final = frozenset(
     }
 )
 """A producer would look for another leader of its partition, or give up; it just has to try again."""
+
+
+_Codes: TypeAlias = Mapping[int, ErrorCode]
+"""What the coordinator says of each batch, by the number of its partition in the request."""
 
 
 class Admission(NamedTuple):
@@ -151,20 +156,30 @@ class _Admission:
             if guard is not None:
                 self.guards[number] = guard
 
-    async def ask(self, now_ms: int, exempt: Mapping[int, Verification]) -> Admission:
+    def ask(self, now_ms: int, exempt: Mapping[int, Verification]) -> Admission | Awaitable[Admission]:
         """Ask the coordinator; while the last transaction is still ending, for a short while again."""
+        codes = self._ask_once()
+        if isinstance(codes, Awaitable) or self._is_ending(codes):
+            return self._ask_on(codes, now_ms, exempt)
+        return self._answered(codes, exempt)
+
+    async def _ask_on(
+        self, answered: Answered[_Codes], now_ms: int, exempt: Mapping[int, Verification]
+    ) -> Admission:
         config = self._services.config.value
         clock = asyncio.get_running_loop().time
         retries_end = clock() + config.add_partitions_to_txn_retry_backoff_max_ms / 1000
-        codes = await self._ask_once()
-        while (
-            self._adds_partitions
-            and ErrorCode.concurrent_transactions in codes.values()
-            and clock() < retries_end
-        ):
+        codes = await settled(answered)
+        while self._is_ending(codes) and clock() < retries_end:
             await self._await_end(config.add_partitions_to_txn_retry_backoff_ms)
             self.begin(now_ms)
-            codes = await self._ask_once() if self.guards else {}
+            codes = await settled(self._ask_once()) if self.guards else {}
+        return self._answered(codes, exempt)
+
+    def _is_ending(self, codes: _Codes) -> bool:
+        return self._adds_partitions and ErrorCode.concurrent_transactions in codes.values()
+
+    def _answered(self, codes: _Codes, exempt: Mapping[int, Verification]) -> Admission:
         for number, partition, header in self._waiting:
             code = codes.get(number, ErrorCode.none)
             if code:
@@ -179,22 +194,23 @@ class _Admission:
         with contextlib.suppress(KafkaError):  # who asks again will be told
             await self._services.transactions.await_end(self._transactional_id, max_wait_ms)
 
-    async def _ask_once(self) -> Mapping[int, ErrorCode]:
+    def _ask_once(self) -> Answered[_Codes]:
         asked = {
             number: (partition.topic, partition.index)
             for number, partition, _ in self._waiting
             if number in self.guards
         }
-        try:
-            codes = await self._services.transactions.add_partitions(
+
+        def ask() -> Answered[_Codes]:
+            answered = self._services.transactions.add_partitions(
                 self._transactional_id,
                 self._producer,
                 list(dict.fromkeys(asked.values())),
                 verify_only=not self._adds_partitions,
             )
-        except KafkaError as error:
-            return dict.fromkeys(asked, error.code)
-        return {number: codes[key] for number, key in asked.items()}
+            return following(answered, lambda codes: {number: codes[key] for number, key in asked.items()})
+
+        return unless_refused(ask, lambda error: dict.fromkeys(asked, error.code))
 
     def _told(self, code: ErrorCode) -> KafkaError:
         """What a client of the request's version understands of a coordinator's refusal."""

@@ -11,6 +11,7 @@ from ottla.config.current import Current, CurrentLayers
 from ottla.config.groups import GroupCoordinatorConfig
 from ottla.config.replica import ReplicaConfig
 from ottla.coordinator.groups import GroupCoordinator
+from ottla.coordinator.shards import Answered
 from ottla.coordinator.transactions import TransactionCoordinator
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.features import FeatureUpdate
@@ -94,14 +95,14 @@ class ProducerIds(Protocol):
 class TransactionPartitions(Protocol):
     """Asks the coordinator of a transaction which partitions it has (KIP-890)."""
 
-    async def add_partitions(
+    def add_partitions(
         self,
         transactional_id: str,
         producer: Producer,
         partitions: Sequence[tuple[str, int]],
         *,
         verify_only: bool,
-    ) -> Mapping[tuple[str, int], ErrorCode]:
+    ) -> Answered[Mapping[tuple[str, int], ErrorCode]]:
         """Add partitions to the producer's transaction, or only say whether it has them: each one's result.
 
         With Kafka's errors of AddPartitionsToTxn and of finding the coordinator; or KafkaError for all.

@@ -6,8 +6,10 @@ The transaction coordinator has them written, and an administrator who aborts a 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from ottla.clock import Clock
     from ottla.config.current import Current
     from ottla.config.replica import ReplicaConfig
-    from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
+    from ottla.coordination.transactions.markers import MarkerResults, TopicPartition, TxnMarker
     from ottla.replica.delayed import Unfinished
     from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Partition
@@ -31,6 +33,36 @@ _NOT_READY: Final = frozenset(
     }
 )
 """Of a group coordinator; for who writes markers its partition has just no leader yet."""
+
+
+_TOGETHER: Final = 64
+"""Markers that are appended in a turn of the event loop, before others get theirs."""
+
+
+class _Place(NamedTuple):
+    """A marker in one of its partitions."""
+
+    marker: EndMarker
+    partition: TopicPartition
+    results: dict[TopicPartition, ErrorCode]
+    """Of the marker in all of its partitions"""
+
+
+@dataclass(slots=True)
+class _Writing:
+    """Markers on their way."""
+
+    left: deque[_Place]
+    """Where they are still to be appended"""
+    in_logs: list[_Place] = field(default_factory=list)
+    """Where they are not committed yet, by the number in `unfinished`"""
+    unfinished: list[Unfinished] = field(default_factory=list)
+    in_groups: list[tuple[_Place, asyncio.Future[ErrorCode]]] = field(default_factory=list)
+    """Likewise, with what becomes of them"""
+
+    @property
+    def is_done(self) -> bool:
+        return not (self.left or self.unfinished or self.in_groups)
 
 
 class LocalMarkers:
@@ -50,57 +82,63 @@ class LocalMarkers:
         self._config = config
         self._clock = clock
 
-    async def write_markers(
-        self, markers: Sequence[TxnMarker]
-    ) -> Sequence[Mapping[TopicPartition, ErrorCode]]:
-        """What became of each marker in each of its partitions: all are appended at once, in this order, and
-        told when they are committed as for `acks=all`.
+    def write_markers(self, markers: Sequence[TxnMarker]) -> MarkerResults | Awaitable[MarkerResults]:
+        """What became of each marker in each of its partitions: they are appended in this order, at once
+        unless they are many, and told when they are committed as for `acks=all`.
 
         Errors: unknown_topic_or_partition for one that is not here, invalid_producer_epoch, invalid_request,
         transaction_coordinator_fenced, not_enough_replicas, request_timed_out, not_leader_or_follower,
         kafka_storage_error.
         """
-        now_ms = self._clock.now_ms()
         results: list[dict[TopicPartition, ErrorCode]] = [{} for _ in markers]
-        unfinished: list[Unfinished] = []
-        places: list[tuple[dict[TopicPartition, ErrorCode], TopicPartition]] = []
-        """Of what is unfinished, by number"""
-        in_groups: list[tuple[dict[TopicPartition, ErrorCode], TopicPartition]] = []
-        settling: list[Awaitable[ErrorCode]] = []
-        """Of what groups write, in the same order"""
-        for marker, result in zip(markers, results, strict=True):
-            producer_id, producer_epoch = marker.producer
-            end = EndMarker(
-                producer_id,
-                producer_epoch,
-                marker.committed,
-                marker.coordinator_epoch,
-                marker.transaction_version,
+        writing = _Writing(
+            deque(
+                _Place(end, partition, result)
+                for marker, result in zip(markers, results, strict=True)
+                for end in (_end_of(marker),)
+                for partition in dict.fromkeys(marker.partitions)
             )
-            for place in dict.fromkeys(marker.partitions):
-                result[place] = ErrorCode.none
-                try:
-                    if producer_id < 0 or producer_epoch < 0:
-                        raise KafkaError(ErrorCode.invalid_request)
-                    partition = self._partition(*place)
-                    if place[0] == OFFSETS_TOPIC:
-                        written = self._groups.end_transaction(place[1], end)
-                        if isinstance(written, Awaitable):
-                            in_groups.append((result, place))
-                            settling.append(self._settle(written))
-                    elif (wait := self._append(partition, end, now_ms, len(places))) is not None:
-                        unfinished.append(wait)
-                        places.append((result, place))
-                except KafkaError as error:
-                    result[place] = _told(error)
-        # Begun before the wait for the others, so that nothing is left unbegun when that is given up.
-        codes = asyncio.gather(*settling)
-        if unfinished:
-            for number, failure in (await self._finish(unfinished)).items():
-                result, place = places[number]
-                result[place] = failure.code
-        for (result, place), code in zip(in_groups, await codes, strict=True):
-            result[place] = code
+        )
+        self._begin(writing)
+        return results if writing.is_done else self._finish(writing, results)
+
+    def _begin(self, writing: _Writing) -> None:
+        """Append the next markers."""
+        now_ms = self._clock.now_ms()
+        for _ in range(min(len(writing.left), _TOGETHER)):
+            place = writing.left.popleft()
+            try:
+                self._begin_at(place, writing, now_ms)
+                place.results[place.partition] = ErrorCode.none
+            except KafkaError as error:
+                place.results[place.partition] = _told(error)
+
+    def _begin_at(self, place: _Place, writing: _Writing, now_ms: int) -> None:
+        marker, (topic, index), _ = place
+        if marker.producer_id < 0 or marker.producer_epoch < 0:
+            raise KafkaError(ErrorCode.invalid_request)
+        partition = self._partition(topic, index)
+        if topic == OFFSETS_TOPIC:
+            written = self._groups.end_transaction(index, marker)
+            if isinstance(written, Awaitable):
+                # A task, so that nothing is left unbegun where the wait for others is given up.
+                writing.in_groups.append((place, asyncio.ensure_future(self._settle(written))))
+        else:
+            wait = self._append(partition, marker, now_ms, len(writing.in_logs))
+            if wait is not None:
+                writing.unfinished.append(wait)
+                writing.in_logs.append(place)
+
+    async def _finish(self, writing: _Writing, results: MarkerResults) -> MarkerResults:
+        while writing.left:
+            await asyncio.sleep(0)
+            self._begin(writing)
+        if writing.unfinished:
+            for number, failure in (await self._committed(writing.unfinished)).items():
+                place = writing.in_logs[number]
+                place.results[place.partition] = failure.code
+        for place, settled in writing.in_groups:
+            place.results[place.partition] = await settled
         return results
 
     def _partition(self, topic: str, index: int) -> Partition:
@@ -122,7 +160,7 @@ class LocalMarkers:
             return None
         return Unfinished(number, partition, end_offset, must_be_replicated, must_be_durable)
 
-    def _finish(self, unfinished: Sequence[Unfinished]) -> asyncio.Future[Mapping[int, KafkaError]]:
+    def _committed(self, unfinished: Sequence[Unfinished]) -> asyncio.Future[Mapping[int, KafkaError]]:
         from ottla.replica.delayed import DelayedProduce
 
         timeout_ms = self._config.value.request_timeout_ms
@@ -136,6 +174,13 @@ class LocalMarkers:
         except KafkaError as error:
             return _told(error)
         return ErrorCode.none
+
+
+def _end_of(marker: TxnMarker) -> EndMarker:
+    producer_id, producer_epoch = marker.producer
+    return EndMarker(
+        producer_id, producer_epoch, marker.committed, marker.coordinator_epoch, marker.transaction_version
+    )
 
 
 def _told(error: KafkaError) -> ErrorCode:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOAD_CHUNK_BYTES = 1024 * 1024
+_NOBODY = Client("", "", 0)
+"""The broker itself."""
 
 R = TypeVar("R")
 S = TypeVar("S", bound=Shard)
@@ -72,11 +74,20 @@ class ShardOwner(Generic[S]):
         self._timers = _LoopTimers(surroundings.clock, self._on_timer)
         self._runtime = CoordinatorRuntime(shard, self._log, self._timers, surroundings.clock.now_ms)
 
-    def ask(self, client: Client, decide: Callable[[RequestInfo[R], int], Effects]) -> R | Awaitable[R]:
-        """Have the shard decide on a request; the answer now, or the wait for it. Raises KafkaError."""
+    def ask(
+        self, client: Client | None, decide: Callable[[RequestInfo[R], int], Effects]
+    ) -> R | Awaitable[R]:
+        """Have the shard decide on a request; the answer now, or the wait for it. Raises KafkaError.
+
+        `client` is None where the broker itself asks.
+        """
         pending: Pending[R] = Pending()
-        self._runtime.request(RequestInfo(client, pending), decide)
+        self._runtime.request(RequestInfo(client or _NOBODY, pending), decide)
         return _wait(pending) if pending.outcome is None else pending.result()
+
+    def tell(self, decide: Callable[[int], Effects]) -> None:
+        """Have the shard decide, at the time in milliseconds, on something that has happened."""
+        self._runtime.obey(decide(self._clock.now_ms()))
 
     def end_transaction(self, marker: EndMarker) -> int | Awaitable[int]:
         """Write a transaction's marker, in order with all that the shard writes; its offset now, or the wait

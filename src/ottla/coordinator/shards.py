@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Final, Generic, TypeAlias, TypeVar
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
@@ -20,12 +20,22 @@ log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound="Shard")
 R = TypeVar("R")
+T = TypeVar("T")
 Answered: TypeAlias = R | Awaitable[R]
 """An answer, or the wait for it."""
 
 
+_REMEMBERED_LENGTH: Final = 255
+"""Of the longest names whose hashes are remembered: a client may name something much longer."""
+
+
 def java_hash(text: str) -> int:
     """Java's String.hashCode, by which every Kafka broker maps a group or a transaction to a partition."""
+    return _hash(text) if len(text) <= _REMEMBERED_LENGTH else _hash.__wrapped__(text)
+
+
+@lru_cache(1_000)
+def _hash(text: str) -> int:
     value = 0
     encoded = text.encode("utf-16-be", "surrogatepass")
     for high, low in zip(encoded[::2], encoded[1::2], strict=True):
@@ -125,6 +135,31 @@ class Shards(Generic[S]):
         if self._owners.get(owner.partition.index) is owner:
             del self._owners[owner.partition.index]
         owner.stop()
+
+
+def following(answered: Answered[R], step: Callable[[R], T]) -> Answered[T]:
+    """What follows from an answer; the wait for it where the answer must be waited for."""
+    return _eventually(answered, step) if isinstance(answered, Awaitable) else step(answered)
+
+
+async def _eventually(answered: Awaitable[R], step: Callable[[R], T]) -> T:
+    return step(await answered)
+
+
+def unless_refused(ask: Callable[[], Answered[R]], refused: Callable[[KafkaError], R]) -> Answered[R]:
+    """The answer, or what is made of a refusal, that comes now or with the answer."""
+    try:
+        answered = ask()
+    except KafkaError as error:
+        return refused(error)
+    return _unless_refused(answered, refused) if isinstance(answered, Awaitable) else answered
+
+
+async def _unless_refused(answered: Awaitable[R], refused: Callable[[KafkaError], R]) -> R:
+    try:
+        return await answered
+    except KafkaError as error:
+        return refused(error)
 
 
 def together(answers: Sequence[Answered[R]]) -> Answered[list[R]]:

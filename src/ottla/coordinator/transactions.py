@@ -7,11 +7,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
-from ottla.coordinator.shards import Shards, settled
+from ottla.coordinator.shards import Answered, Shards, following, settled, unless_refused
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from ottla.coordination.runtime import Client, Effects, Pending, Producer, RequestInfo
     from ottla.coordination.transactions.markers import (
         DueMarker,
+        MarkerResults,
         MarkerWriter,
         TopicPartition,
-        TxnMarker,
     )
     from ottla.coordination.transactions.shard import TransactionShard
     from ottla.coordinator.shard_owner import ShardOwner, Surroundings
@@ -46,6 +46,8 @@ Decide: TypeAlias = "Callable[[TransactionShard, RequestInfo[R], int], Effects]"
 
 _NEWEST_VERSION = 2
 """The transaction version of whoever has partitions added where they are written."""
+_MARKERS_TOGETHER = 8
+"""Of as many transactions in a turn of the event loop, before others get theirs."""
 
 
 class ProducerIdSource(Protocol):
@@ -81,92 +83,95 @@ class TransactionCoordinator:
         self._markers = markers
         self._shards: Shards[TransactionShard] = Shards(TRANSACTIONS_TOPIC, self._own, partitions, metadata)
         self._surroundings: Surroundings | None = None
+        self._due: deque[tuple[int, DueMarker]] = deque()
+        """Markers to be written, each for the shard at an index"""
         self._tasks: dict[asyncio.Task[None], None] = {}
 
     # -- requests of producers
 
-    async def init_producer_id(
+    def init_producer_id(
         self, request: InitProducerIdRequest, client: Client
-    ) -> InitProducerIdResponse:
-        await self._producer_ids.fill()
-        return await self._ask(
+    ) -> Answered[InitProducerIdResponse]:
+        return self._ask_with_ids(
             request.transactional_id or "",
             client,
             lambda shard, info, now: shard.init_producer_id(request, info, now),
         )
 
-    async def end_txn(self, request: EndTxnRequest, client: Client) -> EndTxnResponse:
-        await self._producer_ids.fill()
-        return await self._ask(
+    def end_txn(self, request: EndTxnRequest, client: Client) -> Answered[EndTxnResponse]:
+        return self._ask_with_ids(
             request.transactional_id, client, lambda shard, info, now: shard.end_txn(request, info, now)
         )
 
-    async def add_partitions_of_client(
+    def add_partitions_of_client(
         self,
         transactional_id: str,
         producer: Producer,
         partitions: Sequence[TopicPartition],
         version: int,
         client: Client | None = None,
-    ) -> None:
+    ) -> Answered[ErrorCode]:
         """Add all of them, or none; `version` is the transaction version of who asks."""
         from ottla.coordination.transactions.shard import Addition
 
         asked = Addition(transactional_id, producer, partitions, version)
-        await self._ask(
+        return self._ask(
             transactional_id, client, lambda shard, info, now: shard.add_partitions(asked, info, now)
         )
 
-    async def verify_partitions(
+    def verify_partitions(
         self, transactional_id: str, producer: Producer, partitions: Sequence[TopicPartition]
-    ) -> Mapping[TopicPartition, ErrorCode]:
+    ) -> Answered[Mapping[TopicPartition, ErrorCode]]:
         """Which of them are in the transaction: none or transaction_abortable for each."""
         from ottla.coordination.transactions.shard import Addition
 
         asked = Addition(transactional_id, producer, partitions, _NEWEST_VERSION)
-        return await self._ask(
+        return self._ask(
             transactional_id, None, lambda shard, info, _now: shard.verify_partitions(asked, info)
         )
 
     # -- `TransactionPartitions`, for those who write to partitions
 
-    async def add_partitions(
+    def add_partitions(
         self,
         transactional_id: str,
         producer: Producer,
         partitions: Sequence[TopicPartition],
         *,
         verify_only: bool,
-    ) -> Mapping[TopicPartition, ErrorCode]:
+    ) -> Answered[Mapping[TopicPartition, ErrorCode]]:
         """Add partitions that are about to be written to, or verify that they were added; each one's result.
 
         With the errors of AddPartitionsToTxn and of finding the coordinator, for the caller to translate into
         what its client knows.
         """
-        try:
+
+        def ask() -> Answered[Mapping[TopicPartition, ErrorCode]]:
             if verify_only:
-                return await self.verify_partitions(transactional_id, producer, partitions)
-            await self.add_partitions_of_client(transactional_id, producer, partitions, _NEWEST_VERSION)
-        except KafkaError as error:
-            return dict.fromkeys(partitions, error.code)
-        return dict.fromkeys(partitions, ErrorCode.none)
+                return self.verify_partitions(transactional_id, producer, partitions)
+            added = self.add_partitions_of_client(transactional_id, producer, partitions, _NEWEST_VERSION)
+            return following(added, lambda code: dict.fromkeys(partitions, code))
+
+        return unless_refused(ask, lambda error: dict.fromkeys(partitions, error.code))
 
     async def await_end(self, transactional_id: str, max_wait_ms: int) -> None:
         """Wait until no transaction of the id is being ended; not longer than told, so that one has to look.
 
         Raises KafkaError.
         """
-        await self._ask(
-            transactional_id,
-            None,
-            lambda shard, info, now: shard.await_end(transactional_id, info, now, max_wait_ms=max_wait_ms),
-        )
+
+        def decide(shard: TransactionShard, info: RequestInfo[ErrorCode], now_ms: int) -> Effects:
+            return shard.await_end(transactional_id, info, now_ms, max_wait_ms=max_wait_ms)
+
+        await settled(self._ask(transactional_id, None, decide))
 
     # -- administration
 
-    async def describe(self, transactional_id: str, client: Client) -> describe_transactions.TransactionState:
+    def describe(
+        self, transactional_id: str, client: Client
+    ) -> Answered[describe_transactions.TransactionState]:
         """One entry of DescribeTransactions."""
-        return await self._ask(
+        return self._ask(
             transactional_id, client, lambda shard, info, _now: shard.describe(transactional_id, info)
         )
 
@@ -178,53 +183,79 @@ class TransactionCoordinator:
             client, lambda shard, info, now: shard.list_transactions(request, info, now)
         )
 
-    async def _ask(self, transactional_id: str, client: Client | None, decide: Decide[R]) -> R:
+    def _ask(self, transactional_id: str, client: Client | None, decide: Decide[R]) -> Answered[R]:
+        """`client` is None where the broker itself asks."""
         if not transactional_id:
             raise KafkaError(ErrorCode.invalid_request)
-        return await self._ask_owner(self._shards.owner_of(transactional_id), client, decide)
+        owner = self._shards.owner_of(transactional_id)
+        return owner.ask(client, lambda info, now_ms: decide(owner.shard, info, now_ms))
 
-    @staticmethod
-    async def _ask_owner(owner: ShardOwner[TransactionShard], client: Client | None, decide: Decide[R]) -> R:
-        """`client` is None where the broker itself asks."""
-        from ottla.coordination.runtime import Client
+    def _ask_with_ids(self, transactional_id: str, client: Client, decide: Decide[R]) -> Answered[R]:
+        """Ask about what may need a new producer id."""
+        if self._producer_ids.is_empty:
+            return self._ask_once_filled(transactional_id, client, decide)
+        return self._ask(transactional_id, client, decide)
 
-        return await settled(
-            owner.ask(client or Client("", "", 0), lambda info, now_ms: decide(owner.shard, info, now_ms))
-        )
+    async def _ask_once_filled(self, transactional_id: str, client: Client, decide: Decide[R]) -> R:
+        await self._producer_ids.fill()
+        return await settled(self._ask(transactional_id, client, decide))
 
     # -- markers
 
     def _send_marker(self, index: int, transactional_id: str, order: Pending[DueMarker]) -> None:
         try:
-            marker = order.result().marker
+            due = order.result()
         except KafkaError as error:
             # Whoever loads the partition next finds out what has become of the decision.
             log.warning("transaction %s stays as it is: %s", transactional_id, error.code.name)
             return
-        task = asyncio.get_running_loop().create_task(self._write(index, transactional_id, marker))
-        self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
+        if not self._due:
+            asyncio.get_running_loop().call_soon(self._write_due)
+        self._due.append((index, due))
 
-    async def _write(self, index: int, transactional_id: str, marker: TxnMarker) -> None:
+    def _write_due(self) -> None:
+        """Write markers once the turn that decided on them is over, some at a time."""
+        for _ in range(min(len(self._due), _MARKERS_TOGETHER)):
+            self._write(*self._due.popleft())
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._write_due)
+
+    def _write(self, index: int, due: DueMarker) -> None:
         """Write a marker for the shard at `index`, and tell that one what became of it: where the topic has
         grown, the id may be another's by now.
         """
+        try:
+            written = self._markers.write_markers([due.marker])
+        except Exception:  # a transaction must not hang, whatever happens
+            log.exception("cannot write the markers of transaction %s", due.transactional_id)
+            written = [{}]
+        if isinstance(written, Awaitable):
+            task = asyncio.get_running_loop().create_task(self._write_on(index, due, written))
+            self._tasks[task] = None
+            task.add_done_callback(self._tasks.pop)
+        else:
+            self._note_written(index, due.transactional_id, written[0])
+
+    async def _write_on(self, index: int, due: DueMarker, written: Awaitable[MarkerResults]) -> None:
         results: Mapping[TopicPartition, ErrorCode] = {}
         try:
-            (results,) = await self._markers.write_markers([marker])
-        except Exception:  # a transaction must not hang, whatever happens
-            log.exception("cannot write the markers of transaction %s", transactional_id)
+            (results,) = await written
+        except Exception:
+            log.exception("cannot write the markers of transaction %s", due.transactional_id)
+        self._note_written(index, due.transactional_id, results)
+
+    def _note_written(
+        self, index: int, transactional_id: str, results: Mapping[TopicPartition, ErrorCode]
+    ) -> None:
         for (topic, number), code in results.items():
             if code is not ErrorCode.none:
                 log.info("marker of transaction %s in %s-%d: %s", transactional_id, topic, number, code.name)
         try:
-            await self._ask_owner(
-                self._shards.owner_at(index),
-                None,
-                lambda shard, info, now: shard.markers_written(transactional_id, results, info, now),
-            )
+            owner = self._shards.owner_at(index)
         except KafkaError as error:
             log.info("the end of transaction %s is not complete yet: %s", transactional_id, error.code.name)
+            return
+        owner.tell(lambda now_ms: owner.shard.markers_written(transactional_id, results, now_ms))
 
     # -- life cycle
 
@@ -265,6 +296,7 @@ class TransactionCoordinator:
     async def stop(self) -> None:
         """Give all transactions up: whoever waits is answered, timers are dropped, markers are left out."""
         self._shards.stop()
+        self._due.clear()
         tasks = list(self._tasks)
         if self._producer_ids.task is not None:
             tasks.append(self._producer_ids.task)
@@ -281,6 +313,11 @@ class ProducerIdStock:
         self._source = source
         self._ids: deque[int] = deque()
         self.task: asyncio.Task[None] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """The next `take` would find none."""
+        return not self._ids
 
     async def fill(self) -> None:
         """See to it that the next `take` finds one, if it comes before anything else and there is one."""

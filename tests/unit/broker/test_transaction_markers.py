@@ -131,6 +131,24 @@ async def test_results_are_told_by_producer(client: RawClient, topic: Topic) -> 
     assert told == {7: {0: 0, 1: 0}, 8: {0: 0, 5: ErrorCode.unknown_topic_or_partition}}
 
 
+async def test_others_get_their_turn_between_the_markers_of_very_many_partitions(
+    client: RawClient, coordinator: Coordinator
+) -> None:
+    topic = await create_topic(client, partitions=300)
+    assert coordinator.partitions is not None
+    hosted = coordinator.partitions.of_topic(topic.name)
+    ending = asyncio.ensure_future(end(client, topic.name, partitions=[*range(300), 300]))
+    had, most, turns = 0, 0, 0
+    while not ending.done():
+        await asyncio.sleep(0)
+        have = sum(each.log.log_end_offset for each in hosted)
+        most, turns, had = max(most, have - had), turns + (have > had), have
+    assert await ending == [NONE] * 300 + [ErrorCode.unknown_topic_or_partition]
+    assert had == 300
+    assert most <= 64
+    assert turns >= 4
+
+
 async def test_a_marker_goes_to_the_groups_that_have_the_transactions_offsets(client: RawClient) -> None:
     assert await end(client, "__consumer_offsets") == [ErrorCode.unknown_topic_or_partition]
     while True:

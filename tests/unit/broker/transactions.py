@@ -18,6 +18,7 @@ from ottla.coordination.runtime import Producer
 from ottla.network.memory import RequestMemory
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.codec import Record, encode_batch
+from ottla.replica.partitions import Partitions
 from ottla.testing import run_broker_async
 
 T0 = int(time.time() * 1000)
@@ -37,6 +38,8 @@ class Coordinator:
         """Of the broker that asks"""
         self.memory = RequestMemory(0)
         """Of its requests"""
+        self.partitions: Partitions | None = None
+        """That it hosts"""
 
     async def is_asked(self) -> None:
         """Wait for the first question."""
@@ -72,7 +75,7 @@ async def broker_with(
     """A client of a broker that asks this coordinator; settings with underscores for dots."""
 
     def services(**given: Any) -> RecordServices:
-        coordinator.memory = given["request_memory"]
+        coordinator.memory, coordinator.partitions = given["request_memory"], given["partitions"]
         return RecordServices(**{**given, "transactions": coordinator})
 
     monkeypatch.setattr(assembly, "RecordServices", services)

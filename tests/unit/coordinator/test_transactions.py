@@ -14,6 +14,7 @@ from tests.raw_client import RawClient, connect
 from ottla.controller.producer_ids import ProducerIds
 from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
 from ottla.coordinator.markers import LocalMarkers
+from ottla.coordinator.shards import settled
 from ottla.coordinator.transactions import ProducerIdStock
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.testing import run_broker_async
@@ -126,7 +127,7 @@ async def test_markers_are_written_again_until_they_are(
             raise RuntimeError("a defect")
         if len(asked) == 2:
             return [{("t", 0): NONE, ("t", 1): ErrorCode.not_leader_or_follower}]
-        return await write(self, markers)
+        return await settled(write(self, markers))
 
     monkeypatch.setattr(LocalMarkers, "write_markers", fail)
     async with serving(tmp_path) as client:
@@ -147,7 +148,7 @@ async def test_a_transaction_ends_where_it_was_decided_also_when_its_topic_grows
         self: LocalMarkers, markers: Sequence[TxnMarker]
     ) -> Sequence[Mapping[TopicPartition, ErrorCode]]:
         await has_grown.wait()
-        return await write(self, markers)
+        return await settled(write(self, markers))
 
     monkeypatch.setattr(LocalMarkers, "write_markers", wait)
     async with serving(tmp_path) as client:

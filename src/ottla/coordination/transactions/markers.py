@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from ottla.coordination.runtime import Producer
@@ -31,10 +31,12 @@ class DueMarker(NamedTuple):
     marker: TxnMarker
 
 
+MarkerResults: TypeAlias = Sequence[Mapping[TopicPartition, ErrorCode]]
+"""What became of each marker in each of its partitions."""
+
+
 class MarkerWriter(Protocol):
     """Writes markers to the leaders of partitions."""
 
-    async def write_markers(
-        self, markers: Sequence[TxnMarker]
-    ) -> Sequence[Mapping[TopicPartition, ErrorCode]]:
-        """What became of each marker in each of its partitions, told once it is committed as for acks=all."""
+    def write_markers(self, markers: Sequence[TxnMarker]) -> MarkerResults | Awaitable[MarkerResults]:
+        """Told once they are committed as for acks=all: now, or by what is to be awaited."""

@@ -151,14 +151,10 @@ class TransactionShard:
     # Markers
 
     def markers_written(
-        self,
-        transactional_id: str,
-        results: Mapping[TopicPartition, ErrorCode],
-        info: RequestInfo[ErrorCode],
-        now_ms: int,
+        self, transactional_id: str, results: Mapping[TopicPartition, ErrorCode], now_ms: int
     ) -> Effects:
         """What became of a transaction's marker in each partition; an empty mapping where it was not sent."""
-        return end.markers_written(self.state, transactional_id, results, now_ms).reply(info, ErrorCode.none)
+        return end.markers_written(self.state, transactional_id, results, now_ms)
 
     # Life of the shard
 

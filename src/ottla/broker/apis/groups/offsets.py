@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
@@ -11,7 +12,7 @@ from ottla.broker.services import GroupServices
 from ottla.coordination.groups.offsets.commit import commit_refusal
 from ottla.coordination.groups.offsets.fetch import fetch_refusal
 from ottla.coordination.runtime import Client
-from ottla.coordinator.shards import Answered, together
+from ottla.coordinator.shards import Answered, together, unless_refused
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.offset_commit import (
     OffsetCommitRequest,
@@ -36,25 +37,10 @@ _FETCH_OF_GROUPS_SINCE = 8
 def _commit(
     services: GroupServices, context: RequestContext, message: OffsetCommitRequest
 ) -> Answered[OffsetCommitResponse]:
-    try:
-        answered = services.groups.offset_commit(message, client_of(context))
-    except KafkaError as error:
-        return _commit_refused(services, context, message, error)
-    if isinstance(answered, Awaitable):
-        return _commit_eventually(services, context, message, answered)
-    return answered
-
-
-async def _commit_eventually(
-    services: GroupServices,
-    context: RequestContext,
-    message: OffsetCommitRequest,
-    answered: Awaitable[OffsetCommitResponse],
-) -> OffsetCommitResponse:
-    try:
-        return await answered
-    except KafkaError as error:
-        return _commit_refused(services, context, message, error)
+    return unless_refused(
+        lambda: services.groups.offset_commit(message, client_of(context)),
+        partial(_commit_refused, services, context, message),
+    )
 
 
 def _commit_refused(

@@ -58,8 +58,10 @@ async def _verified(
     if guard is None:
         return None
     place = (partition.topic, partition.index)
-    codes = await services.transactions.add_partitions(
-        message.transactional_id, producer, [place], verify_only=not adds
+    codes = await settled(
+        services.transactions.add_partitions(
+            message.transactional_id, producer, [place], verify_only=not adds
+        )
     )
     if codes[place]:
         raise KafkaError(codes[place])

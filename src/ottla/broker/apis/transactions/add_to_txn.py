@@ -7,17 +7,18 @@ Clients do so up to version 3; from 4 on brokers do for them, several transactio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
-from ottla.broker.apis.transactions import known_to_client
+from ottla.broker.apis.transactions import known_to_client, refuse
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.groups import OFFSETS_TOPIC
-from ottla.coordinator.shards import partition_for
+from ottla.coordinator.shards import Answered, following, partition_for, settled, unless_refused
 from ottla.metadata.topic_names import INTERNAL_TOPICS
-from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from ottla.protocol.messages.add_partitions_to_txn import (
     AddPartitionsToTxnPartitionResult,
@@ -33,9 +34,9 @@ _FENCED_SINCE = 2
 _FROM_BROKERS_SINCE = 4
 
 
-async def _add_partitions(
+def _add_partitions(
     services: TransactionServices, context: RequestContext, message: AddPartitionsToTxnRequest
-) -> AddPartitionsToTxnResponse:
+) -> Answered[AddPartitionsToTxnResponse]:
     if context.api_version < _FROM_BROKERS_SINCE:
         transaction = AddPartitionsToTxnTransaction(
             transactional_id=message.v3_and_below_transactional_id,
@@ -43,27 +44,36 @@ async def _add_partitions(
             producer_epoch=message.v3_and_below_producer_epoch,
             topics=message.v3_and_below_topics,
         )
-        topic_results = await _add_to_one(services, context, transaction)
-        return AddPartitionsToTxnResponse(results_by_topic_v3_and_below=topic_results)
+        return following(
+            _add_to_one(services, context, transaction),
+            lambda results: AddPartitionsToTxnResponse(results_by_topic_v3_and_below=results),
+        )
+    return _add_to_several(services, context, message.transactions)
+
+
+async def _add_to_several(
+    services: TransactionServices,
+    context: RequestContext,
+    transactions: Sequence[AddPartitionsToTxnTransaction],
+) -> AddPartitionsToTxnResponse:
     return AddPartitionsToTxnResponse(
         results_by_transaction=[
             AddPartitionsToTxnResult(
                 transactional_id=each.transactional_id,
-                topic_results=await _add_to_one(services, context, each),
+                topic_results=await settled(_add_to_one(services, context, each)),
             )
-            for each in message.transactions
+            for each in transactions
         ]
     )
 
 
-async def _add_to_one(
+def _add_to_one(
     services: TransactionServices, context: RequestContext, transaction: AddPartitionsToTxnTransaction
-) -> list[AddPartitionsToTxnTopicResult]:
+) -> Answered[list[AddPartitionsToTxnTopicResult]]:
     partitions = [(topic.name, number) for topic in transaction.topics for number in topic.partitions]
-    codes: Mapping[tuple[str, int], ErrorCode] = _refused(services, context, partitions)
-    if not codes:
-        codes = await _ask(services, context, transaction, partitions)
-    return _results(transaction.topics, codes)
+    refused = _refused(services, context, partitions)
+    codes = refused or _ask(services, context, transaction, partitions)
+    return following(codes, partial(_results, transaction.topics))
 
 
 def _refused(
@@ -82,25 +92,28 @@ def _refused(
     return {each: refused.get(each, ErrorCode.operation_not_attempted) for each in partitions}
 
 
-async def _ask(
+def _ask(
     services: TransactionServices,
     context: RequestContext,
     transaction: AddPartitionsToTxnTransaction,
     partitions: Sequence[tuple[str, int]],
-) -> Mapping[tuple[str, int], ErrorCode]:
+) -> Answered[Mapping[tuple[str, int], ErrorCode]]:
     transactional_id = transaction.transactional_id
     producer = Producer(transaction.producer_id, transaction.producer_epoch)
     coordinator = services.transactions
-    try:
+
+    def ask() -> Answered[Mapping[tuple[str, int], ErrorCode]]:
         if transaction.verify_only:
-            return await coordinator.verify_partitions(transactional_id, producer, partitions)
+            return coordinator.verify_partitions(transactional_id, producer, partitions)
         version = 2 if context.api_version >= _FROM_BROKERS_SINCE else 0
-        await coordinator.add_partitions_of_client(
+        added = coordinator.add_partitions_of_client(
             transactional_id, producer, partitions, version, client_of(context)
         )
-    except KafkaError as error:
-        return dict.fromkeys(partitions, known_to_client(context, error, _FENCED_SINCE))
-    return dict.fromkeys(partitions, ErrorCode.none)
+        return following(added, lambda code: dict.fromkeys(partitions, code))
+
+    return unless_refused(
+        ask, lambda error: dict.fromkeys(partitions, known_to_client(context, error, _FENCED_SINCE))
+    )
 
 
 def _results(
@@ -128,24 +141,25 @@ def _add_partitions_error(
     return AddPartitionsToTxnResponse(error_code=code, results_by_topic_v3_and_below=_results(topics, codes))
 
 
-async def _add_offsets(
+def _add_offsets(
     services: TransactionServices, context: RequestContext, message: AddOffsetsToTxnRequest
-) -> AddOffsetsToTxnResponse:
+) -> Answered[AddOffsetsToTxnResponse]:
     topic = services.metadata.image.topics.get(OFFSETS_TOPIC)
     # Clients look for the coordinator of the group only afterwards, so that the topic need not be there yet.
     planned = services.groups_config.value.offsets_topic_num_partitions
     count = planned if topic is None else len(topic.partitions)
-    try:
-        await services.transactions.add_partitions_of_client(
+
+    def ask() -> Answered[AddOffsetsToTxnResponse]:
+        added = services.transactions.add_partitions_of_client(
             message.transactional_id,
             Producer(message.producer_id, message.producer_epoch),
             [(OFFSETS_TOPIC, partition_for(message.group_id, count))],
             version=0,
             client=client_of(context),
         )
-    except KafkaError as error:
-        raise KafkaError(known_to_client(context, error, _FENCED_SINCE)) from error
-    return AddOffsetsToTxnResponse()
+        return following(added, lambda code: AddOffsetsToTxnResponse(error_code=code))
+
+    return unless_refused(ask, partial(refuse, context, _FENCED_SINCE))
 
 
 APIS = (

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
-from ottla.broker.apis.transactions import known_to_client
+from ottla.broker.apis.transactions import refuse
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
-from ottla.protocol.errors import KafkaError
+from ottla.coordinator.shards import Answered, unless_refused
 from ottla.protocol.messages.end_txn import EndTxnRequest, EndTxnResponse
 
 _FENCED_SINCE = 2
 
 
-async def _handle(
+def _handle(
     services: TransactionServices, context: RequestContext, message: EndTxnRequest
-) -> EndTxnResponse:
-    try:
-        return await services.transactions.end_txn(message, client_of(context))
-    except KafkaError as error:
-        raise KafkaError(known_to_client(context, error, _FENCED_SINCE)) from error
+) -> Answered[EndTxnResponse]:
+    return unless_refused(
+        lambda: services.transactions.end_txn(message, client_of(context)),
+        partial(refuse, context, _FENCED_SINCE),
+    )
 
 
 APIS = (Api(TransactionServices, EndTxnRequest, EndTxnResponse, _handle, kips=(98, 588, 890)),)

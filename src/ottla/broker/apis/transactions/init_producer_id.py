@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
-from ottla.broker.apis.transactions import known_to_client
+from ottla.broker.apis.transactions import refuse
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
+from ottla.coordinator.shards import Answered, unless_refused
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
 _FENCED_SINCE = 4
 
 
-async def _handle(
+def _handle(
     services: TransactionServices, context: RequestContext, message: InitProducerIdRequest
-) -> InitProducerIdResponse:
+) -> Answered[InitProducerIdResponse]:
     if (message.producer_id == -1) != (message.producer_epoch == -1):
         raise KafkaError(ErrorCode.invalid_request)
     if message.transactional_id is None:
-        producer_id = await services.producer_ids.next_producer_id()
-        return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
-    try:
-        return await services.transactions.init_producer_id(message, client_of(context))
-    except KafkaError as error:
-        raise KafkaError(known_to_client(context, error, _FENCED_SINCE)) from error
+        return _without_transactions(services)
+    return unless_refused(
+        lambda: services.transactions.init_producer_id(message, client_of(context)),
+        partial(refuse, context, _FENCED_SINCE),
+    )
+
+
+async def _without_transactions(services: TransactionServices) -> InitProducerIdResponse:
+    producer_id = await services.producer_ids.next_producer_id()
+    return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
 
 
 def _error(_message: InitProducerIdRequest, code: ErrorCode, _text: str | None) -> InitProducerIdResponse:

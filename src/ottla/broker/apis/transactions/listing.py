@@ -6,6 +6,7 @@ from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
+from ottla.coordinator.shards import settled
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_transactions import (
     DescribeTransactionsRequest,
@@ -26,7 +27,7 @@ async def _describe_one(
     services: TransactionServices, context: RequestContext, transactional_id: str
 ) -> TransactionState:
     try:
-        return await services.transactions.describe(transactional_id, client_of(context))
+        return await settled(services.transactions.describe(transactional_id, client_of(context)))
     except KafkaError as error:
         return TransactionState(transactional_id=transactional_id, error_code=error.code)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
+from ottla.coordinator.shards import Answered, following
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.write_txn_markers import (
     WritableTxnMarkerPartitionResult,
@@ -32,11 +34,11 @@ def _markers(message: WriteTxnMarkersRequest) -> list[TxnMarker]:
     ]
 
 
-async def _handle(
+def _handle(
     services: TransactionServices, _context: RequestContext, message: WriteTxnMarkersRequest
-) -> WriteTxnMarkersResponse:
+) -> Answered[WriteTxnMarkersResponse]:
     markers = _markers(message)
-    return _response(markers, await services.markers.write_markers(markers))
+    return following(services.markers.write_markers(markers), partial(_response, markers))
 
 
 def _response(
