@@ -46,7 +46,7 @@ class ImageDelta(NamedTuple):
     broker_configs_changed: frozenset[str] = frozenset()
     group_configs_changed: frozenset[str] = frozenset()
     brokers_changed: frozenset[int] = frozenset()
-    """Those that came or went, registered anew, or began to stop"""
+    """Those that came or went, registered anew, were unfenced, or began to stop"""
     controller_changed: bool = False
     features_changed: bool = False
 
@@ -64,6 +64,8 @@ class MetadataImage(NamedTuple):
     """Those that live: their registrations are there as long as their leases"""
     stopping: frozenset[int] = frozenset()
     """Of these the ones that hand over what they lead; they lead nothing new, and join no ISR"""
+    unfenced: Mapping[int, int] = _NOTHING
+    """By broker: the last epoch in which it was unfenced"""
     known_brokers: Mapping[int, BrokerRegistration] = _NOTHING
     """All that there ever were and that were not retired, as they last registered"""
     controller: Controller | None = None
@@ -84,9 +86,14 @@ class MetadataImage(NamedTuple):
         overrides = self.group_overrides.get(group_id)
         return NO_CONFIGS if overrides is None else overrides.values
 
+    def is_fenced(self, node_id: int) -> bool:
+        """Whether the broker is gone, or not yet taken back after it registered."""
+        broker = self.brokers.get(node_id)
+        return broker is None or (broker.is_fenced and self.unfenced.get(node_id) != broker.epoch)
+
     def is_active(self, node_id: int) -> bool:
-        """Whether the broker lives and is not about to stop: it may lead, and be in ISRs."""
-        return node_id in self.brokers and node_id not in self.stopping
+        """Whether the broker may lead, and be in ISRs: it is not fenced, nor about to stop."""
+        return node_id not in self.stopping and not self.is_fenced(node_id)
 
     def apply(self, events: Iterable[Event]) -> tuple[MetadataImage, ImageDelta]:
         """The image after `events` (whole revisions, in order), and what they changed.
@@ -140,6 +147,7 @@ class _Draft:
         self._topics: dict[str, Topic] | None = None
         self._topics_by_id: dict[UUID, Topic] = {}
         self._brokers = dict(base.brokers)
+        self._unfenced = dict(base.unfenced)
         self._stopping = dict.fromkeys(base.stopping)
         self._known_brokers = dict(base.known_brokers)
         self._controller = base.controller
@@ -165,6 +173,7 @@ class _Draft:
             topics_by_id=self._base.topics_by_id if self._topics is None else self._topics_by_id,
             brokers=self._brokers,
             stopping=frozenset(self._stopping),
+            unfenced=self._unfenced,
             known_brokers=self._known_brokers,
             controller=self._controller,
             log_dirs=self._log_dirs,
@@ -224,6 +233,11 @@ class _Draft:
             self._stopping.pop(node_id, None)
             if value is not None:
                 self._stopping[node_id] = None
+        elif key.startswith(model.UNFENCED):
+            if value is None:
+                self._unfenced.pop(model.parse_broker_key(key, model.UNFENCED), None)
+            else:
+                self._unfenced[model.parse_broker_key(key, model.UNFENCED)] = model.decode_unfenced(value)
         elif key.startswith(model.LOG_DIRS):
             if value is None:
                 self._log_dirs.pop(model.parse_broker_key(key, model.LOG_DIRS), None)
@@ -283,7 +297,9 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         tuple(configured),
         _differing(old_image.broker_overrides, new_image.broker_overrides),
         _differing(old_image.group_overrides, new_image.group_overrides),
-        _differing(old_image.brokers, new_image.brokers) | (old_image.stopping ^ new_image.stopping),
+        _differing(old_image.brokers, new_image.brokers)
+        | _differing(old_image.unfenced, new_image.unfenced)
+        | (old_image.stopping ^ new_image.stopping),
         old_image.controller != new_image.controller,
         old_image.features != new_image.features,
     )

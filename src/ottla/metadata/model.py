@@ -10,6 +10,8 @@ One key each, values compact JSON:
     /configs/groups/<group id>  a group's overrides
     /brokers/<id>               a registered broker, under its lease; the revision is the broker's epoch
     /stopping/<broker id>       under that lease, while the broker hands over what it leads before it stops
+    /unfenced/<broker id>       the epoch in which the controller has taken the broker back, when all was done
+                                that its registration meant for partitions
     /known_brokers/<id>         the last registration of each broker that there ever was, until it is retired
     /controller                 the broker that acts as controller, under its lease; the revision is the
                                 controller's epoch, which each write of that duty compares
@@ -41,6 +43,7 @@ BROKER_CONFIGS = "/configs/brokers/"
 GROUP_CONFIGS = "/configs/groups/"
 BROKERS = "/brokers/"
 STOPPING = "/stopping/"
+UNFENCED = "/unfenced/"
 KNOWN_BROKERS = "/known_brokers/"
 CONTROLLER = "/controller"
 LOG_DIRS = "/log_dirs/"
@@ -152,6 +155,12 @@ class BrokerRegistration:
     """Drawn anew by each process"""
     features: Mapping[str, tuple[int, int]] = field(default_factory=lambda: NO_FEATURES)
     """The lowest and the newest level of each feature that it serves"""
+    directory_id: str = ""
+    """Of its first data folder: who holds the lock of that folder knows that no other process does"""
+    is_clean: bool = True
+    """Its logs have all that they had in its last epoch: it stopped in order, or went on"""
+    is_fenced: bool = False
+    """It leads nothing and is in no ISR until it is unfenced. A single node is not fenced to begin with"""
     epoch: int = 0
     """The revision of its registration. It registers once for each lease, so that it grows with each"""
 
@@ -181,6 +190,10 @@ def broker_key(node_id: int) -> str:
 
 def stopping_key(node_id: int) -> str:
     return f"{STOPPING}{node_id}"
+
+
+def unfenced_key(node_id: int) -> str:
+    return f"{UNFENCED}{node_id}"
 
 
 def known_broker_key(node_id: int) -> str:
@@ -273,6 +286,9 @@ def encode_broker(broker: BrokerRegistration) -> bytes:
             "rack": broker.rack,
             "incarnation": str(broker.incarnation),
             "features": dict(broker.features),
+            "directory": broker.directory_id,
+            "clean": broker.is_clean,
+            "fenced": broker.is_fenced,
         },
         form=1,
     )
@@ -283,8 +299,17 @@ def decode_broker(node_id: int, value: bytes, revision: int) -> BrokerRegistrati
     if form == 0:  # of a single node, which was called so whatever its listener's name
         host, port, rack = _fields_of(document, {"host": str, "port": int, "rack": (str, type(None))})
         return BrokerRegistration(node_id, {"PLAINTEXT": Endpoint(host, port)}, rack, epoch=revision)
-    listeners, rack, incarnation, features = _fields_of(
-        document, {"listeners": dict, "rack": (str, type(None)), "incarnation": str, "features": dict}
+    listeners, rack, incarnation, features, directory_id, is_clean, is_fenced = _fields_of(
+        document,
+        {
+            "listeners": dict,
+            "rack": (str, type(None)),
+            "incarnation": str,
+            "features": dict,
+            "directory": str,
+            "clean": bool,
+            "fenced": bool,
+        },
     )
     if not all(_are(each, str, int, str) for each in listeners.values()):
         raise MetadataFormatError(f"{value!r} has a wrong listener")
@@ -296,6 +321,9 @@ def decode_broker(node_id: int, value: bytes, revision: int) -> BrokerRegistrati
         rack,
         _uuid(incarnation),
         MappingProxyType({name: (lowest, newest) for name, (lowest, newest) in features.items()}),
+        directory_id,
+        is_clean,
+        is_fenced,
         revision,
     )
 
@@ -311,6 +339,16 @@ def encode_controller(node_id: int) -> bytes:
 def decode_controller(value: bytes, revision: int) -> Controller:
     (node_id,) = _decode(value, {"node": int})
     return Controller(node_id, revision)
+
+
+def encode_unfenced(epoch: int) -> bytes:
+    return _encode({"epoch": epoch})
+
+
+def decode_unfenced(value: bytes) -> int:
+    epoch: int
+    (epoch,) = _decode(value, {"epoch": int})
+    return epoch
 
 
 STOPPING_VALUE = b"{}"

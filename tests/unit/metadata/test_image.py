@@ -5,10 +5,11 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.unit.metadata.conftest import Cluster
 
 from ottla.metadata import model
-from ottla.metadata.image import ImageDelta, MetadataImage, image_at
-from ottla.metadata.model import BrokerRegistration, Controller, Endpoint, PartitionState
+from ottla.metadata.image import ImageDelta, MetadataImage
+from ottla.metadata.model import PartitionState
 from ottla.metadata.transaction import (
     Compare,
     Delete,
@@ -18,26 +19,9 @@ from ottla.metadata.transaction import (
     Put,
     Transaction,
 )
-from ottla.store.memory import MemoryEngine
 
 ID, OTHER_ID = UUID(int=1 << 100), UUID(int=2 << 100)
 STATE = PartitionState((1, 2), (1,), 1, leader_epoch=3, partition_epoch=4)
-
-
-class Cluster:
-    """A store, and the image that follows it change by change."""
-
-    def __init__(self):
-        self.store = MemoryEngine()
-        self.image = MetadataImage()
-
-    def write(self, *writes):
-        self.store.transaction(Transaction(writes=writes))
-        _, events = self.store.events("", self.image.revision + 1)
-        self.image, delta = self.image.apply(events)
-        present = self.store.range("")
-        assert self.image == image_at(present.revision, present.entries)
-        return delta
 
 
 def topic(name, topic_id=ID, partitions=1):
@@ -49,11 +33,6 @@ def topic(name, topic_id=ID, partitions=1):
 
 def partition(name, number, state=STATE):
     return Put(model.partition_key(name, number), model.encode_partition(state))
-
-
-@pytest.fixture
-def cluster():
-    return Cluster()
 
 
 def test_a_created_topic_is_found_by_name_and_id(cluster):
@@ -153,80 +132,11 @@ def test_topics_that_change_together_are_all_told(cluster):
     assert delta == ImageDelta((old["a"],), (now["c"],), topic_configs_changed=(now["b"],))
 
 
-BROKER = BrokerRegistration(
-    3,
-    {"INSIDE": Endpoint("10.0.0.3", 9092), "OUTSIDE": Endpoint("example.org", 443, "SASL_SSL")},
-    "r1",
-    UUID(int=7),
-    {"metadata.version": (33, 34)},
-)
-
-
-def test_brokers_come_and_go(cluster):
-    put = Put(model.broker_key(3), model.encode_broker(BROKER))
-    assert cluster.write(put) == ImageDelta(brokers_changed=frozenset({3}))
-    assert cluster.image.brokers == {3: dataclasses.replace(BROKER, epoch=1)}
-    other = BrokerRegistration(4, {})
-    assert cluster.write(Put(model.broker_key(4), model.encode_broker(other))).brokers_changed == {4}
-    assert cluster.write(Delete(model.broker_key(4))).brokers_changed == {4}
-    assert cluster.write(put).brokers_changed == {3}  # anew, in another epoch
-    assert cluster.image.brokers[3].epoch == 4
-    assert cluster.write(Delete(model.broker_key(3))).brokers_changed == {3}
-    assert not cluster.image.brokers
-
-
-def test_a_broker_that_stops_is_alive_but_not_active(cluster):
-    cluster.write(Put(model.broker_key(3), model.encode_broker(BROKER)))
-    assert cluster.image.is_active(3)
-    stopping = Put(model.stopping_key(3), model.STOPPING_VALUE)
-    assert cluster.write(stopping) == ImageDelta(brokers_changed=frozenset({3}))
-    assert cluster.image.stopping == {3}
-    assert not cluster.image.is_active(3)
-    assert not cluster.image.is_active(4)
-    delta = cluster.write(Delete(model.stopping_key(3)), Delete(model.broker_key(3)))
-    assert delta == ImageDelta(brokers_changed=frozenset({3}))
-    assert not cluster.image.stopping
-
-
-def test_a_broker_that_went_is_still_known(cluster):
-    value = model.encode_broker(BROKER)
-    cluster.write(Put(model.broker_key(3), value), Put(model.known_broker_key(3), value))
-    cluster.write(Delete(model.broker_key(3)))
-    assert cluster.image.known_brokers == {3: dataclasses.replace(BROKER, epoch=1)}
-    cluster.write(Delete(model.known_broker_key(3)))
-    assert not cluster.image.known_brokers
-
-
-def test_the_controller_is_known_with_its_epoch(cluster):
-    put = Put(model.CONTROLLER, model.encode_controller(3))
-    assert cluster.write(put) == ImageDelta(controller_changed=True)
-    assert cluster.image.controller == Controller(3, 1)
-    assert cluster.write(put).controller_changed  # the same broker in another epoch
-    assert cluster.image.controller == Controller(3, 2)
-    assert cluster.write(Delete(model.CONTROLLER)).controller_changed
-    assert cluster.image.controller is None
-
-
-def test_registrations_of_the_first_format_are_read(cluster):
-    cluster.write(Put(model.broker_key(3), b'{"host":"h","port":9092,"rack":null}'))
-    endpoint = Endpoint("h", 9092, "PLAINTEXT")
-    assert cluster.image.brokers == {3: BrokerRegistration(3, {"PLAINTEXT": endpoint}, epoch=1)}
-
-
 def test_the_data_folders_of_brokers_are_known(cluster):
     cluster.write(Put(model.log_dirs_key(3), model.encode_log_dirs(("a", "b"))))
     assert cluster.image.log_dirs == {3: ("a", "b")}
     cluster.write(Delete(model.log_dirs_key(3)))
     assert not cluster.image.log_dirs
-
-
-def registration(**changes):
-    fields = {"listeners": {}, "rack": None, "incarnation": str(UUID(int=7)), "features": {}}
-    return json.dumps([1, {**fields, **changes}]).encode()
-
-
-def test_a_registration_is_read_as_it_is_laid_out():
-    assert model.decode_broker(1, registration(), 7) == BrokerRegistration(1, {}, None, UUID(int=7), {}, 7)
 
 
 @pytest.mark.parametrize(
@@ -246,20 +156,6 @@ def test_a_registration_is_read_as_it_is_laid_out():
         ("/partitions/0", model.encode_partition(STATE)),
         ("/configs/topics/t", b"{}"),
         ("/configs/brokers/1", b'{"a":1}'),
-        ("/brokers/\u0663", b'{"host":"h","port":1,"rack":null}'),
-        ("/brokers/x", b'{"host":"h","port":1,"rack":null}'),
-        ("/brokers/1", b'{"host":"h","port":"1","rack":null}'),
-        ("/brokers/1", b'{"host":"h","port":true,"rack":null}'),
-        ("/brokers/1", b'[1,{"host":"h","port":1,"rack":null}]'),
-        ("/brokers/1", registration(listeners={"A": ["h", 1]})),
-        ("/brokers/1", registration(incarnation="7")),
-        ("/brokers/1", registration(features={"a": [1]})),
-        ("/brokers/1", registration(more=1)),
-        ("/brokers/1", json.dumps([2, json.loads(registration())[1]]).encode()),
-        ("/brokers/1", json.dumps([*json.loads(registration()), 0]).encode()),
-        ("/known_brokers/x", model.encode_broker(BrokerRegistration(1, {}))),
-        ("/stopping/x", model.STOPPING_VALUE),
-        ("/controller", b'{"node":"1"}'),
         ("/log_dirs/x", b'{"ids":[]}'),
         ("/log_dirs/1", b'{"ids":[1]}'),
         ("/log_dirs/1", b'{"ids":"a"}'),
@@ -312,8 +208,6 @@ def test_a_topic_does_not_change_its_id(cluster):
 
 
 NUMBERS = st.integers(0, 2**31 - 1)
-
-
 BROKER_IDS = st.lists(NUMBERS, max_size=3).map(tuple)
 
 
@@ -352,24 +246,6 @@ def test_a_partition_is_written_in_the_form_that_it_needs():
     }
     form, fields = json.loads(model.encode_partition(dataclasses.replace(STATE, elr=(2,))))
     assert (form, fields["elr"], "adding" in fields) == (1, [2], False)
-
-
-ENDPOINTS = st.builds(Endpoint, st.text(), NUMBERS, st.sampled_from(["PLAINTEXT", "SASL_SSL"]))
-
-
-@given(
-    st.builds(
-        BrokerRegistration,
-        NUMBERS,
-        st.dictionaries(st.text(), ENDPOINTS, max_size=3),
-        st.none() | st.text(),
-        st.uuids(),
-        st.dictionaries(st.text(), st.tuples(NUMBERS, NUMBERS), max_size=3),
-        st.just(7),
-    )
-)
-def test_registrations_read_back_the_same(broker):
-    assert model.decode_broker(broker.node_id, model.encode_broker(broker), 7) == broker
 
 
 @given(st.binary(max_size=60))
