@@ -3,6 +3,7 @@
 from typing import Final
 
 from ottla.client.columns.plain import BatchBuilder as BatchBuilder
+from ottla.client.columns.plain import Sink as Sink
 from ottla.client.columns.plain import allocate as allocate
 from ottla.client.columns.plain import concat as concat
 from ottla.client.columns.plain import decode as decode

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ottla.client.columns.columns import Columns, Record
-from ottla.client.columns.implementation import IMPLEMENTATION, Implementation
+from ottla.client.columns.implementation import IMPLEMENTATION, Implementation, Sink
 from ottla.client.columns.legacy import is_legacy, read_message
 from ottla.client.columns.plain import ROW_BYTES
 from ottla.client.errors import ClientError
@@ -24,7 +24,7 @@ MAX_BYTES: Final = 1 << 26
 MAX_RECORDS: Final = 1 << 20
 """How many records a piece has, unless told otherwise; it exceeds that by a batch at most."""
 
-_LARGEST: Final = 1 << 30  # of a piece and of a batch, so that int32 numbers every byte of both
+_LARGEST: Final = (1 << 30) - 1  # of a piece and of a batch, so that int32 numbers every byte of both
 
 
 class CorruptRecordsError(ClientError):
@@ -77,21 +77,16 @@ class FetchedRecords:
         """The bytes that have not been read yet; at the end, those of the batch that is cut off."""
         return len(self._data) - self._position
 
-    def read(self, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES) -> Columns | None:
-        """The next records, by whole batches until there are `max_records` or `max_bytes`; None at the end.
+    def gather(self, sink: Sink, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES) -> int:
+        """Add the next records to `sink`, as many whole batches as it may have rows and bytes, but one at
+        least where it is empty; how many rows came. Messages of magic 0 and 1 are left to `read`.
 
         Raises CorruptRecordsError for a batch that cannot be read (corrupt_message, message_too_large,
         unsupported_compression_type), once what comes before it has been read.
         """
-        while True:
-            begin = self._position
-            columns = self._read_batches(max_records, max_bytes) or self._read_legacy(max_records, max_bytes)
-            if columns is not None or self._position == begin:
-                return columns
-
-    def _read_batches(self, max_records: int, max_bytes: int) -> Columns | None:
-        """The next records as far as they are in batches of magic 2."""
-        raw, self._position, next_offset, self.leader_epoch, fault = self._implementation.decode(
+        before = sink.count
+        self._position, next_offset, self.leader_epoch, fault = self._implementation.decode(
+            sink,
             self._data,
             self._position,
             self._partition,
@@ -103,10 +98,31 @@ class FetchedRecords:
             (max_records, min(max_bytes, _LARGEST), self._max_batch_bytes),
         )
         self.next_offset = max(next_offset, self.next_offset)
-        columns = Columns.from_raw(raw)
-        if not len(columns) and fault is not None:
+        added = sink.count - before
+        if not added and fault is not None:
             raise self._error(fault)
-        return columns if len(columns) else None  # what is wrong behind them is found again by the next call
+        return added  # what is wrong behind them is found again by the next call
+
+    @property
+    def is_legacy(self) -> bool:
+        """Whether what comes next is of magic 0 or 1."""
+        return is_legacy(self._data, self._position)
+
+    def read(self, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES) -> Columns | None:
+        """The next records as columns of their own, as `gather` has them; None at the end."""
+        while True:
+            begin = self._position
+            sink = self._implementation.Sink(0)
+            if self.gather(sink, max_records=max_records, max_bytes=max_bytes):
+                return Columns.from_raw(sink.take())
+            columns = self._read_legacy(max_records, max_bytes)
+            if columns is not None or self._position == begin:
+                return columns
+
+    def detach(self) -> None:
+        """Keep what is left in memory of its own, so that a response of which it is a part can go."""
+        self._data = bytes(self._data[self._position :])
+        self._position = 0
 
     def _read_legacy(self, max_records: int, max_bytes: int) -> Columns | None:
         """The next records as far as they are in messages of magic 0 and 1."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from ottla.client.columns import plain
 from ottla.client.columns.binary import RawBinary, RawColumns
 from ottla.client.columns.plain import Decoded, Pairs
 from ottla.records.batch import Buffer
 
-__all__ = ["IMPLEMENTATION", "Builder", "Implementation"]
+__all__ = ["IMPLEMENTATION", "Builder", "Implementation", "Sink"]
 
 R = TypeVar("R")
 
@@ -33,6 +33,14 @@ class Builder(Protocol):
     def finish(self) -> bytearray: ...
 
 
+class Sink(Protocol):
+    """Where decoded records go until they are taken as columns."""
+
+    @property
+    def count(self) -> int: ...
+    def take(self, /) -> RawColumns: ...
+
+
 class Implementation(Protocol):
     """What both modules offer; `plain` says what each call does."""
 
@@ -40,10 +48,13 @@ class Implementation(Protocol):
     def NAME(self) -> str: ...  # noqa: N802
     @property
     def BatchBuilder(self) -> Callable[[int], Builder]: ...  # noqa: N802
+    @property
+    def Sink(self) -> Callable[[int], Sink]: ...  # noqa: N802
     def allocate(self, size: int, /) -> memoryview: ...
     def concat(self, parts: list[RawColumns], /) -> RawColumns: ...
     def decode(
         self,
+        sink: Any,  # one of its own
         data: Buffer,
         pos: int,
         partition: int,

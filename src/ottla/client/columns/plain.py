@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 import google_crc32c
 
-from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawBinary, RawColumns, pack_bits
+from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawBinary, RawColumns
+from ottla.client.columns.plain_concat import concat
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
     BODY_HEADER,
@@ -39,6 +40,7 @@ __all__ = [
     "ROW_BYTES",
     "BatchBuilder",
     "Decoded",
+    "Sink",
     "allocate",
     "concat",
     "crc32c",
@@ -63,12 +65,46 @@ _NULL: Final = b"\x01"
 R = TypeVar("R")
 Fault = KafkaError | None
 
-Decoded = tuple[RawColumns, int, int, int, Fault]
-"""The columns; the position of the first batch that is not in them, the next offset and the leader epoch
-reached; what is wrong with the batch there."""
+Decoded = tuple[int, int, int, Fault]
+"""The position of the first batch that was not decoded, the next offset and the leader epoch reached; what is
+wrong with the batch there."""
+
+
+class Sink:
+    """Where decoded records go, of one partition after the other, until they are taken as columns. `expected`
+    are the bytes of all that will come, so far as that is known.
+    """
+
+    def __init__(self, expected: int = 0, /) -> None:
+        del expected  # memory is found as it is needed here
+        self._clear()
+
+    def _clear(self) -> None:
+        self._rows: list[Record] = []
+        self._partitions = array("i")
+        self._kinds = array("b")
+        self.size = 0
+
+    @property
+    def count(self) -> int:
+        """The rows so far."""
+        return len(self._rows)
+
+    def add(self, partition: int, kind: int, rows: list[Record]) -> None:
+        self._rows += rows
+        self._partitions.extend((partition,) * len(rows))
+        self._kinds.frombytes(bytes((kind,)) * len(rows))
+        self.size += _size(rows)
+
+    def take(self, /) -> RawColumns:
+        """The rows; it is empty afterwards."""
+        columns = _columns(self._partitions, self._rows, self._kinds)
+        self._clear()
+        return columns
 
 
 def decode(
+    sink: Sink,
     data: Buffer,
     pos: int,
     partition: int,
@@ -79,26 +115,24 @@ def decode(
     check_crcs: bool,
     limits: tuple[int, int, int],
 ) -> Decoded:
-    """Decode the whole batches of `data` from `pos` on, leaving out records before `fetch_offset`.
+    """Decode the whole batches of `data` from `pos` on to `sink`, leaving out records before `fetch_offset`.
 
     `reached` is the next offset and the leader epoch so far. `aborted` are the (first offset, producer id)
     still to come, the next one last, `active` the producers inside of an aborted transaction; both are
-    changed. `limits` are of rows, of their bytes (with `ROW_BYTES` for each), and of a batch's when inflated:
-    no further batch is begun once one of the first two is reached.
+    changed. `limits` are of the rows in the sink, of their bytes (with `ROW_BYTES` for each), and of those
+    of a batch when inflated. Unless the sink is empty no batch is begun that would have more rows than there
+    may be, nor any once the bytes have been reached.
 
     It stops as well before a batch that is cut off, one of magic 0 or 1, and one that cannot be read, which
     the last item tells of.
     """
     next_offset, leader_epoch = reached
     max_records, max_bytes, max_batch_bytes = limits
-    rows: list[Record] = []
-    kinds = array("b")
-    used = 0
     fault: Fault = None
-    while not rows or (len(rows) < max_records and used < max_bytes):
+    while True:
         try:
             header = _whole_header(data, pos)
-            if header is None:
+            if header is None or not _has_room(sink, header.record_count, max_records, max_bytes):
                 break
             size = header.size
             batch = memoryview(data)[pos : pos + size]
@@ -110,15 +144,17 @@ def decode(
                 found = _records(header, batch, active, max_batch_bytes)
                 if found and min([record.offset for record in found]) < fetch_offset:
                     found = [record for record in found if record.offset >= fetch_offset]
-                rows += found
-                kinds.frombytes(bytes((header.timestamp_type,)) * len(found))
-                used += _size(found)
+                sink.add(partition, header.timestamp_type, found)
         except KafkaError as error:
             fault = error
             break
         pos += size
         next_offset, leader_epoch = last_offset + 1, header.leader_epoch
-    return (_columns(partition, rows, kinds), pos, next_offset, leader_epoch, fault)
+    return pos, next_offset, leader_epoch, fault
+
+
+def _has_room(sink: Sink, more: int, max_records: int, max_bytes: int) -> bool:
+    return not sink.count or (sink.size < max_bytes and sink.count + max(more, 1) <= max_records)
 
 
 def _whole_header(data: Buffer, pos: int) -> BatchHeader | None:
@@ -172,7 +208,7 @@ def _size(rows: list[Record]) -> int:
     return size
 
 
-def _columns(partition: int, rows: list[Record], kinds: array[int]) -> RawColumns:
+def _columns(partitions: array[int], rows: list[Record], kinds: array[int]) -> RawColumns:
     offsets, timestamps, keys, values, headers = zip(*rows, strict=True) if rows else ((),) * 5
     if any(headers):
         encoded = [
@@ -182,7 +218,7 @@ def _columns(partition: int, rows: list[Record], kinds: array[int]) -> RawColumn
     else:
         header_column = HeadersColumn.none(len(rows))
     return (
-        memoryview(array("i", (partition,)) * len(rows)),
+        memoryview(partitions),
         memoryview(array("q", offsets)),
         memoryview(array("q", timestamps)),
         memoryview(kinds),
@@ -229,77 +265,6 @@ def strings(column: RawBinary, /) -> list[bytes | None]:
         whole[begin:end] if validity[at >> 3] >> (at & 7) & 1 else None
         for at, (begin, end) in enumerate(pairwise(ends), start)
     ]
-
-
-# One after the other.
-
-
-def concat(parts: list[RawColumns], /) -> RawColumns:
-    """The rows of `parts`, of which there is one at least, in new buffers."""
-    partition, offset, timestamp, timestamp_type, keys, values, headers = zip(*parts, strict=True)
-    return (
-        memoryview(b"".join(partition)).cast("i"),
-        memoryview(b"".join(offset)).cast("q"),
-        memoryview(b"".join(timestamp)).cast("q"),
-        memoryview(b"".join(timestamp_type)).cast("b"),
-        _concat_binary([BinaryColumn(*raw) for raw in keys]).raw,
-        _concat_binary([BinaryColumn(*raw) for raw in values]).raw,
-        _concat_headers([HeadersColumn.from_raw(raw) for raw in headers]).raw,
-    )
-
-
-def _concat_binary(columns: Sequence[BinaryColumn]) -> BinaryColumn:
-    """The strings of `columns`, one column after the other, in new buffers."""
-    views = [memoryview(each.data)[each.offsets[each.start] : _end(each)] for each in columns]
-    size = sum(map(len, views))
-    validity = None
-    if any(each.validity is not None for each in columns):
-        validity = pack_bits([bit for each in columns for bit in _valid_bits(each)])
-    offsets = _join_offsets([(each.offsets, each.start, each.length) for each in columns], size)
-    return BinaryColumn(offsets, b"".join(views), validity)
-
-
-def _concat_headers(columns: Sequence[HeadersColumn]) -> HeadersColumn:
-    """The headers of `columns`, one column after the other, in new buffers."""
-    names, values = [], []
-    for each in columns:
-        held = slice(each.offsets[each.start], each.offsets[each.start + each.length])
-        names.append(each.names[held])
-        values.append(each.values[held])
-    offsets = [(each.offsets, each.start, each.length) for each in columns]
-    return HeadersColumn(
-        _join_offsets(offsets, sum(map(len, names))), _concat_binary(names), _concat_binary(values)
-    )
-
-
-def _join_offsets(columns: Sequence[tuple[memoryview, int, int]], last: int) -> memoryview:
-    """The offsets of columns that follow one another, the last of which ends at `last`."""
-    joined = array("i" if last <= _MAX_INT32 else "q", (0,))
-    shift = 0
-    for offsets, start, length in columns:
-        shift -= offsets[start]
-        held = offsets[start + 1 : start + length + 1]
-        if shift:
-            joined.extend([offset + shift for offset in held])
-        elif held.format == joined.typecode:
-            joined.frombytes(held.cast("B"))
-        else:
-            joined.extend(held)
-        shift = joined[-1]
-    return memoryview(joined)
-
-
-def _valid_bits(column: BinaryColumn) -> Iterator[bool]:
-    validity = column.validity
-    if validity is None:
-        return iter((True,) * column.length)
-    return (
-        validity[at >> 3] >> (at & 7) & 1 == 1 for at in range(column.start, column.start + column.length)
-    )
-
-
-def _end(column: BinaryColumn) -> int:
-    return int(column.offsets[column.start + column.length])
 
 
 # To batches.

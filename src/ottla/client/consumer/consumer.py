@@ -324,7 +324,9 @@ class AsyncConsumer(Lookups):
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Get nothing of these until `resume`; what is buffered stays."""
         for each in partitions:
-            self._state(each).paused = True
+            state = self._state(each)
+            state.paused = True
+            self._fetching.detach(state.partition)
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         for each in partitions:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from ottla.client.columns.columns import Columns, Record
+from ottla.client.columns.implementation import Sink
 from ottla.client.consumer.errors import UnreadableRecordsError
-from ottla.client.consumer.fetching import Fetching
+from ottla.client.consumer.fetching import Fetching, Piece
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.positions import PartitionState, Position
 
@@ -81,28 +82,34 @@ class Delivery:
 
     def batch(self, max_records: int) -> Delivered | None:
         """What there is of one topic, at most so many rows; None where there is nothing."""
-        parts: list[Columns] = []
+        sink = self._fetching.sink()
+        parts: list[Columns] = []  # of what is not in the sink
         ends: dict[TopicPartition, Position] = {}
         states: dict[TopicPartition, PartitionState] = {}
         room = max_records
         topic = None
-        while room > 0:
+        while sink.count < room:
             try:
-                piece = self._next(room, topic)
+                piece = self._next(sink, room, topic)
             except UnreadableRecordsError:
-                if not parts:
+                if topic is None:
                     raise
                 break  # told by the next call, which gets nothing before it
             if piece is None:
                 break
-            rows, state, end = piece
-            topic = state.partition.topic
-            ends[state.partition] = end
-            states[state.partition] = state
-            parts.append(rows)
-            room -= len(rows)
+            topic = piece.partition.topic
+            ends[piece.partition] = piece.end
+            states[piece.partition] = self._fetching.positions.states[piece.partition]
+            if piece.rows is None:
+                continue
+            if sink.count:
+                parts.append(Columns.from_raw(sink.take()))
+            parts.append(piece.rows)
+            room = max_records - sum(map(len, parts))
         if topic is None:
             return None
+        if sink.count:
+            parts.append(Columns.from_raw(sink.take()))
         return Delivered(topic, Columns.concat(parts), ends, states)
 
     def cursor(self, max_records: int) -> Cursor | None:
@@ -122,25 +129,25 @@ class Delivery:
         self._cursor = Cursor(piece.rows, state, piece.start)
         return self._cursor
 
-    def _next(self, room: int, topic: str | None) -> tuple[Columns, PartitionState, Position] | None:
+    def _next(self, sink: Sink, room: int, topic: str | None) -> Piece | None:
+        """Rows that are in the sink, of which there may be `room`, or apart from it."""
         cursor = self._cursor
         if cursor is not None and (cursor.is_void or topic is None):
             self._cursor = None
             rest = cursor.rest()
             if not cursor.is_void and len(rest):
                 return self._of_cursor(cursor, rest, room)
-        while (piece := self._fetching.read(room, topic)) is not None:
-            if piece.rows is not None:
-                return piece.rows, self._fetching.positions.states[piece.partition], piece.end
+        while (piece := self._fetching.gather(sink, room, topic)) is not None:
+            if piece.length:
+                return piece
         return None
 
-    def _of_cursor(
-        self, cursor: Cursor, rest: Columns, room: int
-    ) -> tuple[Columns, PartitionState, Position]:
+    def _of_cursor(self, cursor: Cursor, rest: Columns, room: int) -> Piece:
         """What a loop over records has left behind, for who goes on with batches."""
         state = cursor.state
+        start = cursor.position()
         if len(rest) <= room:
-            return rest, state, state.position
+            return Piece(state.partition, len(rest), rest, start, state.position)
         end = Position(rest.offset[room - 1] + 1, state.position.epoch)
         self._cursor = Cursor(rest[room:], state, end)
-        return rest[:room], state, end
+        return Piece(state.partition, room, rest[:room], start, end)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, NamedTuple
 
 from ottla.client.columns.columns import Columns
-from ottla.client.columns.decode import CorruptRecordsError, FetchedRecords
+from ottla.client.columns.decode import MAX_BYTES, CorruptRecordsError, FetchedRecords
+from ottla.client.columns.implementation import IMPLEMENTATION, Sink
 from ottla.client.consumer.errors import NoOffsetError, UnreadableRecordsError
 from ottla.client.consumer.logs import epoch_ends_once, list_once
 from ottla.client.consumer.offsets import Commits
-from ottla.client.core.fetch import LAST_WITHOUT_TOPIC_IDS, Chunk, Fetcher, FetchSettings
+from ottla.client.core.fetch import LAST_WITHOUT_TOPIC_IDS, Chunk, Fetcher
+from ottla.client.core.fetch_session import FetchSettings
 from ottla.client.core.metadata import BrokerNode, ClusterMetadata, Leader, TopicPartition
 from ottla.client.core.offsets import positions_of
 from ottla.client.core.positions import (
@@ -30,18 +32,19 @@ _CLOSE_TIMEOUT_S: Final = 1.0
 
 
 class Piece(NamedTuple):
-    """Rows of one partition, and where its reader stands after them. `rows` may be empty: of a chunk that had
-    nothing for a reader, its position moves all the same.
+    """`length` rows of one partition, and where its reader stands after them. There may be none: of a chunk
+    that had nothing for a reader, its position moves all the same. `rows` is None where they are in the sink.
     """
 
     partition: TopicPartition
+    length: int
     rows: Columns | None
     start: Position
     end: Position
 
 
 class _Reading:
-    """A chunk that is being read."""
+    """A chunk that is being read; `rest` are rows of it that were decoded and not given yet."""
 
     def __init__(self, chunk: Chunk, *, check_crcs: bool) -> None:
         self.chunk = chunk
@@ -53,6 +56,20 @@ class _Reading:
             aborted=chunk.aborted,
             check_crcs=check_crcs,
         )
+
+    def next(self, sink: Sink, max_records: int) -> Columns | None:
+        """The next rows into the sink, until it has so many, or apart from it."""
+        rest, self.rest = self.rest, None
+        if rest is not None:
+            return rest
+        if not self.records.gather(sink, max_records=max_records) and self.records.is_legacy:
+            return self.records.read(max_records=max_records)
+        # A batch is decoded whole.
+        return Columns.from_raw(sink.take()) if sink.count > max_records else None
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.rest is None and self.records.next_offset >= self.chunk.end.offset
 
 
 class Fetching:
@@ -129,9 +146,20 @@ class Fetching:
         if errors:
             raise NoOffsetError(errors)
 
+    def sink(self) -> Sink:
+        """One for what is buffered."""
+        return IMPLEMENTATION.Sink(min(self._fetcher.buffered, MAX_BYTES))
+
     def read(self, max_records: int, topic: str | None = None) -> Piece | None:
-        """The next rows, at most so many, of some partition (of the topic); None while there are none.
-        UnreadableRecordsError for records that cannot be decoded.
+        """As `gather`, with columns of their own."""
+        sink = IMPLEMENTATION.Sink(0)
+        piece = self.gather(sink, max_records, topic)
+        return piece._replace(rows=Columns.from_raw(sink.take())) if piece and sink.count else piece
+
+    def gather(self, sink: Sink, max_records: int, topic: str | None = None) -> Piece | None:
+        """The next rows of some partition (of the topic), as many as the sink may have beside those that it
+        has; None while there are none, or there is no room. UnreadableRecordsError for records that cannot be
+        decoded.
         """
         chunk = self._fetcher.take(topic)
         if chunk is None:
@@ -141,34 +169,43 @@ class Fetching:
         reading = self._readings.pop(chunk.partition, None)
         if reading is None or reading.chunk is not chunk:
             reading = _Reading(chunk, check_crcs=self._check_crcs)
+        before = sink.count
         try:
-            rows = reading.rest or reading.records.read(max_records=max_records)
+            rows = reading.next(sink, max_records)
         except CorruptRecordsError as error:
             self._readings[chunk.partition] = reading
             self._fetcher.give_back(chunk)
             code = error.code or ErrorCode.corrupt_message
             raise UnreadableRecordsError(str(error), code, chunk.partition, error.offset) from None
+        end = Position(reading.records.next_offset, reading.records.leader_epoch)
         if rows is None:
-            self._done(chunk)
-            return self._moved(chunk, None, chunk.end)
-        reading.rest = None
-        if len(rows) > max_records:
-            rows, reading.rest = rows[:max_records], rows[max_records:]
-        if reading.rest is None and reading.records.next_offset >= chunk.end.offset:
-            self._done(chunk)
-            return self._moved(chunk, rows, chunk.end)
+            count = sink.count - before
+        else:
+            room = max_records - before
+            if len(rows) > room:
+                rows, reading.rest = rows[:room], rows[room:]
+                end = Position(rows.offset[-1] + 1, reading.records.leader_epoch)
+            count = len(rows)
+        if reading.is_at_end or not (count or before):
+            self._fetcher.delivered(chunk)
+            self.wake()
+            return self._moved(chunk, count, rows, chunk.end)
         self._readings[chunk.partition] = reading
-        self._fetcher.give_back(chunk)
-        return self._moved(chunk, rows, Position(rows.offset[-1] + 1, reading.records.leader_epoch))
+        self._fetcher.give_back(chunk, keeps_turn=not count)
+        return self._moved(chunk, count, rows, end) if count else None
 
-    def _done(self, chunk: Chunk) -> None:
-        self._fetcher.delivered(chunk)
-        self.wake()
+    def detach(self, partition: TopicPartition) -> None:
+        """What is buffered of this partition may stay for long: it keeps no response alive."""
+        chunk = self._fetcher.detach(partition)
+        reading = self._readings.get(partition)
+        if reading is not None and chunk is not None:
+            reading.chunk = chunk
+            reading.records.detach()
 
-    def _moved(self, chunk: Chunk, rows: Columns | None, end: Position) -> Piece:
+    def _moved(self, chunk: Chunk, count: int, rows: Columns | None, end: Position) -> Piece:
         state = self.positions.states[chunk.partition]
         start, state.position = state.position, end
-        return Piece(chunk.partition, rows, start, end)
+        return Piece(chunk.partition, count, rows, start, end)
 
     # Fetching.
 

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from typing import Final
 
-from ottla.client.core.fetch import READ_COMMITTED, READ_UNCOMMITTED, FetchSettings
+from ottla.client.core.fetch_session import READ_COMMITTED, READ_UNCOMMITTED, FetchSettings
 from ottla.client.core.groups.assignors import ASSIGNORS
 from ottla.client.core.positions import OffsetReset
 from ottla.client.errors import ConfigurationError

@@ -11,36 +11,26 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from uuid import UUID
 
+from ottla.client.core.fetch_session import Asked, FetchSession, FetchSettings
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.positions import LeaderOf, PartitionState, Phase, Position, Positions
 from ottla.client.errors import code_of
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages.fetch import (
-    FetchableTopicResponse,
-    FetchPartition,
-    FetchRequest,
-    FetchResponse,
-    FetchTopic,
-    ForgottenTopic,
-    PartitionData,
-)
+from ottla.protocol.messages.fetch import FetchRequest, FetchResponse, PartitionData
 
 LAST_WITHOUT_TOPIC_IDS: Final = 12
-READ_UNCOMMITTED: Final = 0
-READ_COMMITTED: Final = 1
-
-_FINAL_EPOCH: Final = -1
-_LAST_SESSION_EPOCH: Final = 2**31 - 1
 
 _BATCH_PREFIX: Final = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
 _LAST_OFFSET_DELTA: Final = 23
 _HEADER_SIZE: Final = 61
 _LOG_OVERHEAD: Final = 12
+
+_SMALL_PART: Final = 64
+"""Of a response: what is copied out of it. The other partitions' go soon, as these are served in turn."""
 
 _MOVED: Final = frozenset(
     {
@@ -64,22 +54,6 @@ _SESSION_ERRORS: Final = frozenset(
         ErrorCode.fetch_session_topic_id_error,
     }
 )
-
-
-class FetchSettings(NamedTuple):
-    """Kafka's settings of a consumer, with its defaults, and `buffer_bytes`, the bound on what is fetched
-    ahead of the application.
-    """
-
-    max_wait_ms: int = 500
-    min_bytes: int = 1
-    max_bytes: int = 50 * 1024 * 1024
-    partition_max_bytes: int = 1024 * 1024
-    isolation_level: int = READ_UNCOMMITTED
-    client_rack: str = ""
-    buffer_bytes: int = 64 * 1024 * 1024
-    retry_backoff_ms: int = 100
-    metadata_max_age_ms: int = 300_000
 
 
 class Chunk(NamedTuple):
@@ -116,114 +90,6 @@ class Received:
     has_data: bool = False
 
 
-class _Asked(NamedTuple):
-    """What a session holds of a partition, which is left out of a request that would say the same."""
-
-    topic_id: UUID | None
-    fetch_offset: int
-    leader_epoch: int
-    max_bytes: int
-
-
-class FetchSession:
-    """The session with one node (KIP-227): what changed is sent, and what has news is answered."""
-
-    def __init__(self) -> None:
-        self.id = 0
-        self.epoch = 0
-        self._held: dict[TopicPartition, _Asked] = {}
-        self._by_id: dict[tuple[UUID, int], TopicPartition] = {}
-        self.has_ids = True
-
-    def request(
-        self, wanted: Mapping[TopicPartition, _Asked], settings: FetchSettings, max_bytes: int
-    ) -> FetchRequest:
-        """For exactly these partitions; `accept` or `reset` is to be called with what comes of it."""
-        has_ids = all(each.topic_id is not None for each in wanted.values())
-        if has_ids != self.has_ids and self.epoch > 0:
-            self.reset(forget_id=False)
-        self.has_ids = has_ids
-        is_full = self.epoch == 0
-        held = {} if is_full else self._held
-        changed = {each: asked for each, asked in wanted.items() if held.get(each) != asked}
-        forgotten = [
-            (each, asked)
-            for each, asked in held.items()
-            if each not in wanted or wanted[each].topic_id != asked.topic_id
-        ]
-        self._held = dict(wanted)
-        self._by_id = {
-            (asked.topic_id, each.partition): each for each, asked in wanted.items() if asked.topic_id
-        }
-        return FetchRequest(
-            max_wait_ms=settings.max_wait_ms,
-            min_bytes=settings.min_bytes,
-            max_bytes=max_bytes,
-            isolation_level=settings.isolation_level,
-            session_id=self.id,
-            session_epoch=self.epoch,
-            topics=_topics(changed),
-            forgotten_topics_data=_forgotten(forgotten),
-            rack_id=settings.client_rack,
-        )
-
-    def accept(self, response: FetchResponse) -> None:
-        """The broker's answer without an error at the top."""
-        self.id = response.session_id
-        if self.id == 0:
-            self.epoch = 0
-        else:
-            self.epoch = 1 if self.epoch == _LAST_SESSION_EPOCH else self.epoch + 1
-
-    def reset(self, *, forget_id: bool) -> None:
-        """Begin with a full request next. By the id, if still known, the broker drops its old session."""
-        if forget_id:
-            self.id = 0
-        self.epoch = 0
-
-    def closing(self) -> FetchRequest | None:
-        """What ends the session at the broker, None where there is none."""
-        if self.id == 0:
-            return None
-        return FetchRequest(session_id=self.id, session_epoch=_FINAL_EPOCH, max_wait_ms=0, min_bytes=0)
-
-    def partition(self, topic: FetchableTopicResponse, index: int) -> TopicPartition | None:
-        """Whom a part of the answer is about; None for what was not asked for."""
-        if topic.topic_id is not None:
-            return self._by_id.get((topic.topic_id, index))
-        partition = TopicPartition(topic.topic, index)
-        return partition if partition in self._held else None
-
-    def asked(self, partition: TopicPartition) -> _Asked:
-        return self._held[partition]
-
-
-def _topics(wanted: Mapping[TopicPartition, _Asked]) -> list[FetchTopic]:
-    grouped: dict[tuple[str, UUID | None], list[FetchPartition]] = {}
-    for each, asked in wanted.items():
-        part = FetchPartition(
-            partition=each.partition,
-            current_leader_epoch=asked.leader_epoch,
-            fetch_offset=asked.fetch_offset,
-            partition_max_bytes=asked.max_bytes,
-        )
-        grouped.setdefault((each.topic, asked.topic_id), []).append(part)
-    return [
-        FetchTopic(topic=topic, topic_id=topic_id, partitions=parts)
-        for (topic, topic_id), parts in grouped.items()
-    ]
-
-
-def _forgotten(partitions: Sequence[tuple[TopicPartition, _Asked]]) -> list[ForgottenTopic]:
-    grouped: dict[tuple[str, UUID | None], list[int]] = {}
-    for each, asked in partitions:
-        grouped.setdefault((each.topic, asked.topic_id), []).append(each.partition)
-    return [
-        ForgottenTopic(topic=topic, topic_id=topic_id, partitions=parts)
-        for (topic, topic_id), parts in grouped.items()
-    ]
-
-
 @dataclass(slots=True)
 class _Node:
     session: FetchSession = field(default_factory=FetchSession)
@@ -255,12 +121,12 @@ class Fetcher:
     def requests(self, leader_of: LeaderOf, now_ms: int) -> list[tuple[int, FetchRequest]]:
         """What can be sent now; each counts as under way until `received` or `failed`."""
         self._discard()
-        wanted: dict[int, dict[TopicPartition, _Asked]] = {}
+        wanted: dict[int, dict[TopicPartition, Asked]] = {}
         for partition, state in self.positions.states.items():
             if self._has_room(state, now_ms):
                 source = self._source(state, leader_of, now_ms)
                 if source is not None:
-                    asked = _Asked(
+                    asked = Asked(
                         state.topic_id,
                         state.fetched.offset,
                         state.leader_epoch,
@@ -343,8 +209,8 @@ class Fetcher:
         size = sum(len(data.records or b"") for topic in response.responses for data in topic.partitions)
         for topic in response.responses:
             for data in topic.partitions:
-                if data.records is not None and 2 * len(data.records) < size:
-                    data.records = bytes(data.records)  # a small part keeps no large response alive
+                if data.records is not None and _SMALL_PART * len(data.records) < size:
+                    data.records = bytes(data.records)  # it keeps no large response alive
                 partition = node.session.partition(topic, data.partition_index)
                 if partition is None:
                     continue
@@ -357,7 +223,7 @@ class Fetcher:
         self,
         node_id: int,
         state: PartitionState,
-        asked: _Asked,
+        asked: Asked,
         data: PartitionData,
         now_ms: int,
         result: Received,
@@ -387,6 +253,8 @@ class Fetcher:
             return
         aborted = [(each.producer_id, each.first_offset) for each in data.aborted_transactions or ()]
         chunk = Chunk(state.partition, state.version, asked.fetch_offset, end, records, aborted, len(records))
+        if state.paused:
+            chunk = _detached(chunk)
         state.fetched = end
         self._chunks.setdefault(state.partition, deque()).append(chunk)
         self._count(chunk, 1)
@@ -443,11 +311,23 @@ class Fetcher:
                 return partition
         return None
 
-    def give_back(self, chunk: Chunk) -> None:
+    def give_back(self, chunk: Chunk, *, keeps_turn: bool = False) -> None:
         """A chunk that was taken and is not done with: its partition's next, when its turn comes."""
         chunks = self._chunks.pop(chunk.partition, None) or deque()
         chunks.appendleft(chunk)
-        self._chunks[chunk.partition] = chunks
+        if keeps_turn:
+            self._chunks = {chunk.partition: chunks, **self._chunks}
+        else:
+            self._chunks[chunk.partition] = chunks
+
+    def detach(self, partition: TopicPartition) -> Chunk | None:
+        """Have what is buffered of a partition that may stay for long keep no responses alive; its first
+        chunk."""
+        chunks = self._chunks.get(partition)
+        if chunks is None:
+            return None
+        chunks = self._chunks[partition] = deque(map(_detached, chunks))
+        return chunks[0]
 
     def delivered(self, chunk: Chunk) -> None:
         """A chunk that was taken is done with."""
@@ -479,6 +359,10 @@ class Fetcher:
             self._sizes[chunk.partition] = size
         else:
             self._sizes.pop(chunk.partition, None)
+
+
+def _detached(chunk: Chunk) -> Chunk:
+    return chunk._replace(records=memoryview(bytes(chunk.records)))
 
 
 def end_of(records: memoryview) -> Position | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 from ottla.client.columns.columns import Columns
 from ottla.client.consumer.fetching import Fetching
 from ottla.client.consumer.logs import list_offsets
-from ottla.client.core.fetch import READ_COMMITTED, READ_UNCOMMITTED, FetchSettings
+from ottla.client.core.fetch_session import READ_COMMITTED, READ_UNCOMMITTED, FetchSettings
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.positions import (
     EARLIEST_TIMESTAMP,

@@ -121,11 +121,57 @@ def test_pieces_end_with_the_batch_that_reaches_a_limit(implementation: Implemen
 
     assert sizes() == [10]
     assert sizes(max_records=4) == [4, 4, 2]
-    assert sizes(max_records=5) == [6, 4]
+    assert sizes(max_records=5) == [4, 4, 2]
     assert sizes(max_records=1) == [2] * 5
     # A record: 100 bytes of value, 2 of key, 32 for what is fixed.
     assert sizes(max_bytes=2 * 134) == [2] * 5
     assert sizes(max_bytes=2 * 134 + 1) == [4, 4, 2]
+
+
+def test_a_sink_takes_rows_of_one_partition_after_the_other(implementation: Implementation) -> None:
+    sink = implementation.Sink(1000)
+    made = [(one_batch(b"a", None), 1), (one_batch(b"b" * 100, b"", b"c", base=7, codec=4), 2)]
+    readers = [FetchedRecords(data, partition=at, implementation=implementation) for data, at in made]
+    assert [reader.gather(sink, max_records=10) for reader in readers] == [2, 3]
+    assert sink.count == 5
+    found = Columns.from_raw(sink.take())
+    assert rows(found) == [*expected([made[0][0]], 1), *expected([made[1][0]], 2)]
+    assert (sink.count, len(Columns.from_raw(sink.take()))) == (0, 0)
+    assert [reader.gather(sink) for reader in readers] == [0, 0]
+
+
+def test_a_sink_takes_no_batch_that_does_not_fit(implementation: Implementation) -> None:
+    sink = implementation.Sink(0)
+    first = FetchedRecords(one_batch(b"a", b"b", b"c"), implementation=implementation)
+    second = FetchedRecords(one_batch(b"d", b"e"), implementation=implementation)
+    assert first.gather(sink, max_records=2) == 3  # one comes in any case
+    assert second.gather(sink, max_records=4) == 0
+    assert second.next_offset == 0
+    assert second.gather(sink, max_records=5, max_bytes=100) == 0
+    assert second.gather(sink, max_records=5) == 2
+
+
+def test_a_fault_takes_nothing_out_of_the_sink(implementation: Implementation) -> None:
+    sink = implementation.Sink(0)
+    FetchedRecords(one_batch(b"a", None), implementation=implementation).gather(sink)
+    record = codec.Record(0, 1, b"k", None, (("h", b"v"),))
+    damaged = bytearray(encode_batch([record, record]))
+    damaged[-2] = 0  # the last header's value is empty, so there is a byte too many
+    broken = FetchedRecords(damaged, check_crcs=False, implementation=implementation)
+    with pytest.raises(CorruptRecordsError):
+        broken.gather(sink)
+    FetchedRecords(one_batch(None, b"b"), implementation=implementation).gather(sink)
+    assert [row.value for row in rows(Columns.from_raw(sink.take()))] == [b"a", None, None, b"b"]
+
+
+def test_what_is_left_can_be_kept_apart(implementation: Implementation) -> None:
+    response = bytearray(one_batch(b"a") + one_batch(b"b", base=1))
+    fetched = FetchedRecords(memoryview(response)[:], implementation=implementation)
+    assert len(rows(fetched.read(max_records=1))) == 1
+    fetched.detach()
+    response.clear()  # would raise BufferError if anything still pointed into it
+    assert [row.value for row in rows(fetched.read())] == [b"b"]
+    assert (fetched.next_offset, fetched.left) == (2, 0)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

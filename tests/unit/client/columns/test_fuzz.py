@@ -16,12 +16,12 @@ from ottla.client.columns import plain
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.columns.columns import Columns, Record
 from ottla.client.columns.decode import CorruptRecordsError, FetchedRecords
-from ottla.client.columns.implementation import Implementation
+from ottla.client.columns.implementation import Implementation, Sink
 from ottla.records import codec
 from ottla.records.batch import CRC, compute_crc
 from ottla.records.compression import Codec
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 ROUNDS = 1500
 FULL_ROUNDS = 200_000
@@ -161,6 +161,33 @@ def test_both_say_the_same_of_any_bytes(compiled: Implementation, rounds: int, s
         assert _answer(data, checks, limits, compiled) == expected, (seed, number)
         told += expected[-1] is not None
     assert rounds // 10 < told < rounds  # the damage is neither always fatal nor never
+
+
+def test_both_gather_the_same_whatever_is_in_the_sink(
+    compiled: Implementation, rounds: int, seed: int
+) -> None:
+    chance = random.Random(seed)
+    twins: list[tuple[Sink, Implementation]] = [(each.Sink(700), each) for each in (plain, compiled)]
+    gathered = 0
+    for number, data in enumerate(_inputs(chance, rounds // 2)):
+        limits = {"max_records": chance.choice((1, 10, 300)), "max_bytes": chance.choice((100, 20_000))}
+        told = [_gather(sink, data, each, limits) for sink, each in twins]
+        assert told[0] == told[1], (seed, number)
+        gathered += told[0] != 0
+        if chance.random() < 0.1:
+            found = [list(Columns.from_raw(sink.take()).records(implementation=each)) for sink, each in twins]
+            assert found[0] == found[1], (seed, number)
+    assert gathered > rounds // 50
+
+
+def _gather(sink: Sink, data: bytes, implementation: Implementation, limits: dict[str, int]) -> int:
+    """How many rows came; less than none where what comes is broken."""
+    view = memoryview(array("B", data))
+    fetched = FetchedRecords(view, check_crcs=False, max_batch_bytes=LIMIT, implementation=implementation)
+    try:
+        return fetched.gather(sink, **limits)
+    except CorruptRecordsError as caught:
+        return -caught.code
 
 
 def _lying_strings(chance: random.Random, length: int) -> BinaryColumn:

@@ -123,6 +123,48 @@ async def test_paused_partition_gives_nothing_and_loses_nothing(world: World) ->
     assert await values_of(consumer, 2) == numbers(2, 2)
 
 
+async def test_paused_in_the_middle_of_what_was_fetched(world: World) -> None:
+    for start in (0, 10, 20):
+        await world.produce("t", 0, numbers(10, start))
+    await world.produce("t", 1, [b"other"])
+    consumer = await world.consumer()
+    consumer.assign([T0])
+    assert await values_of(consumer, 14, 14) == numbers(14)
+    consumer.pause([T0])
+    consumer.assign([T0, T1])
+    assert await values_of(consumer, 1) == [b"other"]
+    consumer.resume([T0])
+    assert await values_of(consumer, 16) == numbers(16, 14)
+
+
+async def test_a_batch_takes_turns_of_partitions_whose_batches_do_not_fit_together(world: World) -> None:
+    for start in (0, 6, 12):
+        await world.produce("t", 0, numbers(6, start))
+        await world.produce("t", 1, numbers(6, start))
+    consumer = await world.consumer()
+    consumer.assign([T0, T1])
+    await until(lambda: len(consumer._fetching._fetcher._chunks) == 2, "both are buffered")
+    order = []
+    for _ in range(6):
+        batch = await batch_of(consumer, 10)
+        assert len(batch) == 6
+        order.append(next(iter(batch.offsets)).partition)
+    assert order == [order[0], 1 - order[0]] * 3
+
+
+async def test_a_batch_of_several_partitions_and_batches(world: World) -> None:
+    for partition in (0, 1):
+        await world.produce("t", partition, numbers(3))
+        await world.produce("t", partition, numbers(4, 3), codec=Codec.lz4)
+    consumer = await world.consumer()
+    consumer.assign([T0, T1])
+    await until(lambda: len(consumer._fetching._fetcher._chunks) == 2, "both are buffered")
+    batch = await batch_of(consumer)
+    assert batch.offsets == {T0: CommittedOffset(7, 0), T1: CommittedOffset(7, 0)}
+    rows = sorted((row.partition, row.offset, row.value) for row in batch.records())
+    assert rows == [(each, i, b"%d" % i) for each in (0, 1) for i in range(7)]
+
+
 async def test_assigning_anew_keeps_what_stays(world: World) -> None:
     await world.produce("t", 0, numbers(4))
     await world.produce("t", 1, numbers(4))

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from ottla.client.core.fetch import Chunk, Fetcher, FetchSettings, end_of
+from ottla.client.core.fetch import Chunk, Fetcher, end_of
+from ottla.client.core.fetch_session import FetchSettings
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.positions import LATEST_TIMESTAMP, OffsetReset, Phase, Position, Positions
 from ottla.protocol.errors import ErrorCode
@@ -251,6 +252,49 @@ def test_paused_partition_keeps_what_it_has_and_its_order() -> None:
     assert _forgotten(world.requests()[0]) == [("t", 0)]
     state.paused = False
     assert [each.offset for each in world.take_all()] == [0, 1]
+
+
+def test_what_did_not_fit_keeps_its_turn() -> None:
+    world = _World(6)
+    world.requests()
+    world.answer(0, *(_data(each, _batch(0)) for each in (0, 2, 4)))
+    first = world.fetcher.take()
+    assert first is not None
+    world.fetcher.give_back(first)
+    second = world.fetcher.take()
+    assert second is not None
+    world.fetcher.give_back(second, keeps_turn=True)
+    assert [each.partition.partition for each in world.take_all()] == [2, 4, 0]
+
+
+def test_paused_partitions_keep_no_response_alive() -> None:
+    world = _World(3)
+    world.requests()
+    response = memoryview(bytearray(_batch(0, 3)))
+    world.answer(0, _data(0, response), _data(2, response))
+    assert world.fetcher.detach(world.partitions[1]) is None
+    kept = world.fetcher.detach(world.partitions[0])
+    world.positions.states[world.partitions[2]].paused = True
+    world.requests()
+    world.positions.states[world.partitions[2]].paused = False
+    first, other = world.take_all()
+    assert first is kept
+    assert first.records == other.records
+    assert first.records.obj is not response.obj
+    assert other.records.obj is response.obj
+
+
+def test_what_comes_for_a_paused_partition_keeps_no_response_alive() -> None:
+    world = _World(1)
+    world.requests()
+    state = world.positions.states[world.partitions[0]]
+    state.paused = True
+    response = memoryview(bytearray(_batch(0, 3)))
+    world.answer(0, _data(0, response))
+    state.paused = False
+    (chunk,) = world.take_all()
+    assert chunk.records == response
+    assert chunk.records.obj is not response.obj
 
 
 def test_aborted_transactions_come_with_the_chunk() -> None:

@@ -21,6 +21,7 @@ typedef struct {
     PyTypeObject *buffer_type;
     PyTypeObject *records_type;
     PyTypeObject *builder_type;
+    PyTypeObject *sink_type;
 } State;
 
 static inline State *state_of(PyObject *module) { return (State *)PyModule_GetState(module); }
@@ -32,7 +33,7 @@ typedef struct {
     size_t capacity; /* bytes */
 } Growing;
 
-/* Room for `size` bytes to begin with, where there is none yet. Under the GIL. */
+/* As `grow`; what there is none of yet is taken from what was kept. Under the GIL. */
 bool reserve(Growing *growing, size_t size);
 /* Room for `size` bytes; false, and nothing changed, where there is none. Needs no GIL. */
 bool grow(Growing *growing, size_t size);
@@ -113,11 +114,11 @@ PyObject *py_strings(PyObject *module, PyObject *args);
 PyObject *py_records(PyObject *module, PyObject *args);
 extern PyType_Spec records_spec;
 
-/* concat.c, decode.c and encode.c */
+/* concat.c, sink.c, decode.c and encode.c */
 
 PyObject *py_concat(PyObject *module, PyObject *args);
 PyObject *py_decode(PyObject *module, PyObject *args);
-extern PyType_Spec builder_spec;
+extern PyType_Spec sink_spec, builder_spec;
 
 /* Big-endian numbers of a batch's header. */
 

@@ -1,125 +1,11 @@
 /* Record batches of magic 2 to columns. What `plain.decode` says holds here; no byte of the input is believed. */
-#include "columns.h"
+#include "sink.h"
 
 #define MIN_RECORD 7 /* bytes: a length, attributes, two deltas, two lengths, a count */
 
 enum { BASE_OFFSET = 0, LENGTH = 8, LEADER_EPOCH = 12, MAGIC = 16, CRC = 17, ATTRIBUTES = 21, LAST_OFFSET_DELTA = 23,
        BASE_TIMESTAMP = 27, MAX_TIMESTAMP = 35, PRODUCER_ID = 43, RECORD_COUNT = 57 };
 enum { CODEC_MASK = 7, LOG_APPEND_TIME = 8, TRANSACTIONAL = 16, CONTROL = 32 };
-
-/* Strings as they come in: their ends, their bytes, and a bit for each, cleared where it is null. */
-typedef struct {
-    Growing offsets, data, validity;
-    size_t count, size, nulls;
-} Strings;
-
-typedef struct {
-    Growing offset, timestamp, kind, header_offsets;
-    Strings key, value, names, values;
-    size_t count;
-} Sink;
-
-/* How much there was before a batch, to go back to. */
-typedef struct {
-    size_t count;
-    struct { size_t count, size, nulls; } strings[4];
-} Mark;
-
-static void for_each(Sink *sink, Strings *all[4]) {
-    all[0] = &sink->key;
-    all[1] = &sink->value;
-    all[2] = &sink->names;
-    all[3] = &sink->values;
-}
-
-static Mark mark(Sink *sink) {
-    Strings *all[4];
-    Mark made = {.count = sink->count};
-    for_each(sink, all);
-    for (int i = 0; i < 4; i++) {
-        made.strings[i].count = all[i]->count;
-        made.strings[i].size = all[i]->size;
-        made.strings[i].nulls = all[i]->nulls;
-    }
-    return made;
-}
-
-static void go_back(Sink *sink, const Mark *to) {
-    Strings *all[4];
-    for_each(sink, all);
-    for (int i = 0; i < 4; i++) {
-        for (size_t at = to->strings[i].count; at < all[i]->count && all[i]->nulls; at++)
-            all[i]->validity.memory[at >> 3] |= (uint8_t)(1 << (at & 7));
-        all[i]->count = to->strings[i].count;
-        all[i]->size = to->strings[i].size;
-        all[i]->nulls = to->strings[i].nulls;
-    }
-    sink->count = to->count;
-}
-
-static size_t used(const Sink *sink) {
-    return sink->count * ROW_BYTES + sink->key.size + sink->value.size + sink->names.size + sink->values.size;
-}
-
-/* Room for `count` strings more; their bytes find theirs as they come. */
-static bool grow_strings(Strings *strings, size_t count) {
-    size_t bits = strings->validity.capacity;
-    if (!grow(&strings->offsets, (strings->count + count + 1) * 4) || !grow(&strings->data, 1) ||
-        !grow(&strings->validity, (strings->count + count) / 8 + 1))
-        return false;
-    if (strings->validity.capacity > bits) memset(strings->validity.memory + bits, 255, strings->validity.capacity - bits);
-    if (!strings->count) ((int32_t *)strings->offsets.memory)[0] = 0;
-    return true;
-}
-
-/* Room for `count` records more. Headers find theirs when there are any. */
-static bool grow_sink(Sink *sink, size_t count) {
-    size_t total = sink->count + count;
-    if (!grow(&sink->offset, total * 8) || !grow(&sink->timestamp, total * 8) || !grow(&sink->kind, total) ||
-        !grow(&sink->header_offsets, (total + 1) * 4) || !grow_strings(&sink->key, count) ||
-        !grow_strings(&sink->value, count))
-        return false;
-    if (!sink->count) ((int32_t *)sink->header_offsets.memory)[0] = 0;
-    return true;
-}
-
-/* What `count` records that are made of `size` bytes will need, so far as that can be said. */
-static bool reserve_sink(Sink *sink, size_t count, size_t size) {
-    size_t keys = count * 32 < size ? count * 32 : size;
-    return reserve(&sink->offset, count * 8) && reserve(&sink->timestamp, count * 8) && reserve(&sink->kind, count) &&
-           reserve(&sink->header_offsets, (count + 1) * 4) && reserve(&sink->key.offsets, (count + 1) * 4) &&
-           reserve(&sink->value.offsets, (count + 1) * 4) && reserve(&sink->key.data, keys + 1) &&
-           reserve(&sink->value.data, size + 1);
-}
-
-static void drop_sink(Sink *sink) {
-    Strings *all[4];
-    for_each(sink, all);
-    for (int i = 0; i < 4; i++) {
-        drop(&all[i]->offsets);
-        drop(&all[i]->data);
-        drop(&all[i]->validity);
-    }
-    drop(&sink->offset);
-    drop(&sink->timestamp);
-    drop(&sink->kind);
-    drop(&sink->header_offsets);
-}
-
-/* There is room for its offset. False where there is none for its bytes. */
-static inline bool add_string(Strings *strings, const uint8_t *data, int32_t size) {
-    if (size >= 0) {
-        size_t end = strings->size + (size_t)size;
-        if (UNLIKELY(end > strings->data.capacity) && !grow(&strings->data, end)) return false;
-        memcpy(strings->data.memory + strings->size, data, (size_t)size);
-        strings->size = end;
-    } else {
-        strings->validity.memory[strings->count >> 3] &= (uint8_t) ~(1 << (strings->count & 7));
-        strings->nulls++;
-    }
-    ((int32_t *)strings->offsets.memory)[++strings->count] = (int32_t)strings->size;
-    return true;
-}
 
 /* Numbers: false where the data ends or they have too many bits. */
 
@@ -218,6 +104,7 @@ static Outcome read_headers(Sink *sink, const uint8_t **at, const uint8_t *end) 
 typedef struct {
     int64_t base_offset, base_timestamp, append_time, first_wanted;
     int32_t count;
+    int32_t partition;
     int8_t kind;
 } Frame;
 
@@ -251,6 +138,7 @@ static Outcome read_records(Sink *sink, const Frame *frame, const uint8_t *p, co
         if (UNLIKELY(p != record_end)) return WRONG_LENGTH;
         if (!is_wanted) continue;
         size_t row = sink->count++;
+        ((int32_t *)sink->partition.memory)[row] = frame->partition;
         ((int64_t *)sink->offset.memory)[row] = offset;
         ((int64_t *)sink->timestamp.memory)[row] = timestamp;
         ((int8_t *)sink->kind.memory)[row] = frame->kind;
@@ -309,7 +197,7 @@ typedef struct {
     PyObject *aborted, *active;
     int check_crcs;
     Py_ssize_t max_records, max_bytes, max_batch_bytes;
-    Sink sink;
+    Sink *sink;
     PyObject *fault;
 } Decoder;
 
@@ -340,8 +228,8 @@ static int is_active(Decoder *self, int64_t producer) {
 
 /* Take `producer` out of the active ones where the control record just read, the last row, says abort. */
 static bool end_aborted(Decoder *self, int64_t producer, size_t row) {
-    const Strings *key = &self->sink.key;
-    if (row == self->sink.count) return true; /* an empty batch */
+    const Strings *key = &self->sink->key;
+    if (row == self->sink->count) return true; /* an empty batch */
     const int32_t *ends = (const int32_t *)key->offsets.memory + row;
     if (ends[1] - ends[0] < 4) {
         self->fault = kafka_error("corrupt_message", "a control record's key has fewer than 4 bytes");
@@ -383,10 +271,10 @@ static bool read_batch(Decoder *self, const Frame *frame, int codec, const uint8
     Outcome outcome;
     if (size >= GIL_THRESHOLD) {
         Py_BEGIN_ALLOW_THREADS
-        outcome = read_records(&self->sink, frame, records, records + size);
+        outcome = read_records(self->sink, frame, records, records + size);
         Py_END_ALLOW_THREADS
     } else {
-        outcome = read_records(&self->sink, frame, records, records + size);
+        outcome = read_records(self->sink, frame, records, records + size);
     }
     Py_XDECREF(inflated);
     if (outcome == NO_MEMORY)
@@ -435,13 +323,14 @@ static bool decode_batch(Decoder *self, const uint8_t *batch, size_t size) {
             .append_time = (int64_t)get64(batch + MAX_TIMESTAMP),
             .first_wanted = is_control ? INT64_MIN : self->fetch_offset,
             .count = (int32_t)get32(batch + RECORD_COUNT),
+            .partition = self->partition,
             .kind = attributes & LOG_APPEND_TIME ? 1 : 0,
         };
-        Mark before = mark(&self->sink);
+        Mark before = mark(self->sink);
         if (!read_batch(self, &frame, attributes & CODEC_MASK, batch + HEADER_SIZE, size - HEADER_SIZE)) return false;
         if (is_control) {
             if (!end_aborted(self, producer, before.count)) return false;
-            go_back(&self->sink, &before);
+            go_back(self->sink, &before);
         }
     }
     self->next_offset = last_offset + 1;
@@ -465,10 +354,12 @@ static size_t next_batch(Decoder *self, const uint8_t *data, size_t left) {
     return (size_t)size <= left ? (size_t)size : 0;
 }
 
-/* Look ahead how much will come, by what the headers say so far as they can be right, and make room for it. */
-static bool reserve_for(Decoder *self, const uint8_t *data, Py_ssize_t pos, Py_ssize_t end) {
-    size_t rows = 0, bytes = 0;
-    while (end - pos >= HEADER_SIZE && rows < (size_t)self->max_records && bytes < (size_t)self->max_bytes) {
+/* Look ahead how much will come, by what the headers say so far as they can be right, and make room for it and for
+ * what is expected of others. */
+static bool reserve_for(Decoder *self, const uint8_t *data, Py_ssize_t pos, Py_ssize_t end, size_t expected) {
+    size_t rows = 0, bytes = 0, most = (size_t)self->max_bytes;
+    Py_ssize_t start = pos;
+    while (end - pos >= HEADER_SIZE && rows < (size_t)self->max_records && bytes < most) {
         const uint8_t *batch = data + pos;
         int64_t size = (int64_t)(int32_t)get32(batch + LENGTH) + LEADER_EPOCH;
         int64_t count = (int32_t)get32(batch + RECORD_COUNT), payload = size - HEADER_SIZE;
@@ -481,88 +372,74 @@ static bool reserve_for(Decoder *self, const uint8_t *data, Py_ssize_t pos, Py_s
         }
         pos += size;
     }
-    return reserve_sink(&self->sink, rows, bytes);
+    if (rows && rows < (size_t)self->max_records && bytes < most && expected > (size_t)(pos - start)) {
+        double times = (double)expected / (double)(pos - start), most_times = (double)self->max_records / (double)rows;
+        if (times > most_times) times = most_times;
+        if (times > (double)most / (double)bytes) times = (double)most / (double)bytes;
+        rows = (size_t)((double)rows * times);
+        bytes = (size_t)((double)bytes * times);
+    }
+    return reserve_sink(self->sink, rows, bytes);
 }
 
-static PyObject *take_strings(State *state, Strings *strings) {
-    if (!strings->count && !grow_strings(strings, 0)) return PyErr_NoMemory();
-    size_t count = strings->count;
-    PyObject *offsets = take(state, &strings->offsets, count + 1, 'i');
-    PyObject *data = offsets ? take(state, &strings->data, strings->size, 'B') : NULL;
-    PyObject *validity = NULL;
-    if (data) validity = strings->nulls ? take(state, &strings->validity, (count + 7) / 8, 'B') : Py_NewRef(Py_None);
-    PyObject *taken = validity ? Py_BuildValue("(OOOnn)", offsets, data, validity, (Py_ssize_t)0, (Py_ssize_t)count) : NULL;
-    Py_XDECREF(offsets);
-    Py_XDECREF(data);
-    Py_XDECREF(validity);
-    return taken;
+/* Whether there is room for the batch, which may be anything yet, beside the rows that there are. */
+static bool has_room(const Decoder *self, const uint8_t *batch) {
+    size_t count = self->sink->count;
+    int32_t more = (int32_t)get32(batch + RECORD_COUNT);
+    if (!count) return true;
+    return (Py_ssize_t)used(self->sink) < self->max_bytes &&
+           (Py_ssize_t)count + (more > 1 ? more : 1) <= self->max_records;
 }
 
-static PyObject *take_columns(State *state, Sink *sink, int32_t partition) {
-    size_t count = sink->count;
-    Growing partitions = {0};
-    if (!grow_sink(sink, 0) || !reserve(&partitions, count * 4)) return PyErr_NoMemory();
-    for (size_t row = 0; row < count; row++) ((int32_t *)partitions.memory)[row] = partition;
-    PyObject *parts[10] = {0}, *columns = NULL;
-    bool is_whole = (parts[0] = take(state, &partitions, count, 'i')) &&
-                    (parts[1] = take(state, &sink->offset, count, 'q')) &&
-                    (parts[2] = take(state, &sink->timestamp, count, 'q')) &&
-                    (parts[3] = take(state, &sink->kind, count, 'b')) && (parts[4] = take_strings(state, &sink->key)) &&
-                    (parts[5] = take_strings(state, &sink->value)) &&
-                    (parts[6] = take(state, &sink->header_offsets, count + 1, 'i')) &&
-                    (parts[7] = take_strings(state, &sink->names)) && (parts[8] = take_strings(state, &sink->values)) &&
-                    (parts[9] = Py_BuildValue("(OOOnn)", parts[6], parts[7], parts[8], (Py_ssize_t)0, (Py_ssize_t)count));
-    if (is_whole) columns = PyTuple_Pack(7, parts[0], parts[1], parts[2], parts[3], parts[4], parts[5], parts[9]);
-    for (int i = 0; i < 10; i++) Py_XDECREF(parts[i]);
-    drop(&partitions);
-    return columns;
-}
-
-/* decode(data, pos, partition, fetch_offset, (next_offset, leader_epoch), aborted, active, check_crcs, limits) */
+/* decode(sink, data, pos, partition, fetch_offset, (next_offset, leader_epoch), aborted, active, check_crcs, limits) */
 PyObject *py_decode(PyObject *module, PyObject *args) {
     Py_buffer data;
     Py_ssize_t pos;
     int partition;
     long long fetch_offset, next_offset, leader_epoch;
     Decoder self = {0};
-    if (!PyArg_ParseTuple(args, "y*niL(LL)O!O!p(nnn):decode", &data, &pos, &partition, &fetch_offset, &next_offset,
-                          &leader_epoch, &PyList_Type, &self.aborted, &PySet_Type, &self.active, &self.check_crcs,
-                          &self.max_records, &self.max_bytes, &self.max_batch_bytes))
+    SinkObject *sink;
+    if (!PyArg_ParseTuple(args, "O!y*niL(LL)O!O!p(nnn):decode", state_of(module)->sink_type, &sink, &data, &pos,
+                          &partition, &fetch_offset, &next_offset, &leader_epoch, &PyList_Type, &self.aborted,
+                          &PySet_Type, &self.active, &self.check_crcs, &self.max_records, &self.max_bytes,
+                          &self.max_batch_bytes))
         return NULL;
     self.partition = partition;
     self.fetch_offset = fetch_offset;
     self.next_offset = next_offset;
     self.leader_epoch = leader_epoch;
-    PyObject *result = NULL, *columns = NULL;
+    self.sink = &sink->sink;
+    PyObject *result = NULL;
+    if (!is_idle(sink)) {
+        PyBuffer_Release(&data);
+        return NULL;
+    }
+    sink->is_busy = true;
     if (pos < 0 || pos > data.len || self.max_bytes > INT32_MAX / 2 || self.max_batch_bytes > INT32_MAX / 2) {
         PyErr_SetString(PyExc_ValueError, "the position or a limit is out of range");
         goto done;
     }
-    if (!reserve_for(&self, data.buf, pos, data.len)) {
+    if (!self.sink->count && !reserve_for(&self, data.buf, pos, data.len, sink->expected)) {
         PyErr_NoMemory();
         goto done;
     }
-    while (!self.sink.count ||
-           ((Py_ssize_t)self.sink.count < self.max_records && (Py_ssize_t)used(&self.sink) < self.max_bytes)) {
+    size_t size;
+    while ((size = next_batch(&self, (const uint8_t *)data.buf + pos, (size_t)(data.len - pos)))) {
         const uint8_t *batch = (const uint8_t *)data.buf + pos;
-        size_t size = next_batch(&self, batch, (size_t)(data.len - pos));
-        if (!size) break;
-        Mark before = mark(&self.sink);
+        if (!has_room(&self, batch)) break;
+        Mark before = mark(self.sink);
         if (!decode_batch(&self, batch, size)) {
-            go_back(&self.sink, &before);
+            go_back(self.sink, &before);
             break;
         }
         pos += (Py_ssize_t)size;
     }
-    if (PyErr_Occurred()) goto done;
-    columns = take_columns(state_of(module), &self.sink, self.partition);
-    if (columns)
-        result = Py_BuildValue("(OnLLO)", columns, pos, (long long)self.next_offset, (long long)self.leader_epoch,
+    if (!PyErr_Occurred())
+        result = Py_BuildValue("(nLLO)", pos, (long long)self.next_offset, (long long)self.leader_epoch,
                                self.fault ? self.fault : Py_None);
 done:
-    Py_XDECREF(columns);
+    sink->is_busy = false;
     Py_XDECREF(self.fault);
-    drop_sink(&self.sink);
     PyBuffer_Release(&data);
     return result;
 }

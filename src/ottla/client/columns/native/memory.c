@@ -5,7 +5,7 @@
 
 /* A few large blocks of columns that are gone are kept for those that come: fresh memory costs more than what is
  * written to it, since the kernel clears it and is called for each page. Under the GIL. */
-enum { KEPT = 8, LEAST_KEPT = 1 << 16, MOST_KEPT = 1 << 23 };
+enum { KEPT = 16, LEAST_KEPT = 1 << 16, MOST_KEPT = 1 << 25 };
 static struct { void *memory; size_t capacity; } kept[KEPT];
 static size_t all_kept;
 
@@ -21,8 +21,15 @@ static void keep_or_free(void *memory, size_t capacity) {
     free(memory);
 }
 
+/* Sizes that come again and again although what comes differs a little: four of them for each power of two. */
+static size_t rounded(size_t size) {
+    size_t step = (size_t)1 << (61 - __builtin_clzll(size));
+    return (size + step - 1) & ~(step - 1);
+}
+
 bool reserve(Growing *growing, size_t size) {
-    for (int i = 0; i < KEPT && size >= LEAST_KEPT; i++)
+    if (size >= LEAST_KEPT && size <= MOST_KEPT) size = rounded(size);
+    for (int i = 0; i < KEPT && size >= LEAST_KEPT && !growing->memory; i++)
         if (kept[i].memory && kept[i].capacity >= size && kept[i].capacity / 2 <= size) {
             growing->memory = kept[i].memory;
             growing->capacity = kept[i].capacity;
@@ -70,7 +77,7 @@ PyObject *take(State *state, Growing *growing, size_t count, char format) {
     size_t size = count * (size_t)buffer->itemsize;
     buffer->memory = growing->memory;
     buffer->capacity = growing->capacity;
-    if (size < growing->capacity - growing->capacity / 4) { /* a quarter may lie idle */
+    if (size < growing->capacity / 2) { /* up to a half may lie idle */
         void *shrunk = realloc(growing->memory, size ? size : 1);
         if (shrunk) {
             buffer->memory = shrunk;

@@ -20,8 +20,9 @@ static int execute(PyObject *module) {
     state->buffer_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &buffer_spec, NULL);
     state->records_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &records_spec, NULL);
     state->builder_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &builder_spec, NULL);
-    if (!state->buffer_type || !state->records_type || !state->builder_type) return -1;
-    if (PyModule_AddType(module, state->builder_type)) return -1;
+    state->sink_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &sink_spec, NULL);
+    if (!state->buffer_type || !state->records_type || !state->builder_type || !state->sink_type) return -1;
+    if (PyModule_AddType(module, state->builder_type) || PyModule_AddType(module, state->sink_type)) return -1;
     return PyModule_AddStringConstant(module, "NAME", "compiled");
 }
 
@@ -30,6 +31,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     Py_VISIT(state->buffer_type);
     Py_VISIT(state->records_type);
     Py_VISIT(state->builder_type);
+    Py_VISIT(state->sink_type);
     return 0;
 }
 
@@ -38,6 +40,7 @@ static int clear(PyObject *module) {
     Py_CLEAR(state->buffer_type);
     Py_CLEAR(state->records_type);
     Py_CLEAR(state->builder_type);
+    Py_CLEAR(state->sink_type);
     return 0;
 }
 
