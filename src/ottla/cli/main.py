@@ -40,6 +40,7 @@ COMMANDS = {
         "List, describe and abort transactions, and find those that hang.",
     ),
     "cluster": ("ottla.cli.cluster:cluster", "Describe the cluster."),
+    "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
     "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
 }
 

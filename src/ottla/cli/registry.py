@@ -1,0 +1,121 @@
+"""`ottla registry`: the schema registry in the foreground, and hashes of its users' passwords."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from ottla.cli.arguments import PROPERTY, TEXT
+from ottla.cli.connection import DEFAULT_BOOTSTRAP, addresses
+from ottla.cli.loading import loading
+
+_DEFAULT_LISTEN = "127.0.0.1:8081"
+
+
+@click.group(name="registry")
+def registry() -> None:
+    """A schema registry with the API of Confluent's, on any Kafka cluster."""
+
+
+@registry.command(name="serve")
+@click.option(
+    "--bootstrap-server",
+    "-b",
+    "bootstrap_servers",
+    type=TEXT,
+    metavar="HOST:PORT[,...]",
+    default=None,
+    envvar="OTTLA_BOOTSTRAP_SERVERS",
+    show_envvar=True,
+    help=f"Brokers to start from.  [default: {DEFAULT_BOOTSTRAP}]",
+)
+@click.option(
+    "--listen",
+    type=TEXT,
+    metavar="HOST:PORT",
+    default=_DEFAULT_LISTEN,
+    show_default=True,
+    help="Address to listen on; port 0 picks a free one.",
+)
+@click.option(
+    "--command-config",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Properties of the client, as Kafka's tools take them.",
+)
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Properties of the registry.",
+)
+@click.option(
+    "--set",
+    "assignments",
+    type=PROPERTY,
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="One property of the registry; repeatable.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Log more.")
+def serve(
+    bootstrap_servers: str | None,
+    listen: str,
+    command_config: str | None,
+    config_file: str | None,
+    assignments: tuple[tuple[str, str], ...],
+    verbose: bool,
+) -> None:
+    """Run a schema registry until Ctrl-C or SIGTERM.
+
+    Several that name the same topic and group are one registry: one writes, the others hand on. When it
+    answers requests it prints one line with "ready" and its address.
+    """
+    ((host, port),) = addresses(listen) or [("", 0)]
+    with loading():
+        from ottla.client.settings import ClientSettings, names_of
+
+        try:
+            from ottla.registry.process import run_process
+        except ImportError as error:
+            raise click.ClickException(
+                f"the registry needs {error.name}: pip install 'ottla[registry]'"
+            ) from error
+    properties = {} if command_config is None else _read(command_config)
+    known = names_of(ClientSettings)
+    client: dict[str, object] = {"client.id": "ottla-registry", "bootstrap.servers": DEFAULT_BOOTSTRAP}
+    client |= {name: value for name, value in properties.items() if name in known}
+    if bootstrap_servers is not None:
+        client["bootstrap.servers"] = bootstrap_servers
+    settings: dict[str, object] = {} if config_file is None else dict(_read(config_file))
+    raise SystemExit(run_process(host, port, client, settings | dict(assignments), verbose=verbose))
+
+
+@registry.command(name="password")
+def password() -> None:
+    """Read a password from the terminal or from standard input, and print its hash for the file of users."""
+    with loading():
+        from ottla.registry.server.security import hash_password
+    if sys.stdin.isatty():
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    else:
+        given = sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        raise click.UsageError("the password is empty")
+    click.echo(hash_password(given, os.urandom(16)))
+
+
+def _read(path: str) -> dict[str, str]:
+    from ottla.config.definition import ConfigError
+    from ottla.config.properties import parse_properties
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            return {entry.name: entry.value.strip() for entry in parse_properties(file.read())}
+    except ConfigError as error:
+        raise click.UsageError(f"{path}:{error}") from error
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path}: it is not UTF-8") from error

@@ -1,0 +1,224 @@
+"""HTTP as the registry's API needs it, over ASGI: requests read within bounds, answers as Confluent's.
+
+Paths are cut before they are decoded, as names of subjects may hold a slash.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote
+
+from ottla.registry.state.errors import RegistryError
+from ottla.registry.state.fields import FieldError, dump, load
+
+Scope = Mapping[str, Any]  # ASGI's own types
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+
+V1: Final = "application/vnd.schemaregistry.v1+json"
+_ANSWERED: Final = (V1, "application/vnd.schemaregistry+json", "application/json")
+_TAKEN: Final = (*_ANSWERED, "application/octet-stream")
+_MAX_PATH: Final = 16 * 1024
+_MAX_PARAMETERS: Final = 100
+OFFSET_HEADER: Final = "ottla-registry-offset"
+"""Up to where the log must be read to see what was written"""
+FORWARD_HEADER: Final = "x-forward"
+
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Request:
+    method: str
+    path: tuple[str, ...]
+    """Decoded segments"""
+    query: dict[str, list[str]]
+    headers: Mapping[str, str]
+    body: bytes
+    target: str
+    """Path and query as they came"""
+    principal: str = ""
+    certificate: Mapping[str, Any] | None = None
+    """What `SSLSocket.getpeercert` says of the client, where that showed one"""
+
+    def json(self) -> object:
+        """The body. RegistryError where it is none."""
+        if not self.body.strip():
+            raise RegistryError(422, "The request body must not be empty")
+        try:
+            return load(self.body)
+        except FieldError as error:
+            raise RegistryError(400, str(error)) from None
+
+    def text(self, name: str, default: str = "") -> str:
+        return self.query.get(name, [default])[-1]
+
+    def flag(self, name: str) -> bool:
+        return self.text(name).lower() == "true"
+
+    def number(self, name: str, default: int) -> int:
+        text = self.text(name)
+        if not text:
+            return default
+        try:
+            return int(text) if len(text) < 12 else default
+        except ValueError:
+            raise RegistryError(404, "HTTP 404 Not Found") from None
+
+    @property
+    def was_forwarded(self) -> bool:
+        return self.headers.get(FORWARD_HEADER) == "false"
+
+
+@dataclass(slots=True)
+class Response:
+    value: object = None
+    """As JSON; bytes as they are; None for none"""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[..., Awaitable[Response]]
+"""Takes the request, and the names in its path"""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` has None where a name is."""
+
+    method: str
+    path: tuple[str | None, ...]
+    handler: Handler
+
+    def matches(self, path: Sequence[str]) -> bool:
+        return len(path) == len(self.path) and all(
+            part is None or part == given for part, given in zip(self.path, path, strict=True)
+        )
+
+
+def route(method: str, path: str, handler: Handler) -> Route:
+    """`/subjects/{subject}/versions`"""
+    parts = (each for each in path.split("/") if each)
+    return Route(method, tuple(None if each.startswith("{") else each for each in parts), handler)
+
+
+class App:
+    """ASGI's application. `prepare` is called with each request before it is routed."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        prepare: Callable[[Request], Awaitable[None]],
+        max_body_bytes: int,
+    ) -> None:
+        self._routes = tuple(routes)
+        self._prepare = prepare
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers = {
+            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        type_ = V1
+        try:
+            type_ = _answer_type(headers.get("accept", ""))
+            response = await self._answer(await self._read(scope, headers, receive))
+        except RegistryError as error:
+            response = _refusal(error)
+        except Exception:  # noqa: BLE001 - the connection goes on
+            _log.exception("a request failed: %s %s", scope["method"], scope["path"])
+            response = _refusal(RegistryError(500, "Internal Server Error"))
+        await _send(response, type_, send, with_body=scope["method"] != "HEAD")
+
+    async def _read(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Request:
+        raw_path: bytes = scope["raw_path"]
+        query: bytes = scope["query_string"]
+        if len(raw_path) + len(query) > _MAX_PATH:
+            raise RegistryError(414, "URI Too Long")
+        try:
+            path = tuple(unquote(each, errors="strict") for each in raw_path.decode("ascii").split("/")[1:])
+            parameters = parse_qs(
+                query.decode("ascii"),
+                keep_blank_values=True,
+                max_num_fields=_MAX_PARAMETERS,
+                errors="strict",
+            )
+        except ValueError:  # UnicodeError among them
+            raise RegistryError(400, "HTTP 400 Bad Request") from None
+        if path[-1:] == ("",):
+            path = path[:-1]
+        target = raw_path.decode("ascii") + (f"?{query.decode('ascii')}" if query else "")
+        method: str = scope["method"]
+        if method in ("POST", "PUT") and (given := headers.get("content-type")):
+            if given.partition(";")[0].strip().lower() not in _TAKEN:
+                raise RegistryError(415, "HTTP 415 Unsupported Media Type")
+            if headers.get("content-encoding", "identity") != "identity":
+                raise RegistryError(415, "HTTP 415 Unsupported Media Type")
+        body = await self._body(headers, receive)
+        certificate = scope.get("extensions", {}).get("ottla.certificate")
+        return Request(method, path, parameters, headers, body, target, certificate=certificate)
+
+    async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
+        announced = headers.get("content-length", "0")
+        if not announced.isdecimal() or int(announced) > self._max_body_bytes:
+            raise RegistryError(413, f"The request body has more than {self._max_body_bytes} bytes")
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RegistryError(400, "The request was not sent to its end")
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > self._max_body_bytes:
+                raise RegistryError(413, f"The request body has more than {self._max_body_bytes} bytes")
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+
+    async def _answer(self, request: Request) -> Response:
+        await self._prepare(request)
+        method = "GET" if request.method == "HEAD" else request.method
+        others = False
+        for each in self._routes:
+            if each.matches(request.path):
+                if each.method == method:
+                    names = (name for name, part in zip(request.path, each.path, strict=True) if part is None)
+                    return await each.handler(request, *names)
+                others = True
+        if others:
+            raise RegistryError(405, "HTTP 405 Method Not Allowed")
+        raise RegistryError(404, "HTTP 404 Not Found")
+
+
+def _answer_type(accept: str) -> str:
+    """The first of ours that the client takes; RegistryError where it takes none."""
+    wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
+    for each in wanted:
+        if each in ("", "*/*", "application/*"):
+            return V1
+        if each in _ANSWERED:
+            return each
+    raise RegistryError(406, "HTTP 406 Not Acceptable")
+
+
+def _refusal(error: RegistryError) -> Response:
+    headers = {"www-authenticate": 'Basic realm="schema registry"'} if error.status == 401 else {}
+    return Response({"error_code": error.code, "message": error.message}, error.status, headers)
+
+
+async def _send(response: Response, type_: str, send: Send, *, with_body: bool) -> None:
+    body = b""
+    headers = [(name.encode(), value.encode()) for name, value in response.headers.items()]
+    if response.value is not None:
+        value = response.value
+        body = value if isinstance(value, bytes) else dump(value)
+        headers.append((b"content-type", type_.encode()))
+    headers.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body if with_body else b""})

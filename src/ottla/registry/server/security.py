@@ -1,0 +1,190 @@
+"""Who asks, and what they may do.
+
+Users are lines `NAME:HASH` of a file (`ottla registry password` makes a hash), bearer tokens lines
+`NAME:SHA256-OF-THE-TOKEN`, and a client's certificate that the listener's authorities signed names one by its
+common name. Rights are lines `PRINCIPAL OPERATIONS SUBJECTS`: `alice read,write orders-*`, `* read *`.
+Without a file of rights whoever is let in may do everything.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+
+from ottla.client.errors import ConfigurationError
+from ottla.registry.server.http import Request
+from ottla.registry.settings import RegistrySettings
+from ottla.registry.state.errors import RegistryError
+
+T = TypeVar("T")
+
+ANONYMOUS: Final = "ANONYMOUS"
+OPERATIONS: Final = ("read", "write", "delete", "config")
+_SCRYPT: Final = {"n": 1 << 14, "r": 8, "p": 1, "maxmem": 64 << 20}
+_REMEMBERED: Final = 10_000
+_MAX_FILE: Final = 16 << 20
+
+InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
+
+
+class Rule(NamedTuple):
+    principal: str
+    operations: frozenset[str]
+    subjects: str
+    """A name, or the beginning of names with a `*` behind it"""
+
+    def allows(self, principal: str, operation: str, subject: str) -> bool:
+        return (
+            self.principal in ("*", principal)
+            and operation in self.operations
+            and (
+                subject.startswith(self.subjects[:-1])
+                if self.subjects.endswith("*")
+                else subject == self.subjects
+            )
+        )
+
+
+def hash_password(password: str, salt: bytes) -> str:
+    made = hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT)
+    return f"scrypt${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
+
+
+def _is_password(password: str, hashed: str) -> bool:
+    salt = base64.b64decode(hashed.split("$")[1])
+    return hmac.compare_digest(hash_password(password, salt), hashed)
+
+
+class Security:
+    """ConfigurationError for files that make no sense. `in_thread` runs what takes long."""
+
+    def __init__(self, settings: RegistrySettings, in_thread: InThread) -> None:
+        self._users = _pairs(settings.authentication_users_file, "authentication.users.file", _check_hash)
+        self._tokens = {
+            digest: name
+            for name, digest in _pairs(
+                settings.authentication_tokens_file, "authentication.tokens.file", _check_digest
+            ).items()
+        }
+        self._rules = _rules(settings.authorization_rules_file)
+        self._certified = settings.ssl_client_authentication != "NONE"
+        self._needed = (
+            settings.authentication_users_file is not None or settings.authentication_tokens_file is not None
+        )
+        self._in_thread = in_thread
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        """Who showed these credentials before: a password takes long to check"""
+
+    async def authenticate(self, request: Request) -> None:
+        """Say in the request who asks. RegistryError for who is nobody."""
+        header = request.headers.get("authorization", "")
+        name = await self._named_by(header) if header else None
+        if name is None and self._certified and request.certificate:
+            name = _common_name(request.certificate)
+        if name is None and self._needed:
+            raise RegistryError(401, "Unauthorized")
+        request.principal = ANONYMOUS if name is None else name
+
+    async def _named_by(self, header: str) -> str | None:
+        scheme, _, credentials = header.partition(" ")
+        credentials = credentials.strip()
+        match scheme.lower():
+            case "bearer":
+                return self._tokens.get(hashlib.sha256(credentials.encode()).hexdigest())
+            case "basic":
+                return await self._user(credentials)
+        return None
+
+    async def _user(self, credentials: str) -> str | None:
+        try:
+            name, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+        hashed = self._users.get(name)
+        if hashed is None or not colon:
+            return None
+        digest = hashlib.sha256(credentials.encode()).digest()
+        if self._known.get(digest) == name:
+            return name
+        if not await self._in_thread(lambda: _is_password(password, hashed)):
+            return None
+        self._known[digest] = name
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return name
+
+    def may(self, request: Request, operation: str, subject: str) -> bool:
+        if self._rules is None:
+            return True
+        return any(each.allows(request.principal, operation, subject) for each in self._rules)
+
+    def check(self, request: Request, operation: str, subject: str | None) -> None:
+        """`subject` None: what holds for all. RegistryError where it is not allowed."""
+        if not self.may(request, operation, subject or ""):
+            what = "all subjects" if subject is None else f"Subject: {subject}"
+            raise RegistryError(40301, f"User is denied operation {operation.capitalize()} on {what}")
+
+
+def _common_name(certificate: Mapping[str, Any]) -> str | None:
+    for part in certificate.get("subject", ()):
+        for name, value in part:
+            if name == "commonName":
+                return str(value)
+    return None
+
+
+def _lines(location: str, setting: str) -> list[str]:
+    try:
+        data = Path(location).read_bytes()[:_MAX_FILE].decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{setting}={location}: {error}") from None
+    lines = (line.strip() for line in data.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _pairs(location: str | None, setting: str, check: Callable[[str], bool]) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for line in [] if location is None else _lines(location, setting):
+        name, _, value = line.partition(":")
+        if not name or not check(value):
+            raise ConfigurationError(f"{setting}={location}: the line of {name!r} is not NAME:HASH")
+        made[name] = value
+    return made
+
+
+def _check_hash(value: str) -> bool:
+    try:
+        kind, salt, hashed = value.split("$")
+        base64.b64decode(salt, validate=True)
+        base64.b64decode(hashed, validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    return kind == "scrypt"
+
+
+def _check_digest(value: str) -> bool:
+    return len(value) == 64 and all(letter in "0123456789abcdef" for letter in value)
+
+
+def _rules(location: str | None) -> list[Rule] | None:
+    if location is None:
+        return None
+    rules = []
+    for line in _lines(location, "authorization.rules.file"):
+        words = line.split()
+        operations = frozenset(words[1].split(",")) if len(words) == 3 else frozenset({""})
+        if operations == {"all"}:
+            operations = frozenset(OPERATIONS)
+        if not operations <= set(OPERATIONS):
+            raise ConfigurationError(
+                f"authorization.rules.file={location}: {line!r} is not PRINCIPAL OPERATIONS SUBJECTS "
+                f"with {', '.join(OPERATIONS)} or all"
+            )
+        rules.append(Rule(words[0], operations, words[2]))
+    return rules
