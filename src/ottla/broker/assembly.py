@@ -27,10 +27,12 @@ from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
+from ottla.controller.controller import Controller
 from ottla.controller.features import FeatureController, finalize_newest
 from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
-from ottla.controller.registration import note_log_dirs, register
+from ottla.controller.registration import NEVER, agree_on_cluster_id, note_log_dirs, register
+from ottla.controller.session import BrokerSession
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.coordinator.groups import GroupCoordinator
 from ottla.coordinator.markers import LocalMarkers
@@ -41,7 +43,7 @@ from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
-from ottla.replica.data_dir import DataDirs
+from ottla.replica.data_dir import DataDirError, DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.maintenance import Maintenance
@@ -76,6 +78,7 @@ class Broker:
         self.clock = host.clock
         self.node = Node(config.node_id, config.broker_rack)
         self._incarnation = host.new_uuid()
+        self._epoch = NEVER
         self._sync_worker = host.make_executor(1, "ottla-sync")
         self._file_worker = host.make_executor(1, "ottla-files")
         self._cleaner = host.make_executor(1, "ottla-cleaner")
@@ -91,6 +94,8 @@ class Broker:
         self._store = host.make_store(self.data_dirs.metadata.path)
         self.metadata = Publisher(self._store)
         self._committer = Committer(self._store, self.metadata)
+        self._session = BrokerSession(self._store, self.metadata, host.clock)
+        self._controller = Controller(self._store, self.metadata, self._session, config.node_id, self.current)
         self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
         self.partitions = Partitions(
             self.data_dirs,
@@ -274,28 +279,65 @@ class Broker:
 
     async def _start(self) -> tuple[str, int]:
         config, node = self.config, self.node
-        node.cluster_id = self.data_dirs.open(node.node_id, self._new_id, FILE_NAME)
+        await self._open_folders()
         bound = await self._server.start(config.listeners)
         for listener in config.advertised_listeners:
             if listener.name in bound:
                 # A name server may be asked for our name, which takes its time.
                 host = listener.host or await self._own_name()
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
-        first = config.listeners[0].name
-        await self._store.open()
-        await finalize_newest(self._store)
-        await register(self._store, self._registration())
+        if not self._host.shares_store:
+            self._epoch = await register(self._store, self._registration())
         image = await self.metadata.load()
         if image.broker_overrides:
             await self._dynamic_config.load(image)
         await self._open_logs(image)
         self.metadata.start(
-            [self._dynamic_config, self.partitions, self.maintenance, self.groups, self.transactions]
+            [
+                self._dynamic_config,
+                self.partitions,
+                self.maintenance,
+                self.groups,
+                self.transactions,
+                *((self._session, self._controller) if self._host.shares_store else ()),
+            ]
         )
         self._loading = asyncio.get_running_loop().create_task(self._load())
         self.maintenance.start()
+        if self._host.shares_store:
+            await self._join()
+        else:
+            await self._server.serve()
+        return bound[config.listeners[0].name]
+
+    async def _open_folders(self) -> None:
+        """And the store, which in a cluster knows whose folders they are."""
+        node, folders = self.node, self.data_dirs
+        if not self._host.shares_store:
+            node.cluster_id = folders.open(node.node_id, self._new_id, FILE_NAME)
+            await self._store.open()
+            await finalize_newest(self._store)
+            return
+        found = folders.take(node.node_id, FILE_NAME)
+        await self._store.open()
+        await finalize_newest(self._store)
+        node.cluster_id = await agree_on_cluster_id(self._store, found or self._new_id())
+        if found not in (None, node.cluster_id):
+            raise DataDirError(
+                f"{folders.metadata.path} holds the data of cluster {found}, but the metadata is that of "
+                f"cluster {node.cluster_id}"
+            )
+        folders.format(node.cluster_id, node.node_id, self._new_id)
+
+    async def _join(self) -> None:
+        """Become a member of the cluster, and return when it counts on this broker."""
+        last_epoch = self.data_dirs.clean_epoch
+        await self._session.start(
+            self._registration(), NEVER if last_epoch is None else last_epoch, self.config
+        )
+        self._controller.start()
         await self._server.serve()
-        return bound[first]
+        await self._session.taken_back()
 
     def _registration(self) -> BrokerRegistration:
         """What this process tells its cluster of itself."""
@@ -310,6 +352,8 @@ class Broker:
             node.rack,
             self._incarnation,
             SUPPORTED_FEATURES,
+            self.data_dirs.metadata.directory_id,
+            is_fenced=self._host.shares_store,
         )
 
     async def _load(self) -> None:
@@ -344,8 +388,12 @@ class Broker:
 
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""
+        if self._host.shares_store:
+            if self.config.controlled_shutdown_enable:
+                await self._session.hand_over()
+            self._epoch = self._session.epoch
         await self._stop_work()
-        self.data_dirs.close(self.partitions, self.partitions.close())
+        self.data_dirs.close(self.partitions, self.partitions.close(), self._epoch)
 
     async def _stop_work(self) -> None:
         """End all tasks and threads."""
@@ -356,7 +404,9 @@ class Broker:
         await self.transactions.stop()
         await self._server.stop()
         await self._committer.stop()
+        await self._controller.stop()
         await self.metadata.stop()
+        await self._session.stop()
         await self._store.close()
         await self.maintenance.stop()
         await self.group_commit.finish()

@@ -40,6 +40,8 @@ class Host(NamedTuple):
     addresses_of: AddressesOf
     name: Callable[[], str]
     """What other machines may find it by; takes a while"""
+    shares_store: bool = False
+    """The store is that of a cluster: other brokers use it too, and membership is under leases"""
 
 
 def this_host() -> Host:

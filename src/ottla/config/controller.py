@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ottla.config.definition import BOOLEAN, INT, ConfigDef, at_least, between
+from ottla.config.definition import BOOLEAN, INT, LONG, ConfigDef, at_least, between
 from ottla.config.topic import TopicDefaults
 
 CONTROLLER_KEYS = (
@@ -36,6 +36,40 @@ CONTROLLER_KEYS = (
         "The most partitions in one DescribeTopicPartitions response.",
         at_least(1),
     ),
+    ConfigDef(
+        "broker.session.timeout.ms",
+        INT,
+        9_000,
+        "In a cluster: how long a broker is counted on that is not heard of. Then others lead in its place.",
+    ),
+    ConfigDef(
+        "broker.heartbeat.interval.ms", INT, 2_000, "In a cluster: how often a broker says that it is there."
+    ),
+    ConfigDef(
+        "initial.broker.registration.timeout.ms",
+        INT,
+        60_000,
+        "In a cluster: how long a broker that starts tries to register, as while another one has its id.",
+    ),
+    ConfigDef(
+        "controlled.shutdown.enable",
+        BOOLEAN,
+        True,
+        "In a cluster: whether a broker that is stopped has others lead in its place first.",
+    ),
+    ConfigDef(
+        "auto.leader.rebalance.enable",
+        BOOLEAN,
+        True,
+        "In a cluster: whether partitions go back to their preferred leaders by themselves.",
+    ),
+    ConfigDef(
+        "leader.imbalance.check.interval.seconds",
+        LONG,
+        300,
+        "In a cluster: how often it is looked for partitions whose preferred leader does not lead.",
+        at_least(1),
+    ),
 )
 
 
@@ -48,3 +82,9 @@ class ControllerConfig(TopicDefaults):
     auto_create_topics_enable: bool
     delete_topic_enable: bool
     max_request_partition_size_limit: int
+    broker_session_timeout_ms: int
+    broker_heartbeat_interval_ms: int
+    initial_broker_registration_timeout_ms: int
+    controlled_shutdown_enable: bool
+    auto_leader_rebalance_enable: bool
+    leader_imbalance_check_interval_seconds: int

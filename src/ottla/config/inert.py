@@ -35,9 +35,6 @@ from ottla.config.definition import (
 
 _TABLE = """\
 broker: Ottla has no KRaft controller quorum.
-  broker.heartbeat.interval.ms int 2000
-  broker.session.timeout.ms int 9000
-  controlled.shutdown.enable boolean true
   controller.performance.always.log.threshold.ms long 2000 internal [0,...]
   controller.performance.sample.period.ms long 60000 internal [100,...]
   controller.quorum.append.linger.ms int 25 [0,...]
@@ -54,7 +51,6 @@ broker: Ottla has no KRaft controller quorum.
   controller.quota.window.num int 11 [1,...]
   controller.quota.window.size.seconds int 1 [1,...]
   controller.socket.timeout.ms int 30000
-  initial.broker.registration.timeout.ms int 60000
   internal.metadata.delete.delay.millis long 60000 internal
   internal.metadata.log.segment.bytes int null internal
   internal.metadata.max.batch.size.in.bytes int 8388608 internal
@@ -304,9 +300,7 @@ broker: there are no quotas yet.
   replication.quota.window.num int 11 [1,...]
   replication.quota.window.size.seconds int 1 [1,...]
 broker: a single broker does not replicate.
-  auto.leader.rebalance.enable boolean true
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
-  leader.imbalance.check.interval.seconds long 300 [1,...]
   num.replica.fetchers int 1 cluster-wide [1,...]
   offsets.commit.timeout.ms int 5000 [1,...]
   replica.fetch.backoff.ms int 1000 [0,...]
@@ -325,7 +319,6 @@ broker: a single broker does not replicate.
 topic: a single broker does not replicate.
   follower.replication.throttled.replicas list "" throttled replicas
   leader.replication.throttled.replicas list "" throttled replicas
-  unclean.leader.election.enable boolean false <unclean.leader.election.enable
 broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   alter.config.policy.class.name class null
   background.threads int 10 cluster-wide [1,...]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ottla.config.definition import (
+    BOOLEAN,
     DAY_MS,
     DOUBLE,
     INT,
@@ -238,6 +239,13 @@ TOPIC_KEYS = (
         at_least(1),
         synonyms=("min.insync.replicas",),
     ),
+    ConfigDef(
+        "unclean.leader.election.enable",
+        BOOLEAN,
+        False,
+        "Whether a replica that is not in sync may lead where no other can: what others had is lost then.",
+        synonyms=("unclean.leader.election.enable",),
+    ),
     *inert_keys("topic"),
 )
 
@@ -272,6 +280,7 @@ class TopicConfig(NamedTuple):
     segment_index_bytes: int
     segment_jitter_ms: int
     segment_ms: int
+    unclean_leader_election_enable: bool
 
     @property
     def compact(self) -> bool:

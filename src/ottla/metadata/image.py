@@ -261,7 +261,7 @@ class _Draft:
                 self._features, self._features_epoch = model.UNRECORDED_FEATURES, 0
             else:
                 self._features, self._features_epoch = model.decode_features(value), event.revision
-        elif key != model.PRODUCER_IDS:  # whoever needs ids reads that key itself
+        elif key not in (model.PRODUCER_IDS, model.CLUSTER_ID):  # whoever needs these reads them itself
             raise MetadataFormatError(f"{key} is no key of this version")
 
 

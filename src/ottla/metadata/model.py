@@ -16,6 +16,7 @@ One key each, values compact JSON:
     /controller                 the broker that acts as controller, under its lease; the revision is the
                                 controller's epoch, which each write of that duty compares
     /log_dirs/<broker id>       the ids of the data folders that the broker's replicas may lie in
+    /cluster_id                 the cluster's id, once brokers share the store
     /producer_ids               the next block of producer ids
     /features                   the finalized level of each feature (KIP-584)
 
@@ -47,6 +48,7 @@ UNFENCED = "/unfenced/"
 KNOWN_BROKERS = "/known_brokers/"
 CONTROLLER = "/controller"
 LOG_DIRS = "/log_dirs/"
+CLUSTER_ID = "/cluster_id"
 PRODUCER_IDS = "/producer_ids"
 FEATURES = "/features"
 

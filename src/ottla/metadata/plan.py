@@ -35,7 +35,9 @@ class Plan(NamedTuple, Generic[_Item, _Outcome]):
 class Changes(Generic[_Item]):
     """What is to be compared and written for each item, to be put together into as few steps as can be."""
 
-    def __init__(self) -> None:
+    def __init__(self, *always: Compare) -> None:
+        """`always` are compared in each step."""
+        self._always = always
         self._items: list[tuple[_Item, Sequence[Compare], Sequence[Write]]] = []
 
     def add(self, item: _Item, compares: Sequence[Compare], writes: Sequence[Write]) -> None:
@@ -47,7 +49,7 @@ class Changes(Generic[_Item]):
     def steps(self) -> tuple[Step[_Item], ...]:
         steps: list[Step[_Item]] = []
         items: list[_Item] = []
-        compares: dict[Compare, None] = {}
+        compares = dict.fromkeys(self._always)
         writes: list[Write] = []
         size = 0
         for item, its_compares, its_writes in self._items:
@@ -55,7 +57,7 @@ class Changes(Generic[_Item]):
             operations = max(len(compares) + len(its_compares), len(writes) + len(its_writes))
             if operations > OPERATIONS_MAX or size + added > BYTES_MAX:
                 steps.append(Step(Transaction(tuple(compares), tuple(writes)), tuple(items)))
-                items, compares, writes, size = [], {}, [], 0
+                items, compares, writes, size = [], dict.fromkeys(self._always), [], 0
             items.append(item)
             compares.update(dict.fromkeys(its_compares))
             writes.extend(its_writes)

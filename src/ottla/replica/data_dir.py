@@ -62,6 +62,8 @@ class DataDir:
         """What was committed at the last checkpoint: a replica that is not alone goes on from there."""
         self.clean = False
         """The last stop was in order: no log has to be read."""
+        self.clean_epoch: int | None = None
+        """The broker's epoch at that stop, where it had one"""
 
     def take(self) -> MetaProperties | None:
         """Lock the folder, making it where there is none; returns whose data it holds, None for a new one.
@@ -100,7 +102,8 @@ class DataDir:
         self.recovery_points = self._read(self._recovery_points)
         self.log_starts = self._read(self._log_starts)
         self.high_watermarks = self._read(self._high_watermarks)
-        self.clean = take_clean_shutdown(self.fs, self.path) is not None
+        mark = take_clean_shutdown(self.fs, self.path)
+        self.clean, self.clean_epoch = mark is not None, mark and mark.broker_epoch
         if not self.clean:
             # A killed process may have made folders of logs that a loss of power would still take back.
             self.fs.sync_dir(self.path)
@@ -162,13 +165,13 @@ class DataDir:
         """Of the disk that holds the folder."""
         return self.fs.space(self.path)
 
-    def close(self, partitions: Hosted, *, clean: bool) -> None:
+    def close(self, partitions: Hosted, *, clean: bool, broker_epoch: int) -> None:
         """Give the folder back; `clean` when every log was closed and synced."""
         try:
             self.checkpoint(partitions)()
             self.checkpoint_log_starts(partitions)()
             if clean:
-                write_clean_shutdown(self.fs, self.path, -1)
+                write_clean_shutdown(self.fs, self.path, broker_epoch)
         finally:
             self.release()
 
@@ -193,11 +196,18 @@ class DataDirs:
         self.metadata = self.all[0] if metadata_log_dir is None else named or DataDir(fs, metadata_log_dir)
         self._folders = tuple(dict.fromkeys((self.metadata, *self.all)))
         self._absent: tuple[str, ...] = ()
+        self._found: Mapping[DataDir, MetaProperties | None] = {}
 
     # -- starting
 
     def open(self, node_id: int, new_id: Callable[[], str], metadata_file: str) -> str:
-        """Take the folders, making them on first use; returns their cluster id.
+        """Take the folders, making them on first use; returns their cluster id. Raises as `take`."""
+        cluster_id = self.take(node_id, metadata_file) or new_id()
+        self.format(cluster_id, node_id, new_id)
+        return cluster_id
+
+    def take(self, node_id: int, metadata_file: str) -> str | None:
+        """Lock the folders; returns the cluster id of those that are not new.
 
         Raises DirectoryLockedError when another process has one, DataDirError when they are not those of one
         node, or it cannot be told where the metadata is (in `metadata_file`), and what `DataDir.take` raises
@@ -215,8 +225,12 @@ class DataDirs:
         cluster_id = _check_identities({each: meta for each, meta in found.items() if meta}, node_id)
         if len(self._folders) > 1:
             self._check_metadata(found, metadata_file)
-        cluster_id = cluster_id or new_id()
-        for folder, meta in found.items():
+        self._found = found
+        return cluster_id
+
+    def format(self, cluster_id: str, node_id: int, new_id: Callable[[], str]) -> None:
+        """Note in those that are new whose data they are to hold. Raises DataDirError."""
+        for folder, meta in self._found.items():
             if meta is None or meta.directory_id is None:
                 try:
                     folder.format(MetaProperties(cluster_id, node_id, new_id()))
@@ -226,7 +240,6 @@ class DataDirs:
         if not self.online:
             paths = ", ".join(each.path for each in self.all)
             raise DataDirError(f"none of the data folders can be used: {paths}")
-        return cluster_id
 
     def _do_without(self, folder: DataDir, error: Exception) -> None:
         if folder is self.metadata:
@@ -278,6 +291,12 @@ class DataDirs:
         for folder in self.online:
             folder.begin()
 
+    @property
+    def clean_epoch(self) -> int | None:
+        """The broker's epoch at the last stop, if it left every folder in order."""
+        epochs = [each.clean_epoch if each.is_online else None for each in self.all]
+        return epochs[0] if epochs.count(epochs[0]) == len(epochs) else None
+
     # -- finding places
 
     @property
@@ -317,11 +336,13 @@ class DataDirs:
         """As `DataDir.checkpoint_log_starts`, of all folders."""
         return _each([folder.checkpoint_log_starts(partitions) for folder in self.online])
 
-    def close(self, partitions: Hosted, clean: Collection[DataDir]) -> None:
-        """Give the folders back; `clean` are those whose logs were all closed and synced."""
+    def close(self, partitions: Hosted, clean: Collection[DataDir], broker_epoch: int) -> None:
+        """Give the folders back; `clean` are those whose logs were all closed and synced, in which they are
+        marked with the broker's epoch (-1 where it has none).
+        """
 
         def closing(folder: DataDir) -> Callable[[], None]:
-            return lambda: folder.close(partitions, clean=folder in clean)
+            return lambda: folder.close(partitions, clean=folder in clean, broker_epoch=broker_epoch)
 
         try:
             _each([closing(folder) for folder in self.online])()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ottla.metadata.model import NO_LEADER, PartitionState
-from ottla.replication.reassignment import finish_reassignment
+from ottla.replication.reassignment import finish_reassignment, is_moving
 
 
 class Election(enum.Enum):
@@ -27,10 +27,10 @@ class Election(enum.Enum):
 class Situation(NamedTuple):
     """What an election depends on beside the partition."""
 
-    is_active: Callable[[int], bool]
-    """Whether a broker may lead, and be in ISRs"""
-    is_unclean: Callable[[int], bool]
-    """Whether a broker has come back with less than it may have had, and is to be taken account of as such"""
+    active: frozenset[int]
+    """The brokers that may lead, and be in ISRs"""
+    unclean: frozenset[int]
+    """Those of the others that have come back with less than they may have had"""
     min_isr: int
     """`min.insync.replicas`, of which no more can be asked for than there are replicas"""
     election: Election = Election.ONLINE
@@ -46,13 +46,19 @@ def settle(state: PartitionState, situation: Situation) -> PartitionState:
     Who is not active leaves the ISR, who is unclean is not eligible any more, a reassignment whose replicas
     are in sync is finished, and there is a leader if there can be.
     """
-    isr = tuple(each for each in state.isr if situation.is_active(each) and not situation.is_unclean(each))
-    return change(state, situation, isr=isr)
+    is_led = state.leader in state.isr and situation.election is not Election.PREFERRED
+    if is_led and situation.active.issuperset(state.isr) and _is_plain(state):
+        return state  # as almost all are almost always
+    return change(state, situation, isr=tuple(each for each in state.isr if each in situation.active))
+
+
+def _is_plain(state: PartitionState) -> bool:
+    return not (state.elr or state.last_known_elr or is_moving(state))
 
 
 def with_isr(state: PartitionState, isr: tuple[int, ...], min_isr: int) -> PartitionState:
     """The partition after its leader has changed the ISR: led by the same one, in the same leader epoch."""
-    elr, last_known_elr = _eligible(state, isr, min(min_isr, len(state.replicas)), _nobody)
+    elr, last_known_elr = _eligible(state, isr, min(min_isr, len(state.replicas)), frozenset())
     return dataclasses.replace(
         state,
         isr=isr,
@@ -86,7 +92,7 @@ def change(
     )
     target = finish_reassignment(asked)
     min_isr = situation.for_partition(target)
-    elr, last_known_elr = _eligible(state, target.isr, min_isr, situation.is_unclean)
+    elr, last_known_elr = _eligible(state, target.isr, min_isr, situation.unclean)
     elr = tuple(each for each in elr if each in target.replicas)
     target = dataclasses.replace(target, elr=elr, last_known_elr=last_known_elr)
     target = _elect(target, situation)
@@ -103,14 +109,14 @@ def change(
 
 
 def _eligible(
-    state: PartitionState, isr: tuple[int, ...], min_isr: int, is_unclean: Callable[[int], bool]
+    state: PartitionState, isr: tuple[int, ...], min_isr: int, unclean: frozenset[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The eligible replicas with another ISR, and the last known leader while there is none."""
     last_known = state.last_known_elr if state.leader == NO_LEADER else ()
     if len(isr) >= min_isr:
         return (), last_known
     candidates = dict.fromkeys((*state.elr, *state.isr))
-    return tuple(each for each in candidates if each not in isr and not is_unclean(each)), last_known
+    return tuple(each for each in candidates if each not in isr and each not in unclean), last_known
 
 
 def _elect(target: PartitionState, situation: Situation) -> PartitionState:
@@ -133,7 +139,7 @@ def _choose(target: PartitionState, situation: Situation) -> tuple[int, bool]:
     """The leader, NO_LEADER if there can be none; and whether records may be lost by that."""
 
     def can_lead(replica: int) -> bool:
-        return replica in (target.isr or target.elr) and situation.is_active(replica)
+        return replica in (target.isr or target.elr) and replica in situation.active
 
     candidates: Sequence[int] = (target.leader, *target.replicas)
     if situation.election is Election.PREFERRED:
@@ -143,14 +149,10 @@ def _choose(target: PartitionState, situation: Situation) -> tuple[int, bool]:
             return replica, False
     if not target.isr and not target.elr and len(target.last_known_elr) == 1:
         (last_known,) = target.last_known_elr
-        if situation.is_active(last_known) and last_known in target.replicas:
+        if last_known in situation.active and last_known in target.replicas:
             return last_known, True
     if situation.election is Election.UNCLEAN:
         for replica in target.replicas:
-            if situation.is_active(replica):
+            if replica in situation.active:
                 return replica, True
     return NO_LEADER, False
-
-
-def _nobody(_broker: int) -> bool:
-    return False

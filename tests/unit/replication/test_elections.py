@@ -12,7 +12,7 @@ ALL = PartitionState((1, 2, 3), (1, 2, 3), 1, leader_epoch=5, partition_epoch=9)
 
 
 def situation(*active, unclean=(), min_isr=2, election=Election.ONLINE):
-    return Situation(lambda each: each in active, lambda each: each in unclean, min_isr, election)
+    return Situation(frozenset(active), frozenset(unclean), min_isr, election)
 
 
 def settled(state, *active, **rest):
@@ -111,12 +111,7 @@ def test_leaders_are_in_sync_or_eligible_and_epochs_grow(order, factor, min_isr,
     replicas = tuple(order[:factor])
     state = PartitionState(replicas, replicas, replicas[0])
     for active, unclean, election, in_sync in steps:
-        seen = Situation(
-            lambda each, active=active: each in active,
-            lambda each, unclean=unclean, active=active: each in unclean - active,
-            min_isr,
-            election,
-        )
+        seen = Situation(active, unclean - active, min_isr, election)
         after = settle(state, seen)
         check_step(state, after, seen)
         assert settle(after, seen) is after  # one step is enough
@@ -136,8 +131,8 @@ def check_step(before, after, seen):
     assert after.leader_epoch == before.leader_epoch + (after.leader != before.leader)
     assert not set(after.isr) & set(after.elr)
     assert {*after.isr, *after.elr, *after.last_known_elr} <= set(after.replicas)
-    assert all(seen.is_active(each) for each in after.isr)
-    assert not any(seen.is_unclean(each) for each in (*after.isr, *after.elr))
+    assert seen.active >= set(after.isr)
+    assert seen.unclean.isdisjoint((*after.isr, *after.elr))
     if len(after.isr) >= seen.for_partition(after):
         assert after.elr == ()
     if after.leader == NO_LEADER:
@@ -150,8 +145,7 @@ def check_step(before, after, seen):
         assert after.leader in (before.isr or before.elr) or after.leader in before.elr
     if after.is_recovering and not before.is_recovering:
         # records may be lost: only the last known leader, or anyone where that was asked for
-        nobody = not any(seen.is_active(each) for each in (*before.isr, *before.elr))
-        assert nobody
+        assert seen.active.isdisjoint((*before.isr, *before.elr))
         assert before.last_known_elr == (after.leader,) or seen.election is Election.UNCLEAN
 
 
