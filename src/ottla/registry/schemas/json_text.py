@@ -15,33 +15,35 @@ from ottla.registry.schemas.schema import InvalidSchemaError
 
 __all__ = ["Json", "JsonObject", "read", "write"]
 
-Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+Json: TypeAlias = "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
 
 _MAX_NUMBER: Final = 1_000
 """Digits of a number."""
+_MAX_EXPONENT: Final = 5
+"""And of its exponent, with its sign."""
 _STRING_OR_COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|/\*(?s:.*?(?:\*/|\Z))|//[^\n]*')
 _ESCAPE: Final = re.compile(r"\\\\|\\u00[01][0-9a-f]")
 _PLAIN_DOUBLES: Final = (1e-3, 1e7)
 """Between these Java writes a double without an exponent."""
 
 
-def read(text: str, *, comments: bool = False) -> Json:
-    """The value that `text` is; `comments` are those of Java. Raises `InvalidSchemaError`."""
+def read(text: str, *, comments: bool = False, exact: bool = False) -> Json:
+    """The value that `text` is. Raises `InvalidSchemaError`.
+
+    `comments` are those of Java; `exact` keeps numbers with a point as the decimals that they are.
+    """
     try:
-        value = _loads(text)
+        value: Json = json.loads(
+            text, parse_constant=_refuse, parse_int=_integer, parse_float=_decimal if exact else float
+        )
     except json.JSONDecodeError as error:
         if not comments or "/" not in text:
             raise InvalidSchemaError(f"Not JSON: {error}") from None
-        return read(_STRING_OR_COMMENT.sub(lambda match: match[1] or " ", text))
+        return read(_STRING_OR_COMMENT.sub(lambda match: match[1] or " ", text), exact=exact)
     except RecursionError:
         raise InvalidSchemaError(f"Nested more than {MAX_JSON_DEPTH} levels deep") from None
     _check(value)
-    return value
-
-
-def _loads(text: str) -> Json:
-    value: Json = json.loads(text, parse_constant=_refuse, parse_int=_integer)
     return value
 
 
@@ -53,6 +55,13 @@ def _integer(digits: str) -> int:
     if len(digits) > _MAX_NUMBER:
         raise InvalidSchemaError(f"A number has {len(digits)} digits, more than {_MAX_NUMBER}")
     return int(digits)
+
+
+def _decimal(digits: str) -> Decimal:
+    if len(digits) > _MAX_NUMBER or len(digits.lower().partition("e")[2]) > _MAX_EXPONENT:
+        raise InvalidSchemaError(f"A number is too long: {digits[:_MAX_EXPONENT]}...")
+    value = Decimal(digits)
+    return value or abs(value)
 
 
 def _check(value: Json) -> None:
@@ -101,7 +110,7 @@ def _write(value: Json, parts: list[str], sort: bool) -> None:
         parts.append("null" if value is None else "true" if value else "false")
     elif isinstance(value, float):
         parts.append(_double(value))
-    elif isinstance(value, int):
+    elif isinstance(value, int | Decimal):
         parts.append(str(value))
     elif isinstance(value, Mapping):
         opening = "{"

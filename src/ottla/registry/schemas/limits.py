@@ -11,6 +11,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_INCOMPATIBILITIES",
     "MAX_JSON_DEPTH",
+    "MAX_PAIRS_DEEP",
     "MAX_REFERENCES",
     "MAX_STEPS",
     "MAX_TEXT",
@@ -25,9 +26,11 @@ MAX_REFERENCES: Final = 1_000
 """Schemas that one refers to, through others too."""
 MAX_TEXT_OF_REFERENCES: Final = 8 << 20
 MAX_DEPTH: Final = 100
-"""Types inside one another, and how far two schemas are followed into each other."""
+"""Types inside one another."""
 MAX_JSON_DEPTH: Final = 320
 """Values inside one another: a type in a type takes three."""
+MAX_PAIRS_DEEP: Final = 1_000
+"""How far two schemas are followed into each other, through types that refer to types."""
 MAX_STEPS: Final = 1_000_000
 """What one parse or one comparison may take: types, values and pairs of types looked at."""
 MAX_INCOMPATIBILITIES: Final = 100
