@@ -8,12 +8,12 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from json.encoder import encode_basestring
-from typing import Final, NoReturn, TypeAlias
+from typing import Final, NoReturn, TypeAlias, TypeGuard
 
 from ottla.registry.schemas.limits import MAX_JSON_DEPTH
 from ottla.registry.schemas.schema import InvalidSchemaError
 
-__all__ = ["Json", "JsonObject", "read", "write"]
+__all__ = ["Json", "JsonObject", "is_array", "read", "write"]
 
 Json: TypeAlias = "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -26,6 +26,10 @@ _STRING_OR_COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|/\*(?s:.*?(?:\*/|
 _ESCAPE: Final = re.compile(r"\\\\|\\u00[01][0-9a-f]")
 _PLAIN_DOUBLES: Final = (1e-3, 1e7)
 """Between these Java writes a double without an exponent."""
+
+
+def is_array(value: object) -> TypeGuard[Sequence[Json]]:
+    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def read(text: str, *, comments: bool = False, exact: bool = False) -> Json:

@@ -11,6 +11,7 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_INCOMPATIBILITIES",
     "MAX_JSON_DEPTH",
+    "MAX_PAIRS",
     "MAX_PAIRS_DEEP",
     "MAX_REFERENCES",
     "MAX_STEPS",
@@ -31,8 +32,10 @@ MAX_JSON_DEPTH: Final = 320
 """Values inside one another: a type in a type takes three."""
 MAX_PAIRS_DEEP: Final = 1_000
 """How far two schemas are followed into each other, through types that refer to types."""
-MAX_STEPS: Final = 1_000_000
-"""What one parse or one comparison may take: types, values and pairs of types looked at."""
+MAX_STEPS: Final = 500_000
+"""What one parse may take: types and values looked at."""
+MAX_PAIRS: Final = 100_000
+"""What one comparison may take: pairs of types looked at."""
 MAX_INCOMPATIBILITIES: Final = 100
 """Reasons given at most; the same mistake may be seen from many places."""
 
@@ -40,17 +43,18 @@ MAX_INCOMPATIBILITIES: Final = 100
 class Budget:
     """Counts the steps of one piece of work, and how deep it is in."""
 
-    __slots__ = ("_left", "_work")
+    __slots__ = ("_left", "_steps", "_work")
 
     def __init__(self, work: str, steps: int = MAX_STEPS) -> None:
         self._work = work
+        self._steps = steps
         self._left = steps
 
     def spend(self, steps: int = 1, *, depth: int = 0) -> None:
         """Raises `InvalidSchemaError` when there is no more, or `depth` is more than `MAX_DEPTH`."""
         self._left -= steps
         if self._left < 0:
-            raise InvalidSchemaError(f"{self._work} takes more than {MAX_STEPS} steps")
+            raise InvalidSchemaError(f"{self._work} takes more than {self._steps} steps")
         if depth > MAX_DEPTH:
             raise InvalidSchemaError(f"{self._work} goes more than {MAX_DEPTH} levels deep")
 

@@ -32,4 +32,8 @@ def _parse(kind: SchemaType, text: str, references: Mapping[str, str], new: bool
         from ottla.registry.schemas.avro import AvroSchema
 
         return AvroSchema.parse(text, references, new=new)
+    if kind is SchemaType.JSON:
+        from ottla.registry.schemas.json_schema import JsonSchema
+
+        return JsonSchema.parse(text, references, new=new)
     raise InvalidSchemaError(f"{kind} is not known here")

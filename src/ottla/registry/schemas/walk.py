@@ -8,7 +8,7 @@ from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 from ottla.registry.schemas.limits import MAX_INCOMPATIBILITIES, MAX_PAIRS_DEEP, Budget
 from ottla.registry.schemas.schema import InvalidSchemaError
 
-__all__ = ["Finding", "Findings", "Look", "Walk", "under"]
+__all__ = ["Finding", "Findings", "Found", "Look", "Step", "Walk", "under"]
 
 T = TypeVar("T")
 
@@ -21,15 +21,38 @@ class Finding(NamedTuple):
     info: str = ""
 
 
-Findings: TypeAlias = Sequence[Finding]
+class Inside(NamedTuple):
+    """What was found, not nothing, at the end of `path`; the same may be seen from many places."""
+
+    path: tuple[str, ...]
+    findings: Findings
+
+
+Found: TypeAlias = Finding | Inside
+Findings: TypeAlias = Sequence[Found]
 Look: TypeAlias = Generator[tuple[T, T], Findings, Findings]
 """Looks at one pair: yields the pairs inside it, is sent what was found there, returns what it found."""
+Step: TypeAlias = Generator[tuple[T, T], Findings, list[Found]]
+"""A part of such a look."""
 
 
-def under(path: Iterable[str], findings: Findings) -> list[Finding]:
+def under(path: Iterable[str], findings: Findings) -> list[Found]:
     """What was found at the end of `path`, seen from its start."""
-    prefix = tuple(path)
-    return [finding._replace(path=prefix + finding.path) for finding in findings]
+    return [Inside(tuple(path), findings)] if findings else []
+
+
+def _listed(findings: Findings) -> list[Finding]:
+    """The first of them, each with its whole path."""
+    listed: list[Finding] = []
+    ahead: list[tuple[tuple[str, ...], Found]] = [((), each) for each in reversed(findings)]
+    while ahead and len(listed) < MAX_INCOMPATIBILITIES:
+        prefix, each = ahead.pop()
+        path = prefix + each.path
+        if isinstance(each, Finding):
+            listed.append(each._replace(path=path))
+        else:
+            ahead.extend((path, inside) for inside in reversed(each.findings[:MAX_INCOMPATIBILITIES]))
+    return listed
 
 
 class Walk(Generic[T]):
@@ -43,7 +66,7 @@ class Walk(Generic[T]):
         self._look: Final = look
         self._budget: Final = budget
 
-    def compare(self, first: T, second: T) -> Findings:
+    def compare(self, first: T, second: T) -> list[Finding]:
         """Raises `InvalidSchemaError` beyond the limits."""
         wrong: dict[tuple[int, int], Findings] = {}
         while True:
@@ -51,7 +74,7 @@ class Walk(Generic[T]):
             answer = known[id(first), id(second)]
             found = {pair: findings for pair, findings in known.items() if findings}
             if answer or not assumed or found.keys() == wrong.keys():
-                return answer
+                return _listed(answer)
             wrong = found
 
     def _pass(
@@ -68,16 +91,16 @@ class Walk(Generic[T]):
             try:
                 asked = next(look) if answer is None else look.send(answer)
             except StopIteration as end:
-                answer = known[pair] = end.value[:MAX_INCOMPATIBILITIES]
-                self._budget.spend(1 + len(answer))
+                answer = known[pair] = end.value
                 stack.pop()
                 del above[pair]
                 continue
             pair = (id(asked[0]), id(asked[1]))
             answer = known.get(pair)
             if answer is not None:
-                self._budget.spend(1 + len(answer))
-            elif pair in above:
+                continue
+            self._budget.spend()
+            if pair in above:
                 answer = wrong.get(pair, ())
                 assumed = assumed or pair not in wrong
             else:

@@ -5,7 +5,7 @@ Where the specification and Avro's Java library part, this judges as the library
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ottla.registry.schemas.avro.model import (
@@ -20,9 +20,9 @@ from ottla.registry.schemas.avro.model import (
     Union,
     kind_of,
 )
-from ottla.registry.schemas.limits import Budget
+from ottla.registry.schemas.limits import MAX_PAIRS, Budget
 from ottla.registry.schemas.schema import Incompatibility, Sides, incompatibility
-from ottla.registry.schemas.walk import Finding, Findings, Look, Walk, under
+from ottla.registry.schemas.walk import Finding, Found, Look, Step, Walk, under
 
 __all__ = ["Comparison"]
 
@@ -58,7 +58,7 @@ class Comparison:
 
     def compare(self, reader: Node, writer: Node) -> list[Incompatibility]:
         """Raises `InvalidSchemaError` beyond the limits."""
-        walk = Walk(self._look, Budget("The comparison"))
+        walk = Walk(self._look, Budget("The comparison", MAX_PAIRS))
         found = walk.compare(self._reader.resolve(reader), self._writer.resolve(writer))
         return [self._incompatibility(finding) for finding in found]
 
@@ -93,7 +93,7 @@ class Comparison:
         return [Finding("TYPE_MISMATCH", (), f"{written} is not read as {read}")]
 
     def _union_in_union(self, reader: Union, branches: Sequence[Node]) -> Look[Node]:
-        found: list[Finding] = []
+        found: list[Found] = []
         for position, branch in enumerate(branches):
             if (yield from self._pair(reader, branch)):
                 kind = kind_of(self._writer.resolve(branch))
@@ -101,7 +101,7 @@ class Comparison:
         return found
 
     def _all(self, reader: Node, branches: Sequence[Node]) -> Look[Node]:
-        found: list[Finding] = []
+        found: list[Found] = []
         for position, branch in enumerate(branches):
             found += under([str(position)], (yield from self._pair(reader, branch)))
         return found
@@ -112,11 +112,9 @@ class Comparison:
                 return []
         return [Finding("MISSING_UNION_BRANCH", (), kind_of(writer))]
 
-    def _fields(
-        self, reader: Record, writer: Record
-    ) -> Generator[tuple[Node, Node], Findings, list[Finding]]:
+    def _fields(self, reader: Record, writer: Record) -> Step[Node]:
         written = {field.name: field for field in writer.fields}
-        found: list[Finding] = []
+        found: list[Found] = []
         for position, field in enumerate(reader.fields):
             at = ("fields", str(position))
             sources = [written[name] for name in (field.name, *field.aliases) if name in written]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final, TypeGuard
+from collections.abc import Mapping
+from typing import Final
 
 from ottla.registry.schemas.avro.model import (
     Array,
@@ -17,6 +17,7 @@ from ottla.registry.schemas.avro.model import (
     Types,
     Union,
 )
+from ottla.registry.schemas.json_text import is_array
 from ottla.registry.schemas.limits import Budget
 from ottla.registry.schemas.schema import InvalidSchemaError
 
@@ -60,7 +61,7 @@ class Defaults:
             case Union(branches=branches):
                 return any(self._fits(branch, value, depth) for branch in branches)
             case Array(items=items):
-                return _is_array(value) and all(self._fits(items, each, depth) for each in value)
+                return is_array(value) and all(self._fits(items, each, depth) for each in value)
             case MapOf(values=values):
                 return isinstance(value, Mapping) and all(
                     self._fits(values, each, depth) for each in value.values()
@@ -74,10 +75,6 @@ class Defaults:
                     )
                 )
         return False
-
-
-def _is_array(value: object) -> TypeGuard[Sequence[object]]:
-    return isinstance(value, Sequence) and not isinstance(value, str)
 
 
 def _fits_primitive(kind: str, value: object) -> bool:

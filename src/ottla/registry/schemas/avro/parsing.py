@@ -25,7 +25,7 @@ from ottla.registry.schemas.avro.model import (
     kind_of,
 )
 from ottla.registry.schemas.avro.writing import definition
-from ottla.registry.schemas.json_text import Json, JsonObject, write
+from ottla.registry.schemas.json_text import Json, JsonObject, is_array, write
 from ottla.registry.schemas.limits import Budget
 from ottla.registry.schemas.schema import InvalidSchemaError
 
@@ -151,7 +151,7 @@ class Parser:
 
     def _symbols(self, value: JsonObject) -> tuple[Sequence[str], str | None]:
         symbols = value.get("symbols")
-        if isinstance(symbols, str) or not isinstance(symbols, Sequence):
+        if not is_array(symbols):
             raise InvalidSchemaError(f"Enum without symbols: {_shown(value)}")
         seen: dict[str, None] = {}
         for symbol in symbols:
@@ -168,7 +168,7 @@ class Parser:
 
     def _record_fields(self, value: JsonObject, name: Name, depth: int) -> Sequence[Field]:
         given = value.get("fields")
-        if isinstance(given, str) or not isinstance(given, Sequence):
+        if not is_array(given):
             raise InvalidSchemaError(f"Record without fields: {_shown(value)}")
         fields: dict[str, Field] = {}
         for each in given:
@@ -264,7 +264,7 @@ def _text(value: JsonObject, key: str) -> str | None:
 
 def _aliases(value: JsonObject) -> Sequence[str]:
     aliases = value.get("aliases", ())
-    if isinstance(aliases, str) or not isinstance(aliases, Sequence):
+    if not is_array(aliases):
         raise InvalidSchemaError(f"No array of aliases: {_shown(aliases)}")
     texts = [alias for alias in aliases if isinstance(alias, str)]
     if len(texts) < len(aliases):

@@ -19,7 +19,7 @@ from ottla.registry.schemas.avro.model import (
     Use,
     kind_of,
 )
-from ottla.registry.schemas.json_text import Json, JsonObject, write
+from ottla.registry.schemas.json_text import Json, JsonObject, is_array, write
 from ottla.registry.schemas.limits import Budget
 
 __all__ = ["canonical", "definition", "normalised"]
@@ -130,6 +130,6 @@ class _Writer:
 def _ordered(value: Json) -> Json:
     if isinstance(value, Mapping):
         return {key: _ordered(value[key]) for key in sorted(value)}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if is_array(value):
         return [_ordered(each) for each in value]
     return value
