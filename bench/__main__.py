@@ -1,7 +1,8 @@
 """`python -m bench`: Ottla against the floor, in turn, on this machine.
 
 `python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit;
-`python -m bench page` writes what the first measured.
+`python -m bench page` writes what the first measured. `python -m bench clients` measures Ottla's client
+beside others.
 """
 
 from __future__ import annotations
@@ -90,6 +91,10 @@ def main() -> int:
         from bench import compare
 
         return compare.main(sys.argv[1], sys.argv[2:])
+    if sys.argv[1:2] == ["clients"]:
+        from bench.clients import run
+
+        return run.main(sys.argv[2:])
     if sys.argv[1:2] == ["page"]:
         from bench import page
 
