@@ -14,13 +14,14 @@ from ottla.config.broker import broker_config
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import PartitionState, Topic
+from ottla.metadata.model import BrokerRegistration, Endpoint, PartitionState, Topic
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from ottla.protocol.messages.metadata import MetadataRequest
 from ottla.security.principal import ANONYMOUS
 
+LISTENERS = {"INSIDE": Endpoint("10.0.0.1", 9092), "OUTSIDE": Endpoint("broker.example", 19092)}
 TOPIC = Topic("known", uuid.UUID(int=7), (PartitionState((1,), (1,), 1),))
 
 
@@ -28,7 +29,11 @@ class KnownTopics:
     """Stands for the controller: knows an image, and notes what it is asked to change."""
 
     def __init__(self) -> None:
-        self.image = MetadataImage(topics={TOPIC.name: TOPIC}, topics_by_id={TOPIC.topic_id: TOPIC})
+        self.image = MetadataImage(
+            topics={TOPIC.name: TOPIC},
+            topics_by_id={TOPIC.topic_id: TOPIC},
+            brokers={1: BrokerRegistration(1, LISTENERS, "rack-a")},
+        )
         self.deleted: list[str] = []
         self.created: list[str] = []
 
@@ -43,7 +48,6 @@ class KnownTopics:
 def services(known: KnownTopics, **settings: Any) -> TopicServices:
     node = Node(1, "rack-a")
     node.cluster_id = "cluster"
-    node.addresses = {"INSIDE": ("10.0.0.1", 9092), "OUTSIDE": ("broker.example", 19092)}
     config = CurrentConfig(replace(broker_config(), **settings), BrokerLayers())
     return TopicServices(node=node, config=config, sources=config, metadata=known, topics=known)  # type: ignore[arg-type]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ottla.broker.api import Api
+from ottla.broker.cluster_view import brokers_at, controller_in
 from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
 from ottla.metadata.features import FeatureUpdate
@@ -35,16 +36,24 @@ def _describe(
         raise KafkaError(
             ErrorCode.unsupported_endpoint_type, f"Unsupported endpoint type {message.endpoint_type}"
         )
-    node = services.node
+    image = services.metadata.image
     response = DescribeClusterResponse(
-        endpoint_type=BROKERS, cluster_id=node.cluster_id, controller_id=node.node_id
+        endpoint_type=BROKERS,
+        cluster_id=services.node.cluster_id,
+        controller_id=controller_in(image, services.node.node_id),
+        brokers=[
+            DescribeClusterBroker(
+                broker_id=each.node_id,
+                host=each.host,
+                port=each.port,
+                rack=each.rack,
+                is_fenced=each.is_fenced,
+            )
+            for each in brokers_at(
+                image, context.session.listener, with_fenced=message.include_fenced_brokers
+            )
+        ],
     )
-    address = node.address(context.session.listener)
-    if address is not None:
-        host, port = address
-        response.brokers = [
-            DescribeClusterBroker(broker_id=node.node_id, host=host, port=port, rack=node.rack)
-        ]
     if message.include_cluster_authorized_operations:
         response.cluster_authorized_operations = CLUSTER_OPERATIONS
     return response

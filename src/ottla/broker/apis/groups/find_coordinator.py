@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from ottla.broker.api import Api
+from ottla.broker.cluster_view import BrokerAt, broker_at
 from ottla.broker.request import RequestContext
 from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import OFFSETS_TOPIC
+from ottla.coordinator.shards import partition_for
 from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
+from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.find_coordinator import (
     Coordinator,
@@ -45,13 +48,22 @@ async def _find(services: GroupServices, context: RequestContext, key_type: int,
         topic = _TOPICS.get(key_type)
         if topic is None:
             raise KafkaError(ErrorCode.invalid_request, f"Coordinator type {key_type} is not supported.")
-        address = services.node.address(context.session.listener)
-        if address is None:
-            raise KafkaError(ErrorCode.coordinator_not_available)
         await services.internal_topics.ensure_topic(topic)
+        found = _leader(services.metadata.image, topic, key, context.session.listener)
     except KafkaError as error:
         return Coordinator(key=key, node_id=-1, port=-1, error_code=error.code, error_message=error.message)
-    return Coordinator(key=key, node_id=services.node.node_id, host=address[0], port=address[1])
+    return Coordinator(key=key, node_id=found.node_id, host=found.host, port=found.port)
+
+
+def _leader(image: MetadataImage, topic_name: str, key: str, listener: str) -> BrokerAt:
+    """The leader of the partition that has the key. Raises KafkaError(coordinator_not_available)."""
+    topic = image.topics.get(topic_name)
+    if topic is not None:
+        leader = topic.partitions[partition_for(key, len(topic.partitions))].leader
+        found = broker_at(image, leader, listener)
+        if found is not None:
+            return found
+    raise KafkaError(ErrorCode.coordinator_not_available)
 
 
 APIS = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from ottla.broker.api import Api
+from ottla.broker.cluster_view import leader_at, offline_replicas
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import PartitionState
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -20,7 +22,7 @@ from ottla.security.operations import TOPIC_OPERATIONS
 
 
 def _handle(
-    services: TopicServices, _context: RequestContext, message: DescribeTopicPartitionsRequest
+    services: TopicServices, context: RequestContext, message: DescribeTopicPartitionsRequest
 ) -> DescribeTopicPartitionsResponse:
     image = services.metadata.image
     asked = {topic.name for topic in message.topics}
@@ -39,11 +41,12 @@ def _handle(
         if names and names[0] == cursor_name:
             first_partition = message.cursor.partition_index
     limit = services.config.value.max_request_partition_size_limit
-    return _page(image, names, first_partition, max(1, min(message.response_partition_limit, limit)))
+    room = max(1, min(message.response_partition_limit, limit))
+    return _page(image, names, first_partition, room, context.session.listener)
 
 
 def _page(
-    image: MetadataImage, names: list[str], first_partition: int, room: int
+    image: MetadataImage, names: list[str], first_partition: int, room: int, listener: str
 ) -> DescribeTopicPartitionsResponse:
     """Of these topics at most `room` partitions, and where the next page begins."""
     response = DescribeTopicPartitionsResponse()
@@ -55,7 +58,7 @@ def _page(
                 topic_name=name, partition_index=first_partition
             )
             break
-        described = _describe(image, name, first_partition, room)
+        described = _describe(image, name, first_partition, room, listener)
         topics.append(described)
         room -= len(described.partitions)
         known = image.topics.get(name)
@@ -70,7 +73,7 @@ def _page(
 
 
 def _describe(
-    image: MetadataImage, name: str, first: int, limit: int
+    image: MetadataImage, name: str, first: int, limit: int, listener: str
 ) -> DescribeTopicPartitionsResponseTopic:
     topic = image.topics.get(name)
     if topic is None:
@@ -85,17 +88,26 @@ def _describe(
         is_internal=name in INTERNAL_TOPICS,
         topic_authorized_operations=TOPIC_OPERATIONS,
         partitions=[
-            DescribeTopicPartitionsResponsePartition(
-                partition_index=index,
-                leader_id=state.leader,
-                leader_epoch=state.leader_epoch,
-                replica_nodes=state.replicas,
-                isr_nodes=state.isr,
-                eligible_leader_replicas=(),
-                last_known_elr=(),
-            )
+            _partition(image, index, state, listener)
             for index, state in enumerate(topic.partitions[first : first + limit], first)
         ],
+    )
+
+
+def _partition(
+    image: MetadataImage, index: int, state: PartitionState, listener: str
+) -> DescribeTopicPartitionsResponsePartition:
+    leader, code = leader_at(image, state, listener)
+    return DescribeTopicPartitionsResponsePartition(
+        error_code=code,
+        partition_index=index,
+        leader_id=leader,
+        leader_epoch=state.leader_epoch,
+        replica_nodes=state.replicas,
+        isr_nodes=state.isr,
+        eligible_leader_replicas=state.elr,
+        last_known_elr=state.last_known_elr,
+        offline_replicas=offline_replicas(image, state),
     )
 
 
@@ -117,6 +129,5 @@ APIS = (
         _handle,
         error=_error,
         kips=(966,),
-        gaps=("Eligible leader replicas are always empty: there is one replica.",),
     ),
 )

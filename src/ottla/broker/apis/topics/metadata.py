@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ottla.broker.api import Api
+from ottla.broker.cluster_view import brokers_at, controller_in, leader_at, offline_replicas
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.metadata.topic_names import INTERNAL_TOPICS
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ottla.metadata.image import MetadataImage
-    from ottla.metadata.model import Topic
+    from ottla.metadata.model import PartitionState, Topic
 
 
 Answer: TypeAlias = MetadataResponse | bytes
 
 FIRST_VERSION_BY_TOPIC_ID = 12
+FIRST_VERSION_OF_LISTENERS = 6
+"""Of telling clients that a leader is there, but not at their listener (KIP-103)"""
 _ENCODED_KEPT = 8
 
 
@@ -87,9 +90,10 @@ def _answer(services: TopicServices, context: RequestContext, message: MetadataR
     # Each once, however often it is asked for: the answer stays no large multiple of the request.
     if _is_by_id(message):
         topic_ids = dict.fromkeys(asked.topic_id for asked in wanted if asked.topic_id is not None)
-        topics = [_by_id(image, topic_id, message) for topic_id in topic_ids]
+        topics = [_by_id(image, topic_id, context, message) for topic_id in topic_ids]
     else:
-        topics = [_by_name(image, name, message) for name in dict.fromkeys(asked.name for asked in wanted)]
+        names = dict.fromkeys(asked.name for asked in wanted)
+        topics = [_by_name(image, name, context, message) for name in names]
     return _response(services, context, message, topics)
 
 
@@ -106,7 +110,10 @@ def _encoded_all(services: TopicServices, context: RequestContext, message: Meta
     if cached is not None and cached[0] is image:
         return cached[1]
     response = _response(
-        services, context, message, [_describe(topic, message) for topic in image.topics.values()]
+        services,
+        context,
+        message,
+        [_describe(image, topic, context, message) for topic in image.topics.values()],
     )
     body = encode(response, context.api_version)
     if len(cache) >= _ENCODED_KEPT:
@@ -121,27 +128,33 @@ def _response(
     message: MetadataRequest,
     topics: Sequence[MetadataResponseTopic],
 ) -> MetadataResponse:
-    node = services.node
-    response = MetadataResponse(cluster_id=node.cluster_id, controller_id=node.node_id, topics=topics)
-    address = node.address(context.session.listener)
-    if address is not None:
-        host, port = address
-        response.brokers = [
-            MetadataResponseBroker(node_id=node.node_id, host=host, port=port, rack=node.rack)
-        ]
+    image = services.metadata.image
+    response = MetadataResponse(
+        cluster_id=services.node.cluster_id,
+        controller_id=controller_in(image, services.node.node_id),
+        brokers=[
+            MetadataResponseBroker(node_id=each.node_id, host=each.host, port=each.port, rack=each.rack)
+            for each in brokers_at(image, context.session.listener)
+        ],
+        topics=topics,
+    )
     if message.include_cluster_authorized_operations:
         response.cluster_authorized_operations = CLUSTER_OPERATIONS
     return response
 
 
-def _by_id(image: MetadataImage, topic_id: UUID, message: MetadataRequest) -> MetadataResponseTopic:
+def _by_id(
+    image: MetadataImage, topic_id: UUID, context: RequestContext, message: MetadataRequest
+) -> MetadataResponseTopic:
     topic = image.topics_by_id.get(topic_id)
     if topic is None:
         return MetadataResponseTopic(error_code=ErrorCode.unknown_topic_id, name=None, topic_id=topic_id)
-    return _describe(topic, message)
+    return _describe(image, topic, context, message)
 
 
-def _by_name(image: MetadataImage, name: str | None, message: MetadataRequest) -> MetadataResponseTopic:
+def _by_name(
+    image: MetadataImage, name: str | None, context: RequestContext, message: MetadataRequest
+) -> MetadataResponseTopic:
     if name is None:
         return MetadataResponseTopic(error_code=ErrorCode.unknown_topic_id, name=None)
     topic = image.topics.get(name)
@@ -149,28 +162,38 @@ def _by_name(image: MetadataImage, name: str | None, message: MetadataRequest) -
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
         return MetadataResponseTopic(error_code=code, name=name)
-    return _describe(topic, message)
+    return _describe(image, topic, context, message)
 
 
-def _describe(topic: Topic, message: MetadataRequest) -> MetadataResponseTopic:
+def _describe(
+    image: MetadataImage, topic: Topic, context: RequestContext, message: MetadataRequest
+) -> MetadataResponseTopic:
     described = MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in INTERNAL_TOPICS,
-        partitions=[
-            MetadataResponsePartition(
-                partition_index=index,
-                leader_id=state.leader,
-                leader_epoch=state.leader_epoch,
-                replica_nodes=state.replicas,
-                isr_nodes=state.isr,
-            )
-            for index, state in enumerate(topic.partitions)
-        ],
+        partitions=[_partition(image, index, state, context) for index, state in enumerate(topic.partitions)],
     )
     if message.include_topic_authorized_operations:
         described.topic_authorized_operations = TOPIC_OPERATIONS
     return described
+
+
+def _partition(
+    image: MetadataImage, index: int, state: PartitionState, context: RequestContext
+) -> MetadataResponsePartition:
+    leader, code = leader_at(image, state, context.session.listener)
+    if code is ErrorCode.listener_not_found and context.api_version < FIRST_VERSION_OF_LISTENERS:
+        code = ErrorCode.leader_not_available
+    return MetadataResponsePartition(
+        error_code=code,
+        partition_index=index,
+        leader_id=leader,
+        leader_epoch=state.leader_epoch,
+        replica_nodes=state.replicas,
+        isr_nodes=state.isr,
+        offline_replicas=offline_replicas(image, state),
+    )
 
 
 def _error(message: MetadataRequest, code: ErrorCode, _text: str | None) -> MetadataResponse:
