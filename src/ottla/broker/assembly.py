@@ -207,7 +207,9 @@ class Broker:
                 metadata=metadata,
                 groups=self.groups,
                 transactions=self.transactions,
-                internal_topics=InternalTopics(topics, metadata, config, config),
+                internal_topics=InternalTopics(
+                    topics, metadata, config, config, in_cluster=self._host.shares_store
+                ),
             ),
             TransactionServices(
                 producer_ids=self._producer_ids,

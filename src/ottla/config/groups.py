@@ -157,8 +157,8 @@ GROUP_COORDINATOR_KEYS = (
     ConfigDef(
         "offsets.topic.replication.factor",
         SHORT,
-        1,
-        "The replicas of `__consumer_offsets`. Kafka's default is 3; 1 lets a single broker start.",
+        3,
+        "The replicas of `__consumer_offsets`, which waits for as many brokers. A single node has 1.",
         at_least(1),
     ),
     ConfigDef(

@@ -47,7 +47,7 @@ TRANSACTION_KEYS = (
         "transaction.state.log.replication.factor",
         SHORT,
         3,
-        "The replicas of `__transaction_state`, at most one on each broker that there is when it is made.",
+        "The replicas of `__transaction_state`, which waits for as many brokers. A single node has 1.",
         at_least(1),
     ),
     ConfigDef(

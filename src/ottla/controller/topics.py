@@ -69,7 +69,11 @@ class InternalTopics:
         metadata: ImageSource,
         groups: Current[GroupCoordinatorConfig],
         transactions: Current[TransactionConfig],
+        *,
+        in_cluster: bool = False,
     ) -> None:
+        """In a cluster the topics wait for as many brokers as they have replicas; a single node has one."""
+        self._in_cluster = in_cluster
         self._topics = topics
         self._metadata = metadata
         self._groups = groups
@@ -84,8 +88,8 @@ class InternalTopics:
         if name in image.topics:
             return
         topic = self._offsets() if name == "__consumer_offsets" else self._transaction_state()
-        replicas = min(topic.replication_factor, len(image.brokers))
-        topic = topic._replace(replication_factor=replicas)
+        if not self._in_cluster:
+            topic = topic._replace(replication_factor=1)
         result = (await self._topics.create_topics([topic]))[name]
         if isinstance(result, KafkaError) and result.code is not ErrorCode.topic_already_exists:
             log.error("cannot create topic %s: %s", name, result.message or result.code.name)

@@ -209,13 +209,13 @@ class _Draft:
                 del topics[name], by_id[old.topic_id]
             return
         if change.topic is not None and change.topic.value is not None:
-            (topic_id, replicas), revision = model.decode_topic(change.topic.value), change.topic.revision
+            (topic_id, begun), revision = model.decode_topic(change.topic.value), change.topic.revision
         elif old is not None:
-            topic_id, replicas, revision = old.topic_id, (), old.revision
+            topic_id, begun, revision = old.topic_id, (), old.revision
         else:
             raise MetadataFormatError(f"topic {name} has partitions or settings but no id")
         before = () if old is None else old.partitions
-        partitions = _partitions_after(name, before, replicas, change.partitions)
+        partitions = _partitions_after(name, before, begun, change.partitions)
         overrides = change.overrides or (NO_OVERRIDES if old is None else old.overrides)
         topic = Topic(name, topic_id, partitions, overrides, revision)
         if old is not None and old.topic_id != topic_id:
@@ -308,15 +308,15 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
 def _partitions_after(
     name: str,
     old: tuple[PartitionState, ...],
-    replicas: tuple[tuple[int, ...], ...],
+    begun: tuple[PartitionState, ...],
     changes: Mapping[int, PartitionState | None],
 ) -> tuple[PartitionState, ...]:
-    """`replicas` are those of a changed topic's key: they hold for partitions without a key of their own."""
-    if not changes and not replicas:
+    """`begun` is as a changed topic's key says: that holds for partitions without a key of their own."""
+    if not changes and not begun:
         return old
     states: dict[int, PartitionState | None] = {
-        **{number: model.initial_state(each) for number, each in enumerate(replicas)},
-        **{number: state for number, state in enumerate(old) if state.revision or number >= len(replicas)},
+        **dict(enumerate(begun)),
+        **{number: state for number, state in enumerate(old) if state.revision or number >= len(begun)},
         **changes,
     }
     present = [state for number in range(len(states)) if (state := states.get(number)) is not None]

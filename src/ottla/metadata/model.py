@@ -2,7 +2,7 @@
 
 One key each, values compact JSON:
 
-    /topics/<name>              the topic's id, and the replicas that its partitions began with
+    /topics/<name>              the topic's id, and the replicas and ISRs that its partitions began with
     /partitions/<name>/<n>      one partition's state from its first change on; whoever changes it compares
                                 the revisions of its key and of its topic's
     /configs/topics/<name>      a topic's overrides
@@ -20,9 +20,9 @@ One key each, values compact JSON:
     /producer_ids               the next block of producer ids
     /features                   the finalized level of each feature (KIP-584)
 
-These are of form 0, but for registrations, and partitions that have more to say than form 0 has room for,
-which are of form 1. A later form is an array of its number and what it has; a broker refuses forms that it
-does not know, so none is written before the cluster's `metadata.version` says that all its brokers know it.
+These are of form 0, but for registrations, and topics and partitions that form 0 has no room for, which are
+of form 1. A later form is an array of its number and what it has; a broker refuses forms that it does not
+know, so none is written before the cluster's `metadata.version` says that all its brokers know it.
 """
 
 from __future__ import annotations
@@ -221,23 +221,44 @@ def parse_broker_key(key: str, prefix: str) -> int:
     return int(number)
 
 
-def encode_topic(topic_id: UUID, replicas: Sequence[Sequence[int]]) -> bytes:
-    """`replicas` of each partition, the first leader first."""
-    return _encode({"id": str(topic_id), "replicas": replicas})
+def encode_topic(topic_id: UUID, partitions: Sequence[PartitionState]) -> bytes:
+    """How its partitions begin. Of one that has a key of its own, that key alone counts.
+
+    An ISR is named where not all replicas could be in it when the partition was made.
+    """
+    replicas = [state.replicas for state in partitions]
+    isr = {
+        str(number): state.isr
+        for number, state in enumerate(partitions)
+        if not state.revision and state.isr != state.replicas
+    }
+    if not isr:
+        return _encode({"id": str(topic_id), "replicas": replicas})
+    return _encode({"id": str(topic_id), "replicas": replicas, "isr": isr}, form=1)
 
 
-def decode_topic(value: bytes) -> tuple[UUID, tuple[tuple[int, ...], ...]]:
-    text, replicas = _decode(value, {"id": str, "replicas": list}, replicas=[])
+def decode_topic(value: bytes) -> tuple[UUID, tuple[PartitionState, ...]]:
+    """The id, and the partitions as they begin."""
+    text, replicas, isr = _decode(
+        value, {"id": str, "replicas": list, "isr": dict}, newest_form=1, replicas=[], isr={}
+    )
     if not all(isinstance(each, list) and each and all(type(b) is int for b in each) for each in replicas):
         raise MetadataFormatError(f"{value!r} names replicas that are no numbers")
-    return _uuid(text), tuple(tuple(each) for each in replicas)
+    in_sync = [isr.pop(str(number), each) for number, each in enumerate(replicas)]
+    if isr or not all(
+        isinstance(some, list) and some and all(each in every for each in some)
+        for some, every in zip(in_sync, replicas, strict=True)
+    ):
+        raise MetadataFormatError(f"{value!r} names an ISR of other brokers than the replicas")
+    states = zip(replicas, in_sync, strict=True)
+    return _uuid(text), tuple(initial_state(tuple(every), tuple(some)) for every, some in states)
 
 
 # The partitions of a cluster begin in one of a few states.
 @lru_cache(maxsize=1024)
-def initial_state(replicas: tuple[int, ...]) -> PartitionState:
-    """A partition's state until its first change."""
-    return PartitionState(replicas=replicas, isr=replicas, leader=replicas[0])
+def initial_state(replicas: tuple[int, ...], isr: tuple[int, ...]) -> PartitionState:
+    """A partition's state until its first change; `isr` is those of the replicas that were there."""
+    return PartitionState(replicas=replicas, isr=isr, leader=isr[0])
 
 
 _PARTITION_FIELDS: Mapping[str, type] = MappingProxyType(

@@ -14,8 +14,8 @@ from ottla.config.definition import ConfigError
 from ottla.config.topic import topic_config
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import Configs, Topic
-from ottla.metadata.placement import check_manual_replicas, place_replicas
+from ottla.metadata.model import Configs, PartitionState, Topic
+from ottla.metadata.placement import check_manual_replicas, place_replicas, usable_brokers
 from ottla.metadata.plan import Changes, Plan, check_partition_count
 from ottla.metadata.topic_names import (
     METADATA_TOPIC,
@@ -167,8 +167,20 @@ def _new_topic(
     else:
         replicas = _automatic_assignments(request, image, broker)
     topic_id = next(topic_id for topic_id in topic_ids if is_usable_topic_id(topic_id))
-    partitions = tuple(model.initial_state(of_partition) for of_partition in replicas)
+    partitions = tuple(_begun(image, number, each) for number, each in enumerate(replicas))
     return Topic(request.name, topic_id, partitions, Configs(overrides))
+
+
+def _begun(image: MetadataImage, number: int, replicas: tuple[int, ...]) -> PartitionState:
+    """A new partition: those of its replicas are in sync whose brokers are there."""
+    isr = tuple(filter(image.is_active, replicas))
+    if not isr:
+        raise KafkaError(
+            ErrorCode.invalid_replica_assignment,
+            f"All brokers specified in the manual partition assignment for partition {number} are fenced or "
+            "in controlled shutdown.",
+        )
+    return model.initial_state(replicas, isr)
 
 
 def _checked_configs(configs: Mapping[str, str | None], broker: ControllerConfig) -> dict[str, str]:
@@ -203,7 +215,7 @@ def _manual_assignments(request: NewTopic, image: MetadataImage) -> list[tuple[i
                 ErrorCode.invalid_replica_assignment,
                 f"Found multiple manual partition assignments for partition {partition}",
             )
-        check_manual_replicas(replicas, image.brokers, replication_factor)
+        check_manual_replicas(replicas, [each.node_id for each in usable_brokers(image)], replication_factor)
         replication_factor = len(replicas)
         by_partition[partition] = tuple(replicas)
     if by_partition.keys() != set(range(len(by_partition))):
@@ -229,8 +241,8 @@ def _automatic_assignments(
     factor = request.replication_factor
     if factor == _UNSET:
         factor = broker.default_replication_factor
-    partitions = range(_requested_partitions(request, broker))
-    return place_replicas(sorted(image.brokers), partitions, factor, first=len(image.topics))
+    partitions = _requested_partitions(request, broker)
+    return place_replicas(usable_brokers(image), partitions, factor, first=len(image.topics))
 
 
 def _check_growth(topic: Topic, request: NewPartitions) -> None:
@@ -254,18 +266,17 @@ def _check_growth(topic: Topic, request: NewPartitions) -> None:
 
 def _grown_topic(topic: Topic, request: NewPartitions, image: MetadataImage) -> Topic:
     factor = len(topic.partitions[0].replicas)
+    present = len(topic.partitions)
     replicas: Iterable[Sequence[int]]
     if request.assignments is not None:
         for of_partition in request.assignments:
-            check_manual_replicas(of_partition, image.brokers, factor)
+            check_manual_replicas(of_partition, [each.node_id for each in usable_brokers(image)], factor)
         replicas = request.assignments
     else:
-        new = range(len(topic.partitions), request.num_partitions)
-        brokers = sorted(image.brokers)
-        first = brokers.index(topic.partitions[0].leader) if topic.partitions[0].leader in brokers else 0
-        replicas = place_replicas(brokers, new, factor, first)
-    added = tuple(model.initial_state(tuple(of_partition)) for of_partition in replicas)
-    return dataclasses.replace(topic, partitions=topic.partitions + added)
+        new = request.num_partitions - present
+        replicas = place_replicas(usable_brokers(image), new, factor, first=len(image.topics) + present)
+    added = [_begun(image, number, tuple(each)) for number, each in enumerate(replicas, present)]
+    return dataclasses.replace(topic, partitions=(*topic.partitions, *added))
 
 
 def _creation(topic: Topic) -> tuple[Sequence[Compare], Sequence[Write]]:
@@ -277,5 +288,4 @@ def _creation(topic: Topic) -> tuple[Sequence[Compare], Sequence[Write]]:
 
 
 def _encoded_topic(topic: Topic) -> bytes:
-    # Of a partition that has a key of its own, that key alone counts.
-    return model.encode_topic(topic.topic_id, [state.replicas for state in topic.partitions])
+    return model.encode_topic(topic.topic_id, topic.partitions)

@@ -4,11 +4,42 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.raw_client import CREATE_TOPICS, METADATA, connect
 from tests.unit.broker.cluster import Cluster, run_cluster, until
 
+from ottla.broker.assembly import Broker
+from ottla.protocol.errors import ErrorCode
 from ottla.replica.data_dir import DataDirError
+
+FIND_COORDINATOR, DESCRIBE_CLUSTER, DESCRIBE_TOPIC_PARTITIONS = 10, 60, 75
+
+
+async def ask(broker: Broker, api_key: int, version: int, **request: Any) -> dict[str, Any]:
+    async with connect(*broker.node.addresses["PLAINTEXT"]) as client:
+        return await client.call(api_key, version, request)
+
+
+async def create(broker: Broker, name: str, *assignments: tuple[int, ...], **rest: Any) -> dict[str, Any]:
+    """A topic with these replicas of its partitions, or as the broker places them."""
+    wanted = {
+        "name": name,
+        "num_partitions": -1,
+        "replication_factor": -1,
+        "assignments": [
+            {"partition_index": number, "broker_ids": replicas} for number, replicas in enumerate(assignments)
+        ],
+        **rest,
+    }
+    created = await ask(broker, CREATE_TOPICS, 7, topics=[wanted], timeout_ms=30_000)
+    return dict(created["topics"][0])
+
+
+async def partitions(broker: Broker, name: str) -> list[dict[str, Any]]:
+    described = await ask(broker, METADATA, 12, topics=[{"name": name}])
+    return list(described["topics"][0]["partitions"])
 
 
 @pytest.fixture
@@ -56,3 +87,87 @@ async def test_folders_of_another_cluster_are_refused(tmp_path: Path) -> None:
         (tmp_path / "b" / "2").symlink_to(tmp_path / "a" / "2")
         with pytest.raises(DataDirError, match="of cluster"):
             await other.start(2)
+
+
+async def test_any_broker_tells_of_all(cluster: Cluster) -> None:
+    one, two, three = cluster.brokers.values()
+    metadata = await ask(two, METADATA, 12, topics=[])
+    addresses = {node_id: each.node.addresses["PLAINTEXT"] for node_id, each in cluster.brokers.items()}
+    assert {each["node_id"]: (each["host"], each["port"]) for each in metadata["brokers"]} == addresses
+    assert [each["rack"] for each in metadata["brokers"]] == ["rack-1", "rack-2", "rack-3"]
+    assert metadata["controller_id"] == 1
+    assert metadata["cluster_id"] == one.node.cluster_id
+    described = await ask(three, DESCRIBE_CLUSTER, 2)
+    assert [each["broker_id"] for each in described["brokers"]] == [1, 2, 3]
+    assert described["controller_id"] == 1
+
+
+async def test_who_went_is_told_of_as_fenced_and_its_replicas_as_offline(cluster: Cluster) -> None:
+    one = cluster.brokers[1]
+    assert (await create(one, "t", (3, 1), (2, 1)))["error_code"] == ErrorCode.none
+    assert (await create(one, "alone", (3,)))["error_code"] == ErrorCode.none
+    await cluster.agree()
+    await cluster.stop(3)
+    await until(lambda: 3 not in one.image.brokers)
+    metadata = await ask(one, METADATA, 12, topics=[])
+    assert [each["node_id"] for each in metadata["brokers"]] == [1, 2]
+    described = await ask(one, DESCRIBE_CLUSTER, 2, include_fenced_brokers=True)
+    assert [(each["broker_id"], each["is_fenced"]) for each in described["brokers"]] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+    first, second = await partitions(one, "t")
+    (third,) = await partitions(one, "alone")
+    assert (first["leader_id"], first["isr_nodes"], first["offline_replicas"]) == (1, [1], [3])
+    assert (second["leader_id"], second["leader_epoch"], second["offline_replicas"]) == (2, 0, [])
+    assert (third["error_code"], third["leader_id"]) == (ErrorCode.leader_not_available, -1)
+    answer = await ask(
+        one, DESCRIBE_TOPIC_PARTITIONS, 0, topics=[{"name": "alone"}], response_partition_limit=9
+    )
+    (last,) = answer["topics"][0]["partitions"]
+    assert (last["eligible_leader_replicas"], last["offline_replicas"]) == ([3], [3])
+
+
+async def test_topics_are_placed_over_racks_and_first_on_who_is_there(cluster: Cluster) -> None:
+    one = cluster.brokers[1]
+    created = await create(one, "all", num_partitions=6, replication_factor=3)
+    assert created["error_code"] == ErrorCode.none
+    leaders = [each["leader_id"] for each in await partitions(one, "all")]
+    assert sorted(leaders) == [1, 1, 2, 2, 3, 3]
+    await cluster.stop(3)
+    await until(lambda: 3 not in one.image.brokers)
+    assert (await create(one, "two", num_partitions=4, replication_factor=2))["error_code"] == ErrorCode.none
+    assert all(set(each["replica_nodes"]) == {1, 2} for each in await partitions(one, "two"))
+    assert (await create(one, "three", num_partitions=4, replication_factor=3))[
+        "error_code"
+    ] == ErrorCode.none
+    for each in await partitions(one, "three"):
+        assert sorted(each["replica_nodes"]) == [1, 2, 3]
+        assert each["isr_nodes"] == [node_id for node_id in each["replica_nodes"] if node_id != 3]
+        assert each["leader_id"] == each["isr_nodes"][0]
+    assert (await create(one, "four", replication_factor=4, num_partitions=1))[
+        "error_code"
+    ] == ErrorCode.invalid_replication_factor
+    gone = await create(one, "gone", (3,))
+    assert gone["error_code"] == ErrorCode.invalid_replica_assignment
+    assert "fenced" in gone["error_message"]
+
+
+async def test_internal_topics_wait_for_their_brokers_and_lie_where_they_lead(tmp_path: Path) -> None:
+    async with run_cluster(tmp_path, 2) as cluster:
+        one = cluster.brokers[1]
+        asked = {"key_type": 0, "coordinator_keys": ["group"]}
+        (missing,) = (await ask(one, FIND_COORDINATOR, 4, **asked))["coordinators"]
+        assert missing["error_code"] == ErrorCode.coordinator_not_available
+        assert "__consumer_offsets" not in one.image.topics
+        await cluster.start(3)
+        await cluster.agree()
+        (found,) = (await ask(one, FIND_COORDINATOR, 4, **asked))["coordinators"]
+        await cluster.agree()
+        (state,) = cluster.brokers[2].image.topics["__consumer_offsets"].partitions
+        assert sorted(state.replicas) == [1, 2, 3]
+        assert found["node_id"] == state.leader
+        assert (found["host"], found["port"]) == cluster.brokers[state.leader].node.addresses["PLAINTEXT"]
+        (elsewhere,) = (await ask(cluster.brokers[3], FIND_COORDINATOR, 4, **asked))["coordinators"]
+        assert elsewhere == found

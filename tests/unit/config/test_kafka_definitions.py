@@ -34,7 +34,6 @@ DIFFERENT_DEFAULTS = {
     "listeners": "this machine only, until told otherwise",
     "log.dir": "not in /tmp",
     "node.id": "Kafka has none and asks for it",
-    "offsets.topic.replication.factor": "a single broker starts",
     "socket.receive.buffer.bytes": "the system sizes it",
     "socket.send.buffer.bytes": "the system sizes it",
 }

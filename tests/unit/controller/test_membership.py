@@ -127,7 +127,8 @@ async def end_lease(store, member):
 
 
 async def make_topic(store, *replicas, name="t"):
-    put = Put(model.topic_key(name), model.encode_topic(TOPIC_ID, replicas))
+    states = [model.initial_state(each, each) for each in replicas]
+    put = Put(model.topic_key(name), model.encode_topic(TOPIC_ID, states))
     await store.transaction(Transaction(writes=(put,)))
 
 

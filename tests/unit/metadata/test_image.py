@@ -31,6 +31,10 @@ def topic(name, topic_id=ID, partitions=1):
     )
 
 
+def begun(*replicas):
+    return [model.initial_state(each, each) for each in replicas]
+
+
 def partition(name, number, state=STATE):
     return Put(model.partition_key(name, number), model.encode_partition(state))
 
@@ -151,6 +155,9 @@ def test_the_data_folders_of_brokers_are_known(cluster):
         ("/topics/t", b'{"id":"%s","replicas":[[]]}' % str(ID).encode()),
         ("/topics/t", b'{"id":"%s","replicas":[["1"]]}' % str(ID).encode()),
         ("/topics/t", b'{"id":"%s","replicas":[[true]]}' % str(ID).encode()),
+        ("/topics/t", b'[1,{"id":"%s","replicas":[[1]],"isr":{"0":[2]}}]' % str(ID).encode()),
+        ("/topics/t", b'[1,{"id":"%s","replicas":[[1]],"isr":{"0":[]}}]' % str(ID).encode()),
+        ("/topics/t", b'[1,{"id":"%s","replicas":[[1]],"isr":{"1":[1]}}]' % str(ID).encode()),
         ("/partitions/t/0", model.encode_partition(STATE)),
         ("/partitions/t/x", model.encode_partition(STATE)),
         ("/partitions/0", model.encode_partition(STATE)),
@@ -276,26 +283,36 @@ def test_a_transaction_is_what_etcd_takes():
 
 def test_partitions_begin_as_their_topic_says(cluster):
     key = model.topic_key("t")
-    cluster.write(Put(key, model.encode_topic(ID, [(1, 2), (2, 1)])))
+    cluster.write(Put(key, model.encode_topic(ID, begun((1, 2), (2, 1)))))
     began = cluster.image.topics["t"].partitions
     assert began == (PartitionState((1, 2), (1, 2), 1), PartitionState((2, 1), (2, 1), 2))
     assert [state.revision for state in began] == [0, 0]
     delta = cluster.write(partition("t", 1))
     assert [change.partition for change in delta.partitions_changed] == [1]
-    delta = cluster.write(Put(key, model.encode_topic(ID, [(1, 2), (2, 1), (1, 2)])))
+    delta = cluster.write(Put(key, model.encode_topic(ID, begun((1, 2), (2, 1), (1, 2)))))
     (added,) = delta.partitions_added
     assert (added.first_new, delta.partitions_changed) == (2, ())
     assert cluster.image.topics["t"].partitions == (began[0], STATE, began[0])
-    cluster.write(Put(key, model.encode_topic(ID, [(2,), (2, 1), (1, 2)])))
+    cluster.write(Put(key, model.encode_topic(ID, begun((2,), (2, 1), (1, 2)))))
     assert cluster.image.topics["t"].partitions == (PartitionState((2,), (2,), 2), STATE, began[0])
     cluster.write(Delete(key), DeletePrefix(model.partitions_prefix("t")))
     assert cluster.image.topics == {}
 
 
+def test_partitions_may_begin_without_all_of_their_replicas(cluster):
+    key, states = model.topic_key("t"), [model.initial_state((1, 2), (2,)), *begun((1, 2))]
+    cluster.write(Put(key, model.encode_topic(ID, states)))
+    (first, second) = cluster.image.topics["t"].partitions
+    assert first == PartitionState((1, 2), (2,), 2)
+    assert second == PartitionState((1, 2), (1, 2), 1)
+    cluster.write(Put(key, model.encode_topic(ID, [first, second, *begun((2, 1))])))
+    assert cluster.image.topics["t"].partitions[:2] == (first, second)
+
+
 def test_topics_of_the_first_format_are_read(cluster):
     cluster.write(Put(model.topic_key("t"), b'{"id":"%s"}' % str(ID).encode()), partition("t", 0))
     assert cluster.image.topics["t"].partitions == (STATE,)
-    cluster.write(Put(model.topic_key("t"), model.encode_topic(ID, [(1, 2), (1,)])))
+    cluster.write(Put(model.topic_key("t"), model.encode_topic(ID, begun((1, 2), (1,)))))
     assert cluster.image.topics["t"].partitions == (STATE, PartitionState((1,), (1,), 1))
 
 
