@@ -69,6 +69,11 @@ class Leadership:
             raise RegistryError(50004, "Leader not known.") from None
         return None if self._leads else self._leader
 
+    async def changed_from(self, leader: Identity) -> None:
+        """Until that is not the leader any more."""
+        while self._leader is not None and self._leader.url == leader.url:
+            await self._changed.wait()
+
     async def keep_ready(self) -> None:
         """Take the right to write whenever this instance is elected, without end."""
         while True:

@@ -13,6 +13,7 @@ from ottla.registry.server.leadership import Leadership, NotLeadingError
 from ottla.registry.server.log import SchemasLog
 from ottla.registry.server.security import Security
 from ottla.registry.settings import RegistrySettings
+from ottla.registry.state.election import Identity
 from ottla.registry.state.errors import RegistryError, invalid_version
 from ottla.registry.state.fields import INT_MAX, FieldError, Fields
 from ottla.registry.state.metadata import check_rules, read_metadata, read_rule_set
@@ -24,6 +25,8 @@ from ottla.registry.state.subjects import beside, check_subject, normalised
 T = TypeVar("T")
 
 _AGAIN_S: Final = 0.2
+_UNCERTAIN: Final = (50001, 50002, 50003)
+"""What was asked may have been done"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,17 @@ class Services:
     cluster_id: str
 
     async def write(
-        self, request: Request, decide: Callable[[], tuple[Sequence[Write], T]], answer: Callable[[T], object]
+        self,
+        request: Request,
+        decide: Callable[[], tuple[Sequence[Write], T]],
+        answer: Callable[[T], object],
+        *,
+        repeatable: bool = False,
     ) -> Response:
-        """Have what `decide` says written by whoever leads, and give the answer when it is seen here."""
+        """Have what `decide` says written by whoever leads, and give the answer when it is seen here.
+
+        `repeatable`: what may have been done can be asked for again; then it is until an answer comes.
+        """
         loop = asyncio.get_running_loop()
         until = loop.time() + self.settings.ottla_registry_leader_wait_ms / 1000
         while True:
@@ -50,14 +61,33 @@ class Services:
                     decided, offset = await self.leadership.write(decide)
                     headers = {OFFSET_HEADER: str(offset)} if request.was_forwarded else {}
                     return Response(answer(decided), headers=headers)
-                if not request.was_forwarded:
-                    return await self._forwarded(request, await self.forwarder.send(leader, request))
+                if request.was_forwarded:
+                    raise RegistryError(50004, "This instance does not lead.")
+                response = await self._forward(leader, request)
+                if not repeatable or response.status < 500 or loop.time() > until:
+                    return await self._forwarded(request, response)
             except (NotLeadingError, UnreachableError) as error:
                 if loop.time() > until:
                     raise RegistryError(50003, f"Error while forwarding the request: {error}") from error
-            if request.was_forwarded or loop.time() > until:
-                raise RegistryError(50004, "This instance does not lead.")
+            except RegistryError as error:
+                if not repeatable or error.code not in _UNCERTAIN or loop.time() > until:
+                    raise
             await asyncio.sleep(_AGAIN_S)
+
+    async def _forward(self, leader: Identity, request: Request) -> Response:
+        """The leader's answer. RegistryError where it gives none, or leads no more: what was asked may be
+        done.
+        """
+        asked = asyncio.ensure_future(self.forwarder.send(leader, request))
+        changed = asyncio.ensure_future(self.leadership.changed_from(leader))
+        try:
+            await asyncio.wait([asked, changed], return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                return asked.result()
+            raise RegistryError(50003, f"Error while forwarding the request: {leader.url} leads no more")
+        finally:
+            asked.cancel()
+            changed.cancel()
 
     async def _forwarded(self, request: Request, response: Response) -> Response:
         """What the leader has written is to be seen here, too, by whoever asks next."""

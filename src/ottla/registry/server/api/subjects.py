@@ -74,7 +74,9 @@ class Subjects:
             return decision.writes, decision.answer
 
         known = await self._known(subject, asked)
-        return Response(_registered(known)) if known else await services.write(request, decide, _registered)
+        if known is not None:
+            return Response(_registered(known))
+        return await services.write(request, decide, _registered, repeatable=True)
 
     async def _known(self, subject: str, asked: SchemaRequest) -> Registered | None:
         """What is registered already needs no leader."""
