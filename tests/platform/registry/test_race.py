@@ -179,7 +179,8 @@ def test_one_id_for_one_schema(
     instances.kill(0)
     for api in instances.apis:
         for number, found_ids in ids.items():
-            answer = persistently(lambda api=api, id_=min(found_ids): api.get(f"/schemas/ids/{id_}"))
+            path = f"/schemas/ids/{min(found_ids)}"
+            answer = persistently(lambda api=api, path=path: api.get(path))
             assert f'"f{number}"' in answer.json["schema"]
 
 
