@@ -32,6 +32,7 @@ from ottla.controller.features import FeatureController, finalize_newest
 from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
 from ottla.controller.registration import NEVER, agree_on_cluster_id, note_log_dirs, register
+from ottla.controller.replicas import ReplicaController
 from ottla.controller.session import BrokerSession
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.coordinator.groups import GroupCoordinator
@@ -222,6 +223,7 @@ class Broker:
                 node=node,
                 metadata=metadata,
                 features=FeatureController(self._committer),
+                replicas=ReplicaController(self._committer, config),
                 partitions=self.partitions,
                 data_dirs=self.data_dirs,
                 config=config,

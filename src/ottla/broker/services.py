@@ -16,7 +16,7 @@ from ottla.coordinator.transactions import TransactionCoordinator
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.image import ImageSource, MetadataImage
-from ottla.metadata.model import Configs, Topic
+from ottla.metadata.model import Configs, PartitionState, Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -24,6 +24,7 @@ from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.partitions import Partitions
+from ottla.replication.elections import Election
 
 if TYPE_CHECKING:
     from ottla.coordination.runtime import Producer
@@ -76,6 +77,20 @@ class ConfigChanges(Protocol):
     async def replace_configs(
         self, replacements: Mapping[ConfigResource, Mapping[str, str | None]], *, validate_only: bool = False
     ) -> Mapping[ConfigResource, Configs | KafkaError]: ...
+
+
+class ReplicaChanges(Protocol):
+    """Has leaders elected, replicas moved and brokers forgotten; each partition's state, or the refusal."""
+
+    async def elect_leaders(
+        self, partitions: Iterable[tuple[str, int]] | None, election: Election
+    ) -> Mapping[tuple[str, int], PartitionState | KafkaError]: ...
+
+    async def alter_reassignments(
+        self, wanted: Mapping[tuple[str, int], Sequence[int] | None], *, allow_factor_change: bool
+    ) -> Mapping[tuple[str, int], PartitionState | KafkaError]: ...
+
+    async def unregister_broker(self, node_id: int) -> None: ...
 
 
 class FeatureChanges(Protocol):
@@ -188,6 +203,7 @@ class ClusterServices:
     node: Node
     metadata: ImageSource
     features: FeatureChanges
+    replicas: ReplicaChanges
     partitions: Partitions
     data_dirs: DataDirs
     config: Current[ReplicaConfig]

@@ -51,7 +51,7 @@ def update_features(image: MetadataImage, updates: Sequence[FeatureUpdate]) -> P
 def _check(image: MetadataImage, update: FeatureUpdate) -> None:
     name, level = update.feature, update.level
     current = image.features.get(name, 0)
-    lowest, newest = model.SUPPORTED_FEATURES.get(name, (0, 0))
+    lowest, newest = _served(image, name)
     if update.upgrade_type not in list(UpgradeType):
         reason = f"{update.upgrade_type} is no type of upgrade."
     elif newest == 0:
@@ -66,3 +66,13 @@ def _check(image: MetadataImage, update: FeatureUpdate) -> None:
         return
     text = f"No feature was changed: {name} cannot have level {level}. {reason}"
     raise KafkaError(ErrorCode.invalid_update_version, text)
+
+
+def _served(image: MetadataImage, name: str) -> tuple[int, int]:
+    """The lowest and newest level that all brokers have, also those that are away: they are to come back."""
+    lowest, newest = model.SUPPORTED_FEATURES.get(name, (0, 0))
+    for broker in {**image.known_brokers, **image.brokers}.values():
+        if broker.features:  # which single nodes of older versions do not tell
+            its_lowest, its_newest = broker.features.get(name, (0, 0))
+            lowest, newest = max(lowest, its_lowest), min(newest, its_newest)
+    return lowest, newest

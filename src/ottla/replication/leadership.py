@@ -10,10 +10,11 @@ from ottla.config.definition import ConfigError
 from ottla.config.topic import TopicDefaults, topic_config
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import PartitionState, Topic
+from ottla.metadata.model import NO_LEADER, PartitionState, Topic
 from ottla.metadata.partitions import change_partition
-from ottla.metadata.plan import Changes, Step
+from ottla.metadata.plan import Changes, Plan, Step
 from ottla.metadata.transaction import Compare, Put, Transaction
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replication.elections import Election, Situation, settle
 
 TopicPartition: TypeAlias = tuple[str, int]
@@ -85,6 +86,51 @@ def rebalance_leaders(
             if left == 0:
                 break
     return changes.steps()
+
+
+def elect_leaders(
+    image: MetadataImage, defaults: TopicDefaults, partitions: Iterable[TopicPartition], election: Election
+) -> Plan[TopicPartition, PartitionState]:
+    """Elect preferred leaders, or (uncleanly) leaders where there are none (KIP-460).
+
+    Refused are unknown_topic_or_partition, election_not_needed, preferred_leader_not_available and
+    eligible_leaders_not_available.
+    """
+    changes: Changes[TopicPartition] = Changes()
+    results: dict[TopicPartition, PartitionState | KafkaError] = {}
+    for name, number in dict.fromkeys(partitions):
+        try:
+            topic = topic_of(image, name, number)
+            state = _elected(image, topic, number, defaults, election)
+        except KafkaError as error:
+            results[name, number] = error
+            continue
+        changes.add((name, number), *change_partition(topic, number, state))
+        results[name, number] = state
+    return Plan(changes.steps(), results)
+
+
+def _elected(
+    image: MetadataImage, topic: Topic, number: int, defaults: TopicDefaults, election: Election
+) -> PartitionState:
+    state = topic.partitions[number]
+    is_preferred = election is Election.PREFERRED
+    if state.leader == state.replicas[0] if is_preferred else state.leader != NO_LEADER:
+        raise KafkaError(ErrorCode.election_not_needed)
+    elected = settle(state, situation_in(image, topic, defaults, election))
+    if is_preferred and elected.leader != state.replicas[0]:
+        raise KafkaError(ErrorCode.preferred_leader_not_available)
+    if elected.leader == NO_LEADER:
+        raise KafkaError(ErrorCode.eligible_leaders_not_available)
+    return elected
+
+
+def topic_of(image: MetadataImage, name: str, number: int) -> Topic:
+    """The topic that has the partition. Raises KafkaError(unknown_topic_or_partition)."""
+    topic = image.topics.get(name)
+    if topic is None or not 0 <= number < len(topic.partitions):
+        raise KafkaError(ErrorCode.unknown_topic_or_partition)
+    return topic
 
 
 def waiting_brokers(image: MetadataImage) -> list[int]:

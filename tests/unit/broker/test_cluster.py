@@ -14,7 +14,8 @@ from ottla.broker.assembly import Broker
 from ottla.protocol.errors import ErrorCode
 from ottla.replica.data_dir import DataDirError
 
-FIND_COORDINATOR, DESCRIBE_CLUSTER, DESCRIBE_TOPIC_PARTITIONS = 10, 60, 75
+FIND_COORDINATOR, ELECT_LEADERS, ALTER_REASSIGNMENTS, LIST_REASSIGNMENTS = 10, 43, 45, 46
+DESCRIBE_CLUSTER, UNREGISTER_BROKER, DESCRIBE_TOPIC_PARTITIONS = 60, 64, 75
 
 
 async def ask(broker: Broker, api_key: int, version: int, **request: Any) -> dict[str, Any]:
@@ -171,3 +172,68 @@ async def test_internal_topics_wait_for_their_brokers_and_lie_where_they_lead(tm
         assert (found["host"], found["port"]) == cluster.brokers[state.leader].node.addresses["PLAINTEXT"]
         (elsewhere,) = (await ask(cluster.brokers[3], FIND_COORDINATOR, 4, **asked))["coordinators"]
         assert elsewhere == found
+
+
+async def test_leaders_go_back_to_a_broker_that_is_asked_for(cluster: Cluster) -> None:
+    one = cluster.brokers[1]
+    await create(one, "t", (1, 2))
+    await create(one, "alone", (2,))
+    await cluster.agree()
+    await cluster.stop(2)
+    await until(lambda: one.image.topics["alone"].partitions[0].leader == -1)
+    asked = [{"topic": "t", "partitions": [0, 1]}, {"topic": "alone", "partitions": [0]}]
+    preferred = await ask(one, ELECT_LEADERS, 2, election_type=0, topic_partitions=asked)
+    codes = {
+        (topic["topic"], each["partition_id"]): each["error_code"]
+        for topic in preferred["replica_election_results"]
+        for each in topic["partition_result"]
+    }
+    assert codes == {
+        ("t", 0): ErrorCode.election_not_needed,
+        ("t", 1): ErrorCode.unknown_topic_or_partition,
+        ("alone", 0): ErrorCode.preferred_leader_not_available,
+    }
+    unclean = await ask(one, ELECT_LEADERS, 2, election_type=1, topic_partitions=None)
+    (topic,) = unclean["replica_election_results"]
+    assert topic["topic"] == "alone"
+    assert topic["partition_result"][0]["error_code"] == ErrorCode.eligible_leaders_not_available
+
+
+async def test_moves_are_begun_listed_and_taken_back(cluster: Cluster) -> None:
+    one, two = cluster.brokers[1], cluster.brokers[2]
+    await create(one, "t", (1, 2))
+    await cluster.agree()
+
+    async def move(replicas: list[int] | None) -> dict[str, Any]:
+        wanted = [{"name": "t", "partitions": [{"partition_index": 0, "replicas": replicas}]}]
+        answer = await ask(two, ALTER_REASSIGNMENTS, 1, topics=wanted)
+        return dict(answer["responses"][0]["partitions"][0])
+
+    assert (await move([1, 7]))["error_code"] == ErrorCode.invalid_replica_assignment
+    assert (await move(None))["error_code"] == ErrorCode.no_reassignment_in_progress
+    assert (await move([3, 1]))["error_code"] == ErrorCode.none
+    await cluster.agree()
+    listed = await ask(one, LIST_REASSIGNMENTS, 0, topics=None)
+    (moving,) = listed["topics"][0]["partitions"]
+    assert moving["replicas"] == [3, 1, 2]
+    assert (moving["adding_replicas"], moving["removing_replicas"]) == ([3], [2])
+    only = await ask(one, LIST_REASSIGNMENTS, 0, topics=[{"name": "t", "partition_indexes": [1]}])
+    assert only["topics"] == []
+    assert (await move(None))["error_code"] == ErrorCode.none
+    await cluster.agree()
+    assert (await ask(one, LIST_REASSIGNMENTS, 0, topics=None))["topics"] == []
+    assert (await partitions(one, "t"))[0]["replica_nodes"] == [1, 2]
+
+
+async def test_a_broker_that_went_for_good_is_forgotten(cluster: Cluster) -> None:
+    one = cluster.brokers[1]
+    assert (await ask(one, UNREGISTER_BROKER, 0, broker_id=3))["error_code"] == ErrorCode.invalid_request
+    await cluster.stop(3)
+    await until(lambda: 3 not in one.image.brokers)
+    assert (await ask(one, UNREGISTER_BROKER, 0, broker_id=3))["error_code"] == ErrorCode.none
+    described = await ask(one, DESCRIBE_CLUSTER, 2, include_fenced_brokers=True)
+    assert [each["broker_id"] for each in described["brokers"]] == [1, 2]
+    again = await ask(one, UNREGISTER_BROKER, 0, broker_id=3)
+    assert again["error_code"] == ErrorCode.broker_id_not_registered
+    back = await cluster.start(3)
+    assert 3 in back.image.known_brokers

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from ottla.metadata import model
 from ottla.metadata.features import FeatureUpdate, UpgradeType, update_features
 from ottla.metadata.image import image_at
-from ottla.metadata.transaction import MetadataFormatError, Put, Transaction
+from ottla.metadata.model import BrokerRegistration
+from ottla.metadata.transaction import Delete, MetadataFormatError, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.store.memory import MemoryEngine
 
@@ -111,3 +112,16 @@ def test_levels_that_this_version_does_not_serve_are_refused(cluster, value):
 def test_levels_read_back_the_same(levels):
     read = model.decode_features(model.encode_features(levels))
     assert read == {name: level for name, level in levels.items() if level}
+
+
+def test_a_level_that_a_broker_does_not_serve_is_refused(cluster):
+    """Also where that broker is away: it is to come back."""
+    cluster.update((TRANSACTION, 1, SAFE))
+    older = BrokerRegistration(2, {}, features={METADATA: (33, 33), TRANSACTION: (0, 1), GROUP: (0, 1)})
+    put = Put(model.known_broker_key(2), model.encode_broker(older))
+    cluster.store.transaction(Transaction(writes=(put,)))
+    with pytest.raises(KafkaError, match="from 0 to 1") as refused:
+        cluster.update((TRANSACTION, 2, UPGRADE))
+    assert refused.value.code is ErrorCode.invalid_update_version
+    cluster.store.transaction(Transaction(writes=(Delete(put.key),)))
+    assert cluster.update((TRANSACTION, 2, UPGRADE)) == {TRANSACTION: 2}

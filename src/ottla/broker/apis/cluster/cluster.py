@@ -79,14 +79,11 @@ async def _update_features(
     return UpdateFeaturesResponse(results=results)
 
 
-def _unregister(
+async def _unregister(
     services: ClusterServices, _context: RequestContext, message: UnregisterBrokerRequest
 ) -> UnregisterBrokerResponse:
-    if message.broker_id != services.node.node_id:
-        raise KafkaError(
-            ErrorCode.broker_id_not_registered, f"Broker ID {message.broker_id} is not registered."
-        )
-    raise KafkaError(ErrorCode.invalid_request, "A broker that is alive cannot be unregistered.")
+    await services.replicas.unregister_broker(message.broker_id)
+    return UnregisterBrokerResponse()
 
 
 APIS = (
@@ -113,6 +110,6 @@ APIS = (
         UnregisterBrokerResponse,
         _unregister,
         kips=(500,),
-        gaps=("There is one broker, and it is alive.",),
+        gaps=("A broker that is alive is refused.",),
     ),
 )

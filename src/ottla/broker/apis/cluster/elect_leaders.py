@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
@@ -14,45 +14,41 @@ from ottla.protocol.messages.elect_leaders import (
     PartitionResult,
     ReplicaElectionResult,
 )
+from ottla.replication.elections import Election
 
-ELECTION_TYPES = {0, 1}
-"""To the preferred replica, or to any that is alive."""
+ELECTIONS = {0: Election.PREFERRED, 1: Election.UNCLEAN}
 
 
-def _handle(
+async def _handle(
     services: ClusterServices, _context: RequestContext, message: ElectLeadersRequest
 ) -> ElectLeadersResponse:
+    asked = None
+    if message.topic_partitions is not None:
+        asked = [(topic.topic, index) for topic in message.topic_partitions for index in topic.partitions]
+    election = ELECTIONS.get(message.election_type)
+    if election is None:
+        code = ErrorCode.invalid_request if asked or asked is None else ErrorCode.none
+        return _answer(code, dict.fromkeys(asked or (), ErrorCode.invalid_request))
+    results = await services.replicas.elect_leaders(asked, election)
+    codes = {
+        partition: result.code if isinstance(result, KafkaError) else ErrorCode.none
+        for partition, result in results.items()
+    }
+    if asked is None:  # of all, Kafka names those whose leaders are not as they are wanted already
+        codes = {each: code for each, code in codes.items() if code is not ErrorCode.election_not_needed}
+    return _answer(ErrorCode.none, codes)
+
+
+def _answer(code: ErrorCode, codes: Mapping[tuple[str, int], ErrorCode]) -> ElectLeadersResponse:
     topics: dict[str, list[PartitionResult]] = {}
-    for topic, index in _asked(services, message):
-        code = _elect(services, message.election_type, topic, index)
-        # Asked for all, Kafka names only those that an election changed.
-        if message.topic_partitions is not None:
-            topics.setdefault(topic, []).append(PartitionResult(partition_id=index, error_code=code))
-    is_refused = topics and message.election_type not in ELECTION_TYPES
+    for (topic, index), of_partition in codes.items():
+        topics.setdefault(topic, []).append(PartitionResult(partition_id=index, error_code=of_partition))
     return ElectLeadersResponse(
-        error_code=ErrorCode.invalid_request if is_refused else ErrorCode.none,
+        error_code=code,
         replica_election_results=[
             ReplicaElectionResult(topic=name, partition_result=found) for name, found in topics.items()
         ],
     )
-
-
-def _elect(services: ClusterServices, election_type: int, topic: str, index: int) -> ErrorCode:
-    if election_type not in ELECTION_TYPES:
-        return ErrorCode.invalid_request
-    try:
-        services.partitions.get(topic, index)
-    except KafkaError as error:
-        return error.code
-    return ErrorCode.election_not_needed  # with one replica the leader is the preferred one
-
-
-def _asked(services: ClusterServices, message: ElectLeadersRequest) -> Iterator[tuple[str, int]]:
-    if message.topic_partitions is None:
-        yield from ((partition.topic, partition.index) for partition in services.partitions)
-        return
-    for topic in message.topic_partitions:
-        yield from ((topic.topic, index) for index in topic.partitions)
 
 
 APIS = (
@@ -62,6 +58,5 @@ APIS = (
         ElectLeadersResponse,
         _handle,
         kips=(183, 460),
-        gaps=("There is one replica of each partition, so no election is ever needed.",),
     ),
 )

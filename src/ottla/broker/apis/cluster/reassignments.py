@@ -2,68 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.services import ClusterServices
-from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.metadata.model import PartitionState, Topic
+from ottla.protocol.errors import KafkaError
 from ottla.protocol.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse,
-    ReassignablePartition,
     ReassignablePartitionResponse,
     ReassignableTopicResponse,
 )
 from ottla.protocol.messages.list_partition_reassignments import (
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsResponse,
+    OngoingPartitionReassignment,
+    OngoingTopicReassignment,
 )
+from ottla.replication.reassignment import is_moving
 
 
-def _alter(
+async def _alter(
     services: ClusterServices, _context: RequestContext, message: AlterPartitionReassignmentsRequest
 ) -> AlterPartitionReassignmentsResponse:
+    wanted = {
+        (topic.name, each.partition_index): each.replicas
+        for topic in message.topics
+        for each in topic.partitions
+    }
+    results = await services.replicas.alter_reassignments(
+        wanted, allow_factor_change=message.allow_replication_factor_change
+    )
     return AlterPartitionReassignmentsResponse(
         allow_replication_factor_change=message.allow_replication_factor_change,
         responses=[
             ReassignableTopicResponse(
                 name=topic.name,
-                partitions=[_one(services, topic.name, each) for each in topic.partitions],
+                partitions=[
+                    _one(each.partition_index, results[topic.name, each.partition_index])
+                    for each in topic.partitions
+                ],
             )
             for topic in message.topics
         ],
     )
 
 
-def _one(
-    services: ClusterServices, topic: str, asked: ReassignablePartition
-) -> ReassignablePartitionResponse:
-    answer = ReassignablePartitionResponse(partition_index=asked.partition_index)
-    try:
-        services.partitions.get(topic, asked.partition_index)
-        if asked.replicas is None:
-            raise KafkaError(ErrorCode.no_reassignment_in_progress)
-        _check(asked.replicas, services.node.node_id)
-    except KafkaError as error:
-        answer.error_code, answer.error_message = error.code, error.message
+def _one(index: int, result: PartitionState | KafkaError) -> ReassignablePartitionResponse:
+    answer = ReassignablePartitionResponse(partition_index=index)
+    if isinstance(result, KafkaError):
+        answer.error_code, answer.error_message = result.code, result.message
     return answer
 
 
-def _check(replicas: Sequence[int], node_id: int) -> None:
-    if not replicas:
-        raise KafkaError(ErrorCode.invalid_replica_assignment, "The replica list may not be empty.")
-    if len(set(replicas)) < len(replicas):
-        raise KafkaError(ErrorCode.invalid_replica_assignment, "The replica list names a broker twice.")
-    for replica in replicas:
-        if replica != node_id:
-            raise KafkaError(ErrorCode.invalid_replica_assignment, f"Broker {replica} is not registered.")
-
-
 def _list(
-    _services: ClusterServices, _context: RequestContext, _message: ListPartitionReassignmentsRequest
+    services: ClusterServices, _context: RequestContext, message: ListPartitionReassignmentsRequest
 ) -> ListPartitionReassignmentsResponse:
-    return ListPartitionReassignmentsResponse()
+    topics = services.metadata.image.topics
+    asked: Iterable[tuple[str, Iterable[int]]]
+    if message.topics is None:
+        asked = ((name, range(len(topic.partitions))) for name, topic in topics.items())
+    else:
+        asked = ((each.name, dict.fromkeys(each.partition_indexes)) for each in message.topics)
+    moving = ((name, _moving(topics.get(name), indexes)) for name, indexes in asked)
+    return ListPartitionReassignmentsResponse(
+        topics=[OngoingTopicReassignment(name=name, partitions=found) for name, found in moving if found]
+    )
+
+
+def _moving(topic: Topic | None, indexes: Iterable[int]) -> Sequence[OngoingPartitionReassignment]:
+    states = () if topic is None else topic.partitions
+    return [
+        OngoingPartitionReassignment(
+            partition_index=index,
+            replicas=states[index].replicas,
+            adding_replicas=states[index].adding,
+            removing_replicas=states[index].removing,
+        )
+        for index in indexes
+        if 0 <= index < len(states) and is_moving(states[index])
+    ]
 
 
 APIS = (
@@ -73,7 +93,6 @@ APIS = (
         AlterPartitionReassignmentsResponse,
         _alter,
         kips=(455, 860),
-        gaps=("With one broker the only valid target is where the replica is already.",),
     ),
     Api(
         ClusterServices,
@@ -81,6 +100,5 @@ APIS = (
         ListPartitionReassignmentsResponse,
         _list,
         kips=(455,),
-        gaps=("Always empty: with one broker nothing moves.",),
     ),
 )

@@ -1,0 +1,79 @@
+"""Which partitions move to other brokers, as clients ask for it, by what the cluster knows (KIP-455)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ottla.config.topic import TopicDefaults
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import PartitionState, Topic
+from ottla.metadata.partitions import change_partition
+from ottla.metadata.placement import check_manual_replicas, usable_brokers
+from ottla.metadata.plan import Changes, Plan
+from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.replication.elections import Election, change
+from ottla.replication.leadership import TopicPartition, situation_in, topic_of
+from ottla.replication.reassignment import begin_reassignment, is_moving, revert_reassignment
+
+
+def alter_reassignments(
+    image: MetadataImage,
+    defaults: TopicDefaults,
+    wanted: Mapping[TopicPartition, Sequence[int] | None],
+    *,
+    allow_factor_change: bool,
+) -> Plan[TopicPartition, PartitionState]:
+    """Move each partition to the brokers that are wanted, or take its move back where that is None.
+
+    Refused are unknown_topic_or_partition, invalid_replica_assignment, no_reassignment_in_progress, and
+    invalid_replication_factor (KIP-860).
+    """
+    changes: Changes[TopicPartition] = Changes()
+    results: dict[TopicPartition, PartitionState | KafkaError] = {}
+    known = [broker.node_id for broker in usable_brokers(image)]
+    for (name, number), replicas in wanted.items():
+        try:
+            topic = topic_of(image, name, number)
+            state = topic.partitions[number]
+            if replicas is None:
+                moved = _cancelled(image, topic, number, defaults)
+            else:
+                check_manual_replicas(replicas, known, None)
+                if not allow_factor_change:
+                    _check_factor(state, len(replicas))
+                moved = change(
+                    state,
+                    situation_in(image, topic, defaults),
+                    **begin_reassignment(state, replicas)._asdict(),
+                )
+        except KafkaError as error:
+            results[name, number] = error
+            continue
+        if moved is not state:
+            changes.add((name, number), *change_partition(topic, number, moved))
+        results[name, number] = moved
+    return Plan(changes.steps(), results)
+
+
+def _cancelled(image: MetadataImage, topic: Topic, number: int, defaults: TopicDefaults) -> PartitionState:
+    state = topic.partitions[number]
+    if not is_moving(state):
+        raise KafkaError(ErrorCode.no_reassignment_in_progress)
+    reverted = revert_reassignment(state)
+    situation = situation_in(image, topic, defaults)
+    if reverted.is_unclean and situation.election is not Election.UNCLEAN:
+        raise KafkaError(
+            ErrorCode.invalid_replica_assignment,
+            f"Unable to revert partition assignment for {topic.name}:{number} because it would require an "
+            "unclean leader election.",
+        )
+    return change(state, situation, isr=reverted.isr, replicas=reverted.replicas, adding=(), removing=())
+
+
+def _check_factor(state: PartitionState, wanted: int) -> None:
+    present = len([each for each in state.replicas if each not in state.removing])
+    if wanted != present:
+        raise KafkaError(
+            ErrorCode.invalid_replication_factor,
+            f"The replication factor is changed from {present} to {wanted}",
+        )
