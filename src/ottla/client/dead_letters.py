@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ottla.client.values.interface import BrokenValue, DeadLetterTopic
 
 if TYPE_CHECKING:
+    from ottla.client.producer.delivery import Delivery
     from ottla.client.producer.producer import AsyncProducer
 
 
@@ -60,17 +61,24 @@ class DeadLetterOffice:
     async def _send(self, topic: str, broken: Sequence[BrokenValue]) -> None:
         if self._producer is None:
             self._producer = self._make()
-        sent = [await self._producer.send(topic, each.value, headers=_headers(each)) for each in broken]
+        sent = [await _letter(self._producer, topic, each) for each in broken]
         for delivery in sent:
             await delivery
 
 
-def _headers(broken: BrokenValue) -> dict[str, bytes | None]:
-    """Names as those of Kafka Connect's dead letter queues."""
+async def _letter(producer: AsyncProducer, topic: str, broken: BrokenValue) -> Delivery:
+    record = broken.record
+    timestamp = record.timestamp if record.timestamp >= 0 else None
+    headers = (*record.headers, *_reasons(broken))
+    return await producer.send(topic, record.value, key=record.key, headers=headers, timestamp=timestamp)
+
+
+def _reasons(broken: BrokenValue) -> list[tuple[str, bytes]]:
+    """Headers with the names of those in Kafka Connect's dead letter queues."""
     said = {
         "topic": broken.topic,
         "partition": str(broken.partition),
         "offset": str(broken.offset),
         "exception.message": broken.reason,
     }
-    return {f"__connect.errors.{name}": text.encode() for name, text in said.items()}
+    return [(f"__connect.errors.{name}", text.encode()) for name, text in said.items()]

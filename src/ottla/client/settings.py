@@ -33,8 +33,8 @@ def _setting(default: object, read: _Read) -> Any:
     return dataclasses.field(default=default, metadata={"read": read})
 
 
-def number(default: int, *, low: int = 0, high: int = INT_MAX) -> int:
-    """A whole number between `low` and `high`, both included."""
+def number(default: int | None, *, low: int = 0, high: int = INT_MAX) -> int:
+    """A whole number between `low` and `high`, both included. None: the class finds one (`is_unset`)."""
 
     def read(value: object) -> int:
         if isinstance(value, str):
@@ -54,7 +54,9 @@ def number(default: int, *, low: int = 0, high: int = INT_MAX) -> int:
     return made
 
 
-def flag(default: bool) -> bool:
+def flag(default: bool | None) -> bool:
+    """None: the class finds one (`is_unset`)."""
+
     def read(value: object) -> bool:
         if isinstance(value, str) and value.strip().lower() in ("true", "false"):
             return value.strip().lower() == "true"
@@ -64,6 +66,11 @@ def flag(default: bool) -> bool:
 
     made: bool = _setting(default, read)
     return made
+
+
+def is_unset(value: object) -> bool:
+    """Whether nobody gave a setting whose default depends on others."""
+    return value is None
 
 
 def text(default: str, *, choices: Iterable[str] = (), fold: Callable[[str], str] = str) -> str:

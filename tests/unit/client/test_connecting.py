@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ottla.client import json
+from ottla.client.columns.columns import Record
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.consumer import AsyncConsumer, Batch, RebalanceListener
 from ottla.client.consumer.errors import DeadLetterError
@@ -47,7 +48,10 @@ async def test_all_are_closed_whichever_fails(c: AsyncClient) -> None:
 
 async def test_dead_letters_are_told_of_once_and_not_kept(c: AsyncClient) -> None:
     office = DeadLetterOffice(lambda: c.producer(max_request_size=1024))
-    letters = [BrokenValue("t", 0, each, b"x" * size, "why") for each, size in enumerate((1, 5000, 1))]
+    letters = []
+    for offset, size in enumerate((1, 5000, 1)):
+        record = Record("t", 0, offset, -1, -1, None, b"x" * size)
+        letters.append(BrokenValue("t", 0, offset, b"x" * size, "why", record))
     office(DeadLetterTopic("d"), letters[:1])
     await asyncio.sleep(0)
     async with asyncio.timeout(20):
@@ -116,6 +120,61 @@ async def test_nothing_is_committed_whose_dead_letter_is_lost(c: AsyncClient) ->
         await by_itself.poll(timeout_s=20)
     await by_itself.close(commit=False)
     assert await _consumer(c, "h").committed([PLACE]) == {PLACE: None}
+
+
+async def test_offsets_of_a_transaction_wait_for_dead_letters(c: AsyncClient) -> None:
+    await _write(c, b"1", b"{")
+    letters = c._letters_producer = c.producer(linger_ms=60_000)
+    consumer = _consumer(c, "g", enable_auto_commit=False)
+    batch = await _batch(consumer)
+    batch.to_arrow()
+    async with c.producer(transactional_id="x") as producer, producer.transaction() as tx:
+        sending = asyncio.create_task(tx.send_offsets(batch))
+        await asyncio.sleep(0.5)
+        assert not sending.done()
+        await letters.flush()
+        await sending
+    assert (await consumer.committed([PLACE]))[PLACE] is not None
+
+
+async def test_offsets_of_a_lost_dead_letter_are_not_sent(c: AsyncClient) -> None:
+    await _write(c, b"{" * 5000)
+    c._letters_producer = c.producer(max_request_size=1024)
+    consumer = _consumer(c, "g", enable_auto_commit=False)
+    batch = await _batch(consumer)
+    batch.to_arrow()
+    async with c.producer(transactional_id="x") as producer:
+        with pytest.raises(DeadLetterError):
+            async with producer.transaction() as tx:
+                await tx.send_offsets(batch)
+        await producer.begin_transaction()
+        await producer.commit_transaction()
+    assert await consumer.committed([PLACE]) == {PLACE: None}
+
+
+async def test_dead_letters_are_the_records_as_they_were(c: AsyncClient) -> None:
+    async with c.producer() as producer:
+        await producer.send("t", b"{", key=b"k", headers={"h": b"v", "n": None}, timestamp=1234567890123)
+    consumer = _consumer(c, "g")
+    (await _batch(consumer)).to_arrow()
+    async with c.consumer(auto_offset_reset="earliest") as reader:
+        reader.assign([("dead", 0)])
+        letter = next((await _batch(reader)).records())
+    assert (letter.key, letter.value, letter.timestamp) == (b"k", b"{", 1234567890123)
+    assert letter.headers[:2] == (("h", b"v"), ("n", None))
+    reasons = dict(letter.headers[2:])
+    assert reasons["__connect.errors.topic"] == b"t"
+    assert reasons["__connect.errors.offset"] == b"0"
+
+
+async def test_records_do_not_ignore_formats(c: AsyncClient) -> None:
+    await _write(c, b"1")
+    consumer = _consumer(c, "g")
+    with pytest.raises(ClientError, match="take batches"):
+        async for _ in consumer:
+            pass
+    batch = await _batch(consumer)
+    assert next(batch.records()).value == b"1"
 
 
 async def test_stream_hands_out_a_batch_when_its_dead_letters_are_delivered(c: AsyncClient) -> None:

@@ -23,7 +23,7 @@ class Batch:
     as whom, None where there is no group or the member is out of it.
     """
 
-    __slots__ = ("_commit", "_to_arrow", "columns", "identity", "offsets", "topic")
+    __slots__ = ("_commit", "_letters", "_to_arrow", "columns", "identity", "offsets", "topic")
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Batch:
         identity: Identity | None,
         commit: Callable[[Batch], Awaitable[None]],
         to_arrow: ToArrow,
+        letters: Callable[[], Awaitable[None]],
     ) -> None:
         self.topic = topic
         self.columns = columns
@@ -40,12 +41,13 @@ class Batch:
         self.identity = identity
         self._commit = commit
         self._to_arrow = to_arrow
+        self._letters = letters
 
     def __len__(self) -> int:
         return len(self.columns)
 
     def records(self) -> Iterator[Record]:
-        """Each row as a record, made when it is asked for."""
+        """Each row as a record, made when it is asked for, with key and value as bytes."""
         return self.columns.records(self.topic)
 
     def __iter__(self) -> Iterator[Record]:
@@ -57,6 +59,10 @@ class Batch:
         DeadLetterError where one is not.
         """
         await self._commit(self)
+
+    async def letters_delivered(self) -> None:
+        """Once the dead letters that `to_arrow` sent are there; DeadLetterError where one is lost."""
+        await self._letters()
 
     def to_arrow(self) -> pa.RecordBatch:
         """Columns partition, offset, timestamp, timestamp_type, key, value and headers; key and value as the

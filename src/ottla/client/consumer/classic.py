@@ -25,7 +25,7 @@ from ottla.client.core.groups.subscription import (
 )
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.offsets import Identity
-from ottla.client.errors import ClientError, broker_error
+from ottla.client.errors import AuthorizationError, ClientError, broker_error
 from ottla.client.net.cluster import Cluster
 from ottla.protocol.errors import DecodeError
 from ottla.protocol.messages.heartbeat import HeartbeatResponse
@@ -111,15 +111,22 @@ class ClassicMembership(Membership):
     async def _keep_joined(self) -> None:
         try:
             while True:
-                self._changed.clear()
-                if self._member.needs_join and self._topics() and not self._has_polled_too_late():
-                    await self._rebalance()
-                elif self._member.was_lost:
-                    await self._prepare()
-                else:
-                    await self._changed.wait()
+                try:
+                    await self._join_if_needed()
+                except AuthorizationError as error:
+                    self._member.not_joined()
+                    await self._tell_and_wait(error)
         except Exception as error:  # noqa: BLE001 - the application's poll raises it
             self._holder.fail(error, is_last=True)
+
+    async def _join_if_needed(self) -> None:
+        self._changed.clear()
+        if self._member.needs_join and self._topics() and not self._has_polled_too_late():
+            await self._rebalance()
+        elif self._member.was_lost:
+            await self._prepare()
+        else:
+            await self._changed.wait()
 
     async def _rebalance(self) -> None:
         while self._member.needs_join:
@@ -225,6 +232,8 @@ class ClassicMembership(Membership):
         while True:
             try:
                 await self._heartbeat_when_due()
+            except AuthorizationError as error:
+                await self._tell_and_wait(error)
             except ClientError as error:
                 if not error.retriable:
                     self._holder.fail(error, is_last=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from uuid import UUID
@@ -18,7 +19,7 @@ from ottla.client.consumer.fetching import Fetching
 from ottla.client.consumer.logs import Lookups
 from ottla.client.consumer.membership import Gate, Membership, RebalanceListener, call
 from ottla.client.consumer.modern import ModernMembership
-from ottla.client.consumer.offsets import Commits, Offsets, as_committed
+from ottla.client.consumer.offsets import Commits, Offsets, all_delivered, as_committed
 from ottla.client.consumer.polling import Polling
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Pattern, Subscription
@@ -75,7 +76,9 @@ class AsyncConsumer(Lookups):
         super().__init__(cluster, fetch_settings.isolation_level)
         self._settings = settings
         self._assignors = assignors
+        self._has_formats = to_arrow is not None
         self._to_arrow: ToArrow = to_arrow or _plainly
+        self._letters = partial(all_delivered, letters)
         self._lane = f"consumer-{cluster.host.random.getrandbits(64):x}"
         self._positions = Positions(settings.offset_reset())
         self._gate = Gate()
@@ -246,6 +249,8 @@ class AsyncConsumer(Lookups):
 
     async def next_records(self, timeout_s: float | None = None) -> Cursor | None:
         """Some of the next records, to be iterated over: what is taken from it counts as delivered."""
+        if self._has_formats:
+            raise ClientError("records are bytes: take batches, or give the consumer no key= and value=")
         limit = self._settings.max_poll_records
         return await self._next(lambda: self._delivery.cursor(limit), timeout_s)
 
@@ -279,7 +284,8 @@ class AsyncConsumer(Lookups):
             await self.commit(batch.offsets)
 
         identity = self._identity() if self._commits is not None else None
-        return Batch(delivered.topic, delivered.rows, offsets, identity, commit, self._to_arrow)
+        rows = delivered.rows
+        return Batch(delivered.topic, rows, offsets, identity, commit, self._to_arrow, self._letters)
 
     # Positions.
 

@@ -13,7 +13,7 @@ from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Subscription
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.offsets import Identity
-from ottla.client.errors import ClientError
+from ottla.client.errors import AuthorizationError, ClientError
 from ottla.client.net.cluster import Cluster, CoordinatorKind
 from ottla.protocol.structs import Struct
 
@@ -135,6 +135,7 @@ class Membership(ABC):
         self._gate = gate
         self._topics = subscription.topics
         self._polled_at = self._now_s()
+        self._asked = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @abstractmethod
@@ -160,6 +161,14 @@ class Membership(ABC):
     def polled(self) -> None:
         """The application asks for more: `max.poll.interval.ms` begins anew."""
         self._polled_at = self._now_s()
+        if self._gate.is_polling:
+            self._asked.set()
+
+    async def _tell_and_wait(self, error: AuthorizationError) -> None:
+        """Told to the application's poll; its next one is the time to try again, as rights may be given."""
+        self._asked.clear()
+        self._holder.fail(error)
+        await self._asked.wait()
 
     def _has_polled_too_late(self) -> bool:
         if self._gate.is_polling:

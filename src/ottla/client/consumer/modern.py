@@ -12,7 +12,7 @@ from ottla.client.core.groups.classic import Outcome
 from ottla.client.core.groups.consumer import ConsumerGroupSettings, ConsumerMember
 from ottla.client.core.metadata import ClusterMetadata
 from ottla.client.core.offsets import Identity
-from ottla.client.errors import BrokerUpgradeError, ClientError, broker_error
+from ottla.client.errors import AuthorizationError, BrokerUpgradeError, ClientError, broker_error
 from ottla.client.net.cluster import Cluster
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.consumer_group_heartbeat import (
@@ -103,7 +103,7 @@ class ModernMembership(Membership):
                 elif wait_ms > 0:
                     await self._wait(min(wait_ms, 1000))
                 else:
-                    await self._heartbeat()
+                    await self._heartbeat_or_tell()
         except Exception as error:  # noqa: BLE001 - the application's poll raises it
             self._holder.fail(error, is_last=True)
 
@@ -116,6 +116,13 @@ class ModernMembership(Membership):
                 await self._beat.wait()
         except TimeoutError:
             pass
+
+    async def _heartbeat_or_tell(self) -> None:
+        try:
+            await self._heartbeat()
+        except AuthorizationError as error:
+            await self._tell_and_wait(error)
+            self._member.unanswered(self._now_ms(), 0)
 
     async def _heartbeat(self) -> None:
         member, backoff_ms = self._member, self._cluster.settings.retry_backoff_ms

@@ -157,10 +157,9 @@ class Commits:
 
     async def _lost_letter(self) -> DeadLetterError | None:
         try:
-            if self._letters is not None:
-                await self._letters()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the letter is not there
-            return DeadLetterError(f"not committed, as a dead letter was not delivered: {error}")
+            await all_delivered(self._letters)
+        except DeadLetterError as error:
+            return error
         return None
 
     async def _ask(
@@ -235,6 +234,15 @@ class Commits:
 
     def _forget_coordinator(self) -> None:
         self._cluster.forget_coordinator(CoordinatorKind.GROUP, self._group_id)
+
+
+async def all_delivered(letters: Callable[[], Awaitable[None]] | None) -> None:
+    """DeadLetterError where a dead letter is lost."""
+    try:
+        if letters is not None:
+            await letters()
+    except Exception as error:
+        raise DeadLetterError(f"not committed, as a dead letter was not delivered: {error}") from error
 
 
 def _fail(future: asyncio.Future[None], error: ClientError) -> None:

@@ -63,6 +63,7 @@ class Transactions:
         self._to_add: dict[tuple[str, int], None] = {}
         self._groups: dict[str, None] = {}
         self._has_begun_at_broker = False
+        self._is_end_asked = False
 
     def initialized(self, identity: Identity) -> None:
         self.identity = identity
@@ -139,6 +140,17 @@ class Transactions:
             self._require(State.OPEN, "commit")
             self.state = State.COMMITTING
 
+    def not_committed(self) -> None:
+        """What `commit` began was called off. As long as the coordinator was not asked it is open as before;
+        then it can only be committed again, as it may be committed.
+        """
+        if self.state is State.COMMITTING and not self._is_end_asked:
+            self.state = State.OPEN
+
+    def end_asked(self) -> None:
+        """The coordinator is being told how the transaction ends."""
+        self._is_end_asked = True
+
     def abort(self) -> None:
         if self.state in (State.OPEN, State.FAILED):
             self.state = State.ABORTING
@@ -193,6 +205,7 @@ class Transactions:
         self._to_add.clear()
         self._groups.clear()
         self._has_begun_at_broker = False
+        self._is_end_asked = False
 
 
 _COORDINATOR_MOVED: Final = (ErrorCode.coordinator_not_available, ErrorCode.not_coordinator)

@@ -155,6 +155,7 @@ class TransactionCoordinator:
             producer_epoch=transactions.identity.epoch,
             committed=committed,
         )
+        transactions.end_asked()
         response = await self._ask(
             request,
             EndTxnResponse,

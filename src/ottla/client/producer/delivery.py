@@ -91,6 +91,8 @@ class HasOffsets(Protocol):
     @property
     def identity(self) -> Member | None: ...
 
+    async def letters_delivered(self) -> None: ...
+
 
 async def _over(batch: Batch) -> None:
     if not batch.is_done:

@@ -238,7 +238,11 @@ class AsyncProducer:
         coordinator = self._need_coordinator()
         transactions = coordinator.transactions
         transactions.commit()
-        await self.flush()
+        try:
+            await self.flush()
+        except BaseException:  # cancelled: it can still be aborted
+            transactions.not_committed()
+            raise
         if transactions.error is not None:
             raise transactions.error.again()
         await coordinator.end(committed=True)
@@ -262,11 +266,13 @@ class AsyncProducer:
         self, read: HasOffsets | Mapping[TopicPartition, CommittedOffset], member: Member | None = None
     ) -> None:
         """Commit with the transaction what a consumer of a group has read: a batch of it, or offsets together
-        with as whom it reads (`consumer.identity()`).
+        with as whom it reads (`consumer.identity()`). Dead letters that a batch's `to_arrow` sent are
+        delivered before; DeadLetterError where one is not.
         """
         if isinstance(read, Mapping):
             offsets = read
         else:
+            await read.letters_delivered()
             offsets, member = read.offsets, member or read.identity
         if member is None:
             raise ClientError("offsets are sent for a group: these are of a consumer that is in none")

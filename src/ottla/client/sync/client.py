@@ -75,6 +75,7 @@ class Client(Face[AsyncClient]):
         (`client.json()`), bytes without them.
         """
         from ottla.client.sync.consumer import Consumer
+        from ottla.client.sync.listener import InThreads
 
         made = self._portal.run(
             self._inner.consumer,
@@ -82,7 +83,7 @@ class Client(Face[AsyncClient]):
             group=group,
             key=key,
             value=value,
-            listener=listener,
+            listener=None if listener is None else InThreads(listener),
             settings=settings,
             **more,
         )

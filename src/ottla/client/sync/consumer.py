@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ottla.client.columns.columns import Columns, Record
 from ottla.client.consumer.batch import Batch as AsyncBatch
 from ottla.client.consumer.consumer import AsyncConsumer
+from ottla.client.consumer.membership import RebalanceListener
+from ottla.client.consumer.subscription import Pattern
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import CommittedOffset, Identity
 from ottla.client.errors import ClientError
 from ottla.client.face import Face, awaited, inside
+from ottla.client.sync.listener import InThreads
 from ottla.client.sync.portal import Portal
 
 if TYPE_CHECKING:
@@ -67,6 +70,13 @@ class Batch:
         """
         self._portal.call(self._inner.commit())
 
+    def wait_for_letters(self) -> None:
+        """Until the dead letters that `to_arrow` sent are delivered; DeadLetterError where one is lost."""
+        self._portal.call(self._inner.letters_delivered())
+
+    async def letters_delivered(self) -> None:
+        """For a producer, which waits for them before it begins."""
+
     def to_arrow(self) -> pa.RecordBatch:
         """Columns partition, offset, timestamp, timestamp_type, key, value and headers; key and value as the
         consumer was told to read them. Needs the extra `arrow`.
@@ -85,7 +95,8 @@ class Consumer(Face[AsyncConsumer]):
     """Made by `connect(...).consumer(...)`. `close` it, or use it with `with`. One thread at a time takes
     from it.
 
-    A rebalance listener is called in the client's own thread: it is to be brief, and calls nothing of it.
+    A rebalance listener is called in a thread of its own, while a poll waits for it. It may seek, commit and
+    ask, but not poll.
     """
 
     def __init__(self, inner: AsyncConsumer, portal: Portal) -> None:
@@ -108,7 +119,17 @@ class Consumer(Face[AsyncConsumer]):
         # What failed has not dealt with all that it was given.
         self.close(commit=error is None)
 
-    subscribe = inside(AsyncConsumer.subscribe)
+    def subscribe(
+        self,
+        topics: Iterable[str] | str = (),
+        *,
+        pattern: Pattern | None = None,
+        listener: RebalanceListener | None = None,
+    ) -> None:
+        """As `AsyncConsumer.subscribe`; the listener may call this consumer and its client."""
+        own = None if listener is None else InThreads(listener)
+        self._portal.run(self._inner.subscribe, topics, pattern=pattern, listener=own)
+
     assign = inside(AsyncConsumer.assign)
     unsubscribe = awaited(AsyncConsumer.unsubscribe)
     assignment = inside(AsyncConsumer.assignment)

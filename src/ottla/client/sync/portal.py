@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar
 
 from ottla.client.errors import ClientClosedError, ClientError, ForkedError
@@ -162,6 +163,30 @@ class Portal:
         if problem is not None:
             work.close()
             raise problem
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """What a function gives that may wait for this loop; what it raises is raised here."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(told: Callable[[], None]) -> None:
+        if not done.done():  # somebody still waits
+            told()
+
+    def run() -> None:
+        try:
+            told = partial(done.set_result, work())
+        except BaseException as error:  # noqa: BLE001 - whoever waits raises it
+            told = partial(done.set_exception, error)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(tell, told)
+
+    try:
+        threading.Thread(target=run, name="ottla-callback", daemon=True).start()
+    except RuntimeError:  # at the interpreter's end there are no more threads
+        run()
+    return await done
 
 
 _LIVE: Final[weakref.WeakSet[_LoopThread]] = weakref.WeakSet()

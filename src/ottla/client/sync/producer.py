@@ -12,11 +12,15 @@ from typing import Final, NamedTuple, Self
 
 from ottla.client.columns.columns import Headers
 from ottla.client.core.batches import RecordMetadata
+from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.offsets import CommittedOffset
+from ottla.client.core.offsets import Identity as Member
 from ottla.client.errors import ClientError, RequestTimeoutError
 from ottla.client.face import Face, awaited
 from ottla.client.producer.delivery import Delivery as AsyncDelivery
-from ottla.client.producer.delivery import Written
+from ottla.client.producer.delivery import HasOffsets, Written
 from ottla.client.producer.producer import AsyncProducer
+from ottla.client.sync.consumer import Batch
 from ottla.client.sync.portal import Portal
 from ottla.client.values.interface import Values
 from ottla.records.batch import Buffer
@@ -206,7 +210,13 @@ class Producer(Face[AsyncProducer]):
     def abort_transaction(self) -> None:
         self._portal.call(self._ended(self._inner.abort_transaction))
 
-    send_offsets = awaited(AsyncProducer.send_offsets)
+    def send_offsets(
+        self, read: HasOffsets | Mapping[TopicPartition, CommittedOffset], member: Member | None = None
+    ) -> None:
+        """Commit with the transaction what a consumer of a group has read, as `AsyncProducer` does."""
+        if isinstance(read, Batch):
+            read.wait_for_letters()  # in the loop of its own client
+        self._portal.call(self._inner.send_offsets(read, member))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Self]:

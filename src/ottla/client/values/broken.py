@@ -39,10 +39,12 @@ def settle(
         return Settled(decoded.array)
     if errors != "skip":
         source = columns.value if part == "value" else columns.key
-        broken = [
-            BrokenValue(topic, columns.partition[row], columns.offset[row], source[row] or b"", reason)
-            for row, reason in sorted(decoded.broken.items())
-        ]
+        broken = []
+        for row, reason in sorted(decoded.broken.items()):
+            record = next(columns[row : row + 1].records(topic))
+            broken.append(
+                BrokenValue(topic, record.partition, record.offset, source[row] or b"", reason, record)
+            )
         if callable(errors):
             errors(broken)
         elif isinstance(errors, DeadLetterTopic):

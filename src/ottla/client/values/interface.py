@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ottla.client.columns.binary import BinaryColumn
+    from ottla.client.columns.columns import Record
 
 __all__ = [
     "BrokenValue",
@@ -48,10 +49,12 @@ class BrokenValue(NamedTuple):
     offset: int
     value: bytes
     reason: str
+    record: Record
+    """All of it"""
 
 
 class DeadLetterTopic(NamedTuple):
-    """Broken records go to this topic as they are, with headers that say where they were and why."""
+    """Broken records go to this topic as they are, with more headers that say where they were and why."""
 
     name: str
 

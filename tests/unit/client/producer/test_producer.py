@@ -352,7 +352,14 @@ async def test_a_transaction_needs_an_id(cluster: Cluster) -> None:
     ("given", "said"),
     [
         ({"acks": "2"}, "acks='2': must be one of"),
-        ({"acks": "1"}, "acks=1 needs enable.idempotence=false"),
+        ({"acks": "1", "enable.idempotence": True}, "acks=1 needs enable.idempotence=false"),
+        ({"retries": 0, "enable.idempotence": True}, "retries=0 needs enable.idempotence=false"),
+        ({"acks": "1", "transactional.id": "x"}, "transactional.id needs"),
+        ({"retries": 0, "transactional.id": "x"}, "transactional.id needs"),
+        (
+            {"request.timeout.ms": 130_000, "delivery.timeout.ms": 130_000},
+            "delivery.timeout.ms must not be less",
+        ),
         ({"delivery.timeout.ms": 1}, "delivery.timeout.ms must not be less"),
         ({"max.in.flight.requests.per.connection": 6}, "above 5"),
         ({"transactional.id": "x", "enable.idempotence": False}, "transactional.id needs"),
@@ -364,3 +371,25 @@ def test_settings_that_do_not_fit(given: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError) as raised:
         parse(ProducerSettings, given)
     assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_idempotent", "delivery_ms"),
+    [
+        ({}, True, 120_000),
+        ({"acks": "all"}, True, 120_000),
+        ({"acks": "1"}, False, 120_000),
+        ({"acks": "0"}, False, 120_000),
+        ({"retries": 0}, False, 120_000),
+        ({"acks": "1", "max.in.flight.requests.per.connection": 9}, False, 120_000),
+        ({"enable.idempotence": False}, False, 120_000),
+        ({"request.timeout.ms": 200_000}, True, 200_005),
+        ({"request.timeout.ms": (1 << 31) - 1}, True, (1 << 31) - 1),
+        ({"linger.ms": 100_000}, True, 130_000),
+        ({"request.timeout.ms": 10, "linger.ms": 5, "delivery.timeout.ms": 15}, True, 15),
+    ],
+)
+def test_settings_that_others_decide(given: dict[str, object], is_idempotent: bool, delivery_ms: int) -> None:
+    """As Java's producers have them."""
+    settings = parse(ProducerSettings, given)
+    assert (settings.enable_idempotence, settings.delivery_timeout_ms) == (is_idempotent, delivery_ms)

@@ -331,3 +331,51 @@ async def test_a_send_that_waited_for_room_is_not_in_the_next_transaction(c: Asy
         await made.send("t", b"next")
         await made.commit_transaction()
     assert await read(c, "t") == [b"next"]
+
+
+async def test_a_commit_that_was_called_off_before_it_was_asked_for_can_be_aborted(c: AsyncClient) -> None:
+    async with producer(c) as made:
+        await made.begin_transaction()
+        await made.send("t", b"first")
+        commit = asyncio.create_task(made.commit_transaction())
+        await asyncio.sleep(0)  # it waits for the record
+        commit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await commit
+        assert made.has_open_transaction
+        await made.abort_transaction()
+        async with made.transaction() as tx:
+            await tx.send("t", b"second")
+    assert await read(c, "t") == [b"second"]
+
+
+async def test_a_commit_that_was_called_off_after_it_was_asked_for_can_only_be_repeated(
+    c: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with producer(c) as made:
+        await made.begin_transaction()
+        await made.send("t", b"first")
+        asked, ask = asyncio.Event(), TransactionCoordinator._ask
+
+        async def slow(self: TransactionCoordinator, *args: Any, **more: Any) -> Any:
+            asked.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(TransactionCoordinator, "_ask", slow)
+        commit = asyncio.create_task(made.commit_transaction())
+        await asked.wait()
+        commit.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await commit
+        monkeypatch.setattr(TransactionCoordinator, "_ask", ask)
+        assert not made.has_open_transaction
+        with pytest.raises(TransactionStateError, match="committing"):
+            await made.abort_transaction()
+        again = asyncio.create_task(made.commit_transaction())
+        await asyncio.sleep(0)
+        again.cancel()  # of a repeated one the same is true, wherever it was
+        with pytest.raises(asyncio.CancelledError):
+            await again
+        assert not made.has_open_transaction
+        await made.commit_transaction()
+    assert await read(c, "t") == [b"first"]

@@ -196,22 +196,47 @@ def test_a_cell_that_is_run_twice_does_no_harm(servers: str, topic: str) -> None
     wait_for_threads(before)
 
 
-def test_a_listener_may_not_call_the_client(servers: str, topic: str) -> None:
-    seen = []
+def test_a_listener_may_call_the_client(servers: str, topic: str) -> None:
+    seen: list[object] = []
 
     class Listener(RebalanceListener):
-        def on_assigned(self, partitions: object) -> None:
-            try:
-                consumer.assignment()
-            except ClientError as error:
-                seen.append(str(error))
+        def on_assigned(self, partitions: list[TopicPartition]) -> None:
+            seen.append(consumer.assignment())
+            for each in partitions:
+                consumer.seek(each, 2)
 
-    with client.connect(servers) as c, c.consumer(group=f"{topic}-group") as consumer:
-        consumer.subscribe([topic], listener=Listener())
-        consumer.poll(timeout_s=0.5)
-        while not seen:
-            consumer.poll(timeout_s=0.5)
-    assert "a callback" in seen[0]
+        def on_revoked(self, partitions: list[TopicPartition]) -> None:
+            consumer.commit()
+            seen.append(consumer.committed(partitions)[TopicPartition(topic, 0)].offset)
+
+    with client.connect(servers) as c:
+        with c.producer() as producer:
+            for number in range(5):
+                producer.send(topic, b"%d" % number)
+        settings = {"enable.auto.commit": False, **EARLIEST}
+        with c.consumer(group=f"{topic}-group", settings=settings) as consumer:
+            consumer.subscribe([topic], listener=Listener())
+            batch = consumer.poll(timeout_s=20)
+            assert batch is not None
+            assert [record.value for record in batch] == [b"2", b"3", b"4"]
+    assert seen == [[(topic, 0)], 5]
+
+
+def test_a_listener_that_raises_or_polls_is_told_of(servers: str, topic: str) -> None:
+    class Polls(RebalanceListener):
+        def on_assigned(self, partitions: list[TopicPartition]) -> None:
+            consumer.poll(timeout_s=1)
+
+    class Raises(RebalanceListener):
+        async def on_assigned(self, partitions: list[TopicPartition]) -> None:
+            raise ZeroDivisionError
+
+    with client.connect(servers) as c:
+        for listener, error in ((Polls(), ClientError), (Raises(), ZeroDivisionError)):
+            with c.consumer([topic], group=f"{topic}-group", listener=listener) as consumer:
+                with pytest.raises(error):
+                    consumer.poll(timeout_s=20)
+                assert consumer.assignment() == [(topic, 0)]
 
 
 def test_threads_may_share_a_producer(servers: str, topic: str) -> None:
