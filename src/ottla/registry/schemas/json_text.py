@@ -20,8 +20,7 @@ JsonObject: TypeAlias = Mapping[str, Json]
 
 _MAX_NUMBER: Final = 1_000
 """Digits of a number."""
-_MAX_EXPONENT: Final = 5
-"""And of its exponent, with its sign."""
+_MAX_EXPONENT: Final = 999
 _STRING_OR_COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|/\*(?s:.*?(?:\*/|\Z))|//[^\n]*')
 _ESCAPE: Final = re.compile(r"\\\\|\\u00[01][0-9a-f]")
 _PLAIN_DOUBLES: Final = (1e-3, 1e7)
@@ -62,8 +61,9 @@ def _integer(digits: str) -> int:
 
 
 def _decimal(digits: str) -> Decimal:
-    if len(digits) > _MAX_NUMBER or len(digits.lower().partition("e")[2]) > _MAX_EXPONENT:
-        raise InvalidSchemaError(f"A number is too long: {digits[:_MAX_EXPONENT]}...")
+    exponent = digits.lower().partition("e")[2]
+    if len(digits) > _MAX_NUMBER or abs(int(exponent or 0)) > _MAX_EXPONENT:
+        raise InvalidSchemaError(f"A number is too long, or too large or small: {digits[:20]}...")
     value = Decimal(digits)
     return value or abs(value)
 

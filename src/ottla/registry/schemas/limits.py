@@ -11,6 +11,8 @@ __all__ = [
     "MAX_DEPTH",
     "MAX_INCOMPATIBILITIES",
     "MAX_JSON_DEPTH",
+    "MAX_MESSAGES_DEEP",
+    "MAX_NAME",
     "MAX_PAIRS",
     "MAX_PAIRS_DEEP",
     "MAX_REFERENCES",
@@ -30,6 +32,10 @@ MAX_DEPTH: Final = 100
 """Types inside one another."""
 MAX_JSON_DEPTH: Final = 320
 """Values inside one another: a type in a type takes three."""
+MAX_MESSAGES_DEEP: Final = 32
+"""Messages inside one another, as protoc has it, and values of options."""
+MAX_NAME: Final = 1_000
+"""Characters of a word in a .proto file."""
 MAX_PAIRS_DEEP: Final = 1_000
 """How far two schemas are followed into each other, through types that refer to types."""
 MAX_STEPS: Final = 500_000

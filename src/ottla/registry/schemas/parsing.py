@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ottla.registry.schemas.limits import check_size
+from ottla.registry.schemas.limits import MAX_TEXT, check_size
 from ottla.registry.schemas.schema import InvalidSchemaError, ParsedSchema, SchemaType
 
 __all__ = ["parse"]
@@ -22,9 +22,14 @@ def parse(
     references = dict(references or {})
     check_size(text, references)
     try:
-        return _parse(kind, text, references, new)
+        schema = _parse(kind, text, references, new)
     except RecursionError:
         raise InvalidSchemaError("The schema is nested too deep") from None
+    if not schema.text:
+        raise InvalidSchemaError("The schema says nothing")
+    if len(schema.text) > MAX_TEXT:
+        raise InvalidSchemaError(f"The schema, written canonically, has more than {MAX_TEXT} characters")
+    return schema
 
 
 def _parse(kind: SchemaType, text: str, references: Mapping[str, str], new: bool) -> ParsedSchema:
@@ -36,4 +41,6 @@ def _parse(kind: SchemaType, text: str, references: Mapping[str, str], new: bool
         from ottla.registry.schemas.json_schema import JsonSchema
 
         return JsonSchema.parse(text, references, new=new)
-    raise InvalidSchemaError(f"{kind} is not known here")
+    from ottla.registry.schemas.protobuf import ProtobufSchema
+
+    return ProtobufSchema.parse(text, references, new=new)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 
 import pytest
 from hypothesis import given
@@ -148,3 +149,69 @@ def test_json_schema(document: object, other: object, new: bool) -> None:
 @given(first=JSON, second=JSON)
 def test_json_schemas_compared(first: object, second: object) -> None:
     compare(*(use(SchemaType.JSON, json.dumps(each), {}, new=True) for each in (first, second)))
+
+
+PROTO_WORDS = [*'=;{}<>,()[]:"\\é\n', "//", "/*", "*/", '"proto3"', '"x"', "'y'", "0x1F", "-1.5e3"]
+PROTO_WORDS += [
+    "syntax",
+    "package",
+    "import",
+    "public",
+    "message",
+    "enum",
+    "M",
+    "E",
+    "A",
+    "0",
+    "1",
+    "2",
+    "true",
+]
+PROTO_WORDS += [
+    "optional",
+    "repeated",
+    "required",
+    "string",
+    "int32",
+    "map",
+    "oneof",
+    "o",
+    "group",
+    "reserved",
+]
+PROTO_WORDS += ["to", "max", "extensions", "extend", "option", ".a", "service", "rpc", "returns"]
+
+
+def proto_files() -> st.SearchStrategy[str]:
+    """Mostly valid."""
+    types = st.sampled_from(["int32", "string", "M0", "M1", ".M0", "map<string, M1>", "E", "sint64", "M0.M1"])
+    labels = st.sampled_from(["", "optional ", "repeated "])
+    options = st.sampled_from(["", " [deprecated = true]", ' [(x.y).z = {a: 1 b: "c"}, json_name = "q"]'])
+    fields = st.lists(st.tuples(labels, types, options), max_size=4).map(
+        lambda each: " ".join(f"{a}{b} f{i} = {i + 1}{c};" for i, (a, b, c) in enumerate(each))
+    )
+    one_ofs = st.lists(types, max_size=2).map(
+        lambda each: "oneof o { " + " ".join(f"{t} g{i} = {i + 10};" for i, t in enumerate(each)) + " }"
+    )
+    messages = st.lists(st.tuples(fields, one_ofs), min_size=1, max_size=3).map(
+        lambda each: " ".join(f"message M{i} {{ {a} {b} }}" for i, (a, b) in enumerate(each))
+    )
+    return messages.map(lambda each: f"syntax = 'proto3'; enum E {{ Z = 0; }} {each}")
+
+
+PROTO = st.one_of(st.lists(st.sampled_from(PROTO_WORDS), max_size=40).map(" ".join), proto_files())
+
+
+@given(text=PROTO, other=PROTO, new=st.booleans())
+def test_protobuf(text: str, other: str, new: bool) -> None:
+    use(SchemaType.PROTOBUF, text, {"x.proto": other}, new=new)
+
+
+@given(first=PROTO, second=PROTO)
+def test_protobuf_compared(first: str, second: str) -> None:
+    compare(*(use(SchemaType.PROTOBUF, each, {}, new=True) for each in (first, second)))
+
+
+@given(data=st.binary(max_size=60))
+def test_descriptors(data: bytes) -> None:
+    use(SchemaType.PROTOBUF, b64encode(data).decode(), {}, new=False)

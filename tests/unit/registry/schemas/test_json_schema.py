@@ -141,6 +141,13 @@ def test_names_that_are_keywords_and_data_that_looks_like_schemas() -> None:
     assert schema(text).incompatibilities(schema(text)) == []
 
 
+def test_numbers_of_any_size_are_compared_by_value() -> None:
+    big, same, other = (schema(f'{{"const":{text}}}') for text in ("1e300", "10E299", "1e301"))
+    assert big.incompatibilities(same) == []
+    assert [each.type for each in big.incompatibilities(other)] == ["ENUM_ARRAY_CHANGED"]
+    assert schema('{"maxLength":1e40}').incompatibilities(schema('{"maxLength":10}')) == []
+
+
 def test_depth_is_limited() -> None:
     levels = MAX_JSON_DEPTH - 1
     deep = schema('{"not":' * levels + "{}" + "}" * levels)

@@ -124,8 +124,14 @@ def _texts(values: Json) -> frozenset[str]:
 
 
 def _exact(value: Json) -> Json:
-    if isinstance(value, Decimal):
-        return value.normalize() if value % 1 else int(value)
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        if not value:
+            return 0
+        sign, digits, exponent = Decimal(value).as_tuple()
+        figures = "".join(map(str, digits))
+        zeros = len(figures) - len(figures.rstrip("0") or "0")
+        assert isinstance(exponent, int)
+        return Decimal(f"{'-' * sign}{figures[: len(figures) - zeros]}E{exponent + zeros}")
     if isinstance(value, Mapping):
         return {key: _exact(each) for key, each in value.items()}
     if is_array(value):

@@ -174,7 +174,7 @@ def _check_limit(path: str, value: Json) -> _Inside:
 
 def _check_count(path: str, value: Json) -> _Inside:
     count = number(value)
-    if count is None or count < 0 or count % 1:
+    if count is None or count < 0 or count != Decimal(count).to_integral_value():
         raise InvalidSchemaError(f"No count at {path}: {_shown(value)}")
     return ()
 
