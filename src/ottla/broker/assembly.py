@@ -29,8 +29,9 @@ from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
 from ottla.controller.controller import Controller
 from ottla.controller.features import FeatureController, finalize_newest
+from ottla.controller.isr import IsrController
 from ottla.controller.producer_ids import ProducerIds
-from ottla.controller.publisher import Publisher
+from ottla.controller.publisher import MetadataSubscriber, Publisher
 from ottla.controller.registration import NEVER, agree_on_cluster_id, note_log_dirs, register
 from ottla.controller.replicas import ReplicaController
 from ottla.controller.session import BrokerSession
@@ -42,12 +43,17 @@ from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
+from ottla.network.peers import Address, PeerLimits, Peers
 from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDirError, DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
+from ottla.replica.fetchers import Fetchers
+from ottla.replica.folders import LogFolders
 from ottla.replica.group_commit import GroupCommit
+from ottla.replica.isr_watch import IsrWatch
 from ottla.replica.maintenance import Maintenance
+from ottla.replica.membership import Rejoining, Standing
 from ottla.replica.partitions import Partitions
 from ottla.storage.environment import LogEnvironment
 from ottla.store.sqlite import FILE_NAME
@@ -98,16 +104,16 @@ class Broker:
         self._session = BrokerSession(self._store, self.metadata, host.clock)
         self._controller = Controller(self._store, self.metadata, self._session, config.node_id, self.current)
         self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
-        self.partitions = Partitions(
-            self.data_dirs,
-            self._environment,
-            config,
-            self._file_worker,
-            self.group_commit,
-            config.node_id,
-            host.new_uuid,
-            host.clock,
+        self.peers = self._make_peers()
+        self._folders = LogFolders(
+            self.data_dirs, self._environment, host.new_uuid, host.clock, config.node_id
         )
+        self._isr_controller = IsrController(self._store, self.metadata, config.node_id, self._own_epoch)
+        self._isr_watch = IsrWatch(
+            config.node_id, self.metadata, self._isr_controller, self.current, host.clock
+        )
+        self._fetchers = self._make_fetchers()
+        self.partitions = self._make_partitions()
         self._producer_ids = ProducerIds(self._store)
         self.groups, self._markers, self.transactions = self._make_coordinators()
         self.maintenance = Maintenance(
@@ -157,6 +163,44 @@ class Broker:
             markers,
         )
         return groups, markers, transactions
+
+    def _make_peers(self) -> Peers:
+        config = self.config
+
+        def address_of(node_id: int) -> Address | None:
+            registration = self.image.brokers.get(node_id)
+            endpoint = registration and registration.listeners.get(config.inter_broker_listener_name)
+            return (endpoint.host, endpoint.port) if endpoint else None
+
+        limits = PeerLimits(
+            request_max_bytes=config.ottla_request_max_bytes,
+            response_max_bytes=config.socket_request_max_bytes,
+            connect_timeout_s=config.socket_connection_setup_timeout_ms / 1000,
+        )
+        return Peers(self._host.connect, address_of, f"broker-{config.node_id}", limits)
+
+    def _make_partitions(self) -> Partitions:
+        return Partitions(
+            self.data_dirs,
+            self._folders,
+            self.config,
+            self._file_worker,
+            self.group_commit,
+            self.node.node_id,
+            self._isr_watch,
+            self._fetchers,
+        )
+
+    def _make_fetchers(self) -> Fetchers:
+        node_id = self.node.node_id
+        return Fetchers(
+            node_id,
+            lambda leader: self.peers.channel(leader, f"broker-{node_id}-fetcher"),
+            self._own_epoch,
+            self._checkpoint,
+            self.current,
+            self.clock,
+        )
 
     def _make_server(self) -> Server:
         config = self.config
@@ -253,6 +297,9 @@ class Broker:
         self.maintenance.reconfigure()
         await self._server.reconfigure(config)
 
+    async def _checkpoint(self) -> None:
+        await self.maintenance.checkpoint()
+
     async def _reopen_partitions(self) -> None:
         """Try again to open the partitions that could not be opened."""
         async with self.metadata.paused() as image:
@@ -295,15 +342,18 @@ class Broker:
         image = await self.metadata.load()
         if image.broker_overrides:
             await self._dynamic_config.load(image)
+        members = self._memberships() if self._host.shares_store else ()
         await self._open_logs(image)
         self.metadata.start(
             [
                 self._dynamic_config,
                 self.partitions,
+                self._fetchers,
+                Rejoining(self.partitions, self.clock),
                 self.maintenance,
                 self.groups,
                 self.transactions,
-                *((self._session, self._controller) if self._host.shares_store else ()),
+                *members,
             ]
         )
         self._loading = asyncio.get_running_loop().create_task(self._load())
@@ -313,6 +363,16 @@ class Broker:
         else:
             await self._server.serve()
         return bound[config.listeners[0].name]
+
+    def _memberships(self) -> tuple[MetadataSubscriber, ...]:
+        """What follows the metadata as a member of a cluster."""
+        standing = Standing(self.node.node_id, self.partitions, self.metadata, self._own_epoch)
+        self._session.tell(standing)
+        return standing, self._session, self._controller
+
+    def _own_epoch(self) -> int:
+        """Of this broker's registration, negative without one."""
+        return self._session.epoch if self._host.shares_store else self._epoch
 
     async def _open_folders(self) -> None:
         """And the store, which in a cluster knows whose folders they are."""
@@ -368,7 +428,7 @@ class Broker:
         known = image.log_dirs.get(node_id, ())
         known = await self._note_log_dirs(known, self.data_dirs.expect(known))
         self.data_dirs.begin()
-        self.partitions.clear_folders(image.topics)
+        self._folders.clear(image.topics)
         for topic in image.topics.values():
             await self.partitions.open_topic(topic, is_new=False)
         if not self.partitions.any_is_missing():
@@ -407,6 +467,10 @@ class Broker:
         self.groups.stop()
         await self.transactions.stop()
         await self._server.stop()
+        await self._fetchers.stop()
+        self._isr_watch.stop()
+        await self._isr_controller.stop()
+        self.peers.close()
         await self._committer.stop()
         await self._controller.stop()
         await self.metadata.stop()

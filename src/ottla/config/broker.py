@@ -137,6 +137,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     values: dict[str, Any] = {definition.field: value(definition.name) for definition in _FIELD_KEYS}
     listeners = _listeners(value, layers.names())
     values["listeners"], values["advertised_listeners"] = listeners.opened, listeners.advertised
+    values["inter_broker_listener_name"] = listeners.inter_broker_name
     values["max_connections_per_ip_overrides"] = connection_overrides(
         values["max_connections_per_ip_overrides"]
     )

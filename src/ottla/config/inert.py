@@ -299,22 +299,14 @@ broker: there are no quotas yet.
   replica.alter.log.dirs.io.max.bytes.per.second long 9223372036854775807 cluster-wide internal [0,...]
   replication.quota.window.num int 11 [1,...]
   replication.quota.window.size.seconds int 1 [1,...]
-broker: a single broker does not replicate.
+broker: a part of replication that there is not yet.
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
   num.replica.fetchers int 1 cluster-wide [1,...]
   offsets.commit.timeout.ms int 5000 [1,...]
-  replica.fetch.backoff.ms int 1000 [0,...]
-  replica.fetch.max.bytes int 1048576 [0,...]
-  replica.fetch.min.bytes int 1
-  replica.fetch.response.max.bytes int 10485760 [0,...]
-  replica.fetch.wait.max.ms int 500
   replica.high.watermark.checkpoint.interval.ms long 5000
-  replica.lag.time.max.ms long 30000
   replica.selector.class string null
   replica.socket.receive.buffer.bytes int 65536
-  replica.socket.timeout.ms int 30000
   socket.connection.setup.timeout.max.ms long 30000
-  socket.connection.setup.timeout.ms long 10000
   unclean.leader.election.interval.ms long 300000 internal [1,...]
 topic: a single broker does not replicate.
   follower.replication.throttled.replicas list "" throttled replicas

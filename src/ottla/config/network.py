@@ -63,8 +63,7 @@ NETWORK_KEYS = (
         STRING,
         None,
         "The listener that other brokers connect to; without it, the one that is called as "
-        "`security.inter.broker.protocol` says. It must be advertised, although a single broker has no use "
-        "for it.",
+        "`security.inter.broker.protocol` says. It must be advertised.",
     ),
     ConfigDef(
         "security.inter.broker.protocol",
@@ -95,6 +94,12 @@ NETWORK_KEYS = (
     ),
     ConfigDef(
         "socket.listen.backlog.size", INT, 50, "How many connections may wait to be accepted.", at_least(1)
+    ),
+    ConfigDef(
+        "socket.connection.setup.timeout.ms",
+        LONG,
+        10_000,
+        "How long a connection to another broker may take.",
     ),
     ConfigDef(
         "max.connections",
@@ -184,10 +189,12 @@ class NetworkConfig:
 
     listeners: tuple[Listener, ...]
     advertised_listeners: tuple[Listener, ...]
+    inter_broker_listener_name: str
     socket_request_max_bytes: int
     socket_send_buffer_bytes: int
     socket_receive_buffer_bytes: int
     socket_listen_backlog_size: int
+    socket_connection_setup_timeout_ms: int
     max_connections: int
     max_connections_per_ip: int
     max_connections_per_ip_overrides: Mapping[str, int]

@@ -207,6 +207,43 @@ REPLICA_KEYS = (
         at_least(1),
         internal=True,
     ),
+    ConfigDef(
+        "replica.lag.time.max.ms",
+        LONG,
+        30_000,
+        "A follower that has not had all of its leader's records for so long is no longer in sync.",
+    ),
+    ConfigDef(
+        "replica.fetch.wait.max.ms",
+        INT,
+        500,
+        "How long a leader may wait for new records before it answers a follower.",
+    ),
+    ConfigDef("replica.fetch.min.bytes", INT, 1, "How many bytes of new records it waits for."),
+    ConfigDef(
+        "replica.fetch.max.bytes",
+        INT,
+        1 << 20,
+        "How many bytes of each partition a follower asks for at once.",
+        at_least(0),
+    ),
+    ConfigDef(
+        "replica.fetch.response.max.bytes",
+        INT,
+        10 << 20,
+        "How many bytes of all partitions a follower asks for at once.",
+        at_least(0),
+    ),
+    ConfigDef(
+        "replica.fetch.backoff.ms",
+        INT,
+        1000,
+        "How long a follower waits after an error before it fetches again.",
+        at_least(0),
+    ),
+    ConfigDef(
+        "replica.socket.timeout.ms", INT, 30_000, "How long another broker may take to answer a follower."
+    ),
 )
 
 
@@ -240,6 +277,13 @@ class ReplicaConfig(TopicDefaults):
     add_partitions_to_txn_retry_backoff_max_ms: int
     producer_id_expiration_ms: int
     producer_id_expiration_check_interval_ms: int
+    replica_lag_time_max_ms: int
+    replica_fetch_wait_max_ms: int
+    replica_fetch_min_bytes: int
+    replica_fetch_max_bytes: int
+    replica_fetch_response_max_bytes: int
+    replica_fetch_backoff_ms: int
+    replica_socket_timeout_ms: int
 
 
 _MIB = 1 << 20

@@ -17,7 +17,6 @@ from ottla import __version__
 from ottla.protocol import wire
 from ottla.protocol.errors import DecodeError, EncodeError, ErrorCode
 from ottla.protocol.messages import APIS
-from ottla.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from ottla.protocol.structs import Struct
 
 _NEGOTIATION_VERSION: Final = 3
@@ -39,7 +38,7 @@ Connect: TypeAlias = Callable[
 """Connects a protocol to host and port, with TLS where a context is given; raises OSError."""
 
 
-class PeerError(Exception):
+class PeerError(ConnectionError):
     """A peer gave no answer: it was not reached, or not in time, or said what makes no sense. It may have
     done what it was asked all the same.
     """
@@ -98,6 +97,8 @@ class PeerConnection(asyncio.BufferedProtocol):
 
     async def negotiate(self, timeout_s: float) -> None:
         """Find out what the peer speaks; nothing else may be sent before. Raises PeerError."""
+        from ottla.protocol.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+
         asked = ApiVersionsRequest(client_software_name="ottla", client_software_version=__version__)
         answer = await self._ask(asked, ApiVersionsResponse, _NEGOTIATION_VERSION, timeout_s)
         if answer.error_code:
@@ -343,7 +344,7 @@ class Peers:
             connection.close()
             if isinstance(error, TimeoutError):
                 raise PeerError(f"{connection.name}: no connection within {timeout_s:g} s") from None
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not isinstance(error, PeerError):
                 raise PeerError(f"{connection.name}: {error}") from error
             raise
         return connection

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageSource
     from ottla.replica.data_dir import DataDir, DataDirs
-    from ottla.replica.partition import Partition
     from ottla.replica.partitions import Partitions
+    from ottla.replica.replica import Replica
     from ottla.storage.environment import LogEnvironment
 
 log = logging.getLogger(__name__)
@@ -119,13 +119,13 @@ class Compaction:
         offsets = self._clean_offsets[folder.path].copy()
         await loop.run_in_executor(self._worker, folder.cleaner_offsets.write, offsets)
 
-    def _is_current(self, partition: Partition) -> bool:
+    def _is_current(self, partition: Replica) -> bool:
         """Whether the partition was not deleted meanwhile; its folder may be that of another topic then."""
-        return partition in self._partitions.of_topic(partition.topic)
+        return any(each.log is partition.log for each in self._partitions.replicas_of(partition.topic))
 
-    def _dirtiest(self, failed: set[tuple[str, int]]) -> tuple[Partition, CleaningPlan] | None:
+    def _dirtiest(self, failed: set[tuple[str, int]]) -> tuple[Replica, CleaningPlan] | None:
         now_ms = self._clock.now_ms()
-        best: tuple[Partition, CleaningPlan] | None = None
+        best: tuple[Replica, CleaningPlan] | None = None
         for partition in self._partitions:
             key = (partition.topic, partition.index)
             if (
@@ -141,7 +141,7 @@ class Compaction:
                 best = partition, plan
         return best
 
-    async def _clean(self, partition: Partition, plan: CleaningPlan) -> None:
+    async def _clean(self, partition: Replica, plan: CleaningPlan) -> None:
         config, loop = self._config.value, asyncio.get_running_loop()
         settings = CleanerSettings(
             dedupe_buffer_size=config.log_cleaner_dedupe_buffer_size,

@@ -20,7 +20,7 @@ from ottla.storage.checkpoints import (
 )
 
 if TYPE_CHECKING:
-    from ottla.replica.partition import Partition
+    from ottla.replica.replica import Replica
     from ottla.storage.fs import DiskSpace, FileSystem
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 class Hosted(Protocol):
     """The partitions whose logs are in the folders."""
 
-    def __iter__(self) -> Iterator[Partition]: ...
+    def __iter__(self) -> Iterator[Replica]: ...
 
     @property
     def offline(self) -> Collection[tuple[str, int]]:
@@ -117,7 +117,7 @@ class DataDir:
             log.warning("%s; recovering without it", error)
             return {}
 
-    def mine(self, partitions: Iterable[Partition]) -> Iterator[Partition]:
+    def mine(self, partitions: Iterable[Replica]) -> Iterator[Replica]:
         """Those of the partitions whose logs lie in this folder."""
         return (partition for partition in partitions if partition.log_dir == self.path)
 
@@ -317,7 +317,7 @@ class DataDirs:
         free = [each for each in self.online if each.path not in cordoned and "*" not in cordoned]
         return sorted(free, key=lambda each: each.hosted_count) or [self.online[0]]
 
-    def of(self, partition: Partition) -> DataDir:
+    def of(self, partition: Replica) -> DataDir:
         """The folder that the partition's log lies in."""
         return next(each for each in self.online if each.path == partition.log_dir)
 

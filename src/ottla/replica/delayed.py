@@ -95,6 +95,7 @@ class DelayedProduce:
     on the disk, as far as that is asked for.
 
     `complete` gets the failures by number: REQUEST_TIMED_OUT for what was not replicated in time,
+    NOT_ENOUGH_REPLICAS_AFTER_APPEND where it was, but by then on fewer than `min.insync.replicas`,
     NOT_LEADER_OR_FOLLOWER where the partition went away, and what the disk said.
     """
 
@@ -133,6 +134,8 @@ class DelayedProduce:
             elif each.partition.high_watermark < each.end_offset:
                 waiting.append(each)
                 continue
+            elif not each.partition.has_enough_in_sync:
+                self._failures[each.number] = KafkaError(ErrorCode.not_enough_replicas_after_append)
             each.partition.remove_waiter(self)
         self._unreplicated = waiting
         self._finish()

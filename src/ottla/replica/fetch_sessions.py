@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import UUID
 
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.replication.isr import UNKNOWN_OFFSET, FetchClock
 
 if TYPE_CHECKING:
     from ottla.replica.delayed import Source
@@ -37,6 +38,7 @@ class FetchedPartition:
         "fetch_offset",
         "key",
         "last_fetched_epoch",
+        "log_start_offset",
         "max_bytes",
         "partition",
         "sent_high_watermark",
@@ -56,6 +58,8 @@ class FetchedPartition:
         self.max_bytes = max_bytes
         self.current_leader_epoch = current_leader_epoch
         self.last_fetched_epoch = last_fetched_epoch
+        self.log_start_offset = UNKNOWN_OFFSET
+        """Of a follower's own log"""
         self.sent_high_watermark = -1
         self.sent_log_start_offset = -1
         self.partition: Source | None = None
@@ -92,7 +96,7 @@ class FetchedPartition:
 
 
 class FetchSession:
-    """The partitions of one consumer's fetches, and which of them may have something to tell.
+    """The partitions of one reader's fetches, and which of them may have something to tell.
 
     A fetch looks at those alone, in the order in which they came to be so.
     """
@@ -100,6 +104,7 @@ class FetchSession:
     __slots__ = (
         "_pending",
         "_waiters",
+        "clock",
         "epoch",
         "isolation_level",
         "last_used_ms",
@@ -117,6 +122,8 @@ class FetchSession:
         self.epoch = 1
         self.isolation_level = 0
         self.last_used_ms = 0
+        self.clock = FetchClock()
+        """When a follower, if it is one's session, last fetched"""
         self._pending: dict[FetchKey, None] = dict.fromkeys(partitions)
         self._waiters: dict[Waiter, None] = {}
 

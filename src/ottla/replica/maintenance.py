@@ -183,9 +183,10 @@ class Maintenance:
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
-        """Have no checkpoint speak of topics that are gone, before their names are used again."""
-        if not delta.topics_deleted:
+        """Have no checkpoint speak of logs that are gone, before others are at their places."""
+        if not delta.topics_deleted and not self._partitions.has_removed:
             return
+        self._partitions.has_removed = False
         try:
             await self.checkpoint()
             await self.checkpoint_log_starts()

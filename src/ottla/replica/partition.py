@@ -1,62 +1,117 @@
-"""One partition that this broker leads: its log, its high watermark, and who waits for its data."""
+"""A partition that this broker leads: what it appends, how far its followers are, and what is committed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Protocol
+import logging
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import ATTRIBUTES, TRANSACTIONAL_MASK, parse_header
 from ottla.records.validation import ValidationOptions, validate
+from ottla.replica.replica import READ_COMMITTED, Replica, Waiter
+from ottla.replication.high_watermark import committed_offset
+from ottla.replication.isr import UNKNOWN_EPOCH, FollowerProgress, InSync, may_join, out_of_sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import PartitionState
     from ottla.records.batch import Buffer
     from ottla.records.markers import EndMarker
+    from ottla.replication.isr import FetchClock
     from ottla.storage.local.reader import LogRead
     from ottla.storage.log import Log
     from ottla.storage.verification import Verification
 
-READ_COMMITTED: Final = 1
+__all__ = ["READ_COMMITTED", "Cluster", "IsrProposal", "LogEnd", "Partition", "Waiter"]
+
+log = logging.getLogger(__name__)
 
 
-class Waiter(Protocol):
-    """Something that new data in a partition may complete."""
+class IsrProposal(NamedTuple):
+    """Another ISR than that of `state`, which its leader leads in."""
+
+    partition: Partition
+    state: PartitionState
+    isr: tuple[int, ...]
+    joining: Mapping[int, int]
+    """The broker epochs of those who join, as their fetches had them"""
+
+
+class Cluster(Protocol):
+    """What a leader knows of its followers beside their fetches, and whom it asks to change the ISR."""
+
+    @property
+    def node_id(self) -> int:
+        """Of this broker"""
+
+    @property
+    def lag_max_ms(self) -> int:
+        """`replica.lag.time.max.ms`"""
+
+    def now_ms(self) -> int: ...
+
+    def broker_epoch(self, node_id: int) -> int:
+        """Of the broker's registration, -1 without one."""
+
+    def may_join(self, node_id: int, broker_epoch: int) -> bool:
+        """Whether a broker that fetches with this epoch is registered with it, and does not stop."""
+
+    def propose(self, proposal: IsrProposal) -> None:
+        """Have the ISR changed, or `Partition.withdraw` called when it will not be."""
+
+    def watch(self, partition: Partition) -> None:
+        """Have `Partition.check_lag` called from time to time, until it says False."""
+
+
+class LogEnd:
+    """The end of a leader's log, whatever is committed of it: what the fetches of followers wait for."""
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        self._waiters: dict[Waiter, None] = {}
+
+    def add_waiter(self, waiter: Waiter) -> None:
+        """Have `waiter` told of appends, and of changes that nobody waits for, until it is removed."""
+        self._waiters[waiter] = None
+
+    def remove_waiter(self, waiter: Waiter) -> None:
+        """Stop telling `waiter`."""
+        self._waiters.pop(waiter, None)
 
     def appended(self, size: int) -> None:
-        """`size` bytes became readable, or 0 when the partition was moved or deleted."""
+        """`size` bytes were, or the partition is led no more (0)."""
+        if self._waiters:
+            for waiter in tuple(self._waiters):
+                waiter.appended(size)
 
     def touched(self) -> None:
-        """Something of the partition changed that nobody waits for, such as its log start offset."""
+        """Followers are to know of something at their next fetch: the high watermark, the log's start."""
+        if self._waiters:
+            for waiter in tuple(self._waiters):
+                waiter.touched()
 
 
-class Partition:
-    """A partition whose log is here, seen by its leader.
-
-    While this broker is the only one in sync, what it appends is committed at once; otherwise the high
-    watermark moves when the others have it (`advance_high_watermark`).
+class Partition(Replica):
+    """What it appends is committed at once where there is no other replica; otherwise the high watermark
+    moves when the replicas that are in sync have it.
     """
 
     __slots__ = (
+        "_cluster",
+        "_epoch_start_offset",
+        "_followers",
         "_has_enough_in_sync",
+        "_in_sync",
         "_is_alone",
+        "_is_watched",
         "_options",
         "_sync_soon",
         "_uncommitted_bytes",
-        "_waiters",
-        "config",
-        "index",
-        "is_closed",
-        "is_internal",
-        "leader_epoch",
-        "log",
-        "state",
-        "topic",
-        "topic_id",
+        "log_end",
     )
 
     def __init__(
@@ -68,68 +123,73 @@ class Partition:
         state: PartitionState,
         options: ValidationOptions,
         sync_soon: Callable[[Log], None],
+        cluster: Cluster,
     ) -> None:
-        self.topic = topic
-        self.topic_id = topic_id
-        self.index = index
-        self.is_internal = topic in INTERNAL_TOPICS
-        self.log = log
-        self.is_closed = False
-        """It was deleted, or moved away."""
-        self.config: TopicConfig = log.local.config
+        super().__init__(topic, topic_id, index, log, state)
         self._options = options
         self._sync_soon = sync_soon
-        self._waiters: dict[Waiter, None] | None = None
+        self._cluster = cluster
         self._uncommitted_bytes = 0
-        self.take_state(state)
-
-    def __str__(self) -> str:
-        return f"{self.topic}-{self.index}"
-
-    @property
-    def high_watermark(self) -> int:
-        """Offset below which records are committed."""
-        return self.log.high_watermark
-
-    @property
-    def last_stable_offset(self) -> int:
-        """Offset below which every transaction is decided (KIP-98)."""
-        return self.log.last_stable_offset
-
-    @property
-    def log_dir(self) -> str:
-        """The data folder that the log lies in."""
-        return self.log.local.directory.rpartition("/")[0]
+        self._followers: dict[int, FollowerProgress] = {}
+        self._in_sync = InSync(state.isr)
+        self.log_end = LogEnd()
+        self._is_watched = False
+        self._begin_term(state)
+        self._take_replicas(state)
 
     def take_state(self, state: PartitionState) -> None:
-        """Lead in the state that the cluster has decided on: its epoch, and who is in sync."""
+        """Lead on in the state that the cluster has decided on: its epoch, and who is in sync."""
         self.state = state
+        self._in_sync.settle(state.isr)
+        if state.leader_epoch != self.leader_epoch:
+            self._begin_term(state)
+        self._take_replicas(state)
+
+    def _begin_term(self, state: PartitionState) -> None:
         self.leader_epoch = state.leader_epoch
-        self._is_alone = len(state.isr) <= 1
-        self._count_in_sync()
+        self._epoch_start_offset = self.log.log_end_offset
         self.log.begin_leader_epoch(state.leader_epoch)
+        now_ms = self._cluster.now_ms()
+        for follower in self._followers.values():
+            follower.begin_term(
+                now_ms, self._epoch_start_offset, is_in_sync=follower.node_id in self._in_sync.current
+            )
+
+    def _take_replicas(self, state: PartitionState) -> None:
+        node_id, known = self._cluster.node_id, self._followers
+        self._followers = {each: known.get(each) or self._new_follower(each) for each in state.replicas}
+        self._followers.pop(node_id, None)
+        self._is_alone = not self._followers
+        self._count_in_sync()
         if self._is_alone:
             self.advance_high_watermark(self.log.log_end_offset)
+        else:
+            now_ms = self._cluster.now_ms()
+            self.consider_joining(now_ms)
+            self._advance(now_ms)
+            self._watch()
+
+    def _new_follower(self, node_id: int) -> FollowerProgress:
+        follower = FollowerProgress(node_id)
+        follower.begin_term(
+            self._cluster.now_ms(), self.log.log_end_offset, is_in_sync=node_id in self._in_sync.current
+        )
+        return follower
+
+    @property
+    def _min_in_sync(self) -> int:
+        # As in Kafka, no more are asked for than there are replicas.
+        return min(self.config.min_insync_replicas, len(self.state.replicas))
 
     def _count_in_sync(self) -> None:
-        # As in Kafka, no more are asked for than there are replicas.
-        asked = min(self.config.min_insync_replicas, len(self.state.replicas))
-        self._has_enough_in_sync = len(self.state.isr) >= asked
+        self._has_enough_in_sync = len(self._in_sync.current) >= self._min_in_sync
 
     def reconfigure(self, config: TopicConfig, options: ValidationOptions) -> None:
-        """Apply a changed topic configuration at once."""
-        self.config = config
-        self._count_in_sync()
+        super().reconfigure(config, options)
         self._options = options
-        self.log.local.reconfigure(config)
-
-    def check_leader_epoch(self, current_leader_epoch: int) -> None:
-        """Fence a client whose metadata is older or newer than ours (KIP-320); -1 does not ask."""
-        if current_leader_epoch in {-1, self.leader_epoch}:
-            return
-        if current_leader_epoch < self.leader_epoch:
-            raise KafkaError(ErrorCode.fenced_leader_epoch)
-        raise KafkaError(ErrorCode.unknown_leader_epoch)
+        self._count_in_sync()
+        if not self._is_alone:
+            self._advance(self._cluster.now_ms())
 
     def append(
         self,
@@ -165,7 +225,7 @@ class Partition:
             if self._waiters is not None:
                 self.wake(header.size)
         else:
-            self._uncommitted_bytes += header.size
+            self._appended(header.size, now_ms)
         must_be_durable = False
         if end_offset >= local.flush_due_offset:
             self._sync_soon(log)
@@ -215,12 +275,16 @@ class Partition:
             from_client=False,
             transaction_version=transaction_version,
         )
-        self._uncommitted_bytes += header.size
         if self._is_alone:
+            self._uncommitted_bytes += header.size
             self.advance_high_watermark(log.log_end_offset)
+        else:
+            self._appended(header.size, now_ms)
         if log.log_end_offset >= log.local.flush_due_offset:
             self._sync_soon(log)
         return base_offset
+
+    # -- what is committed
 
     def advance_high_watermark(self, offset: int) -> None:
         """Take note that everything below `offset` is on all replicas that are in sync, and wake who waits.
@@ -231,73 +295,135 @@ class Partition:
             # All that is not committed counts as soon as some is: it only says that a look may be worth it.
             size, self._uncommitted_bytes = self._uncommitted_bytes, 0
             self.wake(max(size, 1))
+            self.log_end.touched()
 
-    def close(self) -> None:
-        """Turn away who waits, as the partition is no longer here."""
-        self.is_closed = True
-        self.log.close(flush=False)
-        self.wake(0)
+    def _appended(self, size: int, now_ms: int) -> None:
+        """Something is to be replicated now."""
+        self._uncommitted_bytes += size
+        self.log_end.appended(size)
+        if len(self._in_sync.maximal) <= 1:
+            self._advance(now_ms)
+        self._watch()
 
-    def read(self, offset: int, max_bytes: int, isolation_level: int, *, min_one: bool) -> LogRead:
-        """Record batches from `offset` on, as they lie in the file.
+    def _advance(self, now_ms: int) -> None:
+        cluster = self._cluster
+        offset = committed_offset(
+            self.log.log_end_offset,
+            self._followers.values(),
+            self._in_sync,
+            self._min_in_sync,
+            now_ms,
+            cluster.lag_max_ms,
+            lambda follower: cluster.may_join(follower.node_id, follower.broker_epoch),
+        )
+        if offset is not None:
+            self.advance_high_watermark(offset)
 
-        At most `max_bytes`, but the first batch whole when `min_one`; never past the high watermark (or the
-        last stable offset).  Raises KafkaError: offset_out_of_range, kafka_storage_error.
+    @property
+    def has_enough_in_sync(self) -> bool:
+        """Whether what is on all in-sync replicas is on as many as `min.insync.replicas` asks for."""
+        return len(self._in_sync.maximal) >= self._min_in_sync
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether it may not know yet what was committed before it was elected (KIP-207)."""
+        return self.log.high_watermark < self._epoch_start_offset
+
+    # -- followers
+
+    def follower(self, node_id: int, broker_epoch: int, *, is_fenced: bool) -> FollowerProgress:
+        """One of the partition's replicas, which fetches with this epoch of its registration, -1 for none.
+
+        Raises KafkaError: unknown_leader_epoch for a broker that is not known to be one (yet), or
+        not_leader_or_follower where its request has no leader epoch (`is_fenced`) and for one that was
+        registered anew since.
         """
+        follower = self._followers.get(node_id)
+        if follower is None:
+            raise KafkaError(
+                ErrorCode.unknown_leader_epoch if is_fenced else ErrorCode.not_leader_or_follower
+            )
+        if UNKNOWN_EPOCH != broker_epoch < self._cluster.broker_epoch(node_id):
+            raise KafkaError(ErrorCode.not_leader_or_follower)
+        return follower
+
+    def fetched(
+        self,
+        follower: FollowerProgress,
+        offset: int,
+        log_start_offset: int,
+        broker_epoch: int,
+        now_ms: int,
+        clock: FetchClock | None,
+    ) -> None:
+        """A follower, whose log is as this one below `offset`, asks for what comes there."""
+        before, log_end_offset = follower.end_offset, self.log.log_end_offset
+        follower.fetched(offset, log_start_offset, broker_epoch, now_ms, log_end_offset, clock)
+        if follower.node_id not in self._in_sync.current:
+            self.consider_joining(now_ms, follower)
+        if offset != before:
+            self._advance(now_ms)
+
+    def consider_joining(self, now_ms: int, fetching: FollowerProgress | None = None) -> None:
+        """Propose an ISR with the followers that belong into it: the one that is `fetching`, and those that
+        have caught up already, but could not join then.
+        """
+        isr, cluster = self._in_sync, self._cluster
+        end_offset, high_watermark = self.log.log_end_offset, self.log.high_watermark
+        joining = {
+            each.node_id: each.broker_epoch
+            for each in self._followers.values()
+            if may_join(each, isr, high_watermark, self._epoch_start_offset)
+            and (each is fetching or each.is_caught_up(end_offset, now_ms, cluster.lag_max_ms))
+            and cluster.may_join(each.node_id, each.broker_epoch)
+        }
+        if joining:
+            self._propose((*isr.current, *joining), joining)
+
+    def read_to_end(self, offset: int, max_bytes: int, *, min_one: bool) -> LogRead:
+        """As `read`, whatever is committed: for followers."""
         log = self.log
-        upper = log.last_stable_offset if isolation_level == READ_COMMITTED else log.high_watermark
-        return log.read(offset, max_bytes, upper, min_one=min_one)
+        return log.read(offset, max_bytes, log.log_end_offset, min_one=min_one)
 
-    def aborted_transactions(self, offset: int, read: LogRead) -> list[tuple[int, int]]:
-        """Producer id and first offset of what a reader of committed records must skip in `read`."""
-        if not len(read.records):
-            return []
-        return [(txn.producer_id, txn.first_offset) for txn in self.log.aborted_transactions(offset, read)]
+    def check_lag(self, now_ms: int) -> bool:
+        """Propose an ISR without those who lag for too long; False when nobody is behind any more."""
+        if self.is_closed:
+            return False
+        end_offset, lag_max_ms = self.log.log_end_offset, self._cluster.lag_max_ms
+        isr, followers = self._in_sync, self._followers.values()
+        if lagging := out_of_sync(followers, isr, end_offset, now_ms, lag_max_ms):
+            self._propose(tuple(each for each in isr.current if each not in lagging), {})
+        else:
+            self.consider_joining(now_ms)
+        self._advance(now_ms)
+        self._is_watched = any(
+            each.end_offset < end_offset
+            and (each.node_id in isr.maximal or each.is_caught_up(end_offset, now_ms, lag_max_ms))
+            for each in followers
+        )
+        return self._is_watched
 
-    def diverging_epoch(self, last_fetched_epoch: int, fetch_offset: int) -> tuple[int, int] | None:
-        """(epoch, end offset) up to which a reader agrees with this log, when it does not agree (KIP-595).
+    def _watch(self) -> None:
+        if not self._is_watched:
+            self._is_watched = True
+            self._cluster.watch(self)
 
-        Raises KafkaError(offset_out_of_range) for an epoch that this log knows nothing of.
-        """
-        epoch, end_offset = self.end_of_epoch(last_fetched_epoch)
-        if end_offset < 0:
-            raise KafkaError(ErrorCode.offset_out_of_range)
-        if epoch < last_fetched_epoch or end_offset < fetch_offset:
-            return epoch, end_offset
-        return None
+    def _propose(self, isr: tuple[int, ...], joining: Mapping[int, int]) -> None:
+        log.info("the ISR of %s is to be %s instead of %s", self, isr, self._in_sync.current)
+        self._in_sync.propose(isr)
+        self._cluster.propose(IsrProposal(self, self.state, isr, joining))
 
-    def end_of_epoch(self, leader_epoch: int) -> tuple[int, int]:
-        """The largest epoch not above `leader_epoch` and where it ends; (-1, -1) when unknown (KIP-320)."""
-        if leader_epoch == self.leader_epoch:
-            return leader_epoch, self.log.log_end_offset
-        return self.log.end_offset_for_epoch(leader_epoch)
+    def withdraw(self, proposal: IsrProposal) -> None:
+        """The ISR was not changed so, and will not be."""
+        if self.state is proposal.state and not self.is_closed:
+            self._in_sync.withdraw()
+            self._advance(self._cluster.now_ms())
+            self._watch()  # and then once more, should it still be so
 
-    def epoch_of(self, offset: int) -> int:
-        """The leader epoch that wrote `offset`, or -1."""
-        epoch = self.log.leader_epochs.epoch_for(offset)
-        return -1 if epoch is None else epoch
-
-    def wake(self, size: int) -> None:
-        """Tell those who wait that something is new."""
-        if self._waiters:
-            for waiter in tuple(self._waiters):
-                waiter.appended(size)
+    def give_up(self) -> None:
+        super().give_up()
+        self.log_end.appended(0)
 
     def touch(self) -> None:
-        """Tell those who follow the partition that something else of it is new."""
-        if self._waiters:
-            for waiter in tuple(self._waiters):
-                waiter.touched()
-
-    def add_waiter(self, waiter: Waiter) -> None:
-        """Have `waiter` told of appends, until it is removed."""
-        if self._waiters is None:
-            self._waiters = {}
-        self._waiters[waiter] = None
-
-    def remove_waiter(self, waiter: Waiter) -> None:
-        """Stop telling `waiter`."""
-        if self._waiters is not None:
-            self._waiters.pop(waiter, None)
-            if not self._waiters:
-                self._waiters = None
+        super().touch()
+        self.log_end.touched()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from uuid import UUID
 
 from ottla.config.topic import topic_config
@@ -15,20 +15,21 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import TimestampType
 from ottla.records.compression import Codec
 from ottla.records.validation import ValidationOptions
+from ottla.replica.follower import Follower
 from ottla.replica.partition import Partition
-from ottla.storage.checkpoints import CorruptCheckpointError, has_partition_metadata
-from ottla.storage.lifecycle import close_logs, open_log
-from ottla.storage.names import FOLDER_DELETED, FOLDER_STRAY, folder_aside, log_folder, parse_log_folder
+from ottla.replica.replica import Replica
+from ottla.storage.checkpoints import CorruptCheckpointError
+from ottla.storage.lifecycle import close_logs
 
 if TYPE_CHECKING:
-    from ottla.clock import Clock
     from ottla.config.replica import ReplicaConfig
     from ottla.config.topic import TopicConfig
     from ottla.metadata.image import ImageDelta, MetadataImage
-    from ottla.metadata.model import Topic
+    from ottla.metadata.model import PartitionState, Topic
     from ottla.replica.data_dir import DataDir, DataDirs
+    from ottla.replica.folders import LogFolders
     from ottla.replica.group_commit import GroupCommit
-    from ottla.storage.environment import LogEnvironment
+    from ottla.replica.partition import Cluster
     from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
@@ -53,29 +54,55 @@ class Unhosted(enum.Enum):
     """Other brokers have its replicas."""
 
 
-Place: TypeAlias = Partition | Unhosted
-"""Where the metadata has a partition: its log, or why there is none."""
+Place: TypeAlias = Replica | Unhosted
+"""Where the metadata has a partition: its log in the role that it has here, or why there is none."""
+
+
+class Fetching(Protocol):
+    """Brings followers what their leaders have."""
+
+    def follow(self, follower: Follower) -> None:
+        """From the leader of its state, in the epoch of that, as long as no other is said."""
+
+    def leave(self, follower: Follower) -> None:
+        """It is followed no more."""
+
+
+class LeadershipListener(Protocol):
+    """Who has something to do where this broker leads."""
+
+    def leadership_changed(self, topic: str, index: int) -> None:
+        """This broker has begun to lead the partition, or leads it no more: `Partitions.get` says which.
+
+        It is told of changes, not of what was opened with a topic. Nothing may be awaited here.
+        """
 
 
 class Partitions:
-    """Finds a partition by name or id; opens and removes them as topics come and go."""
+    """Finds a partition by name or id; opens and removes them as topics come and go, and gives each the role
+    that the cluster has decided on.
+    """
 
     def __init__(
         self,
         data_dirs: DataDirs,
-        environment: LogEnvironment,
+        folders: LogFolders,
         config: ReplicaConfig,
         worker: Executor,
         group_commit: GroupCommit,
         node_id: int,
-        new_uuid: Callable[[], UUID],
-        clock: Clock,
+        cluster: Cluster,
+        fetching: Fetching,
     ) -> None:
         self._node_id = node_id
-        self._clock = clock
-        self._new_uuid = new_uuid
+        self._cluster = cluster
+        self._fetching = fetching
+        self._listeners: list[LeadershipListener] = []
+        self._may_lead = True
+        self.has_removed = False
+        """Replicas have gone of topics that stay; whoever forgets what was known of them unsets it."""
         self._data_dirs = data_dirs
-        self._environment = environment
+        self._folders = folders
         self._config = config
         self._worker = worker
         self._group_commit = group_commit
@@ -85,8 +112,8 @@ class Partitions:
     # -- finding
 
     def get(self, topic: str, index: int) -> Partition:
-        """Raises KafkaError: unknown_topic_or_partition; kafka_storage_error where it could not be opened,
-        not_leader_or_follower where it is on other brokers.
+        """One that this broker leads. Raises KafkaError: unknown_topic_or_partition; kafka_storage_error
+        where it could not be opened, not_leader_or_follower where another broker leads it.
         """
         partitions = self._by_topic.get(topic)
         if partitions is None:
@@ -100,24 +127,59 @@ class Partitions:
             raise KafkaError(ErrorCode.unknown_topic_id)
         return self._pick(partitions, index)
 
-    @staticmethod
-    def _pick(partitions: list[Place], index: int) -> Partition:
+    def replica(self, topic: str, index: int) -> Replica:
+        """One that is here, whoever leads it; raises as `get`."""
+        partitions = self._by_topic.get(topic)
+        if partitions is None:
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+        return self._pick_replica(partitions, index)
+
+    def replica_by_id(self, topic_id: UUID | None, index: int) -> Replica:
+        """As `replica`; an id that no topic has raises unknown_topic_id."""
+        partitions = None if topic_id is None else self._by_id.get(topic_id)
+        if partitions is None:
+            raise KafkaError(ErrorCode.unknown_topic_id)
+        return self._pick_replica(partitions, index)
+
+    def _pick(self, partitions: list[Place], index: int) -> Partition:
         if not 0 <= index < len(partitions):
             raise KafkaError(ErrorCode.unknown_topic_or_partition)
         place = partitions[index]
         if isinstance(place, Partition):
             return place
-        if place is Unhosted.ABSENT:
+        if isinstance(place, Replica):
             raise KafkaError(ErrorCode.not_leader_or_follower)
-        raise KafkaError(ErrorCode.kafka_storage_error, "The partition's log could not be opened.")
+        raise self._unhosted(place)
+
+    def _pick_replica(self, partitions: list[Place], index: int) -> Replica:
+        if not 0 <= index < len(partitions):
+            raise KafkaError(ErrorCode.unknown_topic_or_partition)
+        place = partitions[index]
+        if isinstance(place, Replica):
+            return place
+        raise self._unhosted(place)
+
+    @staticmethod
+    def _unhosted(place: Unhosted) -> KafkaError:
+        if place is Unhosted.ABSENT:
+            return KafkaError(ErrorCode.not_leader_or_follower)
+        return KafkaError(ErrorCode.kafka_storage_error, "The partition's log could not be opened.")
 
     def of_topic(self, topic: str) -> list[Partition]:
-        """The partitions of a topic that are online."""
+        """The partitions of a topic that this broker leads."""
         return [each for each in self._by_topic.get(topic, ()) if isinstance(each, Partition)]
 
-    def __iter__(self) -> Iterator[Partition]:
+    def replicas_of(self, topic: str) -> list[Replica]:
+        """The partitions of a topic that are here and online."""
+        return [each for each in self._by_topic.get(topic, ()) if isinstance(each, Replica)]
+
+    def led(self) -> list[Partition]:
+        """All that this broker leads."""
+        return [each for each in self if isinstance(each, Partition)]
+
+    def __iter__(self) -> Iterator[Replica]:
         for partitions in list(self._by_topic.values()):
-            yield from (each for each in partitions if isinstance(each, Partition))
+            yield from (each for each in partitions if isinstance(each, Replica))
 
     def __len__(self) -> int:
         return sum(len(partitions) for partitions in self._by_topic.values())
@@ -142,16 +204,110 @@ class Partitions:
             await self.open_topic(topic, is_new=True)
         for topic in delta.topic_configs_changed:
             self.reconfigure(topic)
+        for number, (topic, index) in enumerate(delta.partitions_changed):
+            self._change(topic, index)
+            if number % _YIELD_EVERY == _YIELD_EVERY - 1:
+                await asyncio.sleep(0)
+
+    def _change(self, topic: Topic, index: int) -> None:
+        """Follow a partition's state: its role here, or that it has come or gone."""
+        places, state = self._by_topic[topic.name], topic.partitions[index]
+        place = places[index]
+        if isinstance(place, Replica):
+            if self._node_id in state.replicas:
+                self._take_role(topic, index, place)
+            else:
+                places[index] = Unhosted.ABSENT
+                self.has_removed = True
+                log.info("%s is no longer to be here", place)
+                self._remove(topic.name, index, place)
+                self._tell(topic.name, index)
+        elif place is Unhosted.ABSENT and self._node_id in state.replicas:
+            places[index] = opened = self._open(topic, index, is_new=True)
+            if isinstance(opened, Partition):
+                self._tell(topic.name, index)
+        elif place is Unhosted.OFFLINE and self._node_id not in state.replicas:
+            places[index] = Unhosted.ABSENT
+
+    # -- roles
+
+    def subscribe(self, listener: LeadershipListener) -> None:
+        """Have `listener` told where this broker begins to lead, and where it ceases to."""
+        self._listeners.append(listener)
+
+    def stand_down(self) -> None:
+        """Lead nothing until `stand_up`: others may do so by now, for all that this broker can know. Leaders
+        that it knows are followed meanwhile.
+        """
+        self._may_lead = False
+        for name, places in self._by_topic.items():
+            for index, place in enumerate(places):
+                if isinstance(place, Partition):
+                    self._replace(place, self._follower(place, place.state))
+                    self._tell(name, index)
+
+    def stand_up(self, topics: Iterable[Topic]) -> None:
+        """Take the roles that the cluster has for this broker by `topics`, after `stand_down`."""
+        self._may_lead = True
+        for topic in topics:
+            for index, place in enumerate(self._by_topic.get(topic.name, ())):
+                if isinstance(place, Replica) and place.topic_id == topic.topic_id:
+                    self._take_role(topic, index, place)
+
+    def _take_role(self, topic: Topic, index: int, place: Replica) -> None:
+        state = topic.partitions[index]
+        if not self._may_lead or state.leader != self._node_id:
+            if isinstance(place, Follower):
+                place.take_state(state)
+                follower = place
+            else:
+                follower = self._follower(place, state)
+                self._replace(place, follower)
+                self._tell(topic.name, index)
+            self._fetching.follow(follower)
+        elif isinstance(place, Partition):
+            place.take_state(state)
+        else:
+            assert isinstance(place, Follower)
+            self._fetching.leave(place)
+            self._replace(place, self._partition(topic, index, place.log, place.config))
+            self._tell(topic.name, index)
+
+    def _replace(self, former: Replica, by: Replica) -> None:
+        log.info("%s: this broker %s in epoch %d", by, _role(by), by.leader_epoch)
+        self._by_id[former.topic_id][former.index] = by
+        former.give_up()
+
+    def _tell(self, topic: str, index: int) -> None:
+        for listener in self._listeners:
+            listener.leadership_changed(topic, index)
+
+    def _partition(self, topic: Topic, index: int, opened: Log, config: TopicConfig) -> Partition:
+        return Partition(
+            topic.name,
+            topic.topic_id,
+            index,
+            opened,
+            topic.partitions[index],
+            validation_options(config, self._config),
+            self._group_commit.sync_soon,
+            self._cluster,
+        )
+
+    @staticmethod
+    def _follower(former: Replica, state: PartitionState) -> Follower:
+        follower = Follower(former.topic, former.topic_id, former.index, former.log, state)
+        follower.config = former.config
+        return follower
 
     async def open_topic(self, topic: Topic, *, is_new: bool) -> None:
         """Open the logs of a topic's partitions, making those that are new.
 
         Where `is_new` is false they should be there, and are not made while a data folder is missing.
         """
-        config = topic_config(topic.configs, self._config)
         known = self._by_topic.get(topic.name, [])
         for index in range(len(known), len(topic.partitions)):
-            known.append(self._open(topic, index, config, is_new=is_new))
+            known.append(self._open(topic, index, is_new=is_new))
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
         self._by_topic[topic.name] = self._by_id[topic.topic_id] = known
@@ -161,111 +317,31 @@ class Partitions:
         for topic in topics:
             known = self._by_topic.get(topic.name, [])
             for index in [index for index, place in enumerate(known) if place is Unhosted.OFFLINE]:
-                config = topic_config(topic.configs, self._config)
-                known[index] = self._open(topic, index, config, is_new=False)
+                known[index] = self._open(topic, index, is_new=False)
                 await asyncio.sleep(0)
 
-    def _open(self, topic: Topic, index: int, config: TopicConfig, *, is_new: bool) -> Place:
-        if self._node_id not in topic.partitions[index].replicas:
+    def _open(self, topic: Topic, index: int, *, is_new: bool) -> Place:
+        state = topic.partitions[index]
+        if self._node_id not in state.replicas:
             return Unhosted.ABSENT
+        config = topic_config(topic.configs, self._config)
         try:
-            folder, opened = self._find_log(topic, index, config) or self._make_log(
-                topic, index, config, is_new=is_new
-            )
+            opened = self._folders.open(topic, index, config, self._config.cordoned_log_dirs, is_new=is_new)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
             return Unhosted.OFFLINE
-        folder.hosted_count += 1
-        return Partition(
-            topic.name,
-            topic.topic_id,
-            index,
-            opened,
-            topic.partitions[index],
-            validation_options(config, self._config),
-            self._group_commit.sync_soon,
-        )
-
-    def _homes(self, topic: str, index: int) -> list[DataDir]:
-        """The data folders that have the partition's; the only one there is has, or will."""
-        sole = self._data_dirs.sole
-        if sole is not None:
-            return [sole]
-        name = log_folder(topic, index)
-        return [each for each in self._data_dirs.online if each.fs.exists(f"{each.path}/{name}")]
-
-    def _find_log(self, topic: Topic, index: int, config: TopicConfig) -> tuple[DataDir, Log] | None:
-        """Open the log where it lies; None where it lies nowhere."""
-        homes = self._homes(topic.name, index)
-        if len(homes) > 1:
-            homes = [each for each in homes if not self._cleared_of_older(each, topic, index)]
-        if len(homes) > 1:
-            raise KafkaError(
-                ErrorCode.kafka_storage_error,
-                f"it is in {' and in '.join(each.path for each in homes)}: move away what is out of date",
-            )
-        for folder in homes:
-            try:
-                return folder, self._open_log(folder, topic, index, config)
-            except KafkaError as refused:
-                if refused.code is not ErrorCode.inconsistent_topic_id:
-                    raise
-                # An older topic of that name, whose deletion a crash has undone on the disk.
-                self._move_aside(folder, topic.name, index)
-        return None
-
-    def _cleared_of_older(self, folder: DataDir, topic: Topic, index: int) -> bool:
-        """Whether the log in this folder was that of an older topic of the same name: it is aside now."""
-        try:
-            has_partition_metadata(
-                folder.fs, f"{folder.path}/{log_folder(topic.name, index)}", topic.topic_id
-            )
-        except KafkaError:
-            self._move_aside(folder, topic.name, index)
-            return True
-        return False
-
-    def _make_log(
-        self, topic: Topic, index: int, config: TopicConfig, *, is_new: bool
-    ) -> tuple[DataDir, Log]:
-        if not is_new and (missing := self._data_dirs.missing()):
-            raise KafkaError(
-                ErrorCode.kafka_storage_error,
-                f"it is in none of the data folders that are here; not here: {', '.join(missing)}",
-            )
-        failure: OSError | None = None
-        for folder in self._data_dirs.for_new(self._config.cordoned_log_dirs):
-            try:
-                return folder, self._open_log(folder, topic, index, config)
-            except OSError as error:
-                if folder in self._homes(topic.name, index):
-                    raise  # what was begun here goes on here
-                failure = error
-        assert failure is not None
-        raise failure
-
-    def _open_log(self, folder: DataDir, topic: Topic, index: int, config: TopicConfig) -> Log:
-        key = (topic.name, index)
-        opened = open_log(
-            f"{folder.path}/{log_folder(topic.name, index)}",
-            f"{topic.name}-{index}",
-            config,
-            self._environment,
-            clean=folder.clean,
-            log_start_offset=folder.log_starts.get(key, 0),
-            recovery_point=folder.recovery_points.get(key, 0),
-            now_ms=self._clock.now_ms(),
-            topic_id=topic.topic_id,
-        )
-        opened.update_high_watermark(folder.high_watermarks.get(key, 0))
-        return opened
+        if self._may_lead and state.leader == self._node_id:
+            return self._partition(topic, index, opened, config)
+        follower = Follower(topic.name, topic.topic_id, index, opened, state)
+        self._fetching.follow(follower)
+        return follower
 
     def reconfigure(self, topic: Topic) -> None:
         """Apply a topic's changed configuration at once."""
         config = topic_config(topic.configs, self._config)
         options = validation_options(config, self._config)
-        for partition in self.of_topic(topic.name):
-            partition.reconfigure(config, options)
+        for replica in self.replicas_of(topic.name):
+            replica.reconfigure(config, options)
 
     def broker_reconfigured(self, config: ReplicaConfig, topics: Iterable[Topic]) -> None:
         """Apply changed broker-wide defaults to every topic."""
@@ -277,67 +353,29 @@ class Partitions:
         """Close a deleted topic's logs and remove their folders: renamed at once, their files later."""
         removed = self._by_topic.pop(topic.name, [])
         self._by_id.pop(topic.topic_id, None)
-        loop = asyncio.get_running_loop()
         for index, place in enumerate(removed):
-            if isinstance(place, Partition):
-                self._data_dirs.of(place).hosted_count -= 1
-                place.close()
-            for folder in self._homes(topic.name, index):
-                doomed = self._rename(folder, topic.name, index, FOLDER_DELETED)
-                if doomed is not None:
-                    loop.run_in_executor(self._worker, self._remove_folder, doomed)
+            self._remove(topic.name, index, place)
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
 
-    def _rename(self, folder: DataDir, topic: str, index: int, suffix: str) -> str | None:
-        """Take a partition's folder out of the way; its new path, or None where that failed."""
-        path = f"{folder.path}/{log_folder(topic, index)}"
-        target = f"{folder.path}/{folder_aside(topic, index, self._new_uuid().hex, suffix)}"
-        try:
-            folder.fs.rename(path, target)
-        except OSError as error:
-            log.error("cannot rename %s: %s", path, error)
-            return None
-        return target
-
-    def _remove_folder(self, path: str) -> None:
-        fs = self._environment.fs
-        try:
-            for name in fs.listdir(path):
-                fs.unlink(f"{path}/{name}")
-            fs.remove_dir(path)
-        except OSError as error:
-            log.warning("cannot remove %s: %s", path, error)
-
-    def _move_aside(self, folder: DataDir, topic: str, index: int) -> None:
-        """Keep the folder of a topic that nobody knows, out of the way: it is for people to look at."""
-        moved = self._rename(folder, topic, index, FOLDER_STRAY)
-        if moved is not None:
-            path = f"{folder.path}/{log_folder(topic, index)}"
-            log.warning("%s belongs to no topic; it is %s now", path, moved)
-
-    def clear_folders(self, topics: Mapping[str, Topic]) -> None:
-        """Before logs are opened: finish deletions that a crash has stopped."""
-        for data_dir in self._data_dirs.online:
-            for name in data_dir.fs.listdir(data_dir.path):
-                folder = parse_log_folder(name)
-                if folder is None:
-                    continue
-                if folder.suffix == FOLDER_DELETED:
-                    self._remove_folder(f"{data_dir.path}/{name}")
-                elif not folder.suffix:
-                    topic = topics.get(folder.topic)
-                    if topic is None or folder.partition >= len(topic.partitions):
-                        self._move_aside(data_dir, folder.topic, folder.partition)
+    def _remove(self, topic: str, index: int, place: Place) -> None:
+        if isinstance(place, Replica):
+            self._data_dirs.of(place).hosted_count -= 1
+            if isinstance(place, Follower):
+                self._fetching.leave(place)
+            place.close()
+        loop = asyncio.get_running_loop()
+        for path in self._folders.set_aside(topic, index):
+            loop.run_in_executor(self._worker, self._folders.remove, path)
 
     def any_is_missing(self) -> bool:
         """Whether a partition that is offline is in none of the data folders that are here."""
-        return any(not self._homes(topic, index) for topic, index in self.offline)
+        return any(not self._folders.homes(topic, index) for topic, index in self.offline)
 
     def close(self) -> list[DataDir]:
         """Sync and close every log; returns the data folders where all went well, and none was left out."""
         clean = []
-        offline = [folder for topic, index in self.offline for folder in self._homes(topic, index)]
+        offline = [folder for topic, index in self.offline for folder in self._folders.homes(topic, index)]
         for folder in self._data_dirs.online:
             errors = close_logs(folder.fs, (partition.log for partition in folder.mine(self)))
             for error in errors:
@@ -345,6 +383,10 @@ class Partitions:
             if not errors and folder not in offline:
                 clean.append(folder)
         return clean
+
+
+def _role(replica: Replica) -> str:
+    return "leads" if isinstance(replica, Partition) else f"follows {replica.state.leader}"
 
 
 def validation_options(config: TopicConfig, broker: ReplicaConfig) -> ValidationOptions:

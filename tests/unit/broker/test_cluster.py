@@ -211,6 +211,7 @@ async def test_moves_are_begun_listed_and_taken_back(cluster: Cluster) -> None:
 
     assert (await move([1, 7]))["error_code"] == ErrorCode.invalid_replica_assignment
     assert (await move(None))["error_code"] == ErrorCode.no_reassignment_in_progress
+    cluster.brokers[3].peers.address_of = lambda _node_id: None  # it gets nothing, and the move lasts
     assert (await move([3, 1]))["error_code"] == ErrorCode.none
     await cluster.agree()
     listed = await ask(one, LIST_REASSIGNMENTS, 0, topics=None)

@@ -9,6 +9,7 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.coordinator_harness import image
+from tests.unit.replica.neighbours import Neighbours
 from tests.unit.storage.logs import cleaner_settings, offsets, open_at, small_segments
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
@@ -47,6 +48,7 @@ class OffsetsPartition:
             PartitionState(replicas=(1,), isr=(1,), leader=1),
             validation_options(small_segments(), broker_config()),
             lambda _log: None,
+            Neighbours(),
         )
         self.now_ms = 1_000_000
         self.first_dirty: int | None = None

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 from tests.coordinator_harness import image
+from tests.unit.replica.neighbours import Neighbours
 from tests.unit.storage.logs import open_at, small_segments
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
@@ -73,6 +74,7 @@ class Owned:
             PartitionState(replicas=(1,), isr=(1,), leader=1),
             validation_options(small_segments(), broker_config()),
             lambda _log: None,
+            Neighbours(),
         )
         self.commits = HeldCommits()
         config = SimpleNamespace(ottla_acks_all_flush=flush, ottla_decompressed_batch_max_bytes=1 << 20)

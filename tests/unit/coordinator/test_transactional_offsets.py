@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from tests.coordinator_harness import image
+from tests.unit.replica.neighbours import Neighbours
 from tests.unit.storage.logs import open_at, small_segments
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
@@ -47,6 +48,7 @@ class Coordinated:
             STATE,
             validation_options(small_segments(), broker_config()),
             lambda _log: None,
+            Neighbours(),
         )
         config: Any = SimpleNamespace(value=broker_config())
         hosted: Any = SimpleNamespace(of_topic=lambda _topic: [self.partition])

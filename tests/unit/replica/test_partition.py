@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from tests.unit.replica.neighbours import Neighbours
 from tests.unit.storage.logs import batch, config, open_at
 
 from ottla.config.broker import broker_config
@@ -59,7 +60,7 @@ def partition(
     topic_config = config(**overrides)
     log = open_at(OsFileSystem(64), topic_config, directory=str(tmp_path / "t-0"))
     options = validation_options(topic_config, broker_config())
-    return Partition("t", UUID(int=1), 0, log, state, options, sync_soon)
+    return Partition("t", UUID(int=1), 0, log, state, options, sync_soon, Neighbours())
 
 
 def append(to: Partition, acks: int = -1) -> int:

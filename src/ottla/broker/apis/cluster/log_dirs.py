@@ -22,7 +22,7 @@ from ottla.protocol.messages.describe_log_dirs import (
     DescribeLogDirsTopic,
 )
 from ottla.replica.data_dir import DataDir
-from ottla.replica.partition import Partition
+from ottla.replica.replica import Replica
 
 
 def _describe(
@@ -38,7 +38,7 @@ def _describe(
     )
 
 
-def _describe_one(folder: DataDir, asked: list[Partition], *, is_cordoned: bool) -> DescribeLogDirsResult:
+def _describe_one(folder: DataDir, asked: list[Replica], *, is_cordoned: bool) -> DescribeLogDirsResult:
     try:
         space = folder.space() if folder.is_online else None
     except OSError:
@@ -59,14 +59,14 @@ def _describe_one(folder: DataDir, asked: list[Partition], *, is_cordoned: bool)
     )
 
 
-def _asked(services: ClusterServices, message: DescribeLogDirsRequest) -> Iterable[Partition]:
+def _asked(services: ClusterServices, message: DescribeLogDirsRequest) -> Iterable[Replica]:
     partitions = services.partitions
     if message.topics is None:
         return partitions
     return [
         partition
         for topic in message.topics
-        for partition in partitions.of_topic(topic.topic)
+        for partition in partitions.replicas_of(topic.topic)
         if partition.index in topic.partitions
     ]
 
@@ -97,7 +97,7 @@ def _alter_one(services: ClusterServices, path: str, topic: str, index: int) -> 
     if not folder.is_online:
         return ErrorCode.kafka_storage_error
     try:
-        partition = services.partitions.get(topic, index)
+        partition = services.partitions.replica(topic, index)
     except KafkaError as error:
         if error.code is ErrorCode.not_leader_or_follower:
             return ErrorCode.replica_not_available  # what it was called when this API came

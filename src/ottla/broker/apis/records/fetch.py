@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.fetch_request import FetchRequest, decode_fetch
-from ottla.replica.delayed import DelayedFetch
+from ottla.replica.delayed import DelayedFetch, Source
 from ottla.replica.fetch_sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,
@@ -26,7 +27,6 @@ from ottla.replica.partition import READ_COMMITTED
 
 if TYPE_CHECKING:
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
-    from ottla.replica.partition import Partition
 
 
 _NO_TOPIC_ID: Final = UUID(int=0)
@@ -48,11 +48,14 @@ def _handle(
         return wire.encode_fetch_response(
             context.api_version, context.correlation_id, [], error_code=error.code
         )
-    fetch = _Fetch(services, context, message, asked, session)
+    if message.replica_id >= 0:
+        fetch: _Fetch = _FollowerFetch(services, context, message, asked, session)
+    else:
+        fetch = _Fetch(services, context, message, asked, session)
     size = fetch.read()
     if size >= message.min_bytes or fetch.failed or message.max_wait_ms <= 0 or not asked:
         return fetch.answer()
-    sources = fetch.served if session is None else (session,)
+    sources: Sequence[Source] = fetch.served if session is None else (session,)
     # What there is of open transactions is not counted: the marker that ends one says more than its size.
     missing_bytes = 0 if fetch.has_unstable else message.min_bytes - size
     return DelayedFetch(sources, missing_bytes, message.max_wait_ms, fetch.look_again).future
@@ -63,13 +66,14 @@ def _resolve_session(
 ) -> tuple[dict[FetchKey, FetchedPartition], FetchSession | None]:
     """The partitions to serve, and the session they belong to if there is one (KIP-227)."""
     sessions, now_ms = services.sessions, context.received_ms
+    limit, is_follower = services.config.value.ottla_request_max_partitions, message.replica_id >= 0
     uses_topic_ids = context.api_version >= wire.FIRST_WITH_TOPIC_IDS
     if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
         if message.session_id != NO_SESSION:
             sessions.close(message.session_id)
         asked: dict[FetchKey, FetchedPartition] = {}
         _ask(asked, message, uses_topic_ids)
-        if len(asked) > services.config.value.ottla_request_max_partitions:
+        if not is_follower and len(asked) > limit:
             raise KafkaError(ErrorCode.invalid_request)
         if message.session_epoch == FINAL_EPOCH:
             return asked, None
@@ -90,7 +94,7 @@ def _resolve_session(
         for each in asked_topic.partitions:
             session.look_at((name, each.partition))
     session.read_at(message.isolation_level)
-    if len(session.partitions) > services.config.value.ottla_request_max_partitions:
+    if not is_follower and len(session.partitions) > limit:
         sessions.close(session.session_id)
         raise KafkaError(ErrorCode.invalid_request)
     return session.partitions, session
@@ -100,13 +104,15 @@ def _ask(partitions: dict[FetchKey, FetchedPartition], message: FetchRequest, us
     """Take over what a request says of each partition that it names."""
     for topic in message.topics:
         name = _name_of(topic, uses_topic_ids=uses_topic_ids)
-        for index, leader_epoch, offset, last_epoch, _log_start, max_bytes in topic.partitions:
+        for index, leader_epoch, offset, last_epoch, log_start, max_bytes in topic.partitions:
             key = (name, index)
             known = partitions.get(key)
             if known is None:
-                partitions[key] = FetchedPartition(key, offset, max_bytes, leader_epoch, last_epoch)
+                partitions[key] = known = FetchedPartition(key, offset, max_bytes, leader_epoch, last_epoch)
+                known.log_start_offset = log_start
             else:
                 known.ask(offset, max_bytes, leader_epoch, last_epoch)
+                known.log_start_offset = log_start
 
 
 def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str | UUID:
@@ -149,7 +155,7 @@ class _Fetch:
         self._min_bytes = message.min_bytes
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
-        self.served: list[Partition] = []
+        self.served: list[Source] = []
         self.failed = False
         """Something to tell at once beside records."""
         self.has_unstable = False
@@ -261,10 +267,107 @@ class _Fetch:
         if len(result.records):
             session.gave_data(asked.key)
             return True
-        if asked.fetch_offset >= result.high_watermark:
-            # Not at an earlier last stable offset: a fetch has to see that what is behind it is unstable.
+        if self._has_everything(asked, result):
             session.settle(asked.key)
         return is_news
+
+    def _has_everything(self, asked: FetchedPartition, result: wire.FetchedPartition, /) -> bool:
+        """Nothing is left to be read until the partition changes."""
+        # Not at an earlier last stable offset: a fetch has to see that what is behind it is unstable.
+        return asked.fetch_offset >= result.high_watermark
+
+
+class _FollowerFetch(_Fetch):
+    """A follower's: up to the end of the log, and it tells the leader how far the follower has come."""
+
+    __slots__ = ("_at_end", "_is_first", "_replica_epoch", "_replica_id")
+
+    def __init__(
+        self,
+        services: RecordServices,
+        context: RequestContext,
+        message: FetchRequest,
+        asked: dict[FetchKey, FetchedPartition],
+        session: FetchSession | None,
+    ) -> None:
+        super().__init__(services, context, message, asked, session)
+        self._replica_id = message.replica_id
+        self._replica_epoch = message.replica_epoch
+        self._is_first = True
+        self._at_end: dict[FetchKey, None] = {}
+        for topic in message.forgotten_topics_data:
+            for index in topic.partitions:
+                self._leave(topic, index)
+
+    def _leave(self, topic: ForgottenTopic, index: int) -> None:
+        partitions = self._services.partitions
+        try:
+            partition = (
+                partitions.get_by_id(topic.topic_id, index)
+                if topic.topic is None
+                else partitions.get(topic.topic, index)
+            )
+            partition.follower(self._replica_id, self._replica_epoch, is_fenced=False).left()
+        except KafkaError:
+            pass  # nobody counts on it
+
+    def read(self) -> int:
+        self._at_end.clear()
+        size = super().read()
+        if self._is_first:
+            self._is_first = False
+            if self._session is not None:
+                self._session.clock.last_ms = self._context.received_ms
+        return size
+
+    def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
+        partitions = self._services.partitions
+        name, index = asked.key
+        partition = (
+            partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
+        )
+        if self._session is None:
+            self.served.append(partition.log_end)
+        else:
+            asked.follow(partition.log_end, self._session)
+        partition.check_leader_epoch(max(asked.current_leader_epoch, -1))
+        follower = partition.follower(
+            self._replica_id, self._replica_epoch, is_fenced=asked.current_leader_epoch >= 0
+        )
+        log = partition.log
+        end_offset, diverging = log.log_end_offset, None
+        records: Sized = b""
+        if asked.last_fetched_epoch >= 0:
+            diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
+        if diverging is not None:
+            self.failed = True
+        else:
+            limit = max(0, min(asked.max_bytes, budget))
+            records = partition.read_to_end(asked.fetch_offset, limit, min_one=min_one).records
+            if asked.fetch_offset == end_offset:
+                self._at_end[asked.key] = None
+            if self._is_first:
+                session = self._session
+                partition.fetched(
+                    follower,
+                    asked.fetch_offset,
+                    asked.log_start_offset,
+                    self._replica_epoch,
+                    self._context.received_ms,
+                    None if session is None else session.clock,
+                )
+        return wire.FetchedPartition(
+            index,
+            0,
+            log.high_watermark,
+            log.last_stable_offset,
+            log.log_start_offset,
+            records=records,
+            diverging_epoch=diverging,
+        )
+
+    def _has_everything(self, asked: FetchedPartition, _result: wire.FetchedPartition, /) -> bool:
+        return asked.key in self._at_end
 
 
 APIS = (
@@ -273,7 +376,6 @@ APIS = (
         services=RecordServices,
         decode=_decode,
         handle=_handle,
-        kips=(74, 98, 227, 320, 392, 516, 903),
-        gaps=("There are no follower fetchers yet: a fetch that names a replica is served as a consumer's.",),
+        kips=(74, 98, 227, 320, 392, 497, 516, 595, 903, 966),
     ),
 )

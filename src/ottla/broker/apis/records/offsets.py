@@ -51,7 +51,7 @@ def _list(
             ListOffsetsTopicResponse(
                 name=topic.name,
                 partitions=[
-                    _list_one(services, context, message.isolation_level, topic.name, each, asked)
+                    _list_one(services, context, message, topic.name, each, asked)
                     for each in topic.partitions
                 ],
             )
@@ -63,7 +63,7 @@ def _list(
 def _list_one(
     services: RecordServices,
     context: RequestContext,
-    isolation_level: int,
+    message: ListOffsetsRequest,
     topic: str,
     asked: ListOffsetsPartition,
     times: Mapping[tuple[str, int], int],
@@ -75,7 +75,7 @@ def _list_one(
             raise KafkaError(ErrorCode.unsupported_version)
         partition = services.partitions.get(topic, asked.partition_index)
         partition.check_leader_epoch(asked.current_leader_epoch)
-        offset, timestamp, leader_epoch = _find(partition, asked.timestamp, isolation_level)
+        offset, timestamp, leader_epoch = _find(partition, asked.timestamp, _readable(partition, message))
     except KafkaError as error:
         return ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error.code)
     return ListOffsetsPartitionResponse(
@@ -83,10 +83,20 @@ def _list_one(
     )
 
 
-def _find(partition: Partition, timestamp: int, isolation_level: int) -> tuple[int, int, int]:
+def _readable(partition: Partition, message: ListOffsetsRequest) -> int:
+    """Where it ends for who asks."""
+    if message.replica_id >= 0:
+        return partition.log.log_end_offset
+    return (
+        partition.last_stable_offset
+        if message.isolation_level == READ_COMMITTED
+        else partition.high_watermark
+    )
+
+
+def _find(partition: Partition, timestamp: int, readable: int) -> tuple[int, int, int]:
     """(offset, timestamp, leader epoch), with -1 for what is unknown."""
     log = partition.log
-    readable = partition.last_stable_offset if isolation_level == READ_COMMITTED else partition.high_watermark
     if timestamp == LATEST:
         return readable, -1, partition.leader_epoch
     if timestamp in {EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD}:

@@ -1,0 +1,100 @@
+"""Follower fetchers: which leader each follower is fetched from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
+
+if TYPE_CHECKING:
+    from ottla.clock import Clock
+    from ottla.config.current import Current
+    from ottla.config.replica import ReplicaConfig
+    from ottla.metadata.image import ImageDelta, MetadataImage
+    from ottla.replica.fetcher import Fetcher, Leader
+    from ottla.replica.follower import Follower
+
+log = logging.getLogger(__name__)
+
+Key: TypeAlias = tuple[UUID, int]
+"""Topic id and partition"""
+
+
+class Fetchers:
+    """The fetchers of one broker, by leader."""
+
+    def __init__(
+        self,
+        node_id: int,
+        connect: Callable[[int], Leader],
+        own_epoch: Callable[[], int],
+        checkpoint: Callable[[], Awaitable[None]],
+        config: Current[ReplicaConfig],
+        clock: Clock,
+    ) -> None:
+        """`connect` gives a connection to a broker; `own_epoch` is that of our registration, -1 without one;
+        `checkpoint` writes down how far logs are on the disk. Raises OSError.
+        """
+        self.node_id = node_id
+        self.own_epoch = own_epoch
+        self._checkpoint = checkpoint
+        self.now_ms = clock.now_ms
+        self._connect = connect
+        self._config = config
+        self._fetchers: dict[int, Fetcher] = {}
+        self._leaders: dict[Key, int] = {}
+
+    @property
+    def config(self) -> ReplicaConfig:
+        return self._config.value
+
+    def follow(self, follower: Follower) -> None:
+        """Fetch from the leader of its state; from nobody where there is none."""
+        key, leader = (follower.topic_id, follower.index), follower.state.leader
+        if self._leaders.get(key, leader) != leader:
+            self.leave(follower)
+        if leader < 0 or leader == self.node_id:
+            return
+        fetcher = self._fetchers.get(leader)
+        if fetcher is None:
+            from ottla.replica.fetcher import Fetcher  # with its messages, which a single broker never needs
+
+            fetcher = self._fetchers[leader] = Fetcher(self, leader, self._connect(leader))
+        self._leaders[key] = leader
+        fetcher.add(follower)
+
+    def leave(self, follower: Follower) -> None:
+        """Fetch it no more."""
+        key = (follower.topic_id, follower.index)
+        leader = self._leaders.pop(key, None)
+        if leader is not None:
+            fetcher = self._fetchers[leader]
+            fetcher.remove(key)
+            if fetcher.is_idle:
+                del self._fetchers[leader]
+                fetcher.close()
+
+    async def note_cut(self) -> None:
+        """Have no checkpoint say that what was cut off is on the disk."""
+        try:
+            await self._checkpoint()
+        except OSError as error:
+            log.error("cannot write checkpoints: %s", error)
+
+    async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
+        """Try at once where a broker came, or moved."""
+        self._poke(delta.brokers_changed)
+
+    def _poke(self, node_ids: Iterable[int]) -> None:
+        for node_id in sorted(node_ids):
+            fetcher = self._fetchers.get(node_id)
+            if fetcher is not None:
+                fetcher.poke()
+
+    async def stop(self) -> None:
+        """End all."""
+        fetchers, self._fetchers = list(self._fetchers.values()), {}
+        self._leaders.clear()
+        for fetcher in fetchers:
+            await fetcher.stop()
