@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -156,7 +155,7 @@ class Transactions(Coordinator):
     def known(self, shard: TransactionShard | None = None) -> dict[str, Transaction]:
         """What a shard holds that is in its records."""
         transactions = (shard or self.shard).state.transactions
-        return {name: replace(each) for name, each in transactions.items()}
+        return dict(transactions)
 
 
 def answered(info: RequestInfo[Any], response: Callable[[Any], Struct]) -> RequestInfo[Any]:

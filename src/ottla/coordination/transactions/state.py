@@ -7,7 +7,7 @@ is replayed. The names and numbers are those of Kafka's records.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import partial
 from types import MappingProxyType
@@ -81,22 +81,21 @@ Partitions: TypeAlias = Mapping[TopicPartition, None]
 """In the order in which they were added."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transaction:
+class Transaction(NamedTuple):
     """A transactional id at one moment. Times are in milliseconds since the epoch."""
 
     transactional_id: str
     producer_id: int
+    timeout_ms: int
+    last_update_ms: int
     previous_producer_id: int = NO_PRODUCER_ID
     """Of the state before this one: it differs right after the id was rotated."""
     next_producer_id: int = NO_PRODUCER_ID
     """While prepared, the id to go on with after the last epoch of this one."""
     producer_epoch: int = NO_EPOCH
-    timeout_ms: int
     state: TransactionState = _EMPTY
-    partitions: Partitions = field(default_factory=dict)
+    partitions: Partitions = MappingProxyType({})
     start_ms: int = -1
-    last_update_ms: int
     client_version: int = 0
     """The transaction version that began, or ended, the transaction."""
 
@@ -116,8 +115,7 @@ class Transaction:
 
     def initialized(self, producer: Producer, timeout_ms: int, now_ms: int) -> Transaction:
         """Empty, for this producer."""
-        return replace(
-            self,
+        return self._replace(
             state=self._to(_EMPTY),
             producer_id=producer.producer_id,
             producer_epoch=producer.producer_epoch,
@@ -130,8 +128,7 @@ class Transaction:
 
     def with_partitions(self, added: Iterable[TopicPartition], version: int, now_ms: int) -> Transaction:
         """Ongoing, in these partitions too."""
-        return replace(
-            self,
+        return self._replace(
             state=self._to(_ONGOING),
             previous_producer_id=self.producer_id,
             partitions={**self.partitions, **dict.fromkeys(added)},
@@ -143,8 +140,7 @@ class Transaction:
     def prepared(self, to: TransactionState, version: int, next_producer_id: int, now_ms: int) -> Transaction:
         """About to commit or to abort; from version 2 on the epoch ends with the transaction (KIP-890)."""
         is_bumped = version >= EPOCH_BUMP_SINCE and self.producer_epoch < MAX_EPOCH
-        return replace(
-            self,
+        return self._replace(
             state=self._to(to),
             previous_producer_id=self.producer_id,
             next_producer_id=next_producer_id,
@@ -157,8 +153,7 @@ class Transaction:
 
     def fenced(self, now_ms: int) -> Transaction:
         """About to abort, under an epoch that no producer has; before version 2, where every end has one."""
-        return replace(
-            self,
+        return self._replace(
             state=self._to(_FENCE, _PREPARE_ABORT),
             previous_producer_id=self.producer_id,
             producer_epoch=min(self.producer_epoch + 1, MAX_EPOCH),
@@ -169,8 +164,7 @@ class Transaction:
     def completed(self, now_ms: int) -> Transaction:
         """Over, with the producer that may begin the next one."""
         is_rotated = self.client_version >= EPOCH_BUMP_SINCE and self.next_producer_id != NO_PRODUCER_ID
-        return replace(
-            self,
+        return self._replace(
             state=self._to(_COMPLETE_COMMIT if self.state is _PREPARE_COMMIT else _COMPLETE_ABORT),
             producer_id=self.next_producer_id if is_rotated else self.producer_id,
             producer_epoch=0 if is_rotated else self.producer_epoch,

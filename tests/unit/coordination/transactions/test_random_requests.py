@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import settings
@@ -123,7 +122,7 @@ class RandomRequests(RuleBasedStateMachine):
         """The epoch jumps to the last but one: it would take long to come there."""
         transaction = self.coordinator.transaction(id_)
         if transaction is not None and transaction.state is TransactionState.EMPTY:
-            self.coordinator.write([record_of(replace(transaction, producer_epoch=32_765), 1)])
+            self.coordinator.write([record_of(transaction._replace(producer_epoch=32_765), 1)])
             self.coordinator.restart()
             self.given[id_].append((transaction.producer_id, 32_765))
 
