@@ -41,7 +41,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -268,7 +267,7 @@ class TransactionScenario(Scenario, Transactions):
         """A record that has this epoch, which takes thousands of steps else."""
         transaction = self.transaction(transactional_id)
         assert transaction is not None
-        self.write([record_of(replace(transaction, producer_epoch=int(epoch)), 1)])
+        self.write([record_of(transaction._replace(producer_epoch=int(epoch)), 1)])
         self._told_records = len(self.log)
         self.restart()
 

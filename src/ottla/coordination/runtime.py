@@ -342,12 +342,13 @@ class CoordinatorRuntime(Generic[S]):
         while True:
             error = self._append(effects)
             replies = effects.replies if error is None else _refused(effects.replies, error)
-            more = Effects()
+            more: Effects | None = None
             for continuation in effects.continuations:
-                more.extend(continuation(error, self._now_ms()))
+                following = continuation(error, self._now_ms())
+                more = following if more is None else more.extend(following)
             self._obey_timers(effects.timers)
             self._answer(replies)
-            if not effects.continuations:
+            if more is None:
                 return
             effects = more
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
@@ -43,22 +42,24 @@ class _Place(NamedTuple):
     """A marker in one of its partitions."""
 
     marker: EndMarker
-    partition: TopicPartition
-    results: dict[TopicPartition, ErrorCode]
+    partition: tuple[str, int]
+    results: dict[tuple[str, int], ErrorCode]
     """Of the marker in all of its partitions"""
 
 
-@dataclass(slots=True)
 class _Writing:
     """Markers on their way."""
 
-    left: deque[_Place]
-    """Where they are still to be appended"""
-    in_logs: list[_Place] = field(default_factory=list)
-    """Where they are not committed yet, by the number in `unfinished`"""
-    unfinished: list[Unfinished] = field(default_factory=list)
-    in_groups: list[tuple[_Place, asyncio.Future[ErrorCode]]] = field(default_factory=list)
-    """Likewise, with what becomes of them"""
+    __slots__ = ("in_groups", "in_logs", "left", "unfinished")
+
+    def __init__(self, left: Iterable[_Place]) -> None:
+        self.left = deque(left)
+        """Where they are still to be appended"""
+        self.in_logs: list[_Place] = []
+        """Where they are not committed yet, by the number in `unfinished`"""
+        self.unfinished: list[Unfinished] = []
+        self.in_groups: list[tuple[_Place, asyncio.Future[ErrorCode]]] = []
+        """Likewise, with what becomes of them"""
 
     @property
     def is_done(self) -> bool:
@@ -92,12 +93,9 @@ class LocalMarkers:
         """
         results: list[dict[TopicPartition, ErrorCode]] = [{} for _ in markers]
         writing = _Writing(
-            deque(
-                _Place(end, partition, result)
-                for marker, result in zip(markers, results, strict=True)
-                for end in (_end_of(marker),)
-                for partition in dict.fromkeys(marker.partitions)
-            )
+            _Place(_end_of(marker), partition, result)
+            for marker, result in zip(markers, results, strict=True)
+            for partition in dict.fromkeys(marker.partitions)
         )
         self._begin(writing)
         return results if writing.is_done else self._finish(writing, results)

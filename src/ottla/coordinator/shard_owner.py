@@ -12,6 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ottla.clock import Clock
+from ottla.config.current import Current
+from ottla.config.replica import ReplicaConfig
 from ottla.coordination.runtime import (
     Client,
     CoordinatorRecord,
@@ -28,14 +31,11 @@ from ottla.protocol.errors import KafkaError
 from ottla.records.batch import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, BatchHeader, Buffer, iter_headers
 from ottla.records.codec import Record, decode_batch, encode_batch
 from ottla.records.markers import parse_control_marker
+from ottla.replica.group_commit import Failures, GroupCommit
 
 if TYPE_CHECKING:
-    from ottla.clock import Clock
-    from ottla.config.current import Current
-    from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import MetadataImage
     from ottla.records.markers import EndMarker
-    from ottla.replica.group_commit import Failures, GroupCommit
     from ottla.replica.partition import Partition
 
 log = logging.getLogger(__name__)
