@@ -56,7 +56,10 @@ class Revision(NamedTuple):
 
 
 class Store(Protocol):
-    """Any of its methods raises StoreError. Keys are ordered by their characters' code points."""
+    """Any of its methods raises StoreError.
+
+    Keys begin with a slash, and are ordered by their characters' code points.
+    """
 
     async def open(self) -> None:
         """Before anything else; raises StoreError, and MetadataFormatError for a store of another version."""
