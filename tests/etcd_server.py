@@ -1,4 +1,4 @@
-"""Real etcd servers on free ports of 127.0.0.1, killed at the end; what must be there is skipped for where it is not."""
+"""Real etcd servers on free ports of 127.0.0.1, killed at the end; tests are skipped where there is none."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import pytest
 
-from ottla.store.etcd.binary import find_etcd
+from ottla.testing.etcd import find_etcd
 
 _START_S = 30.0
 
@@ -110,7 +111,7 @@ class EtcdCluster:
     def endpoints(self) -> tuple[str, ...]:
         return tuple(member.endpoint for member in self.members)
 
-    def __enter__(self) -> EtcdCluster:
+    def __enter__(self) -> Self:
         for member in self.members:
             member.start()
         for member in self.members:

@@ -1,20 +1,25 @@
-"""The store of a cluster on three real members of etcd, which are killed, frozen and without a quorum meanwhile."""
+"""The store of a cluster on three members of etcd, killed, frozen and without a quorum meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from contextlib import aclosing
+from pathlib import Path
 from random import Random
 
 import pytest
-from tests.etcd_server import EtcdCluster, run_etcd
+from tests.etcd_server import EtcdCluster, free_ports, run_etcd
 
+from ottla import client
 from ottla.metadata.transaction import Compare, Put, Transaction
 from ottla.store.etcd.address import EtcdAddress
 from ottla.store.etcd.members import Timeouts
 from ottla.store.etcd.store import EtcdStore
 from ottla.store.interface import LeaseNotFoundError, OutcomeUnknownError, StoreError, read_all
+
+from .broker_process import BrokerProcess
 
 WRITERS = 4
 LAST = "/keys/end"
@@ -144,3 +149,38 @@ async def _keep_a_lease(store: EtcdStore) -> None:
             while True:
                 await store.keep_lease_alive(lease)
                 await asyncio.sleep(0.3)
+
+
+def test_a_broker_waits_for_etcd_and_can_be_stopped_meanwhile(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    broker = BrokerProcess(tmp_path, {"ottla.metadata.store": f"etcd://127.0.0.1:{port}/c"})
+    broker.spawn()
+    try:
+        end = time.monotonic() + 30
+        while "waiting for the metadata store" not in broker.stderr:
+            assert time.monotonic() < end, broker.stderr
+            time.sleep(0.05)
+        assert broker.stop() == 0
+        assert broker.stderr.count("waiting") == 1
+        assert "Traceback" not in broker.stderr
+    finally:
+        broker.kill()
+
+
+def test_brokers_share_a_store(tmp_path: Path) -> None:
+    with run_etcd() as etcd:
+        store = {"ottla.metadata.store": f"etcd://{etcd.endpoints[0]}/c"}
+        brokers = [
+            BrokerProcess(tmp_path / str(number), {**store, "node.id": str(number)}) for number in (1, 2)
+        ]
+        try:
+            for broker in brokers:
+                broker.folder.mkdir()
+                broker.start()
+            with client.connect(brokers[1].bootstrap) as connected:
+                described = connected.admin.cluster.describe()
+            assert [each.node_id for each in described.brokers] == [1, 2]
+            assert [broker.stop() for broker in brokers] == [0, 0]
+        finally:
+            for broker in brokers:
+                broker.kill()

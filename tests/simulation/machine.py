@@ -20,6 +20,7 @@ from ottla.broker.host import Host
 from ottla.clock import Clock
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
+from ottla.config.store import StoreConfig
 from ottla.store.local import LocalStore
 from ottla.store.memory import MemoryEngine
 
@@ -179,7 +180,7 @@ class Machine:
     def _make_executor(self, threads: int, name: str) -> Executor:
         return _VirtualThreads(self, self._loop, threads, name)
 
-    def _make_store(self, _folder: str) -> LocalStore:
+    def _make_store(self, _folder: str, _config: StoreConfig) -> LocalStore:
         thread = self._make_executor(1, "store")
 
         def run(work: Callable[[], _T], /) -> Awaitable[_T]:

@@ -98,7 +98,7 @@ class Broker:
             max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
         )
         self.group_commit = GroupCommit(self._sync_worker)
-        self._store = host.make_store(self.data_dirs.metadata.path)
+        self._store = host.make_store(self.data_dirs.metadata.path, config)
         self.metadata = Publisher(self._store)
         self._committer = Committer(self._store, self.metadata)
         self._session = BrokerSession(self._store, self.metadata, host.clock)

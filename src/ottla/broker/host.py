@@ -12,6 +12,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from ottla.clock import Clock
+from ottla.config.store import StoreConfig
 from ottla.network.peers import Connect
 from ottla.network.server import AddressesOf, Bind
 from ottla.network.sockets import addresses_of, bind_tcp, connect_tcp
@@ -33,7 +34,7 @@ class Host(NamedTuple):
     """Of so many threads, and their name"""
     open_fs: Callable[[int], FileSystem]
     """Which keeps so many files open at most"""
-    make_store: Callable[[str], Store]
+    make_store: Callable[[str, StoreConfig], Store]
     """Of the metadata: in that data folder, where it is this broker's own"""
     bind: Bind
     connect: Connect
@@ -65,7 +66,11 @@ def _open_fs(open_files_max: int) -> FileSystem:
     return OsFileSystem(max(64, min(open_files_max, limit - _DESCRIPTORS_BESIDE_LOGS)))
 
 
-def _make_store(folder: str) -> Store:
+def _make_store(folder: str, config: StoreConfig) -> Store:
+    if config.ottla_metadata_store is not None:
+        from ottla.broker.etcd import etcd_store  # what a broker that is alone does not need
+
+        return etcd_store(folder, config)
     return SqliteStore(f"{folder}/{FILE_NAME}", BriefThread("ottla-store"), _monotonic_ms)
 
 

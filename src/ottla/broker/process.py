@@ -32,6 +32,7 @@ def run_process(
     data: str | None,
     listen: str | None,
     node_id: int | None,
+    metadata: str | None,
     config_file: str | None,
     assignments: Sequence[str],
     *,
@@ -46,11 +47,13 @@ def run_process(
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     _allow_many_descriptors()
     try:
-        settings = _settings(data, listen, node_id, config_file, assignments)
+        settings = _settings(data, listen, node_id, metadata, config_file, assignments)
     except (ConfigError, OSError) as error:
         return _fail(error, EXIT_USAGE)
     try:
         uvloop.run(_serve(settings))
+    except ConfigError as error:
+        return _fail(error, EXIT_USAGE)
     except (
         DataDirError,
         DirectoryLockedError,
@@ -82,6 +85,7 @@ def _settings(
     data: str | None,
     listen: str | None,
     node_id: int | None,
+    metadata: str | None,
     config_file: str | None,
     assignments: Sequence[str],
 ) -> BrokerSettings:
@@ -94,6 +98,8 @@ def _settings(
         options["listeners"] = (listen if "://" in listen else f"PLAINTEXT://{listen}"), "--listen"
     if node_id is not None:
         options["node.id"] = str(node_id), "--node-id"
+    if metadata is not None:
+        options["ottla.metadata.store"] = metadata, "--metadata"
     file = None
     if config_file:
         from pathlib import Path  # only for this: a start without a file is 5 ms shorter
@@ -113,7 +119,16 @@ async def _serve(settings: BrokerSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     broker = Broker(settings)
-    host, port = await broker.start()
+    # A start may take long: logs are recovered, a store is waited for.
+    starting = asyncio.ensure_future(broker.start())
+    stop = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([starting, stop], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        log.info("stopping")
+        starting.cancel()
+        await asyncio.wait([starting])
+        return
+    host, port = await starting
     # What the start made stays for good: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -122,7 +137,7 @@ async def _serve(settings: BrokerSettings) -> None:
         f"ottla is ready on {_shown(host)}:{port} (node {node.node_id}, cluster {node.cluster_id})\n"
     )
     sys.stdout.flush()
-    await stopping.wait()
+    await stop
     log.info("stopping")
     await broker.stop()
     log.info("stopped")

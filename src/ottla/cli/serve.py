@@ -17,6 +17,12 @@ from ottla.cli.loading import loading
     help="Address to listen on; port 0 picks a free one.  [default: 127.0.0.1:9092]",
 )
 @click.option("--node-id", type=click.IntRange(0, 2**31 - 1), help="This node's id (node.id).  [default: 1]")
+@click.option(
+    "--metadata",
+    metavar="URL",
+    help="Where the cluster's metadata is, etcd://HOST:PORT[,HOST:PORT]/CLUSTER (ottla.metadata.store).  "
+    "[default: in the data folder, for a broker that is alone]",
+)
 @click.option("--config", "config_file", metavar="FILE", help="A server.properties or a TOML file.")
 @click.option(
     "--set",
@@ -30,6 +36,7 @@ def serve(
     data: str | None,
     listen: str | None,
     node_id: int | None,
+    metadata: str | None,
     config_file: str | None,
     assignments: tuple[str, ...],
     verbose: bool,
@@ -43,4 +50,4 @@ def serve(
     with loading():
         from ottla.broker.process import run_process
 
-    raise SystemExit(run_process(data, listen, node_id, config_file, assignments, verbose=verbose))
+    raise SystemExit(run_process(data, listen, node_id, metadata, config_file, assignments, verbose=verbose))

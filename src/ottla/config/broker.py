@@ -24,6 +24,7 @@ from ottla.config.layers import BrokerLayers, resolve
 from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
 from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
+from ottla.config.store import STORE_KEYS, StoreConfig, check_store
 from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, TopicDefaults, check_topic_config
 from ottla.config.transactions import TRANSACTION_KEYS, TransactionConfig
 
@@ -83,6 +84,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *NETWORK_KEYS,
         *REPLICA_KEYS,
         *CONTROLLER_KEYS,
+        *STORE_KEYS,
         *GROUP_COORDINATOR_KEYS,
         *TRANSACTION_KEYS,
         *_topic_default_keys(),
@@ -93,7 +95,9 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class BrokerConfig(NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig, TransactionConfig):
+class BrokerConfig(
+    NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig, TransactionConfig, StoreConfig
+):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 
     Times are in milliseconds, sizes in bytes, unless a name says otherwise.
@@ -144,6 +148,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     values["group_consumer_migration_policy"] = values["group_consumer_migration_policy"].lower()
     _check_node(layers)
     check_network(value)
+    check_store(value)
     check_replica(value)
     check_group_coordinator(value)
     return BrokerConfig(topic_defaults=topic_defaults(layers), **values)

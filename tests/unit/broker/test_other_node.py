@@ -51,7 +51,7 @@ async def broker(shared: MemoryStore, tmp_path: Path) -> AsyncIterator[Broker]:
     layers = BrokerLayers(
         static={"node.id": "1", "listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": str(tmp_path)}
     )
-    host = this_host()._replace(make_store=lambda _folder: FaultyStore(shared))
+    host = this_host()._replace(make_store=lambda _folder, _config: FaultyStore(shared))
     started = Broker(BrokerSettings(broker_config(layers), layers), host)
     await started.start()
     yield started

@@ -34,7 +34,7 @@ async def life(disk: SimulatedDisk, store: MemoryStore, *, flush: bool) -> Async
     layers = BrokerLayers(static={**SETTINGS, "ottla.acks.all.flush": str(flush).lower()})
     mounted = disk.mount()
     host = this_host()._replace(
-        make_store=lambda _folder: FaultyStore(store), open_fs=lambda _open_files_max: mounted
+        make_store=lambda _folder, _config: FaultyStore(store), open_fs=lambda _open_files_max: mounted
     )
     broker = Broker(BrokerSettings(broker_config(layers), layers), host)
     await broker.start()

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import uuid
 from contextlib import aclosing
+from pathlib import Path
 
 import grpc
 import pytest
@@ -17,10 +18,11 @@ from ottla.metadata.transaction import Compare, Put
 from ottla.store.etcd.address import AddressError, EtcdAddress, parse_address
 from ottla.store.etcd.keys import Keys
 from ottla.store.etcd.members import Access, Timeouts, UnfitServerError
-from ottla.store.etcd.seen import Seen
+from ottla.store.etcd.seen import FILE_NAME, Seen
 from ottla.store.etcd.store import EtcdStore
 from ottla.store.etcd.versions import why_unfit
 from ottla.store.interface import OutcomeUnknownError, StoreError
+from ottla.store.worker import BriefThread
 
 from .conftest import transaction
 
@@ -102,14 +104,19 @@ async def test_pages_too_large_for_an_answer_come_in_parts(etcd: EtcdCluster) ->
     await store.close()
 
 
-async def test_a_full_etcd_says_so(tmp_path: object) -> None:
+async def test_a_full_etcd_says_so() -> None:
     with run_etcd(1, "--quota-backend-bytes", str(3_000_000)) as cluster:
         store = await opened(cluster.endpoints)
+        filling = _fill(store)
         with pytest.raises(StoreError, match="no space left"):
-            for number in range(50):
-                await store.transaction(transaction(Put(f"/{number}", bytes(900_000))))
+            await filling
         assert (await store.range("/0", limit=1)).entries
         await store.close()
+
+
+async def _fill(store: EtcdStore) -> None:
+    for number in range(50):
+        await store.transaction(transaction(Put(f"/{number}", bytes(900_000))))
 
 
 async def test_a_member_that_is_not_there(etcd: EtcdCluster) -> None:
@@ -145,9 +152,13 @@ async def test_a_silent_member_leaves_the_outcome_unknown() -> None:
         await store.close()
 
 
-async def test_another_store_or_an_older_one_is_refused(etcd: EtcdCluster, tmp_path) -> None:
-    path = tmp_path / "metadata-store.json"
-    store = await opened(etcd.endpoints, seen=Seen(path))
+async def test_another_store_or_an_older_one_is_refused(etcd: EtcdCluster, tmp_path: Path) -> None:
+    path = tmp_path / FILE_NAME
+
+    def seen() -> Seen:
+        return Seen(path, BriefThread("seen"))
+
+    store = await opened(etcd.endpoints, seen=seen())
     outcome = await store.transaction(transaction(Put("/a", b"1")))
     await store.close()
     known = json.loads(path.read_text())
@@ -155,12 +166,12 @@ async def test_another_store_or_an_older_one_is_refused(etcd: EtcdCluster, tmp_p
 
     path.write_text(json.dumps({**known, "revision": outcome.revision + 1000}))
     with pytest.raises(UnfitServerError, match="restored from an older backup"):
-        await opened(etcd.endpoints, seen=Seen(path))
+        await opened(etcd.endpoints, seen=seen())
     path.write_text(json.dumps({**known, "cluster": "1"}))
     with pytest.raises(UnfitServerError, match="belongs to 1"):
-        await opened(etcd.endpoints, seen=Seen(path))
+        await opened(etcd.endpoints, seen=seen())
     path.write_text("{")
-    await (await opened(etcd.endpoints, seen=Seen(path))).close()
+    await (await opened(etcd.endpoints, seen=seen())).close()
 
 
 async def test_who_may_only_write_under_its_prefix() -> None:
@@ -213,7 +224,7 @@ async def _enable_authentication(endpoint: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
-async def test_over_tls_with_a_certificate_of_its_own(tmp_path) -> None:
+async def test_over_tls_with_a_certificate_of_its_own(tmp_path: Path) -> None:
     ca, ca_key = _certificate(tmp_path, "ca")
     server, server_key = _certificate(tmp_path, "server", ca, ca_key)
     client, client_key = _certificate(tmp_path, "client", ca, ca_key)

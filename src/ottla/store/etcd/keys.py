@@ -1,4 +1,4 @@
-"""A cluster's keys as etcd has them: in UTF-8, which keeps the order of code points, behind the cluster's prefix.
+"""A cluster's keys as etcd has them: in UTF-8, which keeps the order of code points, behind its prefix.
 
 They begin with a slash, so that one cluster's prefix is never the beginning of another's keys.
 """

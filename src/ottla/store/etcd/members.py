@@ -44,8 +44,7 @@ class TooLargeError(StoreError):
 
 
 class Access(NamedTuple):
-    """How to come in. Certificates and keys are PEM; without a certificate of the authorities (`ca`) and `tls`,
-    in clear text."""
+    """How to come in. Certificates and keys are PEM; without `ca` the system's authorities are believed."""
 
     tls: bool = False
     ca: bytes | None = None

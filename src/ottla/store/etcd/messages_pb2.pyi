@@ -1,13 +1,8 @@
-from collections.abc import Iterable as _Iterable
-from collections.abc import Mapping as _Mapping
-from typing import (
-    ClassVar as _ClassVar,
-)
-
-from google.protobuf import descriptor as _descriptor
-from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -17,10 +12,10 @@ class Header(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     cluster_id: int
     revision: int
-    def __init__(self, cluster_id: int | None = ..., revision: int | None = ...) -> None: ...
+    def __init__(self, cluster_id: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class KeyValue(_message.Message):
-    __slots__ = ("create_revision", "key", "lease", "mod_revision", "value")
+    __slots__ = ("key", "create_revision", "mod_revision", "value", "lease")
     KEY_FIELD_NUMBER: _ClassVar[int]
     CREATE_REVISION_FIELD_NUMBER: _ClassVar[int]
     MOD_REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -31,17 +26,10 @@ class KeyValue(_message.Message):
     mod_revision: int
     value: bytes
     lease: int
-    def __init__(
-        self,
-        key: bytes | None = ...,
-        create_revision: int | None = ...,
-        mod_revision: int | None = ...,
-        value: bytes | None = ...,
-        lease: int | None = ...,
-    ) -> None: ...
+    def __init__(self, key: _Optional[bytes] = ..., create_revision: _Optional[int] = ..., mod_revision: _Optional[int] = ..., value: _Optional[bytes] = ..., lease: _Optional[int] = ...) -> None: ...
 
 class RangeRequest(_message.Message):
-    __slots__ = ("key", "limit", "range_end", "revision")
+    __slots__ = ("key", "range_end", "limit", "revision")
     KEY_FIELD_NUMBER: _ClassVar[int]
     RANGE_END_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
@@ -50,13 +38,7 @@ class RangeRequest(_message.Message):
     range_end: bytes
     limit: int
     revision: int
-    def __init__(
-        self,
-        key: bytes | None = ...,
-        range_end: bytes | None = ...,
-        limit: int | None = ...,
-        revision: int | None = ...,
-    ) -> None: ...
+    def __init__(self, key: _Optional[bytes] = ..., range_end: _Optional[bytes] = ..., limit: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class RangeResponse(_message.Message):
     __slots__ = ("header", "kvs", "more")
@@ -66,24 +48,17 @@ class RangeResponse(_message.Message):
     header: Header
     kvs: _containers.RepeatedCompositeFieldContainer[KeyValue]
     more: bool
-    def __init__(
-        self,
-        header: Header | _Mapping | None = ...,
-        kvs: _Iterable[KeyValue | _Mapping] | None = ...,
-        more: bool = ...,
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., kvs: _Optional[_Iterable[_Union[KeyValue, _Mapping]]] = ..., more: bool = ...) -> None: ...
 
 class PutRequest(_message.Message):
-    __slots__ = ("key", "lease", "value")
+    __slots__ = ("key", "value", "lease")
     KEY_FIELD_NUMBER: _ClassVar[int]
     VALUE_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
     key: bytes
     value: bytes
     lease: int
-    def __init__(
-        self, key: bytes | None = ..., value: bytes | None = ..., lease: int | None = ...
-    ) -> None: ...
+    def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., lease: _Optional[int] = ...) -> None: ...
 
 class DeleteRangeRequest(_message.Message):
     __slots__ = ("key", "range_end")
@@ -91,33 +66,27 @@ class DeleteRangeRequest(_message.Message):
     RANGE_END_FIELD_NUMBER: _ClassVar[int]
     key: bytes
     range_end: bytes
-    def __init__(self, key: bytes | None = ..., range_end: bytes | None = ...) -> None: ...
+    def __init__(self, key: _Optional[bytes] = ..., range_end: _Optional[bytes] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("delete_range", "put")
+    __slots__ = ("put", "delete_range")
     PUT_FIELD_NUMBER: _ClassVar[int]
     DELETE_RANGE_FIELD_NUMBER: _ClassVar[int]
     put: PutRequest
     delete_range: DeleteRangeRequest
-    def __init__(
-        self,
-        put: PutRequest | _Mapping | None = ...,
-        delete_range: DeleteRangeRequest | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, put: _Optional[_Union[PutRequest, _Mapping]] = ..., delete_range: _Optional[_Union[DeleteRangeRequest, _Mapping]] = ...) -> None: ...
 
 class Compare(_message.Message):
-    __slots__ = ("key", "mod_revision", "result", "target")
+    __slots__ = ("result", "target", "key", "mod_revision")
     class Result(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         EQUAL: _ClassVar[Compare.Result]
-
     EQUAL: Compare.Result
     class Target(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         VERSION: _ClassVar[Compare.Target]
         CREATE: _ClassVar[Compare.Target]
         MOD: _ClassVar[Compare.Target]
-
     VERSION: Compare.Target
     CREATE: Compare.Target
     MOD: Compare.Target
@@ -129,13 +98,7 @@ class Compare(_message.Message):
     target: Compare.Target
     key: bytes
     mod_revision: int
-    def __init__(
-        self,
-        result: Compare.Result | str | None = ...,
-        target: Compare.Target | str | None = ...,
-        key: bytes | None = ...,
-        mod_revision: int | None = ...,
-    ) -> None: ...
+    def __init__(self, result: _Optional[_Union[Compare.Result, str]] = ..., target: _Optional[_Union[Compare.Target, str]] = ..., key: _Optional[bytes] = ..., mod_revision: _Optional[int] = ...) -> None: ...
 
 class TxnRequest(_message.Message):
     __slots__ = ("compare", "success")
@@ -143,11 +106,7 @@ class TxnRequest(_message.Message):
     SUCCESS_FIELD_NUMBER: _ClassVar[int]
     compare: _containers.RepeatedCompositeFieldContainer[Compare]
     success: _containers.RepeatedCompositeFieldContainer[Operation]
-    def __init__(
-        self,
-        compare: _Iterable[Compare | _Mapping] | None = ...,
-        success: _Iterable[Operation | _Mapping] | None = ...,
-    ) -> None: ...
+    def __init__(self, compare: _Optional[_Iterable[_Union[Compare, _Mapping]]] = ..., success: _Optional[_Iterable[_Union[Operation, _Mapping]]] = ...) -> None: ...
 
 class TxnResponse(_message.Message):
     __slots__ = ("header", "succeeded")
@@ -155,19 +114,19 @@ class TxnResponse(_message.Message):
     SUCCEEDED_FIELD_NUMBER: _ClassVar[int]
     header: Header
     succeeded: bool
-    def __init__(self, header: Header | _Mapping | None = ..., succeeded: bool = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., succeeded: bool = ...) -> None: ...
 
 class CompactionRequest(_message.Message):
     __slots__ = ("revision",)
     REVISION_FIELD_NUMBER: _ClassVar[int]
     revision: int
-    def __init__(self, revision: int | None = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ...) -> None: ...
 
 class CompactionResponse(_message.Message):
     __slots__ = ("header",)
     HEADER_FIELD_NUMBER: _ClassVar[int]
     header: Header
-    def __init__(self, header: Header | _Mapping | None = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ...) -> None: ...
 
 class WatchRequest(_message.Message):
     __slots__ = ("create", "progress")
@@ -175,14 +134,10 @@ class WatchRequest(_message.Message):
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     create: WatchCreateRequest
     progress: WatchProgressRequest
-    def __init__(
-        self,
-        create: WatchCreateRequest | _Mapping | None = ...,
-        progress: WatchProgressRequest | _Mapping | None = ...,
-    ) -> None: ...
+    def __init__(self, create: _Optional[_Union[WatchCreateRequest, _Mapping]] = ..., progress: _Optional[_Union[WatchProgressRequest, _Mapping]] = ...) -> None: ...
 
 class WatchCreateRequest(_message.Message):
-    __slots__ = ("fragment", "key", "progress_notify", "range_end", "start_revision")
+    __slots__ = ("key", "range_end", "start_revision", "progress_notify", "fragment")
     KEY_FIELD_NUMBER: _ClassVar[int]
     RANGE_END_FIELD_NUMBER: _ClassVar[int]
     START_REVISION_FIELD_NUMBER: _ClassVar[int]
@@ -193,38 +148,28 @@ class WatchCreateRequest(_message.Message):
     start_revision: int
     progress_notify: bool
     fragment: bool
-    def __init__(
-        self,
-        key: bytes | None = ...,
-        range_end: bytes | None = ...,
-        start_revision: int | None = ...,
-        progress_notify: bool = ...,
-        fragment: bool = ...,
-    ) -> None: ...
+    def __init__(self, key: _Optional[bytes] = ..., range_end: _Optional[bytes] = ..., start_revision: _Optional[int] = ..., progress_notify: bool = ..., fragment: bool = ...) -> None: ...
 
 class WatchProgressRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("kv", "type")
+    __slots__ = ("type", "kv")
     class Type(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         PUT: _ClassVar[Event.Type]
         DELETE: _ClassVar[Event.Type]
-
     PUT: Event.Type
     DELETE: Event.Type
     TYPE_FIELD_NUMBER: _ClassVar[int]
     KV_FIELD_NUMBER: _ClassVar[int]
     type: Event.Type
     kv: KeyValue
-    def __init__(
-        self, type: Event.Type | str | None = ..., kv: KeyValue | _Mapping | None = ...
-    ) -> None: ...
+    def __init__(self, type: _Optional[_Union[Event.Type, str]] = ..., kv: _Optional[_Union[KeyValue, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("cancel_reason", "canceled", "compact_revision", "created", "events", "fragment", "header")
+    __slots__ = ("header", "created", "canceled", "compact_revision", "cancel_reason", "fragment", "events")
     HEADER_FIELD_NUMBER: _ClassVar[int]
     CREATED_FIELD_NUMBER: _ClassVar[int]
     CANCELED_FIELD_NUMBER: _ClassVar[int]
@@ -239,22 +184,13 @@ class WatchResponse(_message.Message):
     cancel_reason: str
     fragment: bool
     events: _containers.RepeatedCompositeFieldContainer[Event]
-    def __init__(
-        self,
-        header: Header | _Mapping | None = ...,
-        created: bool = ...,
-        canceled: bool = ...,
-        compact_revision: int | None = ...,
-        cancel_reason: str | None = ...,
-        fragment: bool = ...,
-        events: _Iterable[Event | _Mapping] | None = ...,
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., created: bool = ..., canceled: bool = ..., compact_revision: _Optional[int] = ..., cancel_reason: _Optional[str] = ..., fragment: bool = ..., events: _Optional[_Iterable[_Union[Event, _Mapping]]] = ...) -> None: ...
 
 class LeaseGrantRequest(_message.Message):
     __slots__ = ("ttl",)
     TTL_FIELD_NUMBER: _ClassVar[int]
     ttl: int
-    def __init__(self, ttl: int | None = ...) -> None: ...
+    def __init__(self, ttl: _Optional[int] = ...) -> None: ...
 
 class LeaseGrantResponse(_message.Message):
     __slots__ = ("header", "id", "ttl")
@@ -264,30 +200,25 @@ class LeaseGrantResponse(_message.Message):
     header: Header
     id: int
     ttl: int
-    def __init__(
-        self,
-        header: Header | _Mapping | None = ...,
-        id: int | None = ...,
-        ttl: int | None = ...,
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., id: _Optional[int] = ..., ttl: _Optional[int] = ...) -> None: ...
 
 class LeaseRevokeRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
     id: int
-    def __init__(self, id: int | None = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
 
 class LeaseRevokeResponse(_message.Message):
     __slots__ = ("header",)
     HEADER_FIELD_NUMBER: _ClassVar[int]
     header: Header
-    def __init__(self, header: Header | _Mapping | None = ...) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ...) -> None: ...
 
 class LeaseKeepAliveRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
     id: int
-    def __init__(self, id: int | None = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ...) -> None: ...
 
 class LeaseKeepAliveResponse(_message.Message):
     __slots__ = ("header", "id", "ttl")
@@ -297,12 +228,7 @@ class LeaseKeepAliveResponse(_message.Message):
     header: Header
     id: int
     ttl: int
-    def __init__(
-        self,
-        header: Header | _Mapping | None = ...,
-        id: int | None = ...,
-        ttl: int | None = ...,
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., id: _Optional[int] = ..., ttl: _Optional[int] = ...) -> None: ...
 
 class StatusRequest(_message.Message):
     __slots__ = ()
@@ -314,9 +240,7 @@ class StatusResponse(_message.Message):
     VERSION_FIELD_NUMBER: _ClassVar[int]
     header: Header
     version: str
-    def __init__(
-        self, header: Header | _Mapping | None = ..., version: str | None = ...
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., version: _Optional[str] = ...) -> None: ...
 
 class AuthenticateRequest(_message.Message):
     __slots__ = ("name", "password")
@@ -324,7 +248,7 @@ class AuthenticateRequest(_message.Message):
     PASSWORD_FIELD_NUMBER: _ClassVar[int]
     name: str
     password: str
-    def __init__(self, name: str | None = ..., password: str | None = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., password: _Optional[str] = ...) -> None: ...
 
 class AuthenticateResponse(_message.Message):
     __slots__ = ("header", "token")
@@ -332,6 +256,4 @@ class AuthenticateResponse(_message.Message):
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     header: Header
     token: str
-    def __init__(
-        self, header: Header | _Mapping | None = ..., token: str | None = ...
-    ) -> None: ...
+    def __init__(self, header: _Optional[_Union[Header, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...

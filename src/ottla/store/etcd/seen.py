@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Final
 
@@ -21,32 +22,35 @@ _INTERVAL_S: Final = 10.0
 
 
 class Seen:
-    """The store's id and newest revision. Written now and then, in a thread, and at the end."""
+    """The store's id and newest revision. Written now and then, and at the end, by `worker`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, worker: Executor) -> None:
         self._path = path
+        self._worker = worker
         self._cluster_id = 0
         self._revision = 0
         self._written = 0
         self._writing: asyncio.Task[None] | None = None
 
-    def why_not_the_same(self, cluster_id: int, revision: int) -> str | None:
+    async def why_not_the_same(self, cluster_id: int, revision: int) -> str | None:
         """What speaks against a store that this broker finds; None where nothing does. Reads the file."""
-        known = self._read()
-        if known is not None:
-            known_id, known_revision = known
-            if known_id != cluster_id:
-                return (
-                    f"it is etcd cluster {cluster_id:x}, and this broker's data belongs to {known_id:x}. If it was "
-                    f"restored from a backup on purpose, remove {self._path} on every broker"
-                )
-            if revision < known_revision:
-                return (
-                    f"it is at revision {revision}, and this broker has seen {known_revision}: it was restored from "
-                    f"an older backup. If that is on purpose, remove {self._path} on every broker"
-                )
+        known = await asyncio.get_running_loop().run_in_executor(self._worker, self._read)
+        reason = None if known is None else self._difference(*known, cluster_id, revision)
+        if reason is not None:
+            return f"{reason} If that is on purpose, remove {self._path} on every broker."
         self.saw(cluster_id, revision)
-        self._write()
+        await self._write()
+        return None
+
+    @staticmethod
+    def _difference(known_id: int, known_revision: int, cluster_id: int, revision: int) -> str | None:
+        if known_id != cluster_id:
+            return f"it is etcd cluster {cluster_id:x}, and this broker's data belongs to {known_id:x}."
+        if revision < known_revision:
+            return (
+                f"it is at revision {revision}, and this broker has seen {known_revision}: "
+                "it was restored from an older backup."
+            )
         return None
 
     def saw(self, cluster_id: int, revision: int) -> None:
@@ -61,12 +65,13 @@ class Seen:
         if self._writing is not None:
             self._writing.cancel()
             await asyncio.wait([self._writing])
-            await asyncio.to_thread(self._write)
+            await self._write()
+        self._worker.shutdown()
 
     async def _keep_written(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            await asyncio.to_thread(self._write)
+            await self._write()
 
     def _read(self) -> tuple[int, int] | None:
         try:
@@ -78,10 +83,11 @@ class Seen:
             log.warning("cannot read %s, and take the store as it is: %s", self._path, error)
             return None
 
-    def _write(self) -> None:
-        revision = self._revision
-        if revision == self._written:
-            return
+    async def _write(self) -> None:
+        if self._revision != self._written:
+            await asyncio.get_running_loop().run_in_executor(self._worker, self._replace, self._revision)
+
+    def _replace(self, revision: int) -> None:
         aside = self._path.with_suffix(".tmp")
         try:
             with aside.open("w") as file:

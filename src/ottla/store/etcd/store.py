@@ -49,16 +49,14 @@ class EtcdStore:
         seen: Seen | None = None,
     ) -> None:
         self._address = address
-        self._access = access
         self._timeouts = timeouts
         self._keys = Keys(address.prefix)
         self._seen = seen
         self._watches: dict[Watch, None] = {}
-        self._members: Members
+        self._members = Members(address.endpoints, access, timeouts)
 
     async def open(self) -> None:
         """Waits until a member answers, however long that takes, and says so once."""
-        self._members = Members(self._address.endpoints, self._access, self._timeouts)
         is_told = False
         while True:
             try:
@@ -74,7 +72,7 @@ class EtcdStore:
                     is_told = True
                 await asyncio.sleep(_RETRY_S)
         if self._seen is not None:
-            reason = await asyncio.to_thread(self._seen.why_not_the_same, header.cluster_id, header.revision)
+            reason = await self._seen.why_not_the_same(header.cluster_id, header.revision)
             if reason is not None:
                 raise UnfitServerError(f"the metadata store at {','.join(self._address.endpoints)}: {reason}")
             self._seen.begin()
@@ -115,7 +113,7 @@ class EtcdStore:
             del self._watches[watch]
 
     async def grant_lease(self, ttl_ms: int) -> int:
-        """Whole seconds, at least as many as were asked for. A lease that is granted and not known ends by itself."""
+        """In whole seconds, at least what was asked for. One that is granted and not known ends by itself."""
         if ttl_ms <= 0:
             raise ValueError("a lease needs a positive ttl")
         answer = await self._members.ask(LEASE_GRANT, pb.LeaseGrantRequest(ttl=-(-ttl_ms // 1000)))

@@ -6,8 +6,8 @@ import re
 from typing import Final
 
 _OLDEST: Final = {(3, 5): (3, 5, 23), (3, 6): (3, 6, 5)}
-"""Of each line that has faults: before these, a watch may lose events, leases be revoked wrongly, or transactions be
-lost when a member is killed."""
+"""Of each line that has faults: before these, a watch may lose events, leases be revoked wrongly, or
+transactions be lost when a member is killed."""
 _VERSION: Final = re.compile(r"(\d{1,6})\.(\d{1,6})\.(\d{1,6})(.*)")
 
 

@@ -32,7 +32,7 @@ _BEAT_S: Final = 1.0
 _SILENCE_S: Final = 3 * _BEAT_S
 _PAUSE_S: Final = 0.1
 _EVENTS_MAX: Final = 200_000
-"""In one answer that comes in fragments: far more than transactions of 128 writes, a thousand at once, can make."""
+"""In one answer that comes in fragments: more than a thousand transactions of 128 writes at once make."""
 
 
 class Watch:
@@ -48,6 +48,7 @@ class Watch:
         """Everything before it was given."""
         self._attempt_s = attempt_s
         self._hastened = asyncio.Event()
+        self._history_begins = 1
 
     def hasten(self) -> None:
         self._hastened.set()
@@ -84,13 +85,16 @@ class Watch:
     async def _of_member(self, member: Member) -> AsyncGenerator[Revision]:
         async with member.stream(WATCH) as stream:
             key, end = self._keys.bounds(self._prefix)
+            # A member does not say how far it is to who waits for revisions that are all to come, so the last
+            # one is asked for once more.
+            first = max(self.next_revision - 1, self._history_begins)
             create = pb.WatchCreateRequest(
-                key=key, range_end=end, start_revision=self.next_revision, progress_notify=True, fragment=True
+                key=key, range_end=end, start_revision=first, progress_notify=True, fragment=True
             )
             await stream.write(pb.WatchRequest(create=create))
             beats = asyncio.create_task(self._ask_how_far(stream))
             try:
-                async for header, events in _whole(stream):
+                async for header, events in self._whole(stream):
                     for number, changes in groupby(events, key=lambda event: event.kv.mod_revision):
                         if number >= self.next_revision:
                             own = sorted(map(self._event, changes), key=lambda event: event.key)
@@ -109,31 +113,33 @@ class Watch:
                 self._hastened.clear()
                 await stream.write(question)
 
+    async def _whole(self, stream: Stream) -> AsyncGenerator[tuple[pb.Header, list[pb.Event]]]:
+        """What a member says, its fragments together; silence is a TimeoutError."""
+        events: list[pb.Event] = []
+        while True:
+            answer = await asyncio.wait_for(stream.read(), _SILENCE_S)
+            if answer is None:
+                raise ConnectionError("it ended the watch")
+            assert isinstance(answer, pb.WatchResponse)
+            if answer.compact_revision:
+                self._history_begins = answer.compact_revision
+                if answer.compact_revision <= self.next_revision:
+                    raise ConnectionError("only the revision before is gone")
+                raise CompactedError(f"the history before revision {answer.compact_revision} is gone")
+            if answer.canceled:
+                raise ConnectionError(f"it ended the watch: {answer.cancel_reason}")
+            if answer.created:
+                continue
+            events += answer.events
+            if len(events) > _EVENTS_MAX:
+                raise StoreError(f"a member gives more than {_EVENTS_MAX} changes at once")
+            if not answer.fragment:
+                yield answer.header, events
+                events = []
+
     def _event(self, event: pb.Event) -> Event:
         key, value = self._keys.own(event.kv.key), event.kv.value
         return Event(event.kv.mod_revision, key, None if event.type == pb.Event.DELETE else value)
-
-
-async def _whole(stream: Stream) -> AsyncGenerator[tuple[pb.Header, list[pb.Event]]]:
-    """What a member says, its fragments together; silence is a TimeoutError."""
-    events: list[pb.Event] = []
-    while True:
-        answer = await asyncio.wait_for(stream.read(), _SILENCE_S)
-        if answer is None:
-            raise ConnectionError("it ended the watch")
-        assert isinstance(answer, pb.WatchResponse)
-        if answer.compact_revision:
-            raise CompactedError(f"the history before revision {answer.compact_revision} is gone")
-        if answer.canceled:
-            raise ConnectionError(f"it ended the watch: {answer.cancel_reason}")
-        if answer.created:
-            continue
-        events += answer.events
-        if len(events) > _EVENTS_MAX:
-            raise StoreError(f"a member gives more than {_EVENTS_MAX} changes at once")
-        if not answer.fragment:
-            yield answer.header, events
-            events = []
 
 
 def _told(error: Exception) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def find_etcd() -> str | None:
-    """The path of etcd's server: `OTTLA_ETCD`, else the one that the package `ottla-etcd` brings, else PATH's."""
+    """The path of etcd's server: what `OTTLA_ETCD` names, else the package `ottla-etcd`'s, else PATH's."""
     named = os.environ.get("OTTLA_ETCD")
     if named:
         return named
