@@ -81,6 +81,7 @@ class Broker:
         config = settings.config
         host = host or this_host()
         self._host = host
+        self._shares_store = host.shares_store or config.ottla_metadata_store is not None
         self.current = CurrentConfig(config, settings.layers)
         self.clock = host.clock
         self.node = Node(config.node_id, config.broker_rack)
@@ -253,7 +254,7 @@ class Broker:
                 groups=self.groups,
                 transactions=self.transactions,
                 internal_topics=InternalTopics(
-                    topics, metadata, config, config, in_cluster=self._host.shares_store
+                    topics, metadata, config, config, in_cluster=self._shares_store
                 ),
             ),
             TransactionServices(
@@ -337,7 +338,7 @@ class Broker:
                 # A name server may be asked for our name, which takes its time.
                 host = listener.host or await self._own_name()
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
-        if not self._host.shares_store:
+        if not self._shares_store:
             self._epoch = await register(self._store, self._registration())
         image = await self.metadata.load()
         if image.broker_overrides:
@@ -353,12 +354,16 @@ class Broker:
                 self.maintenance,
                 self.groups,
                 self.transactions,
+<<<<<<< HEAD
                 *members,
+=======
+                *((self._session, self._controller) if self._shares_store else ()),
+>>>>>>> 335101b (Register brokers in etcd under leases when it has their metadata)
             ]
         )
         self._loading = asyncio.get_running_loop().create_task(self._load())
         self.maintenance.start()
-        if self._host.shares_store:
+        if self._shares_store:
             await self._join()
         else:
             await self._server.serve()
@@ -377,7 +382,7 @@ class Broker:
     async def _open_folders(self) -> None:
         """And the store, which in a cluster knows whose folders they are."""
         node, folders = self.node, self.data_dirs
-        if not self._host.shares_store:
+        if not self._shares_store:
             node.cluster_id = folders.open(node.node_id, self._new_id, FILE_NAME)
             await self._store.open()
             await finalize_newest(self._store)
@@ -417,7 +422,7 @@ class Broker:
             self._incarnation,
             SUPPORTED_FEATURES,
             self.data_dirs.metadata.directory_id,
-            is_fenced=self._host.shares_store,
+            is_fenced=self._shares_store,
         )
 
     async def _load(self) -> None:
@@ -452,7 +457,7 @@ class Broker:
 
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""
-        if self._host.shares_store:
+        if self._shares_store:
             if self.config.controlled_shutdown_enable:
                 await self._session.hand_over()
             self._epoch = self._session.epoch

@@ -38,7 +38,9 @@ class Cluster:
             **{name.replace("_", "."): value for name, value in settings.items()},
         }
         layers = BrokerLayers(static=static)
-        host = this_host()._replace(make_store=lambda _folder: FaultyStore(self.store), shares_store=True)
+        host = this_host()._replace(
+            make_store=lambda _folder, _config: FaultyStore(self.store), shares_store=True
+        )
         broker = Broker(BrokerSettings(broker_config(layers), layers), host)
         await asyncio.wait_for(broker.start(), 30)
         self.brokers[node_id] = broker
