@@ -136,7 +136,7 @@ import asyncio, sys
 from ottla.broker.process import Broker, _settings
 
 async def start_and_stop():
-    broker = Broker(_settings(sys.argv[1], "127.0.0.1:0", None, None, ()))
+    broker = Broker(_settings(sys.argv[1], "127.0.0.1:0", None, None, None, ()))
     await broker.start()
     print(*sys.modules)
     await broker.stop()
