@@ -8,18 +8,20 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from random import Random, SystemRandom
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
 
 from ottla.clock import Clock
 from ottla.config.store import StoreConfig
-from ottla.network.peers import Connect
 from ottla.network.server import AddressesOf, Bind
 from ottla.network.sockets import addresses_of, bind_tcp, connect_tcp
 from ottla.storage.fs import FileSystem, OsFileSystem
 from ottla.store.interface import Store
 from ottla.store.sqlite import FILE_NAME, SqliteStore
 from ottla.store.worker import BriefThread
+
+if TYPE_CHECKING:
+    from ottla.network.peers import Connect
 
 _DESCRIPTORS_BESIDE_LOGS = 512
 
