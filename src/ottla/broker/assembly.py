@@ -343,7 +343,7 @@ class Broker:
         image = await self.metadata.load()
         if image.broker_overrides:
             await self._dynamic_config.load(image)
-        members = self._memberships() if self._host.shares_store else ()
+        members = self._memberships() if self._shares_store else ()
         await self._open_logs(image)
         self.metadata.start(
             [
@@ -354,11 +354,7 @@ class Broker:
                 self.maintenance,
                 self.groups,
                 self.transactions,
-<<<<<<< HEAD
                 *members,
-=======
-                *((self._session, self._controller) if self._shares_store else ()),
->>>>>>> 335101b (Register brokers in etcd under leases when it has their metadata)
             ]
         )
         self._loading = asyncio.get_running_loop().create_task(self._load())
@@ -377,7 +373,7 @@ class Broker:
 
     def _own_epoch(self) -> int:
         """Of this broker's registration, negative without one."""
-        return self._session.epoch if self._host.shares_store else self._epoch
+        return self._session.epoch if self._shares_store else self._epoch
 
     async def _open_folders(self) -> None:
         """And the store, which in a cluster knows whose folders they are."""
