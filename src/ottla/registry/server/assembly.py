@@ -56,7 +56,7 @@ class Registry:
         # What is heavy, one after the other: the loop stays free for who only reads.
         self._executor = ThreadPoolExecutor(1, "ottla-registry")
         self._client = AsyncClient(client)
-        self._state = RegistryState()
+        self._state = RegistryState(in_order=True)
         self._schemas = SchemasLog(self._client, settings, self._state)
         self._writer = Writer(self._client, settings, self._schemas)
         self._leadership = Leadership(settings, self._schemas, self._writer, self._executor, self._again)

@@ -106,9 +106,12 @@ class _Context:
 
 
 class RegistryState:
-    def __init__(self) -> None:
-        self._offsets: dict[Key, int] = {}
+    """`in_order`: records come as they are in the log, so that nothing need be remembered of what is gone."""
+
+    def __init__(self, *, in_order: bool = False) -> None:
+        self._offsets: dict[Key, int] | None = None if in_order else {}
         """The last record of each key, also where that took it back"""
+        self._last_offset = -1
         self._subjects: dict[str, _Subject] = {}
         self._contexts: dict[str, _Context] = {}
         self._named_contexts: dict[str, Present] = {}
@@ -137,9 +140,11 @@ class RegistryState:
         self.apply(key, value, offset, timestamp)
 
     def apply(self, key: Key, value: Value | None, offset: int, timestamp: int) -> None:
-        if offset <= self._offsets.get(key, -1):
+        if offset <= (self._last_offset if self._offsets is None else self._offsets.get(key, -1)):
             return
-        self._offsets[key] = offset
+        self._last_offset = offset
+        if self._offsets is not None:
+            self._offsets[key] = offset
         match key:
             case SchemaKey():
                 self._put(key, value if isinstance(value, SchemaValue) else None, offset, timestamp)
@@ -148,9 +153,10 @@ class RegistryState:
             case ModeKey(subject):
                 _set(self._modes, subject, value if isinstance(value, Mode) else None)
             case DeleteSubjectKey(subject):
-                each = self._subjects.setdefault(subject, _Subject())
-                each.deleted_at = offset
-                each.deleted_up_to = value.version if isinstance(value, UpTo) else 0
+                if subject in self._subjects or self._offsets is not None:
+                    each = self._subjects.setdefault(subject, _Subject())
+                    each.deleted_at = offset
+                    each.deleted_up_to = value.version if isinstance(value, UpTo) else 0
             case ClearSubjectKey(subject):
                 _set(self._cleared, subject, None if value is None else offset)
                 self._clear()
@@ -177,6 +183,8 @@ class RegistryState:
         if before is not None:
             self._unlink(key, before)
         if value is None:
+            if not subject.versions and self._offsets is None:
+                del self._subjects[key.subject]
             return
         context = self._context(context_of(key.subject))
         context.highest_id = max(context.highest_id, value.id)
@@ -246,6 +254,10 @@ class RegistryState:
 
     def count_of_subjects(self) -> int:
         return len(self._subjects)
+
+    def count_of_settings(self) -> int:
+        """Subjects and contexts with a config, and those with a mode."""
+        return len(self._configs) + len(self._modes)
 
     def live_versions(self, subject: str) -> list[Version]:
         return [each for each in self.versions(subject) if not each.deleted]

@@ -19,8 +19,8 @@ class LogRecord(NamedTuple):
     value: bytes | None
 
 
-def replayed(records: Iterable[LogRecord]) -> RegistryState:
-    state = RegistryState()
+def replayed(records: Iterable[LogRecord], *, in_order: bool = False) -> RegistryState:
+    state = RegistryState(in_order=in_order)
     for offset, key, value in records:
         state.replay(key, value, offset, 1_000 + offset)
     return state
@@ -33,7 +33,7 @@ class RegistryLog:
         self._start()
 
     def _start(self) -> None:
-        self.state = replayed(self.records)
+        self.state = replayed(self.records, in_order=True)
         self.registration = Registration(self.state, Parser(parse, 1 << 20), self._level)
 
     def restart(self, *, compacted: bool = False) -> None:

@@ -155,3 +155,15 @@ def test_ids_of_an_import_are_kept() -> None:
     assert log.register("b", '"int"', id=100).id == 100
     log.append(set_mode(log.state, None, Mode.READWRITE, force=False))
     assert log.register("c", '"long"', id=NO_ID).id == 101
+
+
+def test_what_is_gone_takes_no_room() -> None:
+    log = RegistryLog()
+    for number in range(3):
+        log.register("a", TEXTS[number], force=True)
+        for permanent in (False, True):
+            log.append(delete_subject(log.state, "a", permanent=permanent).writes)
+    assert log.state.count_of_subjects() == 0
+    log.restart(compacted=True)
+    assert log.state.count_of_subjects() == 0
+    assert log.register("a", TEXTS[3]).id == 4

@@ -75,6 +75,7 @@ class Configs:
         given, changed = _config_request(request.json())
 
         def decide() -> tuple[Sequence[Write], Config]:
+            self._check_room(self._state.config(subject) is None)
             return update_config(self._state, subject, given, changed)
 
         return await self._services.write(request, decide, _config_answer)
@@ -115,6 +116,7 @@ class Configs:
         force = request.flag("force")
 
         def decide() -> tuple[Sequence[Write], Mode | None]:
+            self._check_room(self._state.mode(subject) is None)
             return set_mode(self._state, subject, mode, force=force), mode
 
         return await self._services.write(request, decide, _mode_answer)
@@ -130,6 +132,11 @@ class Configs:
             return delete_mode(self._state, subject, recursive=recursive), before
 
         return await self._services.write(request, decide, _mode_answer)
+
+    def _check_room(self, is_new: bool) -> None:
+        most = self._services.settings.ottla_registry_subjects_max
+        if is_new and self._state.count_of_settings() >= most:
+            raise not_permitted("There are as many configs and modes as there may be")
 
     def _check_mutable(self) -> None:
         if not self._services.settings.mode_mutability:
