@@ -90,8 +90,15 @@ class _Subject:
         stored = self.versions.get(version)
         if stored is None:
             return None
-        deleted = stored.value.deleted or (stored.offset < self.deleted_at and version <= self.deleted_up_to)
-        return Version(stored.value, stored.offset, stored.timestamp, deleted)
+        return Version(stored.value, stored.offset, stored.timestamp, self.is_deleted(stored))
+
+    def is_deleted(self, stored: _Stored) -> bool:
+        value = stored.value
+        return value.deleted or (stored.offset < self.deleted_at and value.version <= self.deleted_up_to)
+
+    def has(self, *, deleted: bool, live: bool) -> bool:
+        """Any version that is the one or the other."""
+        return any(deleted if self.is_deleted(each) else live for each in self.versions.values())
 
 
 @dataclass(slots=True)
@@ -228,18 +235,19 @@ class RegistryState:
         """Those with a version that is `live`, or `deleted`, in the order of their names."""
         return sorted(
             name
-            for name in self._subjects
-            if name.startswith(prefix)
-            and any(deleted if each.deleted else live for each in self.versions(name))
+            for name, subject in self._subjects.items()
+            if name.startswith(prefix) and subject.has(deleted=deleted, live=live)
         )
 
     def has_subjects(self, scope: str | None, *, deleted: bool = False) -> bool:
         """Whether a subject, or a context, has any version that counts."""
-        names: Iterable[str] = self._subjects
-        if scope is not None:
-            is_context = not parse_subject(scope).name
-            names = [each for each in names if is_in(each, scope)] if is_context else [scope]
-        return any(deleted or not each.deleted for name in names for each in self.versions(name))
+        if scope is not None and parse_subject(scope).name:
+            return scope in self._subjects and self._subjects[scope].has(deleted=deleted, live=True)
+        return any(
+            subject.has(deleted=deleted, live=True)
+            for name, subject in self._subjects.items()
+            if is_in(name, scope)
+        )
 
     def versions(self, subject: str) -> list[Version]:
         """All of them, deleted ones too, the oldest first."""
