@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import ClassVar, Final, NamedTuple, Self
 
@@ -78,6 +78,14 @@ class ParsedSchema(ABC):
     @abstractmethod
     def normalised(self) -> str:
         """The text with everything in one order whose order means nothing."""
+
+    def formatted(self, form: str) -> str:
+        """The text in a form that clients ask for by name; in one that this kind lacks, the text itself."""
+        made = self._forms().get(form.lower())
+        return self.text if made is None else made()
+
+    def _forms(self) -> Mapping[str, Callable[[], str]]:
+        return {}
 
     @abstractmethod
     def _incompatibilities(self, writer: Self, sides: Sides) -> list[Incompatibility]: ...

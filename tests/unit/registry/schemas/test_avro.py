@@ -135,6 +135,14 @@ def test_references_are_found_by_name_in_whatever_order_they_come() -> None:
     assert avro(text, REFERENCES | {"another": REFERENCES["another"].replace('"q"', '"r"')}) != schema
 
 
+def test_the_resolved_form_has_all_types_in_it() -> None:
+    text = '{"type":"record","name":"R","fields":[{"name":"f","type":"n.P"},{"name":"g","type":"n.Q"}]}'
+    resolved = avro(text, REFERENCES).formatted("resolved")
+    assert resolved == avro(resolved).text
+    assert resolved.count('"symbols"') == 1
+    assert avro(resolved, REFERENCES) == avro(text, REFERENCES)
+
+
 def test_a_type_inside_a_reference_is_written_out() -> None:
     text = '{"type":"record","name":"R","fields":[{"name":"f","type":"n.E"}]}'
     assert avro(text, REFERENCES).text == (

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import pytest
+from google.protobuf import descriptor_pb2, empty_pb2, timestamp_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_tools import _proto, protoc
 
 from ottla.registry.schemas.limits import MAX_MESSAGES_DEEP, MAX_NAME, MAX_TEXT
@@ -91,15 +93,62 @@ def test_a_descriptor_is_the_file_that_it_was_made_of(
     assert schema.incompatibilities(plain) == plain.incompatibilities(schema) == []
 
 
+@pytest.mark.parametrize(("text", "references"), [(PROTO3, OTHER), (PROTO2, {}), (EDITION, {})])
+def test_the_serialized_form_is_the_descriptor_that_protoc_makes(
+    text: str, references: dict[str, str], tmp_path: Path
+) -> None:
+    schema = proto(text, references)
+    file = compiled(tmp_path, text, references)
+    made = FileDescriptorProto.FromString(b64decode(schema.formatted("serialized")))
+    made.name = file.name
+    for each in (file, made):
+        if each.syntax == "proto2":
+            each.ClearField("syntax")
+        without_custom_options(each)
+    assert sorted_fields(made) == sorted_fields(file)
+    assert schema.formatted("SERIALIZED") == schema.formatted("serialized")
+    assert schema.formatted("") == schema.formatted("unknown") == schema.text
+    pool = DescriptorPool()
+    pool.AddSerializedFile(descriptor_pb2.DESCRIPTOR.serialized_pb)
+    for module in (timestamp_pb2, empty_pb2):
+        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    for name, each in references.items():
+        other = FileDescriptorProto.FromString(b64decode(proto(each).formatted("serialized")))
+        other.name = name
+        pool.Add(other)
+    pool.Add(made)
+    assert pool.FindFileByName("main.proto").message_types_by_name["M"]
+
+
+def test_a_meta_option_is_in_the_serialized_form() -> None:
+    text = (
+        'import "confluent/meta.proto"; message M { optional bytes a = 1 [(confluent.field_meta) = '
+        '{ doc: "d", params: [{ key: "k", value: "v" }], tags: ["t", "u"] }]; }'
+    )
+    serialized = proto(text).formatted("serialized")
+    assert (
+        proto(serialized).normalised().partition("message")[2]
+        == proto(text).normalised().partition("message")[2]
+    )
+
+
 def without_custom_options(file: FileDescriptorProto) -> None:
     """Their names are in other descriptors, so they are lost, as in Confluent's registry."""
-    for message in file.message_type:
+    fields = list(file.extension)
+    ahead = list(file.message_type)
+    while ahead:
+        message = ahead.pop()
+        ahead += message.nested_type
+        fields += [*message.field, *message.extension]
         message.options.DiscardUnknownFields()
-        for field in message.field:
-            field.options.DiscardUnknownFields()
+        # The messages of maps come after those that are written.
+        message.nested_type.sort(key=lambda each: each.name)
+    for field in fields:
+        field.options.DiscardUnknownFields()
+        if not field.options.ListFields():
+            field.ClearField("options")
+        if field.json_name != "S":
             field.ClearField("json_name")
-            if not field.options.ListFields():
-                field.ClearField("options")
 
 
 def test_a_meta_option_of_a_descriptor_is_kept() -> None:

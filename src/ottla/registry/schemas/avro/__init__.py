@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
 
 from ottla.registry.schemas.avro.comparison import Comparison
@@ -39,6 +39,13 @@ class AvroSchema(ParsedSchema):
 
     def normalised(self) -> str:
         return normalised(self._node, self._types)
+
+    def _forms(self) -> Mapping[str, Callable[[], str]]:
+        return {"resolved": self._resolved}
+
+    def _resolved(self) -> str:
+        """With the types of references written out."""
+        return canonical(self._node, Types(self._types.by_name))
 
     def _incompatibilities(self, writer: Self, sides: Sides) -> list[Incompatibility]:
         return Comparison(self._types, writer._types, sides).compare(self._node, writer._node)

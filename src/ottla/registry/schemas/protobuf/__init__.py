@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping
 from typing import ClassVar, Self
 
 from ottla.registry.schemas.limits import Budget
 from ottla.registry.schemas.protobuf.checks import check_file
 from ottla.registry.schemas.protobuf.comparison import compare
 from ottla.registry.schemas.protobuf.descriptors import parse_descriptor
+from ottla.registry.schemas.protobuf.encoding import Encoder
 from ottla.registry.schemas.protobuf.model import File
 from ottla.registry.schemas.protobuf.names import Names
 from ottla.registry.schemas.protobuf.normalising import Normaliser
@@ -44,6 +46,13 @@ class ProtobufSchema(ParsedSchema):
 
     def normalised(self) -> str:
         return canonical(Normaliser(self._names, strict=False).file(self._file))
+
+    def _forms(self) -> Mapping[str, Callable[[], str]]:
+        return {"serialized": self._serialized}
+
+    def _serialized(self) -> str:
+        """Base64 of a FileDescriptorProto."""
+        return b64encode(Encoder(self._names, self.references).file(self._file)).decode()
 
     def _incompatibilities(self, writer: Self, sides: Sides) -> list[Incompatibility]:
         return compare(writer._names, self._names, sides)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from ottla.registry.schemas.limits import MAX_MESSAGES_DEEP, Budget
 from ottla.registry.schemas.protobuf.model import (
@@ -26,65 +25,25 @@ from ottla.registry.schemas.protobuf.model import (
     Value,
     Word,
 )
+from ottla.registry.schemas.protobuf.numbers import (
+    CONSTANT_OPTIONS,
+    ENUM_OPTIONS,
+    FIELD_OPTIONS,
+    FILE_OPTIONS,
+    FIRST_EDITION,
+    LABELS,
+    MESSAGE_OPTIONS,
+    META,
+    RPC_OPTIONS,
+    SERVICE_OPTIONS,
+    TYPES,
+    Words,
+)
 from ottla.registry.schemas.protobuf.tokens import unescaped
 from ottla.registry.schemas.protobuf.wire import Record
 from ottla.registry.schemas.schema import InvalidSchemaError
 
 __all__ = ["parse_descriptor"]
-
-_TYPES: Final = (
-    *("double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string", "group"),
-    *("message", "bytes", "uint32", "enum", "sfixed32", "sfixed64", "sint32", "sint64"),
-)
-"""FieldDescriptorProto.Type, from 1."""
-_LABELS: Final = ("", "optional", "required", "repeated")
-_META: Final = 1088
-"""Confluent's own option, in all kinds of options."""
-
-_Words = Mapping[int, tuple[str, Sequence[str] | str]]
-"""Of each option that has a value of its own: the name, and `string`, `bool` or the names of its enum."""
-_FILE_OPTIONS: Final[_Words] = {
-    1: ("java_package", "string"),
-    8: ("java_outer_classname", "string"),
-    10: ("java_multiple_files", "bool"),
-    20: ("java_generate_equals_and_hash", "bool"),
-    27: ("java_string_check_utf8", "bool"),
-    9: ("optimize_for", ("", "SPEED", "CODE_SIZE", "LITE_RUNTIME")),
-    11: ("go_package", "string"),
-    16: ("cc_generic_services", "bool"),
-    17: ("java_generic_services", "bool"),
-    18: ("py_generic_services", "bool"),
-    23: ("deprecated", "bool"),
-    31: ("cc_enable_arenas", "bool"),
-    36: ("objc_class_prefix", "string"),
-    37: ("csharp_namespace", "string"),
-    39: ("swift_prefix", "string"),
-    40: ("php_class_prefix", "string"),
-    41: ("php_namespace", "string"),
-    44: ("php_metadata_namespace", "string"),
-    45: ("ruby_package", "string"),
-}
-_MESSAGE_OPTIONS: Final[_Words] = {
-    1: ("message_set_wire_format", "bool"),
-    2: ("no_standard_descriptor_accessor", "bool"),
-    3: ("deprecated", "bool"),
-    7: ("map_entry", "bool"),
-}
-_FIELD_OPTIONS: Final[_Words] = {
-    1: ("ctype", ("STRING", "CORD", "STRING_PIECE")),
-    2: ("packed", "bool"),
-    6: ("jstype", ("JS_NORMAL", "JS_STRING", "JS_NUMBER")),
-    5: ("lazy", "bool"),
-    3: ("deprecated", "bool"),
-    16: ("debug_redact", "bool"),
-}
-_ENUM_OPTIONS: Final[_Words] = {2: ("allow_alias", "bool"), 3: ("deprecated", "bool")}
-_CONSTANT_OPTIONS: Final[_Words] = {1: ("deprecated", "bool"), 3: ("debug_redact", "bool")}
-_SERVICE_OPTIONS: Final[_Words] = {33: ("deprecated", "bool")}
-_RPC_OPTIONS: Final[_Words] = {
-    33: ("deprecated", "bool"),
-    34: ("idempotency_level", ("IDEMPOTENCY_UNKNOWN", "NO_SIDE_EFFECTS", "IDEMPOTENT")),
-}
 
 
 def parse_descriptor(text: str, budget: Budget) -> File | None:
@@ -99,10 +58,10 @@ def parse_descriptor(text: str, budget: Budget) -> File | None:
 def _file(record: Record) -> File:
     imports = record.texts(3)
     public, weak = record.numbers(10), record.numbers(11)
-    edition = record.number(14)
     syntax = record.text(12)
     if syntax == "editions":
-        syntax = str(edition if edition >= 1_000 else "")
+        year, first = FIRST_EDITION
+        syntax = str(record.number(14) - first + year)
     return File(
         syntax,
         record.text(2),
@@ -115,7 +74,7 @@ def _file(record: Record) -> File:
         ],
         _extends(record.records(7), syntax),
         [_service(each) for each in record.records(6)],
-        _options(record, 8, _FILE_OPTIONS, "confluent.file_meta"),
+        _options(record, 8, FILE_OPTIONS, "confluent.file_meta"),
     )
 
 
@@ -131,7 +90,7 @@ def _message(record: Record, syntax: str, depth: int) -> Message:
             raise InvalidSchemaError("A field is in a oneof that is not there")
         owner = message if position is None else one_ofs[position]
         field = _field(each, syntax, in_one_of=position is not None)
-        if each.number(5) == _TYPES.index("group") + 1:
+        if each.number(5) == TYPES.index("group") + 1:
             owner.groups.append(_group(field, types))
         else:
             owner.fields.append(field)
@@ -141,7 +100,7 @@ def _message(record: Record, syntax: str, depth: int) -> Message:
     message.reserved += [Reserved([each]) for each in record.texts(10)]
     message.extensions = [Extensions([_range(each, past_the_end=1)]) for each in record.records(5)]
     message.extends = _extends(record.records(6), syntax)
-    message.options = _options(record, 7, _MESSAGE_OPTIONS, "confluent.message_meta")
+    message.options = _options(record, 7, MESSAGE_OPTIONS, "confluent.message_meta")
     return message
 
 
@@ -178,10 +137,10 @@ def _field(record: Record, syntax: str, *, in_one_of: bool = False) -> Field:
     number = record.number(5)
     type_ = record.text(6)
     if not type_:
-        if not 1 <= number <= len(_TYPES):
+        if not 1 <= number <= len(TYPES):
             raise InvalidSchemaError(f"The field {record.text(1)[:50]} has no type")
-        type_ = _TYPES[number - 1]
-    options = _options(record, 8, _FIELD_OPTIONS, "confluent.field_meta")
+        type_ = TYPES[number - 1]
+    options = _options(record, 8, FIELD_OPTIONS, "confluent.field_meta")
     if syntax != "proto3" and record.has(7):
         default = record.text(7)
         texts: Mapping[str, Value] = {"string": default, "bytes": unescaped(default)}
@@ -196,21 +155,21 @@ def _label(record: Record, syntax: str) -> str:
     if record.number(17):
         return "optional"
     label = record.number(4)
-    if not label < len(_LABELS):
+    if not label < len(LABELS):
         raise InvalidSchemaError(f"No label: {label}")
-    return _LABELS[label] if label == _LABELS.index("repeated") or syntax in ("", "proto2") else ""
+    return LABELS[label] if label == LABELS.index("repeated") or syntax in ("", "proto2") else ""
 
 
 def _enum(record: Record) -> Enum:
     constants = [
         Constant(
-            _name(each), each.integer(2), _options(each, 3, _CONSTANT_OPTIONS, "confluent.enum_value_meta")
+            _name(each), each.integer(2), _options(each, 3, CONSTANT_OPTIONS, "confluent.enum_value_meta")
         )
         for each in record.records(2)
     ]
     reserved = [Reserved([_enum_range(each)]) for each in record.records(4)]
     reserved += [Reserved([each]) for each in record.texts(5)]
-    return Enum(_name(record), constants, reserved, _options(record, 3, _ENUM_OPTIONS, "confluent.enum_meta"))
+    return Enum(_name(record), constants, reserved, _options(record, 3, ENUM_OPTIONS, "confluent.enum_meta"))
 
 
 def _enum_range(record: Record) -> int | Range:
@@ -226,22 +185,22 @@ def _service(record: Record) -> Service:
             each.text(3),
             bool(each.number(5)),
             bool(each.number(6)),
-            _options(each, 4, _RPC_OPTIONS, ""),
+            _options(each, 4, RPC_OPTIONS, ""),
         )
         for each in record.records(2)
     ]
-    return Service(_name(record), rpcs, _options(record, 3, _SERVICE_OPTIONS, ""))
+    return Service(_name(record), rpcs, _options(record, 3, SERVICE_OPTIONS, ""))
 
 
-def _options(record: Record, number: int, words: _Words, meta: str) -> list[Option]:
+def _options(record: Record, number: int, words: Words, meta: str) -> list[Option]:
     """Those that are known. Others have no names in a descriptor, as in Confluent's registry."""
     options: list[Option] = []
     for each in record.records(number):
         for key, (name, kind) in words.items():
             if each.has(key):
                 options.append(Option(name, _option_value(each, key, kind)))
-        if meta and each.has(_META):
-            value = _meta(each.records(_META)[-1])
+        if meta and each.has(META):
+            value = _meta(each.records(META)[-1])
             if value:
                 options.append(Option(meta, value, custom=True))
     return options

@@ -8,7 +8,7 @@ from typing import Final
 from ottla.registry.schemas.limits import Budget
 from ottla.registry.schemas.schema import InvalidSchemaError
 
-__all__ = ["Record"]
+__all__ = ["Record", "number", "record", "text"]
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT: Final = 10
@@ -93,3 +93,29 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return value & ((1 << 64) - 1), at + shift + 1
     raise InvalidSchemaError("No descriptor: a number does not end")
+
+
+def number(field: int, value: int) -> bytes:
+    """A varint, negative ones as an int32 is written."""
+    return _key(field, _VARINT) + _written(value & (2 * _SIGN - 1))
+
+
+def text(field: int, value: str) -> bytes:
+    return record(field, value.encode(errors="surrogateescape"))
+
+
+def record(field: int, data: bytes) -> bytes:
+    return _key(field, _BYTES) + _written(len(data)) + data
+
+
+def _key(field: int, wire_type: int) -> bytes:
+    return _written(field << 3 | wire_type)
+
+
+def _written(value: int) -> bytes:
+    data = bytearray()
+    while value > 127:
+        data.append(value & 127 | 128)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
