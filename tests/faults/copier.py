@@ -290,7 +290,61 @@ class Aiokafka(Copier):
         self._run(self._producer.abort_transaction())
 
 
+class Ottla(Copier):
+    def __init__(self, bootstrap: str, transactional_id: str, partition: int) -> None:
+        from ottla import client
+
+        super().__init__(bootstrap, transactional_id, partition)
+        self._client = client.connect(bootstrap, retry_backoff_ms=50)
+        self._transactional_id = transactional_id
+        self._consumer = self._client.consumer(
+            group=GROUP, enable_auto_commit=False, isolation_level="read_committed", fetch_max_wait_ms=50
+        )
+        self._at = (INPUT, partition)
+        self._consumer.assign([self._at])
+        self._batch: Any = None
+
+    def initialise(self) -> None:
+        self._producer = self._client.producer(
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            max_block_ms=20_000,
+            delivery_timeout_ms=20_000,
+            request_timeout_ms=5_000,
+            retry_backoff_ms=50,
+        )
+
+    def committed(self) -> int | None:
+        (committed,) = self._consumer.committed([self._at], timeout_s=30).values()
+        return None if committed is None else committed.offset
+
+    def seek(self, offset: int) -> None:
+        self._consumer.seek(self._at, offset)
+
+    def poll(self) -> Records:
+        self._batch = self._consumer.poll(_MOST, _POLL_S)
+        return [(each.offset, (each.value or b"").decode()) for each in self._batch or ()]
+
+    def begin(self) -> None:
+        self._producer.begin_transaction()
+
+    def send(self, values: Sequence[str]) -> list[int]:
+        sent = [self._producer.send(OUTPUT, value.encode(), partition=self.partition) for value in values]
+        return [each.result().offset for each in sent]
+
+    def send_offset(self, offset: int) -> None:
+        assert self._batch.offsets[self._at].offset == offset
+        self._producer.send_offsets(self._batch)
+
+    def commit(self) -> None:
+        self._producer.commit_transaction()
+
+    def abort(self) -> None:
+        self._producer.abort_transaction()
+
+
 LIBRARIES: dict[str, type[Copier]] = {
+    "ottla": Ottla,
     "confluent": Confluent,
     "kafka-python": KafkaPython,
     "aiokafka": Aiokafka,

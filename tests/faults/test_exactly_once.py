@@ -1,4 +1,4 @@
-"""Copiers in transactions, in three client libraries, while brokers and copiers are killed: all once."""
+"""Copiers in transactions, in four client libraries, while brokers and copiers are killed: all once."""
 
 from __future__ import annotations
 
