@@ -10,6 +10,7 @@ more; then another life has to begin.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from abc import ABC, abstractmethod
@@ -61,6 +62,10 @@ class Copier(ABC):
 
     @abstractmethod
     def abort(self) -> None: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what it has; the transaction may be left open, and the producer fenced."""
 
 
 class Confluent(Copier):
@@ -152,6 +157,9 @@ class Confluent(Copier):
     def abort(self) -> None:
         self._insist(lambda: self._producer.abort_transaction(20))
 
+    def close(self) -> None:
+        self._consumer.close()
+
     @staticmethod
     def _insist(call: Any) -> None:
         from confluent_kafka import KafkaException
@@ -219,6 +227,10 @@ class KafkaPython(Copier):
 
     def abort(self) -> None:
         self._producer.abort_transaction()
+
+    def close(self) -> None:
+        self._producer.close(timeout=0)
+        self._consumer.close(autocommit=False)
 
 
 class Aiokafka(Copier):
@@ -289,6 +301,12 @@ class Aiokafka(Copier):
     def abort(self) -> None:
         self._run(self._producer.abort_transaction())
 
+    def close(self) -> None:
+        for each in (self._producer, self._consumer):
+            with contextlib.suppress(Exception):
+                self._run(each.stop())
+        self._runner.close()
+
 
 class Ottla(Copier):
     def __init__(self, bootstrap: str, transactional_id: str, partition: int) -> None:
@@ -341,6 +359,9 @@ class Ottla(Copier):
 
     def abort(self) -> None:
         self._producer.abort_transaction()
+
+    def close(self) -> None:
+        self._client.close()
 
 
 LIBRARIES: dict[str, type[Copier]] = {
