@@ -38,8 +38,9 @@ from ottla.client.values.interface import Values
 from ottla.protocol.errors import ErrorCode
 from ottla.records.batch import Buffer
 
-_COLUMNS_BATCH_BYTES: Final = 256 * 1024
-"""Of a batch of columns, before it is compressed, where batch.size is less: they are not waited for."""
+_COLUMNS_BATCH_BYTES: Final = 512 * 1024
+"""Of a batch of columns, before it is compressed, where batch.size is less: they are not waited for, and what
+a batch costs beside its records is the same for any."""
 
 
 class _Topic:

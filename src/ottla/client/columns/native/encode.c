@@ -127,6 +127,15 @@ static bool is_open(Builder *self) {
     return false;
 }
 
+/* Room at once for about what so many of the rows will take, so that what is there needs not be moved. */
+static bool reserve_rows(Builder *self, const Rows *rows, Py_ssize_t count) {
+    if (!rows->length || count <= 1) return true;
+    size_t share = (size_t)(rows->key.data.len / rows->length) + (size_t)(rows->value.data.len / rows->length) + 16;
+    size_t room = self->max_bytes - (self->size < self->max_bytes ? self->size : self->max_bytes);
+    size_t wanted = (size_t)count < room / share ? (size_t)count * share : room;
+    return make_room(self, self->size + wanted);
+}
+
 /* append_rows(columns, order, start, stop, now) */
 static PyObject *builder_append_rows(PyObject *object, PyObject *args) {
     Builder *self = (Builder *)object;
@@ -152,6 +161,7 @@ static PyObject *builder_append_rows(PyObject *object, PyObject *args) {
         PyErr_Format(PyExc_ValueError, "there are no rows %zd to %zd of %zd", start, stop, count);
         goto done;
     }
+    if (!reserve_rows(self, &rows, stop - start)) goto done;
     for (; start < stop; start++) {
         int64_t row = order.obj ? ((const int64_t *)order.buf)[start] : start;
         if (UNLIKELY(row < 0 || row >= rows.length)) {
