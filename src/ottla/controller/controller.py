@@ -121,9 +121,15 @@ class Controller:
             except (StoreError, OutcomeUnknownError, LeaseNotFoundError, KafkaError) as error:
                 # What was not known to be done is tried again, and refused if it was.
                 log.warning("cannot do the controller's work, will try again: %s", error)
-                self._everything = True
-                self._wake.set()
-                await asyncio.sleep(_RETRY_S)
+                await self._try_again()
+            except Exception:  # without it the cluster would be without a controller that believes in itself
+                log.exception("the controller's work failed, will try again")
+                await self._try_again()
+
+    async def _try_again(self) -> None:
+        self._everything = True
+        self._wake.set()
+        await asyncio.sleep(_RETRY_S)
 
     async def _claim(self) -> None:
         """Become the controller, if no other broker is first."""

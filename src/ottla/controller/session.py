@@ -199,13 +199,14 @@ class BrokerSession:
     async def _register_anew(self) -> None:
         self._may_have_ended()
         log.warning("the lease has ended; registering anew")
+        refusal = ""
         while True:
             try:
                 return await self._register(self.epoch, may_replace=False)
-            except NodeIdInUseError as error:
-                log.critical("this broker takes no part any more: %s", error)
-            except (StoreError, OutcomeUnknownError, LeaseNotFoundError) as error:
-                log.warning("cannot register: %s", error)
+            except (NodeIdInUseError, StoreError, OutcomeUnknownError, LeaseNotFoundError) as error:
+                if refusal != str(error):
+                    refusal = str(error)
+                    log.error("this broker takes no part until it can register: %s", refusal)
             await asyncio.sleep(_RETRY_S)
 
     def _renewed(self, sent_s: float) -> None:
