@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
 import socket
@@ -139,11 +140,27 @@ def test_references(api: Api) -> None:
     outer = '{"type":"record","name":"Outer","fields":[{"name":"i","type":"Inner"}]}'
     references = [{"name": "Inner", "subject": "inner", "version": 1}]
     made = api.register("outer", outer, references=references).json
-    assert made["references"] == references
     assert api.get(f"/schemas/ids/{made['id']}").json["references"] == references
     assert api.get("/subjects/inner/versions/1/referencedby").json == [made["id"]]
     assert api.call("DELETE", "/subjects/inner").code == 42206
     assert inner != made["id"]
+
+
+def test_forms(api: Api) -> None:
+    api.register("form-inner", record("x", name="FormInner"))
+    outer = '{"type":"record","name":"FormOuter","fields":[{"name":"i","type":"FormInner"}]}'
+    references = [{"name": "FormInner", "subject": "form-inner", "version": 1}]
+    made = api.register("form-outer", outer, references=references).json
+    whole = outer.replace('"FormInner"', record("x", name="FormInner"))
+    assert api.get(f"/schemas/ids/{made['id']}").json["schema"] == outer
+    for path in (f"/schemas/ids/{made['id']}", "/subjects/form-outer/versions/1"):
+        assert api.get(f"{path}?format=resolved").json["schema"] == whole
+        assert api.get(f"{path}/schema?format=resolved").json == json.loads(whole)
+    proto = 'syntax = "proto3";\n\nmessage M {\n  string s = 1;\n}\n'
+    made = api.register("form-proto", proto, schemaType="PROTOBUF").json
+    serialized = api.get(f"/schemas/ids/{made['id']}?format=serialized").json["schema"]
+    assert base64.b64decode(serialized)
+    assert api.register("form-proto", serialized, schemaType="PROTOBUF").json["id"] == made["id"]
 
 
 def test_data_contracts_are_kept(api: Api) -> None:
@@ -152,7 +169,10 @@ def test_data_contracts_are_kept(api: Api) -> None:
         "ruleSet": {"domainRules": [{"name": "r", "kind": "CONDITION", "mode": "WRITE", "type": "CEL"}]},
     }
     made = api.register("contract", record("x"), **contract).json
-    assert made["metadata"] == contract["metadata"]
+    assert "schema" not in made
+    wider = record("x").replace('"string"', '["string","null"]')
+    populated = api.register("contract", wider).json
+    assert (populated["schema"], populated["metadata"]) == (wider, contract["metadata"])
     found = api.get("/subjects/contract/metadata?key=owner&value=me").json
     assert found["ruleSet"]["domainRules"][0]["name"] == "r"
     assert api.get("/subjects/contract/metadata?key=owner&value=you").code == 40403

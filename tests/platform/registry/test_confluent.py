@@ -24,7 +24,12 @@ from confluent_kafka.schema_registry import (
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from tests.platform.registry.registry_process import Api
 
 from ottla.testing import InProcessBroker
@@ -97,6 +102,31 @@ def test_json_values(broker: InProcessBroker, sr: SchemaRegistryClient, name: st
     assert value == {"name": "Ada", "age": 36}
     with pytest.raises(SerializationError):
         serializer({"age": "x"}, context)
+
+
+def message_class(name: str) -> type[Message]:
+    """Of `message Person { string name = 1; repeated int64 numbers = 2; }`"""
+    file = FileDescriptorProto(name=f"{name}.proto", package="test", syntax="proto3")
+    message = file.message_type.add(name="Person")
+    message.field.add(name="name", number=1, type=9, label=1)
+    message.field.add(name="numbers", number=2, type=3, label=3)
+    pool = DescriptorPool()
+    pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("test.Person"))
+
+
+def test_protobuf_values(broker: InProcessBroker, sr: SchemaRegistryClient, name: str) -> None:
+    person = message_class(name)
+    context = SerializationContext(name, MessageField.VALUE)
+    settings = {"use.deprecated.format": False}
+    given = person(name="Ada", numbers=[1, 2])
+    written = ProtobufSerializer(person, sr, settings)(given, context)
+    assert written is not None
+    out = through(broker, name, written)
+    assert ProtobufDeserializer(person, settings, schema_registry_client=sr)(out, context) == given
+    text = sr.get_latest_version(f"{name}-value").schema.schema_str
+    assert text is not None
+    assert "repeated int64 numbers = 2;" in text
 
 
 def test_ids_and_versions(sr: SchemaRegistryClient, name: str) -> None:

@@ -37,7 +37,13 @@ def install() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["avro values go through a topic", "a schema has one id, and evolves", "references", "json schema"],
+    [
+        "avro values go through a topic",
+        "a schema has one id, and evolves",
+        "references",
+        "json schema",
+        "protobuf",
+    ],
 )
 def test_kafkajs(broker: InProcessBroker, api: Api, name: str) -> None:
     install()

@@ -36,6 +36,8 @@ from ottla.registry.state.subjects import DEFAULT_CONTEXT, Subject, context_of, 
 
 LATEST: Final = -1
 NO_ID: Final = -1
+_LOOKED_THROUGH: Final = 100
+"""Versions that are parsed for a lookup, at most"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class Registered(NamedTuple):
     version: int
     id: int
     content: Content
+    is_populated: bool = False
+    """Whether it is more than was sent: the latest version or the config had something to add"""
 
 
 class Decision(NamedTuple):
@@ -87,14 +91,17 @@ class Registration:
         latest = live[-1] if live else None
         next_version = max((each.value.version for each in versions), default=0) + 1
         config = state.config_in_scope(subject, self._default_level)
+        asked = request
         if mode not in IMPORTING:
             request = _populated(request, config, latest, next_version)
+        is_populated = request != asked
         parsed, content = self._parsed(subject, request, config, mode)
         known = None
         if request.version == 0:
-            known = _find(content, [each for each in live if request.id in (NO_ID, each.value.id)])
+            known = self._find(content, [each for each in live if request.id in (NO_ID, each.value.id)])
         if known is not None:
-            return Decision((), Registered(subject, known.value.version, known.value.id, known.content))
+            value = known.value
+            return Decision((), Registered(subject, value.version, value.id, value.content, is_populated))
         if mode not in IMPORTING and not force:
             self._check_compatible(subject, config, parsed.schema, content, live)
         version = request.version if request.version > 0 else next_version
@@ -114,7 +121,7 @@ class Registration:
         ]
         value = SchemaValue(subject, version, id_, content)
         writes.append(Write(SchemaKey(subject, version), value))
-        return Decision(writes, Registered(subject, version, id_, content))
+        return Decision(writes, Registered(subject, version, id_, content, is_populated))
 
     def _parsed(
         self, subject: str, request: SchemaRequest, config: Config, mode: Mode
@@ -214,20 +221,40 @@ class Registration:
         config = self._state.config_in_scope(subject, self._default_level)
         versions = [each for each in self._state.versions(subject) if deleted or not each.deleted]
         _, content = self._parsed(subject, request, config, self._state.mode_in_scope(subject))
-        found = _find(content, versions)
+        found = self._find(content, versions)
         latest = self._state.version(subject, LATEST)
         if found is not None or latest is None:
             return found
         populated = _with_contract(request, config, latest)
         content = content._replace(metadata=populated.metadata, rules=populated.rules)
-        return _find(content, versions)
+        return self._find(content, versions)
 
+    def _find(self, content: Content, versions: Sequence[Version]) -> Version | None:
+        """The latest of these versions that is this schema."""
+        for each in reversed(versions):
+            if each.content == content:
+                return each
+        for each in reversed(versions):
+            if _is_same(content, each):
+                return each
+        if content.kind is SchemaType.AVRO and not content.references:
+            return self._written_out(content, versions[-_LOOKED_THROUGH:])
+        return None
 
-def _find(content: Content, versions: Sequence[Version]) -> Version | None:
-    for each in reversed(versions):
-        if each.content == content:
-            return each
-    return next((each for each in reversed(versions) if _is_same(content, each)), None)
+    def _written_out(self, content: Content, versions: Sequence[Version]) -> Version | None:
+        """The version that this is with what it refers to written out, as Avro's clients send it."""
+        for each in reversed(versions):
+            alike = each.content.kind is content.kind and each.content[3:] == content[3:]
+            if alike and each.content.references and self.formatted(each, "resolved") == content.text:
+                return each
+        return None
+
+    def formatted(self, version: Version, form: str) -> str:
+        """Its text as clients ask for it: `resolved`, `serialized`. RegistryError where it has none."""
+        try:
+            return self._parser.stored(self._state, version).formatted(form)
+        except InvalidSchemaError as error:
+            raise invalid_schema(str(error)) from None
 
 
 def _is_same(new: Content, old: Version) -> bool:

@@ -113,6 +113,18 @@ def test_references_are_resolved_by_name_and_protect_what_they_refer_to(log: Reg
         delete_subject(log.state, "inner", permanent=True)
 
 
+def test_a_schema_is_found_with_its_references_written_out(log: RegistryLog) -> None:
+    inner = json.loads(record("x", name="Inner"))
+    log.register("inner", json.dumps(inner))
+    outer = {"type": "record", "name": "Outer", "fields": [{"name": "i", "type": "Inner"}]}
+    made = log.register("outer", json.dumps(outer), references=(Reference("Inner", "inner", 1),))
+    whole = json.dumps({**outer, "fields": [{"name": "i", "type": inner}]})
+    found = log.lookup("outer", whole)
+    assert found is not None
+    assert found.value.id == made.id
+    assert log.register("outer", whole) == made
+
+
 def test_a_deleted_schema_comes_back_with_its_id(log: RegistryLog) -> None:
     log.register("a", '"int"')
     log.append(delete_version(log.state, "a", -1, permanent=False).writes)

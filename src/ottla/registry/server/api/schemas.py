@@ -38,7 +38,7 @@ class Schemas:
     async def by_id(self, request: Request, id_: str) -> Response:
         found = self._found(request, id_)
         version = found[0]
-        made = version.content.to_json()
+        made = version.content.to_json() | {"schema": await self._services.text(request, version)}
         if "subject" in request.query:
             made |= {"subject": version.value.subject, "version": version.value.version}
         made |= {"guid": version.content.guid, "ts": version.timestamp}
@@ -54,7 +54,7 @@ class Schemas:
         return Response(made)
 
     async def text(self, request: Request, id_: str) -> Response:
-        return Response(self._found(request, id_)[0].content.text.encode())
+        return Response((await self._services.text(request, self._found(request, id_)[0])).encode())
 
     async def subjects(self, request: Request, id_: str) -> Response:
         found = self._live(request, id_)
@@ -110,7 +110,8 @@ class Schemas:
         for context in self._state.contexts():
             for version in self._state.by_guid(guid, context):
                 if self._security.may(request, "read", version.value.subject):
-                    return Response(version.content.to_json() | {"guid": guid, "ts": version.timestamp})
+                    made = version.content.to_json() | {"guid": guid, "ts": version.timestamp}
+                    return Response(made | {"schema": await self._services.text(request, version)})
         raise schema_not_found(guid[:100])
 
     async def ids_of_guid(self, _request: Request, guid: str) -> Response:

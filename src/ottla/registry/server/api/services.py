@@ -100,6 +100,17 @@ class Services:
                 raise RegistryError(50002, f"{request.method} is done, but not seen here in time") from None
         return response
 
+    async def text(self, request: Request, version: Version) -> str:
+        """A schema in the `format` that is asked for."""
+        form = request.text("format").strip()
+        if not form:
+            return version.content.text
+        return await self.leadership.frozen(lambda: self.registration.formatted(version, form))
+
+    async def schema(self, request: Request, version: Version) -> dict[str, object]:
+        """A version as most answers have it."""
+        return schema_json(version) | {"schema": await self.text(request, version)}
+
     def subject(self, name: str, *, follow: bool = True) -> str:
         """As it is stored; `follow`: what it is an alias of. RegistryError for what can be no subject."""
         subject = normalised(name)

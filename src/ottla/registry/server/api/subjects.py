@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ottla.registry.server.api.services import Services, page, schema_json, version_number
+from ottla.registry.server.api.services import Services, page, version_number
 from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.changes import delete_subject, delete_version
 from ottla.registry.state.errors import RegistryError, schema_not_found, subject_not_found, version_not_found
@@ -57,7 +57,7 @@ class Subjects:
         if found is None:
             has = self._state.has_subjects(subject, deleted=deleted)
             raise schema_not_found() if has else subject_not_found(subject)
-        return Response(schema_json(found))
+        return Response(await self._services.schema(request, found))
 
     async def register(self, request: Request, name: str) -> Response:
         services, settings = self._services, self._services.settings
@@ -116,7 +116,7 @@ class Subjects:
 
     async def version(self, request: Request, name: str, version: str) -> Response:
         found = self._version(request, name, version, deleted=request.flag("deleted"))
-        made = schema_json(found)
+        made = await self._services.schema(request, found)
         if request.text("referenceFormat") == "qualified" and found.content.references:
             made["references"] = [
                 each._replace(subject=beside(found.value.subject, each.subject)).to_json()
@@ -126,7 +126,7 @@ class Subjects:
 
     async def schema(self, request: Request, name: str, version: str) -> Response:
         found = self._version(request, name, version, deleted=request.flag("deleted"))
-        return Response(found.content.text.encode())
+        return Response((await self._services.text(request, found)).encode())
 
     async def referenced_by(self, request: Request, name: str, version: str) -> Response:
         found = self._version(request, name, version, deleted=True)
@@ -158,7 +158,7 @@ class Subjects:
         for each in reversed(self._state.versions(subject)):
             metadata = each.content.metadata
             if (deleted or not each.deleted) and metadata and wanted <= set(metadata.properties):
-                return Response(schema_json(each))
+                return Response(await self._services.schema(request, each))
         has = self._state.has_subjects(subject, deleted=deleted)
         raise schema_not_found() if has else subject_not_found(subject)
 
@@ -198,5 +198,8 @@ def subjects_with_prefix(services: Services, request: Request, default: str = AN
 
 
 def _registered(registered: Registered) -> object:
+    """The schema itself only where it is not what was sent. Clients keep what they get under the id, and
+    those of Protobuf sent it in another form.
+    """
     made = {"id": registered.id, "version": registered.version, "guid": registered.content.guid}
-    return made | registered.content.to_json()
+    return made | (registered.content.to_json() if registered.is_populated else {})
