@@ -238,3 +238,40 @@ async def test_a_broker_that_went_for_good_is_forgotten(cluster: Cluster) -> Non
     assert again["error_code"] == ErrorCode.broker_id_not_registered
     back = await cluster.start(3)
     assert 3 in back.image.known_brokers
+
+
+async def test_a_move_ends_when_the_new_replica_is_in_sync(cluster: Cluster) -> None:
+    one, three = cluster.brokers[1], cluster.brokers[3]
+    await create(one, "t", (1, 2))
+    await cluster.agree()
+    wanted = [{"name": "t", "partitions": [{"partition_index": 0, "replicas": [3, 2]}]}]
+    answer = await ask(one, ALTER_REASSIGNMENTS, 1, topics=wanted)
+    assert answer["responses"][0]["partitions"][0]["error_code"] == ErrorCode.none
+    await until(lambda: one.image.topics["t"].partitions[0].replicas == (3, 2))
+    await cluster.agree()
+    state = three.image.topics["t"].partitions[0]
+    assert (sorted(state.isr), state.adding, state.removing) == ([2, 3], (), ())
+    assert state.leader == 3  # the old leader is no replica any more
+    elected = await ask(one, ELECT_LEADERS, 2, election_type=0, topic_partitions=None)
+    assert elected["replica_election_results"] == []
+
+
+async def test_brokers_restarted_one_after_the_other_leave_no_partition_without_a_leader(
+    cluster: Cluster,
+) -> None:
+    created = await create(cluster.brokers[1], "t", num_partitions=6, replication_factor=3)
+    assert created["error_code"] == ErrorCode.none
+    await cluster.agree()
+    for node_id in (1, 2, 3):
+        other = cluster.brokers[node_id % 3 + 1]
+        await cluster.stop(node_id)
+        states = other.image.topics["t"].partitions
+        assert all(state.leader not in (node_id, -1) for state in states)
+        await cluster.start(node_id)
+        await until(lambda: all(len(each.isr) == 3 for each in other.image.topics["t"].partitions))  # noqa: B023
+    assert not any(state.is_recovering for state in other.image.topics["t"].partitions)
+    preferred = await ask(other, ELECT_LEADERS, 2, election_type=0, topic_partitions=None)
+    for topic in preferred["replica_election_results"]:
+        assert all(each["error_code"] == ErrorCode.none for each in topic["partition_result"])
+    await cluster.agree()
+    assert all(state.leader == state.replicas[0] for state in other.image.topics["t"].partitions)
