@@ -142,22 +142,30 @@ def _measure(
             with start() as broker, _topics(broker, rows, scale) as topics:
                 for row in rows:
                     _say(f"[{(time.monotonic() - began) / 60:4.1f} min] {row.name} on {name}")
-                    _row(results, row, broker, topics, scale, rounds)
+                    _row(results, row, Place(broker, topics, code), scale, rounds)
                     results.about["took"] = f"{(time.monotonic() - began) / 60:.0f} minutes"
                     if to is not None:
                         results.save(to)
 
 
-def _row(
-    results: Results, row: Row, broker: Running, topics: dict[str, str], scale: float, rounds: int
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where clients work: a broker, its topics by kind, and the source of Ottla's client."""
+
+    broker: Running
+    topics: dict[str, str]
+    code: Path
+
+
+def _row(results: Results, row: Row, place: Place, scale: float, rounds: int) -> None:
     """Client after client, round after round. All have to come to the same answer."""
+    broker = place.broker
     answers: dict[str, dict[str, int]] = {}
     for _ in range(rounds):
         for client in row.clients:
             records = _records(row, client, scale)
             try:
-                done = _one(row, client, records, broker, topics)
+                done = _one(row, client, records, place)
             except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
                 results.failures.append(f"{row.name} on {broker.name} with {client}: {error}")
                 continue
@@ -178,8 +186,9 @@ def _records(row: Row, client: str, scale: float) -> int:
     return max(20_000, int(row.records * scale * share) // 20_000 * 20_000)
 
 
-def _one(row: Row, client: str, records: int, broker: Running, topics: dict[str, str]) -> dict[str, Any]:
-    topic = topics[row.reads] if row.reads is not None else new_topic(broker, PARTITIONS)
+def _one(row: Row, client: str, records: int, place: Place) -> dict[str, Any]:
+    broker = place.broker
+    topic = place.topics[row.reads] if row.reads is not None else new_topic(broker, PARTITIONS)
     task = Task(client, row.job, broker.address, topic, records, records // 10, row.record_bytes)
     command = [sys.executable, "-m", "bench.clients.worker", json.dumps(asdict(task))]
     added = {"OTTLA_COLUMNS": "plain"} if client == "ottla, plain" else {}
@@ -191,7 +200,7 @@ def _one(row: Row, client: str, records: int, broker: Running, topics: dict[str,
         text=True,
         timeout=_TIMEOUT_S,
         cwd=source.ROOT,
-        env=brokers.environment(PYTHONPATH=str(source.ROOT), **added),
+        env=brokers.environment(PYTHONPATH=f"{place.code}{os.pathsep}{source.ROOT}", **added),
     )
     if ran.returncode:
         raise RuntimeError(ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else "it failed")

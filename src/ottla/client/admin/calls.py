@@ -13,7 +13,8 @@ from typing import Final, Generic, Protocol, TypeVar
 from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, RequestTimeoutError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.structs import Struct
 

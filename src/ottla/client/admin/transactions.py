@@ -11,7 +11,7 @@ from ottla.client.admin.results import Results
 from ottla.client.core.metadata import TopicPartition, by_topic
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.face import Face, awaited
-from ottla.client.net.cluster import CoordinatorKind
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.describe_producers import (
     DescribeProducersRequest,

@@ -14,7 +14,8 @@ from ottla.client.consumer.subscription import Subscription
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.offsets import Identity
 from ottla.client.errors import AuthorizationError, ClientError
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.structs import Struct
 
 Callback = Callable[[list[TopicPartition]], "Awaitable[None] | None"]

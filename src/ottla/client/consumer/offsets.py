@@ -22,7 +22,8 @@ from ottla.client.core.offsets import (
     fetch_request,
 )
 from ottla.client.errors import ClientError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.offset_commit import OffsetCommitResponse
 from ottla.protocol.messages.offset_fetch import OffsetFetchResponse

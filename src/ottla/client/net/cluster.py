@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from enum import IntEnum
 from typing import Final, Protocol, TypeVar
 
 from ottla.client.core.backoff import Backoff
@@ -20,17 +19,13 @@ from ottla.client.errors import (
     broker_error,
 )
 from ottla.client.net.connection import Connection
+from ottla.client.net.coordinators import CoordinatorFinder, CoordinatorKind
 from ottla.client.net.host import Host, this_host
 from ottla.client.net.nodes import Nodes
 from ottla.client.net.refreshes import Refreshes
 from ottla.client.settings import ClientSettings
 from ottla.protocol import wire
 from ottla.protocol.errors import EncodeError, ErrorCode
-from ottla.protocol.messages.find_coordinator import (
-    Coordinator,
-    FindCoordinatorRequest,
-    FindCoordinatorResponse,
-)
 from ottla.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from ottla.protocol.structs import Struct
 
@@ -42,18 +37,6 @@ MAIN_LANE: Final = "main"
 other, so what may be held back (Fetch, JoinGroup) takes a lane of its own."""
 
 _UPKEEP_S: Final = 1.0
-
-
-class CoordinatorKind(IntEnum):
-    """What a coordinator coordinates; the numbers are those of FindCoordinator."""
-
-    GROUP = 0
-    TRANSACTION = 1
-    SHARE = 2
-
-
-_FIRST_WITH: Final = {CoordinatorKind.GROUP: 0, CoordinatorKind.TRANSACTION: 1, CoordinatorKind.SHARE: 6}
-"""The versions of FindCoordinator that know them."""
 
 
 class Follower(Protocol):
@@ -81,6 +64,7 @@ class Cluster:
         self._nodes = Nodes(settings, self.host)
         self._refreshes = Refreshes(self._fetch_metadata, self._refresh_delay_s)
         self._followers: list[Follower] = []
+        self._finder = CoordinatorFinder(self.send)
         self._coordinators: dict[tuple[CoordinatorKind, str], int] = {}
         self._refreshed_at = 0.0
         self._upkeep: asyncio.Task[None] | None = None
@@ -100,7 +84,7 @@ class Cluster:
     async def close(self) -> None:
         """Close all connections; what waits for answers fails with ClientClosedError."""
         self._is_closed = True
-        tasks = [*self._refreshes.stop(), *([self._upkeep] if self._upkeep is not None else [])]
+        tasks = [*self._refreshes.stop(), *self._finder.stop(), *filter(None, [self._upkeep])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -274,17 +258,7 @@ class Cluster:
         self._coordinators.pop((kind, key), None)
 
     async def _find_coordinator(self, kind: CoordinatorKind, key: str) -> int:
-        request = FindCoordinatorRequest(key=key, key_type=kind, coordinator_keys=[key])
-        response = await self.send(request, FindCoordinatorResponse, min_version=_FIRST_WITH[kind])
-        what = f"coordinator of {kind.name.lower()} {key}"
-        # Either the first versions' one answer, or the list of the later ones.
-        found: Coordinator | FindCoordinatorResponse = (
-            response.coordinators[0] if response.coordinators else response
-        )
-        if found.error_code:
-            raise broker_error(found.error_code, found.error_message or None, what)
-        if found.node_id < 0:
-            raise broker_error(ErrorCode.coordinator_not_available, what=what)
+        found = await self._finder.find(kind, key)
         self._take(self.metadata.with_brokers([BrokerNode(found.node_id, found.host, found.port)]))
         self._coordinators[kind, key] = found.node_id
         return found.node_id

@@ -11,7 +11,8 @@ from ottla.client.core.offsets import CommittedOffset
 from ottla.client.core.offsets import Identity as Member
 from ottla.client.core.transactions import FEATURE, FIRST_IMPLICIT, Transactions, Verdict
 from ottla.client.errors import ClientError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from ottla.protocol.messages.add_partitions_to_txn import (

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 from ottla.client.core.groups.classic import ClassicMember, GroupSettings
 from ottla.client.core.groups.classic import Outcome as Next
 from ottla.client.errors import ClientError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.messages.heartbeat import HeartbeatResponse
 from ottla.protocol.messages.join_group import JoinGroupResponse
 from ottla.protocol.messages.leave_group import LeaveGroupResponse

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ottla.client.errors import AuthorizationError, broker_error
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.protocol.errors import ErrorCode
 
 from .world import World, batch_of, run_world, until

@@ -24,7 +24,8 @@ from ottla.client.errors import (
     MalformedResponseError,
     RequestTimeoutError,
 )
-from ottla.client.net.cluster import Cluster, CoordinatorKind
+from ottla.client.net.cluster import Cluster
+from ottla.client.net.coordinators import CoordinatorKind
 from ottla.client.net.host import this_host
 from ottla.client.settings import ClientSettings
 from ottla.protocol.errors import ErrorCode
