@@ -71,7 +71,7 @@ class Cluster:
 
     @staticmethod
     def _host(store: FaultyStore) -> Host:
-        return this_host()._replace(make_store=lambda _folder: store)
+        return this_host()._replace(make_store=lambda _folder, _config: store)
 
     async def stop(self, node_id: int) -> None:
         await self.brokers.pop(node_id).stop()

@@ -231,6 +231,7 @@ class Broker:
         )
         return binder(
             RecordServices(
+                metadata=metadata,
                 partitions=self.partitions,
                 sessions=sessions,
                 group_commit=self.group_commit,

@@ -141,6 +141,7 @@ class InternalTopics(Protocol):
 class RecordServices:
     """Produce, fetch, and the offsets of partitions."""
 
+    metadata: ImageSource
     partitions: Partitions
     sessions: FetchSessions
     group_commit: GroupCommit

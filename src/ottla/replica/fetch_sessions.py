@@ -106,6 +106,7 @@ class FetchSession:
         "_waiters",
         "clock",
         "epoch",
+        "is_followers",
         "isolation_level",
         "last_used_ms",
         "partitions",
@@ -122,6 +123,7 @@ class FetchSession:
         self.epoch = 1
         self.isolation_level = 0
         self.last_used_ms = 0
+        self.is_followers = False
         self.clock = FetchClock()
         """When a follower, if it is one's session, last fetched"""
         self._pending: dict[FetchKey, None] = dict.fromkeys(partitions)
@@ -192,16 +194,24 @@ class FetchSessions:
         return len(self._sessions)
 
     def create(
-        self, partitions: dict[FetchKey, FetchedPartition], now_ms: int, *, uses_topic_ids: bool
+        self,
+        partitions: dict[FetchKey, FetchedPartition],
+        now_ms: int,
+        *,
+        uses_topic_ids: bool,
+        is_follower: bool = False,
     ) -> FetchSession | None:
-        """A new session, or None when there is no room: the client then fetches without one."""
-        if len(self._sessions) >= self._slots and not self._evict(now_ms):
+        """A new session, or None when there is no room: the reader then fetches without one. A follower takes
+        a consumer's.
+        """
+        if len(self._sessions) >= self._slots and not self._evict(now_ms, for_follower=is_follower):
             return None
         session_id = self._new_session_id()
         while session_id in self._sessions or session_id == NO_SESSION:
             session_id = self._new_session_id()
         session = FetchSession(session_id, partitions, uses_topic_ids)
         session.last_used_ms = now_ms
+        session.is_followers = is_follower
         self._sessions[session_id] = session
         return session
 
@@ -231,9 +241,11 @@ class FetchSessions:
         if session is not None:
             session.close()
 
-    def _evict(self, now_ms: int) -> bool:
+    def _evict(self, now_ms: int, *, for_follower: bool) -> bool:
         oldest = next(self._oldest(), None)
-        if oldest is None or now_ms - oldest.last_used_ms < self._evictable_after_ms:
+        if oldest is not None and now_ms - oldest.last_used_ms < self._evictable_after_ms:
+            oldest = next((each for each in self._oldest() if not each.is_followers and for_follower), None)
+        if oldest is None:
             return False
         self.close(oldest.session_id)
         return True

@@ -19,6 +19,19 @@ from ottla.metadata.model import PartitionState
 from ottla.metadata.transaction import Put, Transaction
 from ottla.network.peers import PeerError
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    PartitionData,
+)
+from ottla.protocol.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopic,
+)
 from ottla.protocol.messages.produce import (
     PartitionProduceData,
     ProduceRequest,
@@ -149,6 +162,31 @@ async def test_an_isr_change_whose_outcome_is_not_known_is_found_out(cluster: Cl
     assert cluster.state("t").isr == (1, 2)
 
 
+async def test_an_isr_change_that_comes_late_changes_nothing_twice(cluster: Cluster) -> None:
+    await cluster.create_topic("t", (1, 2, 3))
+    await produce(cluster, "t", b"0")
+    cluster.stores[1].lose(Lost.DELAYED)
+    await cluster.stop(3)
+    assert await produce(cluster, "t", b"1") == (ErrorCode.none, 1)
+    assert cluster.state("t").isr == (1, 2)
+    assert [outcome.committed for outcome in await cluster.stores[1].deliver()] == [False]
+    await cluster.start(3)
+    await until(lambda: cluster.state("t").isr == (1, 2, 3))
+    await settled(cluster, "t")
+
+
+async def test_while_it_is_not_known_what_the_isr_is_those_of_both_count(cluster: Cluster) -> None:
+    await cluster.create_topic("t", (1, 2, 3))
+    await produce(cluster, "t", b"0")
+    cluster.stores[1].cut()
+    await cluster.stop(3)
+    assert (await produce(cluster, "t", b"1", timeout_ms=1500))[0] == ErrorCode.request_timed_out
+    assert cluster.leader("t").high_watermark == 1, "3 may be in the ISR still, and be elected"
+    cluster.stores[1].heal()
+    await until(lambda: cluster.leader("t").high_watermark == 2)
+    assert cluster.state("t").isr == (1, 2)
+
+
 async def test_many_partitions_follow_one_another(cluster: Cluster) -> None:
     await cluster.create_topic("t", *((1, 2, 3), (2, 3, 1), (3, 1, 2)) * 10)
     leaders = [cluster.leader("t", index) for index in range(30)]
@@ -237,3 +275,76 @@ async def test_through_stops_and_starts_of_all_nothing_acknowledged_is_lost(tmp_
         replicas = [broker.partitions.replica("t", 0) for broker in it.brokers.values()]
         await until(lambda: all(each.high_watermark == acknowledged for each in replicas))
         assert len({bytes_of(each) for each in replicas}) == 1
+
+
+async def fetch(cluster: Cluster, node_id: int, topic: str, **asked: int) -> PartitionData:
+    """From a broker, as a consumer."""
+    asker = next(each for number, each in cluster.brokers.items() if number != node_id)
+    topic_id = asker.image.topics[topic].topic_id
+    wanted = FetchPartition(partition=0, partition_max_bytes=1 << 20, **asked)
+    request = FetchRequest(topics=[FetchTopic(topic_id=topic_id, partitions=[wanted])], max_bytes=1 << 20)
+    response = await asker.peers.send(node_id, request, FetchResponse, 60)
+    assert [each.node_id for each in response.node_endpoints] in ([], [cluster.state(topic).leader])
+    return response.responses[0].partitions[0]
+
+
+async def test_consumers_read_from_followers_what_is_committed(cluster: Cluster) -> None:
+    await cluster.create_topic("t", (1, 2))
+    await produce(cluster, "t", b"0")
+    await settled(cluster, "t")
+    read = await fetch(cluster, 2, "t")
+    assert (read.error_code, read.high_watermark, bytes(read.records or b"")) == (
+        ErrorCode.none,
+        1,
+        bytes_of(cluster.leader("t")),
+    )
+
+
+async def test_who_asks_the_wrong_broker_is_told_the_right_one(cluster: Cluster) -> None:
+    await cluster.create_topic("t", (1, 2))
+    await cluster.elect("t", 2)
+    hint = (2, 1)
+    nowhere = await fetch(cluster, 3, "t")
+    assert nowhere.error_code == ErrorCode.not_leader_or_follower
+    assert (nowhere.current_leader.leader_id, nowhere.current_leader.leader_epoch) == hint
+    fenced = await fetch(cluster, 2, "t", current_leader_epoch=0)
+    assert fenced.error_code == ErrorCode.fenced_leader_epoch
+    assert (fenced.current_leader.leader_id, fenced.current_leader.leader_epoch) == hint
+
+    topic_id = cluster.brokers[1].image.topics["t"].topic_id
+    data = PartitionProduceData(index=0, records=batch(1))
+    request = ProduceRequest(
+        acks=-1, timeout_ms=1000, topic_data=[TopicProduceData(topic_id=topic_id, partition_data=[data])]
+    )
+    response = await cluster.brokers[2].peers.send(1, request, ProduceResponse, 60)
+    answer = response.responses[0].partition_responses[0]
+    assert answer.error_code == ErrorCode.not_leader_or_follower
+    assert (answer.current_leader.leader_id, answer.current_leader.leader_epoch) == hint
+    (endpoint,) = response.node_endpoints
+    assert (endpoint.node_id, endpoint.port) == (2, cluster.brokers[2].node.addresses["PLAINTEXT"][1])
+
+
+async def test_a_new_leader_that_may_not_know_what_is_committed_does_not_say_where_it_ends(
+    cluster: Cluster,
+) -> None:
+    await cluster.create_topic("t", (1, 2, 3))
+    await produce(cluster, "t", b"0")
+    await settled(cluster, "t")
+    for node_id in (1, 3):
+        cluster.brokers[node_id].peers.address_of = lambda _node_id: None
+    follower = cluster.brokers[2].partitions.replica("t", 0)
+    assert isinstance(follower, Follower)
+    cluster.brokers[2].partitions._fetching.leave(follower)
+    follower.append(batch(1, base_offset=1, leader_epoch=0), 1, 0, 2_000_000)
+    await cluster.elect("t", 2)  # it has one more, and waits for what the others say
+
+    async def latest() -> int:
+        wanted = ListOffsetsPartition(partition_index=0, timestamp=-1)
+        request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name="t", partitions=[wanted])])
+        response = await cluster.brokers[2].peers.send(2, request, ListOffsetsResponse, 60)
+        return response.topics[0].partitions[0].error_code
+
+    assert await latest() == ErrorCode.offset_not_available
+    await cluster.change("t", isr=(2,))
+    await until(lambda: cluster.leader("t").high_watermark == 2)
+    assert await latest() == ErrorCode.none

@@ -260,4 +260,4 @@ def prefix_of(role: Replica, end_offset: int) -> bytes:
 
 
 TestReplication = Replication.TestCase
-TestReplication.settings = settings(max_examples=1500, stateful_step_count=60, deadline=None)
+TestReplication.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from ottla.broker.api import HandCodedApi
+from ottla.broker.apis.records import leader_hints
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
 from ottla.network.output import Frame
@@ -27,9 +28,12 @@ from ottla.replica.partition import READ_COMMITTED
 
 if TYPE_CHECKING:
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
+    from ottla.replica.replica import Replica
 
 
 _NO_TOPIC_ID: Final = UUID(int=0)
+_FIRST_FROM_FOLLOWERS: Final = 11
+_ELSEWHERE: Final = frozenset({ErrorCode.not_leader_or_follower, ErrorCode.fenced_leader_epoch})
 _NOT_HERE: Final = frozenset({ErrorCode.unknown_topic_or_partition, ErrorCode.unknown_topic_id})
 
 
@@ -77,7 +81,7 @@ def _resolve_session(
             raise KafkaError(ErrorCode.invalid_request)
         if message.session_epoch == FINAL_EPOCH:
             return asked, None
-        created = sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids)
+        created = sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids, is_follower=is_follower)
         if created is not None:
             created.isolation_level = message.isolation_level
         return asked, created
@@ -129,7 +133,9 @@ class _Fetch:
         "_asked",
         "_budget",
         "_context",
+        "_is_leader_asked",
         "_isolation",
+        "_leaders",
         "_min_bytes",
         "_results",
         "_services",
@@ -155,6 +161,9 @@ class _Fetch:
         self._min_bytes = message.min_bytes
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
+        self._leaders: dict[int, None] = {}  # who leads what could not be read here
+        # From version 11 on consumers read from followers, too (KIP-392).
+        self._is_leader_asked = message.replica_id >= 0 or context.api_version < _FIRST_FROM_FOLLOWERS
         self.served: list[Source] = []
         self.failed = False
         """Something to tell at once beside records."""
@@ -177,18 +186,40 @@ class _Fetch:
                 self.failed = True
                 if session is not None:
                     asked.follow(None, session)
-                aborted = () if error.code in _NOT_HERE else None
-                result = wire.FetchedPartition(asked.key[1], error.code, aborted=aborted, records=b"")
+                result = self._refusal(asked, error.code)
             size += len(result.records)
             self._results.append((asked, result))
         return size
 
-    def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
-        partitions = self._services.partitions
-        name, index = asked.key
-        partition = (
-            partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
+    def _refusal(self, asked: FetchedPartition, code: ErrorCode) -> wire.FetchedPartition:
+        """An error, with who leads instead where that is why."""
+        leader: tuple[int, int] | None = None
+        if code in _ELSEWHERE and self._context.api_version >= leader_hints.FIRST_FETCH:
+            leader = leader_hints.current_leader(self._services, *asked.key)
+            if leader is not None:
+                self._leaders[leader[0]] = None
+        return wire.FetchedPartition(
+            asked.key[1],
+            code,
+            aborted=() if code in _NOT_HERE else None,
+            records=b"",
+            current_leader=leader,
         )
+
+    def _find(self, key: FetchKey) -> Replica:
+        name, index = key
+        partitions = self._services.partitions
+        if self._is_leader_asked:
+            if isinstance(name, str):
+                return partitions.get(name, index)
+            return partitions.get_by_id(name, index)
+        if isinstance(name, str):
+            return partitions.replica(name, index)
+        return partitions.replica_by_id(name, index)
+
+    def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
+        index = asked.key[1]
+        partition = self._find(asked.key)
         if self._session is None:
             self.served.append(partition)
         else:
@@ -250,6 +281,11 @@ class _Fetch:
             self._context.correlation_id,
             packed,
             session_id=session.session_id if session is not None else NO_SESSION,
+            node_endpoints=leader_hints.endpoints(
+                self._services, self._context.session.listener, self._leaders
+            )
+            if self._leaders
+            else (),
         )
 
     def _is_told(self, session: FetchSession, asked: FetchedPartition, result: wire.FetchedPartition) -> bool:
@@ -376,6 +412,6 @@ APIS = (
         services=RecordServices,
         decode=_decode,
         handle=_handle,
-        kips=(74, 98, 227, 320, 392, 497, 516, 595, 903, 966),
+        kips=(74, 98, 227, 320, 392, 497, 516, 595, 903, 951, 966),
     ),
 )

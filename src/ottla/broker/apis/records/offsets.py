@@ -36,6 +36,7 @@ from ottla.replica.partition import READ_COMMITTED, Partition
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
 EARLIEST_LOCAL, LATEST_TIERED, EARLIEST_PENDING_UPLOAD = -4, -5, -6
 _NEEDS_VERSION = {MAX_TIMESTAMP: 7, EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
+_STARTS = (EARLIEST, EARLIEST_LOCAL, EARLIEST_PENDING_UPLOAD, LATEST_TIERED)
 _UNKNOWN = (-1, -1, -1)
 TO_HIGH_WATERMARK = -1
 
@@ -75,7 +76,14 @@ def _list_one(
             raise KafkaError(ErrorCode.unsupported_version)
         partition = services.partitions.get(topic, asked.partition_index)
         partition.check_leader_epoch(asked.current_leader_epoch)
-        offset, timestamp, leader_epoch = _find(partition, asked.timestamp, _readable(partition, message))
+        readable = _readable(partition, message)
+        offset, timestamp, leader_epoch = _find(partition, asked.timestamp, readable)
+        is_behind = asked.timestamp == LATEST or (asked.timestamp not in _STARTS and offset < 0)
+        if is_behind and partition.is_catching_up and message.replica_id < 0:
+            # It was elected, and may not know yet how far records are committed (KIP-207).
+            raise KafkaError(
+                ErrorCode.offset_not_available if context.api_version >= 5 else ErrorCode.leader_not_available
+            )
     except KafkaError as error:
         return ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error.code)
     return ListOffsetsPartitionResponse(

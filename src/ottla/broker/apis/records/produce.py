@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ottla.broker.admission import Admission, admit, is_transactional, partition_of
 from ottla.broker.api import HandCodedApi
+from ottla.broker.apis.records import leader_hints
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.produce import (
+    NodeEndpoint,
     PartitionData,
     PartitionResult,
     ProduceRequest,
@@ -72,7 +74,7 @@ def _handle(
             for number, data in enumerate(produce.partitions)
         ]
         if acks and not unfinished:
-            return encode_produce_response(context.api_version, context.correlation_id, results)
+            return _encode(services, context, results)
     return _finish(services, context, produce, results, unfinished)
 
 
@@ -137,14 +139,34 @@ def _finish(
             raise MalformedRequest(f"produce with acks=0 failed: {ErrorCode(failed.error_code).name}")
         return None
     if not unfinished:
-        return encode_produce_response(context.api_version, context.correlation_id, results)
+        return _encode(services, context, results)
 
     def complete(failures: Mapping[int, KafkaError]) -> Result:
         for number, error in failures.items():
             results[number] = _failure(produce.partitions[number], error.code, error.message)
-        return encode_produce_response(context.api_version, context.correlation_id, results)
+        return _encode(services, context, results)
 
     return DelayedProduce(unfinished, produce.timeout_ms, services.group_commit, complete).future
+
+
+def _encode(services: RecordServices, context: RequestContext, results: list[PartitionResult]) -> Result:
+    """The response; with who leads instead, where that is why something failed."""
+    node_endpoints: list[NodeEndpoint] = []
+    for number, result in enumerate(results):
+        if (
+            result.error_code == ErrorCode.not_leader_or_follower
+            and context.api_version >= leader_hints.FIRST_PRODUCE
+        ):
+            topic = result.topic_id if result.topic is None else result.topic
+            leader = leader_hints.current_leader(services, topic, result.partition)
+            if leader is not None:
+                results[number] = result._replace(current_leader=leader)
+                known = [each.node_id for each in node_endpoints]
+                if leader[0] not in known:
+                    node_endpoints += leader_hints.endpoints(services, context.session.listener, leader[:1])
+    return encode_produce_response(
+        context.api_version, context.correlation_id, results, node_endpoints=node_endpoints
+    )
 
 
 def _append(

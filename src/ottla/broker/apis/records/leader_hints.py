@@ -1,0 +1,41 @@
+"""Who leads instead: what clients are told with errors of Produce and Fetch, so as not to ask (KIP-951)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+from uuid import UUID
+
+from ottla.protocol.produce import NodeEndpoint
+
+if TYPE_CHECKING:
+    from ottla.broker.services import RecordServices
+
+FIRST_PRODUCE: Final = 10
+FIRST_FETCH: Final = 16
+"""Versions that have room for it"""
+
+
+def current_leader(
+    services: RecordServices, topic: str | UUID | None, partition: int
+) -> tuple[int, int] | None:
+    """Leader and leader epoch by what the cluster knows, of a topic's name or id; None where nobody leads."""
+    image = services.metadata.image
+    if topic is None:
+        return None
+    found = image.topics.get(topic) if isinstance(topic, str) else image.topics_by_id.get(topic)
+    if found is None or not 0 <= partition < len(found.partitions):
+        return None
+    state = found.partitions[partition]
+    return None if state.leader < 0 else (state.leader, state.leader_epoch)
+
+
+def endpoints(services: RecordServices, listener: str, node_ids: Iterable[int]) -> list[NodeEndpoint]:
+    """Where those brokers are found by who came to `listener`."""
+    brokers, found = services.metadata.image.brokers, []
+    for node_id in node_ids:
+        broker = brokers.get(node_id)
+        endpoint = None if broker is None else broker.listeners.get(listener)
+        if broker is not None and endpoint is not None:
+            found.append(NodeEndpoint(node_id, endpoint.host, endpoint.port, broker.rack))
+    return found
