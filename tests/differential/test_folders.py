@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -348,6 +349,30 @@ def test_kafkas_tool_reads_the_log_of_the_coordinator(installed: Installed, tmp_
 
 
 @pytest.mark.xdist_group("differential")
+def test_kafkas_tool_reads_offsets_that_are_committed_in_transactions(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """Committed, aborted and pending ones, as it reads those of Kafka."""
+    told: dict[str, list[str]] = {}
+    for kind in ("kafka", "ottla"):
+        node = Node(kind, installed, tmp_path / kind)
+        with node.running() as client:
+            client.make_topic()
+            client.await_coordinator()
+            for offset, committed in ((5, True), (9, False), (12, None)):
+                producer, epoch = client.begin_transaction()
+                assert client.produce(producer, 0, epoch=epoch)[0] == 0
+                client.commit_offset(producer, epoch, offset)
+                if committed is not None:
+                    client.end_transaction(producer, epoch, committed=committed)
+        files = sorted((node.logs / "__consumer_offsets-0").glob("0*.log"))
+        told[kind] = offset_records(dump(installed, *files, decoder="--offsets-decoder"))
+    assert told["ottla"] == told["kafka"]
+    assert sum('"offset":' in line for line in told["ottla"]) == 3
+    assert [line.split()[-3] for line in told["ottla"] if "endTxnMarker" in line] == ["COMMIT", "ABORT"]
+
+
+@pytest.mark.xdist_group("differential")
 def test_kafkas_tool_reads_the_transactions_of_a_log(installed: Installed, tmp_path: Path) -> None:
     node = Node("ottla", installed, tmp_path / "ottla")
     with node.running() as client:
@@ -370,6 +395,12 @@ def test_kafkas_tool_reads_the_transactions_of_a_log(installed: Installed, tmp_p
         f"producerId: {OPEN} producerEpoch: 0 coordinatorEpoch: -1 "
         f"currentTxnFirstOffset: OptionalLong[{open_['current_txn_start_offset']}]"
     ) in dumped
+
+
+def offset_records(dumped: str) -> list[str]:
+    """Of a dump, without what differs from run to run: times, ids, and checksums of both."""
+    varying = r'(CreateTime: |"commitTimestamp":|"topicId":|crc: |producerId: )("[^"]*"|\d+)'
+    return [re.sub(varying, r"\1?", line) for line in dumped.splitlines()[1:]]
 
 
 def dump(installed: Installed, *files: Path, decoder: str = "--print-data-log") -> str:

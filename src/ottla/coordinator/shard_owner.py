@@ -28,7 +28,14 @@ from ottla.coordination.runtime import (
     encode_record,
 )
 from ottla.protocol.errors import KafkaError
-from ottla.records.batch import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, BatchHeader, Buffer, iter_headers
+from ottla.records.batch import (
+    NO_PRODUCER_EPOCH,
+    NO_PRODUCER_ID,
+    NO_SEQUENCE,
+    BatchHeader,
+    Buffer,
+    iter_headers,
+)
 from ottla.records.codec import Record, decode_batch, encode_batch
 from ottla.records.markers import parse_control_marker
 from ottla.replica.group_commit import Failures, GroupCommit
@@ -197,6 +204,7 @@ class _PartitionLog:
             codec=self._codec(),
             producer_id=NO_PRODUCER_ID if producer is None else producer.producer_id,
             producer_epoch=NO_PRODUCER_EPOCH if producer is None else producer.producer_epoch,
+            base_sequence=NO_SEQUENCE if producer is None else 0,  # as Kafka's; nobody compares it
             is_transactional=producer is not None,
         )
         return self._sync(self._partition.append_own(batch, now_ms))

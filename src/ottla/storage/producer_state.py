@@ -294,7 +294,7 @@ class ProducerState:
             entry = self._producers[producer_id] = ProducerEntry(producer_id)
         delta = header.last_offset_delta
         sequence = header.base_sequence
-        # A coordinator's own batches are not numbered.
+        # A coordinator's own batches need not be numbered.
         last_sequence = (sequence + delta) & _SEQUENCE_MASK if sequence >= 0 else NO_SEQUENCE
         batch: BatchMetadata = _new_tuple(
             BatchMetadata, (last_sequence, base_offset + delta, delta, timestamp)

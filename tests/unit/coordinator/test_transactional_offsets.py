@@ -111,7 +111,7 @@ async def test_records_carry_their_producer(coordinated: Coordinated) -> None:
     data = coordinated.partition.log.read(0, 1 << 20, 1 << 20).to_bytes()
     (header,) = (header for _, header in iter_headers(data))
     assert (header.producer_id, header.producer_epoch, header.is_transactional) == (PRODUCER_ID, 3, True)
-    assert header.base_sequence == -1
+    assert header.base_sequence == 0
 
 
 async def test_a_marker_in_between_takes_the_guard_away(coordinated: Coordinated) -> None:
