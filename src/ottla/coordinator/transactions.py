@@ -49,6 +49,9 @@ _NEWEST_VERSION = 2
 _MARKERS_TOGETHER = 8
 """Of as many transactions in a turn of the event loop, before others get theirs."""
 
+_COMPLAINTS_S = 10
+"""Between two lines of one cause in the log."""
+
 
 class ProducerIdSource(Protocol):
     """Where new producer ids come from."""
@@ -86,6 +89,7 @@ class TransactionCoordinator:
         self._due: deque[tuple[int, DueMarker]] = deque()
         """Markers to be written, each for the shard at an index"""
         self._tasks: dict[asyncio.Task[None], None] = {}
+        self._complaints = Complaints(clock.monotonic_s)
 
     # -- requests of producers
 
@@ -207,7 +211,7 @@ class TransactionCoordinator:
             due = order.result()
         except KafkaError as error:
             # Whoever loads the partition next finds out what has become of the decision.
-            log.warning("transaction %s stays as it is: %s", transactional_id, error.code.name)
+            self._complaints.say(error.code.name, "transaction %s stays as it is", transactional_id)
             return
         if not self._due:
             asyncio.get_running_loop().call_soon(self._write_due)
@@ -226,8 +230,8 @@ class TransactionCoordinator:
         """
         try:
             written = self._markers.write_markers([due.marker])
-        except Exception:  # a transaction must not hang, whatever happens
-            log.exception("cannot write the markers of transaction %s", due.transactional_id)
+        except Exception as error:  # noqa: BLE001 - a transaction must not hang, whatever happens
+            self._complain(due.transactional_id, error)
             written = [{}]
         if isinstance(written, Awaitable):
             task = asyncio.get_running_loop().create_task(self._write_on(index, due, written))
@@ -240,8 +244,8 @@ class TransactionCoordinator:
         results: Mapping[TopicPartition, ErrorCode] = {}
         try:
             (results,) = await written
-        except Exception:
-            log.exception("cannot write the markers of transaction %s", due.transactional_id)
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._complain(due.transactional_id, error)
         self._note_written(index, due.transactional_id, results)
 
     def _note_written(
@@ -249,13 +253,19 @@ class TransactionCoordinator:
     ) -> None:
         for (topic, number), code in results.items():
             if code is not ErrorCode.none:
-                log.info("marker of transaction %s in %s-%d: %s", transactional_id, topic, number, code.name)
+                self._complaints.say(
+                    code.name, "the marker of transaction %s in %s-%d", transactional_id, topic, number
+                )
         try:
             owner = self._shards.owner_at(index)
         except KafkaError as error:
-            log.info("the end of transaction %s is not complete yet: %s", transactional_id, error.code.name)
+            self._complaints.say(error.code.name, "the end of transaction %s", transactional_id)
             return
         owner.tell(lambda now_ms: owner.shard.markers_written(transactional_id, results, now_ms))
+
+    def _complain(self, transactional_id: str, error: Exception) -> None:
+        cause = type(error).__name__
+        self._complaints.say(cause, "the markers of transaction %s", transactional_id, error=error)
 
     # -- life cycle
 
@@ -304,6 +314,26 @@ class TransactionCoordinator:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+class Complaints:
+    """Of ends of transactions that fail, and are tried again: many may, time and again, for one cause."""
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._said: dict[str, tuple[float, int]] = {}
+        """By cause: when there was a line in the log, and how many were left out since"""
+
+    def say(self, cause: str, what: str, *about: object, error: Exception | None = None) -> None:
+        """Log `what` failed for this `cause`, unless there was a line of the same cause a moment ago."""
+        now_s = self._now_s()
+        said_s, left_out = self._said.get(cause, (now_s - _COMPLAINTS_S, 0))
+        if now_s - said_s < _COMPLAINTS_S:
+            self._said[cause] = said_s, left_out + 1
+            return
+        self._said[cause] = now_s, 0
+        others = f", and {left_out} more since the last line of this kind" if left_out else ""
+        log.warning(f"{what}: {cause}{others}", *about, exc_info=error)  # noqa: G004 - of constant parts
 
 
 class ProducerIdStock:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
@@ -176,8 +176,17 @@ class Compaction:
                 if self._stopping:
                     return
         finally:
-            steps.close()
+            self._give_up(partition, steps)
         log.info("compacted %s from %d to %d bytes", partition, before, after)
+
+    def _give_up(self, partition: Replica, steps: Generator[CleaningStep, None, None]) -> None:
+        """Remove what is half done, if anything is; nothing that fails here hides why it is given up."""
+        try:
+            steps.close()
+        except ValueError:  # a step is under way, for which nobody waits any more
+            self._worker.submit(steps.close)
+        except OSError as error:
+            log.warning("cannot remove what was compacted of %s: %s", partition, error)
 
     async def _throttle(self, read_bytes: int, began: float) -> None:
         """Hold to `log.cleaner.io.max.bytes.per.second`."""

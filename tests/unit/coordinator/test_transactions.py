@@ -15,7 +15,7 @@ from ottla.controller.producer_ids import ProducerIds
 from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
 from ottla.coordinator.markers import LocalMarkers
 from ottla.coordinator.shards import settled
-from ottla.coordinator.transactions import ProducerIdStock
+from ottla.coordinator.transactions import Complaints, ProducerIdStock
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.testing import run_broker_async
 
@@ -303,6 +303,22 @@ async def test_the_topic_is_made_as_the_settings_say(tmp_path: Path) -> None:
         assert configs["segment.bytes"] == "20000000"
         assert configs["min.insync.replicas"] == "2"
         assert configs["compression.type"] == "uncompressed"
+
+
+def test_a_cause_is_in_the_log_once_in_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    now_s = 1.0
+    complaints = Complaints(lambda: now_s)
+    for number in range(3):
+        complaints.say("not_enough_replicas", "the marker of transaction %s in %s-%d", "x%y", "t", number)
+        complaints.say("ValueError", "the markers of transaction %s", "x", error=ValueError("odd"))
+    now_s += 10
+    complaints.say("not_enough_replicas", "the end of transaction %s", "x")
+    assert [record.getMessage() for record in caplog.records] == [
+        "the marker of transaction x%y in t-0: not_enough_replicas",
+        "the markers of transaction x: ValueError",
+        "the end of transaction x: not_enough_replicas, and 2 more since the last line of this kind",
+    ]
+    assert "ValueError: odd" in caplog.text
 
 
 class Source:
