@@ -120,6 +120,12 @@ def test_files_that_make_no_sense_are_refused(start: Start, tmp_path: Path, name
 # Certificates.
 
 
+def test_certificates_that_are_not_there_end_it(start: Start) -> None:
+    process = start(listener_ssl_certificate_location="/nowhere.pem")
+    assert process.process.wait(30) in (1, 2)
+    assert "nowhere.pem" in process.log.read_text()
+
+
 def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
 

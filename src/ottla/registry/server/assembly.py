@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ottla.client.connecting import AsyncClient
+from ottla.client.errors import ConfigurationError
 from ottla.client.settings import ClientSettings
 from ottla.registry.schemas.parsing import parse
 from ottla.registry.server.api.compatibility import Compatibility
@@ -51,6 +52,7 @@ class Registry:
     def __init__(self, client: ClientSettings, settings: RegistrySettings, host: str, port: int) -> None:
         self._settings = settings
         self._host = host
+        self._trust = _trust(settings)
         self._socket = _listen(host, port)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         # What is heavy, one after the other: the loop stays free for who only reads.
@@ -80,8 +82,10 @@ class Registry:
         self._spawn(self._election.run(), "election")
         self._spawn(self._leadership.keep_ready(), "leadership")
         self._server = _Server(self._config())
-        self._spawn(self._server.serve([self._socket]), "http")
+        serving = self._spawn(self._server.serve([self._socket]), "http")
         while not self._server.started:
+            if serving.done():
+                serving.result()
             await asyncio.sleep(0.005)
 
     async def _loaded(self) -> None:
@@ -138,7 +142,7 @@ class Registry:
         parser = Parser(parse, settings.ottla_registry_parsed_max_chars)
         registration = Registration(self._state, parser, settings.schema_compatibility_level)
         timeout_s = (settings.ottla_registry_leader_wait_ms + 2 * settings.kafkastore_timeout_ms) / 1000
-        forwarder = Forwarder(timeout_s, 4 * settings.ottla_registry_request_max_bytes, self._trust())
+        forwarder = Forwarder(timeout_s, 4 * settings.ottla_registry_request_max_bytes, self._trust)
         return Services(
             settings,
             self._state,
@@ -149,20 +153,6 @@ class Registry:
             forwarder,
             self._client.cluster.metadata.cluster_id or "",
         )
-
-    def _trust(self) -> ssl.SSLContext | None:
-        """How other instances are reached: as who they are, and with our own certificate."""
-        settings = self._settings
-        if not settings.is_secure:
-            return None
-        assert settings.listener_ssl_certificate_location is not None
-        context = ssl.create_default_context(cafile=settings.listener_ssl_ca_location)
-        context.load_cert_chain(
-            settings.listener_ssl_certificate_location,
-            settings.listener_ssl_key_location,
-            settings.listener_ssl_key_password or "",
-        )
-        return context
 
     def _config(self) -> uvicorn.Config:
         settings, services = self._settings, self._services()
@@ -240,6 +230,27 @@ class _Connection(H11Protocol):
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
+
+
+def _trust(settings: RegistrySettings) -> ssl.SSLContext | None:
+    """How other instances are reached, with our own certificate. ConfigurationError for files of the listener
+    that cannot be used.
+    """
+    location = settings.listener_ssl_certificate_location
+    if location is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.listener_ssl_ca_location)
+    except OSError as error:  # SSLError among them
+        raise ConfigurationError(
+            f"listener.ssl.ca.location={settings.listener_ssl_ca_location}: {error}"
+        ) from error
+    try:
+        password = settings.listener_ssl_key_password or ""
+        context.load_cert_chain(location, settings.listener_ssl_key_location, password)
+    except OSError as error:
+        raise ConfigurationError(f"listener.ssl.certificate.location={location}: {error}") from error
+    return context
 
 
 def _listen(host: str, port: int) -> socket.socket:

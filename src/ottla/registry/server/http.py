@@ -5,6 +5,7 @@ Paths are cut before they are decoded, as names of subjects may hold a slash.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ _ANSWERED: Final = (V1, "application/vnd.schemaregistry+json", "application/json
 _TAKEN: Final = (*_ANSWERED, "application/octet-stream")
 _MAX_PATH: Final = 16 * 1024
 _MAX_PARAMETERS: Final = 100
+_BODY_S: Final = 30
 OFFSET_HEADER: Final = "ottla-registry-offset"
 """Up to where the log must be read to see what was written"""
 FORWARD_HEADER: Final = "x-forward"
@@ -159,7 +161,11 @@ class App:
                 raise RegistryError(415, "HTTP 415 Unsupported Media Type")
             if headers.get("content-encoding", "identity") != "identity":
                 raise RegistryError(415, "HTTP 415 Unsupported Media Type")
-        body = await self._body(headers, receive)
+        try:
+            async with asyncio.timeout(_BODY_S):
+                body = await self._body(headers, receive)
+        except TimeoutError:
+            raise RegistryError(408, f"The request did not come in within {_BODY_S} s") from None
         certificate = scope.get("extensions", {}).get("ottla.certificate")
         return Request(method, path, parameters, headers, body, target, certificate=certificate)
 
