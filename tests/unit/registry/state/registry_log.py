@@ -34,7 +34,8 @@ class RegistryLog:
 
     def _start(self) -> None:
         self.state = replayed(self.records, in_order=True)
-        self.registration = Registration(self.state, Parser(parse, 1 << 20), self._level)
+        self.parser = Parser(parse, 1 << 20)
+        self.registration = Registration(self.state, self.parser, self._level)
 
     def restart(self, *, compacted: bool = False) -> None:
         """Forget all but the records."""

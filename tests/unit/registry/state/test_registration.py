@@ -7,6 +7,7 @@ import json
 import pytest
 from tests.unit.registry.state.registry_log import RegistryLog
 
+from ottla.registry.schemas.schema import SchemaType
 from ottla.registry.state.changes import (
     delete_config,
     delete_context,
@@ -74,6 +75,18 @@ def test_an_incompatible_schema_is_refused_with_its_reason(log: RegistryLog) -> 
     assert log.register("a", '"int"').version == 3
 
 
+@pytest.mark.parametrize(("level", "passes"), [("BACKWARD", True), ("BACKWARD_TRANSITIVE", False)])
+def test_all_versions_count_where_the_level_is_transitive(log: RegistryLog, level: str, passes: bool) -> None:
+    log.register("a", record("x"))
+    log.register("a", '"int"', force=True)
+    configure(log, "a", compatibility_level=level)
+    if passes:
+        assert log.register("a", '"long"').version == 3
+    else:
+        with refused(409, "oldSchemaVersion: 1"):
+            log.register("a", '"long"')
+
+
 def test_a_group_of_versions_is_compatible_within_itself(log: RegistryLog) -> None:
     configure(log, None, compatibility_group="application.major.version")
 
@@ -111,6 +124,32 @@ def test_references_are_resolved_by_name_and_protect_what_they_refer_to(log: Reg
     log.append(delete_subject(log.state, "inner", permanent=False).writes)
     with refused(42206):
         delete_subject(log.state, "inner", permanent=True)
+
+
+def test_what_refers_and_is_deleted_is_in_the_way_of_removal_alone(log: RegistryLog) -> None:
+    log.register("inner", record("x", name="Inner"))
+    outer = '{"type":"record","name":"Outer","fields":[{"name":"i","type":"Inner"}]}'
+    log.register("outer", outer, references=(Reference("Inner", "inner", 1),))
+    log.append(delete_version(log.state, "outer", 1, permanent=False).writes)
+    log.append(delete_version(log.state, "inner", 1, permanent=False).writes)
+    with refused(42206):
+        delete_version(log.state, "inner", 1, permanent=True)
+    # It comes back as a new version; the old one is still referred to, and stays.
+    assert log.register("inner", record("x", name="Inner")).version == 2
+    assert [each.value.version for each in log.state.versions("inner")] == [1, 2]
+
+
+def test_what_a_schema_names_itself_goes_before_what_others_name(log: RegistryLog) -> None:
+    log.register("one", record("x", name="Shared"))
+    log.register("two", record("x", "y", name="Shared"), force=True)
+    middle = '{"type":"record","name":"Middle","fields":[{"name":"s","type":"Shared"}]}'
+    log.register("middle", middle, references=(Reference("Shared", "one", 1),))
+    parser = log.parser
+    references = (Reference("Middle", "middle", 1), Reference("Shared", "two", 1))
+    outer = '{"type":"record","name":"Outer","fields":[{"name":"m","type":"Middle"}]}'
+    for order in (references, references[::-1]):
+        parsed = parser.parse(log.state, "outer", SchemaType.AVRO, outer, order)
+        assert '"y"' in parsed.schema.references["Shared"]
 
 
 def test_a_schema_is_found_with_its_references_written_out(log: RegistryLog) -> None:

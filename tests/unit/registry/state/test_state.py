@@ -167,3 +167,25 @@ def test_what_is_gone_takes_no_room() -> None:
     log.restart(compacted=True)
     assert log.state.count_of_subjects() == 0
     assert log.register("a", TEXTS[3]).id == 4
+
+
+@pytest.mark.parametrize("scope", [b'"subject":"a",', b'"subject":"",', b""])
+def test_a_cleared_subject_is_gone_without_tombstones(scope: bytes) -> None:
+    """As older registries wrote it, in whatever order it is read."""
+    records = [
+        LogRecord(
+            at,
+            b'{"keytype":"SCHEMA","subject":"a","version":%d,"magic":1}' % version,
+            b'{"subject":"a","version":%d,"id":%d,"schema":"x","deleted":%s}' % (version, at, deleted),
+        )
+        for at, version, deleted in ((0, 1, b"true"), (2, 2, b"false"))
+    ]
+    clear = LogRecord(1, b'{"keytype":"CLEAR_SUBJECT",' + scope + b'"magic":0}', b"{}")
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        given_order = [(records[0], clear, records[1])[each] for each in order]
+        state = replayed(given_order)
+        assert [each.value.version for each in state.versions("a")] == [2]
+        assert state.by_id(0, ".") == []
+    assert [
+        each.value.version for each in replayed(sorted([*records, clear]), in_order=True).versions("a")
+    ] == [2]
