@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
 from ottla.client.core.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
-from ottla.client.core.sasl import ABSENT_MECHANISMS, MECHANISMS, is_token, password_mechanism
+from ottla.client.core.sasl import ABSENT_MECHANISMS, MECHANISMS, extensions_of, is_token, password_mechanism
 from ottla.client.errors import ConfigurationError
 
 INT_MAX: Final = (1 << 31) - 1
@@ -200,7 +200,7 @@ class ClientSettings:
     Kafka's names and defaults; `receive.message.max.bytes`, `ssl.*.location`, `sasl.username` and
     `sasl.password` are librdkafka's. `sasl.oauthbearer.token` is one that stays valid;
     `sasl.oauthbearer.token.provider` a function that gives one for each connection, a coroutine function
-    where that takes time.
+    where that takes time; `sasl.oauthbearer.extensions` are `name=value`s that brokers are told beside it.
     """
 
     bootstrap_servers: tuple[str, ...] = texts()
@@ -230,6 +230,7 @@ class ClientSettings:
     sasl_password: str | None = secret()
     sasl_jaas_config: str | None = secret()
     sasl_oauthbearer_token: str | None = secret()
+    sasl_oauthbearer_extensions: tuple[str, ...] = texts()
     sasl_oauthbearer_token_provider: Callable[[], str | Awaitable[str]] | None = function()  # noqa: RUF009
 
     def __post_init__(self) -> None:
@@ -282,6 +283,10 @@ class ClientSettings:
                     "sasl.mechanism=OAUTHBEARER needs one of sasl.oauthbearer.token and "
                     "sasl.oauthbearer.token.provider"
                 )
+            try:
+                extensions_of(self.sasl_oauthbearer_extensions)
+            except ValueError as error:
+                raise ConfigurationError(f"sasl.oauthbearer.extensions: {error}") from None
             if token is not None and not is_token(token):
                 raise ConfigurationError("sasl.oauthbearer.token=[hidden]: is no token")
             return

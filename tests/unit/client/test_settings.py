@@ -114,6 +114,14 @@ def test_user_and_password_come_from_settings_of_java_or_librdkafka() -> None:
             "needs one of sasl.oauthbearer.token and",
         ),
         ({"sasl.mechanism": "OAUTHBEARER", "sasl.oauthbearer.token": "hu sh"}, "[hidden]: is no token"),
+        (
+            {
+                "sasl.mechanism": "OAUTHBEARER",
+                "sasl.oauthbearer.token": "hush",
+                "sasl.oauthbearer.extensions": "a",
+            },
+            "sasl.oauthbearer.extensions: 'a' is not name=value",
+        ),
     ],
 )
 def test_what_is_wrong_with_sasl_is_said_without_secrets(given: dict[str, object], said: str) -> None:

@@ -6,6 +6,8 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
 from ottla.client.errors import AuthenticationError
@@ -26,6 +28,8 @@ _SHOWN: Final = 500
 """Characters of what a broker says in its own words"""
 
 _TOKEN: Final = re.compile(r"[!-~]+")
+_EXTENSION_NAME: Final = re.compile(r"[A-Za-z]+")
+_EXTENSION_VALUE: Final = re.compile(r"[!-~ \t\r\n]+")
 
 
 class Mechanism(Protocol):
@@ -60,6 +64,19 @@ def is_token(text: object) -> bool:
     return isinstance(text, str) and _TOKEN.fullmatch(text) is not None
 
 
+def extensions_of(items: Iterable[str]) -> dict[str, str]:
+    """Of `name=value`s, as RFC 7628 (3.1) has them beside a token; ValueError for what is none."""
+    extensions: dict[str, str] = {}
+    for item in items:
+        name, separator, value = item.partition("=")
+        if not separator or not _EXTENSION_NAME.fullmatch(name) or not _EXTENSION_VALUE.fullmatch(value):
+            raise ValueError(f"{item!r} is not name=value, of letters and printable ASCII")
+        if name == "auth" or name in extensions:
+            raise ValueError(f"{name} is given twice" if name != "auth" else "auth is the token's own name")
+        extensions[name] = value
+    return extensions
+
+
 class Plain:
     """All is said at once, the password too."""
 
@@ -76,14 +93,16 @@ class Plain:
 
 
 class OAuthBearer:
-    """A token that somebody else gave (see `is_token`)."""
+    """A token that somebody else gave (see `is_token`), and what the broker is told beside it."""
 
-    def __init__(self, token: str) -> None:
+    def __init__(self, token: str, extensions: Mapping[str, str] = MappingProxyType({})) -> None:
         self._token = token
+        self._extensions = extensions
         self._refusal: bytes | None = None
 
     def first(self) -> bytes:
-        return f"n,,\x01auth=Bearer {self._token}\x01\x01".encode()
+        more = "".join(f"{name}={value}\x01" for name, value in self._extensions.items())
+        return f"n,,\x01auth=Bearer {self._token}\x01{more}\x01".encode()
 
     def answer(self, challenge: bytes) -> bytes | None:
         """A refusal comes as a challenge, and only after one more message as the end (RFC 7628, 3.2.3)."""

@@ -20,7 +20,14 @@ from ottla.client.core.connection import (
     decode_body,
 )
 from ottla.client.core.metadata import BrokerNode
-from ottla.client.core.sasl import MAX_CHALLENGE_BYTES, Mechanism, OAuthBearer, is_token, password_mechanism
+from ottla.client.core.sasl import (
+    MAX_CHALLENGE_BYTES,
+    Mechanism,
+    OAuthBearer,
+    extensions_of,
+    is_token,
+    password_mechanism,
+)
 from ottla.client.errors import (
     AuthenticationError,
     BrokerError,
@@ -313,7 +320,8 @@ async def connect(
 async def _mechanism(settings: ClientSettings, host: Host) -> Mechanism:
     if settings.sasl_mechanism == "OAUTHBEARER":
         provider = settings.sasl_oauthbearer_token_provider
-        return OAuthBearer(settings.sasl_oauthbearer_token or await _provided(provider))
+        token = settings.sasl_oauthbearer_token or await _provided(provider)
+        return OAuthBearer(token, extensions_of(settings.sasl_oauthbearer_extensions))
     nonce = f"{host.random.getrandbits(192):048x}"
     return password_mechanism(settings.sasl_mechanism, *settings.sasl_credentials, nonce)
 

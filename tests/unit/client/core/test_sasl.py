@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.client.core.sasl import Mechanism, OAuthBearer, is_token, password_mechanism
+from ottla.client.core.sasl import Mechanism, OAuthBearer, extensions_of, is_token, password_mechanism
 from ottla.client.errors import AuthenticationError
 
 NONCE = "rOprNGfwEbeRWgbNEkqO"
@@ -101,6 +101,19 @@ def test_a_bearer_token_is_as_in_rfc_7628() -> None:
     bearer = OAuthBearer("abc")
     assert bearer.first() == b"n,,\x01auth=Bearer abc\x01\x01"
     assert bearer.answer(b"") is None
+
+
+def test_what_a_broker_is_told_beside_a_token() -> None:
+    bearer = OAuthBearer("abc", extensions_of(["organization=sales team", "Trace=1=2"]))
+    assert bearer.first() == b"n,,\x01auth=Bearer abc\x01organization=sales team\x01Trace=1=2\x01\x01"
+
+
+@pytest.mark.parametrize(
+    "item", ["", "a", "a=", "=b", "a1=b", "a=b\x01c=d", "a=\xe9", "auth=x", "organization=again"]
+)
+def test_extensions_that_are_none(item: str) -> None:
+    with pytest.raises(ValueError, match=r"name=value|twice|own name"):
+        extensions_of(["organization=sales", item])
 
 
 def test_a_refused_token_is_answered_as_rfc_7628_wants_and_never_more_than_once() -> None:

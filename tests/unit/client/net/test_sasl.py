@@ -138,6 +138,13 @@ async def test_tokens_come_from_functions_and_coroutine_functions() -> None:
         assert said == [b"n,,\x01auth=Bearer abc\x01\x01"]
 
 
+async def test_extensions_go_beside_the_token() -> None:
+    said: list[bytes] = []
+    settings = {**bearer(lambda: "abc"), "sasl.oauthbearer.extensions": "a=1, b=2"}
+    await start(asking(said, OFFERED, SaslAuthenticateResponse()), settings)
+    assert said == [b"n,,\x01auth=Bearer abc\x01a=1\x01b=2\x01\x01"]
+
+
 async def test_a_refused_token_is_told_after_the_end_that_the_broker_waits_for() -> None:
     said: list[bytes] = []
     challenge = SaslAuthenticateResponse(auth_bytes=b'{"status":"invalid_token"}')
