@@ -104,9 +104,9 @@ class BrokerSession:
         """Return when the controller has taken account of the registration, and this broker may lead."""
         node_id = self._registration.node_id
         while (
-            self._is_replaced()
-            or self._metadata.image.revision < self.epoch
-            or (self._metadata.image.is_fenced(node_id))
+            self._metadata.image.revision < self.epoch
+            or self._is_replaced()
+            or self._metadata.image.is_fenced(node_id)
         ):
             self._wake.clear()
             await self._wake.wait()
@@ -116,22 +116,32 @@ class BrokerSession:
         nobody can. Gives up after a while, or where the store cannot be reached.
         """
         node_id = self._registration.node_id
+        try:
+            async with asyncio.timeout(_HAND_OVER_TIMEOUT_S):
+                while node_id not in self._metadata.image.stopping or (
+                    _leads_anything(self._metadata.image, node_id)
+                ):
+                    await self._announce_stop()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_RETRY_S):
+                            self._wake.clear()
+                            await self._wake.wait()
+        except (TimeoutError, StoreError) as error:
+            log.warning(
+                "stopping although others may not have taken over yet: %s", error or "it took too long"
+            )
+
+    async def _announce_stop(self) -> None:
+        """Unless that is known already. It is lost with the lease that ends meanwhile."""
+        node_id = self._registration.node_id
+        if node_id in self._metadata.image.stopping:
+            return
         stopping = Transaction(
             compares=(Compare.unchanged(model.broker_key(node_id), self.epoch),),
             writes=(Put(model.stopping_key(node_id), model.STOPPING_VALUE, self.lease_id),),
         )
-        try:
-            async with asyncio.timeout(_HAND_OVER_TIMEOUT_S):
-                if (await self._store.transaction(stopping)).committed:
-                    while _leads_anything(self._metadata.image, node_id) or (
-                        node_id not in self._metadata.image.stopping
-                    ):
-                        self._wake.clear()
-                        await self._wake.wait()
-        except (TimeoutError, StoreError, OutcomeUnknownError, LeaseNotFoundError) as error:
-            log.warning(
-                "stopping although others may not have taken over yet: %s", error or "it took too long"
-            )
+        with contextlib.suppress(OutcomeUnknownError, LeaseNotFoundError):
+            await self._store.transaction(stopping)
 
     async def stop(self) -> None:
         """Give the lease back, and with it all that this broker was."""

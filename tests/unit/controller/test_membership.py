@@ -249,6 +249,22 @@ async def test_leaders_move_before_a_broker_stops(cluster, store):
     assert not three.image.stopping
 
 
+async def test_leaders_move_although_the_lease_of_who_stops_ends_meanwhile(cluster, store):
+    one, two = [await cluster(number) for number in (1, 2)]
+    await make_topic(store, (2, 1))
+    await until(lambda: "t" in two.image.topics)
+    one.store.cut()  # the controller
+    stopping = asyncio.create_task(two.session.hand_over())
+    await until(lambda: two.image.stopping == {2})
+    epoch = two.session.epoch
+    await end_lease(store, two)
+    await until(lambda: two.session.epoch > epoch)
+    one.store.heal()
+    await asyncio.wait_for(stopping, 10)
+    assert state_of(two).leader == 1
+    assert two.image.stopping == {2}
+
+
 async def test_a_broker_whose_lease_ended_registers_anew(cluster, store):
     one, two = [await cluster(number) for number in (1, 2)]
     await make_topic(store, (2, 1))
