@@ -61,6 +61,7 @@ class Cluster:
             "node.id": str(node_id),
             "log.dirs": str(self._folder / str(node_id)),
             "listeners": "PLAINTEXT://127.0.0.1:0",
+            "broker.rack": f"rack-{node_id}",
         }
         loaded = load_settings(Sources(options={name: (text, "a test") for name, text in options.items()}))
         store = self.stores[node_id] = FaultyStore(self._store)

@@ -22,6 +22,9 @@ from ottla.config.definition import (
 )
 from ottla.config.topic import TopicDefaults
 
+RACK_AWARE = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+"""Of `replica.selector.class`"""
+
 REPLICA_KEYS = (
     ConfigDef(
         "log.dirs",
@@ -242,6 +245,12 @@ REPLICA_KEYS = (
         at_least(0),
     ),
     ConfigDef(
+        "replica.selector.class",
+        STRING,
+        None,
+        f"With `{RACK_AWARE}` consumers are sent to a replica in their rack (`client.rack`, KIP-392).",
+    ),
+    ConfigDef(
         "replica.socket.timeout.ms", INT, 30_000, "How long another broker may take to answer a follower."
     ),
 )
@@ -283,6 +292,7 @@ class ReplicaConfig(TopicDefaults):
     replica_fetch_max_bytes: int
     replica_fetch_response_max_bytes: int
     replica_fetch_backoff_ms: int
+    replica_selector_class: str | None
     replica_socket_timeout_ms: int
 
 

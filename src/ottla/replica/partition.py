@@ -11,6 +11,7 @@ from ottla.records.validation import ValidationOptions, validate
 from ottla.replica.replica import READ_COMMITTED, Replica, Waiter
 from ottla.replication.high_watermark import committed_offset
 from ottla.replication.isr import UNKNOWN_EPOCH, FollowerProgress, InSync, may_join, out_of_sync
+from ottla.replication.read_replica import preferred_read_replica
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -384,6 +385,15 @@ class Partition(Replica):
         """As `read`, whatever is committed: for followers."""
         log = self.log
         return log.read(offset, max_bytes, log.log_end_offset, min_one=min_one)
+
+    def preferred_read_replica(
+        self, rack: str, fetch_offset: int, rack_of: Callable[[int], str | None]
+    ) -> int | None:
+        """Where a consumer in this rack had better read; None for here."""
+        own_rack = rack_of(self._cluster.node_id)
+        return preferred_read_replica(
+            rack, own_rack, self._followers.values(), self._in_sync, fetch_offset, rack_of
+        )
 
     def check_lag(self, now_ms: int) -> bool:
         """Propose an ISR without those who lag for too long; False when nobody is behind any more."""

@@ -14,6 +14,7 @@ from tests.unit.broker.cluster import run_cluster
 from tests.unit.storage.logs import batch
 
 from ottla.broker.assembly import Broker
+from ottla.config.replica import RACK_AWARE
 from ottla.metadata import model
 from ottla.metadata.model import PartitionState
 from ottla.metadata.transaction import Put, Transaction
@@ -277,12 +278,14 @@ async def test_through_stops_and_starts_of_all_nothing_acknowledged_is_lost(tmp_
         assert len({bytes_of(each) for each in replicas}) == 1
 
 
-async def fetch(cluster: Cluster, node_id: int, topic: str, **asked: int) -> PartitionData:
+async def fetch(cluster: Cluster, node_id: int, topic: str, *, rack: str = "", **asked: int) -> PartitionData:
     """From a broker, as a consumer."""
     asker = next(each for number, each in cluster.brokers.items() if number != node_id)
     topic_id = asker.image.topics[topic].topic_id
     wanted = FetchPartition(partition=0, partition_max_bytes=1 << 20, **asked)
-    request = FetchRequest(topics=[FetchTopic(topic_id=topic_id, partitions=[wanted])], max_bytes=1 << 20)
+    request = FetchRequest(
+        topics=[FetchTopic(topic_id=topic_id, partitions=[wanted])], max_bytes=1 << 20, rack_id=rack
+    )
     response = await asker.peers.send(node_id, request, FetchResponse, 60)
     assert [each.node_id for each in response.node_endpoints] in ([], [cluster.state(topic).leader])
     return response.responses[0].partitions[0]
@@ -298,6 +301,23 @@ async def test_consumers_read_from_followers_what_is_committed(cluster: Cluster)
         1,
         bytes_of(cluster.leader("t")),
     )
+
+
+async def test_consumers_are_sent_to_a_replica_in_their_rack(tmp_path: Path) -> None:
+    async with Cluster(tmp_path, replica_selector_class=RACK_AWARE) as cluster:
+        await cluster.create_topic("t", (1, 2))
+        await produce(cluster, "t", b"0")
+        await settled(cluster, "t")
+
+        async def preferred(rack: str, node_id: int = 1) -> tuple[int, int]:
+            read = await fetch(cluster, node_id, "t", rack=rack)
+            return read.preferred_read_replica, len(read.records or b"")
+
+        size = len(bytes_of(cluster.leader("t")))
+        await until(lambda: cluster.leader("t")._followers[2].end_offset == 1)
+        assert await preferred("rack-2") == (2, 0)
+        assert await preferred("rack-2", 2) == (-1, size)
+        assert await preferred("rack-1") == await preferred("rack-3") == await preferred("") == (-1, size)
 
 
 async def test_who_asks_the_wrong_broker_is_told_the_right_one(cluster: Cluster) -> None:

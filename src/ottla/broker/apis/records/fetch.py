@@ -11,6 +11,7 @@ from ottla.broker.api import HandCodedApi
 from ottla.broker.apis.records import leader_hints
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
+from ottla.config.replica import RACK_AWARE
 from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -24,7 +25,7 @@ from ottla.replica.fetch_sessions import (
     FetchKey,
     FetchSession,
 )
-from ottla.replica.partition import READ_COMMITTED
+from ottla.replica.partition import READ_COMMITTED, Partition
 
 if TYPE_CHECKING:
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
@@ -126,6 +127,10 @@ def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str
     return topic.topic
 
 
+def _is_rack_aware(services: RecordServices) -> bool:
+    return services.config.value.replica_selector_class == RACK_AWARE
+
+
 class _Fetch:
     """One fetch being served: reads, and packs what the client has to be told."""
 
@@ -137,6 +142,7 @@ class _Fetch:
         "_isolation",
         "_leaders",
         "_min_bytes",
+        "_rack",
         "_results",
         "_services",
         "_session",
@@ -163,6 +169,9 @@ class _Fetch:
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
         self._leaders: dict[int, None] = {}  # who leads what could not be read here
         # From version 11 on consumers read from followers, too (KIP-392).
+        is_read = message.rack_id and message.replica_id < 0 and _is_rack_aware(services)
+        self._rack = message.rack_id if is_read else ""
+        """Of a consumer that may be sent to another replica"""
         self._is_leader_asked = message.replica_id >= 0 or context.api_version < _FIRST_FROM_FOLLOWERS
         self.served: list[Source] = []
         self.failed = False
@@ -237,6 +246,17 @@ class _Fetch:
                     partition.log.log_start_offset,
                     diverging_epoch=diverging,
                 )
+        if self._rack and (elsewhere := self._preferred(partition, asked.fetch_offset)) is not None:
+            self.failed = True
+            log = partition.log
+            return wire.FetchedPartition(
+                index,
+                0,
+                log.high_watermark,
+                log.last_stable_offset,
+                log.log_start_offset,
+                preferred_read_replica=elsewhere,
+            )
         limit = max(0, min(asked.max_bytes, budget))
         read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
         log = partition.log
@@ -255,6 +275,18 @@ class _Fetch:
             aborted,
             records=read.records,
         )
+
+    def _preferred(self, partition: Replica, fetch_offset: int) -> int | None:
+        """The replica that the consumer had better read from, where it is not this one."""
+        if not isinstance(partition, Partition):
+            return None
+        brokers = self._services.metadata.image.brokers
+
+        def rack_of(node_id: int) -> str | None:
+            broker = brokers.get(node_id)
+            return None if broker is None else broker.rack
+
+        return partition.preferred_read_replica(self._rack, fetch_offset, rack_of)
 
     def look_again(self, is_last: bool) -> Frame | None:
         """Another try, when data came or the deadline passed; None to wait on, as nothing of it is stable."""
@@ -290,7 +322,7 @@ class _Fetch:
 
     def _is_told(self, session: FetchSession, asked: FetchedPartition, result: wire.FetchedPartition) -> bool:
         """Whether it is news to the consumer; what has no more to tell is not looked at next time."""
-        if result.error_code or result.diverging_epoch is not None:
+        if result.error_code or result.diverging_epoch is not None or result.preferred_read_replica >= 0:
             asked.sent_high_watermark = -1
             return True
         is_news = (
