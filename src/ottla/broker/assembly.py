@@ -229,10 +229,12 @@ class Broker:
             _SESSION_EVICTABLE_AFTER_MS,
             lambda: self._host.random.randrange(1, 2**31),
         )
+        self._isr_watch.answer_followers = sessions.answer_followers
         return binder(
             RecordServices(
                 metadata=metadata,
                 partitions=self.partitions,
+                followers=self._isr_watch,
                 sessions=sessions,
                 group_commit=self.group_commit,
                 unsent=self._unsent,

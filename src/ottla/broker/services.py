@@ -137,12 +137,20 @@ class InternalTopics(Protocol):
         """Raises KafkaError(coordinator_not_available) when it cannot be made."""
 
 
+class Followers(Protocol):
+    """The brokers that follow what this one leads."""
+
+    def awaits_fetch(self, node_id: int) -> bool:
+        """Whether the broker has yet to fetch something that this one has begun to lead."""
+
+
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class RecordServices:
     """Produce, fetch, and the offsets of partitions."""
 
     metadata: ImageSource
     partitions: Partitions
+    followers: Followers
     sessions: FetchSessions
     group_commit: GroupCommit
     unsent: UnsentOutput

@@ -150,6 +150,11 @@ class FetchSession:
         for waiter in tuple(self._waiters):
             waiter.appended(size)
 
+    def answer(self) -> None:
+        """Have a fetch that waits answered with what there is."""
+        for waiter in tuple(self._waiters):
+            waiter.appended(0)
+
     def settle(self, key: FetchKey) -> None:
         """All was told of a partition: it is not looked at until it changes, or is asked for anew."""
         self._pending.pop(key, None)
@@ -240,6 +245,12 @@ class FetchSessions:
         session = self._sessions.pop(session_id, None)
         if session is not None:
             session.close()
+
+    def answer_followers(self) -> None:
+        """Answer the followers that wait: they have something else to fetch here now."""
+        for session in self._sessions.values():
+            if session.is_followers:
+                session.answer()
 
     def _evict(self, now_ms: int, *, for_follower: bool) -> bool:
         oldest = next(self._oldest(), None)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MAX_SESSION_EPOCH: Final = 2**31 - 1
+_FIRST_BACKOFF_S: Final = 0.02
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 _SESSION_IS_GONE: Final = frozenset(
@@ -84,7 +85,7 @@ class Surroundings(Protocol):
 class _Followed:
     """One partition of a fetcher."""
 
-    __slots__ = ("asked", "follower", "is_known", "resumes")
+    __slots__ = ("asked", "follower", "is_known", "refusals", "resumes")
 
     def __init__(self, follower: Follower) -> None:
         self.follower = follower
@@ -92,6 +93,8 @@ class _Followed:
         """Offset and leader epoch that the leader was last asked with; None before"""
         self.is_known = False
         """The leader's session has it."""
+        self.refusals = 0
+        """How often it was refused since it was last given something"""
         self.resumes: asyncio.TimerHandle | None = None
         """Set while it is not asked for, after an error"""
 
@@ -162,9 +165,13 @@ class Fetcher:
             self._forgotten[key] = None
 
     def _delay(self, key: Key, followed: _Followed) -> None:
-        """Ask for it again after `replica.fetch.backoff.ms`."""
+        """Ask for it again: soon, as a leader may know in a moment that it is, and later each time, up to
+        `replica.fetch.backoff.ms`.
+        """
         self._forget(key, followed)
-        backoff_s = self._surroundings.config.replica_fetch_backoff_ms / 1000
+        longest_s = self._surroundings.config.replica_fetch_backoff_ms / 1000
+        backoff_s = min(_FIRST_BACKOFF_S * 2 ** min(followed.refusals, 10), longest_s)
+        followed.refusals += 1
         followed.resumes = asyncio.get_running_loop().call_later(backoff_s, self._resume, key)
 
     def _resume(self, key: Key) -> None:
@@ -315,6 +322,7 @@ class Fetcher:
     def _take_one(self, key: Key, followed: _Followed, data: PartitionData) -> bool:
         """Says whether something was cut off."""
         follower, now_ms = followed.follower, self._surroundings.now_ms()
+        followed.refusals = 0
         try:
             diverging = data.diverging_epoch
             if diverging.end_offset >= 0:

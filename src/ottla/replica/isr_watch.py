@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ class IsrWatch:
         self.now_ms = clock.now_ms
         self.propose = changes.propose
         self._watched: dict[Partition, None] = {}
+        self._awaited: dict[int, dict[Partition, None]] = {}
+        self.answer_followers: Callable[[], None] = _nobody_waits
+        """Has the fetches of followers answered that wait"""
         self._timer: asyncio.TimerHandle | None = None
 
     @property
@@ -57,6 +61,26 @@ class IsrWatch:
         image = self._metadata.image
         return image.is_active(node_id) and image.brokers[node_id].epoch == broker_epoch
 
+    def await_fetch(self, node_id: int, partition: Partition) -> None:
+        """A follower that is in sync has yet to fetch the partition in its leader's term."""
+        awaited = self._awaited.get(node_id)
+        if awaited is None:
+            awaited = self._awaited[node_id] = {}
+            self.answer_followers()
+        awaited[partition] = None
+
+    def fetched(self, node_id: int, partition: Partition) -> None:
+        """Now it has; or it is waited for no more."""
+        awaited = self._awaited.get(node_id)
+        if awaited is not None:
+            awaited.pop(partition, None)
+            if not awaited:
+                del self._awaited[node_id]
+
+    def awaits_fetch(self, node_id: int) -> bool:
+        """Whether the broker has yet to fetch something that this one has begun to lead."""
+        return node_id in self._awaited
+
     def watch(self, partition: Partition) -> None:
         """Look at who lags twice within `replica.lag.time.max.ms`, as long as somebody is behind."""
         self._watched[partition] = None
@@ -75,3 +99,7 @@ class IsrWatch:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _nobody_waits() -> None:
+    """Before there are sessions."""

@@ -63,6 +63,12 @@ class Cluster(Protocol):
     def propose(self, proposal: IsrProposal) -> None:
         """Have the ISR changed, or `Partition.withdraw` called when it will not be."""
 
+    def await_fetch(self, node_id: int, partition: Partition) -> None:
+        """A follower that is in sync has yet to fetch the partition in its leader's term."""
+
+    def fetched(self, node_id: int, partition: Partition) -> None:
+        """Now it has; or it is waited for no more."""
+
     def watch(self, partition: Partition) -> None:
         """Have `Partition.check_lag` called from time to time, until it says False."""
 
@@ -112,6 +118,7 @@ class Partition(Replica):
         "_options",
         "_sync_soon",
         "_uncommitted_bytes",
+        "_unseen",
         "log_end",
     )
 
@@ -134,6 +141,7 @@ class Partition(Replica):
         self._followers: dict[int, FollowerProgress] = {}
         self._in_sync = InSync(state.isr)
         self.log_end = LogEnd()
+        self._unseen: dict[int, None] = {}  # followers in sync that have not fetched in this term
         self._is_watched = False
         self._begin_term(state)
         self._take_replicas(state)
@@ -151,6 +159,10 @@ class Partition(Replica):
         self._epoch_start_offset = self.log.log_end_offset
         self.log.begin_leader_epoch(state.leader_epoch)
         now_ms = self._cluster.now_ms()
+        for node_id in state.isr:
+            if node_id != self._cluster.node_id:
+                self._unseen[node_id] = None
+                self._cluster.await_fetch(node_id, self)
         for follower in self._followers.values():
             follower.begin_term(
                 now_ms, self._epoch_start_offset, is_in_sync=follower.node_id in self._in_sync.current
@@ -161,6 +173,9 @@ class Partition(Replica):
         self._followers = {each: known.get(each) or self._new_follower(each) for each in state.replicas}
         self._followers.pop(node_id, None)
         self._is_alone = not self._followers
+        for node_id in tuple(self._unseen):
+            if node_id not in self._in_sync.current:
+                self._see(node_id)
         self._count_in_sync()
         if self._is_alone:
             self.advance_high_watermark(self.log.log_end_offset)
@@ -358,12 +373,19 @@ class Partition(Replica):
         clock: FetchClock | None,
     ) -> None:
         """A follower, whose log is as this one below `offset`, asks for what comes there."""
+        if self._unseen:
+            self._see(follower.node_id)
         before, log_end_offset = follower.end_offset, self.log.log_end_offset
         follower.fetched(offset, log_start_offset, broker_epoch, now_ms, log_end_offset, clock)
         if follower.node_id not in self._in_sync.current:
             self.consider_joining(now_ms, follower)
         if offset != before:
             self._advance(now_ms)
+
+    def _see(self, node_id: int) -> None:
+        if node_id in self._unseen:
+            del self._unseen[node_id]
+            self._cluster.fetched(node_id, self)
 
     def consider_joining(self, now_ms: int, fetching: FollowerProgress | None = None) -> None:
         """Propose an ISR with the followers that belong into it: the one that is `fetching`, and those that
@@ -432,6 +454,8 @@ class Partition(Replica):
 
     def give_up(self) -> None:
         super().give_up()
+        for node_id in tuple(self._unseen):
+            self._see(node_id)
         self.log_end.appended(0)
 
     def touch(self) -> None:

@@ -368,3 +368,20 @@ async def test_a_new_leader_that_may_not_know_what_is_committed_does_not_say_whe
     await cluster.change("t", isr=(2,))
     await until(lambda: cluster.leader("t").high_watermark == 2)
     assert await latest() == ErrorCode.none
+
+
+async def test_a_follower_that_waits_is_told_at_once_of_what_else_is_to_be_fetched(tmp_path: Path) -> None:
+    """Its fetch would wait for half a minute, and a produce as long."""
+    long = {"replica_fetch_wait_max_ms": "30000", "replica_lag_time_max_ms": "60000"}
+    async with Cluster(tmp_path, count=2, **long) as cluster:
+        await cluster.create_topic("first", (1, 2))
+        assert await produce(cluster, "first", b"0", timeout_ms=15_000) == (ErrorCode.none, 0)
+        await asyncio.sleep(0.1)  # now it waits
+        await cluster.create_topic("second", (1, 2))
+        assert await produce(cluster, "second", b"0", timeout_ms=15_000) == (ErrorCode.none, 0)
+        await cluster.create_topic("third", (2, 1))
+        assert await produce(cluster, "third", b"0", timeout_ms=15_000) == (ErrorCode.none, 0)
+        await asyncio.sleep(0.1)
+        await cluster.elect("third", 1)
+        assert await produce(cluster, "third", b"1", timeout_ms=15_000) == (ErrorCode.none, 1)
+        assert not cluster.brokers[1]._isr_watch.awaits_fetch(2)

@@ -19,6 +19,7 @@ class Neighbours:
         self.epochs = {int(name[1:]): epoch for name, epoch in epochs.items()}
         self.stopping: list[int] = []
         self.proposals: list[IsrProposal] = []
+        self.awaited: dict[tuple[int, Partition], None] = {}
         self.watched: dict[Partition, None] = {}
 
     def now_ms(self) -> int:
@@ -29,6 +30,12 @@ class Neighbours:
 
     def may_join(self, node_id: int, broker_epoch: int) -> bool:
         return self.epochs.get(node_id) == broker_epoch and node_id not in self.stopping
+
+    def await_fetch(self, node_id: int, partition: Partition) -> None:
+        self.awaited[node_id, partition] = None
+
+    def fetched(self, node_id: int, partition: Partition) -> None:
+        self.awaited.pop((node_id, partition), None)
 
     def propose(self, proposal: IsrProposal) -> None:
         self.proposals.append(proposal)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _NO_TOPIC_ID: Final = UUID(int=0)
 _FIRST_FROM_FOLLOWERS: Final = 11
+_AWAITED_WAIT_MS: Final = 20
 _ELSEWHERE: Final = frozenset({ErrorCode.not_leader_or_follower, ErrorCode.fenced_leader_epoch})
 _NOT_HERE: Final = frozenset({ErrorCode.unknown_topic_or_partition, ErrorCode.unknown_topic_id})
 
@@ -63,7 +64,7 @@ def _handle(
     sources: Sequence[Source] = fetch.served if session is None else (session,)
     # What there is of open transactions is not counted: the marker that ends one says more than its size.
     missing_bytes = 0 if fetch.has_unstable else message.min_bytes - size
-    return DelayedFetch(sources, missing_bytes, message.max_wait_ms, fetch.look_again).future
+    return DelayedFetch(sources, missing_bytes, fetch.max_wait_ms, fetch.look_again).future
 
 
 def _resolve_session(
@@ -148,6 +149,7 @@ class _Fetch:
         "_session",
         "failed",
         "has_unstable",
+        "max_wait_ms",
         "served",
     )
 
@@ -165,6 +167,7 @@ class _Fetch:
         self._session = session
         self._isolation = message.isolation_level
         self._min_bytes = message.min_bytes
+        self.max_wait_ms = message.max_wait_ms
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
         self._leaders: dict[int, None] = {}  # who leads what could not be read here
@@ -386,6 +389,9 @@ class _FollowerFetch(_Fetch):
             self._is_first = False
             if self._session is not None:
                 self._session.clock.last_ms = self._context.received_ms
+            if self._services.followers.awaits_fetch(self._replica_id):
+                # It is about to be told that this broker leads more, and then has to ask for that.
+                self.max_wait_ms = min(self.max_wait_ms, _AWAITED_WAIT_MS)
         return size
 
     def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
