@@ -29,6 +29,7 @@ from ottla.replica.partition import READ_COMMITTED, Partition
 
 if TYPE_CHECKING:
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
+    from ottla.protocol.produce import NodeEndpoint
     from ottla.replica.replica import Replica
 
 
@@ -64,7 +65,8 @@ def _handle(
     sources: Sequence[Source] = fetch.served if session is None else (session,)
     # What there is of open transactions is not counted: the marker that ends one says more than its size.
     missing_bytes = 0 if fetch.has_unstable else message.min_bytes - size
-    return DelayedFetch(sources, missing_bytes, fetch.max_wait_ms, fetch.look_again).future
+    wait_ms = fetch.wait_ms(message.max_wait_ms)
+    return DelayedFetch(sources, missing_bytes, wait_ms, fetch.look_again).future
 
 
 def _resolve_session(
@@ -139,9 +141,7 @@ class _Fetch:
         "_asked",
         "_budget",
         "_context",
-        "_is_leader_asked",
         "_isolation",
-        "_leaders",
         "_min_bytes",
         "_rack",
         "_results",
@@ -149,7 +149,6 @@ class _Fetch:
         "_session",
         "failed",
         "has_unstable",
-        "max_wait_ms",
         "served",
     )
 
@@ -167,15 +166,9 @@ class _Fetch:
         self._session = session
         self._isolation = message.isolation_level
         self._min_bytes = message.min_bytes
-        self.max_wait_ms = message.max_wait_ms
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
-        self._leaders: dict[int, None] = {}  # who leads what could not be read here
-        # From version 11 on consumers read from followers, too (KIP-392).
-        is_read = message.rack_id and message.replica_id < 0 and _is_rack_aware(services)
-        self._rack = message.rack_id if is_read else ""
-        """Of a consumer that may be sent to another replica"""
-        self._is_leader_asked = message.replica_id >= 0 or context.api_version < _FIRST_FROM_FOLLOWERS
+        self._rack = message.rack_id
         self.served: list[Source] = []
         self.failed = False
         """Something to tell at once beside records."""
@@ -208,8 +201,6 @@ class _Fetch:
         leader: tuple[int, int] | None = None
         if code in _ELSEWHERE and self._context.api_version >= leader_hints.FIRST_FETCH:
             leader = leader_hints.current_leader(self._services, *asked.key)
-            if leader is not None:
-                self._leaders[leader[0]] = None
         return wire.FetchedPartition(
             asked.key[1],
             code,
@@ -218,20 +209,18 @@ class _Fetch:
             current_leader=leader,
         )
 
-    def _find(self, key: FetchKey) -> Replica:
-        name, index = key
-        partitions = self._services.partitions
-        if self._is_leader_asked:
-            if isinstance(name, str):
-                return partitions.get(name, index)
-            return partitions.get_by_id(name, index)
-        if isinstance(name, str):
-            return partitions.replica(name, index)
-        return partitions.replica_by_id(name, index)
-
     def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
-        index = asked.key[1]
-        partition = self._find(asked.key)
+        partitions = self._services.partitions
+        name, index = asked.key
+        # From version 11 on consumers read from followers, too (KIP-392).
+        if self._context.api_version < _FIRST_FROM_FOLLOWERS:
+            partition: Replica = (
+                partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
+            )
+        elif isinstance(name, str):
+            partition = partitions.replica(name, index)
+        else:
+            partition = partitions.replica_by_id(name, index)
         if self._session is None:
             self.served.append(partition)
         else:
@@ -281,7 +270,7 @@ class _Fetch:
 
     def _preferred(self, partition: Replica, fetch_offset: int) -> int | None:
         """The replica that the consumer had better read from, where it is not this one."""
-        if not isinstance(partition, Partition):
+        if not isinstance(partition, Partition) or not _is_rack_aware(self._services):
             return None
         brokers = self._services.metadata.image.brokers
 
@@ -316,12 +305,19 @@ class _Fetch:
             self._context.correlation_id,
             packed,
             session_id=session.session_id if session is not None else NO_SESSION,
-            node_endpoints=leader_hints.endpoints(
-                self._services, self._context.session.listener, self._leaders
-            )
-            if self._leaders
-            else (),
+            node_endpoints=self._leaders_endpoints() if self.failed else (),
         )
+
+    def _leaders_endpoints(self) -> Sequence[NodeEndpoint]:
+        """Where those are found who lead what could not be read here."""
+        leaders = dict.fromkeys(
+            result.current_leader[0] for _, result in self._results if result.current_leader is not None
+        )
+        return leader_hints.endpoints(self._services, self._context.session.listener, leaders)
+
+    def wait_ms(self, asked_ms: int) -> int:
+        """How long it may wait that was to wait so long."""
+        return asked_ms
 
     def _is_told(self, session: FetchSession, asked: FetchedPartition, result: wire.FetchedPartition) -> bool:
         """Whether it is news to the consumer; what has no more to tell is not looked at next time."""
@@ -389,9 +385,6 @@ class _FollowerFetch(_Fetch):
             self._is_first = False
             if self._session is not None:
                 self._session.clock.last_ms = self._context.received_ms
-            if self._services.followers.awaits_fetch(self._replica_id):
-                # It is about to be told that this broker leads more, and then has to ask for that.
-                self.max_wait_ms = min(self.max_wait_ms, _AWAITED_WAIT_MS)
         return size
 
     def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
@@ -439,6 +432,11 @@ class _FollowerFetch(_Fetch):
             records=records,
             diverging_epoch=diverging,
         )
+
+    def wait_ms(self, asked_ms: int) -> int:
+        # It is about to be told that this broker leads more, and then has to ask for that.
+        is_awaited = self._services.followers.awaits_fetch(self._replica_id)
+        return min(asked_ms, _AWAITED_WAIT_MS) if is_awaited else asked_ms
 
     def _has_everything(self, asked: FetchedPartition, _result: wire.FetchedPartition, /) -> bool:
         return asked.key in self._at_end
