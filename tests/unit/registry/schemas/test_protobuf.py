@@ -164,6 +164,41 @@ def test_a_meta_option_of_a_descriptor_is_kept() -> None:
     assert 'key: "precision"' in text
 
 
+OPTIONS = """
+syntax = "proto2";
+import "google/protobuf/descriptor.proto";
+message Rule { optional int32 n = 1; repeated Tag tags = 2; optional Tag tag = 3; extensions 10 to 20; }
+message Tag { optional string a = 1; optional string b = 2; }
+extend google.protobuf.FieldOptions { optional Rule rule = 50000; }
+extend Rule { optional double weight = 10; }
+message M { optional int32 f = 1 [OPTIONS]; }
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "normal"),
+    [
+        ("(rule).n = 0x10, (rule).n = 17", "{n: 17}"),
+        ('(rule).tag.b = "x", (rule).tag.a = "y"', '{tag: {a: "y",b: "x"}}'),
+        ('(rule).tags = {a: "x"}, (rule).tags = {a: "y"}', '{tags: [{a: "x"},{a: "y"}]}'),
+        ('(rule) = {tags: [{a: "x"}] tags {b: "y"}}', '{tags: [{a: "x"},{b: "y"}]}'),
+        ("(rule) = {n: 1 [weight]: 1.50}", "{[weight]: 1.5,n: 1}"),
+        ("(rule) = {[weight]: 1.23456789e2}", "{[weight]: 123.456789}"),
+        ("(rule) = {[weight]: -1e300}", "{[weight]: -1e300}"),
+        ("(rule) = {[weight]: inf}", "{[weight]: inf}"),
+    ],
+)
+def test_options_are_merged_and_their_numbers_written_in_one_way(
+    written: str, normal: str, tmp_path: Path
+) -> None:
+    text = OPTIONS.replace("OPTIONS", written)
+    schema = proto(text).normalised()
+    assert normal in "".join(line.strip() for line in schema.splitlines())
+    if "n = 17" not in written:  # which protoc refuses
+        compiled(tmp_path, text, {})
+    compiled(tmp_path / "normalised", schema, {})
+
+
 def test_names_are_found_by_name_whatever_the_order_of_the_references() -> None:
     references = {
         "a.proto": 'syntax = "proto3"; package p; import "b.proto"; message A { q.B b = 1; }',

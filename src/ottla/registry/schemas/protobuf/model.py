@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, TypeAlias
 
@@ -27,6 +27,7 @@ __all__ = [
     "Value",
     "Word",
     "map_types",
+    "special_last",
 ]
 
 MAX_TAG: Final = (1 << 29) - 1
@@ -168,6 +169,14 @@ class File:
     extends: list[Extend] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     options: list[Option] = field(default_factory=list)
+
+
+def special_last(options: Iterable[Option]) -> list[Option]:
+    """A field's options, after them what is none though it is written as one."""
+    return sorted(options, key=lambda each: not each.custom and _SPECIAL.get(each.name, 0))
+
+
+_SPECIAL: Final = {"default": 1, "json_name": 2}
 
 
 def map_types(type_: str) -> tuple[str, str] | None:

@@ -99,31 +99,34 @@ class Names:
             self._resolved[key] = next(self._candidates(name, scope), None)
         return self._resolved[key]
 
-    def extension(self, name: str, scope: Scope) -> tuple[str, Field] | None:
-        """The full name of an option that is declared in some file, and its declaration."""
+    def extension(self, name: str, scope: Scope) -> tuple[str, Field, Scope] | None:
+        """The full name of an option that is declared in some file, its declaration, and where that is."""
         outer, _, simple = name.rpartition(".")
-        if not outer:
-            around: Scope | None = scope
-            while around is not None:
-                if simple in around.extensions:
-                    return f"{around.full}.{simple}".lstrip("."), around.extensions[simple]
-                around = around.parent
-        for found in [*self._candidates(outer, scope), *self._packages(outer, scope)]:
+        for found in self._around(scope) if not outer else self._scopes(outer, scope):
             if simple in found.extensions:
-                return f"{found.full}.{simple}".lstrip("."), found.extensions[simple]
+                return f"{found.full}.{simple}".lstrip("."), found.extensions[simple], found
         return None
+
+    def _around(self, scope: Scope) -> Iterator[Scope]:
+        around: Scope | None = scope
+        while around is not None:
+            yield around
+            around = around.parent
+
+    def _scopes(self, name: str, scope: Scope) -> Iterator[Scope]:
+        """Types and files in which an option may be declared."""
+        yield from self._candidates(name, scope)
+        yield from self._packages(name, scope)
 
     def _candidates(self, name: str, scope: Scope) -> Iterator[Scope]:
         """All types of that name, the nearest first."""
         parts = name.lstrip(".").split(".")
         if not name.startswith("."):
-            around: Scope | None = scope
-            while around is not None:
+            for around in self._around(scope):
                 self._budget.spend()
                 found = around.inner(parts)
                 if found is not None:
                     yield found
-                around = around.parent
         package = [] if name.startswith(".") or not scope.package else scope.package.split(".")
         for length in range(len(package), -1, -1):
             yield from self._find([*package[:length], *parts])

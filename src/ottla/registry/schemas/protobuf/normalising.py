@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -24,12 +25,17 @@ from ottla.registry.schemas.protobuf.model import (
     Type,
     Value,
     Word,
+    special_last,
 )
 from ottla.registry.schemas.protobuf.names import Names, Scope
 from ottla.registry.schemas.schema import InvalidSchemaError
 
 __all__ = ["Normaliser"]
 
+_NUMBER: Final = re.compile(
+    r"(?P<hexadecimal>[+-]?0[xX][0-9a-fA-F]+)|(?P<decimal>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?)[fF]?",
+    re.ASCII,
+)
 _MAX_FIGURES: Final = 30
 """A number with more of them, or with so many zeros, stays as it is written."""
 
@@ -124,7 +130,7 @@ class Normaliser:
         return sorted((self._field(each, scope) for each in fields), key=lambda each: each.tag)
 
     def _field(self, field: Field, scope: Scope) -> Field:
-        options = self._options(field.options, scope)
+        options = special_last(self._options(field.options, scope))
         types = self._names.map_of(field.type, scope)
         if types is None:
             return replace(field, type=self._name(field.type, scope), options=options)
@@ -151,11 +157,12 @@ class Normaliser:
                     replace(option, value=self._value(option.value, scope))
                 )
                 continue
-            name, declared = found
+            name, declared, where = found
             value = self._value(_as_message(option.value), scope)
             known = normal.setdefault(name, [])
             if known and declared.label != "repeated":
-                known[0] = replace(known[0], value=_merged(known[0].value, value))
+                message = self._names.resolve(declared.type, where)
+                known[0] = replace(known[0], value=self._merged(known[0].value, value, message))
             else:
                 known.append(Option(name, value, custom=True))
         return [option for name in sorted(normal) for option in normal[name]]
@@ -174,6 +181,22 @@ class Normaliser:
             return {key: _unwrapped(entries[key]) for key in sorted(entries)}
         return [self._value(each, scope) for each in value]
 
+    def _merged(self, known: Value, value: Value, scope: Scope | None) -> Value:
+        """As if both had been set, one after the other, of a message of type `scope`."""
+        if not isinstance(known, dict) or not isinstance(value, dict):
+            return value
+        fields = _fields_by_name(scope)
+        merged = dict(known)
+        for key, each in value.items():
+            field = fields.get(key)
+            if key not in known:
+                merged[key] = each
+            elif field is None or scope is None or field.label == "repeated":
+                merged[key] = [*_listed(known[key]), *_listed(each)]
+            else:
+                merged[key] = self._merged(known[key], each, self._names.resolve(field.type, scope))
+        return {key: merged[key] for key in sorted(merged)}
+
     def _key(self, key: str, scope: Scope) -> str:
         found = self._names.extension(key[1:-1], scope) if key.startswith("[") else None
         return f"[{found[0]}]" if found else key
@@ -183,14 +206,15 @@ def _as_message(value: Value) -> Value:
     return {value.name: _as_message(value.value)} if isinstance(value, Option) else value
 
 
-def _merged(known: Value, value: Value) -> Value:
-    """As if both had been set, one after the other."""
-    if not isinstance(known, dict) or not isinstance(value, dict):
-        return value
-    merged = dict(known)
-    for key, each in value.items():
-        merged[key] = _merged(known[key], each) if key in known else each
-    return {key: merged[key] for key in sorted(merged)}
+def _fields_by_name(scope: Scope | None) -> Mapping[str, Field]:
+    if scope is None or not isinstance(scope.type, Message):
+        return {}
+    message = scope.type
+    return {each.name: each for each in [*message.fields, *(f for o in message.one_ofs for f in o.fields)]}
+
+
+def _listed(value: Value) -> Sequence[Value]:
+    return value if isinstance(value, list) else [value]
 
 
 def _unwrapped(value: Value) -> Value:
@@ -213,13 +237,14 @@ def _first(value: int | Range) -> tuple[int, int]:
 
 
 def _number(text: str) -> str:
-    """One text for a number however it is written: 0x10 is 16, 1.50 is 1.5."""
-    if text[:1].isalpha() or (text[1:2].isalpha() and text[:1] in "+-"):
+    """One text for a number however it is written: 0x10 is 16, 1.50 and 1.5f are 1.5."""
+    match = _NUMBER.fullmatch(text)
+    if match is None:
         return text
     try:
-        value = Decimal(int(text, 0)) if text.lower().lstrip("+-").startswith("0x") else Decimal(text)
+        value = Decimal(int(text, 16)) if match["hexadecimal"] else Decimal(match["decimal"])
         value = value.normalize()
-    except (InvalidOperation, ValueError):
+    except InvalidOperation:
         return text
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int) or len(digits) + abs(exponent) > _MAX_FIGURES:

@@ -24,6 +24,7 @@ from ottla.registry.schemas.protobuf.model import (
     Type,
     Value,
     Word,
+    special_last,
 )
 from ottla.registry.schemas.protobuf.tokens import Tokens
 
@@ -140,7 +141,7 @@ class _Parser:
         tag = tokens.integer()
         options = self._options()
         tokens.expect(";")
-        return Field(label, type_, name, tag, options)
+        return Field(label, type_, name, tag, special_last(options))
 
     def _group(self, label: str) -> Group:
         tokens = self._tokens

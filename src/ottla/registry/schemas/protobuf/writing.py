@@ -121,14 +121,7 @@ def _fields(fields: Iterable[Field]) -> _Lines:
 
 
 def _field(field: Field) -> _Lines:
-    """What is no option, though it is written as one, comes last."""
-    special = [each for name in ("default", "json_name") for each in field.options if _is(each, name)]
-    options = [each for each in field.options if each not in special] + special
-    return _ended(f"{field.label} {field.type} {field.name} = {field.tag}".lstrip(), options)
-
-
-def _is(option: Option, name: str) -> bool:
-    return option.name == name and not option.custom
+    return _ended(f"{field.label} {field.type} {field.name} = {field.tag}".lstrip(), field.options)
 
 
 def _reserved(reserved: Reserved) -> str:
