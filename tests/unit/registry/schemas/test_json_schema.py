@@ -223,6 +223,15 @@ def test_circles_through_unions_hide_nothing() -> None:
     assert circle("boolean", "number").incompatibilities(circle("integer", "boolean")) != []
 
 
+def test_many_patterns_for_many_names_are_given_up() -> None:
+    closed: dict[str, object] = {"type": "object", "additionalProperties": False}
+    patterns = {f"^(a|b){{1,50}}{i}": {} for i in range(500)}
+    new = schema(closed | {"patternProperties": patterns})
+    old = schema(closed | {"properties": {"ab" * 50 + str(i): {} for i in range(5_000)}})
+    with pytest.raises(InvalidSchemaError, match=str(MAX_PAIRS)):
+        new.incompatibilities(old)
+
+
 def test_patterns_are_matched_in_linear_time() -> None:
     name = "a" * 5_000
     pattern = {"^(a|a)*(a|aa)+$b": {"type": "string"}, "(": {}}

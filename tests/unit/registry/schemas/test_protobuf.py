@@ -251,6 +251,8 @@ def test_an_import_without_a_reference_is_an_error_only_where_it_is_needed() -> 
         "message M { reserved 1 to 5; oneof o { string a = 3; } }",
         'message M { reserved "a"; string a = 3; }',
         "message M { reserved 5 to 3; }",
+        "message M { reserved 1 to 9, 2, 20; string a = 8; }",
+        "message M { reserved 20, 3; string a = 8; string b = 20; }",
         "message M { Missing a = 1; }",
         "message M { map<string, Missing> a = 1; }",
         "message M { map<string> a = 1; }",
@@ -309,6 +311,12 @@ def test_depth_names_and_size_are_limited() -> None:
     ):
         with pytest.raises(InvalidSchemaError):
             proto(text)
+
+
+def test_many_fields_and_many_reserved_numbers_are_no_trouble() -> None:
+    reserved = ", ".join(str(i) for i in range(30_000, 90_000))
+    fields = " ".join(f"optional int32 f{i} = {i};" for i in range(1, 15_000))
+    assert proto(f"message M {{ reserved {reserved}; {fields} }}").text.count("int32") == 14_999
 
 
 def test_looking_for_names_is_limited() -> None:

@@ -17,6 +17,7 @@ from ottla.registry.schemas.json_schema.drafts import number
 from ottla.registry.schemas.json_schema.messages import MESSAGES
 from ottla.registry.schemas.json_schema.model import Kind, Node
 from ottla.registry.schemas.json_schema.objects import compare_objects
+from ottla.registry.schemas.json_schema.patterns import Patterns
 from ottla.registry.schemas.json_text import Json, is_array, write
 from ottla.registry.schemas.limits import MAX_PAIRS, Budget
 from ottla.registry.schemas.schema import Incompatibility, Sides, incompatibility
@@ -28,14 +29,15 @@ __all__ = ["compare"]
 def compare(old: Node, new: Node, sides: Sides) -> list[Incompatibility]:
     """Why `new` refuses what `old` let pass. Raises `InvalidSchemaError` beyond the limits."""
     budget = Budget("The comparison", MAX_PAIRS)
-    found = Walk(lambda first, second: _look(first, second, budget), budget).compare(old, new)
+    patterns = Patterns(budget)
+    found = Walk(lambda first, second: _look(first, second, budget, patterns), budget).compare(old, new)
     return [
         incompatibility(each.type, MESSAGES[each.type], "#/" + "/".join(each.path), each.info, sides)
         for each in found
     ]
 
 
-def _look(old: Node, new: Node, budget: Budget) -> Look[Node]:
+def _look(old: Node, new: Node, budget: Budget, patterns: Patterns) -> Look[Node]:
     if (old.kind is Kind.COMBINED) != (new.kind is Kind.COMBINED) and (yield from fits_in_part(old, new)):
         return []
     if old.kind is not new.kind:
@@ -44,7 +46,7 @@ def _look(old: Node, new: Node, budget: Budget) -> Look[Node]:
         return [Finding("TYPE_CHANGED", (), f"{_name(old)} became {_name(new)}")]
     match old.kind:
         case Kind.OBJECT:
-            return (yield from compare_objects(old, new))
+            return (yield from compare_objects(old, new, patterns))
         case Kind.ARRAY:
             return (yield from compare_arrays(old, new))
         case Kind.NOT:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import re2
-
 from ottla.registry.schemas.json_schema.bounds import lower, upper
 from ottla.registry.schemas.json_schema.model import Kind, Node, has_default
+from ottla.registry.schemas.json_schema.patterns import Patterns
 from ottla.registry.schemas.json_text import Json, JsonObject, is_array
 from ottla.registry.schemas.walk import Finding, Findings, Found, Step, under
 
 __all__ = ["compare_objects", "compare_unevaluated", "rest", "unevaluated"]
 
 
-def compare_objects(old: Node, new: Node) -> Step[Node]:
+def compare_objects(old: Node, new: Node, patterns: Patterns) -> Step[Node]:
     found: list[Found] = [*_required(old, new)]
-    found += under(["properties"], (yield from _properties(old, new)))
+    found += under(["properties"], (yield from _properties(old, new, patterns)))
     found += under(["dependencies"], _dependent_names(old, new))
     found += under(["dependencies"], (yield from _dependent_schemas(old, new)))
     found += under(["additionalProperties"], (yield from _additional(old, new)))
@@ -39,25 +38,25 @@ def _required(old: Node, new: Node) -> list[Finding]:
     ]
 
 
-def _properties(old: Node, new: Node) -> Step[Node]:
+def _properties(old: Node, new: Node, patterns: Patterns) -> Step[Node]:
     was, are = _map(old, "properties"), _map(new, "properties")
     found: list[Found] = []
     for name in dict.fromkeys([*was, *are]):
         there: Findings
         if name not in are:
-            there = yield from _removed(old.of(was[name]), new, name)
+            there = yield from _removed(old.of(was[name]), new, name, patterns)
         elif name not in was:
-            there = yield from _added(old, new, name, are[name])
+            there = yield from _added(old, new, name, patterns)
         else:
             there = yield old.of(was[name]), new.of(are[name])
         found += under([name], there)
     return found
 
 
-def _removed(old: Node, new: Node, name: str) -> Step[Node]:
+def _removed(old: Node, new: Node, name: str, patterns: Patterns) -> Step[Node]:
     if _is_open(new):
         return []
-    stands_for_it = _covering(new, name)
+    stands_for_it = _covering(new, name, patterns)
     if stands_for_it is not None:
         there = yield old, stands_for_it
         if not there:
@@ -68,7 +67,8 @@ def _removed(old: Node, new: Node, name: str) -> Step[Node]:
     return [Finding("PROPERTY_REMOVED_FROM_CLOSED_CONTENT_MODEL", (), name)]
 
 
-def _added(old: Node, new: Node, name: str, schema: Json) -> Step[Node]:
+def _added(old: Node, new: Node, name: str, patterns: Patterns) -> Step[Node]:
+    schema = _map(new, "properties")[name]
     required, default = name in _names(new, "required"), has_default(schema)
     added = new.of(schema)
     if _is_open(old):
@@ -83,7 +83,7 @@ def _added(old: Node, new: Node, name: str, schema: Json) -> Step[Node]:
         )
         return [Finding(f"{how}_ADDED_TO_OPEN_CONTENT_MODEL", (), name)]
     found: list[Found] = []
-    stood_for_it = _covering(old, name)
+    stood_for_it = _covering(old, name, patterns)
     if stood_for_it is not None:
         found += [*(yield stood_for_it, added)]
         if found:
@@ -101,28 +101,15 @@ def _is_open(node: Node) -> bool:
     return given is None or given.kind is Kind.ANY
 
 
-def _covering(node: Node, name: str) -> Node | None:
+def _covering(node: Node, name: str, patterns: Patterns) -> Node | None:
     """What a property that it does not name must match; None if there may be none, or anything."""
     for pattern, schema in _map(node, "patternProperties").items():
-        if _matches(pattern, name):
+        if patterns.match(pattern, name):
             return node.of(schema)
     additional = node.keywords.get("additionalProperties", True)
     if isinstance(additional, Mapping):
         return node.of(additional)
     return rest(node, "unevaluatedProperties") if additional is True else None
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """In linear time. A pattern that RE2 does not know is taken to match nothing."""
-    try:
-        return re2.search(pattern, name, _OPTIONS) is not None
-    except re2.error:
-        return False
-
-
-_OPTIONS = re2.Options()
-_OPTIONS.log_errors = False
-_OPTIONS.max_mem = 1 << 20
 
 
 def _additional(old: Node, new: Node) -> Step[Node]:
