@@ -10,7 +10,9 @@ from ottla.client.columns.plain import decode as decode
 from ottla.client.columns.plain import group_rows as group_rows
 from ottla.client.columns.plain import hash_key as hash_key
 from ottla.client.columns.plain import hash_keys as hash_keys
+from ottla.client.columns.plain import join as join
 from ottla.client.columns.plain import records as records
+from ottla.client.columns.plain import split as split
 from ottla.client.columns.plain import strings as strings
 from ottla.records.batch import Buffer
 

@@ -48,7 +48,9 @@ __all__ = [
     "group_rows",
     "hash_key",
     "hash_keys",
+    "join",
     "records",
+    "split",
     "strings",
 ]
 
@@ -265,6 +267,24 @@ def strings(column: RawBinary, /) -> list[bytes | None]:
         whole[begin:end] if validity[at >> 3] >> (at & 7) & 1 else None
         for at, (begin, end) in enumerate(pairwise(ends), start)
     ]
+
+
+# Text.
+
+
+def split(data: Buffer, delimiter: bytes, /) -> tuple[RawBinary, int]:
+    """What is between delimiters, as `bytes.split` has it, and how long the longest of it is; up to 2 GiB."""
+    if len(data) > _MAX_INT32:
+        raise ValueError("too much to split at once")
+    parts = bytes(data).split(delimiter)
+    return BinaryColumn.of(parts).raw, max(map(len, parts))
+
+
+def join(column: RawBinary, delimiter: bytes, null: bytes, /) -> bytes:
+    """Each of the byte strings, `null` for a null, and a delimiter behind it."""
+    parts = [null if each is None else each for each in strings(column)]
+    parts.append(b"")
+    return delimiter.join(parts)
 
 
 # To batches.

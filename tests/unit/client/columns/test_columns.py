@@ -51,6 +51,33 @@ def test_records_come_back(implementation: Implementation, records: list[Record]
     assert list(wide[1:].records(implementation=implementation)) == records[1:]
 
 
+DELIMITERS = st.sampled_from([b"\n", b"ab", b"aab", b"\r\n\0"])
+
+
+@given(st.binary(max_size=40), DELIMITERS)
+def test_text_is_split(implementation: Implementation, data: bytes, delimiter: bytes) -> None:
+    data = data.replace(b"\0", b"a").replace(b"\1", delimiter)
+    for given_ in (data, memoryview(b"x" + data)[1:]):
+        raw, longest = implementation.split(given_, delimiter)
+        parts = data.split(delimiter)
+        assert (list(BinaryColumn(*raw)), longest) == (parts, max(map(len, parts)))
+
+
+@given(st.lists(STRINGS), DELIMITERS | st.just(b""), STRINGS.map(lambda null: null or b""))
+def test_text_is_joined(
+    implementation: Implementation, values: list[bytes | None], delimiter: bytes, null: bytes
+) -> None:
+    column = BinaryColumn.of([b"before", *values, None])[1:-1]
+    expected = b"".join([(null if each is None else each) + delimiter for each in values])
+    assert implementation.join(column.raw, delimiter, null) == expected
+    assert implementation.join(_wide(column).raw, delimiter, null) == expected
+
+
+def test_an_empty_delimiter_is_refused(implementation: Implementation) -> None:
+    with pytest.raises(ValueError, match="empty separator"):
+        implementation.split(b"ab", b"")
+
+
 @given(RECORDS, st.data())
 def test_a_slice_is_the_slice_of_the_rows(records: list[Record], data: st.DataObject) -> None:
     bounds = st.integers(-35, 35) | st.none()

@@ -235,6 +235,7 @@ def test_columns_that_lie_are_refused_or_read(compiled: Implementation, rounds: 
             (compiled.hash_keys, ("murmur2", columns.key.raw, 7, -1, 0)),
             (compiled.concat, ([columns.raw, columns.raw, _lying_columns(chance).raw],)),
             (compiled.strings, (columns.value.raw,)),
+            (compiled.join, (columns.value.raw, b"\n", b"null")),
             (compiled.group_rows, (columns.key.offsets, chance.randrange(1, 9))),
         ]
         for call, arguments in uses:

@@ -114,10 +114,12 @@ PyObject *py_strings(PyObject *module, PyObject *args);
 PyObject *py_records(PyObject *module, PyObject *args);
 extern PyType_Spec records_spec;
 
-/* concat.c, sink.c, decode.c and encode.c */
+/* concat.c, sink.c, decode.c, encode.c and lines.c */
 
 PyObject *py_concat(PyObject *module, PyObject *args);
 PyObject *py_decode(PyObject *module, PyObject *args);
+PyObject *py_split(PyObject *module, PyObject *args);
+PyObject *py_join(PyObject *module, PyObject *args);
 extern PyType_Spec sink_spec, builder_spec;
 
 /* Big-endian numbers of a batch's header. */

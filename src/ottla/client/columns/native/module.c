@@ -7,6 +7,8 @@ static PyMethodDef methods[] = {
     {"decode", py_decode, METH_VARARGS, "See plain.decode."},
     {"records", py_records, METH_VARARGS, "See plain.records."},
     {"strings", py_strings, METH_VARARGS, "See plain.strings."},
+    {"split", py_split, METH_VARARGS, "See plain.split."},
+    {"join", py_join, METH_VARARGS, "See plain.join."},
     {"crc32c", py_crc32c, METH_VARARGS, "crc32c(data, hardware=True): the CRC-32C of data."},
     {"hash_key", py_hash_key, METH_VARARGS, "See plain.hash_key."},
     {"hash_keys", py_hash_keys, METH_VARARGS, "See plain.hash_keys."},
