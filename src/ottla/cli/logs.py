@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ottla.cli.connection import CommandError
-from ottla.cli.records import encode, iso_time
+from ottla.cli.output import encode, iso_time
 
 if TYPE_CHECKING:
     from ottla.records.codec import Record

@@ -31,8 +31,11 @@ STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))  # by their descrip
 COMMANDS = {
     "serve": ("ottla.cli.serve:serve", "Run a broker."),
     "topic": ("ottla.cli.topics:topic", "Create, list, describe, alter and delete topics."),
-    "produce": ("ottla.cli.produce:produce", "Send records from a file or standard input to a topic."),
-    "consume": ("ottla.cli.consume:consume", "Print records of topics."),
+    "produce": (
+        "ottla.cli.produce.command:produce",
+        "Send records from a file or standard input to a topic.",
+    ),
+    "consume": ("ottla.cli.consume.command:consume", "Print records of topics."),
     "group": ("ottla.cli.groups:group", "List, describe, rewind and delete consumer groups."),
     "config": ("ottla.cli.configs:config", "Describe and change configs of topics, brokers and groups."),
     "transaction": (
@@ -179,14 +182,10 @@ def _complain(message: str) -> None:
 
 
 def _kafka_message(error: Exception) -> str | None:
-    """What an error of a Kafka client says; None for others. One that was not imported raised nothing."""
-    confluent, ours = sys.modules.get("confluent_kafka"), sys.modules.get("ottla.client.errors")
-    if ours is not None and isinstance(error, ours.ClientError):
-        from ottla.cli.connection import in_words
+    """What an error of our client says; None for others. One that was not imported raised nothing."""
+    ours = sys.modules.get("ottla.client.errors")
+    if ours is None or not isinstance(error, ours.ClientError):
+        return None
+    from ottla.cli.connection import in_words
 
-        return in_words(error)
-    if confluent is not None and isinstance(error, confluent.KafkaException):
-        from ottla.cli.connection import explain
-
-        return explain(error.args[0])
-    return None
+    return in_words(error)

@@ -60,7 +60,8 @@ def parse_position(text: str) -> Position:
         return Position(Kind.TIMESTAMP, parse_time(text))
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is neither 'beginning' nor 'end', an offset, @MILLISECONDS or a date and time"
+            f"{text!r} is neither 'beginning' nor 'end', an offset, @MILLISECONDS, a date and time"
+            " or a time ago like -90m"
         ) from error
 
 

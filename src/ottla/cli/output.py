@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -48,6 +50,22 @@ def cell(value: Any) -> str:
 def printable(text: str) -> str:
     """Text without line ends and the control sequences of terminals: others choose names and configs."""
     return text if text.isprintable() else repr(text)[1:-1]
+
+
+def encode(data: bytes | None, use_base64: bool) -> str | None:
+    """Bytes of a record as text: surrogate escapes stand for what is not UTF-8."""
+    if data is None:
+        return None
+    return base64.b64encode(data).decode() if use_base64 else data.decode(errors="surrogateescape")
+
+
+def iso_time(timestamp_ms: int) -> str:
+    """A timestamp in UTC, to the millisecond; `-` for none and for what no calendar has."""
+    try:
+        moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC) if timestamp_ms >= 0 else None
+    except (ValueError, OverflowError, OSError):
+        moment = None
+    return "-" if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _show_rich(columns: Sequence[str], lines: Iterable[Sequence[str]], title: str | None) -> None:

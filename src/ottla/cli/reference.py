@@ -19,13 +19,11 @@ This page is generated from the commands: `python -m ottla.cli.reference > docs/
 
 - **Where the cluster is:** all but `ottla serve` and `ottla log` take `-b`, `--bootstrap-server HOST:PORT`.
   Without it they read the environment variable `OTTLA_BOOTSTRAP_SERVERS`, and else try `127.0.0.1:9092`.
-- **How to talk to it:** they also take `-X NAME=VALUE`, repeatable. `produce` and `consume` take any
-  [librdkafka property](https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md): TLS,
-  SASL and the like. The others take Kafka's settings of clients, and of librdkafka's for TLS
-  `ssl.ca.location`, `ssl.certificate.location`, `ssl.key.location` and `ssl.key.password`. For
-  `security.protocol=SASL_SSL` or `SASL_PLAINTEXT` they take `sasl.mechanism` (`PLAIN`, `SCRAM-SHA-256`,
-  `SCRAM-SHA-512`, `OAUTHBEARER`; no `GSSAPI`), with `sasl.username` and `sasl.password`, with Java's
-  `sasl.jaas.config`, or with `sasl.oauthbearer.token`.
+- **How to talk to it:** they also take `-X NAME=VALUE`, repeatable, and `--command-config FILE`, a properties
+  file as Kafka's own tools take it, so that passwords need not be on a command line. Settings are Kafka's:
+  for all commands those of [the client](client.md) (TLS, SASL), for `produce` and `consume` of producers
+  and consumers too; librdkafka's names are taken as well. What a file says for others is left out. Java's
+  stores are read where they are PEM (`ssl.truststore.type=PEM`).
 - **Output:** tables on a terminal, plain columns in a pipe, JSON with `--json`. Errors and progress go to
   stderr; an error is one line.
 - **Exit codes:** 0 done, 1 failed, 2 called wrongly, 130 interrupted by Ctrl-C, 143 ended by SIGTERM.
@@ -37,26 +35,45 @@ $ ottla consume app-log --group indexer --exit-at-end > copy.log
 $ ottla group describe indexer
 $ ottla group reset-offsets indexer --to-datetime 2031-12-24T18:00:00Z --execute
 $ ottla consume app-log --from -10 --exit-at-end --format json | jq .value
+$ ottla consume app-log --from -1h --to end --contains ERROR
+$ ottla consume app-log --exit-at-end --format parquet > app-log.parquet
 $ ottla transaction find-hanging --topic app-log
 $ ottla log dump ottla-data/app-log-0/00000000000000000000.log --records
 ```
 
-In JSON lines a record is an object with `topic`, `partition`, `offset`, `timestamp`, `key`, `value` and
-`headers`, a list of `[name, value]`. `ottla produce --format json` reads the same, headers also as an object,
-and ignores topic and offset. Keys and values are text; what is not UTF-8 comes as lone surrogate escapes,
-which `ottla produce` turns back into the same bytes. With `--base64` both sides carry any bytes. What is no
-text stands for its JSON, and goes out as it was written: `1.00` stays `1.00`. Blank lines are left out.
+**What `ottla consume` writes in a format, `ottla produce` reads from it**, record for record:
 
-A line that is wrong ends `ottla produce` with its number; the lines before it are sent. So does a line
-longer than the client's records may be, 1,000,000 bytes without `-X message.max.bytes=N`; in JSON it may have
-six times as many, for escapes.
+| format | a record is | carries |
+| --- | --- | --- |
+| `text` | a line, with its value | values without line ends; `--keys` (`--key-separator`) keys too |
+| `text --escape` | the same with `\\n`, `\\xNN` and their like, and `\\N` for null | any keys and values |
+| `json` | an object with topic, partition, offset, timestamp, key, value, headers, in a line | all |
+| `csv` | a row with these columns | all |
+| `parquet`, `arrow`, `arrow-stream` | a row with these columns; needs `pip install 'ottla[arrow]'` | all |
+| `raw` | all of the input; written, values with nothing between them | one value |
 
-Kafka's client sets limits to JSON lines. Names of headers must be UTF-8, without NUL; those in a topic are
-shown with surrogate escapes, up to their first NUL. A timestamp of 0 means the time of sending to it, and is
-refused.
+No format takes bytes for UTF-8, or text for numbers.
 
-Separators are bytes as typed. In them `\\t`, `\\n`, `\\r`, `\\0`, `\\\\` and `\\xNN` stand for one byte
-each, so `--key-separator '\\xff'` is the byte 255.
+- In text, lines end with `--delimiter` (`\\n`), and a carriage return is part of the value. Where values had
+  line ends in them, `ottla consume` says so at its end.
+- In JSON, headers are a list of `[name, value]`, read also as an object. Keys and values are text; what is no
+  UTF-8 comes as lone surrogate escapes, which `ottla produce` turns back into the same bytes. With `--base64`
+  both sides carry any bytes. What is no text stands for its JSON, and goes out as it was written: `1.00` is
+  `1.00`. Blank lines are left out.
+- In CSV, an empty field is null and `""` the empty string; headers are as in JSON. Of any other table (no
+  column `key` or `value`) the value is an object of JSON with the columns, as strings, but for that of
+  `--key-column`.
+- Of other tables in Parquet and Arrow the value is JSON too, with numbers as numbers. Parquet and Arrow files
+  can be read once they are whole: a group commits at their end.
+- Partitions of JSON, CSV and tables are kept, unless `--repartition` has keys say where records go. Topics
+  and offsets are not looked at.
+
+What is wrong ends `ottla produce` with its line or row; what was before it is sent. So does a record that is
+larger than the client's may be, about 1 MiB without `-X max.request.size=N`. Keys go to partitions as with
+Java's clients, unless `-X partitioner=consistent_random` has librdkafka's way.
+
+Separators and delimiters are bytes as typed. In them `\\t`, `\\n`, `\\r`, `\\0`, `\\\\` and `\\xNN` stand for
+one byte each, so `--key-separator '\\xff'` is the byte 255.
 """
 
 
@@ -84,7 +101,7 @@ def options(context: click.Context) -> Iterator[tuple[str, str]]:
         record = parameter.get_help_record(context)
         if (
             record is not None
-            and not {"--help", "--bootstrap-server", "-X"} & set(parameter.opts)
+            and not {"--help", "--bootstrap-server", "--command-config", "-X"} & set(parameter.opts)
             and record[1]
         ):
             yield record[0], " ".join(record[1].split())

@@ -2,18 +2,17 @@ import socket
 
 import click
 import pytest
-from confluent_kafka import KafkaError
 
-from ottla.cli.connection import (
-    CommandError,
-    Connection,
-    addresses,
-    check_each,
-    in_words,
-    tell_outage,
-)
+from ottla.cli.connection import CommandError, Connection, addresses, check_each, in_words
+from ottla.cli.properties import Properties
 from ottla.client.admin.results import Results
-from ottla.client.errors import RequestTimeoutError, broker_error
+from ottla.client.errors import BrokerUnreachableError, RequestTimeoutError, broker_error
+
+
+def connection(servers, **properties):
+    return Connection(
+        servers, Properties({name.replace("_", "."): value for name, value in properties.items()})
+    )
 
 
 def test_addresses():
@@ -33,50 +32,30 @@ def test_what_is_no_address(text):
 
 
 def test_the_callers_properties_win():
-    config = Connection("h:1", (("client.id", "mine"), ("linger.ms", "7"))).config(
-        linger_ms=5, on_delivery=print
-    )
-    assert config["bootstrap.servers"] == "h:1"
-    assert (config["client.id"], config["linger.ms"], config["on_delivery"]) == ("mine", "7", print)
+    settings = connection("h:1", client_id="mine").settings()
+    assert (settings.client_id, settings.bootstrap_servers) == ("mine", ("h:1",))
+    assert connection("[::1]:4,b").settings().bootstrap_servers == ("[::1]:4", "b:9092")
 
 
 def test_a_cluster_that_is_not_there_is_told_in_one_line():
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # a port that nobody listens on
         address = f"127.0.0.1:{held.getsockname()[1]}"
-        with pytest.raises(CommandError) as refused:
-            _ = Connection(address).admin
-    assert refused.value.message == f"no broker answers at {address}: Connection refused"
+        with pytest.raises(BrokerUnreachableError) as refused:
+            _ = connection(address).admin
+    assert in_words(refused.value) == f"no broker can be reached: {address}: connection refused"
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64, "é" * 60])
 def test_a_name_that_no_host_can_have(host):
-    with pytest.raises(CommandError, match="is no name of a host"):
-        _ = Connection(f"{host}:1").admin
+    with pytest.raises(BrokerUnreachableError, match="no broker can be reached"):
+        _ = connection(f"{host}:1").admin
 
 
-def test_servers_given_as_a_property_win():
-    with pytest.raises(CommandError, match="no broker answers at ,: no address given"):
-        _ = Connection("a..b:1", (("bootstrap.servers", ","),)).admin
-
-
-def test_properties_that_are_no_text_are_a_wrong_call():
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        address = f"127.0.0.1:{listening.getsockname()[1]}"
-        for name in ("error_cb", "stats_cb", "no.such"):
-            with pytest.raises(click.UsageError, match=name):
-                _ = Connection(address, ((name, "x"),)).confluent_admin
-        for name, value in (("no.such", "x"), ("request.timeout.ms", "soon")):
-            with pytest.raises(click.UsageError, match=name):
-                _ = Connection(address, ((name, value),)).admin
-
-
-def test_an_outage_is_told_once_for_each_report_of_the_client(capsys):
-    tell_outage(KafkaError(KafkaError._TRANSPORT, "one broker of many"))
-    tell_outage(KafkaError(KafkaError._ALL_BROKERS_DOWN, "2/2 brokers are down"))
-    assert capsys.readouterr().err == (
-        "ottla: the cluster does not answer (2/2 brokers are down), trying again\n"
-    )
+@pytest.mark.parametrize(("name", "value"), [("no.such", "x"), ("request.timeout.ms", "soon"), ("acks", "1")])
+def test_properties_that_are_none_are_a_wrong_call(name, value):
+    with pytest.raises(click.UsageError, match=name):
+        Connection("h:1", Properties({name: value})).settings()
 
 
 def test_refusals_in_words():
@@ -96,11 +75,6 @@ def test_each_failure_is_told(capsys):
     assert check_each(Results({"b": 1})) == {"b": 1}
 
 
-def test_how_large_records_may_be():
-    assert Connection("h").record_max_bytes == 1_000_000
-    assert Connection("h", (("message.max.bytes", "5000"),)).record_max_bytes == 5000
-
-
 def test_no_address_at_all():
     with pytest.raises(CommandError, match="no address given"):
-        Connection(",").consumer(group_id="g")
+        connection(",").settings()

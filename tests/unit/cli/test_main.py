@@ -53,6 +53,20 @@ def test_version(capsys):
         ["consume", "t", "--base64"],
         ["produce", "t", "--base64"],
         ["produce", "t", "--format", "json", "--key-separator", ":"],
+        ["produce", "t", "--format", "csv", "--base64"],
+        ["produce", "t", "--format", "parquet", "--escape"],
+        ["produce", "t", "--key-column", "k"],
+        ["produce", "t", "--key-separator", ""],
+        ["produce", "t", "--escape", "--delimiter", "x"],
+        ["produce", "t", "-X", "no.such=1"],
+        ["produce", "t", "-X", "acks=7"],
+        ["consume", "t", "-X", "acks=1"],
+        ["consume", "t", "--group", "g", "--to", "5"],
+        ["consume", "t", "--follow", "--to", "5"],
+        ["consume", "t", "--format", "csv", "--delimiter", ";"],
+        ["consume", "t", "--escape", "--separator", "a"],
+        ["consume", "t", "--matches", "("],
+        ["consume", "t", "--command-config", "/no/such/file"],
         ["group", "reset-offsets", "g"],
         ["transaction", "abort", "t", "0"],
         ["transaction", "abort", "t", "0", "--start-offset", "1", "--producer-id", "2"],
@@ -93,17 +107,6 @@ def test_exit_codes(monkeypatch, capsys, error, code, told):
     assert capsys.readouterr().err == told
 
 
-def test_kafkas_errors_are_one_line(monkeypatch, capsys):
-    from confluent_kafka import KafkaError, KafkaException
-
-    def fail(**_):
-        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
-
-    monkeypatch.setattr(command.cli, "main", fail)
-    assert command.run([]) == 1
-    assert capsys.readouterr().err == "ottla: Unknown topic or partition\n"
-
-
 def test_our_clients_errors_are_one_line(monkeypatch, capsys):
     from ottla.client.errors import broker_error
 
@@ -115,10 +118,11 @@ def test_our_clients_errors_are_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "ottla: Unknown topic or partition\n"
 
 
-def test_admin_commands_do_not_load_librdkafka():
+@pytest.mark.parametrize("arguments", [["topic", "list"], ["produce", "t"], ["consume", "t"]], ids=" ".join)
+def test_commands_load_only_what_they_need(arguments):
     program = (
-        "import sys; from ottla.cli.main import run; code = run(['topic', 'list', '-b', '127.0.0.1:1']);"
-        "sys.exit(code != 1 or 'confluent_kafka' in sys.modules)"
+        f"import sys; from ottla.cli.main import run; code = run([*{arguments}, '-b', '127.0.0.1:1']);"
+        "sys.exit(code != 1 or bool({'confluent_kafka', 'pyarrow', 'rich'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 

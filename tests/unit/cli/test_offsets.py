@@ -19,7 +19,17 @@ def test_positions(text, position):
     assert parse_position(text) == position
 
 
-@pytest.mark.parametrize("text", ["", "start", "@", "@-1", "--1", "1.5", "²", "2023-13-01"])
+@pytest.mark.parametrize(
+    ("text", "ago_ms"), [("-90m", 5_400_000), ("-1.5h", 5_400_000), ("-7d", 604_800_000)]
+)
+def test_a_time_ago(monkeypatch, text, ago_ms):
+    monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
+    assert parse_position(text) == Position(Kind.TIMESTAMP, 1_700_000_000_000 - ago_ms)
+
+
+@pytest.mark.parametrize(
+    "text", ["-1y", "-h", "-1 h", "", "start", "@", "@-1", "--1", "1.5", "²", "2023-13-01"]
+)
 def test_what_is_no_position(text):
     with pytest.raises(ValueError, match="is neither"):
         parse_position(text)

@@ -159,6 +159,11 @@ class Cluster:
         """The connection to a node where there is an open one."""
         return self._nodes.open_connection(node, lane)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether any connection is open."""
+        return self._nodes.is_connected
+
     async def version(self, node: int, api_key: int) -> int | None:
         """The newest version of an API that a node and this client both speak; None where it has none."""
         return (await self.connection(node)).versions.newest(api_key)

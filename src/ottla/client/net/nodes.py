@@ -39,6 +39,11 @@ class Nodes:
         self._failures: dict[int, _Failures] = {}
         self._is_closed = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether any is open."""
+        return any(connection.error is None for connection in self._connections.values())
+
     def open_connection(self, node: int, lane: str) -> Connection | None:
         """The one to this node, where it is open."""
         connection = self._connections.get((node, lane))

@@ -11,6 +11,7 @@ from ottla.client.core.batches import Batch, RecordMetadata
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import CommittedOffset
 from ottla.client.core.offsets import Identity as Member
+from ottla.client.errors import ClientError
 from ottla.records.batch import NO_TIMESTAMP
 
 _log: Final = logging.getLogger("ottla.client")
@@ -70,6 +71,13 @@ class WriteDelivery:
     def __init__(self, batches: list[Batch]) -> None:
         self._batches = batches
 
+    def on_batch(self, call: Callable[[int, ClientError | None], object]) -> None:
+        """Call for each of its batches once that is over, with how many records it had and why they were not
+        delivered, None where they were.
+        """
+        for batch in self._batches:
+            _when_over(batch, call)
+
     def __await__(self) -> Generator[Any, None, Written]:
         records = 0
         offsets: dict[int, tuple[int, int]] = {}
@@ -92,6 +100,16 @@ class HasOffsets(Protocol):
     def identity(self) -> Member | None: ...
 
     async def letters_delivered(self) -> None: ...
+
+
+def _when_over(batch: Batch, call: Callable[[int, ClientError | None], object]) -> None:
+    if not batch.is_done:
+        batch.callbacks.append(lambda done: _when_over(done, call))
+    elif batch.parts:
+        for part in batch.parts:
+            _when_over(part, call)
+    else:
+        call(batch.count, batch.error)
 
 
 async def _over(batch: Batch) -> None:

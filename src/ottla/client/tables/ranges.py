@@ -9,20 +9,6 @@ from typing import Final, NamedTuple
 
 from ottla.client.errors import ConfigurationError
 
-Bound = int | str | datetime | timedelta | Mapping[int, int] | None
-"""Where in a topic:
-
-- an offset, the same in each partition; a negative one counts from the end: `start=-100` are the last 100
-- offsets by partition, `{0: 17, 1: 4}`; others are read from their beginning, or to their end
-- "beginning" or "earliest", "end" or "latest"
-- a time: a datetime (a naive one is local), an ISO 8601 text ("2026-11-26T20:00", "2026-11-26"), or a
-  timedelta or a text such as "-1h", "-90m", "-7d" before now; for the first record of that time or later
-- None: the beginning for a start, the end as it is now for an end
-"""
-
-_AGO: Final = re.compile(r"([+-])\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
-_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-
 
 class Where(NamedTuple):
     """A bound, understood: exactly one of its kinds is given."""
@@ -35,6 +21,23 @@ class Where(NamedTuple):
     is_beginning: bool = False
 
 
+Bound = int | str | datetime | timedelta | Mapping[int, int] | Where | None
+"""Where in a topic:
+
+- an offset, the same in each partition; a negative one counts from the end: `start=-100` are the last 100
+- offsets by partition, `{0: 17, 1: 4}`; others are read from their beginning, or to their end
+- "beginning" or "earliest", "end" or "latest"
+- a time: a datetime (a naive one is local), an ISO 8601 text ("2026-11-26T20:00", "2026-11-26"), or a
+  timedelta or a text such as "-1h", "-90m", "-7d" before now; for the first record of that time or later
+- None: the beginning for a start, the end as it is now for an end
+
+Or one of these that is understood already (`Where`).
+"""
+
+_AGO: Final = re.compile(r"([+-])\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)", re.ASCII)
+_UNITS_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+
+
 BEGINNING: Final = Where(is_beginning=True)
 END: Final = Where(from_end=0)
 
@@ -44,6 +47,8 @@ def where(bound: Bound, now_ms: int, default: Where) -> Where:
     match bound:
         case None:
             return default
+        case Where():
+            return bound
         case bool():
             raise ConfigurationError(f"{bound} is no place in a topic")
         case int():

@@ -125,10 +125,12 @@ class Scan:
         isolation_level: int = READ_UNCOMMITTED,
         report: Report | None = None,
         settings: FetchSettings | None = None,
+        reset: str = "none",
     ) -> None:
+        """`reset` is `auto.offset.reset`, for where retention was faster than the reader."""
         self._cluster = cluster
         self._ranges = {each: span for each, span in ranges.items() if span.size}
-        self._positions = Positions(OffsetReset("none"))
+        self._positions = Positions(OffsetReset(reset))
         self._failures: list[Exception] = []
         self._missing_since_s: dict[str, float] = {}
         self._lane = f"scan-{cluster.host.random.getrandbits(64):x}"

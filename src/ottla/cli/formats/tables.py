@@ -1,0 +1,179 @@
+"""Parquet and Arrow, with the extra `ottla[arrow]`: the columns that `ottla.client` reads, and a topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import IO, Final, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ottla.cli.formats.interface import (
+    ANYWHERE,
+    HOW_TO_SEND_MORE,
+    Defaults,
+    InputError,
+    Places,
+    Rows,
+    columns_of,
+    repeated,
+)
+from ottla.client.columns.columns import Columns
+from ottla.client.errors import ClientError
+from ottla.client.tables.writing import columns_to_write
+
+_GROUP_ROWS: Final = 1 << 17
+_GROUP_BYTES: Final = 1 << 25
+_READ_ROWS: Final = 1 << 14
+_FILE_MAGIC: Final = b"ARROW1"
+
+
+class _Writer(Protocol):
+    def write_batch(self, batch: pa.RecordBatch) -> None: ...
+    def close(self) -> None: ...
+
+
+class _Sink:
+    """Holds what was written until it is taken."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+    def take(self) -> bytes:
+        data = b"".join(self._parts)
+        self._parts.clear()
+        return data
+
+
+class TableEncoder:
+    """`parquet`, `arrow` (its file format) or `arrow-stream`."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.is_whole = kind != "arrow-stream"
+        self._sink = _Sink()
+        self._schema = with_topic("", Columns.of(()).to_arrow()).schema
+        self._held: list[pa.RecordBatch] = []
+        self._writer: _Writer | None = None
+
+    def begin(self) -> bytes:
+        out = pa.PythonFile(self._sink, mode="w")
+        if self._kind == "parquet":
+            self._writer = pq.ParquetWriter(out, self._schema, compression="zstd")
+        elif self._kind == "arrow":
+            self._writer = pa.ipc.new_file(out, self._schema)
+        else:
+            self._writer = pa.ipc.new_stream(out, self._schema)
+        return self._sink.take()
+
+    def rows(self, topic: str, rows: Columns) -> bytes:
+        self._held.append(with_topic(topic, rows.to_arrow()).cast(self._schema))
+        if self.is_whole and not self._is_enough():
+            return b""
+        return self._written()
+
+    def end(self) -> bytes:
+        assert self._writer is not None
+        done = self._written()
+        self._writer.close()
+        return done + self._sink.take()
+
+    def caution(self) -> str | None:
+        return None
+
+    def _is_enough(self) -> bool:
+        """For a group of rows, which are read and compressed together."""
+        rows = sum(batch.num_rows for batch in self._held)
+        return bool(rows >= _GROUP_ROWS or sum(batch.nbytes for batch in self._held) >= _GROUP_BYTES)
+
+    def _written(self) -> bytes:
+        assert self._writer is not None
+        if self._held:
+            table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
+            self._held.clear()
+            for batch in table.to_batches():
+                self._writer.write_batch(batch)
+        return self._sink.take()
+
+
+def with_topic(topic: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    names = pa.repeat(pa.scalar(topic, pa.string()), batch.num_rows)
+    return pa.RecordBatch.from_arrays([names, *batch.columns], names=["topic", *batch.schema.names])
+
+
+class TableDecoder:
+    """What `ottla.client` writes of a table: key, value, headers, timestamp and partition as they are; of
+    another table `key_column` as the key, and all others as JSON.
+    """
+
+    def __init__(self, kind: str, defaults: Defaults, *, key_column: str | None = None) -> None:
+        self.needs_seeking = kind != "arrow-stream"
+        self._kind = kind
+        self._defaults = defaults
+        self._key_column = key_column
+
+    def read(self, file: IO[bytes]) -> Iterator[Rows]:
+        count = 0
+        for batch in self._batches(file):
+            try:
+                batch = _with_partitions(batch)
+                (columns,) = columns_to_write(batch, self._key_column)
+            except (TypeError, ValueError, pa.ArrowException, ClientError) as error:
+                raise InputError(f"after row {count:,}: {error}") from error
+            names = batch.schema.names
+            is_record = self._key_column is None and ("key" in names or "value" in names)
+            has_partitions = is_record and "partition" in names
+            yield self._rows(columns, has_partitions, count + 1)
+            count += len(columns)
+
+    def _batches(self, file: IO[bytes]) -> Iterable[pa.RecordBatch]:
+        try:
+            if self._kind == "parquet":
+                yield from pq.ParquetFile(file).iter_batches(_READ_ROWS)
+                return
+            if self._kind == "arrow":
+                is_file = file.read(len(_FILE_MAGIC)) == _FILE_MAGIC
+                file.seek(0)
+                if is_file:
+                    opened = pa.ipc.open_file(file)
+                    yield from map(opened.get_batch, range(opened.num_record_batches))
+                    return
+            yield from pa.ipc.open_stream(file)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"no {self._kind}: {error}") from error
+
+    def _rows(self, columns: Columns, has_partitions: bool, first: int) -> Rows:
+        places = Places("row", range(first, first + len(columns)))
+        headers = None if columns.headers.count else repeated(self._defaults.headers, len(columns))
+        if headers is not None:
+            columns = columns_of(columns.key, columns.value, headers, columns.timestamp, columns.partition)
+        limit = self._defaults.record_max_bytes
+        if columns.nbytes > limit:
+            sizes = [
+                len(key or b"") + len(value or b"")
+                for key, value in zip(columns.key, columns.value, strict=True)
+            ]
+            if max(sizes) > limit:
+                where = places.of(sizes.index(max(sizes)))
+                raise InputError(
+                    f"{where}: a record of {max(sizes):,} bytes is too large ({HOW_TO_SEND_MORE})"
+                )
+        return Rows(columns, columns.partition if has_partitions else None, places)
+
+
+def _with_partitions(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """`ANYWHERE` in place of a null."""
+    place = batch.schema.get_field_index("partition")
+    if place < 0 or not batch.column(place).null_count or not pa.types.is_integer(batch.column(place).type):
+        return batch
+    filled = batch.column(place).cast(pa.int32()).fill_null(ANYWHERE)
+    return batch.set_column(place, "partition", filled)

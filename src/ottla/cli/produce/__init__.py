@@ -1,0 +1,1 @@
+"""`ottla produce`: what is read (`input`), and how it is sent (`sending`)."""

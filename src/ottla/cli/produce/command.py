@@ -1,0 +1,189 @@
+"""`ottla produce`: records of a file or of standard input."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from ottla.cli.arguments import HEADER, NAME, PARTITION, SEPARATOR, TEXT
+from ottla.cli.connection import Connection, connected
+from ottla.cli.progress import Progress, progress_option
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ottla.cli.formats.interface import Decoder, Defaults, Rows
+    from ottla.client.connecting import AsyncClient
+
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+TABLES = ["parquet", "arrow", "arrow-stream"]
+FORMATS = ["text", "json", "csv", "raw", *TABLES]
+BUFFER_BYTES = 64 << 20
+FOREVER_MS = 24 * 3_600_000
+
+
+@click.command()
+@click.argument("topic", type=NAME)
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="text: a line is a value. json: a line is an object with value, key, headers, partition, timestamp."
+    " csv: the same as columns, or any table. raw: all of the input is a value."
+    " parquet, arrow, arrow-stream: tables, which need ottla[arrow].",
+)
+@click.option("--key-separator", type=SEPARATOR, help=r"In text, what ends the key of a line, such as '\t'.")
+@click.option(
+    "--delimiter", type=SEPARATOR, default=r"\n", show_default=True, help="In text, what ends a record."
+)
+@click.option(
+    "--escape", "escapes", is_flag=True, help=r"In text, \n, \xNN and their like are read, and \N as null."
+)
+@click.option("--base64", "use_base64", is_flag=True, help="In JSON, keys, values and headers are base64.")
+@click.option(
+    "--key-column",
+    type=TEXT,
+    metavar="NAME",
+    help="Of a table, the column that is the key; the others are the value, as an object of JSON.",
+)
+@click.option("--partition", type=PARTITION, help="Send records to this partition.")
+@click.option(
+    "--repartition", is_flag=True, help="Take no partitions from the input: keys say where records go."
+)
+@click.option(
+    "--header", "headers", type=HEADER, metavar="NAME=VALUE", multiple=True, help="A header; repeatable."
+)
+@click.option(
+    "--acks",
+    type=click.Choice(["0", "1", "all"]),
+    default="all",
+    show_default=True,
+    help="Whom to wait for: nobody, the leader, or all in-sync replicas.",
+)
+@click.option(
+    "--compression", type=click.Choice(CODECS), default="none", show_default=True, help="Codec of batches."
+)
+@click.option(
+    "--idempotent/--no-idempotent",
+    default=True,
+    show_default=True,
+    help="No duplicates when a request is sent again; with --acks all.",
+)
+@progress_option
+@connected
+def produce(
+    connection: Connection,
+    topic: str,
+    file: BinaryIO,
+    partition: int | None,
+    repartition: bool,
+    headers: tuple[tuple[str, bytes | None], ...],
+    acks: str,
+    compression: str,
+    idempotent: bool,
+    progress: bool | None,
+    **options: Any,
+) -> None:
+    """Send records from FILE (standard input by default) to TOPIC.
+
+    Ends with code 1 if a record could not be delivered. Ctrl-C still sends what was read so far.
+    """
+    from ottla.cli.formats.interface import Defaults
+    from ottla.cli.properties import record_max_bytes
+    from ottla.client.producer.settings import ProducerSettings
+
+    settings: dict[str, object] = {
+        "acks": acks,
+        "compression_type": compression,
+        "enable_idempotence": idempotent and acks == "all",
+        "linger_ms": 0,
+        "buffer_memory": BUFFER_BYTES,
+        "max_block_ms": FOREVER_MS,  # delivery.timeout.ms makes room before
+    }
+    chosen = connection.properties.producer(**settings)
+    common = [(name.encode(), value) for name, value in headers]
+    defaults = Defaults(common, record_max_bytes(chosen))
+    rows = _rows(file, defaults, **options)
+
+    async def work(client: AsyncClient) -> bool:
+        from ottla.cli.produce.sending import Sending
+
+        sending = Sending(topic, partition, keeps_partitions=not repartition)
+        producer = client.producer(settings=connection.properties.of(ProducerSettings, **settings))
+        await producer.start()
+        await sending.run(client, producer, rows, Progress(progress))
+        return sending.has_lost
+
+    if connection.run(work, ProducerSettings):
+        raise click.exceptions.Exit(1)
+
+
+def _rows(
+    file: BinaryIO, defaults: Defaults, kind: str, key_column: str | None, **options: Any
+) -> AsyncIterator[Rows]:
+    if kind in ("text", "json", "raw") and key_column is not None:
+        raise click.UsageError("--key-column is for tables: csv, parquet and arrow.")
+    if kind not in TABLES:
+        from ottla.cli.produce.input import rows_in
+
+        return rows_in(file, _decoder(kind, defaults, key_column, **options))
+    if options.pop("use_base64"):
+        raise click.UsageError("--base64 is for --format json.")
+    _check_text_only(**options)
+    from ottla.cli.produce.input import rows_of_file
+    from ottla.client.errors import missing_extra
+
+    try:
+        from ottla.cli.formats.tables import TableDecoder
+    except ImportError as error:
+        raise missing_extra("tables", error) from error
+    return rows_of_file(file, TableDecoder(kind, defaults, key_column=key_column))
+
+
+def _decoder(
+    kind: str,
+    defaults: Defaults,
+    key_column: str | None,
+    *,
+    key_separator: bytes | None,
+    delimiter: bytes,
+    escapes: bool,
+    use_base64: bool,
+) -> Decoder:
+    if kind == "text":
+        from ottla.cli.formats.text import Escapes, TextDecoder
+
+        for option, part in (("--key-separator", key_separator), ("--delimiter", delimiter)):
+            if part == b"":
+                raise click.UsageError(f"{option} is empty.")
+        if use_base64:
+            raise click.UsageError("--base64 is for --format json.")
+        if escapes:
+            try:
+                Escapes(delimiter, key_separator or b"")
+            except ValueError as error:
+                raise click.UsageError(str(error)) from error
+        return TextDecoder(defaults, key_separator=key_separator, delimiter=delimiter, escapes=escapes)
+    _check_text_only(key_separator=key_separator, delimiter=delimiter, escapes=escapes)
+    if kind == "json":
+        from ottla.cli.formats.json import JsonDecoder
+
+        return JsonDecoder(defaults, use_base64=use_base64)
+    if use_base64:
+        raise click.UsageError("--base64 is for --format json.")
+    if kind == "csv":
+        from ottla.cli.formats.csv import CsvDecoder
+
+        return CsvDecoder(defaults, key_column=key_column)
+    from ottla.cli.formats.raw import RawDecoder
+
+    return RawDecoder(defaults)
+
+
+def _check_text_only(*, key_separator: bytes | None, delimiter: bytes, escapes: bool) -> None:
+    if key_separator is not None or delimiter != b"\n" or escapes:
+        raise click.UsageError("--key-separator, --delimiter and --escape are for --format text.")
