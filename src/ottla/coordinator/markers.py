@@ -166,7 +166,8 @@ class LocalMarkers:
 
     async def _settle(self, written: Awaitable[int]) -> ErrorCode:
         try:
-            await asyncio.wait_for(written, self._config.value.request_timeout_ms / 1000)
+            async with asyncio.timeout(self._config.value.request_timeout_ms / 1000):
+                await written
         except TimeoutError:
             return ErrorCode.request_timed_out
         except KafkaError as error:

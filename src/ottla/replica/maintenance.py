@@ -69,7 +69,8 @@ class _Loop:
 
     async def _sleep(self, interval_ms: int) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._woken.wait(), min(interval_ms / 1000, _NEVER_S))
+            async with asyncio.timeout(min(interval_ms / 1000, _NEVER_S)):
+                await self._woken.wait()
         self._woken.clear()
 
 

@@ -146,7 +146,8 @@ class LocalStore:
         while True:
             self._leases_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._leases_changed.wait(), self._leases.seconds_left())
+                async with asyncio.timeout(self._leases.seconds_left()):
+                    await self._leases_changed.wait()
             for lease_id in self._leases.ended():
                 try:
                     await self._delete_leased(lease_id)

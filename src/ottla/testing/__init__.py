@@ -8,6 +8,9 @@
     async with run_broker_async() as broker:            # in the running event loop
         ...
 
+    with run_cluster(3) as cluster:                     # three processes, and etcd beneath
+        cluster.nodes[0].kill()
+
 With pytest installed the fixture `ottla_broker` gives each test a fresh one (see `pytest_plugin`).
 """
 
@@ -16,15 +19,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ottla.testing.cluster import ClusterError, LocalCluster, run_cluster
     from ottla.testing.in_process import InProcessBroker, run_broker, run_broker_async
 
-__all__ = ["InProcessBroker", "run_broker", "run_broker_async"]
+__all__ = [
+    "ClusterError",
+    "InProcessBroker",
+    "LocalCluster",
+    "run_broker",
+    "run_broker_async",
+    "run_cluster",
+]
 
 
 def __getattr__(name: str) -> Any:
     # pytest loads the plugin in every test run, and with it this package: the broker only when it is wanted.
     if name in __all__:
-        from ottla.testing import in_process
+        from ottla.testing import cluster, in_process
 
-        return getattr(in_process, name)
+        return getattr(cluster if hasattr(cluster, name) else in_process, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,9 @@
 `ottla_broker` is a fresh broker for each test; `ottla_session_broker` one for the whole run (under
 pytest-xdist one for each worker), quicker where tests keep to topics of their own. Markers of a module, a
 class and a test add up, the nearest one winning.
+
+`ottla_cluster` is three brokers in processes of their own, with etcd beneath; the test is skipped where there
+is no etcd.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from ottla.testing.cluster import LocalCluster
     from ottla.testing.in_process import InProcessBroker
 
 
@@ -54,3 +58,16 @@ def ottla_session_broker() -> Iterator[InProcessBroker]:
 
     with run_broker() as broker:
         yield broker
+
+
+@pytest.fixture
+def ottla_cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
+    """Three Kafka-compatible brokers that replicate, for one test."""
+    from ottla.testing.cluster import run_cluster
+    from ottla.testing.etcd import find_etcd
+
+    if find_etcd() is None:
+        pytest.skip("there is no etcd: neither the package ottla-etcd nor one in PATH")
+    settings = {name: str(value) for name, value in _settings(request.node).items()}
+    with run_cluster(3, settings) as cluster:
+        yield cluster

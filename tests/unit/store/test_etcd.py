@@ -258,3 +258,29 @@ def _certificate(folder, name, ca=None, ca_key=None):
         ]
     subprocess.run(command, check=True, capture_output=True)
     return certificate, key
+
+
+async def test_a_watch_ends_whenever_it_is_cancelled(etcd: EtcdCluster) -> None:
+    """Also in the moment in which something comes."""
+    store = await opened(etcd.endpoints)
+
+    async def watch(from_revision: int) -> None:
+        while True:
+            async with aclosing(store.watch("/", from_revision)) as revisions:
+                async for revision in revisions:
+                    from_revision = revision.number + 1
+
+    for number in range(60):
+        revision = (await store.range("", limit=1)).revision
+        watching = asyncio.create_task(watch(revision + 1))
+        await asyncio.sleep(0.02)
+        writing = asyncio.create_task(store.transaction(transaction(Put("/a", b"%d" % number))))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        if number % 2:
+            await writing
+        watching.cancel()
+        await asyncio.wait([watching], timeout=5)
+        assert watching.done()
+        await writing
+    await store.close()

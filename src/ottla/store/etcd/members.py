@@ -108,7 +108,8 @@ class Member:
         Raises UnreachableError, and UnfitServerError for a version that must not be used.
         """
         try:
-            await asyncio.wait_for(self._channel.channel_ready(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._channel.channel_ready()
         except TimeoutError:
             raise UnreachableError(f"etcd at {self.endpoint} cannot be reached") from None
         try:

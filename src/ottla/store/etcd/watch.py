@@ -109,7 +109,8 @@ class Watch:
         with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # who reads will see it
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._hastened.wait(), _BEAT_S)
+                    async with asyncio.timeout(_BEAT_S):
+                        await self._hastened.wait()
                 self._hastened.clear()
                 await stream.write(question)
 
@@ -117,7 +118,8 @@ class Watch:
         """What a member says, its fragments together; silence is a TimeoutError."""
         events: list[pb.Event] = []
         while True:
-            answer = await asyncio.wait_for(stream.read(), _SILENCE_S)
+            async with asyncio.timeout(_SILENCE_S):
+                answer = await stream.read()
             if answer is None:
                 raise ConnectionError("it ended the watch")
             assert isinstance(answer, pb.WatchResponse)
