@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import signal
-import socket
-import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +12,11 @@ from typing import Self
 
 import pytest
 
+from ottla.testing.cluster import Process, free_ports, listens
 from ottla.testing.etcd import find_etcd
 
-_START_S = 30.0
 
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-class EtcdMember:
+class EtcdMember(Process):
     """One process."""
 
     def __init__(
@@ -43,9 +30,11 @@ class EtcdMember:
         tls: bool,
     ) -> None:
         scheme = "https" if tls else "http"
+        binary = find_etcd()
+        assert binary is not None
         self.endpoint = f"127.0.0.1:{client}"
-        self.log = folder / f"{name}.log"
-        self._command = [
+        command = [
+            binary,
             *("--name", name),
             *("--data-dir", str(folder / name)),
             *("--listen-client-urls", f"{scheme}://127.0.0.1:{client}"),
@@ -57,41 +46,12 @@ class EtcdMember:
             *("--heartbeat-interval", "100", "--election-timeout", "1000"),
             *options,
         ]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        binary = find_etcd()
-        assert binary is not None
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen([binary, *self._command], stdout=log, stderr=log)
+        super().__init__(name, folder, command)
+        self._port = client
 
     def wait(self) -> None:
         """Until it listens; one that has no quorum does too."""
-        assert self._process is not None
-        host, port = self.endpoint.split(":")
-        end = time.monotonic() + _START_S
-        while True:
-            try:
-                socket.create_connection((host, int(port)), timeout=1).close()
-                return
-            except OSError:
-                if time.monotonic() > end or self._process.poll() is not None:
-                    raise AssertionError(f"etcd does not start: {self.log.read_text()[-2000:]}") from None
-                time.sleep(0.05)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def freeze(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
+        self.wait_for("listening", lambda: listens(self._port))
 
 
 class EtcdCluster:
@@ -113,7 +73,7 @@ class EtcdCluster:
 
     def __enter__(self) -> Self:
         for member in self.members:
-            member.start()
+            member.spawn()
         for member in self.members:
             member.wait()
         return self

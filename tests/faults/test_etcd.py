@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from tests.etcd_server import EtcdCluster, free_ports, run_etcd
+from tests.etcd_server import EtcdCluster, run_etcd
 
 from ottla import client
 from ottla.metadata.transaction import Compare, Put, Transaction
@@ -18,6 +18,7 @@ from ottla.store.etcd.address import EtcdAddress
 from ottla.store.etcd.members import Timeouts
 from ottla.store.etcd.store import EtcdStore
 from ottla.store.interface import LeaseNotFoundError, OutcomeUnknownError, StoreError, read_all
+from ottla.testing.cluster import free_ports
 
 from .broker_process import BrokerProcess
 
@@ -79,7 +80,7 @@ async def disturb(cluster: EtcdCluster, random: Random, seconds: float) -> None:
             if kind == "freeze":
                 member.thaw()
             else:
-                member.start()
+                member.spawn()
         await asyncio.sleep(random.uniform(0.5, 2))
 
 

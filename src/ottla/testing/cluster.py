@@ -175,7 +175,7 @@ class LocalCluster:
         self._folder.mkdir(parents=True, exist_ok=True)
         if self.etcd is not None:
             self.etcd.spawn()
-            self.etcd.wait_for("listening", lambda: _listens(self._etcd_port))
+            self.etcd.wait_for("listening", lambda: listens(self._etcd_port))
         for node in self.nodes:
             node.spawn()
         for node in self.nodes:
@@ -262,7 +262,8 @@ def _etcd(folder: Path, client: int, peer: int) -> Process:
     return Process("etcd", folder, command)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether anybody does, at 127.0.0.1."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:
