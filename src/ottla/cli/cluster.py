@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottla.cli.arguments import PROPERTY
+from ottla.cli.arguments import NAME, PROPERTY
 from ottla.cli.connection import CommandError, Connection, connected
 from ottla.cli.output import json_option, show_json, show_table
 from ottla.cli.signals import TerminatedError, termination_unwinds
@@ -123,7 +123,9 @@ def status(connection: Connection, as_json: bool) -> None:
     show_default=True,
     help="The first broker's; the others follow, then two of etcd. 0 picks free ones.",
 )
-@click.option("--metadata", metavar="URL", help="An etcd that runs: etcd://HOST:PORT[,HOST:PORT]/CLUSTER.")
+@click.option(
+    "--metadata", type=NAME, metavar="URL", help="An etcd that runs: etcd://HOST:PORT[,HOST:PORT]/CLUSTER."
+)
 @click.option(
     "--set",
     "assignments",

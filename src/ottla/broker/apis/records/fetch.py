@@ -7,8 +7,8 @@ from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from ottla.broker import leader_hints
 from ottla.broker.api import HandCodedApi
-from ottla.broker.apis.records import leader_hints
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
 from ottla.config.replica import RACK_AWARE

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ottla.broker import leader_hints
 from ottla.broker.admission import Admission, admit, is_transactional, partition_of
 from ottla.broker.api import HandCodedApi
-from ottla.broker.apis.records import leader_hints
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.services import RecordServices
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
