@@ -319,6 +319,13 @@ def test_many_fields_and_many_reserved_numbers_are_no_trouble() -> None:
     assert proto(f"message M {{ reserved {reserved}; {fields} }}").text.count("int32") == 14_999
 
 
+def test_a_schema_can_be_asked_again_and_again() -> None:
+    option = f"({'.'.join('abcdefghij')}.x) = 1"
+    fields = " ".join(f"optional int32 f{i} = {i} [{option}];" for i in range(1, 200))
+    schema = proto(f"package {'.'.join(f'p{i}' for i in range(20))}; message M {{ {fields} }}")
+    assert len({schema.normalised() for _ in range(20)}) == 1
+
+
 def test_looking_for_names_is_limited() -> None:
     package = ".".join(f"p{i}" for i in range(200))
     fields = " ".join(f"a.T{i} f{i} = {i};" for i in range(1, 15_000))

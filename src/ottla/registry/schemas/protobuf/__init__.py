@@ -38,7 +38,8 @@ class ProtobufSchema(ParsedSchema):
         """Raises `InvalidSchemaError`. A type may come from any file that is referred to, imported or not."""
         budget = Budget("The schema")
         file = _read(text, budget)
-        names = Names(file, {name: _read(each, budget) for name, each in references.items()}, budget)
+        files = {name: _read(each, budget) for name, each in references.items()}
+        names = Names(file, files, Budget("Looking for the schema's types"))
         if new:
             check_file(file)
             Normaliser(names, strict=True).file(file)

@@ -55,6 +55,7 @@ class Names:
         self._files: dict[str, list[Scope]] = {}
         """By package, the schema's own file first, then in the order of their names."""
         self._resolved: dict[tuple[int, str], Scope | None] = {}
+        self._declared: dict[tuple[int, str], tuple[str, Field, Scope] | None] = {}
         self.root = self._add_file(file, "")
         for name in sorted(references):
             self._add_file(references[name], name)
@@ -101,6 +102,12 @@ class Names:
 
     def extension(self, name: str, scope: Scope) -> tuple[str, Field, Scope] | None:
         """The full name of an option that is declared in some file, its declaration, and where that is."""
+        key = (id(scope), name)
+        if key not in self._declared:
+            self._declared[key] = self._find_extension(name, scope)
+        return self._declared[key]
+
+    def _find_extension(self, name: str, scope: Scope) -> tuple[str, Field, Scope] | None:
         outer, _, simple = name.rpartition(".")
         for found in self._around(scope) if not outer else self._scopes(outer, scope):
             if simple in found.extensions:
