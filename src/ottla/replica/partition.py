@@ -31,16 +31,6 @@ __all__ = ["READ_COMMITTED", "Cluster", "IsrProposal", "LogEnd", "Partition", "W
 log = logging.getLogger(__name__)
 
 
-class IsrProposal(NamedTuple):
-    """Another ISR than that of `state`, which its leader leads in."""
-
-    partition: Partition
-    state: PartitionState
-    isr: tuple[int, ...]
-    joining: Mapping[int, int]
-    """The broker epochs of those who join, as their fetches had them"""
-
-
 class Cluster(Protocol):
     """What a leader knows of its followers beside their fetches, and whom it asks to change the ISR."""
 
@@ -461,3 +451,14 @@ class Partition(Replica):
     def touch(self) -> None:
         super().touch()
         self.log_end.touched()
+
+
+# Behind the class that it names: compiled, a named tuple is made from classes that are there.
+class IsrProposal(NamedTuple):
+    """Another ISR than that of `state`, which its leader leads in."""
+
+    partition: Partition
+    state: PartitionState
+    isr: tuple[int, ...]
+    joining: Mapping[int, int]
+    """The broker epochs of those who join, as their fetches had them"""
