@@ -10,6 +10,7 @@ import click
 from ottla.cli.arguments import PROPERTY, TEXT
 from ottla.cli.connection import DEFAULT_BOOTSTRAP, addresses
 from ottla.cli.loading import loading
+from ottla.cli.properties import Properties, read_properties
 
 _DEFAULT_LISTEN = "127.0.0.1:8081"
 
@@ -76,7 +77,7 @@ def serve(
     """
     ((host, port),) = addresses(listen) or [("", 0)]
     with loading():
-        from ottla.client.settings import ClientSettings, names_of
+        from ottla.client.settings import ClientSettings
 
         try:
             from ottla.registry.process import run_process
@@ -84,13 +85,12 @@ def serve(
             raise click.ClickException(
                 f"the registry needs {error.name}: pip install 'ottla[registry]'"
             ) from error
-    properties = {} if command_config is None else _read(command_config)
-    known = names_of(ClientSettings)
-    client: dict[str, object] = {"client.id": "ottla-registry", "bootstrap.servers": DEFAULT_BOOTSTRAP}
-    client |= {name: value for name, value in properties.items() if name in known}
+    properties = Properties({}, None if command_config is None else read_properties(command_config))
+    defaults = {"client_id": "ottla-registry", "bootstrap_servers": DEFAULT_BOOTSTRAP}
+    client = properties.of(ClientSettings, **defaults)
     if bootstrap_servers is not None:
         client["bootstrap.servers"] = bootstrap_servers
-    settings: dict[str, object] = {} if config_file is None else dict(_read(config_file))
+    settings: dict[str, object] = {} if config_file is None else dict(read_properties(config_file))
     raise SystemExit(run_process(host, port, client, settings | dict(assignments), verbose=verbose))
 
 
@@ -106,16 +106,3 @@ def password() -> None:
     if not given:
         raise click.UsageError("the password is empty")
     click.echo(hash_password(given, os.urandom(16)))
-
-
-def _read(path: str) -> dict[str, str]:
-    from ottla.config.definition import ConfigError
-    from ottla.config.properties import parse_properties
-
-    try:
-        with open(path, encoding="utf-8") as file:
-            return {entry.name: entry.value.strip() for entry in parse_properties(file.read())}
-    except ConfigError as error:
-        raise click.UsageError(f"{path}:{error}") from error
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{path}: it is not UTF-8") from error
