@@ -1,12 +1,12 @@
 """Compiles what is compiled when Ottla is installed, as pyproject.toml has it under
 `tool.hatch.build.targets.wheel.hooks.custom`:
 
-- the extension written in C, wherever there is a compiler: in seconds, also for an editable install, where it
-  lies beside its sources. Where that fails, the install goes on, since plain Python stands in for it.
+- the extensions written in C, wherever there is a compiler: in seconds, also for an editable install, where
+  they lie beside their sources. Where that fails, the install goes on, since plain Python stands in for them.
 - with `OTTLA_COMPILE=1`, the modules that handle requests, with mypyc (docs/compiled.md).
 
-`OTTLA_COMPILE=0` compiles nothing. `python hatch_build.py` compiles the extension of this checkout where it
-is out of date; `python hatch_build.py FILE FLAG...` into a file, with more flags for the compiler.
+`OTTLA_COMPILE=0` compiles nothing. `python hatch_build.py` compiles the extensions of this checkout that are
+out of date; `python hatch_build.py FOLDER FLAG...` all of them into a folder, with flags for the compiler.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class CompiledModules(BuildHookInterface):  # type: ignore[type-arg]
         """Compile, and have the results packed; those of an editable install stay beside their sources."""
         if os.environ.get("OTTLA_COMPILE") == "0":
             return
-        extension = self.config.get("extension")
+        extensions = self.config.get("extensions", [])
         if version == "editable":
-            if extension:
+            for extension in extensions:
                 self._compile_extension(extension, _beside_sources(Path(self.root), extension))
             return
         self._output = TemporaryDirectory(prefix="ottla-compiled-")
         libraries = Path(self._output.name, "lib")
-        if extension:
+        for extension in extensions:
             library = libraries / _beside_sources(Path(), extension).relative_to("src")
             if self._compile_extension(extension, library) and not _is_asked_for():
                 build_data["tag"] = f"{ABI}-abi3-{_platform()}"
@@ -147,16 +147,18 @@ def _compile_modules(name: str, sources: list[str], c_folder: Path, libraries: P
 def _compile_checkout(arguments: list[str]) -> None:
     root = Path(__file__).parent
     project = tomllib.loads((root / "pyproject.toml").read_text())
-    extension = project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["extension"]
-    sources = root / extension["sources"]
-    library = Path(arguments[0]) if arguments else _beside_sources(root, extension)
-    newest = max(path.stat().st_mtime for path in (*sources.iterdir(), Path(__file__)))
-    if library.exists() and library.stat().st_mtime > newest and not arguments:
-        return
-    failure = compile_extension(sources, library, *arguments[1:])
-    if failure:
-        sys.stderr.write(f"{_note(extension, failure)}\n")
-        library.unlink(missing_ok=True)  # it would be that of older sources
+    for extension in project["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]["extensions"]:
+        sources = root / extension["sources"]
+        library = _beside_sources(root, extension)
+        if arguments:
+            library = Path(arguments[0], library.name)
+        newest = max(path.stat().st_mtime for path in (*sources.iterdir(), Path(__file__)))
+        if library.exists() and library.stat().st_mtime > newest and not arguments:
+            continue
+        failure = compile_extension(sources, library, *arguments[1:])
+        if failure:
+            sys.stderr.write(f"{_note(extension, failure)}\n")
+            library.unlink(missing_ok=True)  # it would be that of older sources
 
 
 if __name__ == "__main__":

@@ -228,7 +228,7 @@ def with_extension(project: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     shutil.copytree(project, folder, ignore=shutil.ignore_patterns("compiled", "pure", "editable"))
     with (folder / "pyproject.toml").open("a") as settings:
-        settings.write('extension = { module = "tiny.answer", sources = "src/tiny/native" }\n')
+        settings.write('extensions = [{ module = "tiny.answer", sources = "src/tiny/native" }]\n')
     native = folder / "src" / "tiny" / "native"
     native.mkdir()
     (native / "answer.c").write_text(ANSWER)

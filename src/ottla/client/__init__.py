@@ -23,14 +23,24 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ottla.client.errors import ClientError
-from ottla.client.values.factories import json, raw, text
+from ottla.client.values.factories import avro, json, raw, registry, text
 from ottla.client.values.interface import DeadLetterTopic
 
 if TYPE_CHECKING:
     from ottla.client.connecting import AsyncClient
     from ottla.client.sync.client import Client
 
-__all__ = ["ClientError", "DeadLetterTopic", "connect", "connect_async", "json", "raw", "text"]
+__all__ = [
+    "ClientError",
+    "DeadLetterTopic",
+    "avro",
+    "connect",
+    "connect_async",
+    "json",
+    "raw",
+    "registry",
+    "text",
+]
 
 
 def connect(

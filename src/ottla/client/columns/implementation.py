@@ -14,7 +14,7 @@ from ottla.client.columns.binary import RawBinary, RawColumns
 from ottla.client.columns.plain import Decoded, Pairs
 from ottla.records.batch import Buffer
 
-__all__ = ["IMPLEMENTATION", "Builder", "Implementation", "Sink"]
+__all__ = ["IMPLEMENTATION", "Builder", "Implementation", "Sink", "wants_plain"]
 
 R = TypeVar("R")
 
@@ -78,8 +78,13 @@ class Implementation(Protocol):
     def group_rows(self, partition: memoryview, partitions: int, /) -> tuple[memoryview, memoryview]: ...
 
 
+def wants_plain() -> bool:
+    """Whether the environment asks for no compiled code."""
+    return os.environ.get("OTTLA_COLUMNS") == "plain"
+
+
 def _choose() -> Implementation:
-    if os.environ.get("OTTLA_COLUMNS") != "plain":
+    if not wants_plain():
         try:
             from ottla.client.columns import _columns
         except ImportError:

@@ -182,7 +182,7 @@ class AsyncProducer:
         transaction = None if self._coordinator is None else self._transaction()
         batches: list[Batch] = []
         try:
-            for columns in _columns_of(data, key, value, partition):
+            async for columns in _columns_of(topic, data, key, value, partition):
                 batches += await self._write(topic, columns, partition, transaction)
         except Exception as error:
             self._lost_from(transaction, error)
@@ -441,18 +441,24 @@ class AsyncProducer:
         return batch
 
 
-def _columns_of(
-    data: object, key: str | Values | None, value: Values | None, partition: int | memoryview | None
-) -> Iterable[Columns]:
+async def _columns_of(
+    topic: str,
+    data: object,
+    key: str | Values | None,
+    value: Values | None,
+    partition: int | memoryview | None,
+) -> AsyncIterator[Columns]:
     if isinstance(data, Columns):
-        return (data,)
+        yield data
+        return
     if isinstance(partition, memoryview):
         raise ConfigurationError("partitions for each row are given with Columns")
     try:
-        from ottla.client.tables.writing import columns_to_write
+        from ottla.client.tables.writing import columns_for
     except ImportError as error:
         raise missing_extra("tables", error) from error
-    return columns_to_write(data, key, value)
+    async for columns in columns_for(topic, data, key, value):
+        yield columns
 
 
 def _headers(given: Headers | Mapping[str, bytes | None]) -> Headers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Collection, Iterable
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ async def read(
     parts: dict[TopicPartition, list[pa.RecordBatch]] = {}
     async with await _scan(cluster, topic, start, end, partitions, isolation, report) as scan:
         async for partition, rows in scan:
+            await _prepare(to_arrow, rows)
             parts.setdefault(partition, []).append(_selected(to_arrow, topic, rows, keys))
     in_order = [batch for partition in sorted(parts) for batch in parts[partition]]
     return _table(to_arrow, topic, in_order)
@@ -86,6 +88,7 @@ async def stream(
     to_arrow = arrow_rows(key, value, dead_letters)
     async with await _scan(cluster, topic, start, end, partitions, isolation, report) as scan:
         async for _, rows in scan:
+            await _prepare(to_arrow, rows)
             yield to_arrow(topic, rows)
 
 
@@ -113,7 +116,14 @@ async def latest(
         async for _, rows in scan:
             kept.add(rows)
     rows = kept.rows(tombstones=tombstones)
+    await _prepare(to_arrow, rows)
     return _table(to_arrow, topic, [to_arrow(topic, rows)] if len(rows) else [])
+
+
+async def _prepare(to_arrow: ArrowRows, rows: Columns) -> None:
+    """In a thread, as a registry is waited for."""
+    if to_arrow.lacks(rows):
+        await asyncio.get_running_loop().run_in_executor(None, to_arrow.prepare, rows)
 
 
 async def _scan(

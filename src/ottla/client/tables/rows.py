@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ottla.client.columns.arrow import as_column, as_strings
-from ottla.client.columns.binary import HeadersColumn
+from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.columns.columns import Columns
 from ottla.client.errors import ConfigurationError
 from ottla.client.values.broken import settle
+from ottla.client.values.framed import FramedDecoder
 from ottla.client.values.interface import BrokenValue, DeadLetterTopic, Decoder, Values
+from ottla.client.values.registry import Part
 
 DeadLetters = Callable[[DeadLetterTopic, Sequence[BrokenValue]], None]
+
+_Framed = tuple[BinaryColumn, HeadersColumn, Part]
+"""What a decoder of framed values looks at."""
 
 
 class ArrowRows:
@@ -37,12 +42,31 @@ class ArrowRows:
             self._formats.append((name, values, values.decoder()))
         self._dead_letters = dead_letters
 
+    def lacks(self, columns: Columns) -> bool:
+        """Whether a registry has to be asked for schemas of these rows; `prepare` does that, and waits."""
+        return any(decoder.lacks(*parts) for decoder, parts in self._framed(columns))
+
+    def prepare(self, columns: Columns) -> None:
+        for decoder, parts in self._framed(columns):
+            decoder.prepare(*parts)
+
+    def _framed(self, columns: Columns) -> Iterator[tuple[FramedDecoder, _Framed]]:
+        for name, _, decoder in self._formats:
+            if isinstance(decoder, FramedDecoder):
+                is_key = name == "key"
+                strings = columns.key if is_key else columns.value
+                yield decoder, (strings, columns.headers, "key" if is_key else "value")
+
     def __call__(self, topic: str, columns: Columns) -> pa.RecordBatch:
         batch = columns.to_arrow()
         keep: pa.Array | None = None
         for name, values, decoder in self._formats:
             is_key = name == "key"
-            decoded = decoder.decode(columns.key if is_key else columns.value)
+            strings = columns.key if is_key else columns.value
+            if isinstance(decoder, FramedDecoder):
+                decoded = decoder.decode(strings, columns.headers, "key" if is_key else "value")
+            else:
+                decoded = decoder.decode(strings)
             settled = settle(values.errors, decoded, columns, topic, "key" if is_key else "value")
             place = batch.schema.get_field_index(name)
             batch = batch.set_column(place, name, settled.array)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal
 
 from ottla.client.errors import missing_extra
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ottla.client.registry import SchemaRegistry
+    from ottla.client.values.avro.values import AvroValues
     from ottla.client.values.interface import Errors
     from ottla.client.values.json import JsonValues
     from ottla.client.values.raw import RawValues
+    from ottla.client.values.registry import Registry, SubjectNames
     from ottla.client.values.text import TextValues
 
-__all__ = ["json", "raw", "text"]
+__all__ = ["avro", "json", "raw", "registry", "text"]
 
 
 def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "raise") -> JsonValues:
@@ -24,6 +28,43 @@ def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "rai
     except ImportError as error:
         raise missing_extra("JSON values", error) from error
     return JsonValues(schema, errors)
+
+
+def registry(urls: str | Iterable[str], **settings: Any) -> SchemaRegistry:
+    """A schema registry, for the formats that need one; settings as `SchemaRegistry` has them."""
+    from ottla.client.registry import SchemaRegistry
+
+    return SchemaRegistry(urls, **settings)
+
+
+def avro(
+    schemas: Registry | str,
+    schema: str | None = None,
+    *,
+    errors: Errors = "raise",
+    subjects: SubjectNames = "topic",
+    register: bool = True,
+    use_latest: bool = False,
+    normalize: bool = False,
+    ids: Literal["value", "header"] = "value",
+) -> AvroValues:
+    """Avro, its schemas in a registry (or the URL of one). `schema` is a text; without it values are read as
+    the newest that the first batch has, and written as their columns are. How schemas are registered is as
+    with Confluent's clients: `Registration` says what the options mean.
+    """
+    try:
+        from ottla.client.values.avro.values import AvroValues
+        from ottla.client.values.framed import Registration
+    except ImportError as error:
+        raise missing_extra("Avro values", error) from error
+    registration = Registration(
+        subjects=subjects, register=register, use_latest=use_latest, normalize=normalize, ids=ids
+    )
+    return AvroValues(_registry_of(schemas), schema, errors, registration)
+
+
+def _registry_of(given: Registry | str) -> Registry:
+    return registry(given) if isinstance(given, str) else given
 
 
 def text(

@@ -116,5 +116,5 @@ class Values(Protocol):
     def decoder(self) -> Decoder:
         """A decoder for one stream."""
 
-    def encode(self, array: pa.Array) -> BinaryColumn:
+    def encode(self, array: pa.Array, /) -> BinaryColumn:
         """The bytes of each row, null for null; `ValuesError` for what the format cannot hold."""

@@ -25,8 +25,8 @@ def compiled() -> Implementation:
 
 def _compiled() -> Any:
     name = "ottla.client.columns._columns"
-    if library := os.environ.get("OTTLA_TEST_COLUMNS"):  # set by ./dev sanitize
-        return _load(name, library)
+    if libraries := os.environ.get("OTTLA_TEST_LIBRARIES"):  # set by ./dev sanitize
+        return _load(name, f"{libraries}/_columns.abi3.so")
     return pytest.importorskip(name, reason="the columns are not compiled: is there a C compiler?")
 
 

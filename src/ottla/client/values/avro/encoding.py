@@ -1,0 +1,289 @@
+"""Arrow arrays in Avro's binary encoding: column by column, then put together row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Context, Decimal
+from itertools import pairwise, repeat
+from typing import Final
+from uuid import UUID
+
+import pyarrow as pa
+
+from ottla.client.columns.arrow import as_column, is_binary, is_text
+from ottla.client.columns.implementation import IMPLEMENTATION
+from ottla.client.values.avro.defaults import encode_default, varint
+from ottla.client.values.avro.places import is_null, member_names, members_of
+from ottla.client.values.avro.schema import (
+    MISSING,
+    ArrayType,
+    AvroType,
+    EnumType,
+    FixedType,
+    Logical,
+    MapType,
+    Primitive,
+    RecordType,
+    UnionType,
+)
+from ottla.client.values.interface import ValuesError
+
+__all__ = ["encode_rows"]
+
+Rows = list[bytes]
+
+_EXACT: Final = Context(prec=100)
+
+
+def encode_rows(schema: AvroType, array: pa.Array) -> list[bytes | None]:
+    """Each row's encoding; None for a null. ValuesError for what `schema` cannot hold."""
+    try:
+        if not array.null_count:
+            return list(_encode(schema, array))
+        valid = array.is_valid().to_pylist()
+        rows = iter(_encode(schema, array.drop_null()))
+        return [next(rows) if each else None for each in valid]
+    except (pa.ArrowException, OverflowError) as error:
+        raise ValuesError(f"{array.type} cannot be written as this Avro schema: {error}") from None
+
+
+def _encode(schema: AvroType, array: pa.Array) -> Rows:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if isinstance(schema, UnionType):
+        return _union(schema, array)
+    if is_null(schema):
+        if array.null_count != len(array):
+            raise ValuesError(f"{array.type} where the Avro schema has null only")
+        return [b""] * len(array)
+    if array.null_count:
+        raise ValuesError("a null where the Avro schema takes none")
+    match schema:
+        case Primitive():
+            return _primitive(schema, array)
+        case FixedType():
+            return _fixed(schema, array)
+        case EnumType():
+            return _enum(schema, array)
+        case ArrayType():
+            return _array(schema, array)
+        case MapType():
+            return _map(schema, array)
+    return _record(schema, array)
+
+
+def _union(schema: UnionType, array: pa.Array) -> Rows:
+    members = members_of(schema)
+    null = next((varint(at) for at, each in enumerate(schema.branches) if is_null(each)), None)
+    if array.null_count and null is None:
+        raise ValuesError("a null where the Avro schema takes none")
+    present = array.drop_null() if array.null_count else array
+    if not members or not len(present):
+        rows: Rows = []
+        if len(present):
+            raise ValuesError(f"{array.type} where the Avro schema has null only")
+    elif len(members) == 1:
+        prefix = varint(schema.branches.index(members[0]))
+        rows = [prefix + each for each in _encode(members[0], present)]
+    else:
+        rows = _choice(schema, members, present)
+    if null is None or not array.null_count:
+        return rows
+    given = iter(rows)
+    return [next(given) if each else null for each in array.is_valid().to_pylist()]
+
+
+def _choice(schema: UnionType, members: list[AvroType], array: pa.Array) -> Rows:
+    """Structs of which one member is there."""
+    names = member_names(members)
+    if not pa.types.is_struct(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has a union: a struct of {', '.join(names)}")
+    rows: list[bytes | None] = [None] * len(array)
+    for index, field in enumerate(array.type):
+        if field.name not in names:
+            raise ValuesError(f"the Avro schema's union has no {field.name}: {', '.join(names)}")
+        member = members[names.index(field.name)]
+        prefix = varint(schema.branches.index(member))
+        part = array.flatten()[index]
+        places = [at for at, each in enumerate(part.is_valid().to_pylist()) if each]
+        for at, each in zip(places, _encode(member, part.drop_null()), strict=True):
+            if rows[at] is not None:
+                raise ValuesError(f"two members of a union are there: {field.name}, and another")
+            rows[at] = prefix + each
+    if None in rows:
+        raise ValuesError("no member of a union is there")
+    return [each for each in rows if each is not None]
+
+
+def _record(schema: RecordType, array: pa.Array) -> Rows:
+    if not pa.types.is_struct(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has the record {schema.name}")
+    given = {field.name: part for field, part in zip(array.type, array.flatten(), strict=True)}
+    unknown = [name for name in given if name not in {each.name for each in schema.fields}]
+    if unknown:
+        raise ValuesError(f"the Avro schema has no {', '.join(unknown)} in {schema.name}")
+    columns: list[Iterable[bytes]] = []
+    for field in schema.fields:
+        part = given.get(field.name)
+        if part is None and field.default is MISSING:
+            raise ValuesError(f"there is no {field.name}, for which the Avro schema has no default")
+        try:
+            columns.append(
+                repeat(encode_default(field.type, field.default), len(array))
+                if part is None
+                else _encode(field.type, part)
+            )
+        except ValuesError as error:
+            raise ValuesError(f"{field.name}: {error}") from None
+    return list(map(b"".join, zip(*columns, strict=True))) if columns else [b""] * len(array)
+
+
+def _array(schema: ArrayType, array: pa.Array) -> Rows:
+    if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
+        array = array.cast(pa.list_(array.type.value_field)) if _is_list(array.type) else array
+    if not _is_list(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has an array")
+    ends = array.offsets.to_pylist()
+    items = _encode(schema.items, array.values[ends[0] : ends[-1]])
+    return _blocks(ends, items)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _map(schema: MapType, array: pa.Array) -> Rows:
+    if not pa.types.is_map(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has a map")
+    ends = array.offsets.to_pylist()
+    keys = _strings(array.keys[ends[0] : ends[-1]])
+    values = _encode(schema.values, array.items[ends[0] : ends[-1]])
+    return _blocks(ends, [key + value for key, value in zip(keys, values, strict=True)])
+
+
+def _blocks(ends: list[int], items: Rows) -> Rows:
+    rows = []
+    for start, end in pairwise(ends):
+        start, end = start - ends[0], end - ends[0]
+        rows.append(varint(end - start) + b"".join(items[start:end]) + b"\0" if end > start else b"\0")
+    return rows
+
+
+# -- Scalars
+
+_SMALL: Final = {number: varint(number) for number in range(-1024, 4096)}
+
+
+def _varints(numbers: Iterable[int]) -> Rows:
+    small = _SMALL.get
+    return [small(number) or varint(number) for number in numbers]
+
+
+def _numbers(array: pa.Array, kind: pa.DataType) -> Rows:
+    if pa.types.is_boolean(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has numbers")
+    whole = array if array.type == kind else array.cast(kind)
+    return _varints(whole.cast(pa.int64()).to_pylist())
+
+
+def _floats(array: pa.Array, kind: pa.DataType) -> Rows:
+    """The bytes as they lie in the array."""
+    whole, width = array.cast(kind), kind.bit_width // 8
+    data = memoryview(whole.buffers()[1])[whole.offset * width : (whole.offset + len(whole)) * width]
+    return [bytes(data[at : at + width]) for at in range(0, len(data), width)]
+
+
+def _strings(array: pa.Array) -> Rows:
+    small = _SMALL.get
+    return [(small(len(each)) or varint(len(each))) + each for each in _bytes(array)]
+
+
+def _bytes(array: pa.Array) -> Rows:
+    return [each or b"" for each in IMPLEMENTATION.strings(as_column(array).raw)]
+
+
+_MOMENTS: Final[dict[str, Callable[[pa.Array], pa.Array]]] = {
+    "date": lambda array: array.cast(pa.date32()).cast(pa.int32()),
+    "time-millis": lambda array: array.cast(pa.time32("ms")).cast(pa.int32()),
+    "time-micros": lambda array: array.cast(pa.time64("us")).cast(pa.int64()),
+}
+
+
+def _primitive(schema: Primitive, array: pa.Array) -> Rows:
+    match schema.name:
+        case "boolean":
+            return [b"\1" if each else b"\0" for each in array.cast(pa.bool_()).to_pylist()]
+        case "float" | "double":
+            return _floats(array, pa.float32() if schema.name == "float" else pa.float64())
+        case "string":
+            if not is_text(array.type):
+                raise ValuesError(f"{array.type} where the Avro schema has strings: cast the column")
+            return _strings(array)
+        case "bytes" if schema.logical is not None:
+            numbers = _unscaled(schema.logical, array)
+            encoded = [each.to_bytes((each.bit_length() + 8) // 8, "big", signed=True) for each in numbers]
+            return [varint(len(each)) + each for each in encoded]
+        case "bytes":
+            if not is_binary(array.type):
+                raise ValuesError(f"{array.type} where the Avro schema has bytes: cast the column")
+            return _strings(array)
+    kind = pa.int32() if schema.name == "int" else pa.int64()
+    return _numbers(array if schema.logical is None else _moments(schema.logical.name, array), kind)
+
+
+def _moments(name: str, array: pa.Array) -> pa.Array:
+    """Counts of the logical type's unit. Numbers are taken as such."""
+    if pa.types.is_integer(array.type):
+        return array
+    if name in _MOMENTS:
+        return _MOMENTS[name](array)
+    if not pa.types.is_timestamp(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has {name}")
+    unit = {"millis": "ms", "micros": "us", "nanos": "ns"}[name.rpartition("-")[2]]
+    return array.cast(pa.timestamp(unit, array.type.tz)).cast(pa.int64())
+
+
+def _unscaled(logical: Logical, array: pa.Array) -> list[int]:
+    kind = pa.decimal256(logical.precision, logical.scale)
+    values: list[Decimal] = array.cast(kind).to_pylist()
+    return [int(each.scaleb(logical.scale, _EXACT)) for each in values]
+
+
+def _fixed(schema: FixedType, array: pa.Array) -> Rows:
+    match None if schema.logical is None else schema.logical.name:
+        case "uuid" if is_text(array.type):
+            return _uuids(array)
+        case "duration" if pa.types.is_struct(array.type):
+            parts = [part.cast(pa.uint32()).to_pylist() for part in array.flatten()]
+            if len(parts) != 3 or array.null_count:
+                raise ValuesError("durations in Avro are months, days and milliseconds")
+            return [b"".join(each.to_bytes(4, "little") for each in row) for row in zip(*parts, strict=True)]
+        case "decimal" if schema.logical is not None:
+            numbers = _unscaled(schema.logical, array)
+            return [each.to_bytes(schema.size, "big", signed=True) for each in numbers]
+    if not is_binary(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has {schema.size} bytes")
+    rows = _bytes(array)
+    if any(len(each) != schema.size for each in rows):
+        raise ValuesError(f"a value has not the {schema.size} bytes of {schema.name}")
+    return rows
+
+
+def _uuids(array: pa.Array) -> Rows:
+    try:
+        return [UUID(each).bytes for each in array.to_pylist()]
+    except ValueError as error:
+        raise ValuesError(f"this is no UUID: {error}") from None
+
+
+def _enum(schema: EnumType, array: pa.Array) -> Rows:
+    if not is_text(array.type):
+        raise ValuesError(f"{array.type} where the Avro schema has symbols of {schema.name}")
+    encoded = {symbol.encode(): varint(index) for index, symbol in enumerate(schema.symbols)}
+    try:
+        return [encoded[each] for each in _bytes(array)]
+    except KeyError as error:
+        symbol = error.args[0].decode(errors="replace")
+        raise ValuesError(f"{symbol!r} is no symbol of {schema.name}") from None
