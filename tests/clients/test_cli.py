@@ -394,3 +394,25 @@ def test_the_cluster(broker, cli, answer):
     assert (described["controller"], node["controller"]) == (node["broker"], True)
     assert answer("config", "describe", "broker", str(node["broker"]), "--all")
     assert columns(cli("cluster", "describe"))[0] == ["Cluster", described["cluster_id"]]
+
+
+def test_features(cli, answer):
+    def finalized() -> dict[str, int | None]:
+        return {found["feature"]: found["finalized"] for found in answer("feature", "describe")}
+
+    before = finalized()
+    assert before["transaction.version"] == 2
+    assert ["transaction.version", "0", "2", "2"] in [row[:4] for row in columns(cli("feature", "describe"))]
+    cli("feature", "downgrade", "transaction.version=1", "--dry-run")
+    assert finalized() == before
+    refused = cli("feature", "upgrade", "transaction.version=1", code=1).stderr
+    assert refused.startswith(b"ottla: ")
+    assert refused.count(b"\n") == 1
+    assert b"no.such" in cli("feature", "upgrade", "no.such=1", code=1).stderr
+    try:
+        told = cli("feature", "downgrade", "transaction.version=1").stdout
+        assert told == b"transaction.version is at level 1\n"
+        assert finalized()["transaction.version"] == 1
+    finally:
+        cli("feature", "upgrade", "transaction.version=2")
+    assert finalized() == before

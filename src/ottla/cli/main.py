@@ -43,6 +43,7 @@ COMMANDS = {
         "List, describe and abort transactions, and find those that hang.",
     ),
     "cluster": ("ottla.cli.cluster:cluster", "Describe the cluster."),
+    "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),
     "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
     "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
 }
