@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import ATTRIBUTES, TRANSACTIONAL_MASK, parse_header
 from ottla.records.validation import ValidationOptions, validate
@@ -14,11 +16,10 @@ from ottla.replication.isr import UNKNOWN_EPOCH, FollowerProgress, InSync, may_j
 from ottla.replication.read_replica import preferred_read_replica
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from uuid import UUID
 
     from ottla.config.topic import TopicConfig
-    from ottla.metadata.model import PartitionState
     from ottla.records.batch import Buffer
     from ottla.records.markers import EndMarker
     from ottla.replication.isr import FetchClock
