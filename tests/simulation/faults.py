@@ -10,6 +10,8 @@ from tests.simulation.world import World
 
 _STEPS_BEFORE_POWER_LOSS = 40
 _WHILE_S = 1.5
+_SOON_S = 0.1
+"""The mean."""
 
 
 class Faults:
@@ -26,6 +28,7 @@ class Faults:
         every: list[Callable[[], Awaitable[None]]] = [
             self.lose_power,
             self.lose_power,
+            self.kill,
             self.restart,
             self.fill_disk,
             self.fail_to_sync,
@@ -34,16 +37,16 @@ class Faults:
             self.reset_connections,
         ]
         # Each seed has its own few: what always happens together hides what happens alone.
-        self._some = self._random.sample(every, self._random.randrange(1, len(every)))
+        self.some = self._random.sample(every, self._random.randrange(1, len(every)))
         if ends_lives:
-            self._some.append(self.lose_power_while_slow)
+            self.some.append(self.lose_power_while_slow)
 
     async def run(self, until: float, pause_s: float) -> None:
         """Have them happen; in the end all is well, and the machine on."""
         loop = self._world.loop
         while loop.time() < until:
             await asyncio.sleep(self._random.expovariate(1 / pause_s))
-            fault = self._random.choice(self._some)
+            fault = self._random.choice(self.some)
             self._machine.note("fault", fault.__name__)
             self._world.stats[f"fault: {fault.__name__}"] += 1
             await fault()
@@ -63,6 +66,18 @@ class Faults:
         await asyncio.sleep(self._random.uniform(0, _WHILE_S))
         self._machine.lose_power()
         self._machine.slowness = 1.0
+
+    async def kill(self) -> None:
+        """The next broker finds what this one did not sync; mostly the power goes before much is added."""
+        machine = self._machine
+        machine.slowness = 200.0
+        await asyncio.sleep(self._random.uniform(0, _WHILE_S))
+        machine.kill_broker()
+        machine.slowness = 1.0
+        await self._switch_on()
+        if self._random.random() < 0.7:
+            await asyncio.sleep(self._random.expovariate(1 / _SOON_S))
+            machine.lose_power()
 
     async def restart(self) -> None:
         """In order."""

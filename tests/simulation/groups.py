@@ -144,6 +144,25 @@ class Offsets:
             group.world.stats["offsets fetched"] += 1
 
 
+class Onlooker:
+    """Asks again and again what a group has committed."""
+
+    def __init__(self, group: Group, name: str) -> None:
+        self.name = name
+        self._world = group.world
+        self._random = group.world.random(name)
+        self._offsets = Offsets(group, group.world.client(name, group.machine))
+
+    async def run(self, until: float) -> None:
+        while self._world.loop.time() < until:
+            try:
+                await self._offsets.find_coordinator()
+                await self._offsets.fetch()
+            except NoAnswerError:
+                self._world.stats["answers lost"] += 1
+            await asyncio.sleep(self._random.expovariate(1 / _RETRY_S))
+
+
 class _Member:
     """What members of both kinds do."""
 

@@ -8,7 +8,7 @@ carried out still. What is forbidden:
 - two values at one offset, or one value at two offsets
 - acknowledged values of one producer out of order
 - a high watermark that goes back while the broker is up
-- an acknowledged commit of an offset that is gone, or an older one in its place
+- an acknowledged commit of an offset that is gone, or an older one in its place; likewise one that was told
 - a partition that two members of a group own at the same time
 
 A broker without replicas lets clients read what is not on the disk yet, as Kafka does. So what was read is
@@ -145,6 +145,7 @@ class History:
         for place, fetched in self.fetched.items():
             for each in fetched:
                 self.violations += _stale(place, each, self.commits[place])
+            self.violations += _gone_back(place, fetched, self.commits[place])
         for place, owners in self.owners.items():
             self.violations += _shared(place, owners)
 
@@ -224,6 +225,20 @@ def _stale(place: Place, fetched: FetchedOffset, commits: Iterable[Commit]) -> I
     newer = [commit for commit in settled if commit.began > mine.ended]
     if newer:
         yield f"commit lost: {where} was told {fetched.offset}, though {newer[-1].offset} had been committed"
+
+
+def _gone_back(place: Place, fetched: Iterable[FetchedOffset], commits: Iterable[Commit]) -> Iterable[str]:
+    """What was told once is there from then on, though whoever committed it may have had no answer."""
+    by_offset = {commit.offset: commit for commit in commits}
+    newest: tuple[FetchedOffset, Commit] | None = None
+    for each in sorted(fetched, key=lambda read: read.began):
+        commit = by_offset.get(-1 if each.offset is None else each.offset)
+        if newest is not None and newest[0].ended < each.began:
+            is_older = commit is not None and commit.ended < newest[1].began
+            if each.offset is None or is_older:
+                yield f"group {place[1]} at {place[2]} was told {newest[1].offset}, and then {each.offset}"
+        if commit is not None and (newest is None or commit.began > newest[1].ended):
+            newest = each, commit
 
 
 def _shared(place: Place, owners: Iterable[Ownership]) -> Iterable[str]:

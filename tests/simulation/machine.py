@@ -101,13 +101,23 @@ class Machine:
 
     def lose_power(self) -> None:
         """Nothing goes on, not even to its end; the disk forgets what it was not made to keep."""
-        if not self._power.is_on:
-            return
-        self.note("loses power")
+        if self._power.is_on:
+            self.note("loses power")
+            self._end_life()
+            self.disk.lose_power()
+            self._network.unplug(self.name, _NOTICE_S)
+
+    def kill_broker(self) -> None:
+        """It does not go on; what it wrote is there, and those that it was connected to notice at once."""
+        if self._power.is_on:
+            self.note("is killed")
+            self._end_life()
+            self.disk.kill()
+            self._network.unplug(self.name, 0)
+
+    def _end_life(self) -> None:
         self._power.lose()
         self._former.append(self._power)
-        self.disk.lose_power()
-        self._network.unplug(self.name, _NOTICE_S)
         if not self._ended.done():
             self._ended.set_result(None)
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.simulation.exactly_once import exactly_once
-from tests.simulation.world import simulate
+from tests.simulation.world import Scenario, simulate
 
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import Producer
@@ -36,6 +35,11 @@ def marker_before_the_log_is_committed(patch: pytest.MonkeyPatch) -> None:
         return base_offset if is_of_transactions else sync(log, base_offset)
 
     patch.setattr(shard_owner._PartitionLog, "_sync", wait_for_nothing)
+
+
+def what_a_killed_broker_left_counts_as_committed(patch: pytest.MonkeyPatch) -> None:
+    """Coordinators that answer from what they find, which the disk may not have yet."""
+    patch.setattr(shard_owner._PartitionLog, "sync_loaded", lambda _log: None)
 
 
 def last_stable_offset_one_too_far(patch: pytest.MonkeyPatch) -> None:
@@ -85,7 +89,7 @@ def the_end_bumps_no_epoch(patch: pytest.MonkeyPatch) -> None:
     prepared = Transaction.prepared
 
     def keep_epoch(transaction: Transaction, *how: Any) -> Transaction:
-        return replace(prepared(transaction, *how), producer_epoch=transaction.producer_epoch)
+        return prepared(transaction, *how)._replace(producer_epoch=transaction.producer_epoch)
 
     patch.setattr(Transaction, "prepared", keep_epoch)
 
@@ -114,11 +118,11 @@ FOUND: list[tuple[Plant, int, list[str]]] = [
 """Each with a seed, and what is found in it: one of these anomalies."""
 
 
-def violations_with(plant: Plant, seed: int) -> list[str]:
+def violations_with(plant: Plant, seed: int, scenario: Scenario = exactly_once) -> list[str]:
     """What a seed finds in the planted broker."""
     with pytest.MonkeyPatch.context() as patch:
         plant(patch)
-        return simulate(seed, exactly_once).violations
+        return simulate(seed, scenario).violations
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from tests.simulation.groups import (
     ClassicMember,
     ModernMember,
     Offsets,
+    Onlooker,
     group_of,
 )
 from tests.simulation.machine import Machine
@@ -52,22 +53,26 @@ SETTINGS = {
 """What a broker does once in minutes it does once in a second."""
 
 
-async def three_brokers(world: World, *, flush: bool = True) -> None:
-    """`flush` is `ottla.acks.all.flush`: without it a power loss may take what was acknowledged."""
+async def three_brokers(world: World, *, flush: bool = True, kills: bool = False) -> None:
+    """`flush` is `ottla.acks.all.flush`: without it a power loss may take what was acknowledged; with `kills`
+    brokers are killed, again and again, and nothing else goes wrong.
+    """
     settings = {**SETTINGS, "ottla.acks.all.flush": str(flush).lower()}
     machines = [world.machine(f"broker-{number}", settings) for number in (1, 2, 3)]
     world.history.compacted.add(COMPACTED.name)
     world.history.retained.add(RETAINED.name)
-    await asyncio.gather(*(_live(world, machine) for machine in machines))
+    await asyncio.gather(*(_live(world, machine, kills=kills) for machine in machines))
     world.history.check()
 
 
-async def _live(world: World, machine: Machine) -> None:
+async def _live(world: World, machine: Machine, *, kills: bool) -> None:
     await machine.switch_on()
     await create_topics(world.client(f"admin of {machine.name}", machine), TOPICS)
     until = world.loop.time() + DURATION_S
     clients, work = _clients(world, machine, until)
     faults = Faults(world, machine, clients)
+    if kills:
+        faults.some = [faults.kill]
     await asyncio.gather(faults.run(until, pause_s=1.5), *work)
     await _look(world, machine)
 
@@ -93,6 +98,7 @@ def _clients(
     for kind in random.sample((ClassicMember, ModernMember), random.randrange(2)):
         group = group_of(world, kind.__name__, machine, PLAIN)
         work += [kind(group, name("member")).run(until) for _ in range(2)]
+        work.append(Onlooker(group, name("onlooker")).run(until))
     return names, work
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.simulation import planted
 from tests.simulation.scenario import three_brokers
 from tests.simulation.world import simulate
 
@@ -44,6 +45,23 @@ def test_without_flushing_a_power_loss_takes_what_was_acknowledged() -> None:
         if any("lost: b'" in each for each in found) and any("commit lost" in each for each in found):
             return
     pytest.fail(f"of ten seeds: {found}")
+
+
+KILLED = partial(three_brokers, kills=True)
+"""Nothing but SIGKILLs, after most of which the power goes."""
+
+
+def test_what_a_killed_broker_left_is_on_the_disk_before_it_is_told() -> None:
+    for seed in range(6):
+        assert not simulate(seed, KILLED).violations, seed
+
+
+@pytest.mark.skipif("OTTLA_TEST_COMPILED" in os.environ, reason="what is compiled can't be patched")
+def test_a_coordinator_that_answers_from_what_the_disk_does_not_have_is_found() -> None:
+    """By the seed that found it, or, once the broker has changed, by another."""
+    plant = planted.what_a_killed_broker_left_counts_as_committed
+    found = (planted.violations_with(plant, seed, KILLED) for seed in (57, *range(80)))
+    assert any("and then" in each for violations in found for each in violations)
 
 
 def test_a_seed_is_the_same_alone_after_another_and_in_another_process() -> None:

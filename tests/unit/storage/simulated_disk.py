@@ -217,6 +217,11 @@ class SimulatedDisk:
     def lose_power(self) -> None:
         self._is_off = True
 
+    def kill(self) -> None:
+        """Whoever uses it ends in the middle of something; what was not synced is still to be read."""
+        self._locks = set()
+        self.boots += 1
+
     def restart(self) -> None:
         """Switch on after a power loss, with what the disk kept."""
         kept = self._random.randrange(len(self._unsynced) + 1)
@@ -230,7 +235,7 @@ class SimulatedDisk:
         self.boots += 1
 
     def mount(self) -> Mount:
-        """This disk until the next power loss."""
+        """This disk until its user is killed, or the power is lost."""
         return Mount(self)
 
     def room(self, size: int, position: int, inode: _Inode) -> int:
