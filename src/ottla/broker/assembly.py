@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ottla.broker.apis import APIS, binder
+from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
 from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
@@ -36,9 +37,6 @@ from ottla.controller.registration import NEVER, agree_on_cluster_id, note_log_d
 from ottla.controller.replicas import ReplicaController
 from ottla.controller.session import BrokerSession
 from ottla.controller.topics import InternalTopics, TopicController
-from ottla.coordinator.groups import GroupCoordinator
-from ottla.coordinator.markers import LocalMarkers
-from ottla.coordinator.transactions import TransactionCoordinator
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
 from ottla.network.connection import ConnectionLimits, Shared
@@ -116,7 +114,8 @@ class Broker:
         self._fetchers = self._make_fetchers()
         self.partitions = self._make_partitions()
         self._producer_ids = ProducerIds(self._store)
-        self.groups, self._markers, self.transactions = self._make_coordinators()
+        self._coordinators = self._make_coordinators()
+        self.groups, self.transactions = self._coordinators.groups, self._coordinators.transactions
         self.maintenance = Maintenance(
             self.partitions,
             self.data_dirs,
@@ -141,29 +140,17 @@ class Broker:
         self._server = self._make_server()
         self._loading: asyncio.Task[None] | None = None
 
-    def _make_coordinators(self) -> tuple[GroupCoordinator, LocalMarkers, TransactionCoordinator]:
-        clock, config = self._host.clock, self.current
-        groups = GroupCoordinator(
+    def _make_coordinators(self) -> Coordinators:
+        client_id = f"broker-{self.node.node_id}-transactions"
+        return Coordinators(
             self.partitions,
             self.metadata,
-            config,
-            config,
-            clock,
-            self.group_commit,
-            self._host.new_uuid,
-        )
-        markers = LocalMarkers(self.partitions, groups, self.group_commit, config, clock)
-        transactions = TransactionCoordinator(
-            self.partitions,
-            self.metadata,
-            config,
-            config,
-            clock,
+            self.current,
+            self._host,
             self.group_commit,
             self._producer_ids,
-            markers,
+            lambda peer: self.peers.channel(peer, client_id),
         )
-        return groups, markers, transactions
 
     def _make_peers(self) -> Peers:
         config = self.config
@@ -238,7 +225,7 @@ class Broker:
                 sessions=sessions,
                 group_commit=self.group_commit,
                 unsent=self._unsent,
-                transactions=self.transactions,
+                transactions=self._coordinators.transaction_partitions,
                 request_memory=self._request_memory,
                 config=config,
             ),
@@ -255,14 +242,14 @@ class Broker:
                 replica_config=config,
                 metadata=metadata,
                 groups=self.groups,
-                transactions=self.transactions,
+                transactions=self._coordinators.transaction_partitions,
                 internal_topics=InternalTopics(
                     topics, metadata, config, config, in_cluster=self._shares_store
                 ),
             ),
             TransactionServices(
                 producer_ids=self._producer_ids,
-                markers=self._markers,
+                markers=self._coordinators.local_markers,
                 transactions=self.transactions,
                 metadata=metadata,
                 groups_config=config,
@@ -296,8 +283,7 @@ class Broker:
     async def _reconfigure(self, config: BrokerConfig, image: MetadataImage) -> None:
         """Have those follow a changed dynamic configuration that do not look at `current` each time."""
         self.partitions.broker_reconfigured(config, image.topics.values())
-        self.groups.reconfigure(config)
-        self.transactions.reconfigure(config)
+        self._coordinators.reconfigure(config)
         self.maintenance.reconfigure()
         await self._server.reconfigure(config)
 
@@ -308,8 +294,7 @@ class Broker:
         """Try again to open the partitions that could not be opened."""
         async with self.metadata.paused() as image:
             await self.partitions.reopen(image.topics.values())
-            await self.groups.load()
-            await self.transactions.load()
+        await self._coordinators.load()
 
     # -- life cycle
 
@@ -355,12 +340,11 @@ class Broker:
                 self._fetchers,
                 Rejoining(self.partitions, self.clock),
                 self.maintenance,
-                self.groups,
-                self.transactions,
+                self._coordinators,
                 *members,
             ]
         )
-        self._loading = asyncio.get_running_loop().create_task(self._load())
+        self._loading = asyncio.get_running_loop().create_task(self._coordinators.load())
         self.maintenance.start()
         if self._shares_store:
             await self._join()
@@ -424,9 +408,6 @@ class Broker:
             is_fenced=self._shares_store,
         )
 
-    async def _load(self) -> None:
-        await asyncio.gather(self.groups.load(), self.transactions.load())
-
     async def _open_logs(self, image: MetadataImage) -> None:
         node_id = self.node.node_id
         known = image.log_dirs.get(node_id, ())
@@ -468,8 +449,7 @@ class Broker:
         if self._loading is not None:
             self._loading.cancel()
             await asyncio.wait([self._loading])
-        self.groups.stop()
-        await self.transactions.stop()
+        await self._coordinators.stop()
         await self._server.stop()
         await self._fetchers.stop()
         self._isr_watch.stop()

@@ -313,7 +313,8 @@ class CoordinatorRuntime(Generic[S]):
         try:
             offset = self._log.append_marker(marker, self._now_ms())
         except KafkaError as error:
-            answer.give(_told(error))
+            # It may be refused for what was written before it, such as itself: that is to be committed.
+            self._answer([Reply(answer, _told(error))])
             return
         self._end_offset = offset + 1
         self.shard.replay_transaction_end(marker.producer_id, committed=marker.committed)

@@ -106,26 +106,35 @@ class LocalMarkers:
         for _ in range(min(len(writing.left), _TOGETHER)):
             place = writing.left.popleft()
             try:
-                self._begin_at(place, writing, now_ms)
-                place.results[place.partition] = ErrorCode.none
+                place.results[place.partition] = self._begin_at(place, writing, now_ms)
             except KafkaError as error:
                 place.results[place.partition] = _told(error)
 
-    def _begin_at(self, place: _Place, writing: _Writing, now_ms: int) -> None:
+    def _begin_at(self, place: _Place, writing: _Writing, now_ms: int) -> ErrorCode:
+        """What to answer once all is committed that is to be waited for."""
         marker, (topic, index), _ = place
         if marker.producer_id < 0 or marker.producer_epoch < 0:
             raise KafkaError(ErrorCode.invalid_request)
         partition = self._partition(topic, index)
+        code = ErrorCode.none
         if topic == OFFSETS_TOPIC:
             written = self._groups.end_transaction(index, marker)
             if isinstance(written, Awaitable):
                 # A task, so that nothing is left unbegun where the wait for others is given up.
                 writing.in_groups.append((place, asyncio.ensure_future(self._settle(written))))
         else:
-            wait = self._append(partition, marker, now_ms, len(writing.in_logs))
+            try:
+                partition.append_marker(marker, now_ms)
+            except KafkaError as error:
+                if error.code is not ErrorCode.invalid_producer_epoch:
+                    raise
+                # What the partition is past may be only here yet: then another leader would not be past it.
+                code = error.code
+            wait = self._wait(partition, len(writing.in_logs))
             if wait is not None:
                 writing.unfinished.append(wait)
                 writing.in_logs.append(place)
+        return code
 
     async def _finish(self, writing: _Writing, results: MarkerResults) -> MarkerResults:
         while writing.left:
@@ -146,11 +155,10 @@ class LocalMarkers:
             # As Kafka: whatever the reason, the coordinator looks for the leader again.
             raise KafkaError(ErrorCode.unknown_topic_or_partition) from error
 
-    def _append(self, partition: Partition, marker: EndMarker, now_ms: int, number: int) -> Unfinished | None:
-        """None where nothing has to be waited for."""
+    def _wait(self, partition: Partition, number: int) -> Unfinished | None:
+        """For all that is in the log; None where nothing has to be waited for."""
         from ottla.replica.delayed import Unfinished
 
-        partition.append_marker(marker, now_ms)
         end_offset = partition.log.log_end_offset
         must_be_replicated = partition.high_watermark < end_offset
         must_be_durable = self._config.value.ottla_acks_all_flush

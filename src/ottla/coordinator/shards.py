@@ -1,7 +1,8 @@
-"""The shards of one coordinator that are here: one for each partition of its topic that this broker hosts."""
+"""The shards of one coordinator that are here: one for each partition of its topic that this broker leads."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache, partial
@@ -50,7 +51,7 @@ def partition_for(key: str, partition_count: int) -> int:
 
 
 class Shards(Generic[S]):
-    """Finds the shard of a key, and follows the topic as it comes, grows and goes."""
+    """Finds the shard of a key, and follows the topic: as it comes, grows and goes, and who leads it."""
 
     def __init__(
         self,
@@ -65,6 +66,9 @@ class Shards(Generic[S]):
         self._partitions = partitions
         self._metadata = metadata
         self._owners: dict[int, ShardOwner[S]] = {}
+        self._loading: dict[asyncio.Task[None], None] = {}
+        self._is_stopped = False
+        partitions.subscribe(self)
 
     def owner_of(self, key: str) -> ShardOwner[S]:
         """Who has this key. Raises KafkaError: not_coordinator, coordinator_load_in_progress."""
@@ -101,25 +105,45 @@ class Shards(Generic[S]):
         return [owner.shard for owner in self._owners.values()]
 
     async def load(self) -> None:
-        """Take over the topic's partitions that are hosted here: replay each into a shard."""
-        hosted = self._partitions.of_topic(self._topic)
-        new = [self._own(each) for each in hosted if each.index not in self._owners]
-        for owner in new:
-            self._owners[owner.partition.index] = owner
-        for owner in new:
-            try:
-                await owner.load(lambda: self._metadata.image)
-            except KafkaError as error:
+        """Take over the topic's partitions that are led here: replay each into a shard."""
+        led = self._partitions.of_topic(self._topic)
+        for owner in [self._take_over(each) for each in led if each.index not in self._owners]:
+            await self._load(owner)
+
+    def _take_over(self, partition: Partition) -> ShardOwner[S]:
+        owner = self._owners[partition.index] = self._own(partition)
+        return owner
+
+    async def _load(self, owner: ShardOwner[S]) -> None:
+        try:
+            await owner.load(lambda: self._metadata.image)
+        except KafkaError as error:
+            if not owner.is_stopped:
                 log.error("cannot load %s, what it holds is not served: %s", owner.partition, error)
-                self._drop(owner)
-            except Exception:  # the others must not wait for ever
-                log.exception("cannot load %s, what it holds is not served", owner.partition)
-                self._drop(owner)
+            self._drop(owner)
+        except Exception:  # the others must not wait for ever
+            log.exception("cannot load %s, what it holds is not served", owner.partition)
+            self._drop(owner)
+
+    def leadership_changed(self, topic: str, index: int) -> None:
+        """Give up at once what another broker leads now, and begin to load what this one does."""
+        if topic != self._topic or self._is_stopped:
+            return
+        former = self._owners.get(index)
+        if former is not None:
+            self._drop(former)
+        try:
+            partition = self._partitions.get(topic, index)
+        except KafkaError:
+            return
+        loading = asyncio.get_running_loop().create_task(self._load(self._take_over(partition)))
+        self._loading[loading] = None
+        loading.add_done_callback(self._loading.pop)
 
     async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
-        """Follow the topic, and tell every shard of the image."""
+        """Follow the topic, and tell every shard of the image. What is new has nothing to be replayed."""
         if any(topic.name == self._topic for topic in delta.topics_deleted):
-            self.stop()
+            self._drop_all()
         for owner in self._owners.values():
             owner.on_image(image)
         new = (*delta.topics_created, *(topic for topic, _ in delta.partitions_added))
@@ -127,7 +151,13 @@ class Shards(Generic[S]):
             await self.load()
 
     def stop(self) -> None:
-        """Give all of them up: whoever waits is answered, timers are dropped."""
+        """Give all of them up, and take over none any more: whoever waits is answered, timers are dropped."""
+        self._is_stopped = True
+        for loading in self._loading:
+            loading.cancel()
+        self._drop_all()
+
+    def _drop_all(self) -> None:
         for owner in list(self._owners.values()):
             self._drop(owner)
 

@@ -86,8 +86,8 @@ class TransactionCoordinator:
         self._markers = markers
         self._shards: Shards[TransactionShard] = Shards(TRANSACTIONS_TOPIC, self._own, partitions, metadata)
         self._surroundings: Surroundings | None = None
-        self._due: deque[tuple[int, DueMarker]] = deque()
-        """Markers to be written, each for the shard at an index"""
+        self._due: deque[tuple[Partition, DueMarker]] = deque()
+        """Markers to be written, each for the shard in a partition"""
         self._tasks: dict[asyncio.Task[None], None] = {}
         self._complaints = Complaints(clock.monotonic_s)
 
@@ -206,7 +206,7 @@ class TransactionCoordinator:
 
     # -- markers
 
-    def _send_marker(self, index: int, transactional_id: str, order: Pending[DueMarker]) -> None:
+    def _send_marker(self, place: Partition, transactional_id: str, order: Pending[DueMarker]) -> None:
         try:
             due = order.result()
         except KafkaError as error:
@@ -215,7 +215,7 @@ class TransactionCoordinator:
             return
         if not self._due:
             asyncio.get_running_loop().call_soon(self._write_due)
-        self._due.append((index, due))
+        self._due.append((place, due))
 
     def _write_due(self) -> None:
         """Write markers once the turn that decided on them is over, some at a time."""
@@ -224,8 +224,8 @@ class TransactionCoordinator:
         if self._due:
             asyncio.get_running_loop().call_soon(self._write_due)
 
-    def _write(self, index: int, due: DueMarker) -> None:
-        """Write a marker for the shard at `index`, and tell that one what became of it: where the topic has
+    def _write(self, place: Partition, due: DueMarker) -> None:
+        """Write a marker for the shard in `place`, and tell that one what became of it: where the topic has
         grown, the id may be another's by now.
         """
         try:
@@ -234,22 +234,22 @@ class TransactionCoordinator:
             self._complain(due.transactional_id, error)
             written = [{}]
         if isinstance(written, Awaitable):
-            task = asyncio.get_running_loop().create_task(self._write_on(index, due, written))
+            task = asyncio.get_running_loop().create_task(self._write_on(place, due, written))
             self._tasks[task] = None
             task.add_done_callback(self._tasks.pop)
         else:
-            self._note_written(index, due.transactional_id, written[0])
+            self._note_written(place, due.transactional_id, written[0])
 
-    async def _write_on(self, index: int, due: DueMarker, written: Awaitable[MarkerResults]) -> None:
+    async def _write_on(self, place: Partition, due: DueMarker, written: Awaitable[MarkerResults]) -> None:
         results: Mapping[TopicPartition, ErrorCode] = {}
         try:
             (results,) = await written
         except Exception as error:  # noqa: BLE001 - likewise
             self._complain(due.transactional_id, error)
-        self._note_written(index, due.transactional_id, results)
+        self._note_written(place, due.transactional_id, results)
 
     def _note_written(
-        self, index: int, transactional_id: str, results: Mapping[TopicPartition, ErrorCode]
+        self, place: Partition, transactional_id: str, results: Mapping[TopicPartition, ErrorCode]
     ) -> None:
         for (topic, number), code in results.items():
             if code is not ErrorCode.none:
@@ -257,10 +257,12 @@ class TransactionCoordinator:
                     code.name, "the marker of transaction %s in %s-%d", transactional_id, topic, number
                 )
         try:
-            owner = self._shards.owner_at(index)
+            owner = self._shards.owner_at(place.index)
         except KafkaError as error:
             self._complaints.say(error.code.name, "the end of transaction %s", transactional_id)
             return
+        if owner.partition is not place:
+            return  # others have led it since, and the id may have another transaction by now
         owner.tell(lambda now_ms: owner.shard.markers_written(transactional_id, results, now_ms))
 
     def _complain(self, transactional_id: str, error: Exception) -> None:
@@ -294,7 +296,7 @@ class TransactionCoordinator:
             self._metadata.image,
             self._producer_ids.take,
             lambda: partition.leader_epoch,
-            partial(self._send_marker, partition.index),
+            partial(self._send_marker, partition),
         )
         return ShardOwner(shard, partition, self._surroundings)
 

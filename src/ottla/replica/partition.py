@@ -262,15 +262,16 @@ class Partition(Replica):
         Raises KafkaError: invalid_producer_epoch and transaction_coordinator_fenced for a marker that is out
         of date, not_enough_replicas, kafka_storage_error.
         """
-        if not self._has_enough_in_sync:
-            raise self._too_few_in_sync()
         return self.append_own(marker.encode(now_ms), now_ms, transaction_version=marker.transaction_version)
 
     def append_own(self, batch: bytes, now_ms: int, *, transaction_version: int = 0) -> int:
-        """Append a batch of the broker's own making (an internal topic's, a marker); returns its base offset.
+        """Append a batch of the broker's own making (an internal topic's, a marker), as `acks=all`; returns
+        its base offset. Raises KafkaError: not_enough_replicas, kafka_storage_error.
 
         A transactional one must have been verified in the same turn (`ProducerState.check_verified`).
         """
+        if not self._has_enough_in_sync:
+            raise self._too_few_in_sync()
         header = parse_header(batch)
         body = memoryview(batch)[ATTRIBUTES:]
         log = self.log

@@ -269,8 +269,11 @@ async def test_after_a_failed_sync_nothing_is_answered_from_what_may_be_lost() -
     await owned.load()
     waits = owned.commit(5)
     shards: Shards[GroupShard] = Shards(
-        "t", lambda _partition: owned.owner, Any, SimpleNamespace(image=TOPICS)
-    )  # type: ignore[arg-type]
+        "t",
+        lambda _partition: owned.owner,
+        SimpleNamespace(subscribe=lambda _listener: None),  # type: ignore[arg-type]
+        SimpleNamespace(image=TOPICS),  # type: ignore[arg-type]
+    )
     shards._owners[0] = owned.owner
     assert shards.owner_at(0) is owned.owner
     owned.commits.waiting.pop(0)({owned.partition.log: KafkaError(ErrorCode.kafka_storage_error)})

@@ -53,7 +53,7 @@ async def test_a_shard_that_cannot_be_loaded_holds_up_no_other(caplog: pytest.Lo
     shards = Shards(
         "t",
         lambda partition: Owner(partition, failures),
-        SimpleNamespace(of_topic=lambda _topic: hosted),
+        SimpleNamespace(of_topic=lambda _topic: hosted, subscribe=lambda _listener: None),
         SimpleNamespace(),
     )
     await shards.load()

@@ -51,7 +51,7 @@ class Coordinated:
             Neighbours(),
         )
         config: Any = SimpleNamespace(value=broker_config())
-        hosted: Any = SimpleNamespace(of_topic=lambda _topic: [self.partition])
+        hosted: Any = SimpleNamespace(of_topic=lambda _topic: [self.partition], subscribe=lambda _: None)
         metadata: Any = SimpleNamespace(image=TOPICS)
         self.groups = GroupCoordinator(
             hosted, metadata, config, config, Clock(), SimpleNamespace(), lambda: UUID(int=1)  # type: ignore[arg-type]

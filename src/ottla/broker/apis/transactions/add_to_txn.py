@@ -16,7 +16,7 @@ from ottla.broker.request import RequestContext
 from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.groups import OFFSETS_TOPIC
-from ottla.coordinator.shards import Answered, following, partition_for, settled, unless_refused
+from ottla.coordinator.shards import Answered, following, partition_for, together, unless_refused
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
@@ -48,21 +48,18 @@ def _add_partitions(
             _add_to_one(services, context, transaction),
             lambda results: AddPartitionsToTxnResponse(results_by_topic_v3_and_below=results),
         )
-    return _add_to_several(services, context, message.transactions)
+    added = together([_add_to_one(services, context, each) for each in message.transactions])
+    return following(added, partial(_several, message.transactions))
 
 
-async def _add_to_several(
-    services: TransactionServices,
-    context: RequestContext,
+def _several(
     transactions: Sequence[AddPartitionsToTxnTransaction],
+    results: Sequence[list[AddPartitionsToTxnTopicResult]],
 ) -> AddPartitionsToTxnResponse:
     return AddPartitionsToTxnResponse(
         results_by_transaction=[
-            AddPartitionsToTxnResult(
-                transactional_id=each.transactional_id,
-                topic_results=await settled(_add_to_one(services, context, each)),
-            )
-            for each in transactions
+            AddPartitionsToTxnResult(transactional_id=each.transactional_id, topic_results=topics)
+            for each, topics in zip(transactions, results, strict=True)
         ]
     )
 
