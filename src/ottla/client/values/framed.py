@@ -19,6 +19,7 @@ from ottla.client.values.programs.ops import Broken, ColumnKind, explain
 from ottla.client.values.programs.plain import Program
 from ottla.client.values.registry import (
     HEADERS,
+    Headed,
     Part,
     Registered,
     Registry,
@@ -45,6 +46,8 @@ _MAX_BYTES: Final = 1 << 32
 
 _MAX_MISSING: Final = 20
 """Ids that the registry does not have, for each batch; it is not asked for more"""
+
+_FIRST_MISSING: Final = -(1 << 30)
 
 _log: Final = logging.getLogger(__name__)
 
@@ -264,23 +267,31 @@ class FramedDecoder:
     def _assign(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> memoryview | None:
         """A number below 0 for each record whose header names its schema."""
         assigned: array[int] | None = None
+        missing: dict[UUID | int, int] = {}
         for each in headed(headers, part):
-            key = (each.guid, each.id, each.indexes)
-            if key not in self._headed:
-                number = self._headed[key] = -1 - len(self._headed)
-                schema = self._schema(each.guid or each.id)
-                if schema is None:
-                    del self._headed[key]
-                    number = self._headed.setdefault((None, 0, b""), -(1 << 30))
-                    self._failed[number] = f"the registry has no schema {each.guid or each.id}"
-                else:
-                    self._begin(schema)
-                    self._learn(number, schema, each.indexes)
-            else:
-                number = self._headed[key]
             assigned = assigned or array("i", bytes(4 * len(column)))
-            assigned[each.row] = number
+            assigned[each.row] = self._number_of(each, missing)
         return None if assigned is None else memoryview(assigned)
+
+    def _number_of(self, each: Headed, missing: dict[UUID | int, int]) -> int:
+        """That of a schema that a header names. Those that are `missing` have theirs for a batch."""
+        key = (each.guid, each.id, each.indexes if self.kind == "PROTOBUF" else b"")
+        name = each.guid or each.id
+        number = self._headed.get(key) or missing.get(name)
+        if number is not None:
+            return number
+        schema = self._schema(name) if len(missing) < _MAX_MISSING else None
+        if schema is None:
+            number = _FIRST_MISSING - min(len(missing), _MAX_MISSING)
+            missing[name] = number
+            self._failed[number] = f"the registry has no schema {name}"
+            if len(missing) > _MAX_MISSING:
+                self._failed[number] = "the registry lacks too many schemas of this batch"
+            return number
+        number = self._headed[key] = -1 - len(self._headed)
+        self._begin(schema)
+        self._learn(number, schema, key[2])
+        return number
 
 
 def needs_topic(name: str) -> ValuesError:

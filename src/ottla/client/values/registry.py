@@ -19,6 +19,7 @@ from ottla.client.values.interface import ValuesError
 
 __all__ = [
     "HEADERS",
+    "Headed",
     "Part",
     "Reference",
     "Registered",

@@ -107,6 +107,18 @@ def test_a_header_names_the_schema_by_its_guid() -> None:
     assert decoded.broken == {2: f"the registry has no schema {UUID(int=99)}"}
 
 
+def test_many_guids_that_are_not_there_do_not_become_as_many_questions() -> None:
+    registry = shelf(V1)
+    guids = [UUID(int=each) for each in (*range(100, 110), *range(100, 200), 1)]
+    headers = HeadersColumn.of([[(b"__value_schema_id", header_of(each))] for each in guids])
+    rows = BinaryColumn.of([b"\2"] * len(guids))
+    decoded = client.avro(registry).decoder().decode(rows, headers)
+    assert registry.asked == 20
+    assert len(decoded.broken) == len(guids)
+    assert decoded.broken[10] == f"the registry has no schema {UUID(int=100)}"
+    assert decoded.broken[109] == "the registry lacks too many schemas of this batch"
+
+
 # -- Writing
 
 
