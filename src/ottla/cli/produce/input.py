@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
-from typing import IO, BinaryIO, Final
+from typing import IO, BinaryIO, Final, cast
 
 from ottla.cli.formats.interface import Decoder, FileDecoder, Rows
 from ottla.cli.running import Worker
@@ -32,6 +33,25 @@ async def rows_in(file: BinaryIO, decoder: Decoder) -> AsyncIterator[Rows]:
         yield rows
 
 
+class _Whole(io.RawIOBase):
+    """A pipe, of which as much is read as was asked for. Python's buffers do that too, and lock: a thread that
+    waits in one keeps others from closing it.
+    """
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        parts: list[bytes] = []
+        while size and (part := self._pipe.read(size if size > 0 else _READ_BYTES)):
+            parts.append(part)
+            size -= len(part) if size > 0 else 0
+        return b"".join(parts)
+
+
 async def rows_of_file(file: BinaryIO, decoder: FileDecoder) -> AsyncIterator[Rows]:
     """As `rows_in`, of formats that libraries read. One that is read here and there (`needs_seeking`) is put
     into a file first, where it comes through a pipe.
@@ -43,6 +63,8 @@ async def rows_of_file(file: BinaryIO, decoder: FileDecoder) -> AsyncIterator[Ro
             copy = stack.enter_context(tempfile.TemporaryFile())
             await worker.call(partial(_copy, held, copy))
             held = copy
+        elif not held.seekable():
+            held = cast("IO[bytes]", _Whole(held))
         left = decoder.read(held)
         while (rows := await worker.call(partial(_next, left))) is not None:
             yield rows
