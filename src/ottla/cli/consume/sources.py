@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ottla.cli.connection import CommandError, in_words
 from ottla.cli.offsets import Kind, Position
 from ottla.client.columns.columns import Columns
 from ottla.client.connecting import AsyncClient
-from ottla.client.consumer.batch import Batch
-from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError
 from ottla.client.tables.ranges import Where
 from ottla.client.tables.scan import Range, Scan, resolve
 from ottla.protocol.errors import ErrorCode
+
+if TYPE_CHECKING:
+    from ottla.client.consumer.batch import Batch
+    from ottla.client.consumer.consumer import AsyncConsumer
 
 _BATCH_RECORDS: Final = 1 << 16
 _LOOK_S: Final = 0.05

@@ -29,7 +29,7 @@ class RawEncoder:
         return None
 
     def rows(self, topic: str, rows: Columns) -> bytes:  # noqa: ARG002
-        return IMPLEMENTATION.join(rows.value.raw, b"", b"")
+        return IMPLEMENTATION.join(rows.value.raw, b"", b"")[0]
 
 
 class RawDecoder:

@@ -75,12 +75,11 @@ class TextEncoder:
         kind, escaped = self._kind, self._escaped
         if kind.is_value_only and (escaped is None or escaped.is_needless(rows.value)):
             null = NULL if escaped is None else ESCAPED_NULL
-            text = IMPLEMENTATION.join(rows.value.raw, kind.delimiter, null)
+            text, inside = IMPLEMENTATION.join(rows.value.raw, kind.delimiter, null)
         else:
-            lines = self._lines(topic, rows)
-            lines.append(b"")
-            text = kind.delimiter.join(lines)
-        self._glued += text.count(kind.delimiter) - len(rows)
+            lines = BinaryColumn.of(self._lines(topic, rows))
+            text, inside = IMPLEMENTATION.join(lines.raw, kind.delimiter, b"")
+        self._glued += inside
         return text
 
     def _lines(self, topic: str, rows: Columns) -> list[bytes]:

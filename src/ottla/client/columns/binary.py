@@ -11,6 +11,7 @@ from itertools import accumulate
 from typing import Final, overload
 
 __all__ = [
+    "ROW_BYTES",
     "BinaryColumn",
     "HeadersColumn",
     "RawBinary",
@@ -29,6 +30,9 @@ RawHeaders = tuple[memoryview, RawBinary, RawBinary, int, int]
 
 RawColumns = tuple[memoryview, memoryview, memoryview, memoryview, RawBinary, RawBinary, RawHeaders]
 """partition, offset, timestamp, timestamp_type, key, value, headers."""
+
+ROW_BYTES: Final = 32
+"""What a row is counted with beside the bytes of its key, value and headers."""
 
 _MAX_INT32: Final = (1 << 31) - 1
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from ottla.client.columns.binary import ROW_BYTES
 from ottla.client.columns.columns import Columns, Record
 from ottla.client.columns.implementation import IMPLEMENTATION, Implementation, Sink
 from ottla.client.columns.legacy import is_legacy, read_message
-from ottla.client.columns.plain import ROW_BYTES
 from ottla.client.errors import ClientError
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import Buffer

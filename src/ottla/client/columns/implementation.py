@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from ottla.client.columns import plain
 from ottla.client.columns.binary import RawBinary, RawColumns
-from ottla.client.columns.plain import Decoded, Pairs
 from ottla.records.batch import Buffer
+
+if TYPE_CHECKING:
+    from ottla.client.columns.plain import Decoded, Pairs
 
 __all__ = ["IMPLEMENTATION", "Builder", "Implementation", "Sink", "wants_plain"]
 
@@ -69,7 +70,7 @@ class Implementation(Protocol):
     def records(self, record_type: type[R], topic: str, columns: RawColumns, /) -> Iterator[R]: ...
     def strings(self, column: RawBinary, /) -> list[bytes | None]: ...
     def split(self, data: Buffer, delimiter: bytes, /) -> tuple[RawBinary, int]: ...
-    def join(self, column: RawBinary, delimiter: bytes, null: bytes, /) -> bytes: ...
+    def join(self, column: RawBinary, delimiter: bytes, null: bytes, /) -> tuple[bytes, int]: ...
     def crc32c(self, data: Buffer, /) -> int: ...
     def hash_key(self, name: str, key: Buffer, /) -> int: ...
     def hash_keys(
@@ -91,6 +92,8 @@ def _choose() -> Implementation:
             pass
         else:
             return _columns
+    from ottla.client.columns import plain
+
     return plain
 
 

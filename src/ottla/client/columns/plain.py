@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import google_crc32c
 
-from ottla.client.columns.binary import BinaryColumn, HeadersColumn, RawBinary, RawColumns
+from ottla.client.columns.binary import ROW_BYTES, BinaryColumn, HeadersColumn, RawBinary, RawColumns
 from ottla.client.columns.plain_concat import concat
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
@@ -37,7 +37,6 @@ from ottla.records.varint import encode_varint
 
 __all__ = [
     "NAME",
-    "ROW_BYTES",
     "BatchBuilder",
     "Decoded",
     "Sink",
@@ -55,9 +54,6 @@ __all__ = [
 ]
 
 NAME: Final = "plain"
-
-ROW_BYTES: Final = 32
-"""What a row is counted with beside the bytes of its key, value and headers."""
 
 _MIN_INT64: Final = -(1 << 63)
 _MAX_INT64: Final = (1 << 63) - 1
@@ -280,11 +276,12 @@ def split(data: Buffer, delimiter: bytes, /) -> tuple[RawBinary, int]:
     return BinaryColumn.of(parts).raw, max(map(len, parts))
 
 
-def join(column: RawBinary, delimiter: bytes, null: bytes, /) -> bytes:
-    """Each of the byte strings, `null` for a null, and a delimiter behind it."""
+def join(column: RawBinary, delimiter: bytes, null: bytes, /) -> tuple[bytes, int]:
+    """Each of the byte strings, `null` for a null, and a delimiter behind it; how many are inside of them."""
     parts = [null if each is None else each for each in strings(column)]
+    inside = sum([each.count(delimiter) for each in parts]) if delimiter else 0
     parts.append(b"")
-    return delimiter.join(parts)
+    return delimiter.join(parts), inside
 
 
 # To batches.

@@ -14,7 +14,7 @@
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
 #define HEADER_SIZE 61
-#define ROW_BYTES 32          /* plain.ROW_BYTES */
+#define ROW_BYTES 32          /* binary.ROW_BYTES */
 #define GIL_THRESHOLD (1 << 18) /* bytes from which on a batch is worth letting other threads run */
 
 typedef struct {

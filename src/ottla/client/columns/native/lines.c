@@ -55,9 +55,10 @@ done:
     return result;
 }
 
-/* join(column, delimiter, null): each of the byte strings, and a delimiter behind it. */
+/* join(column, delimiter, null): each of the byte strings, and a delimiter behind it; how many are inside of them. */
 PyObject *py_join(PyObject *module, PyObject *args) {
     PyObject *raw, *joined = NULL;
+    Py_ssize_t inside = 0;
     Py_buffer delimiter, null;
     Binary column;
     String string;
@@ -82,6 +83,11 @@ PyObject *py_join(PyObject *module, PyObject *args) {
     for (Py_ssize_t row = 0; row < column.length; row++) {
         string_at(&column, row, &string);
         if (!string.data) string = (String){null.buf, (size_t)null.len};
+        const uint8_t *end = string.data + string.size, *at = string.data;
+        while (delimiter.len && (at = find(at, end, delimiter.buf, (size_t)delimiter.len)) != end) {
+            at += delimiter.len;
+            inside++;
+        }
         if (string.size) memcpy(out, string.data, string.size);
         out += string.size;
         if (delimiter.len == 1)
@@ -96,5 +102,5 @@ opened:
 done:
     PyBuffer_Release(&delimiter);
     PyBuffer_Release(&null);
-    return joined;
+    return joined ? Py_BuildValue("Nn", joined, inside) : NULL;
 }
