@@ -34,8 +34,8 @@ async def rows_in(file: BinaryIO, decoder: Decoder) -> AsyncIterator[Rows]:
 
 
 class _Whole(io.RawIOBase):
-    """A pipe, of which as much is read as was asked for. Python's buffers do that too, and lock: a thread that
-    waits in one keeps others from closing it.
+    """A pipe, of which as much is read as was asked for. Python's buffers do that too, and lock: a thread
+    that waits in one keeps others from closing it.
     """
 
     def __init__(self, pipe: IO[bytes]) -> None:
