@@ -21,6 +21,7 @@ from ottla.clock import Clock
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
 from ottla.config.store import StoreConfig
+from ottla.store.interface import Store
 from ottla.store.local import LocalStore
 from ottla.store.memory import MemoryEngine
 
@@ -51,10 +52,13 @@ class Machine:
         trace: Trace,
         network: Network,
         random: Random,
+        store: Store | None = None,
     ) -> None:
+        """`store` is its way to that of a cluster; without it the machine has one of its own."""
         self.name = name
         self.address = name, PORT
-        self._node_id = node_id
+        self.node_id = node_id
+        self._store = store
         self._settings = settings
         self._loop = loop
         self._trace = trace
@@ -71,6 +75,8 @@ class Machine:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._former: list[Power] = []
         self._broker: Broker | None = None
+        self.running: Broker | None = None
+        """The same, while it starts and stops, too"""
 
     @property
     def is_on(self) -> bool:
@@ -96,6 +102,7 @@ class Machine:
         if broker is not None:
             await self._while_powered(broker.stop())
         if self.is_on:
+            self.running = None
             self._power.is_on = False
             self.note("off")
 
@@ -116,6 +123,7 @@ class Machine:
             self._network.unplug(self.name, 0)
 
     def _end_life(self) -> None:
+        self._broker = self.running = None
         self._power.lose()
         self._former.append(self._power)
         if not self._ended.done():
@@ -138,7 +146,7 @@ class Machine:
                     name: (text, "simulation")
                     for name, text in {
                         **self._settings,
-                        "node.id": str(self._node_id),
+                        "node.id": str(self.node_id),
                         "log.dirs": FOLDER,
                         "listeners": f"PLAINTEXT://{self.name}:{PORT}",
                     }.items()
@@ -146,6 +154,7 @@ class Machine:
             )
         )
         broker = Broker(BrokerSettings(loaded.config, BrokerLayers(static=loaded.static)), self._host())
+        self.running = broker
         await broker.start()
         self._broker = broker
 
@@ -171,6 +180,7 @@ class Machine:
             connect=self._network.connector(self.name),
             addresses_of=self._network.addresses_of,
             name=lambda: self.name,
+            shares_store=self._store is not None,
         )
 
     def now_ms(self) -> int:
@@ -190,7 +200,9 @@ class Machine:
     def _make_executor(self, threads: int, name: str) -> Executor:
         return _VirtualThreads(self, self._loop, threads, name)
 
-    def _make_store(self, _folder: str, _config: StoreConfig) -> LocalStore:
+    def _make_store(self, _folder: str, _config: StoreConfig) -> Store:
+        if self._store is not None:
+            return self._store
         thread = self._make_executor(1, "store")
 
         def run(work: Callable[[], _T], /) -> Awaitable[_T]:

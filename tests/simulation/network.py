@@ -38,7 +38,7 @@ class Network:
         self._random = random
         self._listening: dict[Address, _Listening] = {}
         self._endpoints: dict[Endpoint, None] = {}
-        self._stalled_until: dict[frozenset[str], float] = {}
+        self._stalled_until: dict[tuple[str, str], float] = {}
 
     # -- what machines do
 
@@ -70,7 +70,8 @@ class Network:
 
     async def connect(self, machine: str, address: Address, make_protocol: Callable[[], P]) -> P:
         """Connect from `machine`; raises ConnectionRefusedError."""
-        await asyncio.sleep(self.delay(machine, address[0]))
+        back = self._stalled_until.get((address[0], machine), 0.0) - self._loop.time()
+        await asyncio.sleep(max(self.delay(machine, address[0]), back))
         listening = self._listening.get(address)
         if listening is None:
             raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
@@ -88,7 +89,12 @@ class Network:
 
     def stall(self, one: str, other: str, seconds: float) -> None:
         """Nothing comes through between the two for a while; it comes later."""
-        self._stalled_until[frozenset((one, other))] = self._loop.time() + seconds
+        self.cut(one, other, seconds)
+        self.cut(other, one, seconds)
+
+    def cut(self, one: str, other: str, seconds: float) -> None:
+        """Nothing comes from `one` to `other` for a while; it comes later. What others say comes through."""
+        self._stalled_until[one, other] = self._loop.time() + seconds
 
     def reset(self, one: str, other: str) -> None:
         """End the connections between the two; what is on its way is lost."""
@@ -110,7 +116,7 @@ class Network:
 
     def delay(self, one: str, other: str) -> float:
         """Seconds until something sent now arrives."""
-        stalled = self._stalled_until.get(frozenset((one, other)), 0.0) - self._loop.time()
+        stalled = self._stalled_until.get((one, other), 0.0) - self._loop.time()
         return max(stalled, 0.0) + self._random.expovariate(1 / _LATENCY_S)
 
     def call(self, endpoint: Endpoint, delay_s: float, callback: Callable[..., object], *args: Any) -> None:

@@ -62,14 +62,14 @@ class Topic(NamedTuple):
         return [Log(machine.name, self.name, index) for index in range(self.partitions)]
 
 
-async def create_topics(client: Client, topics: Iterable[Topic]) -> None:
+async def create_topics(client: Client, topics: Iterable[Topic], replication_factor: int = 1) -> None:
     """Try until all are there."""
     request = CreateTopicsRequest(
         topics=[
             CreatableTopic(
                 name=topic.name,
                 num_partitions=topic.partitions,
-                replication_factor=1,
+                replication_factor=replication_factor,
                 configs=[CreatableTopicConfig(name=key, value=value) for key, value in topic.configs.items()],
             )
             for topic in topics

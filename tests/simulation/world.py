@@ -18,6 +18,8 @@ from tests.simulation.machine import Machine
 from tests.simulation.network import Network
 from tests.unit.storage.simulated_disk import PowerLossError
 
+from ottla.store.interface import Store
+
 _LIMIT_S = 150
 """A scenario that takes longer waits for what does not come."""
 
@@ -36,13 +38,15 @@ class World:
         """For `tests.checker`."""
         self.stats: Counter[str] = Counter()
         """What happened how often, for people."""
+        self.logged: Counter[str] = Counter()
+        """How often brokers logged what, by the message before anything is filled in."""
 
     def random(self, what: str) -> Random:
         """Chance of its own for each purpose, so that one does not change with what another takes."""
         return Random(f"{self.seed}/{what}")
 
-    def machine(self, name: str, settings: Mapping[str, str]) -> Machine:
-        """A new one, which is off."""
+    def machine(self, name: str, settings: Mapping[str, str], store: Store | None = None) -> Machine:
+        """A new one, which is off; `store` is its way to that of a cluster."""
         made = Machine(
             name,
             len(self.machines) + 1,
@@ -51,6 +55,7 @@ class World:
             trace=self.trace,
             network=self.network,
             random=self.random(name),
+            store=store,
         )
         self.machines.append(made)
         return made
@@ -84,11 +89,13 @@ def simulate(seed: int, scenario: Scenario, show: Callable[[str], None] | None =
     began = loop.time()
     world = World(seed, loop, show)
     with asyncio.Runner(loop_factory=lambda: loop) as runner, _log_of_brokers(world) as complaints:
-        runner.run(_to_its_end(world, scenario))
-        seconds = loop.time() - began
-        digest, events = world.trace.digest, world.trace.events
-        complaints += map(_describe, loop.failures)
-        runner.run(_clear_away(world))
+        try:
+            runner.run(_to_its_end(world, scenario))
+        finally:
+            seconds = loop.time() - began
+            digest, events = world.trace.digest, world.trace.events
+            complaints += map(_describe, loop.failures)
+            runner.run(_clear_away(world))
     violations = [*world.history.violations, *complaints]
     return Outcome(seed, digest, events, seconds, world.stats, violations, world.operations)
 
@@ -122,6 +129,7 @@ def _log_of_brokers(world: World) -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             if record.exc_info and not isinstance(record.exc_info[1], PowerLossError):
                 complaints.append(f"a traceback in the log: {record.getMessage()}: {record.exc_info[1]!r}")
+            world.logged[str(record.msg)] += 1
             world.trace.note("log", record.levelname.lower(), record.getMessage())
 
     logger = logging.getLogger("ottla")

@@ -1,0 +1,504 @@
+"""The scenario of clusters: three brokers, replicated topics, and all that goes wrong between machines.
+
+A seed is of one of two kinds. Where one machine at a time loses its power, nothing is flushed, and what is
+committed stays so for ever. Where several do, `ottla.acks.all.flush` is true, and only what was acknowledged
+has to last: an *era* ends with each power loss, and what was read is held against what is read in the same.
+
+Forbidden is, beside what is logged with a traceback or hangs:
+
+- lost: an acknowledged value is not read at its offset in the end
+- an offset with two values, a value at two offsets (each is sent once, or by an idempotent producer)
+- two leaders in one leader epoch, in the metadata or by what brokers believe; epochs that go back
+- replicas that differ below the high watermark of one of them
+- a high watermark past the log end of a broker that is in sync
+- a cluster that does not come to rest once nothing is wrong any more
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from tests.simulation.client import NoAnswerError
+from tests.simulation.cluster import Cluster
+from tests.simulation.cluster_clients import CLUSTER, ReplicatedConsumer, ReplicatedProducer, logs_of
+from tests.simulation.history import Log, Seen
+from tests.simulation.machine import EPOCH_MS
+from tests.simulation.records import Topic, create_topics
+from tests.simulation.world import Outcome, World
+
+from ottla.metadata import model
+from ottla.metadata.image import MetadataImage
+from ottla.protocol.errors import KafkaError
+from ottla.records.batch import iter_headers
+from ottla.replica.partition import Partition
+from ottla.replica.replica import Replica
+from ottla.store.faulty import Lost
+from ottla.store.interface import StoreError
+
+DURATION_S = 10.0
+"""For as long faults come."""
+_REST_S = 40.0
+"""Within this everything is well again afterwards."""
+_CHECK_S = 0.1
+_WHILE_S = 3.0
+_MAX_BYTES = 1 << 24
+
+TOPICS = (
+    Topic("first", 2, {"min.insync.replicas": "2", "internal.segment.bytes": "1500"}),
+    Topic("second", 1, {"min.insync.replicas": "2"}),
+)
+SETTINGS = {
+    "broker.heartbeat.interval.ms": "300",
+    "broker.session.timeout.ms": "1500",
+    "leader.imbalance.check.interval.seconds": "2",
+    "log.flush.offset.checkpoint.interval.ms": "900",
+    "log.flush.start.offset.checkpoint.interval.ms": "900",
+    "log.initial.task.delay.ms": "300",
+    "offsets.topic.num.partitions": "1",
+    "replica.fetch.backoff.ms": "200",
+    "replica.fetch.wait.max.ms": "200",
+    "replica.lag.time.max.ms": "1000",
+    "replica.socket.timeout.ms": "1000",
+    "socket.connection.setup.timeout.ms": "1000",
+}
+"""What a broker does once in seconds it does several times in one."""
+
+
+def counts(outcome: Outcome) -> bool:
+    """Whether what is to be survived has happened in it."""
+    return all(outcome.stats.get(what) for what in _HAS_TO_HAPPEN)
+
+
+_HAS_TO_HAPPEN = (
+    "elections",
+    "ISR shrinks",
+    "ISR growths",
+    "truncations",
+    "unknown outcomes",
+    "controller changes",
+)
+
+
+class ReplicatedHistory:
+    """What clients wrote and read, and what copies hold; `violations` is what must not be in it."""
+
+    def __init__(self, forbid: Callable[[str], None]) -> None:
+        self.forbid = forbid
+        self.era = 0
+        self._sent: dict[Log, dict[bytes, None]] = defaultdict(dict)
+        self._acknowledged: dict[Log, dict[int, bytes]] = defaultdict(dict)
+        self._committed: dict[Log, dict[int, bytes]] = defaultdict(dict)
+        self._batches: dict[Log, dict[int, tuple[int, int]]] = defaultdict(dict)
+
+    def end_era(self) -> None:
+        """What was committed and not acknowledged may have gone."""
+        self.era += 1
+        self._committed.clear()
+        self._batches.clear()
+
+    def sent(self, log: Log, values: Iterable[bytes]) -> None:
+        self._sent[log].update(dict.fromkeys(values))
+
+    def acknowledged(self, log: Log, values: Sequence[bytes], offset: int) -> None:
+        for at, value in enumerate(values, offset):
+            other = self._acknowledged[log].setdefault(at, value)
+            if other != value:
+                self.forbid(f"offset {at} of {log} was acknowledged for {other!r} and for {value!r}")
+
+    def read(self, reader: str, log: Log, records: Iterable[Seen]) -> None:
+        """Below the high watermark, in the present era."""
+        for record in records:
+            for known in (self._committed[log], self._acknowledged[log]):
+                other = known.get(record.offset, record.value)
+                if other != record.value:
+                    self.forbid(
+                        f"offset {record.offset} of {log} has two values: {other!r}, and {record.value!r} "
+                        f"by {reader}"
+                    )
+            self._committed[log][record.offset] = record.value
+
+    def out_of_range(self, reader: str, log: Log, position: int) -> None:
+        self.forbid(f"{reader} has read {log} up to {position}, and is told that it is out of range")
+
+    def holds(self, machine: str, log: Log, offset: int, batch: tuple[int, int]) -> None:
+        """A copy has this batch (leader epoch and checksum) below its high watermark."""
+        other = self._batches[log].setdefault(offset, batch)
+        if other != batch:
+            self.forbid(f"{log} differs below the high watermark: {machine} has another batch at {offset}")
+
+    def check(self, log: Log, records: Sequence[Seen]) -> None:
+        """All that is left of a log in the end."""
+        self.read("the last reader", log, records)
+        found = {record.offset: record.value for record in records}
+        for offset, value in sorted(self._acknowledged[log].items()):
+            if found.get(offset) != value:
+                self.forbid(f"lost: {value!r} from offset {offset} of {log}, which has {found.get(offset)!r}")
+        offsets: dict[bytes, int] = {}
+        for record in records:
+            if record.value not in self._sent[log]:
+                self.forbid(f"{record.value!r} at offset {record.offset} of {log} was never sent there")
+            other = offsets.setdefault(record.value, record.offset)
+            if other != record.offset:
+                self.forbid(f"{record.value!r} is at {other} and {record.offset} of {log}")
+
+
+class _Copy(NamedTuple):
+    node_id: int
+    life: int
+    replica: Replica
+
+
+class Replicated:
+    """One run."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.random = world.random("scenario")
+        self.loses_all = self.random.random() < 0.5
+        world.stats["seeds in which all lose power"] += self.loses_all
+        settings = {**SETTINGS, "ottla.acks.all.flush": str(self.loses_all).lower()}
+        self.cluster = Cluster(world, 3, settings)
+        self.history = ReplicatedHistory(world.history.forbid)
+        self.is_over = False
+        self._leaders: dict[tuple[Log, int], tuple[int, int]] = {}
+        self._checked: dict[tuple[int, int, Log], int] = {}
+
+    def now_ms(self) -> int:
+        return EPOCH_MS + int(self.world.loop.time() * 1000)
+
+    async def run(self) -> None:
+        world, cluster = self.world, self.cluster
+        await cluster.start()
+        await create_topics(world.client("admin", cluster.machines[1]), TOPICS, 3)
+        until = world.loop.time() + DURATION_S
+        watching = asyncio.create_task(self._watch())
+        checking = asyncio.create_task(self._check_on())
+        work = [
+            ReplicatedProducer(
+                self, f"producer {number}", self.random.choice(TOPICS), is_idempotent=self.random.random() < 0.6
+            ).run(until, pause_s=0.15)
+            for number in range(3)
+        ]
+        work += [ReplicatedConsumer(self, "consumer", TOPICS[0]).run(until, pause_s=0.2)]
+        faults = ClusterFaults(self)
+        await asyncio.gather(faults.run(until), *work)
+        await faults.heal()
+        await self._rest()
+        await self._look()
+        world.stats["truncations"] += world.logged["%s is cut from offset %d to %d"]
+        for task in (watching, checking):
+            task.cancel()
+        await asyncio.wait([watching, checking])
+        for task in (watching, checking):
+            if not task.cancelled():
+                task.result()
+        await cluster.stop()
+
+    # -- what the store says
+
+    async def _watch(self) -> None:
+        """Count what changes, and judge it."""
+        stats, forbid = self.world.stats, self.history.forbid
+        states: dict[str, model.PartitionState] = {}
+        leaders: dict[tuple[str, int], int] = {}
+        async for revision in self.cluster.store.watch("/", 1):
+            for event in revision.events:
+                if event.key == model.CONTROLLER:
+                    stats["controller changes"] += event.value is not None
+                if not event.key.startswith(model.PARTITIONS) or event.value is None:
+                    continue
+                state = model.decode_partition(event.value, event.revision)
+                known = leaders.setdefault((event.key, state.leader_epoch), state.leader)
+                if known != state.leader:
+                    forbid(f"{event.key} is led by {known} and {state.leader} in epoch {state.leader_epoch}")
+                before = states.get(event.key) or model.initial_state(state.replicas, state.replicas)
+                stats["elections"] += state.leader_epoch != before.leader_epoch and state.leader >= 0
+                stats["ISR shrinks"] += not set(before.isr) <= set(state.isr)
+                stats["ISR growths"] += not set(state.isr) <= set(before.isr)
+                if state.leader_epoch < before.leader_epoch or state.partition_epoch <= before.partition_epoch:
+                    forbid(f"{event.key} goes back from {before} to {state}")
+                states[event.key] = state
+
+    # -- what the copies say
+
+    async def _check_on(self) -> None:
+        while True:
+            await asyncio.sleep(_CHECK_S)
+            image = await self.cluster.image()
+            for topic in TOPICS:
+                for log in logs_of(topic):
+                    self._check(log, image)
+
+    def _copies(self, log: Log) -> list[_Copy]:
+        found = []
+        for node_id, machine in self.cluster.machines.items():
+            if machine.running is not None:
+                try:
+                    replica = machine.running.partitions.replica(log.topic, log.partition)
+                except KafkaError:
+                    continue
+                found.append(_Copy(node_id, machine.lives, replica))
+        return found
+
+    def _check(self, log: Log, image: MetadataImage) -> None:
+        copies = self._copies(log)
+        topic = image.topics.get(log.topic)
+        if topic is None:
+            return
+        state = topic.partitions[log.partition]
+        in_sync = [
+            copy
+            for copy in copies
+            if copy.node_id in state.isr and image.is_active(copy.node_id) and self.knows_epoch(copy.node_id, image)
+        ]
+        for copy in copies:
+            self._check_content(log, copy)
+            if not isinstance(copy.replica, Partition):
+                continue
+            me = copy.node_id, copy.life
+            leader = self._leaders.setdefault((log, copy.replica.leader_epoch), me)
+            if leader != me:
+                self.history.forbid(
+                    f"{log} is led in epoch {copy.replica.leader_epoch} by (machine, life) {leader} and {me}"
+                )
+            if copy.replica.leader_epoch != state.leader_epoch:
+                continue
+            for other in in_sync:
+                if other.replica.log.log_end_offset < copy.replica.high_watermark:
+                    self.history.forbid(
+                        f"the high watermark of {log} is {copy.replica.high_watermark}, and broker "
+                        f"{other.node_id}, which is in sync, ends at {other.replica.log.log_end_offset}"
+                    )
+
+    def knows_epoch(self, node_id: int, image: MetadataImage) -> bool:
+        """Whether the machine is on, in the life that is registered."""
+        broker, registered = self.cluster.machines[node_id].running, image.brokers.get(node_id)
+        return broker is not None and registered is not None and broker._own_epoch() == registered.epoch
+
+    def _check_content(self, log: Log, copy: _Copy) -> None:
+        own = copy.replica.log
+        key = copy.node_id, copy.life, log
+        start = max(self._checked.get(key, 0), own.log_start_offset)
+        if start < own.high_watermark:
+            read = own.read(start, _MAX_BYTES, own.high_watermark, min_one=True)
+            for _, header in iter_headers(bytes(read.records)):
+                self.history.holds(
+                    f"broker-{copy.node_id}", log, header.base_offset, (header.leader_epoch, header.crc)
+                )
+                self._checked[key] = header.next_offset
+
+    # -- in the end
+
+    async def _rest(self) -> None:
+        """All replicas are in sync, and the same."""
+        loop = self.world.loop
+        until = loop.time() + _REST_S
+        logs = [log for topic in TOPICS for log in logs_of(topic)]
+        while left := [why for log in logs if (why := await self._restless(log))]:
+            if loop.time() > until:
+                for why in left:
+                    self.history.forbid(f"it does not come to rest: {why}")
+                return
+            await asyncio.sleep(0.2)
+
+    async def _restless(self, log: Log) -> str:
+        state = (await self.cluster.image()).topics[log.topic].partitions[log.partition]
+        copies = self._copies(log)
+        ends = [(each.replica.log.log_end_offset, each.replica.high_watermark) for each in copies]
+        is_well = state.leader >= 0 and len(state.isr) == len(copies) == 3 and len({*sum(ends, ())}) == 1
+        return "" if is_well else f"{log}: {state}, ends and high watermarks {ends}"
+
+    async def _look(self) -> None:
+        for topic in TOPICS:
+            for _ in range(50):
+                try:
+                    found = await ReplicatedConsumer(self, f"reader of {topic.name}", topic).drain()
+                except NoAnswerError:
+                    await asyncio.sleep(0.3)
+                    continue
+                for log, records in found.items():
+                    self.history.check(log, records)
+                break
+            else:
+                self.history.forbid(f"{topic.name} cannot be read in the end")
+
+
+class ClusterFaults:
+    """What befalls a cluster: one lane of power, another of networks and the store."""
+
+    def __init__(self, test: Replicated) -> None:
+        self._test = test
+        self._cluster = test.cluster
+        self._world = test.world
+        self._random = test.world.random("faults")
+        self._later: list[asyncio.Task[None]] = []
+        every: list[Callable[[], Awaitable[None]]] = [
+            self.cut_one_way,
+            self.cut,
+            self.isolate,
+            self.lose_store,
+            self.lose_outcomes,
+            self.lose_outcomes,
+            self.end_lease,
+            self.end_lease,
+            self.late_watch,
+            self.slow_down,
+            self.reset_connections,
+        ]
+        self._some = self._random.sample(every, self._random.randrange(3, len(every)))
+        self._powers: list[Callable[[], Awaitable[None]]] = [self.lose_power, self.lose_power, self.restart, self.kill]
+        if test.loses_all:
+            self._powers.append(self.lose_all)
+
+    async def run(self, until: float) -> None:
+        await asyncio.gather(self._lane(self._powers, until, 1.5), self._lane(self._some, until, 0.6))
+
+    async def heal(self) -> None:
+        """Nothing is wrong any more."""
+        await asyncio.gather(*self._later)
+        for way in self._cluster.ways.values():
+            way.slowness = 1.0
+            way.heal()
+        for node_id in self._cluster.machines:
+            await self._switch_on(node_id)
+
+    async def _lane(self, faults: Sequence[Callable[[], Awaitable[None]]], until: float, pause_s: float) -> None:
+        loop = self._world.loop
+        while loop.time() < until:
+            await asyncio.sleep(self._random.expovariate(1 / pause_s))
+            fault = self._random.choice(faults)
+            self._world.trace.note("fault", fault.__name__)
+            self._world.stats[f"fault: {fault.__name__}"] += 1
+            await fault()
+
+    def _one(self) -> int:
+        return self._random.choice(list(self._cluster.machines))
+
+    def _while(self) -> float:
+        return self._random.uniform(0, _WHILE_S)
+
+    # -- power
+
+    async def lose_power(self) -> None:
+        node_id = self._one()
+        if self._test.loses_all or self._others_have_all(node_id, await self._cluster.image()):
+            self._lose(node_id)
+            await asyncio.sleep(self._while())
+            await self._switch_on(node_id)
+
+    async def lose_all(self) -> None:
+        """At about the same time."""
+        for node_id in self._random.sample((1, 2, 3), self._random.choice((2, 3, 3))):
+            self._lose(node_id)
+            if self._random.random() < 0.5:
+                await asyncio.sleep(self._random.uniform(0, 1.0))
+        await asyncio.sleep(self._while())
+        back = self._random.sample((1, 2, 3), 3)
+        await asyncio.gather(*map(self._switch_on, back))
+
+    async def kill(self) -> None:
+        """The broker, not the machine: what it wrote stays."""
+        node_id = self._one()
+        self._cluster.machines[node_id].kill_broker()
+        await asyncio.sleep(self._while())
+        await self._switch_on(node_id)
+
+    async def restart(self) -> None:
+        """In order: others lead first."""
+        node_id = self._one()
+        await self._cluster.machines[node_id].switch_off()
+        await asyncio.sleep(self._while())
+        await self._switch_on(node_id)
+
+    def _lose(self, node_id: int) -> None:
+        if self._test.loses_all:
+            self._test.history.end_era()
+        self._cluster.machines[node_id].lose_power()
+
+    def _others_have_all(self, node_id: int, image: MetadataImage) -> bool:
+        """Whether what is committed is on another machine, which is on, for each partition."""
+        if any(machine.running is None for machine in self._cluster.machines.values()):
+            return False
+        return all(
+            any(
+                each != node_id and image.is_active(each) and self._test.knows_epoch(each, image)
+                for each in state.isr
+            )
+            for topic in image.topics.values()
+            for state in topic.partitions
+        )
+
+    async def _switch_on(self, node_id: int) -> None:
+        machine = self._cluster.machines[node_id]
+        while not machine.is_on:
+            if machine.disk.is_off:
+                machine.repair_disk()
+            try:
+                await machine.switch_on()
+            except (KafkaError, StoreError):  # no store; whoever keeps it running tries again
+                self._world.stats["starts without a store"] += 1
+                machine.kill_broker()
+                await asyncio.sleep(0.3)
+
+    # -- networks
+
+    async def cut_one_way(self) -> None:
+        one, other = self._random.sample(sorted(self._cluster.machines), 2)
+        self._world.network.cut(f"broker-{one}", f"broker-{other}", self._while())
+
+    async def cut(self) -> None:
+        one, other = self._random.sample(sorted(self._cluster.machines), 2)
+        self._world.network.stall(f"broker-{one}", f"broker-{other}", self._while())
+
+    async def isolate(self) -> None:
+        """From the others, and from the store; clients still reach it."""
+        node_id, seconds = self._one(), self._while()
+        for other in self._cluster.machines:
+            if other != node_id:
+                self._world.network.stall(f"broker-{node_id}", f"broker-{other}", seconds)
+        await self._cut_store(node_id, seconds)
+
+    async def reset_connections(self) -> None:
+        one, other = self._random.sample(sorted(self._cluster.machines), 2)
+        self._world.network.reset(f"broker-{one}", f"broker-{other}")
+
+    async def slow_down(self) -> None:
+        machine = self._cluster.machines[self._one()]
+        machine.slowness = 200.0
+        await asyncio.sleep(self._while() / 2)
+        machine.slowness = 1.0
+
+    # -- the store
+
+    async def lose_store(self) -> None:
+        await self._cut_store(self._one(), self._while())
+
+    async def _cut_store(self, node_id: int, seconds: float) -> None:
+        way = self._cluster.ways[node_id]
+        way.cut()
+        await asyncio.sleep(seconds)
+        way.heal()
+
+    async def lose_outcomes(self) -> None:
+        what = self._random.choice(list(Lost))
+        work = self._cluster.lose_later(self._one(), what, self._while())
+        self._later.append(asyncio.ensure_future(work))
+
+    async def end_lease(self) -> None:
+        await self._cluster.end_lease(self._one())
+
+    async def late_watch(self) -> None:
+        way = self._cluster.ways[self._one()]
+        way.slowness = 400.0
+        await asyncio.sleep(self._while())
+        way.slowness = 1.0
+
+
+async def replicated(world: World) -> None:
+    """Three brokers, of which any may go and come."""
+    await Replicated(world).run()
+
+
