@@ -5,6 +5,8 @@
     python -m tests.simulation --seeds 20 --no-flush    with losses that are to be found
     python -m tests.simulation --transactions --seeds 2000 --state FILE --save FOLDER
                                                     transactions; goes on where it was stopped
+    python -m tests.simulation --cluster --seeds 1000
+                                                    clusters: replication and elections (`replicated.py`)
     python -m tests.simulation.planted              seeds that find each of the planted bugs
 
 Nothing of the broker is replaced but its `ottla.broker.host.Host`, what it takes from the machine it runs on:

@@ -9,8 +9,8 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from tests.simulation import exactly_once, replicated
 from tests.simulation.campaign import Campaign, Line
-from tests.simulation.exactly_once import exactly_once
 from tests.simulation.scenario import three_brokers
 
 _SHOWN = 10
@@ -19,8 +19,7 @@ _SHOWN = 10
 def main() -> int:
     """Run what the command line asks for; 1 when something forbidden happened."""
     options = _options()
-    scenario = exactly_once if options.transactions else partial(three_brokers, flush=not options.no_flush)
-    campaign = Campaign(scenario, options.transactions, options.save)
+    campaign = _campaign(options)
     if options.seed is not None:
         line = campaign.run_one(options.seed, print if options.trace else None)
         _report(line, options)
@@ -40,10 +39,18 @@ def main() -> int:
     lines.close()
     for what, often in sorted(totals.items()):
         print(f"{often:8} {what}")
-    if options.transactions:
-        print(f"{counted} of {tried} seeds had aborts, fencings and restarts")
+    if campaign.counts is not None:
+        print(f"{counted} of {tried} seeds count: in them happened what had to happen")
     print(f"{tried - len(failed)} of {tried} seeds are fine{f'; not {failed}' if failed else ''}")
     return int(bool(failed))
+
+
+def _campaign(options: argparse.Namespace) -> Campaign:
+    if options.transactions:
+        return Campaign(exactly_once.exactly_once, exactly_once.counts, options.save)
+    if options.cluster:
+        return Campaign(replicated.replicated, replicated.counts, options.save)
+    return Campaign(partial(three_brokers, flush=not options.no_flush), None, options.save)
 
 
 def _options() -> argparse.Namespace:
@@ -59,6 +66,12 @@ def _options() -> argparse.Namespace:
         "--transactions",
         action="store_true",
         help="the scenario of transactions; only seeds with aborts, fencings and restarts count",
+    )
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="the scenario of clusters; only seeds with elections, changes of ISRs and of the controller, "
+        "truncations and unknown outcomes count",
     )
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="processes (default: as many as CPUs)"
@@ -79,7 +92,11 @@ def _report(line: Line, options: argparse.Namespace) -> None:
     if len(line.violations) > _SHOWN:
         print(f"  and {len(line.violations) - _SHOWN} more")
     if line.violations:
-        flags = {" --no-flush": options.no_flush, " --transactions": options.transactions}
+        flags = {
+            " --no-flush": options.no_flush,
+            " --transactions": options.transactions,
+            " --cluster": options.cluster,
+        }
         given = "".join(flag for flag, is_given in flags.items() if is_given)
         print(f"  again: python -m tests.simulation{given} --seed {line.seed} --trace")
 

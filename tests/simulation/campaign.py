@@ -9,8 +9,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.simulation.exactly_once import counts
-from tests.simulation.world import Scenario, simulate
+from tests.simulation.world import Outcome, Scenario, simulate
 
 
 class Line(NamedTuple):
@@ -31,8 +30,8 @@ class Campaign(NamedTuple):
 
     scenario: Scenario
     """One that can be pickled."""
-    is_transactional: bool
-    """Only seeds with aborts, fencings and restarts count."""
+    counts: Callable[[Outcome], bool] | None
+    """Whether in a seed happened what had to happen; without it all count. One that can be pickled"""
     save: Path | None
     """A folder for the operations of seeds in which something is wrong."""
 
@@ -46,7 +45,7 @@ class Campaign(NamedTuple):
             outcome.digest,
             outcome.events,
             outcome.seconds,
-            not self.is_transactional or counts(outcome),
+            self.counts is None or self.counts(outcome),
             dict(outcome.stats),
             outcome.violations,
         )

@@ -11,7 +11,13 @@ from tests.simulation.history import Log, Seen
 from tests.simulation.records import Topic
 
 from ottla.protocol.errors import ErrorCode
-from ottla.protocol.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
+from ottla.protocol.messages.fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchResponse,
+    FetchTopic,
+    PartitionData,
+)
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from ottla.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from ottla.protocol.messages.produce import (
@@ -45,18 +51,19 @@ class Finder:
         self._brokers = {
             node_id: test.world.client(name, machine) for node_id, machine in test.cluster.machines.items()
         }
-        self._leaders: dict[Log, int] = {}
+        self._leaders: dict[Log, tuple[int, int]] = {}
 
     def any(self) -> Client:
         return self._brokers[self._random.choice(list(self._brokers))]
 
-    async def leader(self, log: Log) -> Client:
-        """Raises NoAnswerError while there is none, or nobody says."""
+    async def leader(self, log: Log) -> tuple[Client, int]:
+        """And its epoch. Raises NoAnswerError while there is none, or nobody says."""
         if log not in self._leaders:
             await self._ask(log)
         if log not in self._leaders:
             raise NoAnswerError
-        return self._brokers[self._leaders[log]]
+        node_id, epoch = self._leaders[log]
+        return self._brokers[node_id], epoch
 
     def forget(self, log: Log) -> None:
         """Ask again before the next try."""
@@ -70,7 +77,7 @@ class Finder:
         for topic in response.topics:
             for partition in topic.partitions:
                 if partition.partition_index == log.partition and partition.leader_id in self._brokers:
-                    self._leaders[log] = partition.leader_id
+                    self._leaders[log] = partition.leader_id, partition.leader_epoch
 
 
 class ReplicatedProducer:
@@ -142,7 +149,7 @@ class ReplicatedProducer:
         )
         request = ProduceRequest(acks=-1, timeout_ms=_PRODUCE_TIMEOUT_MS, topic_data=[data])
         try:
-            leader = await self._finder.leader(log)
+            leader, _ = await self._finder.leader(log)
             response = await leader.call(request, 12, ProduceResponse)
         except NoAnswerError:
             return ErrorCode.unknown_server_error, -1
@@ -192,8 +199,12 @@ class ReplicatedConsumer:
 
     async def _poll(self, log: Log, max_wait_ms: int) -> list[Seen]:
         era = self._test.history.era
+        leader, epoch = await self._finder.leader(log)
         asked = FetchPartition(
-            partition=log.partition, fetch_offset=self._positions[log], partition_max_bytes=_MAX_BYTES
+            partition=log.partition,
+            current_leader_epoch=epoch,
+            fetch_offset=self._positions[log],
+            partition_max_bytes=_MAX_BYTES,
         )
         request = FetchRequest(
             max_wait_ms=max_wait_ms,
@@ -201,7 +212,6 @@ class ReplicatedConsumer:
             max_bytes=_MAX_BYTES,
             topics=[FetchTopic(topic=log.topic, partitions=[asked])],
         )
-        leader = await self._finder.leader(log)
         data = (await leader.call(request, 12, FetchResponse)).responses[0].partitions[0]
         if data.error_code:
             self._finder.forget(log)
@@ -224,5 +234,3 @@ class ReplicatedConsumer:
                 if record.offset >= self._positions[log]:
                     yield Seen(record.offset, record.key, record.value or b"")
             self._positions[log] = header.next_offset
-
-

@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from tests.simulation.client import NoAnswerError
 from tests.simulation.cluster import Cluster
-from tests.simulation.cluster_clients import CLUSTER, ReplicatedConsumer, ReplicatedProducer, logs_of
+from tests.simulation.cluster_clients import ReplicatedConsumer, ReplicatedProducer, logs_of
+from tests.simulation.cluster_faults import ClusterFaults
 from tests.simulation.history import Log, Seen
 from tests.simulation.machine import EPOCH_MS
 from tests.simulation.records import Topic, create_topics
@@ -35,15 +36,12 @@ from ottla.protocol.errors import KafkaError
 from ottla.records.batch import iter_headers
 from ottla.replica.partition import Partition
 from ottla.replica.replica import Replica
-from ottla.store.faulty import Lost
-from ottla.store.interface import StoreError
 
 DURATION_S = 10.0
 """For as long faults come."""
 _REST_S = 40.0
 """Within this everything is well again afterwards."""
 _CHECK_S = 0.1
-_WHILE_S = 3.0
 _MAX_BYTES = 1 << 24
 
 TOPICS = (
@@ -161,10 +159,14 @@ class Replicated:
         world.stats["seeds in which all lose power"] += self.loses_all
         settings = {**SETTINGS, "ottla.acks.all.flush": str(self.loses_all).lower()}
         self.cluster = Cluster(world, 3, settings)
-        self.history = ReplicatedHistory(world.history.forbid)
+        self.history = ReplicatedHistory(self._forbid)
         self.is_over = False
         self._leaders: dict[tuple[Log, int], tuple[int, int]] = {}
         self._checked: dict[tuple[int, int, Log], int] = {}
+
+    def _forbid(self, what: str) -> None:
+        self.world.trace.note("checker", "forbidden", what)
+        self.world.history.forbid(what)
 
     def now_ms(self) -> int:
         return EPOCH_MS + int(self.world.loop.time() * 1000)
@@ -178,7 +180,10 @@ class Replicated:
         checking = asyncio.create_task(self._check_on())
         work = [
             ReplicatedProducer(
-                self, f"producer {number}", self.random.choice(TOPICS), is_idempotent=self.random.random() < 0.6
+                self,
+                f"producer {number}",
+                self.random.choice(TOPICS),
+                is_idempotent=self.random.random() < 0.6,
             ).run(until, pause_s=0.15)
             for number in range(3)
         ]
@@ -218,7 +223,10 @@ class Replicated:
                 stats["elections"] += state.leader_epoch != before.leader_epoch and state.leader >= 0
                 stats["ISR shrinks"] += not set(before.isr) <= set(state.isr)
                 stats["ISR growths"] += not set(state.isr) <= set(before.isr)
-                if state.leader_epoch < before.leader_epoch or state.partition_epoch <= before.partition_epoch:
+                if (
+                    state.leader_epoch < before.leader_epoch
+                    or state.partition_epoch <= before.partition_epoch
+                ):
                     forbid(f"{event.key} goes back from {before} to {state}")
                 states[event.key] = state
 
@@ -252,7 +260,9 @@ class Replicated:
         in_sync = [
             copy
             for copy in copies
-            if copy.node_id in state.isr and image.is_active(copy.node_id) and self.knows_epoch(copy.node_id, image)
+            if copy.node_id in state.isr
+            and image.is_active(copy.node_id)
+            and self.knows_epoch(copy.node_id, image)
         ]
         for copy in copies:
             self._check_content(log, copy)
@@ -326,179 +336,6 @@ class Replicated:
                 self.history.forbid(f"{topic.name} cannot be read in the end")
 
 
-class ClusterFaults:
-    """What befalls a cluster: one lane of power, another of networks and the store."""
-
-    def __init__(self, test: Replicated) -> None:
-        self._test = test
-        self._cluster = test.cluster
-        self._world = test.world
-        self._random = test.world.random("faults")
-        self._later: list[asyncio.Task[None]] = []
-        every: list[Callable[[], Awaitable[None]]] = [
-            self.cut_one_way,
-            self.cut,
-            self.isolate,
-            self.lose_store,
-            self.lose_outcomes,
-            self.lose_outcomes,
-            self.end_lease,
-            self.end_lease,
-            self.late_watch,
-            self.slow_down,
-            self.reset_connections,
-        ]
-        self._some = self._random.sample(every, self._random.randrange(3, len(every)))
-        self._powers: list[Callable[[], Awaitable[None]]] = [self.lose_power, self.lose_power, self.restart, self.kill]
-        if test.loses_all:
-            self._powers.append(self.lose_all)
-
-    async def run(self, until: float) -> None:
-        await asyncio.gather(self._lane(self._powers, until, 1.5), self._lane(self._some, until, 0.6))
-
-    async def heal(self) -> None:
-        """Nothing is wrong any more."""
-        await asyncio.gather(*self._later)
-        for way in self._cluster.ways.values():
-            way.slowness = 1.0
-            way.heal()
-        for node_id in self._cluster.machines:
-            await self._switch_on(node_id)
-
-    async def _lane(self, faults: Sequence[Callable[[], Awaitable[None]]], until: float, pause_s: float) -> None:
-        loop = self._world.loop
-        while loop.time() < until:
-            await asyncio.sleep(self._random.expovariate(1 / pause_s))
-            fault = self._random.choice(faults)
-            self._world.trace.note("fault", fault.__name__)
-            self._world.stats[f"fault: {fault.__name__}"] += 1
-            await fault()
-
-    def _one(self) -> int:
-        return self._random.choice(list(self._cluster.machines))
-
-    def _while(self) -> float:
-        return self._random.uniform(0, _WHILE_S)
-
-    # -- power
-
-    async def lose_power(self) -> None:
-        node_id = self._one()
-        if self._test.loses_all or self._others_have_all(node_id, await self._cluster.image()):
-            self._lose(node_id)
-            await asyncio.sleep(self._while())
-            await self._switch_on(node_id)
-
-    async def lose_all(self) -> None:
-        """At about the same time."""
-        for node_id in self._random.sample((1, 2, 3), self._random.choice((2, 3, 3))):
-            self._lose(node_id)
-            if self._random.random() < 0.5:
-                await asyncio.sleep(self._random.uniform(0, 1.0))
-        await asyncio.sleep(self._while())
-        back = self._random.sample((1, 2, 3), 3)
-        await asyncio.gather(*map(self._switch_on, back))
-
-    async def kill(self) -> None:
-        """The broker, not the machine: what it wrote stays."""
-        node_id = self._one()
-        self._cluster.machines[node_id].kill_broker()
-        await asyncio.sleep(self._while())
-        await self._switch_on(node_id)
-
-    async def restart(self) -> None:
-        """In order: others lead first."""
-        node_id = self._one()
-        await self._cluster.machines[node_id].switch_off()
-        await asyncio.sleep(self._while())
-        await self._switch_on(node_id)
-
-    def _lose(self, node_id: int) -> None:
-        if self._test.loses_all:
-            self._test.history.end_era()
-        self._cluster.machines[node_id].lose_power()
-
-    def _others_have_all(self, node_id: int, image: MetadataImage) -> bool:
-        """Whether what is committed is on another machine, which is on, for each partition."""
-        if any(machine.running is None for machine in self._cluster.machines.values()):
-            return False
-        return all(
-            any(
-                each != node_id and image.is_active(each) and self._test.knows_epoch(each, image)
-                for each in state.isr
-            )
-            for topic in image.topics.values()
-            for state in topic.partitions
-        )
-
-    async def _switch_on(self, node_id: int) -> None:
-        machine = self._cluster.machines[node_id]
-        while not machine.is_on:
-            if machine.disk.is_off:
-                machine.repair_disk()
-            try:
-                await machine.switch_on()
-            except (KafkaError, StoreError):  # no store; whoever keeps it running tries again
-                self._world.stats["starts without a store"] += 1
-                machine.kill_broker()
-                await asyncio.sleep(0.3)
-
-    # -- networks
-
-    async def cut_one_way(self) -> None:
-        one, other = self._random.sample(sorted(self._cluster.machines), 2)
-        self._world.network.cut(f"broker-{one}", f"broker-{other}", self._while())
-
-    async def cut(self) -> None:
-        one, other = self._random.sample(sorted(self._cluster.machines), 2)
-        self._world.network.stall(f"broker-{one}", f"broker-{other}", self._while())
-
-    async def isolate(self) -> None:
-        """From the others, and from the store; clients still reach it."""
-        node_id, seconds = self._one(), self._while()
-        for other in self._cluster.machines:
-            if other != node_id:
-                self._world.network.stall(f"broker-{node_id}", f"broker-{other}", seconds)
-        await self._cut_store(node_id, seconds)
-
-    async def reset_connections(self) -> None:
-        one, other = self._random.sample(sorted(self._cluster.machines), 2)
-        self._world.network.reset(f"broker-{one}", f"broker-{other}")
-
-    async def slow_down(self) -> None:
-        machine = self._cluster.machines[self._one()]
-        machine.slowness = 200.0
-        await asyncio.sleep(self._while() / 2)
-        machine.slowness = 1.0
-
-    # -- the store
-
-    async def lose_store(self) -> None:
-        await self._cut_store(self._one(), self._while())
-
-    async def _cut_store(self, node_id: int, seconds: float) -> None:
-        way = self._cluster.ways[node_id]
-        way.cut()
-        await asyncio.sleep(seconds)
-        way.heal()
-
-    async def lose_outcomes(self) -> None:
-        what = self._random.choice(list(Lost))
-        work = self._cluster.lose_later(self._one(), what, self._while())
-        self._later.append(asyncio.ensure_future(work))
-
-    async def end_lease(self) -> None:
-        await self._cluster.end_lease(self._one())
-
-    async def late_watch(self) -> None:
-        way = self._cluster.ways[self._one()]
-        way.slowness = 400.0
-        await asyncio.sleep(self._while())
-        way.slowness = 1.0
-
-
 async def replicated(world: World) -> None:
     """Three brokers, of which any may go and come."""
     await Replicated(world).run()
-
-

@@ -186,6 +186,7 @@ class Broker:
             lambda leader: self.peers.channel(leader, f"broker-{node_id}-fetcher"),
             self._own_epoch,
             self._checkpoint,
+            self.group_commit,
             self.current,
             self.clock,
         )

@@ -33,8 +33,11 @@ from ottla.replication.truncation import EpochEnd
 from ottla.storage.errors import LogStorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ottla.config.replica import ReplicaConfig
     from ottla.replica.follower import Follower
+    from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +80,9 @@ class Surroundings(Protocol):
         """Of our registration, -1 without one."""
 
     def now_ms(self) -> int: ...
+
+    async def make_durable(self, logs: Sequence[Log]) -> None:
+        """Return when all that is in them is on the disk, where what is acknowledged has to be."""
 
     async def note_cut(self) -> None:
         """Have no checkpoint say that what was cut off is on the disk."""
@@ -191,6 +197,7 @@ class Fetcher:
             if not self._changed and not self._forgotten and self._session_epoch == INITIAL_EPOCH:
                 await self._woken.wait()
                 continue
+            await self._make_durable()
             request = self._request()
             try:
                 timeout_s = self._surroundings.config.replica_socket_timeout_ms / 1000
@@ -209,6 +216,14 @@ class Fetcher:
                 self._is_reached = True
             self._go_on_in(response.session_id)
             await self._take(response)
+
+    async def _make_durable(self) -> None:
+        """What a fetch says that we have counts as kept, so it is on the disk before."""
+        if self._surroundings.config.ottla_acks_all_flush:
+            done: dict[Key, None] = {}
+            while left := [key for key in self._changed if key not in done]:
+                done.update(dict.fromkeys(left))
+                await self._surroundings.make_durable([self._followed[key].follower.log for key in left])
 
     async def _pause(self, reason: str) -> None:
         if self._is_reached:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.replica.fetcher import Fetcher, Leader
     from ottla.replica.follower import Follower
+    from ottla.replica.group_commit import GroupCommit
+    from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class Fetchers:
         connect: Callable[[int], Leader],
         own_epoch: Callable[[], int],
         checkpoint: Callable[[], Awaitable[None]],
+        group_commit: GroupCommit,
         config: Current[ReplicaConfig],
         clock: Clock,
     ) -> None:
@@ -39,6 +42,7 @@ class Fetchers:
         self.node_id = node_id
         self.own_epoch = own_epoch
         self._checkpoint = checkpoint
+        self._group_commit = group_commit
         self.now_ms = clock.now_ms
         self._connect = connect
         self._config = config
@@ -74,6 +78,10 @@ class Fetchers:
             if fetcher.is_idle:
                 del self._fetchers[leader]
                 fetcher.close()
+
+    async def make_durable(self, logs: Sequence[Log]) -> None:
+        """Return when all that is in them is on the disk. Where that fails, the log takes nothing more."""
+        await self._group_commit.when_durable(logs, lambda _failed: None)
 
     async def note_cut(self) -> None:
         """Have no checkpoint say that what was cut off is on the disk."""
