@@ -141,6 +141,14 @@ class Partitions:
             raise KafkaError(ErrorCode.unknown_topic_id)
         return self._pick_replica(partitions, index)
 
+    def check_is_kept_up(self, replica: Replica) -> None:
+        """Refuse one that this broker would lead by the metadata, and may not: nobody brings it what is new.
+
+        Raises KafkaError(not_leader_or_follower).
+        """
+        if not self._may_lead and replica.state.leader == self._node_id:
+            raise KafkaError(ErrorCode.not_leader_or_follower)
+
     def _pick(self, partitions: list[Place], index: int) -> Partition:
         if not 0 <= index < len(partitions):
             raise KafkaError(ErrorCode.unknown_topic_or_partition)

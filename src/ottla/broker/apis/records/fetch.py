@@ -221,6 +221,7 @@ class _Fetch:
             partition = partitions.replica(name, index)
         else:
             partition = partitions.replica_by_id(name, index)
+        partitions.check_is_kept_up(partition)
         if self._session is None:
             self.served.append(partition)
         else:
