@@ -100,6 +100,8 @@ class Replication(RuleBasedStateMachine):
     @rule(producer=st.integers(1, 2), is_commit=st.booleans())
     def transact(self, producer: int, is_commit: bool) -> None:
         ids = {"producer_id": producer, "producer_epoch": 0}
+        if len(self.leader.state.isr) < self.leader.config.min_insync_replicas:
+            return  # it takes nothing then
         self.leader.append_own(
             batch(1, value=b"in a transaction", is_transactional=True, base_sequence=-1, **ids), self.time_ms
         )
