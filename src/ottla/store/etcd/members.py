@@ -126,7 +126,7 @@ class Member:
                     raise UnfitServerError(f"the server at {self.endpoint} is refused: {reason}")
                 self._is_fit = True
         except grpc.aio.AioRpcError as error:
-            raise UnreachableError(f"etcd at {self.endpoint}: {_told(error)}") from error
+            raise UnreachableError(f"etcd at {self.endpoint}: {in_words(error)}") from error
 
     def log_in_again(self) -> None:
         """The token has expired."""
@@ -246,8 +246,8 @@ class Members:
                     raise refused from error
                 elif not is_repeatable and not _was_not_begun(error):
                     self.pass_on(member)
-                    raise OutcomeUnknownError(f"etcd at {member.endpoint}: {_told(error)}") from error
-                failure = StoreError(f"etcd at {member.endpoint}: {_told(error)}")
+                    raise OutcomeUnknownError(f"etcd at {member.endpoint}: {in_words(error)}") from error
+                failure = StoreError(f"etcd at {member.endpoint}: {in_words(error)}")
             self.pass_on(member)
             if clock() >= end:
                 raise failure
@@ -290,8 +290,11 @@ def _was_not_begun(error: grpc.aio.AioRpcError) -> bool:
     return error.code() is StatusCode.RESOURCE_EXHAUSTED and "too many requests" in text
 
 
-def _told(error: grpc.aio.AioRpcError) -> str:
-    return f"{error.details() or error.code().name.lower()}"
+def in_words(error: Exception) -> str:
+    """Why a member did not answer."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        return error.details() or error.code().name.lower()
+    return str(error) or "it is silent"
 
 
 def _to_bytes(message: Message) -> bytes:

@@ -21,6 +21,7 @@ from ottla.store.etcd.members import (
     Stream,
     UnfitServerError,
     UnreachableError,
+    in_words,
     refusal,
 )
 from ottla.store.interface import CompactedError, Revision, StoreError
@@ -77,7 +78,7 @@ class Watch:
                     elif (refused := refusal(error)) is not None:
                         raise refused from error
                 if not is_told:
-                    log.info("the watch of the metadata goes on at the next member: %s", _told(error))
+                    log.info("the watch of the metadata goes on at the next member: %s", in_words(error))
                     is_told = True
                 self._members.pass_on(member)
             await asyncio.sleep(_PAUSE_S)
@@ -142,12 +143,6 @@ class Watch:
     def _event(self, event: pb.Event) -> Event:
         key, value = self._keys.own(event.kv.key), event.kv.value
         return Event(event.kv.mod_revision, key, None if event.type == pb.Event.DELETE else value)
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, grpc.aio.AioRpcError):
-        return error.details() or error.code().name.lower()
-    return str(error) or "it is silent"
 
 
 def hasten_all(watches: Iterable[Watch], revision: int) -> None:
