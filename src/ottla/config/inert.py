@@ -307,7 +307,7 @@ broker: a part of replication that there is not yet.
   replica.socket.receive.buffer.bytes int 65536
   socket.connection.setup.timeout.max.ms long 30000
   unclean.leader.election.interval.ms long 300000 internal [1,...]
-topic: a single broker does not replicate.
+topic: replication is not throttled yet.
   follower.replication.throttled.replicas list "" throttled replicas
   leader.replication.throttled.replicas list "" throttled replicas
 broker: Ottla has no such thread, buffer, cache or plug-in to tune.

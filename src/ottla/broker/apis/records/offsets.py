@@ -197,5 +197,12 @@ APIS = (
         _epoch_ends,
         kips=(279, 320),
     ),
-    Api(RecordServices, DeleteRecordsRequest, DeleteRecordsResponse, _delete, kips=(107,)),
+    Api(
+        RecordServices,
+        DeleteRecordsRequest,
+        DeleteRecordsResponse,
+        _delete,
+        kips=(107,),
+        gaps=("The followers are not waited for: the low watermark is the leader's log start.",),
+    ),
 )
