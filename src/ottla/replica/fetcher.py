@@ -91,14 +91,12 @@ class Surroundings(Protocol):
 class _Followed:
     """One partition of a fetcher."""
 
-    __slots__ = ("asked", "follower", "is_known", "refusals", "resumes")
+    __slots__ = ("asked", "follower", "refusals", "resumes")
 
     def __init__(self, follower: Follower) -> None:
         self.follower = follower
         self.asked: tuple[int, int] | None = None
         """Offset and leader epoch that the leader was last asked with; None before"""
-        self.is_known = False
-        """The leader's session has it."""
         self.refusals = 0
         """How often it was refused since it was last given something"""
         self.resumes: asyncio.TimerHandle | None = None
@@ -113,6 +111,7 @@ class Fetcher:
         self._node_id = node_id
         self._leader = leader
         self._followed: dict[Key, _Followed] = {}
+        self._known: dict[Key, None] = {}  # what the leader's session has
         self._changed: dict[Key, None] = {}
         self._forgotten: dict[Key, None] = {}
         self._session_id = NO_SESSION
@@ -166,8 +165,8 @@ class Fetcher:
         if followed.resumes is not None:
             followed.resumes.cancel()
             followed.resumes = None
-        if followed.is_known:
-            followed.is_known = False
+        if key in self._known:
+            del self._known[key]
             self._forgotten[key] = None
 
     def _delay(self, key: Key, followed: _Followed) -> None:
@@ -194,7 +193,8 @@ class Fetcher:
     async def _run(self) -> None:
         while True:
             self._woken.clear()
-            if not self._changed and not self._forgotten and self._session_epoch == INITIAL_EPOCH:
+            # To a session that has nothing the leader answers at once, with nothing.
+            if not (self._known or self._changed or self._forgotten):
                 await self._woken.wait()
                 continue
             await self._make_durable()
@@ -238,9 +238,9 @@ class Fetcher:
     def _begin_anew(self) -> None:
         """Without what the leader knew of us: everything has to be asked for again, in another session."""
         self._session_epoch = INITIAL_EPOCH
+        self._known.clear()
         self._forgotten.clear()
         for key, followed in self._followed.items():
-            followed.is_known = False
             if followed.resumes is None:
                 self._changed[key] = None
 
@@ -264,7 +264,7 @@ class Fetcher:
         self._changed.clear()
         forgotten: dict[UUID, list[int]] = {}
         for topic_id, index in self._forgotten:
-            if not self._followed.get((topic_id, index), _NOBODY).is_known:
+            if (topic_id, index) not in self._known:
                 forgotten.setdefault(topic_id, []).append(index)
         self._forgotten.clear()
         return FetchRequest(
@@ -286,7 +286,7 @@ class Fetcher:
         follower = followed.follower
         offset = follower.log.log_end_offset
         followed.asked = offset, follower.leader_epoch
-        followed.is_known = True
+        self._known[key] = None
         return FetchPartition(
             partition=follower.index,
             current_leader_epoch=follower.leader_epoch,
@@ -406,10 +406,3 @@ class Fetcher:
                         raise KafkaError(ErrorCode(each.error_code))
                     return each.offset
         raise KafkaError(ErrorCode.unknown_server_error, "it is not in the answer")
-
-
-class _Nobody:
-    is_known = False
-
-
-_NOBODY: Final = _Nobody()
