@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ottla.controller.publisher import Publisher
 from ottla.metadata import model
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.transaction import OPERATIONS_MAX, Compare, Put, Transaction
+from ottla.metadata.partitions import change_partition
+from ottla.metadata.plan import Changes, Step
+from ottla.metadata.transaction import Compare, Transaction
 from ottla.protocol.errors import KafkaError
 from ottla.replica.partition import IsrProposal
 from ottla.replication.elections import with_isr
@@ -56,33 +58,34 @@ class IsrController:
     async def _run(self) -> None:
         try:
             while self._proposed:
-                batch, self._proposed = _batch_of(self._proposed)
+                proposals, self._proposed = self._proposed, []
                 try:
-                    await self._commit(batch)
+                    await self._commit(proposals)
                 except Exception:  # what it left open stays so, which is safe
                     log.exception("cannot change ISRs")
         finally:
             self._work = None
 
-    async def _commit(self, proposals: Sequence[IsrProposal]) -> None:
-        batch = [each for each in proposals if _is_open(each)]
-        if not batch:
-            return
+    async def _commit(self, proposals: Iterable[IsrProposal]) -> None:
         image, own_epoch = self._publisher.image, self._own_epoch()
+        left = [each for each in proposals if _is_open(each, image)]
         if own_epoch < 0:  # nobody takes changes from us; when we are registered all is looked at anew
-            _withdraw(batch)
+            _withdraw(left)
             return
-        outcome = await self._outcome_of(_transaction(batch, image, self._node_id, own_epoch))
+        for step in _steps(left, image, Compare.unchanged(model.broker_key(self._node_id), own_epoch)):
+            await self._commit_step(step)
+
+    async def _commit_step(self, step: Step[IsrProposal]) -> None:
+        outcome = await self._outcome_of(step.transaction)
         if outcome.committed:
             return
         # One of the keys is no longer as compared, and will never be: nothing of this can be done any more.
         # But it may have been done, where that was not known: all that was has to be seen first.
         await self._reach(outcome.revision)
-        left = [each for each in batch if _is_open(each)]
-        if len(batch) == 1:
-            _withdraw(left)
+        if len(step.items) == 1:
+            _withdraw([each for each in step.items if _is_open(each, self._publisher.image)])
             return
-        for each in left:
+        for each in step.items:
             await self._commit([each])
 
     async def _reach(self, revision: int) -> None:
@@ -107,21 +110,11 @@ class IsrController:
             await asyncio.sleep(_RETRY_S)
 
 
-def _is_open(proposal: IsrProposal) -> bool:
-    """Whether the partition is still led in the state that is to be replaced."""
+def _is_open(proposal: IsrProposal, image: MetadataImage) -> bool:
+    """Whether the partition is still there, and led in the state that is to be replaced."""
     partition = proposal.partition
-    return not partition.is_closed and partition.state is proposal.state
-
-
-def _batch_of(proposals: list[IsrProposal]) -> tuple[list[IsrProposal], list[IsrProposal]]:
-    """As many as a transaction can compare, and the rest."""
-    compares, taken = 1, 0
-    for each in proposals:
-        compares += 2 + len(each.joining)
-        if compares > OPERATIONS_MAX and taken:
-            break
-        taken += 1
-    return proposals[:taken], proposals[taken:]
+    is_led = not partition.is_closed and partition.state is proposal.state
+    return is_led and partition.topic_id in image.topics_by_id
 
 
 def _withdraw(proposals: Sequence[IsrProposal]) -> None:
@@ -129,22 +122,18 @@ def _withdraw(proposals: Sequence[IsrProposal]) -> None:
         each.partition.withdraw(each)
 
 
-def _transaction(
-    proposals: Sequence[IsrProposal], image: MetadataImage, node_id: int, own_epoch: int
-) -> Transaction:
-    compares = {model.broker_key(node_id): own_epoch}
-    writes = []
+def _steps(
+    proposals: Iterable[IsrProposal], image: MetadataImage, always: Compare
+) -> Sequence[Step[IsrProposal]]:
+    changes: Changes[IsrProposal] = Changes(always)
     for proposal in proposals:
-        partition, state = proposal.partition, proposal.state
-        key = model.partition_key(partition.topic, partition.index)
-        compares[key] = state.revision
-        if not state.revision:
-            topic = image.topics_by_id.get(partition.topic_id)
-            compares[model.topic_key(partition.topic)] = -1 if topic is None else topic.revision
-        for joining, epoch in proposal.joining.items():
-            compares[model.broker_key(joining)] = epoch
-        changed = with_isr(state, proposal.isr, partition.config.min_insync_replicas)
-        writes.append(Put(key, model.encode_partition(changed)))
-    return Transaction(
-        tuple(Compare.unchanged(key, revision) for key, revision in compares.items()), tuple(writes)
-    )
+        partition, former = proposal.partition, proposal.state
+        changed = with_isr(former, proposal.isr, partition.config.min_insync_replicas)
+        compares, writes = change_partition(
+            image.topics_by_id[partition.topic_id], partition.index, changed, former=former
+        )
+        joining = [
+            Compare.unchanged(model.broker_key(each), epoch) for each, epoch in proposal.joining.items()
+        ]
+        changes.add(proposal, (*compares, *joining), writes)
+    return changes.steps()
