@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
+from ottla.broker.cluster_view import broker_at
 from ottla.protocol.produce import NodeEndpoint
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ def current_leader(
 
 def endpoints(services: RecordServices, listener: str, node_ids: Iterable[int]) -> list[NodeEndpoint]:
     """Where those brokers are found by who came to `listener`."""
-    brokers, found = services.metadata.image.brokers, []
-    for node_id in node_ids:
-        broker = brokers.get(node_id)
-        endpoint = None if broker is None else broker.listeners.get(listener)
-        if broker is not None and endpoint is not None:
-            found.append(NodeEndpoint(node_id, endpoint.host, endpoint.port, broker.rack))
-    return found
+    image = services.metadata.image
+    found = [broker_at(image, node_id, listener) for node_id in node_ids]
+    return [NodeEndpoint(each.node_id, each.host, each.port, each.rack) for each in found if each is not None]

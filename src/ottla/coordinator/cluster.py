@@ -90,11 +90,7 @@ class ClusterMarkers:
         return results
 
     async def _ask(self, leader: int, marker: TxnMarker) -> Codes:
-        try:
-            codes = await self._peers.ask(leader, marker)
-        except PeerError:
-            codes = {}
-        return {place: codes.get(place, ErrorCode.network_exception) for place in marker.partitions}
+        return await _codes_of(marker.partitions, self._peers.ask(leader, marker))
 
     async def _send(self, channel: Channel, markers: Sequence[TxnMarker]) -> Sequence[Codes]:
         from ottla.protocol.messages.write_txn_markers import (
@@ -179,7 +175,8 @@ class ClusterTransactions:
             return self._local.add_partitions(transactional_id, producer, partitions, verify_only=verify_only)
         if leader is None or leader < 0:
             return dict.fromkeys(partitions, ErrorCode.coordinator_not_available)
-        return self._ask(leader, _Addition(transactional_id, producer, partitions, verify_only))
+        addition = _Addition(transactional_id, producer, partitions, verify_only)
+        return _codes_of(partitions, self._peers.ask(leader, addition))
 
     async def await_end(self, transactional_id: str, max_wait_ms: int) -> None:
         """As `TransactionCoordinator.await_end`; another broker's transactions are given the whole time."""
@@ -194,13 +191,6 @@ class ClusterTransactions:
         if topic is None:
             return None
         return topic.partitions[partition_for(transactional_id, len(topic.partitions))].leader
-
-    async def _ask(self, leader: int, addition: _Addition) -> Codes:
-        try:
-            codes = await self._peers.ask(leader, addition)
-        except PeerError:
-            codes = {}
-        return {place: codes.get(place, ErrorCode.network_exception) for place in addition.partitions}
 
     async def _send(self, channel: Channel, additions: Sequence[_Addition]) -> Sequence[Codes]:
         from ottla.protocol.messages.add_partitions_to_txn import (
@@ -243,6 +233,15 @@ class ClusterTransactions:
     def stop(self) -> None:
         """Ask other brokers no more."""
         self._peers.stop()
+
+
+async def _codes_of(places: Iterable[TopicPartition], answer: Awaitable[Codes]) -> Codes:
+    """A peer's for each of these; network_exception for what it says nothing of."""
+    try:
+        codes = await answer
+    except PeerError:
+        codes = {}
+    return {place: codes.get(place, ErrorCode.network_exception) for place in places}
 
 
 def _leader(image: MetadataImage, place: TopicPartition) -> int | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-from ottla.replication.isr import Eligible, FollowerProgress, InSync
+from ottla.replication.isr import FollowerProgress, InSync
 
 
 def committed_offset(
@@ -14,13 +14,14 @@ def committed_offset(
     min_in_sync: int,
     now_ms: int,
     lag_max_ms: int,
-    is_eligible: Eligible,
+    is_eligible: Callable[[FollowerProgress], bool],
 ) -> int | None:
     """The offset below which everything is committed; None while nothing more can be, as fewer replicas are
     in sync than `min_in_sync`.
 
     A follower that has caught up and is about to join is waited for: otherwise what it has could stay behind
-    the high watermark for ever, while its leader is alone.
+    the high watermark for ever, while its leader is alone. `is_eligible` says whether the cluster would let
+    it: registered as it fetches, and staying.
     """
     if len(isr.current) < min_in_sync:
         return None

@@ -6,7 +6,7 @@ force: meanwhile those of both count (KIP-497).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 UNKNOWN_OFFSET: Final = -1
@@ -158,8 +158,3 @@ def out_of_sync(
         if follower.node_id in isr.current
         and not follower.is_caught_up(leader_end_offset, now_ms, lag_max_ms)
     ]
-
-
-Eligible = Callable[[FollowerProgress], bool]
-"""Whether a follower may join the ISR by what the cluster knows of it: registered as it fetches, and staying
-"""
