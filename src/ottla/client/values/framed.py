@@ -19,7 +19,6 @@ from ottla.client.values.programs.ops import Broken, ColumnKind, explain
 from ottla.client.values.programs.plain import Program
 from ottla.client.values.registry import (
     HEADERS,
-    Headed,
     Part,
     Registered,
     Registry,
@@ -104,17 +103,13 @@ class Reading(Protocol):
     def layout(self) -> bytes: ...
     @property
     def column(self) -> Column: ...
-    def program(self, schema: Schema, indexes: bytes | None, /) -> tuple[Program, list[str]]:
-        """Reads values of `schema` (of the message that `indexes` names, where they are not in the values);
-        and the texts of what fails in it. ValuesError where there is no such program."""
+    def program(self, schema: Schema) -> tuple[Program, list[str]]:
+        """Reads values of `schema`; and the texts of what fails in it. ValuesError where there is no such
+        program."""
 
 
 class Writing(Protocol):
     """How rows of one type are written."""
-
-    @property
-    def indexes(self) -> bytes:
-        """Of a Protobuf message, as frames have them."""
 
     def encode(self, rows: pa.Array) -> list[bytes | None]: ...
 
@@ -134,12 +129,12 @@ class FramedEncoder:
             return None
         if self.registered.guid is None:
             raise ValuesError("the registry has no GUIDs: ids are written in front of values")
-        return HEADERS[self.part], header_of(self.registered.guid, self.writing.indexes)
+        return HEADERS[self.part], header_of(self.registered.guid)
 
     def encode(self, rows: pa.Array) -> BinaryColumn:
         if pa.types.is_null(rows.type):
             return BinaryColumn.of([None] * len(rows))
-        prefix = frame(self.registered.id) + self.writing.indexes if self.header is None else b""
+        prefix = frame(self.registered.id) if self.header is None else b""
         encoded = self.writing.encode(rows)
         return BinaryColumn.of([None if each is None else prefix + each for each in encoded])
 
@@ -174,7 +169,7 @@ class FramedDecoder:
     _reading: Reading | None = None
     _programs: dict[int, Program] = field(default_factory=dict)
     _texts: dict[int, list[str]] = field(default_factory=dict)
-    _headed: dict[tuple[UUID | None, int, bytes], int] = field(default_factory=dict)
+    _headed: dict[int | UUID, int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -188,7 +183,7 @@ class FramedDecoder:
     def lacks(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> list[int | UUID]:
         """What the registry would have to be asked for to read these."""
         found: list[int | UUID] = list(IMPLEMENTATION.ids(column.raw, None)) if len(column) else []
-        found += [each.guid or each.id for each in headed(headers, part)]
+        found += [each.schema_id for each in headed(headers, part)]
         return [each for each in dict.fromkeys(found) if self.registry.known(each) is None]
 
     def prepare(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> None:
@@ -219,7 +214,7 @@ class FramedDecoder:
             for number in sorted(schemas, reverse=True):
                 self._begin(schemas[number])
         for number, schema in schemas.items():
-            self._learn(number, schema, None)
+            self._learn(number, schema)
         return self._decoded(column, assigned)
 
     def _decoded(self, column: BinaryColumn, assigned: memoryview | None) -> Decoded:
@@ -242,12 +237,11 @@ class FramedDecoder:
     def _schema(self, schema_id: int | UUID) -> Schema | None:
         """None where the registry has none: that breaks its values, and nothing else."""
         try:
-            found = self.registry.schema(schema_id)
+            return self.registry.schema(schema_id)
         except RegistryError as error:
             if not error.is_missing:
                 raise
             return None
-        return found
 
     def _begin(self, schema: Schema) -> None:
         if schema.kind != self.kind or self._reading is not None:
@@ -255,42 +249,40 @@ class FramedDecoder:
         self._reading = self.read_as(schema)
         _log.info("values are read as %s", self._reading.type)
 
-    def _learn(self, number: int, schema: Schema, indexes: bytes | None) -> None:
+    def _learn(self, number: int, schema: Schema) -> None:
         if schema.kind != self.kind:
             self._failed[number] = f"the value's schema is of type {schema.kind}, not {self.kind}"
         elif self._reading is not None:
             try:
-                self._programs[number], self._texts[number] = self._reading.program(schema, indexes)
+                self._programs[number], self._texts[number] = self._reading.program(schema)
             except ValuesError as error:
                 self._failed[number] = str(error)
 
     def _assign(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> memoryview | None:
         """A number below 0 for each record whose header names its schema."""
         assigned: array[int] | None = None
-        missing: dict[UUID | int, int] = {}
+        missing: dict[int | UUID, int] = {}
         for each in headed(headers, part):
             assigned = assigned or array("i", bytes(4 * len(column)))
-            assigned[each.row] = self._number_of(each, missing)
+            assigned[each.row] = self._number_of(each.schema_id, missing)
         return None if assigned is None else memoryview(assigned)
 
-    def _number_of(self, each: Headed, missing: dict[UUID | int, int]) -> int:
+    def _number_of(self, schema_id: int | UUID, missing: dict[int | UUID, int]) -> int:
         """That of a schema that a header names. Those that are `missing` have theirs for a batch."""
-        key = (each.guid, each.id, each.indexes if self.kind == "PROTOBUF" else b"")
-        name = each.guid or each.id
-        number = self._headed.get(key) or missing.get(name)
+        number = self._headed.get(schema_id) or missing.get(schema_id)
         if number is not None:
             return number
-        schema = self._schema(name) if len(missing) < _MAX_MISSING else None
+        schema = self._schema(schema_id) if len(missing) < _MAX_MISSING else None
         if schema is None:
             number = _FIRST_MISSING - min(len(missing), _MAX_MISSING)
-            missing[name] = number
-            self._failed[number] = f"the registry has no schema {name}"
+            missing[schema_id] = number
+            self._failed[number] = f"the registry has no schema {schema_id}"
             if len(missing) > _MAX_MISSING:
                 self._failed[number] = "the registry lacks too many schemas of this batch"
             return number
-        number = self._headed[key] = -1 - len(self._headed)
+        number = self._headed[schema_id] = -1 - len(self._headed)
         self._begin(schema)
-        self._learn(number, schema, key[2])
+        self._learn(number, schema)
         return number
 
 

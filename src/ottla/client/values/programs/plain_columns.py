@@ -38,9 +38,6 @@ class ColumnStore:
         self.columns = [_Column(*words[at : at + 3]) for at in range(0, len(words), 3)]
         self.memory_left = max_bytes
 
-    def length(self, at: int) -> int:
-        return len(self.columns[at].valid)
-
     def append_fixed(self, at: int, data: bytes) -> None:
         self._count(len(data))
         column = self.columns[at]
@@ -63,7 +60,7 @@ class ColumnStore:
         """Its items are there already."""
         self._count(4)
         column = self.columns[at]
-        column.offsets.append(self.length(at + 1))
+        column.offsets.append(len(self.columns[at + 1].valid))
         column.valid.append(True)
 
     def append_struct(self, at: int) -> None:
@@ -71,13 +68,7 @@ class ColumnStore:
         self.columns[at].valid.append(True)
 
     def append_null(self, at: int) -> None:
-        self._append_empty(at, is_valid=False)
-
-    def append_zero(self, at: int) -> None:
-        """A row of zeros, empty strings and lists."""
-        self._append_empty(at, is_valid=True)
-
-    def _append_empty(self, at: int, *, is_valid: bool) -> None:
+        """Below it are zeros, empty strings and lists."""
         column = self.columns[at]
         self._count(column.width)
         match column.kind:
@@ -89,8 +80,8 @@ class ColumnStore:
                 column.offsets.append(column.offsets[-1])
             case ColumnKind.STRUCT:
                 for child in self.members(at):
-                    self._append_empty(child, is_valid=is_valid)
-        column.valid.append(is_valid or column.kind == ColumnKind.NULL)
+                    self.append_null(child)
+        column.valid.append(column.kind == ColumnKind.NULL)
 
     def members(self, at: int) -> list[int]:
         """The columns of a struct's members."""

@@ -144,9 +144,8 @@ def test_no_program_leaves_its_memory(compiled: Implementation, chance: random.R
         else:
             words, start = _words(chance), 0
         chosen = layout if index % 2 else _layout(chance)
-        indexes = chance.choice((None, None, array("i", [0]).tobytes()))
         try:
-            program = compiled.Program(words.tobytes(), start, constants, chosen, 3, indexes)
+            program = compiled.Program(words.tobytes(), start, constants, chosen)
         except ValueError:
             continue
         accepted += 1
