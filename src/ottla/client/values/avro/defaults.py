@@ -17,21 +17,11 @@ from ottla.client.values.avro.schema import (
     UnionType,
 )
 from ottla.client.values.interface import ValuesError
+from ottla.records.varint import encode_varint
 
-__all__ = ["encode_default", "varint"]
+__all__ = ["encode_default"]
 
 _MAX_NESTING: Final = 64
-
-
-def varint(number: int) -> bytes:
-    """A number of 64 bits, zigzag."""
-    rest = (number << 1 ^ number >> 63) & (1 << 64) - 1
-    out = bytearray()
-    while rest > 127:
-        out.append(rest & 127 | 128)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
 
 
 def encode_default(schema: AvroType, value: object) -> bytes:
@@ -48,7 +38,7 @@ def _encode(schema: AvroType, value: object, depth: int) -> bytes:
         case FixedType(), str() if len(value) == schema.size:
             return _bytes_of(value)
         case EnumType(), str() if value in schema.symbols:
-            return varint(schema.symbols.index(value))
+            return encode_varint(schema.symbols.index(value))
         case ArrayType(), list():
             items = [_encode(schema.items, each, depth + 1) for each in value]
             return _block(items)
@@ -67,7 +57,7 @@ def _union(schema: UnionType, value: object, depth: int) -> bytes:
     """Mostly of the first branch; since Avro 1.12 of any."""
     for index, branch in enumerate(schema.branches):
         try:
-            return varint(index) + _encode(branch, value, depth + 1)
+            return encode_varint(index) + _encode(branch, value, depth + 1)
         except ValuesError:
             continue
     raise ValuesError(f"{value!r} is no default of its union")
@@ -90,16 +80,16 @@ def _primitive(schema: Primitive, value: object) -> bytes:
         case "boolean", bool():
             return b"\1" if value else b"\0"
         case "int", int() if not isinstance(value, bool) and -(1 << 31) <= value < 1 << 31:
-            return varint(value)
+            return encode_varint(value)
         case "long", int() if not isinstance(value, bool) and -(1 << 63) <= value < 1 << 63:
-            return varint(value)
+            return encode_varint(value)
         case (("float" | "double"), (int() | float())) if not isinstance(value, bool):
             return _float(schema.name, value)
         case "string", str():
             return _text(value)
         case "bytes", str():
             raw = _bytes_of(value)
-            return varint(len(raw)) + raw
+            return encode_varint(len(raw)) + raw
     raise ValuesError(f"{value!r} is no default of {schema.name}")
 
 
@@ -115,7 +105,7 @@ def _text(value: str) -> bytes:
         raw = value.encode()
     except UnicodeEncodeError:
         raise ValuesError(f"{value!r} is no text") from None
-    return varint(len(raw)) + raw
+    return encode_varint(len(raw)) + raw
 
 
 def _bytes_of(value: str) -> bytes:
@@ -126,4 +116,4 @@ def _bytes_of(value: str) -> bytes:
 
 
 def _block(items: list[bytes]) -> bytes:
-    return varint(len(items)) + b"".join(items) + b"\0" if items else b"\0"
+    return encode_varint(len(items)) + b"".join(items) + b"\0" if items else b"\0"

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from ottla.client.columns.arrow import as_column, is_binary, is_text
 from ottla.client.columns.implementation import IMPLEMENTATION
-from ottla.client.values.avro.defaults import encode_default, varint
+from ottla.client.values.avro.defaults import encode_default
 from ottla.client.values.avro.places import is_null, member_names, members_of
 from ottla.client.values.avro.schema import (
     MISSING,
@@ -27,6 +27,7 @@ from ottla.client.values.avro.schema import (
     UnionType,
 )
 from ottla.client.values.interface import ValuesError
+from ottla.records.varint import encode_varint
 
 __all__ = ["encode_rows"]
 
@@ -76,7 +77,7 @@ def _encode(schema: AvroType, array: pa.Array) -> Rows:
 
 def _union(schema: UnionType, array: pa.Array) -> Rows:
     members = members_of(schema)
-    null = next((varint(at) for at, each in enumerate(schema.branches) if is_null(each)), None)
+    null = next((encode_varint(at) for at, each in enumerate(schema.branches) if is_null(each)), None)
     if array.null_count and null is None:
         raise ValuesError("a null where the Avro schema takes none")
     present = array.drop_null() if array.null_count else array
@@ -85,7 +86,7 @@ def _union(schema: UnionType, array: pa.Array) -> Rows:
         if len(present):
             raise ValuesError(f"{array.type} where the Avro schema has null only")
     elif len(members) == 1:
-        prefix = varint(schema.branches.index(members[0]))
+        prefix = encode_varint(schema.branches.index(members[0]))
         rows = [prefix + each for each in _encode(members[0], present)]
     else:
         rows = _choice(schema, members, present)
@@ -105,7 +106,7 @@ def _choice(schema: UnionType, members: list[AvroType], array: pa.Array) -> Rows
         if field.name not in names:
             raise ValuesError(f"the Avro schema's union has no {field.name}: {', '.join(names)}")
         member = members[names.index(field.name)]
-        prefix = varint(schema.branches.index(member))
+        prefix = encode_varint(schema.branches.index(member))
         part = array.flatten()[index]
         places = [at for at, each in enumerate(part.is_valid().to_pylist()) if each]
         for at, each in zip(places, _encode(member, part.drop_null()), strict=True):
@@ -167,18 +168,19 @@ def _blocks(ends: list[int], items: Rows) -> Rows:
     rows = []
     for start, end in pairwise(ends):
         start, end = start - ends[0], end - ends[0]
-        rows.append(varint(end - start) + b"".join(items[start:end]) + b"\0" if end > start else b"\0")
+        rows.append(encode_varint(end - start) + b"".join(items[start:end]) + b"\0" if end > start else b"\0")
     return rows
 
 
 # -- Scalars
 
-_SMALL: Final = {number: varint(number) for number in range(-1024, 4096)}
+_SMALL: Final = {number: encode_varint(number) for number in range(-1024, 4096)}
+"""A look-up costs less than a call, for each of many values."""
 
 
 def _varints(numbers: Iterable[int]) -> Rows:
     small = _SMALL.get
-    return [small(number) or varint(number) for number in numbers]
+    return [small(number) or encode_varint(number) for number in numbers]
 
 
 def _numbers(array: pa.Array, kind: pa.DataType) -> Rows:
@@ -197,7 +199,7 @@ def _floats(array: pa.Array, kind: pa.DataType) -> Rows:
 
 def _strings(array: pa.Array) -> Rows:
     small = _SMALL.get
-    return [(small(len(each)) or varint(len(each))) + each for each in _bytes(array)]
+    return [(small(len(each)) or encode_varint(len(each))) + each for each in _bytes(array)]
 
 
 def _bytes(array: pa.Array) -> Rows:
@@ -224,7 +226,7 @@ def _primitive(schema: Primitive, array: pa.Array) -> Rows:
         case "bytes" if schema.logical is not None:
             numbers = _unscaled(schema.logical, array)
             encoded = [each.to_bytes((each.bit_length() + 8) // 8, "big", signed=True) for each in numbers]
-            return [varint(len(each)) + each for each in encoded]
+            return [encode_varint(len(each)) + each for each in encoded]
         case "bytes":
             if not is_binary(array.type):
                 raise ValuesError(f"{array.type} where the Avro schema has bytes: cast the column")
@@ -281,7 +283,7 @@ def _uuids(array: pa.Array) -> Rows:
 def _enum(schema: EnumType, array: pa.Array) -> Rows:
     if not is_text(array.type):
         raise ValuesError(f"{array.type} where the Avro schema has symbols of {schema.name}")
-    encoded = {symbol.encode(): varint(index) for index, symbol in enumerate(schema.symbols)}
+    encoded = {symbol.encode(): encode_varint(index) for index, symbol in enumerate(schema.symbols)}
     try:
         return [encoded[each] for each in _bytes(array)]
     except KeyError as error:
