@@ -18,6 +18,7 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
 from ottla.client.errors import ConfigurationError
+from ottla.client.net.tls import context_from
 from ottla.client.values.registry import Reference, Registered, RegistryError, Schema
 
 __all__ = ["Json", "SchemaRegistry"]
@@ -61,7 +62,15 @@ class SchemaRegistry:
         self._servers = [_Server(each.strip(), timeout_s) for each in given if each.strip()]
         if not self._servers:
             raise ConfigurationError("a registry needs a URL: http://host:8081")
-        context = _context(ssl_ca_location, ssl_certificate_location, ssl_key_location, ssl_key_password)
+        context = None  # what the system trusts, without a certificate of our own
+        if ssl_ca_location is not None or ssl_certificate_location is not None:
+            context = context_from(
+                ssl_ca_location,
+                ssl_certificate_location,
+                ssl_key_location,
+                ssl_key_password,
+                prefix="the registry's certificates: ssl.",
+            )
         for server in self._servers:
             server.context = context
             if basic_auth_user_info is not None:
@@ -277,18 +286,3 @@ def _part(subject: str) -> str:
 
 def _basic(user: str) -> str:
     return f"Basic {base64.b64encode(user.encode()).decode()}"
-
-
-def _context(
-    ca: str | None, certificate: str | None, key: str | None, password: str | None
-) -> ssl.SSLContext | None:
-    """None for what the system trusts, without a certificate of our own."""
-    if ca is None and certificate is None:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=ca)
-        if certificate is not None:
-            context.load_cert_chain(certificate, key, password or "")
-    except OSError as error:  # SSLError among them
-        raise ConfigurationError(f"the registry's certificates: {error}") from error
-    return context

@@ -1,4 +1,4 @@
-"""The TLS context that the settings ask for."""
+"""The TLS contexts that settings ask for."""
 
 from __future__ import annotations
 
@@ -9,24 +9,34 @@ from ottla.client.settings import ClientSettings
 
 
 def context_of(settings: ClientSettings) -> ssl.SSLContext | None:
-    """None where connections are not encrypted; ConfigurationError for files that cannot be used.
-
-    Without `ssl.ca.location` the system's authorities are trusted.
-    """
+    """None where connections are not encrypted; ConfigurationError for files that cannot be used."""
     if not settings.security_protocol.endswith("SSL"):
         return None
-    try:
-        context = ssl.create_default_context(cafile=settings.ssl_ca_location)
-    except OSError as error:  # SSLError among them
-        raise ConfigurationError(f"ssl.ca.location={settings.ssl_ca_location!r}: {error}") from error
+    context = context_from(
+        settings.ssl_ca_location,
+        settings.ssl_certificate_location,
+        settings.ssl_key_location,
+        settings.ssl_key_password,
+    )
     if settings.ssl_endpoint_identification_algorithm != "https":
         context.check_hostname = False
-    if settings.ssl_certificate_location is not None:
+    return context
+
+
+def context_from(
+    ca: str | None, certificate: str | None, key: str | None, password: str | None, *, prefix: str = "ssl."
+) -> ssl.SSLContext:
+    """A client's, which trusts `ca`, or without it the system's authorities, and shows `certificate`.
+
+    ConfigurationError for files that cannot be used, with the setting's name behind `prefix`.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca)
+    except OSError as error:  # SSLError among them
+        raise ConfigurationError(f"{prefix}ca.location={ca!r}: {error}") from error
+    if certificate is not None:
         try:
-            context.load_cert_chain(
-                settings.ssl_certificate_location, settings.ssl_key_location, settings.ssl_key_password or ""
-            )
+            context.load_cert_chain(certificate, key, password or "")
         except OSError as error:
-            location = settings.ssl_certificate_location
-            raise ConfigurationError(f"ssl.certificate.location={location!r}: {error}") from error
+            raise ConfigurationError(f"{prefix}certificate.location={certificate!r}: {error}") from error
     return context

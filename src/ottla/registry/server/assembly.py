@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ottla.client.connecting import AsyncClient
-from ottla.client.errors import ConfigurationError
+from ottla.client.net.tls import context_from
 from ottla.client.settings import ClientSettings
 from ottla.registry.schemas.parsing import parse
 from ottla.registry.server.api.compatibility import Compatibility
@@ -236,21 +236,15 @@ def _trust(settings: RegistrySettings) -> ssl.SSLContext | None:
     """How other instances are reached, with our own certificate. ConfigurationError for files of the listener
     that cannot be used.
     """
-    location = settings.listener_ssl_certificate_location
-    if location is None:
+    if not settings.is_secure:
         return None
-    try:
-        context = ssl.create_default_context(cafile=settings.listener_ssl_ca_location)
-    except OSError as error:  # SSLError among them
-        raise ConfigurationError(
-            f"listener.ssl.ca.location={settings.listener_ssl_ca_location}: {error}"
-        ) from error
-    try:
-        password = settings.listener_ssl_key_password or ""
-        context.load_cert_chain(location, settings.listener_ssl_key_location, password)
-    except OSError as error:
-        raise ConfigurationError(f"listener.ssl.certificate.location={location}: {error}") from error
-    return context
+    return context_from(
+        settings.listener_ssl_ca_location,
+        settings.listener_ssl_certificate_location,
+        settings.listener_ssl_key_location,
+        settings.listener_ssl_key_password,
+        prefix="listener.ssl.",
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
