@@ -73,9 +73,7 @@ class CompiledModules(BuildHookInterface):  # type: ignore[type-arg]
     def _compile_extension(self, extension: dict[str, str], library: Path) -> bool:
         failure = compile_extension(Path(self.root, extension["sources"]), library)
         if failure:
-            self.app.display_warning(
-                f"{extension['module']} is not compiled, plain Python is used: {failure}"
-            )
+            self.app.display_warning(_note(extension, failure))
         return not failure
 
 

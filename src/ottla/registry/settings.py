@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Final
 
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import LONG_MAX, flag, number, optional_text, secret, text
-
-_LEVELS: Final = (
-    "NONE",
-    "BACKWARD",
-    "BACKWARD_TRANSITIVE",
-    "FORWARD",
-    "FORWARD_TRANSITIVE",
-    "FULL",
-    "FULL_TRANSITIVE",
-)
+from ottla.registry.schemas.compatibility import CompatibilityLevel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,7 +27,9 @@ class RegistrySettings:
     kafkagroup_rebalance_timeout_ms: int = number(30_000, low=1)
     host_name: str | None = optional_text()
     """Under which other instances reach this one; that of the listener, or this machine's"""
-    schema_compatibility_level: str = text("BACKWARD", choices=_LEVELS, fold=str.upper)
+    schema_compatibility_level: str = text(
+        "BACKWARD", choices=[each.value for each in CompatibilityLevel], fold=str.upper
+    )
     mode_mutability: bool = flag(True)
     schema_search_max_limit: int = number(1_000, low=1)
     """Schemas in one answer"""

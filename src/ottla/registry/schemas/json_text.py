@@ -13,7 +13,7 @@ from typing import Final, NoReturn, TypeAlias, TypeGuard
 from ottla.registry.schemas.limits import MAX_JSON_DEPTH
 from ottla.registry.schemas.schema import InvalidSchemaError
 
-__all__ = ["Json", "JsonObject", "is_array", "read", "write"]
+__all__ = ["Json", "JsonObject", "is_array", "read", "shown", "write"]
 
 Json: TypeAlias = "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | None"
 JsonObject: TypeAlias = Mapping[str, Json]
@@ -21,6 +21,7 @@ JsonObject: TypeAlias = Mapping[str, Json]
 _MAX_NUMBER: Final = 1_000
 """Digits of a number."""
 _MAX_EXPONENT: Final = 999
+_MAX_SHOWN: Final = 200
 _STRING_OR_COMMENT: Final = re.compile(r'("(?:[^"\\]|\\.)*+"?)|/\*(?s:.*?(?:\*/|\Z))|//[^\n]*')
 _ESCAPE: Final = re.compile(r"\\\\|\\u00[01][0-9a-f]")
 _PLAIN_DOUBLES: Final = (1e-3, 1e7)
@@ -98,6 +99,12 @@ def _check_text(text: str) -> None:
             raise InvalidSchemaError(
                 "A string holds half of a surrogate pair, which is no character"
             ) from None
+
+
+def shown(value: Json) -> str:
+    """The beginning of it, for a message."""
+    text = write(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def write(value: Json, *, sort: bool = False) -> str:

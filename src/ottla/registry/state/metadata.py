@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -186,9 +187,9 @@ def check_rules(rules: RuleSet | None) -> None:
             _check_rule(rule)
             if rule.mode not in modes:
                 raise _invalid(f"{title} rules can only be {', '.join(modes)}")
-    names = [rule.name for rule in (*rules.migration, *rules.domain, *rules.encoding)]
-    for name in names:
-        if names.count(name) > 1:
+    counts = Counter(rule.name for rule in (*rules.migration, *rules.domain, *rules.encoding))
+    for name, count in counts.items():
+        if count > 1:
             raise _invalid(f"Found rule with duplicate name '{name}'")
 
 

@@ -231,12 +231,10 @@ class RegistryState:
 
     # Subjects and versions.
 
-    def subjects(self, *, prefix: str = "", deleted: bool = False, live: bool = True) -> list[str]:
+    def subjects(self, *, deleted: bool = False, live: bool = True) -> list[str]:
         """Those with a version that is `live`, or `deleted`, in the order of their names."""
         return sorted(
-            name
-            for name, subject in self._subjects.items()
-            if name.startswith(prefix) and subject.has(deleted=deleted, live=live)
+            name for name, subject in self._subjects.items() if subject.has(deleted=deleted, live=live)
         )
 
     def has_subjects(self, scope: str | None, *, deleted: bool = False) -> bool:

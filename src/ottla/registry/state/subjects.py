@@ -66,16 +66,13 @@ def is_in(subject: str, scope: str | None) -> bool:
     return not name and context in (GLOBAL_CONTEXT, context_of(subject))
 
 
-def check_subject(
-    subject: str, max_length: int, *, of_config: bool = False, may_be_empty: bool = True
-) -> None:
+def check_subject(subject: str, max_length: int, *, of_config: bool = False) -> None:
     """RegistryError for what can be no subject. Config and mode are also those of contexts."""
     context, name = parse_subject(subject)
     if (
         len(subject) > max_length
         or not all(_is_text(letter) for letter in subject)
         or name in _RESERVED
-        or (not may_be_empty and name in ("", "*"))
         or (context == GLOBAL_CONTEXT and not of_config)
     ):
         raise invalid_subject(subject[:max_length])

@@ -25,7 +25,7 @@ from ottla.registry.schemas.avro.model import (
     kind_of,
 )
 from ottla.registry.schemas.avro.writing import definition
-from ottla.registry.schemas.json_text import Json, JsonObject, is_array, write
+from ottla.registry.schemas.json_text import Json, JsonObject, is_array, shown
 from ottla.registry.schemas.limits import Budget
 from ottla.registry.schemas.schema import InvalidSchemaError
 
@@ -38,7 +38,6 @@ _RESERVED: Final = frozenset(
 _RESERVED_OF_ENUM: Final = _RESERVED | {"default"}
 _RESERVED_OF_FIELD: Final = frozenset({"default", "doc", "name", "order", "type", "aliases"})
 _ORDERS: Final = ("ascending", "descending", "ignore")
-_MAX_SHOWN: Final = 200
 
 
 class Parser:
@@ -75,18 +74,18 @@ class Parser:
             return self._declared(value, namespace, depth)
         if isinstance(value, Sequence):
             return Union([self._type(each, namespace, depth + 1) for each in value])
-        raise InvalidSchemaError(f"No schema: {_shown(value)}")
+        raise InvalidSchemaError(f"No schema: {shown(value)}")
 
     def _declared(self, value: JsonObject, namespace: str, depth: int) -> Node:
         kind = value.get("type")
         if not isinstance(kind, str):
-            raise InvalidSchemaError(f"No type: {_shown(value)}")
+            raise InvalidSchemaError(f"No type: {shown(value)}")
         if kind in PRIMITIVES:
             return Primitive(kind, _properties(value, _RESERVED))
         if kind in ("array", "map"):
             key = "items" if kind == "array" else "values"
             if key not in value:
-                raise InvalidSchemaError(f"{kind.capitalize()} without {key}: {_shown(value)}")
+                raise InvalidSchemaError(f"{kind.capitalize()} without {key}: {shown(value)}")
             element = self._type(value[key], namespace, depth + 1)
             return (Array if kind == "array" else MapOf)(element, _properties(value, _RESERVED))
         if kind in ("record", "error", "enum", "fixed"):
@@ -130,7 +129,7 @@ class Parser:
     def _new_name(self, value: JsonObject, namespace: str) -> Name:
         text = _text(value, "name")
         if text is None:
-            raise InvalidSchemaError(f"No name: {_shown(value)}")
+            raise InvalidSchemaError(f"No name: {shown(value)}")
         given = _text(value, "namespace")
         name = _name(text, namespace if given is None else given)
         self._check_name(name)
@@ -152,11 +151,11 @@ class Parser:
     def _symbols(self, value: JsonObject) -> tuple[Sequence[str], str | None]:
         symbols = value.get("symbols")
         if not is_array(symbols):
-            raise InvalidSchemaError(f"Enum without symbols: {_shown(value)}")
+            raise InvalidSchemaError(f"Enum without symbols: {shown(value)}")
         seen: dict[str, None] = {}
         for symbol in symbols:
             if not isinstance(symbol, str):
-                raise InvalidSchemaError(f"No symbol of an enum: {_shown(symbol)}")
+                raise InvalidSchemaError(f"No symbol of an enum: {shown(symbol)}")
             _check_spelling(symbol)
             if symbol in seen:
                 raise InvalidSchemaError(f"The enum has {symbol} twice")
@@ -169,11 +168,11 @@ class Parser:
     def _record_fields(self, value: JsonObject, name: Name, depth: int) -> Sequence[Field]:
         given = value.get("fields")
         if not is_array(given):
-            raise InvalidSchemaError(f"Record without fields: {_shown(value)}")
+            raise InvalidSchemaError(f"Record without fields: {shown(value)}")
         fields: dict[str, Field] = {}
         for each in given:
             if not isinstance(each, Mapping):
-                raise InvalidSchemaError(f"No field of {name.full}: {_shown(each)}")
+                raise InvalidSchemaError(f"No field of {name.full}: {shown(each)}")
             field = self._field(each, name, depth)
             if field.name in fields:
                 raise InvalidSchemaError(f"{name.full} has the field {field.name} twice")
@@ -184,12 +183,12 @@ class Parser:
     def _field(self, value: JsonObject, record: Name, depth: int) -> Field:
         name = _text(value, "name")
         if name is None or "type" not in value:
-            raise InvalidSchemaError(f"Field without {'name' if name is None else 'type'}: {_shown(value)}")
+            raise InvalidSchemaError(f"Field without {'name' if name is None else 'type'}: {shown(value)}")
         _check_spelling(name)
         type_ = self._type(value["type"], record.namespace, depth + 1)
         order = value.get("order", "ascending")
         if not isinstance(order, str) or order.lower() not in _ORDERS:
-            raise InvalidSchemaError(f"No order of the field {name}: {_shown(order)}")
+            raise InvalidSchemaError(f"No order of the field {name}: {shown(order)}")
         default: tuple[Json, ...] = (value["default"],) if "default" in value else ()
         if default and isinstance(default[0], str) and kind_of(type_) in ("float", "double"):
             default = (_number(default[0]),)
@@ -252,9 +251,7 @@ def _name(text: str, namespace: str) -> Name:
 
 def _check_spelling(name: str) -> None:
     if not _NAME.fullmatch(name):
-        raise InvalidSchemaError(
-            f"No name: {_shown(name)} (letters, digits and _ are, and no digit at first)"
-        )
+        raise InvalidSchemaError(f"No name: {shown(name)} (letters, digits and _ are, and no digit at first)")
 
 
 def _text(value: JsonObject, key: str) -> str | None:
@@ -265,17 +262,17 @@ def _text(value: JsonObject, key: str) -> str | None:
 def _aliases(value: JsonObject) -> Sequence[str]:
     aliases = value.get("aliases", ())
     if not is_array(aliases):
-        raise InvalidSchemaError(f"No array of aliases: {_shown(aliases)}")
+        raise InvalidSchemaError(f"No array of aliases: {shown(aliases)}")
     texts = [alias for alias in aliases if isinstance(alias, str)]
     if len(texts) < len(aliases):
-        raise InvalidSchemaError(f"An alias is no text: {_shown(aliases)}")
+        raise InvalidSchemaError(f"An alias is no text: {shown(aliases)}")
     return texts
 
 
 def _size(value: JsonObject) -> int:
     size = value.get("size")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size < 1 << 31:
-        raise InvalidSchemaError(f"Fixed without a size: {_shown(value)}")
+        raise InvalidSchemaError(f"Fixed without a size: {shown(value)}")
     return size
 
 
@@ -289,8 +286,3 @@ def _number(text: str) -> Json:
 
 def _properties(value: JsonObject, reserved: frozenset[str]) -> JsonObject:
     return {key: each for key, each in value.items() if key not in reserved}
-
-
-def _shown(value: Json) -> str:
-    text = write(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Final, TypeAlias
 
-from ottla.registry.schemas.json_text import Json, JsonObject, is_array, write
+from ottla.registry.schemas.json_text import Json, JsonObject, is_array, shown
 from ottla.registry.schemas.limits import Budget
 from ottla.registry.schemas.schema import InvalidSchemaError
 
@@ -58,7 +58,6 @@ def is_metaschema(uri: str) -> bool:
 
 
 TYPES: Final = ("object", "array", "string", "number", "integer", "boolean", "null")
-_MAX_SHOWN: Final = 100
 
 
 def number(value: Json) -> int | Decimal | None:
@@ -76,7 +75,7 @@ def check_keywords(root: Json, draft: Draft, budget: Budget) -> Sequence[JsonObj
         if isinstance(schema, bool):
             continue
         if not isinstance(schema, Mapping):
-            raise InvalidSchemaError(f"No schema at {path}: {_shown(schema)}")
+            raise InvalidSchemaError(f"No schema at {path}: {shown(schema)}")
         schemas.append(schema)
         if "$ref" in schema and not draft.modern:
             _check_text(f"{path}/$ref", schema["$ref"])
@@ -100,7 +99,7 @@ def _schema(path: str, value: Json) -> _Inside:
 
 def _schemas(path: str, value: Json) -> _Inside:
     if not is_array(value) or not value:
-        raise InvalidSchemaError(f"No schemas at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No schemas at {path}: {shown(value)}")
     return [(f"{path}/{i}", each) for i, each in enumerate(value)]
 
 
@@ -127,13 +126,13 @@ def _dependencies(path: str, value: Json) -> _Inside:
 def _check_types(path: str, value: Json) -> _Inside:
     names = value if is_array(value) else [value]
     if not names or any(name not in TYPES for name in names):
-        raise InvalidSchemaError(f"No type at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No type at {path}: {shown(value)}")
     return ()
 
 
 def _check_names(path: str, value: Json) -> _Inside:
     if not is_array(value) or not all(isinstance(name, str) for name in value):
-        raise InvalidSchemaError(f"No array of names at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No array of names at {path}: {shown(value)}")
     return ()
 
 
@@ -145,25 +144,25 @@ def _check_map_of_names(path: str, value: Json) -> _Inside:
 
 def _check_array(path: str, value: Json) -> _Inside:
     if not is_array(value):
-        raise InvalidSchemaError(f"No array at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No array at {path}: {shown(value)}")
     return ()
 
 
 def _check_text(path: str, value: Json) -> _Inside:
     if not isinstance(value, str):
-        raise InvalidSchemaError(f"No text at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No text at {path}: {shown(value)}")
     return ()
 
 
 def _check_flag(path: str, value: Json) -> _Inside:
     if not isinstance(value, bool):
-        raise InvalidSchemaError(f"Neither true nor false at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"Neither true nor false at {path}: {shown(value)}")
     return ()
 
 
 def _check_number(path: str, value: Json) -> _Inside:
     if number(value) is None:
-        raise InvalidSchemaError(f"No number at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No number at {path}: {shown(value)}")
     return ()
 
 
@@ -175,26 +174,21 @@ def _check_limit(path: str, value: Json) -> _Inside:
 def _check_count(path: str, value: Json) -> _Inside:
     count = number(value)
     if count is None or count < 0 or count != Decimal(count).to_integral_value():
-        raise InvalidSchemaError(f"No count at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No count at {path}: {shown(value)}")
     return ()
 
 
 def _check_divisor(path: str, value: Json) -> _Inside:
     divisor = number(value)
     if divisor is None or divisor <= 0:
-        raise InvalidSchemaError(f"No number above zero at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No number above zero at {path}: {shown(value)}")
     return ()
 
 
 def _object(path: str, value: Json) -> JsonObject:
     if not isinstance(value, Mapping):
-        raise InvalidSchemaError(f"No object at {path}: {_shown(value)}")
+        raise InvalidSchemaError(f"No object at {path}: {shown(value)}")
     return value
-
-
-def _shown(value: Json) -> str:
-    text = write(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 _CHECKS: Final[Mapping[str, _Check]] = {

@@ -122,7 +122,7 @@ def _name(record: Record) -> str:
 
 
 def _range(record: Record, *, past_the_end: int) -> int | Range:
-    first, last = record.number(1), record.number(2) - past_the_end
+    first, last = record.integer(1), record.integer(2) - past_the_end
     return first if first == last else Range(first, last)
 
 
@@ -167,14 +167,9 @@ def _enum(record: Record) -> Enum:
         )
         for each in record.records(2)
     ]
-    reserved = [Reserved([_enum_range(each)]) for each in record.records(4)]
+    reserved = [Reserved([_range(each, past_the_end=0)]) for each in record.records(4)]
     reserved += [Reserved([each]) for each in record.texts(5)]
     return Enum(_name(record), constants, reserved, _options(record, 3, ENUM_OPTIONS, "confluent.enum_meta"))
-
-
-def _enum_range(record: Record) -> int | Range:
-    first, last = record.integer(1), record.integer(2)
-    return first if first == last else Range(first, last)
 
 
 def _service(record: Record) -> Service:

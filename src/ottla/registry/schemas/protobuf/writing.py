@@ -9,6 +9,7 @@ from ottla.registry.schemas.protobuf.model import (
     MAX_TAG,
     Constant,
     Enum,
+    Extend,
     Extensions,
     Field,
     File,
@@ -46,11 +47,8 @@ def canonical(file: File) -> str:
     imports = [f'import "{each.translate(_ESCAPES)}";' for each in file.imports]
     imports += [f'import public "{each.translate(_ESCAPES)}";' for each in file.public_imports]
     imports += [f'import weak "{each.translate(_ESCAPES)}";' for each in file.weak_imports]
-    extends = [
-        line for each in file.extends for line in _block(f"extend {each.name}", [_fields(each.fields)])
-    ]
     services = [line for each in file.services for line in _service(each)]
-    sections = [imports, _statements(file.options), _types(file.types), extends, services]
+    sections = [imports, _statements(file.options), _types(file.types), _extends(file.extends), services]
     lines = head + [line for section in sections if section for line in ("", *section)]
     return "".join(f"{line}\n" for line in lines)
 
@@ -81,14 +79,14 @@ def _message(message: Message) -> _Lines:
             [line for each in message.one_ofs for line in _one_of(each)],
             _groups(message.groups),
             [line for each in message.extensions for line in _extensions(each)],
-            [
-                line
-                for each in message.extends
-                for line in _block(f"extend {each.name}", [_fields(each.fields)])
-            ],
+            _extends(message.extends),
             _types(message.types),
         ],
     )
+
+
+def _extends(extends: Iterable[Extend]) -> _Lines:
+    return [line for each in extends for line in _block(f"extend {each.name}", [_fields(each.fields)])]
 
 
 def _enum(enum: Enum) -> _Lines:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ottla.registry.schemas.schema import SchemaType
-from ottla.registry.server.api.services import Services, page, schema_json
+from ottla.registry.server.api.services import Services, page, qualified_references, schema_json
 from ottla.registry.server.api.subjects import subjects_with_prefix
 from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.errors import RegistryError, schema_not_found
 from ottla.registry.state.fields import INT_MAX
 from ottla.registry.state.state import Version
-from ottla.registry.state.subjects import DEFAULT_CONTEXT, Subject, beside, parse_subject
+from ottla.registry.state.subjects import DEFAULT_CONTEXT, Subject, parse_subject
 
 
 class Schemas:
@@ -46,12 +46,7 @@ class Schemas:
             made["deleted"] = True
         if request.flag("fetchMaxId"):
             made["maxId"] = self._state.highest_id(parse_subject(version.value.subject).context)
-        if request.text("referenceFormat") == "qualified" and version.content.references:
-            made["references"] = [
-                each._replace(subject=beside(version.value.subject, each.subject)).to_json()
-                for each in version.content.references
-            ]
-        return Response(made)
+        return Response(made | qualified_references(request, version))
 
     async def text(self, request: Request, id_: str) -> Response:
         return Response((await self._services.text(request, self._found(request, id_)[0])).encode())

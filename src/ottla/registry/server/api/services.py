@@ -181,6 +181,15 @@ def schema_json(version: Version) -> dict[str, object]:
     return made | ({"deleted": True} if version.deleted else {})
 
 
+def qualified_references(request: Request, version: Version) -> dict[str, object]:
+    """`references` with their subjects' contexts, where `referenceFormat` asks for these."""
+    content, subject = version.content, version.value.subject
+    if request.text("referenceFormat") != "qualified" or not content.references:
+        return {}
+    references = (each._replace(subject=beside(subject, each.subject)) for each in content.references)
+    return {"references": [each.to_json() for each in references]}
+
+
 def page(found: list[T], request: Request, max_limit: int | None = None) -> list[T]:
     """What `offset` and `limit` ask for."""
     offset, limit = max(request.number("offset", 0), 0), request.number("limit", -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ottla.registry.server.api.services import Services, page, version_number
+from ottla.registry.server.api.services import Services, page, qualified_references, version_number
 from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.changes import delete_subject, delete_version
 from ottla.registry.state.errors import RegistryError, schema_not_found, subject_not_found, version_not_found
@@ -15,7 +15,6 @@ from ottla.registry.state.subjects import (
     ANY_CONTEXT,
     DEFAULT_CONTEXT,
     Subject,
-    beside,
     check_subject,
     parse_subject,
 )
@@ -117,12 +116,7 @@ class Subjects:
     async def version(self, request: Request, name: str, version: str) -> Response:
         found = self._version(request, name, version, deleted=request.flag("deleted"))
         made = await self._services.schema(request, found)
-        if request.text("referenceFormat") == "qualified" and found.content.references:
-            made["references"] = [
-                each._replace(subject=beside(found.value.subject, each.subject)).to_json()
-                for each in found.content.references
-            ]
-        return Response(made)
+        return Response(made | qualified_references(request, found))
 
     async def schema(self, request: Request, name: str, version: str) -> Response:
         found = self._version(request, name, version, deleted=request.flag("deleted"))
