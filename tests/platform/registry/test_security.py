@@ -93,6 +93,21 @@ def test_rights_are_by_subject(guarded: Api) -> None:
         assert guarded.call(method, path, body, alice).status == 200
 
 
+def test_no_list_shows_what_may_not_be_read(guarded: Api) -> None:
+    alice, bob = basic("alice", "alice-pw"), basic("bob", "bob-pw")
+    record = {"type": "record", "name": "orders", "fields": [{"name": "id", "type": "int"}]}
+    references = [{"name": "orders", "subject": "orders-key", "version": 1}]
+    using = {"schema": '{"type": "array", "items": "orders"}', "references": references}
+    guarded.call("POST", "/subjects/orders-key/versions", {"schema": json.dumps(record)}, bob)
+    made = guarded.call("POST", "/subjects/payments-key/versions", using, alice).json
+    for path, everything in (
+        (f"/schemas/guids/{made['guid']}/ids", [{"context": ".", "id": made["id"]}]),
+        ("/subjects/orders-key/versions/1/referencedby", [made["id"]]),
+    ):
+        assert guarded.get(path, **alice).json == everything
+        assert guarded.get(path, **bob).json == []
+
+
 def test_a_hash_is_made_by_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ottla", "registry", "password"]
     made = subprocess.run(command, input="pw\n", capture_output=True, text=True, check=True).stdout.strip()

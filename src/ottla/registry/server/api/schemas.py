@@ -64,11 +64,8 @@ class Schemas:
 
     def _live(self, request: Request, id_: str) -> list[Version]:
         deleted = request.flag("deleted")
-        return [
-            each
-            for each in self._found(request, id_, of_subject=False)
-            if (deleted or not each.deleted) and self._security.may(request, "read", each.value.subject)
-        ]
+        found = self._found(request, id_, of_subject=False)
+        return [each for each in found if deleted or not each.deleted]
 
     def _found(self, request: Request, text: str, *, of_subject: bool = True) -> list[Version]:
         """The versions with an id, those of the `subject` in front. RegistryError where there is none."""
@@ -82,7 +79,7 @@ class Schemas:
             found = self._of_subject(id_, Subject(context, name), found, only=of_subject)
         if not found:
             raise schema_not_found(id_)
-        allowed = [each for each in found if self._security.may(request, "read", each.value.subject)]
+        allowed = self._services.readable(request, found)
         if not allowed:
             self._security.check(request, "read", found[0].value.subject)
         return allowed
@@ -103,16 +100,15 @@ class Schemas:
 
     async def by_guid(self, request: Request, guid: str) -> Response:
         for context in self._state.contexts():
-            for version in self._state.by_guid(guid, context):
-                if self._security.may(request, "read", version.value.subject):
-                    made = version.content.to_json() | {"guid": guid, "ts": version.timestamp}
-                    return Response(made | {"schema": await self._services.text(request, version)})
+            for version in self._services.readable(request, self._state.by_guid(guid, context)):
+                made = version.content.to_json() | {"guid": guid, "ts": version.timestamp}
+                return Response(made | {"schema": await self._services.text(request, version)})
         raise schema_not_found(guid[:100])
 
-    async def ids_of_guid(self, _request: Request, guid: str) -> Response:
+    async def ids_of_guid(self, request: Request, guid: str) -> Response:
         made = []
         for context in self._state.contexts():
-            found = self._state.by_guid(guid, context)
+            found = self._services.readable(request, self._state.by_guid(guid, context))
             made += [{"context": context, "id": id_} for id_ in sorted({each.value.id for each in found})]
         return Response(made)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -110,6 +110,10 @@ class Services:
     async def schema(self, request: Request, version: Version) -> dict[str, object]:
         """A version as most answers have it."""
         return schema_json(version) | {"schema": await self.text(request, version)}
+
+    def readable(self, request: Request, versions: Iterable[Version]) -> list[Version]:
+        """Those that whoever asks may read."""
+        return [each for each in versions if self.security.may(request, "read", each.value.subject)]
 
     def subject(self, name: str, *, follow: bool = True) -> str:
         """As it is stored; `follow`: what it is an alias of. RegistryError for what can be no subject."""

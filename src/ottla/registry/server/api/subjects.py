@@ -125,7 +125,8 @@ class Subjects:
     async def referenced_by(self, request: Request, name: str, version: str) -> Response:
         found = self._version(request, name, version, deleted=True)
         referring = self._state.referring_to(found.key, deleted=request.flag("deleted"))
-        return Response(page(sorted({each.value.id for each in referring}), request))
+        ids = {each.value.id for each in self._services.readable(request, referring)}
+        return Response(page(sorted(ids), request))
 
     def _version(self, request: Request, name: str, text: str, *, deleted: bool) -> Version:
         subject, number = self._services.subject(name), version_number(text)
