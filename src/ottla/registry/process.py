@@ -62,6 +62,7 @@ async def _serve(host: str, port: int, client: ClientSettings, settings: Registr
         await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             starting.cancel()
+            await asyncio.wait([starting])
             return
         starting.result()
         gc.collect()

@@ -47,7 +47,7 @@ class Deletion(NamedTuple):
 
 
 def delete_version(state: RegistryState, subject: str, number: int, *, permanent: bool) -> Deletion:
-    """One version; -1 is the latest. RegistryError where there is none or others refer to it."""
+    """One version, or `LATEST`. RegistryError where there is none or others refer to it."""
     version = state.version(subject, number, deleted=True)
     if version is None:
         raise (

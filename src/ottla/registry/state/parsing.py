@@ -27,7 +27,7 @@ class Parse(Protocol):
 class Parsed(NamedTuple):
     schema: ParsedSchema
     references: tuple[Reference, ...]
-    """With the versions that -1 stood for"""
+    """With the versions that `LATEST` stood for"""
 
 
 _Key: TypeAlias = tuple[SchemaType, str, tuple[tuple[str, str], ...], bool]

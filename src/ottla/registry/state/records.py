@@ -91,6 +91,10 @@ Key: TypeAlias = SchemaKey | ConfigKey | ModeKey | DeleteSubjectKey | ClearSubje
 # Values.
 
 
+LATEST: Final = -1
+"""In place of a version: the latest one that is not deleted"""
+
+
 class Reference(NamedTuple):
     """A version of a subject under the name that a schema refers to it by."""
 
@@ -356,11 +360,13 @@ def read_kind(fields: Fields) -> SchemaType:
 
 
 def read_references(fields: Fields) -> Iterator[Reference]:
-    """A version of -1 is the latest one."""
+    """Versions may be `LATEST`."""
     for item in fields.items("references"):
         reference = Fields(item, "reference")
         yield Reference(
-            reference.need_text("name"), reference.need_text("subject"), reference.need_number("version", -1)
+            reference.need_text("name"),
+            reference.need_text("subject"),
+            reference.need_number("version", LATEST),
         )
 
 

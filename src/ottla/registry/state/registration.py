@@ -20,6 +20,7 @@ from ottla.registry.state.metadata import (
 from ottla.registry.state.parsing import Parsed, Parser, content_of
 from ottla.registry.state.records import (
     IMPORTING,
+    LATEST,
     READ_ONLY,
     Config,
     Content,
@@ -34,7 +35,6 @@ from ottla.registry.state.records import (
 from ottla.registry.state.state import RegistryState, Version
 from ottla.registry.state.subjects import DEFAULT_CONTEXT, Subject, context_of, parse_subject, prefix_of
 
-LATEST: Final = -1
 NO_ID: Final = -1
 _LOOKED_THROUGH: Final = 100
 """Versions that are parsed for a lookup, at most"""

@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from ottla.registry.state.fields import FieldError
 from ottla.registry.state.records import (
+    LATEST,
     ClearSubjectKey,
     Config,
     ConfigKey,
@@ -269,8 +270,8 @@ class RegistryState:
         return [each for each in self.versions(subject) if not each.deleted]
 
     def version(self, subject: str, number: int, *, deleted: bool = False) -> Version | None:
-        """-1 is the latest that is not deleted."""
-        if number == -1:
+        """Or `LATEST`."""
+        if number == LATEST:
             return next(reversed(self.live_versions(subject)), None)
         known = self._subjects.get(subject)
         found = None if known is None else known.get(number)

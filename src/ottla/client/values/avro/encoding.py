@@ -13,7 +13,7 @@ import pyarrow as pa
 from ottla.client.columns.arrow import as_column, is_binary, is_text
 from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.client.values.avro.defaults import encode_default
-from ottla.client.values.avro.places import is_null, member_names, members_of
+from ottla.client.values.avro.places import member_names
 from ottla.client.values.avro.schema import (
     MISSING,
     ArrayType,
@@ -25,6 +25,8 @@ from ottla.client.values.avro.schema import (
     Primitive,
     RecordType,
     UnionType,
+    is_null,
+    members_of,
 )
 from ottla.client.values.interface import ValuesError
 from ottla.records.varint import encode_varint

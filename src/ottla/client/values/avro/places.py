@@ -18,12 +18,13 @@ from ottla.client.values.avro.schema import (
     RecordType,
     UnionType,
     branch_name,
+    members_of,
 )
 from ottla.client.values.interface import ValuesError
 from ottla.client.values.programs.layout import Column, Layout
 from ottla.client.values.programs.ops import ColumnKind
 
-__all__ = ["Place", "is_null", "members_of", "place_of"]
+__all__ = ["Place", "member_names", "place_of"]
 
 
 @dataclass(slots=True)
@@ -40,15 +41,6 @@ class Place:
     within: list[Place] = field(default_factory=list)
     is_raw: bool = False
     is_choice: bool = False
-
-
-def is_null(schema: AvroType) -> bool:
-    return isinstance(schema, Primitive) and schema.name == "null"
-
-
-def members_of(union: UnionType) -> list[AvroType]:
-    """The branches that are not null."""
-    return [each for each in union.branches if not is_null(each)]
 
 
 def place_of(schema: AvroType, layout: Layout) -> Place:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ottla.client.values.avro.defaults import encode_default
-from ottla.client.values.avro.places import Place, is_null
+from ottla.client.values.avro.places import Place
 from ottla.client.values.avro.schema import (
     MISSING,
     ArrayType,
@@ -18,6 +18,7 @@ from ottla.client.values.avro.schema import (
     RecordType,
     UnionType,
     branch_name,
+    is_null,
 )
 from ottla.client.values.interface import ValuesError
 from ottla.client.values.programs.builder import ProgramBuilder
@@ -248,5 +249,4 @@ def _is_known_as(name: str, reader: RecordType | EnumType | FixedType) -> bool:
 
 
 def _said(schema: AvroType) -> str:
-    name = branch_name(schema)
-    return f"of type {name}"
+    return f"of type {branch_name(schema)}"

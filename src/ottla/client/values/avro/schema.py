@@ -22,6 +22,8 @@ __all__ = [
     "RecordType",
     "UnionType",
     "branch_name",
+    "is_null",
+    "members_of",
     "parse",
 ]
 
@@ -232,11 +234,18 @@ class _Parser:
         return made
 
 
+def is_null(schema: AvroType) -> bool:
+    return isinstance(schema, Primitive) and schema.name == "null"
+
+
+def members_of(union: UnionType) -> list[AvroType]:
+    """The branches that are not null."""
+    return [each for each in union.branches if not is_null(each)]
+
+
 def branch_name(branch: AvroType) -> str:
     """What tells a branch from the others of its union."""
     match branch:
-        case Primitive():
-            return branch.name
         case ArrayType():
             return "array"
         case MapType():

@@ -17,8 +17,8 @@ from ottla.registry.state.election import Identity
 from ottla.registry.state.errors import RegistryError, invalid_version
 from ottla.registry.state.fields import INT_MAX, FieldError, Fields
 from ottla.registry.state.metadata import check_rules, read_metadata, read_rule_set
-from ottla.registry.state.records import Write, read_kind, read_references
-from ottla.registry.state.registration import LATEST, NO_ID, Registration, SchemaRequest
+from ottla.registry.state.records import LATEST, Write, read_kind, read_references
+from ottla.registry.state.registration import NO_ID, Registration, SchemaRequest
 from ottla.registry.state.state import RegistryState, Version
 from ottla.registry.state.subjects import beside, check_subject, normalised
 
@@ -159,7 +159,7 @@ class Services:
 
 
 def version_number(text: str) -> int:
-    """-1 for `latest`. RegistryError for what is neither that nor a number."""
+    """`LATEST` for `latest`. RegistryError for what is neither that nor a number."""
     text = text.strip()
     if text.lower() == "latest":
         return LATEST
