@@ -130,6 +130,14 @@ def test_commands_load_only_what_they_need(arguments):
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
 
 
+def test_who_reads_without_a_group_loads_nothing_of_groups():
+    program = (
+        "import sys, ottla.cli.consume.reading, ottla.cli.consume.sources;"
+        "sys.exit(bool({'ottla.client.core.groups', 'ottla.client.consumer.consumer'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=False).returncode == 0
+
+
 def test_help_and_serve_do_not_load_the_kafka_client():
     program = (
         "import sys; from ottla.cli.main import run; run(['--help']); run(['serve', '--help']);"

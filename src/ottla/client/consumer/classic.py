@@ -9,7 +9,6 @@ from typing import Final, TypeVar
 from ottla.client.consumer.membership import Gate, Holder, Membership, give_up, take
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Subscription
-from ottla.client.core.groups.assignors import ASSIGNORS
 from ottla.client.core.groups.classic import ClassicMember, GroupSettings, Outcome
 from ottla.client.core.groups.subscription import (
     Assignor,
@@ -50,14 +49,11 @@ class ClassicMembership(Membership):
         gate: Gate,
         subscription: Subscription,
         lane: str,
-        own_assignors: Mapping[str, Assignor] = {},
+        assignors: Mapping[str, Assignor],
     ) -> None:
         super().__init__(cluster, settings, holder, gate, subscription)
         self._lane = lane
-        self._assignors: dict[str, Assignor] = {
-            name: own_assignors[name] if name in own_assignors else ASSIGNORS[name]()
-            for name in settings.partition_assignment_strategy
-        }
+        self._assignors = assignors
         self._is_cooperative = all(each.is_cooperative for each in self._assignors.values())
         self._member = ClassicMember(
             GroupSettings(

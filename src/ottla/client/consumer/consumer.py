@@ -23,6 +23,7 @@ from ottla.client.consumer.offsets import Commits, Offsets, all_delivered, as_co
 from ottla.client.consumer.polling import Polling
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Pattern, Subscription
+from ottla.client.core.groups.assignors import assignors_of
 from ottla.client.core.groups.subscription import Assignor
 from ottla.client.core.metadata import ClusterMetadata, Partition, TopicPartition
 from ottla.client.core.offsets import CommittedOffset, Identity
@@ -71,31 +72,16 @@ class AsyncConsumer(Lookups):
         letters: Callable[[], Awaitable[None]] | None = None,
         assignors: Mapping[str, Assignor] = {},
     ) -> None:
-        settings.check_assignors(tuple(assignors))
         fetch_settings = settings.fetching(cluster.settings)
         super().__init__(cluster, fetch_settings.isolation_level)
         self._settings = settings
-        self._assignors = assignors
+        self._assignors = assignors_of(settings.partition_assignment_strategy, assignors)
         self._has_formats = to_arrow is not None
         self._to_arrow: ToArrow = to_arrow or _plainly
         self._letters = partial(all_delivered, letters)
         self._lane = f"consumer-{cluster.host.random.getrandbits(64):x}"
         self._positions = Positions(settings.offset_reset())
         self._gate = Gate()
-        self._fetching = Fetching(
-            cluster,
-            fetch_settings,
-            self._positions,
-            lambda: self._commits,
-            self.fail,
-            f"{self._lane}-fetch",
-            check_crcs=settings.check_crcs,
-        )
-        self._polling = Polling(self._gate, self._fetching.ready, self._polled)
-        self._delivery = Delivery(self._fetching)
-        self._subscription = Subscription(settings)
-        self._membership: Membership | None = None
-        self._listener = RebalanceListener()
         self._commits: Commits | None = None
         if settings.group_id is not None:
             self._commits = Commits(
@@ -105,6 +91,20 @@ class AsyncConsumer(Lookups):
                 require_stable=settings.isolation_level == "read_committed",
                 letters=letters,
             )
+        self._fetching = Fetching(
+            cluster,
+            fetch_settings,
+            self._positions,
+            None if self._commits is None else self._commits.positions,
+            self.fail,
+            f"{self._lane}-fetch",
+            check_crcs=settings.check_crcs,
+        )
+        self._polling = Polling(self._gate, self._fetching.ready, self._polled)
+        self._delivery = Delivery(self._fetching)
+        self._subscription = Subscription(settings)
+        self._membership: Membership | None = None
+        self._listener = RebalanceListener()
         self._is_closed = False
         self._next_auto_commit_s = 0.0
         self._learning: asyncio.Task[None] | None = None
@@ -132,12 +132,10 @@ class AsyncConsumer(Lookups):
             self._learning.cancel()
         try:
             held = self.held()
-            if self._membership is not None and held:
-                if commit:
-                    await self.commit_before_giving_up(held)
-                await call(self._listener.on_revoked, held)
-            elif commit and held:
+            if commit and held:
                 await self.commit_before_giving_up(held)
+            if self._membership is not None and held:
+                await call(self._listener.on_revoked, held)
         finally:
             if self._membership is not None:
                 await self._membership.close()

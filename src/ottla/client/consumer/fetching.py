@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from ottla.client.columns.columns import Columns
@@ -11,11 +11,9 @@ from ottla.client.columns.decode import MAX_BYTES, CorruptRecordsError, FetchedR
 from ottla.client.columns.implementation import IMPLEMENTATION, Sink
 from ottla.client.consumer.errors import NoOffsetError, UnreadableRecordsError
 from ottla.client.consumer.logs import epoch_ends_once, list_once
-from ottla.client.consumer.offsets import Commits
 from ottla.client.core.fetch import LAST_WITHOUT_TOPIC_IDS, Chunk, Fetcher
 from ottla.client.core.fetch_session import FetchSettings
 from ottla.client.core.metadata import BrokerNode, ClusterMetadata, Leader, TopicPartition
-from ottla.client.core.offsets import positions_of
 from ottla.client.core.positions import (
     LATEST_TIMESTAMP,
     PartitionState,
@@ -29,6 +27,9 @@ from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.fetch import FetchRequest, FetchResponse
 
 _CLOSE_TIMEOUT_S: Final = 1.0
+
+Committed = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartition, Position | None]]]
+"""Finds where a group stands in partitions; None where it has committed nothing."""
 
 
 class Piece(NamedTuple):
@@ -80,7 +81,7 @@ class Fetching:
         cluster: Cluster,
         settings: FetchSettings,
         positions: Positions,
-        commits: Callable[[], Commits | None],
+        committed: Committed | None,
         fail: Callable[[Exception], None],
         lane: str,
         *,
@@ -93,7 +94,7 @@ class Fetching:
         self._cluster = cluster
         self._fetcher = Fetcher(settings, positions)
         self._settings = settings
-        self._commits = commits
+        self._committed = committed
         self._fail = fail
         self._lane = lane
         self._check_crcs = check_crcs
@@ -314,16 +315,15 @@ class Fetching:
         return [each for each in states if each is not None and each.phase is phase]
 
     async def _find_committed(self, partitions: list[TopicPartition]) -> None:
-        commits = self._commits()
-        if commits is None:
+        if self._committed is None:
             self.positions.committed(dict.fromkeys(partitions), self._cluster.host.now_ms())
             return
         try:
-            found = await commits.fetch(partitions)
+            found = await self._committed(partitions)
         except ClientError as error:
             self._put_off(dict.fromkeys(partitions, error))
             return
-        self.positions.committed(positions_of(found), self._cluster.host.now_ms())
+        self.positions.committed(found, self._cluster.host.now_ms())
 
     async def _find_offsets(self, partitions: list[TopicPartition]) -> None:
         asked = {each.partition: each.reset_timestamp for each in self._still(Phase.reset, partitions)}

@@ -20,7 +20,9 @@ from ottla.client.core.offsets import (
     commit_request,
     fetch_answered,
     fetch_request,
+    positions_of,
 )
+from ottla.client.core.positions import Position
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.coordinators import CoordinatorKind
@@ -202,6 +204,10 @@ class Commits:
         if left:
             await self._cluster.retrying(attempt, timeout_ms=timeout_ms)
         return found
+
+    async def positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, Position | None]:
+        """As `fetch`, for who reads on from there."""
+        return positions_of(await self.fetch(partitions))
 
     async def _fetch_some(
         self, partitions: Iterable[TopicPartition]

@@ -7,7 +7,6 @@ import re
 from typing import Final
 
 from ottla.client.core.fetch_session import READ_COMMITTED, READ_UNCOMMITTED, FetchSettings
-from ottla.client.core.groups.assignors import ASSIGNORS
 from ottla.client.core.positions import OffsetReset
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import INT_MAX, LONG_MAX, ClientSettings, flag, number, optional_text, text, texts
@@ -87,15 +86,6 @@ class ConsumerSettings:
             retry_backoff_ms=client.retry_backoff_ms,
             metadata_max_age_ms=min(client.metadata_max_age_ms, LONG_MAX),
         )
-
-    def check_assignors(self, own: tuple[str, ...] = ()) -> None:
-        """ConfigurationError for an assignor that there is not."""
-        for name in self.partition_assignment_strategy:
-            if name not in ASSIGNORS and name not in own:
-                known = ", ".join((*ASSIGNORS, *own))
-                raise ConfigurationError(
-                    f"partition.assignment.strategy: there is no assignor {name!r} ({known})"
-                )
 
 
 def duration_ms(text_: str) -> int:

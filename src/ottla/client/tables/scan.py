@@ -139,7 +139,7 @@ class Scan:
             cluster,
             wanted._replace(isolation_level=isolation_level),
             self._positions,
-            lambda: None,
+            None,
             self._fail,
             self._lane,
             check_crcs=True,

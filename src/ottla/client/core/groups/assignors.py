@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
+from typing import Final
 
 from ottla.client.core.groups.racks import rack_matters
 from ottla.client.core.groups.sticky import CooperativeStickyAssignor, StickyAssignor
 from ottla.client.core.groups.subscription import Assignments, Assignor, MemberSubscription, Topics
 from ottla.client.core.metadata import TopicPartition
+from ottla.client.errors import ConfigurationError
 
 
 def order_of(members: Mapping[str, MemberSubscription]) -> list[str]:
@@ -147,12 +149,23 @@ class RoundRobinAssignor:
         return assigned
 
 
-ASSIGNORS: Mapping[str, Callable[[], Assignor]] = MappingProxyType(
+ASSIGNORS: Final[Mapping[str, Assignor]] = MappingProxyType(
     {
-        "range": RangeAssignor,
-        "roundrobin": RoundRobinAssignor,
-        "sticky": StickyAssignor,
-        "cooperative-sticky": CooperativeStickyAssignor,
+        each.name: each
+        for each in (RangeAssignor(), RoundRobinAssignor(), StickyAssignor(), CooperativeStickyAssignor())
     }
 )
-"""By the names of `partition.assignment.strategy`."""
+"""Kafka's, by their names."""
+
+
+def assignors_of(names: Iterable[str], own: Mapping[str, Assignor]) -> dict[str, Assignor]:
+    """Those that `partition.assignment.strategy` names, Kafka's or an application's `own`. ConfigurationError
+    for one that there is not.
+    """
+    known = {**ASSIGNORS, **own}
+    for name in names:
+        if name not in known:
+            raise ConfigurationError(
+                f"partition.assignment.strategy: there is no assignor {name!r} ({', '.join(known)})"
+            )
+    return {name: known[name] for name in names}

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ottla.client.core.groups.assignors import ASSIGNORS
+from ottla.client.core.groups.assignors import ASSIGNORS, assignors_of
 from ottla.client.core.groups.subscription import (
     Assignments,
     MemberSubscription,
@@ -26,6 +26,7 @@ from ottla.client.core.groups.subscription import (
     perform_assignment,
 )
 from ottla.client.core.metadata import TopicPartition
+from ottla.client.errors import ConfigurationError
 from ottla.protocol.errors import DecodeError
 
 _CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent / "assignments.json").read_text())
@@ -51,7 +52,7 @@ def test_kafkas_results(case: Mapping[str, Any]) -> None:
     }
     members = {member_id: _member(said) for member_id, said in case["members"].items()}
 
-    assigned = ASSIGNORS[case["assignor"]]().assign(members, Topics(case["topics"], racks))
+    assigned = ASSIGNORS[case["assignor"]].assign(members, Topics(case["topics"], racks))
 
     assert {each: sorted(mine) for each, mine in assigned.items()} == {
         each: sorted(_partitions(mine)) for each, mine in case["kafka"].items()
@@ -84,7 +85,7 @@ def test_each_wanted_partition_goes_to_one_who_wants_it(
 ) -> None:
     members, topics = group
 
-    assigned = ASSIGNORS[name]().assign(members, topics)
+    assigned = ASSIGNORS[name].assign(members, topics)
 
     assert sorted(each for mine in assigned.values() for each in mine) == _wanted(members, topics)
     for member_id, mine in assigned.items():
@@ -95,7 +96,7 @@ def _settle(
     members: dict[str, MemberSubscription], topics: Topics, generation: int
 ) -> tuple[Assignments, int]:
     """Rebalances of a cooperative group until nobody has to give anything up."""
-    assignor = ASSIGNORS["cooperative-sticky"]()
+    assignor = ASSIGNORS["cooperative-sticky"]
     for rounds in range(1, 4):
         assigned = assignor.assign(members, topics)
         held = [each for member in members.values() for each in member.owned]
@@ -192,3 +193,10 @@ def test_an_own_assignor() -> None:
 def test_an_assignor_that_errs_is_told(assignor: _Greedy) -> None:
     with pytest.raises(ValueError, match="greedy"):
         perform_assignment(assignor, {"a": MemberSubscription(["t"])}, Topics({"t": 1}))
+
+
+def test_an_application_brings_its_own():
+    own = ASSIGNORS["range"]
+    assert assignors_of(["mine", "sticky"], {"mine": own}) == {"mine": own, "sticky": ASSIGNORS["sticky"]}
+    with pytest.raises(ConfigurationError, match="there is no assignor 'stciky' .*sticky.*mine"):
+        assignors_of(["range", "stciky"], {"mine": own})
