@@ -68,8 +68,7 @@ class TopicsSource:
         cluster, settings = self._client.cluster, self._settings.fetching(self._client.cluster.settings)
         ranges = await self._ranges(settings.isolation_level)
         reset = "earliest" if self._part.start.kind is Kind.BEGINNING or self._part.end is None else "none"
-        scan = Scan(cluster, ranges, isolation_level=settings.isolation_level, settings=settings, reset=reset)
-        async with scan:
+        async with Scan(cluster, ranges, settings=settings, reset=reset) as scan:
             async for partition, rows in scan:
                 yield Piece(partition.topic, rows)
 

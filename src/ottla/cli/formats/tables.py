@@ -20,7 +20,7 @@ from ottla.cli.formats.interface import (
 )
 from ottla.client.columns.columns import Columns
 from ottla.client.errors import ClientError
-from ottla.client.tables.writing import columns_to_write
+from ottla.client.tables.writing import columns_to_write, is_table
 
 _GROUP_ROWS: Final = 1 << 17
 _GROUP_BYTES: Final = 1 << 25
@@ -129,9 +129,7 @@ class TableDecoder:
                 (columns,) = columns_to_write(batch, self._key_column)
             except (TypeError, ValueError, pa.ArrowException, ClientError) as error:
                 raise InputError(f"after row {count:,}: {error}") from error
-            names = batch.schema.names
-            is_record = self._key_column is None and ("key" in names or "value" in names)
-            has_partitions = is_record and "partition" in names
+            has_partitions = "partition" in batch.schema.names and not is_table(batch, self._key_column)
             yield self._rows(columns, has_partitions, count + 1)
             count += len(columns)
 

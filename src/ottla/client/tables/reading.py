@@ -12,7 +12,7 @@ from ottla.client.errors import missing_extra
 from ottla.client.net.cluster import Cluster
 from ottla.client.tables.progress import reporter
 from ottla.client.tables.ranges import Bound
-from ottla.client.tables.scan import Report, Scan, isolation_of, resolve
+from ottla.client.tables.scan import Report, Scan, resolve, settings_for
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,9 +135,9 @@ async def _scan(
     isolation: str,
     report: Report | bool | None,
 ) -> Scan:
-    level = isolation_of(isolation)
-    ranges = await resolve(cluster, topic, start, end, partitions, level)
-    return Scan(cluster, ranges, isolation_level=level, report=reporter(report))
+    settings = settings_for(isolation)
+    ranges = await resolve(cluster, topic, start, end, partitions, settings.isolation_level)
+    return Scan(cluster, ranges, settings=settings, report=reporter(report))
 
 
 def arrow_rows(

@@ -33,13 +33,14 @@ class ArrowRows:
     def __init__(
         self, key: Values | None = None, value: Values | None = None, dead_letters: DeadLetters | None = None
     ) -> None:
-        self._formats: list[tuple[str, Values, Decoder]] = []
-        for name, values in (("key", key), ("value", value)):
+        self._formats: list[tuple[Part, Values, Decoder]] = []
+        given: dict[Part, Values | None] = {"key": key, "value": value}
+        for part, values in given.items():
             if values is None:
                 continue
             if isinstance(values.errors, DeadLetterTopic) and dead_letters is None:
                 raise ConfigurationError(f"nothing here sends broken values to topic {values.errors.name}")
-            self._formats.append((name, values, values.decoder()))
+            self._formats.append((part, values, values.decoder()))
         self._dead_letters = dead_letters
 
     def lacks(self, columns: Columns) -> bool:
@@ -51,32 +52,33 @@ class ArrowRows:
             decoder.prepare(*parts)
 
     def _framed(self, columns: Columns) -> Iterator[tuple[FramedDecoder, _Framed]]:
-        for name, _, decoder in self._formats:
+        for part, _, decoder in self._formats:
             if isinstance(decoder, FramedDecoder):
-                is_key = name == "key"
-                strings = columns.key if is_key else columns.value
-                yield decoder, (strings, columns.headers, "key" if is_key else "value")
+                yield decoder, (_strings(columns, part), columns.headers, part)
 
     def __call__(self, topic: str, columns: Columns) -> pa.RecordBatch:
         batch = columns.to_arrow()
         keep: pa.Array | None = None
-        for name, values, decoder in self._formats:
-            is_key = name == "key"
-            strings = columns.key if is_key else columns.value
+        for part, values, decoder in self._formats:
+            strings = _strings(columns, part)
             if isinstance(decoder, FramedDecoder):
-                decoded = decoder.decode(strings, columns.headers, "key" if is_key else "value")
+                decoded = decoder.decode(strings, columns.headers, part)
             else:
                 decoded = decoder.decode(strings)
-            settled = settle(values.errors, decoded, columns, topic, "key" if is_key else "value")
-            place = batch.schema.get_field_index(name)
-            batch = batch.set_column(place, name, settled.array)
+            settled = settle(values.errors, decoded, columns, topic, part)
+            place = batch.schema.get_field_index(part)
+            batch = batch.set_column(place, part, settled.array)
             if settled.reasons is not None:
-                batch = batch.append_column(f"{name}_error", settled.reasons)
+                batch = batch.append_column(f"{part}_error", settled.reasons)
             if settled.dead_letters and isinstance(values.errors, DeadLetterTopic) and self._dead_letters:
                 self._dead_letters(values.errors, settled.dead_letters)
             if settled.keep is not None:
                 keep = settled.keep if keep is None else pc.and_(keep, settled.keep)
         return batch if keep is None else batch.filter(keep)
+
+
+def _strings(columns: Columns, part: Part) -> BinaryColumn:
+    return columns.key if part == "key" else columns.value
 
 
 def as_table(batches: Sequence[pa.RecordBatch]) -> pa.Table:

@@ -24,7 +24,7 @@ from ottla.client.net.cluster import Cluster
 from ottla.client.tables.ranges import BEGINNING, END, Bound, Where, where
 
 _MAX_ROWS = 1 << 17
-_PARTITION_BYTES = 4 * 1024 * 1024
+_SETTINGS = FetchSettings(partition_max_bytes=4 * 1024 * 1024)
 
 
 class Range(NamedTuple):
@@ -122,9 +122,8 @@ class Scan:
         cluster: Cluster,
         ranges: Mapping[TopicPartition, Range],
         *,
-        isolation_level: int = READ_UNCOMMITTED,
+        settings: FetchSettings = _SETTINGS,
         report: Report | None = None,
-        settings: FetchSettings | None = None,
         reset: str = "none",
     ) -> None:
         """`reset` is `auto.offset.reset`, for where retention was faster than the reader."""
@@ -134,10 +133,9 @@ class Scan:
         self._failures: list[Exception] = []
         self._missing_since_s: dict[str, float] = {}
         self._lane = f"scan-{cluster.host.random.getrandbits(64):x}"
-        wanted = settings or FetchSettings(partition_max_bytes=_PARTITION_BYTES)
         self._fetching = Fetching(
             cluster,
-            wanted._replace(isolation_level=isolation_level),
+            settings,
             self._positions,
             None,
             self._fail,
@@ -219,9 +217,9 @@ class Scan:
         self._report(Progress(topic, self._records, self._nbytes, self._total - left, self._total))
 
 
-def isolation_of(name: str) -> int:
-    """`isolation.level` by name."""
+def settings_for(isolation: str) -> FetchSettings:
+    """Of a read with this `isolation.level`; ConfigurationError where there is none of that name."""
     levels = {"read_uncommitted": READ_UNCOMMITTED, "read_committed": READ_COMMITTED}
-    if name not in levels:
-        raise ConfigurationError(f"isolation level {name!r}: must be one of {', '.join(levels)}")
-    return levels[name]
+    if isolation not in levels:
+        raise ConfigurationError(f"isolation level {isolation!r}: must be one of {', '.join(levels)}")
+    return _SETTINGS._replace(isolation_level=levels[isolation])

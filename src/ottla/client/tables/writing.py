@@ -20,7 +20,7 @@ from ottla.client.values.framed import FramedValues
 from ottla.client.values.interface import Values
 from ottla.client.values.registry import Part
 
-__all__ = ["columns_for", "columns_to_write"]
+__all__ = ["columns_for", "columns_to_write", "is_table"]
 
 
 def columns_to_write(
@@ -33,8 +33,7 @@ def columns_to_write(
     is the key (null without one) and all others together are the value. What has no format is JSON.
     """
     for batch in read_arrow(data):
-        is_table = _is_table(batch, key)
-        yield (_of_rows if is_table else _of_records)(topic, batch, key, value)
+        yield (_of_rows if is_table(batch, key) else _of_records)(topic, batch, key, value)
 
 
 async def columns_for(
@@ -51,7 +50,8 @@ async def columns_for(
         yield held
 
 
-def _is_table(batch: pa.RecordBatch, key: str | Values | None) -> bool:
+def is_table(batch: pa.RecordBatch, key: str | Values | None) -> bool:
+    """Whether its rows are values, rather than records with columns of their own."""
     return isinstance(key, str) or not {"key", "value"} & set(batch.schema.names)
 
 
