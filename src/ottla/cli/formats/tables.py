@@ -124,12 +124,12 @@ class TableDecoder:
     def read(self, file: IO[bytes]) -> Iterator[Rows]:
         count = 0
         for batch in self._batches(file):
+            has_partitions = "partition" in batch.schema.names and not is_table(batch, self._key_column)
             try:
-                batch = _with_partitions(batch)
+                batch = _with_partitions(batch) if has_partitions else batch
                 (columns,) = columns_to_write(batch, self._key_column)
             except (TypeError, ValueError, pa.ArrowException, ClientError) as error:
                 raise InputError(f"after row {count:,}: {error}") from error
-            has_partitions = "partition" in batch.schema.names and not is_table(batch, self._key_column)
             yield self._rows(columns, has_partitions, count + 1)
             count += len(columns)
 

@@ -84,6 +84,14 @@ def test_what_columns_do_not_say():
     ]
 
 
+def test_a_partition_of_another_table_is_a_column_as_others_are():
+    out = io.BytesIO()
+    pq.write_table(pa.table({"disk": ["a", "b"], "partition": [None, 2]}), out)
+    rows = read("parquet", out.getvalue())
+    assert [json.loads(row.value)["partition"] for row in rows] == [None, 2]
+    assert [row.partition for row in rows] == [-1, -1]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_no_table(kind):
     with pytest.raises(InputError, match=f"no {kind}: "):
