@@ -171,7 +171,9 @@ class TableDecoder:
 def _with_partitions(batch: pa.RecordBatch) -> pa.RecordBatch:
     """`ANYWHERE` in place of a null."""
     place = batch.schema.get_field_index("partition")
-    if place < 0 or not batch.column(place).null_count or not pa.types.is_integer(batch.column(place).type):
+    column = batch.column(place) if place >= 0 else None  # there may be two, which are refused
+    if column is None or not column.null_count:
         return batch
-    filled = batch.column(place).cast(pa.int32()).fill_null(ANYWHERE)
-    return batch.set_column(place, "partition", filled)
+    if not pa.types.is_integer(column.type) and not pa.types.is_null(column.type):
+        return batch
+    return batch.set_column(place, "partition", column.cast(pa.int32()).fill_null(ANYWHERE))

@@ -84,6 +84,12 @@ def test_what_columns_do_not_say():
     ]
 
 
+def test_a_column_of_nulls_says_no_partition():
+    out = io.BytesIO()
+    pq.write_table(pa.table({"value": ["a"], "partition": [None]}), out)
+    assert read("parquet", out.getvalue()) == [Sent(None, b"a")]
+
+
 def test_a_partition_of_another_table_is_a_column_as_others_are():
     out = io.BytesIO()
     pq.write_table(pa.table({"disk": ["a", "b"], "partition": [None, 2]}), out)
