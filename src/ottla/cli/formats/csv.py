@@ -10,31 +10,33 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ottla.cli.arguments import MAX_INT32, MAX_INT64
-from ottla.cli.formats.interface import ANYWHERE, NOW, Defaults, Gathered, InputError, Parsed, Rows
+from ottla.cli.formats.interface import (
+    ANYWHERE,
+    NOW,
+    Defaults,
+    Encoder,
+    Gathered,
+    InputError,
+    Parsed,
+    Rows,
+    each_of,
+)
 from ottla.cli.formats.json import headers_from_json, headers_to_json
 from ottla.cli.formats.lines import Blocks
 from ottla.client.columns.columns import Columns
-from ottla.client.columns.implementation import IMPLEMENTATION
 
 COLUMNS: Final = (b"topic", b"partition", b"offset", b"timestamp", b"key", b"value", b"headers")
 _SPECIAL: Final = re.compile(rb'[",\r\n]')
 _FIELD: Final = re.compile(rb'(?:"((?:[^"]|"")*)"|([^",]*))(?:(,)|\Z)')
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_LINE_OVERHEAD: Final = 4096  # for what is no content
 
 
-class CsvEncoder:
+class CsvEncoder(Encoder):
     """A first line with the names of columns, then a record each; headers as in lines of JSON."""
-
-    is_whole = False
 
     def begin(self) -> bytes:
         return b",".join(COLUMNS) + b"\n"
-
-    def end(self) -> bytes:
-        return b""
-
-    def caution(self) -> str | None:
-        return None
 
     def rows(self, topic: str, rows: Columns) -> bytes:
         name = field(topic.encode("utf-8", "surrogateescape"))
@@ -49,15 +51,7 @@ class CsvEncoder:
                 field(value),
                 field(headers_to_json(pairs).encode()) if pairs else b"",
             )
-            for partition, offset, timestamp, key, value, pairs in zip(
-                rows.partition.tolist(),
-                rows.offset.tolist(),
-                rows.timestamp.tolist(),
-                IMPLEMENTATION.strings(rows.key.raw),
-                IMPLEMENTATION.strings(rows.value.raw),
-                rows.headers,
-                strict=True,
-            )
+            for partition, offset, timestamp, key, value, pairs in each_of(rows)
         ]
         return b"".join(lines)
 
@@ -68,8 +62,8 @@ class CsvDecoder:
     """
 
     def __init__(self, defaults: Defaults, *, key_column: str | None = None) -> None:
-        self._blocks = Blocks(2 * defaults.record_max_bytes + 4096)
-        self._max_bytes = 2 * defaults.record_max_bytes + 4096
+        self._max_bytes = 2 * defaults.record_max_bytes + _LINE_OVERHEAD  # a quote is two
+        self._blocks = Blocks(self._max_bytes)
         self._gathered = Gathered(defaults)
         self._key_column = None if key_column is None else key_column.encode("utf-8", "surrogateescape")
         self._names: list[bytes] = []
@@ -89,15 +83,7 @@ class CsvDecoder:
             raise InputError(f"line {self._begun_line}: a quote is opened and not closed")
 
     def _rows(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[Rows]:
-        failure: InputError | None = None
-        try:
-            for number, row in self._whole(lines):
-                self._add(number, row)
-        except InputError as error:
-            failure = error
-        yield from self._gathered.take()
-        if failure is not None:
-            raise failure
+        return self._gathered.of(self._whole(lines), self._parsed)
 
     def _whole(self, lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
         """Rows, which go on over ends of lines inside of quotes: where their number is odd."""
@@ -119,33 +105,26 @@ class CsvDecoder:
                 self._begun = []
                 yield self._begun_line, row
 
-    def _add(self, number: int, row: bytes) -> None:
+    def _parsed(self, row: bytes) -> Parsed | None:
         if not self._names:
-            self._begin(number, row.removeprefix(_BYTE_ORDER_MARK))
-            return
+            self._begin(row.removeprefix(_BYTE_ORDER_MARK))
+            return None
         if row in (b"", b"\r") and len(self._names) > 1:
-            return
-        try:
-            fields = split(row)
-            if len(fields) != len(self._names):
-                raise ValueError(f"{len(fields)} fields, where {len(self._names)} columns are named")
-            record = self._of_table(fields) if self._is_table else self._of_record(fields)
-        except ValueError as error:
-            raise InputError(f"line {number}: {error}") from error
-        self._gathered.add(record, number)
+            return None
+        fields = split(row)
+        if len(fields) != len(self._names):
+            raise ValueError(f"{len(fields)} fields, where {len(self._names)} columns are named")
+        return self._of_table(fields) if self._is_table else self._of_record(fields)
 
-    def _begin(self, number: int, row: bytes) -> None:
-        try:
-            self._names = [each or b"" for each in split(row)]
-        except ValueError as error:
-            raise InputError(f"line {number}: {error}") from error
+    def _begin(self, row: bytes) -> None:
+        self._names = [each or b"" for each in split(row)]
         twice = next((name for name in self._names if self._names.count(name) > 1), None)
         if twice is not None:
-            raise InputError(f"line {number}: column {shown(twice)} is there twice")
+            raise ValueError(f"column {shown(twice)} is there twice")
         self._is_table = self._key_column is not None or not {b"key", b"value"} & {*self._names}
         if self._key_column is not None and self._key_column not in self._names:
             names = ", ".join(map(shown, self._names))
-            raise InputError(f"line {number}: there is no column {shown(self._key_column)}: {names}")
+            raise ValueError(f"there is no column {shown(self._key_column)}: {names}")
 
     def _of_record(self, fields: Sequence[bytes | None]) -> Parsed:
         named = dict(zip(self._names, fields, strict=True))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Final, NamedTuple, Protocol
 
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.columns.columns import Columns
+from ottla.client.columns.implementation import IMPLEMENTATION
 
 Headers = Sequence[tuple[bytes, bytes | None]]
 
@@ -23,17 +25,40 @@ class InputError(ValueError):
     """What is wrong with input, and where."""
 
 
-class Encoder(Protocol):
+class Encoder(ABC):
     """Records of topics to bytes: `begin` once, `rows` for each piece, `end` once."""
 
-    is_whole: bool
+    is_whole = False
     """Nothing of it can be read before its end."""
 
-    def begin(self) -> bytes: ...
+    def begin(self) -> bytes:
+        return b""
+
+    @abstractmethod
     def rows(self, topic: str, rows: Columns) -> bytes: ...
-    def end(self) -> bytes: ...
+
+    def end(self) -> bytes:
+        return b""
+
     def caution(self) -> str | None:
         """What somebody who reads the output should know."""
+        return None
+
+
+Pairs = tuple[tuple[bytes, bytes | None], ...]
+
+
+def each_of(rows: Columns) -> Iterator[tuple[int, int, int, bytes | None, bytes | None, Pairs]]:
+    """Partition, offset, timestamp, key, value and headers of each record."""
+    return zip(
+        rows.partition.tolist(),
+        rows.offset.tolist(),
+        rows.timestamp.tolist(),
+        IMPLEMENTATION.strings(rows.key.raw),
+        IMPLEMENTATION.strings(rows.value.raw),
+        rows.headers,
+        strict=True,
+    )
 
 
 class Rows(NamedTuple):
@@ -109,6 +134,25 @@ class Gathered:
             )
         self._records.append(record)
         self._numbers.append(number)
+
+    def of(
+        self, parts: Iterable[tuple[int, bytes]], parse: Callable[[bytes], Parsed | None]
+    ) -> Iterator[Rows]:
+        """What `parse` makes of numbered parts; None is no record, and its ValueErrors say what is wrong."""
+        failure: InputError | None = None
+        try:
+            for number, part in parts:
+                try:
+                    record = parse(part)
+                except ValueError as error:
+                    raise InputError(f"{self._what} {number}: {error}") from error
+                if record is not None:
+                    self.add(record, number)
+        except InputError as error:
+            failure = error
+        yield from self.take()
+        if failure is not None:
+            raise failure
 
     def take(self) -> Iterator[Rows]:
         """All of them, if there are any."""

@@ -14,32 +14,18 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from ottla.cli.arguments import MAX_INT32, MAX_INT64
-from ottla.cli.formats.interface import NOW, Defaults, Gathered, InputError, Parsed, Rows
+from ottla.cli.formats.interface import NOW, Defaults, Encoder, Gathered, Pairs, Parsed, Rows, each_of
 from ottla.cli.formats.lines import Blocks
 from ottla.cli.output import encode
 from ottla.client.columns.columns import Columns
-from ottla.client.columns.implementation import IMPLEMENTATION
 
-LINE_OVERHEAD: Final = 64 * 1024  # for what is no content
+_LINE_OVERHEAD: Final = 64 * 1024  # for what is no content
 _quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
 
-Pairs = tuple[tuple[bytes, bytes | None], ...]
 
-
-class JsonEncoder:
-    is_whole = False
-
+class JsonEncoder(Encoder):
     def __init__(self, *, use_base64: bool = False) -> None:
         self._use_base64 = use_base64
-
-    def begin(self) -> bytes:
-        return b""
-
-    def end(self) -> bytes:
-        return b""
-
-    def caution(self) -> str | None:
-        return None
 
     def rows(self, topic: str, rows: Columns) -> bytes:
         use_base64 = self._use_base64
@@ -49,15 +35,7 @@ class JsonEncoder:
             f'"timestamp": {"null" if timestamp == NOW else timestamp}, '
             f'"key": {to_json(key, use_base64)}, "value": {to_json(value, use_base64)}, '
             f'"headers": {headers_to_json(pairs, use_base64) if pairs else "[]"}}}\n'
-            for partition, offset, timestamp, key, value, pairs in zip(
-                rows.partition.tolist(),
-                rows.offset.tolist(),
-                rows.timestamp.tolist(),
-                IMPLEMENTATION.strings(rows.key.raw),
-                IMPLEMENTATION.strings(rows.value.raw),
-                rows.headers,
-                strict=True,
-            )
+            for partition, offset, timestamp, key, value, pairs in each_of(rows)
         ]
         return "".join(lines).encode("ascii")
 
@@ -82,7 +60,7 @@ class JsonDecoder:
 
     def __init__(self, defaults: Defaults, *, use_base64: bool = False) -> None:
         # JSON escapes a byte as six characters; the least header has two bytes, and twelve characters.
-        self._blocks = Blocks(6 * defaults.record_max_bytes + LINE_OVERHEAD)
+        self._blocks = Blocks(6 * defaults.record_max_bytes + _LINE_OVERHEAD)
         self._gathered = Gathered(defaults)
         self._use_base64 = use_base64
 
@@ -93,23 +71,11 @@ class JsonDecoder:
         return self._rows(self._blocks.end())
 
     def _rows(self, block: bytes | memoryview | None) -> Iterator[Rows]:
-        if block is None:
-            return
-        failure: InputError | None = None
-        for number, line in self._blocks.lines(block):
-            if not line.strip():
-                continue
-            try:
-                self._gathered.add(from_json(line, use_base64=self._use_base64), number)
-            except InputError as error:
-                failure = error
-                break
-            except ValueError as error:
-                failure = InputError(f"line {number}: {error}")
-                break
-        yield from self._gathered.take()
-        if failure is not None:
-            raise failure
+        lines = () if block is None else self._blocks.lines(block)
+        return self._gathered.of(lines, self._parsed)
+
+    def _parsed(self, line: bytes) -> Parsed | None:
+        return from_json(line, use_base64=self._use_base64) if line.strip() else None
 
 
 def from_json(line: bytes, *, use_base64: bool = False) -> Parsed:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ottla.cli.formats.interface import (
     HOW_TO_SEND_MORE,
     Defaults,
+    Encoder,
     Gathered,
     InputError,
     Parsed,
@@ -16,18 +17,7 @@ from ottla.client.columns.columns import Columns
 from ottla.client.columns.implementation import IMPLEMENTATION
 
 
-class RawEncoder:
-    is_whole = False
-
-    def begin(self) -> bytes:
-        return b""
-
-    def end(self) -> bytes:
-        return b""
-
-    def caution(self) -> str | None:
-        return None
-
+class RawEncoder(Encoder):
     def rows(self, topic: str, rows: Columns) -> bytes:  # noqa: ARG002
         return IMPLEMENTATION.join(rows.value.raw, b"", b"")[0]
 

@@ -12,6 +12,7 @@ from ottla.cli.formats.interface import (
     ANYWHERE,
     HOW_TO_SEND_MORE,
     Defaults,
+    Encoder,
     InputError,
     Places,
     Rows,
@@ -54,7 +55,7 @@ class _Sink:
         return data
 
 
-class TableEncoder:
+class TableEncoder(Encoder):
     """`parquet`, `arrow` (its file format) or `arrow-stream`."""
 
     def __init__(self, kind: str) -> None:
@@ -86,9 +87,6 @@ class TableEncoder:
         done = self._written()
         self._writer.close()
         return done + self._sink.take()
-
-    def caution(self) -> str | None:
-        return None
 
     def _is_enough(self) -> bool:
         """For a group of rows, which are read and compressed together."""

@@ -14,6 +14,7 @@ from typing import Final
 from ottla.cli.arguments import unescape_bytes
 from ottla.cli.formats.interface import (
     Defaults,
+    Encoder,
     InputError,
     Places,
     Rows,
@@ -50,19 +51,11 @@ class TextFormat:
         return not (self.offsets or self.timestamps or self.headers or self.keys)
 
 
-class TextEncoder:
-    is_whole = False
-
+class TextEncoder(Encoder):
     def __init__(self, kind: TextFormat) -> None:
         self._kind = kind
         self._escaped = Escapes(kind.delimiter, kind.separator) if kind.escapes else None
         self._glued = 0
-
-    def begin(self) -> bytes:
-        return b""
-
-    def end(self) -> bytes:
-        return b""
 
     def caution(self) -> str | None:
         if not self._glued:
