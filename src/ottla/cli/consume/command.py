@@ -10,6 +10,7 @@ import click
 
 from ottla.cli.arguments import BYTES, HEADER, NAME, PARTITION, SECONDS, SEPARATOR
 from ottla.cli.connection import Connection, connected
+from ottla.cli.formats import FORMATS
 from ottla.cli.offsets import Kind, Position, PositionType
 from ottla.cli.progress import Progress, progress_option
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from ottla.cli.consume.sources import Source
     from ottla.cli.formats.interface import Encoder
     from ottla.client.connecting import AsyncClient
-
-FORMATS = ["text", "json", "csv", "raw", "parquet", "arrow", "arrow-stream"]
 
 
 @click.command()

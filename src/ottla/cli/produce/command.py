@@ -8,6 +8,7 @@ import click
 
 from ottla.cli.arguments import HEADER, NAME, PARTITION, SEPARATOR, TEXT
 from ottla.cli.connection import Connection, connected
+from ottla.cli.formats import FORMATS, TABLES
 from ottla.cli.progress import Progress, progress_option
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ottla.client.connecting import AsyncClient
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-TABLES = ["parquet", "arrow", "arrow-stream"]
-FORMATS = ["text", "json", "csv", "raw", *TABLES]
 BUFFER_BYTES = 64 << 20
 FOREVER_MS = 24 * 3_600_000
 
@@ -125,15 +124,11 @@ def produce(
 def _rows(
     file: BinaryIO, defaults: Defaults, kind: str, key_column: str | None, **options: Any
 ) -> AsyncIterator[Rows]:
-    if kind in ("text", "json", "raw") and key_column is not None:
-        raise click.UsageError("--key-column is for tables: csv, parquet and arrow.")
+    _check_options(kind, key_column, **options)
     if kind not in TABLES:
         from ottla.cli.produce.input import rows_in
 
         return rows_in(file, _decoder(kind, defaults, key_column, **options))
-    if options.pop("use_base64"):
-        raise click.UsageError("--base64 is for --format json.")
-    _check_text_only(**options)
     from ottla.cli.produce.input import rows_of_file
     from ottla.client.errors import missing_extra
 
@@ -142,6 +137,27 @@ def _rows(
     except ImportError as error:
         raise missing_extra("tables", error) from error
     return rows_of_file(file, TableDecoder(kind, defaults, key_column=key_column))
+
+
+def _check_options(
+    kind: str,
+    key_column: str | None,
+    *,
+    key_separator: bytes | None,
+    delimiter: bytes,
+    escapes: bool,
+    use_base64: bool,
+) -> None:
+    """UsageError for what is not of this format."""
+    if key_column is not None and kind not in ("csv", *TABLES):
+        raise click.UsageError("--key-column is for tables: csv, parquet and arrow.")
+    if use_base64 and kind != "json":
+        raise click.UsageError("--base64 is for --format json.")
+    if kind != "text" and (key_separator is not None or delimiter != b"\n" or escapes):
+        raise click.UsageError("--key-separator, --delimiter and --escape are for --format text.")
+    for option, part in (("--key-separator", key_separator), ("--delimiter", delimiter)):
+        if part == b"":
+            raise click.UsageError(f"{option} is empty.")
 
 
 def _decoder(
@@ -157,24 +173,16 @@ def _decoder(
     if kind == "text":
         from ottla.cli.formats.text import Escapes, TextDecoder
 
-        for option, part in (("--key-separator", key_separator), ("--delimiter", delimiter)):
-            if part == b"":
-                raise click.UsageError(f"{option} is empty.")
-        if use_base64:
-            raise click.UsageError("--base64 is for --format json.")
         if escapes:
             try:
                 Escapes(delimiter, key_separator or b"")
             except ValueError as error:
                 raise click.UsageError(str(error)) from error
         return TextDecoder(defaults, key_separator=key_separator, delimiter=delimiter, escapes=escapes)
-    _check_text_only(key_separator=key_separator, delimiter=delimiter, escapes=escapes)
     if kind == "json":
         from ottla.cli.formats.json import JsonDecoder
 
         return JsonDecoder(defaults, use_base64=use_base64)
-    if use_base64:
-        raise click.UsageError("--base64 is for --format json.")
     if kind == "csv":
         from ottla.cli.formats.csv import CsvDecoder
 
@@ -182,8 +190,3 @@ def _decoder(
     from ottla.cli.formats.raw import RawDecoder
 
     return RawDecoder(defaults)
-
-
-def _check_text_only(*, key_separator: bytes | None, delimiter: bytes, escapes: bool) -> None:
-    if key_separator is not None or delimiter != b"\n" or escapes:
-        raise click.UsageError("--key-separator, --delimiter and --escape are for --format text.")
