@@ -128,12 +128,13 @@ def _measure(
     with contextlib.ExitStack() as stack:
         code = stack.enter_context(source.snapshot())
         starts: dict[str, Start] = {"ottla": functools.partial(brokers.ottla, source=code)}
-        try:
-            release = install()
-            starts["kafka"] = functools.partial(kafka, release)
-            results.about["kafka"] = release.version
-        except KafkaUnavailableError as reason:
-            print(f"Apache Kafka is left out: {reason}", file=sys.stderr)
+        if only != "ottla":
+            try:
+                release = install()
+                starts["kafka"] = functools.partial(kafka, release)
+                results.about["kafka"] = release.version
+            except KafkaUnavailableError as reason:
+                print(f"Apache Kafka is left out: {reason}", file=sys.stderr)
         results.about["form"] = f"records x {scale:g}, {rounds} rounds"
         began = time.monotonic()
         for name, start in starts.items():

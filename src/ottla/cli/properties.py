@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
+_BATCH_OVERHEAD: Final = 128
+"""What is around the key, value and headers of a record in a batch of its own."""
+
 _RENAMED: Final = {
     "metadata.broker.list": "bootstrap.servers",
     "sasl.mechanisms": "sasl.mechanism",
@@ -134,7 +137,3 @@ def _ours(given: Mapping[str, str]) -> dict[str, str]:
 def record_max_bytes(settings: ProducerSettings) -> int:
     """How many bytes a record's key, value and headers may have."""
     return max(settings.max_request_size - _BATCH_OVERHEAD, 0)
-
-
-_BATCH_OVERHEAD: Final = 128
-"""What is around them in a batch of one record."""

@@ -48,8 +48,7 @@ class Filter:
 
     def _is_seen_to_have_none(self, values: BinaryColumn) -> bool:
         """Whether all of the bytes together lack a part."""
-        first, last = (values.offsets[values.start + at] for at in (0, values.length))
-        data = bytes(values.data[first:last]) if self.contained else b""
+        data = bytes(values.content) if self.contained else b""
         return any(part not in data for part in self.contained)
 
 

@@ -203,8 +203,7 @@ class Escapes:
 
     def is_needless(self, column: BinaryColumn) -> bool:
         """Whether nothing in it is escaped."""
-        first, last = (column.offsets[column.start + at] for at in (0, column.length))
-        return self._found.search(bytes(column.data[first:last])) is None
+        return self._found.search(column.content) is None
 
 
 def or_null(data: bytes | None) -> bytes:

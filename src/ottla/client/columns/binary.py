@@ -80,6 +80,12 @@ class BinaryColumn:
         return self.offsets, self.data, self.validity, self.start, self.length
 
     @property
+    def content(self) -> memoryview:
+        """What these strings take of `data`, one behind the other."""
+        first, last = self.offsets[self.start], self.offsets[self.start + self.length]
+        return memoryview(self.data)[first:last]
+
+    @property
     def nbytes(self) -> int:
         """The bytes that these strings take themselves; the buffers may hold more."""
         return int(self.offsets[self.start + self.length] - self.offsets[self.start])

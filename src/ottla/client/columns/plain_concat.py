@@ -27,7 +27,7 @@ def concat(parts: list[RawColumns], /) -> RawColumns:
 
 def _concat_binary(columns: Sequence[BinaryColumn]) -> BinaryColumn:
     """The strings of `columns`, one column after the other, in new buffers."""
-    views = [memoryview(each.data)[each.offsets[each.start] : _end(each)] for each in columns]
+    views = [each.content for each in columns]
     size = sum(map(len, views))
     validity = None
     if any(each.validity is not None for each in columns):
@@ -73,7 +73,3 @@ def _valid_bits(column: BinaryColumn) -> Iterator[bool]:
     return (
         validity[at >> 3] >> (at & 7) & 1 == 1 for at in range(column.start, column.start + column.length)
     )
-
-
-def _end(column: BinaryColumn) -> int:
-    return int(column.offsets[column.start + column.length])
