@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, TypeVar
 
 from ottla.client.consumer.membership import Gate, Holder, Membership, give_up, take
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.consumer.subscription import Subscription
-from ottla.client.core.groups.classic import ClassicMember, GroupSettings, Outcome
+from ottla.client.core.groups.classic import ClassicMember, GroupSettings
 from ottla.client.core.groups.subscription import (
     Assignor,
     MemberSubscription,
@@ -24,18 +23,11 @@ from ottla.client.core.groups.subscription import (
 )
 from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.core.offsets import Identity
-from ottla.client.errors import AuthorizationError, ClientError, broker_error
+from ottla.client.errors import AuthorizationError, ClientError
+from ottla.client.net.classic_group import ClassicLink
 from ottla.client.net.cluster import Cluster
 from ottla.protocol.errors import DecodeError
-from ottla.protocol.messages.heartbeat import HeartbeatResponse
-from ottla.protocol.messages.join_group import JoinGroupResponse
 from ottla.protocol.messages.leave_group import LeaveGroupResponse
-from ottla.protocol.messages.sync_group import SyncGroupResponse
-from ottla.protocol.structs import Struct
-
-R = TypeVar("R", bound=Struct)
-
-_JOIN_GRACE_MS: Final = 5_000  # a join is answered when the rebalance timeout is over, at the latest
 
 
 class ClassicMembership(Membership):
@@ -52,7 +44,6 @@ class ClassicMembership(Membership):
         assignors: Mapping[str, Assignor],
     ) -> None:
         super().__init__(cluster, settings, holder, gate, subscription)
-        self._lane = lane
         self._assignors = assignors
         self._is_cooperative = all(each.is_cooperative for each in self._assignors.values())
         self._member = ClassicMember(
@@ -64,6 +55,7 @@ class ClassicMembership(Membership):
                 max_poll_interval_ms=settings.max_poll_interval_ms,
             )
         )
+        self._link = ClassicLink(cluster, self._member, lane)
         self._last_assigned: tuple[Sequence[TopicPartition], int] = ((), -1)
         self._joined_topics: list[str] = []
         self._counts: dict[str, int] | None = None
@@ -154,25 +146,16 @@ class ClassicMembership(Membership):
         member = self._member
         wanted = sorted(self._topics())
         held = self._holder.held() if self._is_cooperative else []
-        request = member.join(self._protocols(wanted, held))
-        timeout_ms = self._settings.max_poll_interval_ms + _JOIN_GRACE_MS
-        joined = await self._ask(request, JoinGroupResponse, timeout_ms)
-        if joined is None:
-            member.not_joined()
-            return None
-        if not await self._go_on(member.joined(joined, self._now_ms())):
-            return None
-        self._joined_topics, self._counts = wanted, None
-        self._changed.set()
-        assignments = await self._assign() if member.must_assign else {}
-        synced = await self._ask(member.sync(assignments), SyncGroupResponse, timeout_ms)
-        if synced is None:
-            member.request_rejoin("the coordinator did not answer")
-            return None
-        if not await self._go_on(member.synced(synced, self._now_ms())):
-            return None
-        self.metadata_changed(self._cluster.metadata)  # what came meanwhile was not looked at
-        return synced.assignment
+
+        async def joined() -> Mapping[str, bytes]:
+            self._joined_topics, self._counts = wanted, None
+            self._changed.set()
+            return await self._assign() if member.must_assign else {}
+
+        assignment = await self._link.join(self._protocols(wanted, held), joined)
+        if assignment is not None:
+            self.metadata_changed(self._cluster.metadata)  # what came meanwhile was not looked at
+        return assignment
 
     def _protocols(self, topics: Sequence[str], held: Sequence[TopicPartition]) -> list[tuple[str, bytes]]:
         protocols = []
@@ -234,7 +217,7 @@ class ClassicMembership(Membership):
                 if not error.retriable:
                     self._holder.fail(error, is_last=True)
                     return
-                await self._later()
+                await self._link.later()
             except Exception as error:  # noqa: BLE001 - the application's poll raises it
                 self._holder.fail(error, is_last=True)
                 return
@@ -253,13 +236,7 @@ class ClassicMembership(Membership):
             wait_ms = 100 if due_ms is None else due_ms - now
             await asyncio.sleep(min(wait_ms, self._settings.heartbeat_interval_ms, 1000) / 1000)
             return
-        request = member.heartbeat(now)
-        response = await self._ask(request, HeartbeatResponse, self._settings.session_timeout_ms)
-        if response is None:
-            if member.session_expired(self._now_ms()):
-                self._forget_coordinator()
-            return
-        await self._go_on(member.heartbeat_answered(request, response, now))
+        await self._link.heartbeat()
         if member.needs_join:
             self._changed.set()
 
@@ -267,39 +244,6 @@ class ClassicMembership(Membership):
         request = self._member.leave(reason)
         if request is not None:
             await self._say_goodbye(request, LeaveGroupResponse)
-
-    # The coordinator.
-
-    async def _ask(self, request: Struct, response: type[R], timeout_ms: int) -> R | None:
-        """None where no answer came: the coordinator is looked for again."""
-        lane = self._lane if response is not HeartbeatResponse else "main"
-        try:
-            node = await self._coordinator()
-            return await self._cluster.send(request, response, node=node, lane=lane, timeout_ms=timeout_ms)
-        except ClientError as error:
-            if not error.retriable:
-                raise
-            self._forget_coordinator()
-            await self._later()
-            return None
-
-    async def _go_on(self, outcome: Outcome) -> bool:
-        """Whether to; waits where one should before trying again."""
-        match outcome:
-            case Outcome.done:
-                return True
-            case Outcome.fatal:
-                what = f"group {self._member.settings.group_id}"
-                raise broker_error(self._member.error, what=what)
-            case Outcome.later:
-                await self._later()
-            case Outcome.elsewhere:
-                self._forget_coordinator()
-                await self._later()
-        return False
-
-    async def _later(self) -> None:
-        await asyncio.sleep(self._cluster.settings.retry_backoff_ms / 1000)
 
 
 def _counts(metadata: ClusterMetadata, topics: Collection[str]) -> dict[str, int]:

@@ -6,18 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeVar
+from typing import Final
 
 from ottla.client.core.groups.classic import ClassicMember, GroupSettings
-from ottla.client.core.groups.classic import Outcome as Next
-from ottla.client.errors import ClientError, broker_error
+from ottla.client.errors import ClientError
+from ottla.client.net.classic_group import ClassicLink
 from ottla.client.net.cluster import Cluster
-from ottla.client.net.coordinators import CoordinatorKind
-from ottla.protocol.messages.heartbeat import HeartbeatResponse
-from ottla.protocol.messages.join_group import JoinGroupResponse
 from ottla.protocol.messages.leave_group import LeaveGroupResponse
-from ottla.protocol.messages.sync_group import SyncGroupResponse
-from ottla.protocol.structs import Struct
 from ottla.registry.settings import RegistrySettings
 from ottla.registry.state.election import (
     PROTOCOL,
@@ -32,11 +27,8 @@ from ottla.registry.state.election import (
 )
 from ottla.registry.state.fields import FieldError
 
-R = TypeVar("R", bound=Struct)
-
 _log: Final = logging.getLogger(__name__)
 
-_JOIN_GRACE_MS: Final = 5_000
 _GOODBYE_S: Final = 1.0
 _LANE: Final = "registry-election"
 
@@ -51,7 +43,6 @@ class Election:
         identity: Identity,
         on_outcome: Callable[[Identity | None, bool], None],
     ) -> None:
-        self._cluster = cluster
         self._identity = identity
         self._on_outcome = on_outcome
         self._loop = asyncio.get_running_loop()
@@ -64,6 +55,7 @@ class Election:
                 max_poll_interval_ms=settings.kafkagroup_rebalance_timeout_ms,
             )
         )
+        self._link = ClassicLink(cluster, self._member, _LANE)
         self._wake = asyncio.Event()
 
     def again(self, reason: str) -> None:
@@ -87,29 +79,17 @@ class Election:
             return
         try:
             async with asyncio.timeout(_GOODBYE_S):
-                await self._ask(request, LeaveGroupResponse, int(_GOODBYE_S * 1000))
+                await self._link.ask(request, LeaveGroupResponse, int(_GOODBYE_S * 1000))
         except (ClientError, TimeoutError) as error:
             _log.debug("the election was not told: %s", error)
 
     async def _join(self) -> None:
         member = self._member
-        request = member.join([(PROTOCOL, encode_identity(self._identity))])
-        timeout_ms = member.settings.max_poll_interval_ms + _JOIN_GRACE_MS
-        joined = await self._ask(request, JoinGroupResponse, timeout_ms)
-        if joined is None:
-            member.not_joined()
-            return
-        if not await self._goes_on(member.joined(joined, self._now_ms())):
-            return
-        assignments = self._count() if member.must_assign else {}
-        synced = await self._ask(member.sync(assignments), SyncGroupResponse, timeout_ms)
-        if synced is None:
-            member.request_rejoin("the coordinator did not answer")
-            return
-        if not await self._goes_on(member.synced(synced, self._now_ms())):
+        assignment = await self._link.join([(PROTOCOL, encode_identity(self._identity))], self._joined)
+        if assignment is None:
             return
         try:
-            outcome = decode_outcome(synced.assignment)
+            outcome = decode_outcome(assignment)
         except FieldError as error:
             _log.warning("the outcome of the election is not understood: %s", error)
             outcome = Outcome(None, None, has_duplicates=False)
@@ -119,7 +99,9 @@ class Election:
         self._identity = replace(self._identity, leads=leads)
         self._on_outcome(outcome.leader, leads)
 
-    def _count(self) -> dict[str, bytes]:
+    async def _joined(self) -> dict[str, bytes]:
+        if not self._member.must_assign:
+            return {}
         members: dict[str, Identity] = {}
         for each in self._member.members:
             try:
@@ -141,40 +123,7 @@ class Election:
             except TimeoutError:
                 pass
             return
-        request = member.heartbeat(now)
-        response = await self._ask(request, HeartbeatResponse, member.settings.session_timeout_ms)
-        if response is not None:
-            await self._goes_on(member.heartbeat_answered(request, response, now))
-
-    async def _ask(self, request: Struct, response: type[R], timeout_ms: int) -> R | None:
-        """None where no answer came: the coordinator is looked for again."""
-        key = self._member.settings.group_id
-        try:
-            node = await self._cluster.coordinator(CoordinatorKind.GROUP, key)
-            return await self._cluster.send(request, response, node=node, lane=_LANE, timeout_ms=timeout_ms)
-        except ClientError as error:
-            if not error.retriable:
-                raise
-            self._cluster.forget_coordinator(CoordinatorKind.GROUP, key)
-            await self._later()
-            return None
-
-    async def _goes_on(self, outcome: Next) -> bool:
-        match outcome:
-            case Next.done:
-                return True
-            case Next.fatal:
-                raise broker_error(self._member.error, what=f"group {self._member.settings.group_id}")
-            case Next.later:
-                await self._later()
-            case Next.elsewhere:
-                group_id = self._member.settings.group_id
-                self._cluster.forget_coordinator(CoordinatorKind.GROUP, group_id)
-                await self._later()
-        return False
-
-    async def _later(self) -> None:
-        await asyncio.sleep(self._cluster.settings.retry_backoff_ms / 1000)
+        await self._link.heartbeat()
 
     def _now_ms(self) -> int:
         return int(self._loop.time() * 1000)

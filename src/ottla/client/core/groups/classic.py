@@ -97,7 +97,6 @@ class ClassicMember:
 
     _reason: str = "the member joins for the first time"
     _heartbeat_at_ms: int = 0
-    _session_ends_ms: int = 0
     _known_to_coordinator: bool = field(default=False)
 
     @property
@@ -196,12 +195,6 @@ class ClassicMember:
         """When the next heartbeat is due; None while none is."""
         return None if self.generation < 0 or self.is_joining else self._heartbeat_at_ms
 
-    def session_expired(self, now_ms: int) -> bool:
-        """No heartbeat was answered for so long that the coordinator must be thought gone, or to have given
-        up on us.
-        """
-        return now_ms >= self._session_ends_ms
-
     def heartbeat(self, now_ms: int) -> HeartbeatRequest:
         self._heartbeat_at_ms = now_ms + self.settings.heartbeat_interval_ms
         return HeartbeatRequest(
@@ -211,16 +204,12 @@ class ClassicMember:
             group_instance_id=self.settings.instance_id,
         )
 
-    def heartbeat_answered(
-        self, request: HeartbeatRequest, response: HeartbeatResponse, sent_ms: int
-    ) -> Outcome:
+    def heartbeat_answered(self, request: HeartbeatRequest, response: HeartbeatResponse) -> Outcome:
         """An answer to a heartbeat of an older generation says nothing of this one."""
         is_old = request.generation_id != self.generation or request.member_id != self.member_id
         if is_old or self.is_joining:
             return Outcome.done
         code = response.error_code
-        if code in (ErrorCode.none, ErrorCode.rebalance_in_progress):
-            self._session_ends_ms = sent_ms + self.settings.session_timeout_ms
         if code == ErrorCode.rebalance_in_progress:
             if self.is_stable:
                 self.request_rejoin("the group is rebalancing")
@@ -262,7 +251,6 @@ class ClassicMember:
 
     def _alive(self, now_ms: int) -> None:
         self._heartbeat_at_ms = now_ms + self.settings.heartbeat_interval_ms
-        self._session_ends_ms = now_ms + self.settings.session_timeout_ms
 
     def _judge(self, code: int) -> Outcome:
         if code == ErrorCode.unknown_member_id:
