@@ -7,7 +7,12 @@ from typing import NamedTuple
 
 from ottla.registry.schemas.json_schema.bounds import bound, lower, upper
 from ottla.registry.schemas.json_schema.model import Kind, Node
-from ottla.registry.schemas.json_schema.objects import compare_unevaluated, rest, unevaluated
+from ottla.registry.schemas.json_schema.objects import (
+    compare_additional,
+    compare_unevaluated,
+    rest,
+    unevaluated,
+)
 from ottla.registry.schemas.json_text import Json, is_array
 from ottla.registry.schemas.walk import Finding, Findings, Found, Step, under
 
@@ -33,7 +38,8 @@ def compare_arrays(old: Node, new: Node) -> Step[Node]:
         else:
             found += under(["items"], (yield old.of(was.each), new.of(are.each)))
     found += yield from _places(old, was, new, are)
-    found += under(["additionalItems"], (yield from _others(old, was.others, new, are.others)))
+    others = yield from compare_additional(old, was.others, new, are.others, "ADDITIONAL_ITEMS")
+    found += under(["additionalItems"], others)
     found += yield from compare_unevaluated(old, new, "unevaluatedItems")
     found += upper(old, new, "maxItems", "MAX_ITEMS")
     found += lower(old, new, "minItems", "MIN_ITEMS")
@@ -94,16 +100,6 @@ def _added(old: Node, was: _Items, new: Node) -> Step[Node]:
         return []
     there = yield stood_for_it, new
     return [*there, Finding("ITEM_ADDED_NOT_COVERED_BY_PARTIALLY_OPEN_CONTENT_MODEL")] if there else []
-
-
-def _others(old: Node, was: Json, new: Node, are: Json) -> Step[Node]:
-    if was is not False and are is False:
-        return [Finding("ADDITIONAL_ITEMS_REMOVED")]
-    if was is False or not isinstance(are, Mapping):
-        return []
-    if not isinstance(was, Mapping):
-        return [Finding("ADDITIONAL_ITEMS_NARROWED")]
-    return [*(yield old.of(was), new.of(are))]
 
 
 def _is_open(node: Node, items: _Items) -> bool:

@@ -10,7 +10,7 @@ from ottla.registry.schemas.json_schema.patterns import Patterns
 from ottla.registry.schemas.json_text import Json, JsonObject, is_array
 from ottla.registry.schemas.walk import Finding, Findings, Found, Step, under
 
-__all__ = ["compare_objects", "compare_unevaluated", "rest", "unevaluated"]
+__all__ = ["compare_additional", "compare_objects", "compare_unevaluated", "rest", "unevaluated"]
 
 
 def compare_objects(old: Node, new: Node, patterns: Patterns) -> Step[Node]:
@@ -18,7 +18,9 @@ def compare_objects(old: Node, new: Node, patterns: Patterns) -> Step[Node]:
     found += under(["properties"], (yield from _properties(old, new, patterns)))
     found += under(["dependencies"], _dependent_names(old, new))
     found += under(["dependencies"], (yield from _dependent_schemas(old, new)))
-    found += under(["additionalProperties"], (yield from _additional(old, new)))
+    was, is_ = (node.keywords.get("additionalProperties", True) for node in (old, new))
+    additional = yield from compare_additional(old, was, new, is_, "ADDITIONAL_PROPERTIES")
+    found += under(["additionalProperties"], additional)
     found += under(
         ["unevaluatedProperties"], (yield from compare_unevaluated(old, new, "unevaluatedProperties"))
     )
@@ -112,14 +114,14 @@ def _covering(node: Node, name: str, patterns: Patterns) -> Node | None:
     return rest(node, "unevaluatedProperties") if additional is True else None
 
 
-def _additional(old: Node, new: Node) -> Step[Node]:
-    was, is_ = (node.keywords.get("additionalProperties", True) for node in (old, new))
+def compare_additional(old: Node, was: Json, new: Node, is_: Json, name: str) -> Step[Node]:
+    """What holds for properties, or items, without a schema of their own."""
     if was is not False and is_ is False:
-        return [Finding("ADDITIONAL_PROPERTIES_REMOVED")]
+        return [Finding(f"{name}_REMOVED")]
     if was is False or not isinstance(is_, Mapping):
         return []
     if not isinstance(was, Mapping):
-        return [Finding("ADDITIONAL_PROPERTIES_NARROWED")]
+        return [Finding(f"{name}_NARROWED")]
     return [*(yield old.of(was), new.of(is_))]
 
 

@@ -21,6 +21,7 @@ from ottla.registry.schemas.protobuf.model import (
     Service,
     Value,
     Word,
+    listed,
 )
 from ottla.registry.schemas.protobuf.names import KNOWN_FILES, Names, Scope
 from ottla.registry.schemas.protobuf.numbers import (
@@ -246,18 +247,12 @@ def _meta(meta: Mapping[str, Value]) -> bytes:
     doc = meta.get("doc")
     if isinstance(doc, str):
         parts.append(text(1, doc))
-    for param in _listed(meta.get("params")):
+    for param in listed(meta.get("params", [])):
         if isinstance(param, Mapping):
             entry = [(1, param.get("key")), (2, param.get("value"))]
             parts.append(record(2, b"".join(text(i, each) for i, each in entry if isinstance(each, str))))
-    parts += [text(3, tag) for tag in _listed(meta.get("tags")) if isinstance(tag, str)]
+    parts += [text(3, tag) for tag in listed(meta.get("tags", [])) if isinstance(tag, str)]
     return b"".join(parts)
-
-
-def _listed(value: Value | None) -> Sequence[Value]:
-    if value is None:
-        return ()
-    return value if isinstance(value, list) else [value]
 
 
 def _type(name: str) -> int:

@@ -26,6 +26,7 @@ __all__ = [
     "Type",
     "Value",
     "Word",
+    "listed",
     "map_types",
     "special_last",
 ]
@@ -169,6 +170,11 @@ class File:
     extends: list[Extend] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     options: list[Option] = field(default_factory=list)
+
+
+def listed(value: Value) -> Sequence[Value]:
+    """What has one value need not be a list."""
+    return value if isinstance(value, list) else [value]
 
 
 def special_last(options: Iterable[Option]) -> list[Option]:

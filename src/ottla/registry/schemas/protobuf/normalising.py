@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
@@ -25,6 +25,7 @@ from ottla.registry.schemas.protobuf.model import (
     Type,
     Value,
     Word,
+    listed,
     special_last,
 )
 from ottla.registry.schemas.protobuf.names import Names, Scope
@@ -192,7 +193,7 @@ class Normaliser:
             if key not in known:
                 merged[key] = each
             elif field is None or scope is None or field.label == "repeated":
-                merged[key] = [*_listed(known[key]), *_listed(each)]
+                merged[key] = [*listed(known[key]), *listed(each)]
             else:
                 merged[key] = self._merged(known[key], each, self._names.resolve(field.type, scope))
         return {key: merged[key] for key in sorted(merged)}
@@ -211,10 +212,6 @@ def _fields_by_name(scope: Scope | None) -> Mapping[str, Field]:
         return {}
     message = scope.type
     return {each.name: each for each in [*message.fields, *(f for o in message.one_ofs for f in o.fields)]}
-
-
-def _listed(value: Value) -> Sequence[Value]:
-    return value if isinstance(value, list) else [value]
 
 
 def _unwrapped(value: Value) -> Value:
