@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ottla.metadata.image import MetadataImage
-from ottla.protocol.errors import KafkaError
 from ottla.store.faulty import Lost
-from ottla.store.interface import StoreError
 
 if TYPE_CHECKING:
     from tests.simulation.replicated import Replicated
@@ -134,12 +132,7 @@ class ClusterFaults:
         while not machine.is_on:
             if machine.disk.is_off:
                 machine.repair_disk()
-            try:
-                await machine.switch_on()
-            except (KafkaError, StoreError):  # no store; whoever keeps it running tries again
-                self._world.stats["starts without a store"] += 1
-                machine.kill_broker()
-                await asyncio.sleep(0.3)
+            await machine.switch_on()
 
     # -- networks
 

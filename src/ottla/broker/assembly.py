@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ottla.broker.apis import APIS, binder
 from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
+from ottla.broker.membership import Alone, Member, Membership
 from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
@@ -28,14 +29,12 @@ from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
-from ottla.controller.controller import Controller
-from ottla.controller.features import FeatureController, finalize_newest
+from ottla.controller.features import FeatureController
 from ottla.controller.isr import IsrController
 from ottla.controller.producer_ids import ProducerIds
-from ottla.controller.publisher import MetadataSubscriber, Publisher
-from ottla.controller.registration import NEVER, agree_on_cluster_id, note_log_dirs, register
+from ottla.controller.publisher import Publisher
+from ottla.controller.registration import note_log_dirs
 from ottla.controller.replicas import ReplicaController
-from ottla.controller.session import BrokerSession
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
@@ -44,17 +43,16 @@ from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.peers import Address, PeerLimits, Peers
 from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
-from ottla.replica.data_dir import DataDirError, DataDirs
+from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.fetchers import Fetchers
 from ottla.replica.folders import LogFolders
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.isr_watch import IsrWatch
 from ottla.replica.maintenance import Maintenance
-from ottla.replica.membership import Rejoining, Standing
+from ottla.replica.membership import Rejoining
 from ottla.replica.partitions import Partitions
 from ottla.storage.environment import LogEnvironment
-from ottla.store.sqlite import FILE_NAME
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +82,6 @@ class Broker:
         self.clock = host.clock
         self.node = Node(config.node_id, config.broker_rack)
         self._incarnation = host.new_uuid()
-        self._epoch = NEVER
         self._sync_worker = host.make_executor(1, "ottla-sync")
         self._file_worker = host.make_executor(1, "ottla-files")
         self._cleaner = host.make_executor(1, "ottla-cleaner")
@@ -100,8 +97,7 @@ class Broker:
         self._store = host.make_store(self.data_dirs.metadata.path, config)
         self.metadata = Publisher(self._store)
         self._committer = Committer(self._store, self.metadata)
-        self._session = BrokerSession(self._store, self.metadata, host.clock)
-        self._controller = Controller(self._store, self.metadata, self._session, config.node_id, self.current)
+        self._membership = self._make_membership()
         self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
         self.peers = self._make_peers()
         self._folders = LogFolders(
@@ -139,6 +135,14 @@ class Broker:
         self._request_memory = RequestMemory(config.ottla_request_memory_max_bytes)
         self._server = self._make_server()
         self._loading: asyncio.Task[None] | None = None
+
+    def _make_membership(self) -> Membership:
+        node_id = self.node.node_id
+        if not self._shares_store:
+            return Alone(node_id, self._store, self.data_dirs, self._new_id)
+        return Member(
+            node_id, self._store, self.metadata, self.data_dirs, self._new_id, self.current, self.clock
+        )
 
     def _make_coordinators(self) -> Coordinators:
         client_id = f"broker-{self.node.node_id}-transactions"
@@ -320,19 +324,19 @@ class Broker:
 
     async def _start(self) -> tuple[str, int]:
         config, node = self.config, self.node
-        await self._open_folders()
+        node.cluster_id = await self._membership.open()
         bound = await self._server.start(config.listeners)
         for listener in config.advertised_listeners:
             if listener.name in bound:
                 # A name server may be asked for our name, which takes its time.
                 host = listener.host or await self._own_name()
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
-        if not self._shares_store:
-            self._epoch = await register(self._store, self._registration())
-        image = await self.metadata.load()
+        registration = self._registration()
+        await self._membership.announce(registration)
+        image = await self._membership.when_reached(self.metadata.load)
         if image.broker_overrides:
             await self._dynamic_config.load(image)
-        members = self._memberships() if self._shares_store else ()
+        members = self._membership.subscribers(self.partitions)
         await self._open_logs(image)
         self.metadata.start(
             [
@@ -347,50 +351,12 @@ class Broker:
         )
         self._loading = asyncio.get_running_loop().create_task(self._coordinators.load())
         self.maintenance.start()
-        if self._shares_store:
-            await self._join()
-        else:
-            await self._server.serve()
+        await self._membership.join(registration, self._server.serve)
         return bound[config.listeners[0].name]
-
-    def _memberships(self) -> tuple[MetadataSubscriber, ...]:
-        """What follows the metadata as a member of a cluster."""
-        standing = Standing(self.node.node_id, self.partitions, self.metadata, self._own_epoch)
-        self._session.tell(standing)
-        return standing, self._session, self._controller
 
     def _own_epoch(self) -> int:
         """Of this broker's registration, negative without one."""
-        return self._session.epoch if self._shares_store else self._epoch
-
-    async def _open_folders(self) -> None:
-        """And the store, which in a cluster knows whose folders they are."""
-        node, folders = self.node, self.data_dirs
-        if not self._shares_store:
-            node.cluster_id = folders.open(node.node_id, self._new_id, FILE_NAME)
-            await self._store.open()
-            await finalize_newest(self._store)
-            return
-        found = folders.take(node.node_id, FILE_NAME)
-        await self._store.open()
-        await finalize_newest(self._store)
-        node.cluster_id = await agree_on_cluster_id(self._store, found or self._new_id())
-        if found not in (None, node.cluster_id):
-            raise DataDirError(
-                f"{folders.metadata.path} holds the data of cluster {found}, but the metadata is that of "
-                f"cluster {node.cluster_id}"
-            )
-        folders.format(node.cluster_id, node.node_id, self._new_id)
-
-    async def _join(self) -> None:
-        """Become a member of the cluster, and return when it counts on this broker."""
-        last_epoch = self.data_dirs.clean_epoch
-        await self._session.start(
-            self._registration(), NEVER if last_epoch is None else last_epoch, self.config
-        )
-        self._controller.start()
-        await self._server.serve()
-        await self._session.taken_back()
+        return self._membership.epoch
 
     def _registration(self) -> BrokerRegistration:
         """What this process tells its cluster of itself."""
@@ -423,7 +389,8 @@ class Broker:
     async def _note_log_dirs(self, known: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
         """Have it in the metadata where replicas may lie, unless there was never more than one folder."""
         if now != known and len(known) + len(now) > 1:
-            await note_log_dirs(self._store, self.node.node_id, now)
+            node_id = self.node.node_id
+            await self._membership.when_reached(lambda: note_log_dirs(self._store, node_id, now))
         return now
 
     async def _own_name(self) -> str:
@@ -438,12 +405,9 @@ class Broker:
 
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""
-        if self._shares_store:
-            if self.config.controlled_shutdown_enable:
-                await self._session.hand_over()
-            self._epoch = self._session.epoch
+        await self._membership.hand_over()
         await self._stop_work()
-        self.data_dirs.close(self.partitions, self.partitions.close(), self._epoch)
+        self.data_dirs.close(self.partitions, self.partitions.close(), self._own_epoch())
 
     async def _stop_work(self) -> None:
         """End all tasks and threads."""
@@ -457,9 +421,8 @@ class Broker:
         await self._isr_controller.stop()
         self.peers.close()
         await self._committer.stop()
-        await self._controller.stop()
         await self.metadata.stop()
-        await self._session.stop()
+        await self._membership.stop()
         await self._store.close()
         await self.maintenance.stop()
         await self.group_commit.finish()

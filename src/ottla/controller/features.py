@@ -8,8 +8,7 @@ from ottla.controller.commit import Committer
 from ottla.metadata import features, model
 from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.transaction import Compare, Put, Transaction
-from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.store.interface import OutcomeUnknownError, Store, StoreError
+from ottla.store.interface import Store
 
 
 class FeatureController:
@@ -28,15 +27,9 @@ class FeatureController:
 async def finalize_newest(store: Store) -> None:
     """Give a cluster that has nothing yet the newest level of each feature, to keep over updates of Ottla.
 
-    Raises KafkaError(kafka_storage_error) when the store takes no change.
+    Raises StoreError and OutcomeUnknownError; then it may be called again.
     """
     put = Put(model.FEATURES, model.encode_features(model.NEWEST_FEATURES))
     first = Transaction(compares=(Compare.absent(model.FEATURES),), writes=(put,))
-    try:
-        while not (await store.range("", limit=1)).entries:
-            try:
-                await store.transaction(first)  # another broker may have been first
-            except OutcomeUnknownError:
-                continue
-    except StoreError as error:
-        raise KafkaError(ErrorCode.kafka_storage_error, f"cannot write the metadata: {error}") from error
+    if not (await store.range("", limit=1)).entries:
+        await store.transaction(first)  # another broker may have been first

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Sequence
 
 from ottla.metadata import model
 from ottla.metadata.model import BrokerRegistration
 from ottla.metadata.transaction import NO_LEASE, Compare, Delete, KeyValue, Put, Transaction, Write
-from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.store.interface import OutcomeUnknownError, Store, StoreError, read_key
+from ottla.store.interface import OutcomeUnknownError, Store, read_key
 
 NEVER = -1
 """For the epoch of a broker that has none, or that is not known to have kept what it had in one."""
@@ -95,31 +93,20 @@ async def _is_clean(store: Store, node_id: int, known: KeyValue, last_epoch: int
 async def agree_on_cluster_id(store: Store, proposed: str) -> str:
     """The id of the cluster whose store this is: the first one that was proposed.
 
-    Raises KafkaError(kafka_storage_error) when the store takes no change.
+    Raises StoreError and OutcomeUnknownError; then it may be called again.
     """
     propose = Transaction((Compare.absent(model.CLUSTER_ID),), (Put(model.CLUSTER_ID, proposed.encode()),))
-    try:
-        while True:
-            _, found = await read_key(store, model.CLUSTER_ID)
-            if found is not None:
-                return found.value.decode()
-            with contextlib.suppress(OutcomeUnknownError):
-                await store.transaction(propose)
-    except StoreError as error:
-        raise KafkaError(ErrorCode.kafka_storage_error, f"cannot write the metadata: {error}") from error
+    while True:
+        _, found = await read_key(store, model.CLUSTER_ID)
+        if found is not None:
+            return found.value.decode()
+        await store.transaction(propose)
 
 
 async def note_log_dirs(store: Store, node_id: int, directory_ids: Sequence[str]) -> None:
     """Write down in which data folders the broker's replicas may lie.
 
-    Raises KafkaError(kafka_storage_error) when the store takes no change.
+    Raises StoreError and OutcomeUnknownError; then it may be called again.
     """
     put = Put(model.log_dirs_key(node_id), model.encode_log_dirs(directory_ids))
-    while True:
-        try:
-            await store.transaction(Transaction(writes=(put,)))
-        except OutcomeUnknownError:
-            continue
-        except StoreError as error:
-            raise KafkaError(ErrorCode.kafka_storage_error, f"cannot write the metadata: {error}") from error
-        return
+    await store.transaction(Transaction(writes=(put,)))

@@ -18,6 +18,10 @@ class StoreError(RuntimeError):
     """The store could not read or write (a full disk, a broken file); nothing of the transaction was done."""
 
 
+class UnfitStoreError(StoreError):
+    """It must not be used; another try would not help."""
+
+
 class OutcomeUnknownError(RuntimeError):
     """The transaction was done, or will be, or was not: read back before another attempt."""
 

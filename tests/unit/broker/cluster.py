@@ -24,9 +24,12 @@ class Cluster:
         self.store = store
         self._settings = settings
         self.brokers: dict[int, Broker] = {}
+        self.ways: dict[int, FaultyStore] = {}
+        """Those of brokers to the store"""
 
     async def start(self, node_id: int, **settings: str) -> Broker:
         """Settings have underscores for dots."""
+        way = self.ways.setdefault(node_id, FaultyStore(self.store))
         static = {
             "node.id": str(node_id),
             "listeners": "PLAINTEXT://127.0.0.1:0",
@@ -38,9 +41,7 @@ class Cluster:
             **{name.replace("_", "."): value for name, value in settings.items()},
         }
         layers = BrokerLayers(static=static)
-        host = this_host()._replace(
-            make_store=lambda _folder, _config: FaultyStore(self.store), shares_store=True
-        )
+        host = this_host()._replace(make_store=lambda _folder, _config: way, shares_store=True)
         broker = Broker(BrokerSettings(broker_config(layers), layers), host)
         await asyncio.wait_for(broker.start(), 30)
         self.brokers[node_id] = broker

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,19 @@ async def test_folders_of_another_cluster_are_refused(tmp_path: Path) -> None:
         (tmp_path / "b" / "2").symlink_to(tmp_path / "a" / "2")
         with pytest.raises(DataDirError, match="of cluster"):
             await other.start(2)
+
+
+async def test_a_broker_that_cannot_reach_the_store_when_it_starts_waits_for_it(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    await cluster.stop(3)
+    cluster.ways[3].cut()
+    starting = asyncio.create_task(cluster.start(3))
+    await until(lambda: "waiting for the metadata store: " in caplog.text)
+    assert not starting.done()
+    cluster.ways[3].heal()
+    broker = await starting
+    assert broker.image.is_active(3)
 
 
 async def test_any_broker_tells_of_all(cluster: Cluster) -> None:

@@ -17,7 +17,13 @@ from grpc import StatusCode
 
 from ottla.store.etcd import messages_pb2 as pb
 from ottla.store.etcd.versions import why_unfit
-from ottla.store.interface import CompactedError, LeaseNotFoundError, OutcomeUnknownError, StoreError
+from ottla.store.interface import (
+    CompactedError,
+    LeaseNotFoundError,
+    OutcomeUnknownError,
+    StoreError,
+    UnfitStoreError,
+)
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -35,7 +41,7 @@ class UnreachableError(StoreError):
     """A member that could not be asked: it is not there, or refuses who comes."""
 
 
-class UnfitServerError(StoreError):
+class UnfitServerError(UnfitStoreError):
     """A server that Ottla must not use: its version loses data, or it is not the store that it was."""
 
 

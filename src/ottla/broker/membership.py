@@ -1,0 +1,183 @@
+"""How a broker is in its cluster: alone, with a store of its own, or as one of several that share one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
+
+from ottla.controller.features import finalize_newest
+from ottla.controller.registration import NEVER, agree_on_cluster_id, register
+from ottla.replica.data_dir import DataDirError
+from ottla.replica.membership import Standing
+from ottla.store.interface import OutcomeUnknownError, StoreError, UnfitStoreError
+from ottla.store.sqlite import FILE_NAME
+
+if TYPE_CHECKING:
+    from ottla.clock import Clock
+    from ottla.config.current import CurrentConfig
+    from ottla.controller.publisher import MetadataSubscriber, Publisher
+    from ottla.metadata.model import BrokerRegistration
+    from ottla.replica.data_dir import DataDirs
+    from ottla.replica.partitions import Partitions
+    from ottla.store.interface import Store
+
+log = logging.getLogger(__name__)
+
+_RETRY_S: Final = 0.5
+
+R = TypeVar("R")
+Serve: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Membership(Protocol):
+    """What differs between the two, in the order in which a broker starts and stops."""
+
+    @property
+    def epoch(self) -> int:
+        """Of the registration, negative without one"""
+
+    async def open(self) -> str:
+        """Open the data folders and the store; returns the cluster's id.
+
+        Raises DataDirError, DirectoryLockedError, StoreError.
+        """
+
+    async def when_reached(self, ask: Callable[[], Awaitable[R]]) -> R:
+        """What the store gives; `ask` may be called several times."""
+
+    async def announce(self, registration: BrokerRegistration) -> None:
+        """Register before the metadata is read, where nobody else counts on this broker then."""
+
+    def subscribers(self, partitions: Partitions) -> tuple[MetadataSubscriber, ...]:
+        """Who is to follow the metadata, from before logs are opened on."""
+
+    async def join(self, registration: BrokerRegistration, serve: Serve) -> None:
+        """Register if that is not done, `serve` clients, and return when the cluster counts on this broker.
+
+        Raises KafkaError: duplicate_broker_registration, kafka_storage_error.
+        """
+
+    async def hand_over(self) -> None:
+        """Have others lead what this broker leads, as it is about to stop."""
+
+    async def stop(self) -> None:
+        """Be no member any more."""
+
+
+class Alone:
+    """Its store is in its data folder: what that refuses once, it will refuse again."""
+
+    def __init__(self, node_id: int, store: Store, data_dirs: DataDirs, new_id: Callable[[], str]) -> None:
+        self._node_id = node_id
+        self._store = store
+        self._data_dirs = data_dirs
+        self._new_id = new_id
+        self.epoch = NEVER
+
+    async def open(self) -> str:
+        cluster_id = self._data_dirs.open(self._node_id, self._new_id, FILE_NAME)
+        await self._store.open()
+        await finalize_newest(self._store)
+        return cluster_id
+
+    async def when_reached(self, ask: Callable[[], Awaitable[R]]) -> R:
+        return await ask()
+
+    async def announce(self, registration: BrokerRegistration) -> None:
+        self.epoch = await register(self._store, registration)
+
+    def subscribers(self, partitions: Partitions) -> tuple[MetadataSubscriber, ...]:  # noqa: ARG002
+        return ()
+
+    async def join(self, registration: BrokerRegistration, serve: Serve) -> None:  # noqa: ARG002
+        await serve()
+
+    async def hand_over(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class Member:
+    """One of several. Their store is elsewhere: while it cannot be reached, a broker that starts waits."""
+
+    def __init__(
+        self,
+        node_id: int,
+        store: Store,
+        metadata: Publisher,
+        data_dirs: DataDirs,
+        new_id: Callable[[], str],
+        config: CurrentConfig,
+        clock: Clock,
+    ) -> None:
+        # What a broker that is alone does not need.
+        from ottla.controller.controller import Controller
+        from ottla.controller.session import BrokerSession
+
+        self._node_id = node_id
+        self._store = store
+        self._metadata = metadata
+        self._data_dirs = data_dirs
+        self._new_id = new_id
+        self._config = config
+        self._session = BrokerSession(store, metadata, clock)
+        self._controller = Controller(store, metadata, self._session, node_id, config)
+
+    @property
+    def epoch(self) -> int:
+        return self._session.epoch
+
+    async def open(self) -> str:
+        """The store knows whose folders they have to be."""
+        store, folders = self._store, self._data_dirs
+        found = folders.take(self._node_id, FILE_NAME)
+        proposed = found or self._new_id()
+        await store.open()
+        await self.when_reached(lambda: finalize_newest(store))
+        cluster_id = await self.when_reached(lambda: agree_on_cluster_id(store, proposed))
+        if found not in (None, cluster_id):
+            raise DataDirError(
+                f"{folders.metadata.path} holds the data of cluster {found}, but the metadata is that of "
+                f"cluster {cluster_id}"
+            )
+        folders.format(cluster_id, self._node_id, self._new_id)
+        return cluster_id
+
+    async def when_reached(self, ask: Callable[[], Awaitable[R]]) -> R:
+        refusal = ""
+        while True:
+            try:
+                return await ask()
+            except UnfitStoreError:
+                raise
+            except (StoreError, OutcomeUnknownError) as error:
+                if refusal != str(error):
+                    refusal = str(error)
+                    log.warning("waiting for the metadata store: %s", refusal)
+            await asyncio.sleep(_RETRY_S)
+
+    async def announce(self, registration: BrokerRegistration) -> None:
+        """Not before the logs are open."""
+
+    def subscribers(self, partitions: Partitions) -> tuple[MetadataSubscriber, ...]:
+        standing = Standing(self._node_id, partitions, self._metadata, lambda: self.epoch)
+        self._session.tell(standing)
+        return standing, self._session, self._controller
+
+    async def join(self, registration: BrokerRegistration, serve: Serve) -> None:
+        clean_epoch = self._data_dirs.clean_epoch
+        last_epoch = NEVER if clean_epoch is None else clean_epoch
+        await self._session.start(registration, last_epoch, self._config.value)
+        self._controller.start()
+        await serve()
+        await self._session.taken_back()
+
+    async def hand_over(self) -> None:
+        if self._config.value.controlled_shutdown_enable:
+            await self._session.hand_over()
+
+    async def stop(self) -> None:
+        await self._controller.stop()
+        await self._session.stop()
