@@ -6,7 +6,8 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
 
 from ottla.broker.apis import APIS, binder
 from ottla.broker.coordinators import Coordinators
@@ -40,7 +41,6 @@ from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
-from ottla.network.peers import Address, PeerLimits, Peers
 from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDirs
@@ -53,6 +53,9 @@ from ottla.replica.maintenance import Maintenance
 from ottla.replica.membership import Rejoining
 from ottla.replica.partitions import Partitions
 from ottla.storage.environment import LogEnvironment
+
+if TYPE_CHECKING:
+    from ottla.network.peers import Address, Peers
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +102,6 @@ class Broker:
         self._committer = Committer(self._store, self.metadata)
         self._membership = self._make_membership()
         self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
-        self.peers = self._make_peers()
         self._folders = LogFolders(
             self.data_dirs, self._environment, host.new_uuid, host.clock, config.node_id
         )
@@ -156,7 +158,11 @@ class Broker:
             lambda peer: self.peers.channel(peer, client_id),
         )
 
-    def _make_peers(self) -> Peers:
+    @cached_property
+    def peers(self) -> Peers:
+        """The other brokers."""
+        from ottla.network.peers import PeerLimits, Peers  # there are none where this one is alone
+
         config = self.config
 
         def address_of(node_id: int) -> Address | None:
@@ -169,7 +175,7 @@ class Broker:
             response_max_bytes=config.socket_request_max_bytes,
             connect_timeout_s=config.socket_connection_setup_timeout_ms / 1000,
         )
-        return Peers(self._host.connect, address_of, f"broker-{config.node_id}", limits)
+        return Peers(self._host.connect, address_of, limits)
 
     def _make_partitions(self) -> Partitions:
         return Partitions(
@@ -419,7 +425,6 @@ class Broker:
         await self._fetchers.stop()
         self._isr_watch.stop()
         await self._isr_controller.stop()
-        self.peers.close()
         await self._committer.stop()
         await self.metadata.stop()
         await self._membership.stop()

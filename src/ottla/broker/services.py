@@ -24,11 +24,11 @@ from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.partitions import Partitions
-from ottla.replication.elections import Election
 
 if TYPE_CHECKING:
     from ottla.coordination.runtime import Producer
     from ottla.coordination.transactions.markers import MarkerWriter
+    from ottla.replication.elections import Election
 
 EncodedMetadata: TypeAlias = dict[tuple[int, bool, bool, str], tuple[MetadataImage, bytes]]
 """Answers for the whole cluster, each with the image it was made from (see `apis.topics.metadata`)."""

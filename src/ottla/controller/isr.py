@@ -20,7 +20,6 @@ from ottla.metadata.plan import Changes, Step
 from ottla.metadata.transaction import Compare, Transaction
 from ottla.protocol.errors import KafkaError
 from ottla.replica.partition import IsrProposal
-from ottla.replication.elections import with_isr
 from ottla.store.interface import Outcome, OutcomeUnknownError, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -125,6 +124,8 @@ def _withdraw(proposals: Sequence[IsrProposal]) -> None:
 def _steps(
     proposals: Iterable[IsrProposal], image: MetadataImage, always: Compare
 ) -> Sequence[Step[IsrProposal]]:
+    from ottla.replication.elections import with_isr  # a broker that is alone never comes here
+
     changes: Changes[IsrProposal] = Changes(always)
     for proposal in proposals:
         partition, former = proposal.partition, proposal.state

@@ -1,18 +1,21 @@
-"""Has leaders elected, replicas moved and brokers forgotten, as clients ask for it."""
+"""Has leaders elected, replicas moved and brokers forgotten, as clients ask for it.
+
+How that is decided is loaded when they do.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ottla.config.controller import ControllerConfig
-from ottla.config.current import Current
-from ottla.controller.commit import Committer
-from ottla.metadata.membership import unregister_broker
-from ottla.metadata.model import PartitionState
-from ottla.protocol.errors import KafkaError
-from ottla.replication.elections import Election
-from ottla.replication.leadership import TopicPartition, all_partitions, elect_leaders
-from ottla.replication.moves import alter_reassignments
+if TYPE_CHECKING:
+    from ottla.config.controller import ControllerConfig
+    from ottla.config.current import Current
+    from ottla.controller.commit import Committer
+    from ottla.metadata.model import PartitionState
+    from ottla.protocol.errors import KafkaError
+    from ottla.replication.elections import Election
+    from ottla.replication.leadership import TopicPartition
 
 
 class ReplicaController:
@@ -26,6 +29,8 @@ class ReplicaController:
         self, partitions: Iterable[TopicPartition] | None, election: Election
     ) -> Mapping[TopicPartition, PartitionState | KafkaError]:
         """`partitions` may be None for all."""
+        from ottla.replication.leadership import all_partitions, elect_leaders
+
         asked = None if partitions is None else list(partitions)
         return await self._committer.change(
             lambda image: elect_leaders(
@@ -37,6 +42,8 @@ class ReplicaController:
         self, wanted: Mapping[TopicPartition, Sequence[int] | None], *, allow_factor_change: bool
     ) -> Mapping[TopicPartition, PartitionState | KafkaError]:
         """None takes a partition's move back. The controller finishes moves when the replicas are in sync."""
+        from ottla.replication.moves import alter_reassignments
+
         return await self._committer.change(
             lambda image: alter_reassignments(
                 image, self._config.value, wanted, allow_factor_change=allow_factor_change
@@ -45,4 +52,6 @@ class ReplicaController:
 
     async def unregister_broker(self, node_id: int) -> None:
         """Raises KafkaError: broker_id_not_registered, invalid_request, and as `Committer.change`."""
+        from ottla.metadata.membership import unregister_broker
+
         await self._committer.change(lambda image: unregister_broker(image, node_id))

@@ -12,7 +12,6 @@ from ottla.coordinator.markers import LocalMarkers
 from ottla.coordinator.peer_batches import PeerBatches
 from ottla.coordinator.shards import Answered, partition_for, settled
 from ottla.coordinator.transactions import TRANSACTIONS_TOPIC, TransactionCoordinator
-from ottla.network.peers import PeerError
 from ottla.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:
@@ -239,7 +238,7 @@ async def _codes_of(places: Iterable[TopicPartition], answer: Awaitable[Codes]) 
     """A peer's for each of these; network_exception for what it says nothing of."""
     try:
         codes = await answer
-    except PeerError:
+    except OSError:
         codes = {}
     return {place: codes.get(place, ErrorCode.network_exception) for place in places}
 

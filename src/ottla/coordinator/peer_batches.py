@@ -8,8 +8,6 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
-from ottla.network.peers import PeerError
-
 if TYPE_CHECKING:
     from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.network.peers import Channel
@@ -23,7 +21,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 Send: TypeAlias = Callable[["Channel", Sequence[Q]], Awaitable[Sequence[A]]]
-"""Asks a peer all of this in one request; an answer for each. Raises PeerError."""
+"""Asks a peer all of this in one request; an answer for each. Raises OSError."""
 
 
 class _Peer(Generic[Q, A]):
@@ -53,7 +51,7 @@ class PeerBatches(Generic[Q, A]):
         self._peers: dict[int, _Peer[Q, A]] = {}
 
     async def ask(self, node_id: int, question: Q) -> A:
-        """What the broker answers. Raises PeerError: it may have done what it was asked all the same."""
+        """What the broker answers. Raises OSError: it may have done what it was asked all the same."""
         peer = self._peers.get(node_id)
         if peer is None:
             peer = self._peers[node_id] = _Peer(self._channel(node_id))
@@ -73,11 +71,11 @@ class PeerBatches(Generic[Q, A]):
 
     async def _ask_some(self, peer: _Peer[Q, A]) -> None:
         together = self._take(peer.waiting)
-        failure = PeerError("given up")
+        failure: OSError = ConnectionError("given up")
         answers: Sequence[A] = ()
         try:
             answers = await self._send(peer.channel, [question for question, _ in together])
-        except PeerError as error:
+        except OSError as error:
             failure = error
         except Exception:  # whatever it is, others still wait
             log.exception("cannot ask a broker")
@@ -115,7 +113,7 @@ class PeerBatches(Generic[Q, A]):
                 peer.asking.cancel()
             for _, answer in peer.waiting:
                 if not answer.done():
-                    answer.set_exception(PeerError("this broker stops"))
+                    answer.set_exception(ConnectionError("this broker stops"))
             peer.waiting.clear()
             peer.channel.close()
         self._peers.clear()

@@ -1,7 +1,7 @@
 """Connections to the other brokers: typed requests out, typed answers back, each within its time.
 
-A broker answers a connection's requests in order, so whoever has a request wait at the peer, as a follower's
-fetch does, takes a channel of its own.
+A broker answers a connection's requests in order, and a follower's fetch waits at the peer, so that whoever
+asks has a channel of its own.
 """
 
 from __future__ import annotations
@@ -300,34 +300,18 @@ class Peers:
         self,
         connect: Connect,
         address_of: Callable[[int], Address | None],
-        client_id: str,
         limits: PeerLimits,
         security: PeerSecurity = OPEN,
     ) -> None:
         """`address_of` says where a broker is to be found now, None for one that is not registered."""
         self._connect = connect
         self.address_of = address_of
-        self._client_id = client_id
         self._limits = limits
         self._security = security
-        self._channels: dict[int, Channel] = {}
 
     def channel(self, node_id: int, client_id: str) -> Channel:
         """A connection of the caller's own, who closes it."""
         return Channel(self, node_id, client_id)
-
-    async def send(self, node_id: int, request: Struct, response_class: type[R], timeout_s: float) -> R:
-        """Ask on the connection that all share who don't have the peer wait. Raises PeerError."""
-        channel = self._channels.get(node_id)
-        if channel is None:
-            channel = self._channels[node_id] = self.channel(node_id, self._client_id)
-        return await channel.send(request, response_class, timeout_s)
-
-    def close(self) -> None:
-        """Close the shared connections."""
-        for channel in self._channels.values():
-            channel.close()
-        self._channels.clear()
 
     async def connect(self, node_id: int, address: Address, client_id: str) -> PeerConnection:
         """A new connection that is ready for requests. Raises PeerError."""

@@ -7,13 +7,17 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.broker.host import this_host
 from ottla.config.broker import broker_config
 from ottla.config.layers import BrokerLayers
+from ottla.protocol.structs import Struct
 from ottla.store.faulty import FaultyStore
 from ottla.store.memory import MemoryStore
+
+R = TypeVar("R", bound=Struct)
 
 
 class Cluster:
@@ -80,3 +84,12 @@ async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not condition():
             await asyncio.sleep(0.005)
+
+
+async def ask_peer(asker: Broker, node_id: int, request: Struct, response_class: type[R]) -> R:
+    """What one broker answers to another."""
+    channel = asker.peers.channel(node_id, "test")
+    try:
+        return await channel.send(request, response_class, 60)
+    finally:
+        channel.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.unit.broker.cluster import Cluster, run_cluster, until
+from tests.unit.broker.cluster import Cluster, ask_peer, run_cluster, until
 
 from ottla.coordinator.cluster import ClusterMarkers
 from ottla.coordinator.groups import OFFSETS_TOPIC
@@ -74,7 +74,7 @@ class Client:
 
     async def ask(self, node_id: int, request: Struct, response: type[R]) -> R:
         asker = next(iter(self.cluster.brokers.values()))
-        return await asker.peers.send(node_id, request, response, 30)
+        return await ask_peer(asker, node_id, request, response)
 
     def led(self, topic: str, index: int) -> Partition:
         """As its leader has it."""

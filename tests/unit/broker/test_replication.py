@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from tests.cluster import SETTINGS, Cluster, bytes_of, until
-from tests.unit.broker.cluster import run_cluster
+from tests.unit.broker.cluster import ask_peer, run_cluster
 from tests.unit.storage.logs import batch
 
 from ottla.broker.assembly import Broker
@@ -61,7 +61,7 @@ async def produce_to(
         timeout_ms=timeout_ms,
         topic_data=[TopicProduceData(name=topic, topic_id=topic_id, partition_data=[data])],
     )
-    response = await asker.peers.send(node_id, request, ProduceResponse, 60)
+    response = await ask_peer(asker, node_id, request, ProduceResponse)
     answer = response.responses[0].partition_responses[0]
     return answer.error_code, answer.base_offset
 
@@ -243,7 +243,7 @@ async def test_a_broker_that_went_away_in_the_middle_is_asked_again(cluster: Clu
     await cluster.start(1)
     assert await produce(cluster, "t", b"1") == (ErrorCode.none, 1)
     with pytest.raises(PeerError):
-        await cluster.brokers[2].peers.send(9, ProduceRequest(), ProduceResponse, 1)
+        await ask_peer(cluster.brokers[2], 9, ProduceRequest(), ProduceResponse)
 
 
 async def test_through_stops_and_starts_of_all_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ async def fetch(cluster: Cluster, node_id: int, topic: str, *, rack: str = "", *
     request = FetchRequest(
         topics=[FetchTopic(topic_id=topic_id, partitions=[wanted])], max_bytes=1 << 20, rack_id=rack
     )
-    response = await asker.peers.send(node_id, request, FetchResponse, 60)
+    response = await ask_peer(asker, node_id, request, FetchResponse)
     assert [each.node_id for each in response.node_endpoints] in ([], [cluster.state(topic).leader])
     return response.responses[0].partitions[0]
 
@@ -336,7 +336,7 @@ async def test_who_asks_the_wrong_broker_is_told_the_right_one(cluster: Cluster)
     request = ProduceRequest(
         acks=-1, timeout_ms=1000, topic_data=[TopicProduceData(topic_id=topic_id, partition_data=[data])]
     )
-    response = await cluster.brokers[2].peers.send(1, request, ProduceResponse, 60)
+    response = await ask_peer(cluster.brokers[2], 1, request, ProduceResponse)
     answer = response.responses[0].partition_responses[0]
     assert answer.error_code == ErrorCode.not_leader_or_follower
     assert (answer.current_leader.leader_id, answer.current_leader.leader_epoch) == hint
@@ -361,7 +361,7 @@ async def test_a_new_leader_that_may_not_know_what_is_committed_does_not_say_whe
     async def latest() -> int:
         wanted = ListOffsetsPartition(partition_index=0, timestamp=-1)
         request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name="t", partitions=[wanted])])
-        response = await cluster.brokers[2].peers.send(2, request, ListOffsetsResponse, 60)
+        response = await ask_peer(cluster.brokers[2], 2, request, ListOffsetsResponse)
         return response.topics[0].partitions[0].error_code
 
     assert await latest() == ErrorCode.offset_not_available

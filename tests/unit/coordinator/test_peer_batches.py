@@ -82,7 +82,7 @@ async def test_a_request_that_fails_holds_up_no_other(failure: Exception) -> Non
     asking = Asking()
     first, second = await asking.ask("a") + await asking.ask("b")
     asking.channel.requests[0][1].set_exception(failure)
-    with pytest.raises(PeerError):
+    with pytest.raises(ConnectionError):
         await first
     await asking.answer()
     assert await second == "B"
@@ -92,7 +92,7 @@ async def test_who_has_gone_is_not_waited_for() -> None:
     asking = Asking()
     (task,) = await asking.ask("a")
     await asking.batches.on_metadata(ImageDelta(brokers_changed=(2,)), MetadataImage())
-    with pytest.raises(PeerError):
+    with pytest.raises(ConnectionError):
         await task
 
 
@@ -101,6 +101,6 @@ async def test_nobody_waits_any_more_when_it_is_stopped() -> None:
     tasks = await asking.ask("a") + await asking.ask("b")
     asking.batches.stop()
     for task in tasks:
-        with pytest.raises(PeerError):
+        with pytest.raises(ConnectionError):
             await task
     assert asking.channel.is_closed

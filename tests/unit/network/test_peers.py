@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ottla.network.peers import PeerError, PeerLimits, Peers, PeerSecurity, Sender
+from ottla.network.peers import Channel, PeerError, PeerLimits, Peers, PeerSecurity, Sender
 from ottla.network.sockets import connect_tcp
 from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode
@@ -26,7 +26,11 @@ SECONDS = 30.0
 
 
 def peers(address: Address | None, limits: PeerLimits = LIMITS, **more: Any) -> Peers:
-    return Peers(connect_tcp, lambda node: address if node == 7 else None, "broker-1", limits, **more)
+    return Peers(connect_tcp, lambda node: address if node == 7 else None, limits, **more)
+
+
+def peer(address: Address | None, limits: PeerLimits = LIMITS, **more: Any) -> Channel:
+    return peers(address, limits, **more).channel(7, "broker-1")
 
 
 @pytest.fixture
@@ -83,42 +87,41 @@ def correlation_of(frame: bytes) -> int:
 
 
 async def test_a_real_broker_answers_typed_and_in_order(running: InProcessBroker) -> None:
-    all_peers = peers((running.host, running.port))
+    channel = peer((running.host, running.port))
     metadata, groups = await asyncio.gather(
-        all_peers.send(7, MetadataRequest(topics=[]), MetadataResponse, SECONDS),
-        all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS),
+        channel.send(MetadataRequest(topics=[]), MetadataResponse, SECONDS),
+        channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS),
     )
     assert [each.port for each in metadata.brokers] == [running.port]
     assert groups.error_code == ErrorCode.none
-    all_peers.close()
+    channel.close()
 
 
 async def test_a_channel_that_waits_holds_up_nobody_else(running: InProcessBroker) -> None:
     all_peers = peers((running.host, running.port))
+    other = all_peers.channel(7, "other")
     topic = "waited-for"
-    await all_peers.send(
-        7, MetadataRequest(topics=None, allow_auto_topic_creation=False), MetadataResponse, SECONDS
-    )
+    await other.send(MetadataRequest(topics=None, allow_auto_topic_creation=False), MetadataResponse, SECONDS)
     channel = all_peers.channel(7, "fetcher")
     asked = FetchPartition(partition=0, fetch_offset=0, partition_max_bytes=1000)
     request = FetchRequest(
         max_wait_ms=600_000, min_bytes=1, topics=[FetchTopic(topic=topic, partitions=[asked])]
     )
     waiting = asyncio.create_task(channel.send(request, FetchResponse, 3600.0))
-    await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+    await other.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
     channel.close()
     answered = await asyncio.gather(waiting, return_exceptions=True)
     assert answered[0] is not None
     with pytest.raises(PeerError, match="closed"):
         await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
-    all_peers.close()
+    other.close()
 
 
 async def test_who_is_not_registered_or_does_not_listen_is_told_so() -> None:
     with pytest.raises(PeerError, match="broker 7 is not registered"):
-        await peers(None).send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+        await peer(None).send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
     with pytest.raises(PeerError, match=r"broker 7 at 127\.0\.0\.1:1"):
-        await peers(("127.0.0.1", 1)).send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+        await peer(("127.0.0.1", 1)).send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
 
 
 async def test_versions_are_the_newest_that_both_speak(
@@ -133,12 +136,12 @@ async def test_versions_are_the_newest_that_both_speak(
             seen.append(int.from_bytes(frame[2:4], "big"))
             writer.write(wire.encode_response(ListGroupsResponse(), 3, correlation_of(frame)))
 
-    all_peers = peers(await listen(talk))
-    await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+    channel = peer(await listen(talk))
+    await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
     assert seen == [3]
     with pytest.raises(PeerError, match="speaks no version of Metadata"):
-        await all_peers.send(7, MetadataRequest(), MetadataResponse, SECONDS)
-    all_peers.close()
+        await channel.send(MetadataRequest(), MetadataResponse, SECONDS)
+    channel.close()
 
 
 async def test_an_answer_that_does_not_come_ends_the_connection_and_the_next_request_makes_another(
@@ -156,12 +159,12 @@ async def test_an_answer_that_does_not_come_ends_the_connection_and_the_next_req
             writer.write(wire.encode_response(ListGroupsResponse(), 5, correlation_of(frame)))
         await reader.read()
 
-    all_peers = peers(await listen(talk))
+    channel = peer(await listen(talk))
     with pytest.raises(PeerError, match="no answer in time"):
-        await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, 0.01)
-    await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+        await channel.send(ListGroupsRequest(), ListGroupsResponse, 0.01)
+    await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
     assert connections == 2
-    all_peers.close()
+    channel.close()
 
 
 async def test_a_broker_that_moved_is_looked_for_at_its_new_address(
@@ -181,12 +184,12 @@ async def test_a_broker_that_moved_is_looked_for_at_its_new_address(
 
     here, there = await listen(at("here")), await listen(at("there"))
     places = [here]
-    all_peers = Peers(connect_tcp, lambda _node: places[-1], "broker-1", LIMITS)
-    await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+    channel = Peers(connect_tcp, lambda _node: places[-1], LIMITS).channel(7, "broker-1")
+    await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
     places.append(there)
-    await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+    await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
     assert answered == ["here", "there"]
-    all_peers.close()
+    channel.close()
 
 
 @pytest.mark.parametrize(
@@ -207,10 +210,10 @@ async def test_nonsense_ends_the_connection(
         writer.write(answer)
         await reader.read()
 
-    all_peers = peers(await listen(talk))
+    channel = peer(await listen(talk))
     with pytest.raises(PeerError, match=reason):
-        await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
-    all_peers.close()
+        await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
+    channel.close()
 
 
 async def test_answers_come_whole_however_they_are_cut(
@@ -231,21 +234,21 @@ async def test_answers_come_whole_however_they_are_cut(
             await asyncio.sleep(0)
         await reader.read()
 
-    all_peers = peers(await listen(talk))
+    channel = peer(await listen(talk))
     metadata, groups = await asyncio.gather(
-        all_peers.send(7, MetadataRequest(), MetadataResponse, SECONDS),
-        all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS),
+        channel.send(MetadataRequest(), MetadataResponse, SECONDS),
+        channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS),
     )
     assert metadata.cluster_id == topics.cluster_id
     assert groups == big
-    all_peers.close()
+    channel.close()
 
 
 async def test_a_request_above_the_bound_is_not_sent(running: InProcessBroker) -> None:
-    all_peers = peers((running.host, running.port))
+    channel = peer((running.host, running.port))
     with pytest.raises(PeerError, match="a request of"):
-        await all_peers.send(7, ListGroupsRequest(states_filter=["s" * 20_000]), ListGroupsResponse, SECONDS)
-    all_peers.close()
+        await channel.send(ListGroupsRequest(states_filter=["s" * 20_000]), ListGroupsResponse, SECONDS)
+    channel.close()
 
 
 async def test_who_we_are_is_proved_before_anything_is_asked(running: InProcessBroker) -> None:
@@ -255,16 +258,14 @@ async def test_who_we_are_is_proved_before_anything_is_asked(running: InProcessB
         await connection.request(ApiVersionsRequest(), ApiVersionsResponse, SECONDS)
         proved.append("yes")
 
-    all_peers = peers((running.host, running.port), security=PeerSecurity(authenticate=authenticate))
-    await asyncio.gather(
-        *(all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS) for _ in range(3))
-    )
+    channel = peer((running.host, running.port), security=PeerSecurity(authenticate=authenticate))
+    await asyncio.gather(*(channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS) for _ in range(3)))
     assert proved == ["yes"]  # all three share the connection
-    all_peers.close()
+    channel.close()
 
     async def refused(_connection: Sender) -> None:
         raise PeerError("not you")
 
-    all_peers = peers((running.host, running.port), security=PeerSecurity(authenticate=refused))
+    channel = peer((running.host, running.port), security=PeerSecurity(authenticate=refused))
     with pytest.raises(PeerError, match="not you"):
-        await all_peers.send(7, ListGroupsRequest(), ListGroupsResponse, SECONDS)
+        await channel.send(ListGroupsRequest(), ListGroupsResponse, SECONDS)
