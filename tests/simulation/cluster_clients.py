@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tests.simulation.client import Client, NoAnswerError
 from tests.simulation.history import Log, Seen
-from tests.simulation.records import Topic
+from tests.simulation.records import Topic, seen_in
 
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.fetch import (
@@ -16,7 +16,6 @@ from ottla.protocol.messages.fetch import (
     FetchRequest,
     FetchResponse,
     FetchTopic,
-    PartitionData,
 )
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 from ottla.protocol.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
@@ -26,8 +25,8 @@ from ottla.protocol.messages.produce import (
     ProduceResponse,
     TopicProduceData,
 )
-from ottla.records.batch import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE, iter_headers
-from ottla.records.codec import Record, decode_batch, encode_batch
+from ottla.records.batch import NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE
+from ottla.records.codec import Record, encode_batch
 
 if TYPE_CHECKING:
     from tests.simulation.replicated import Replicated
@@ -220,17 +219,8 @@ class ReplicatedConsumer:
                     self._test.history.out_of_range(self.name, log, self._positions[log])
                 self._positions[log] = 0
             raise NoAnswerError
-        records = list(self._records(log, data))
+        records, self._positions[log] = seen_in(data, self._positions[log])
         if era == self._test.history.era:
             self._test.history.read(self.name, log, records)
         self._test.world.stats["records read"] += len(records)
         return records
-
-    def _records(self, log: Log, data: PartitionData) -> Iterable[Seen]:
-        """What is in an answer from the position on, which is moved."""
-        batches = bytes(data.records or b"")
-        for at, header in iter_headers(batches):
-            for record in decode_batch(batches[at : at + header.size], max_bytes=_MAX_BYTES):
-                if record.offset >= self._positions[log]:
-                    yield Seen(record.offset, record.key, record.value or b"")
-            self._positions[log] = header.next_offset

@@ -62,6 +62,18 @@ class Topic(NamedTuple):
         return [Log(machine.name, self.name, index) for index in range(self.partitions)]
 
 
+def seen_in(data: PartitionData, position: int) -> tuple[list[Seen], int]:
+    """What is in an answer from `position` on, and the position behind that."""
+    batches, found = bytes(data.records or b""), []
+    for at, header in iter_headers(batches):
+        records = decode_batch(batches[at : at + header.size], max_bytes=_MAX_BYTES)
+        found += [
+            Seen(each.offset, each.key, each.value or b"") for each in records if each.offset >= position
+        ]
+        position = header.next_offset
+    return found, position
+
+
 async def create_topics(client: Client, topics: Iterable[Topic], replication_factor: int = 1) -> None:
     """Try until all are there."""
     request = CreateTopicsRequest(
@@ -296,7 +308,7 @@ class Consumer:
         polled = []
         for data in response.responses[0].partitions:
             log = self._logs[data.partition_index]
-            records = list(self._records(log, data))
+            records, self._positions[log] = seen_in(data, self._positions[log])
             polled.append((log, data, records))
             if data.error_code == ErrorCode.offset_out_of_range:
                 self._positions[log] = await self._earliest(log)
@@ -304,15 +316,6 @@ class Consumer:
                 self._world.history.saw(self.name, log, life, data.high_watermark, records)
                 self._world.stats["records read"] += len(records)
         return polled
-
-    def _records(self, log: Log, data: PartitionData) -> Iterable[Seen]:
-        """What is in an answer from the position on, which is moved."""
-        batches = bytes(data.records or b"")
-        for at, header in iter_headers(batches):
-            for record in decode_batch(batches[at : at + header.size], max_bytes=_MAX_BYTES):
-                if record.offset >= self._positions[log]:
-                    yield Seen(record.offset, record.key, record.value or b"")
-            self._positions[log] = header.next_offset
 
     async def _earliest(self, log: Log) -> int:
         asked = ListOffsetsPartition(partition_index=log.partition, timestamp=EARLIEST)
@@ -393,12 +396,7 @@ class TopicMaker:
         if data.error_code:
             self._world.history.forbid(f"a new topic is not read: {ErrorCode(data.error_code).name}")
             return
-        batches = bytes(data.records or b"")
-        found = [
-            record.value
-            for at, header in iter_headers(batches)
-            for record in decode_batch(batches[at : at + header.size], max_bytes=_MAX_BYTES)
-        ]
+        found = [record.value for record in seen_in(data, 0)[0]]
         if found != list(values):
             self._world.history.forbid(f"a new topic has {found} instead of {values}")
 
