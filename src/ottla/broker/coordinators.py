@@ -39,7 +39,7 @@ class Coordinators:
         self.groups = GroupCoordinator(
             partitions, metadata, config, config, clock, group_commit, host.new_uuid
         )
-        self.local_markers = LocalMarkers(partitions, self.groups, group_commit, config, clock)
+        self.local_markers = LocalMarkers(partitions.get, self.groups, group_commit, config, clock)
         self._markers = ClusterMarkers(node_id, metadata, self.local_markers, channel, config)
         self.transactions = TransactionCoordinator(
             partitions, metadata, config, config, clock, group_commit, producer_ids, self._markers

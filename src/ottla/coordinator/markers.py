@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from ottla.replica.delayed import Unfinished
     from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Partition
-    from ottla.replica.partitions import Partitions
 
 _NOT_READY: Final = frozenset(
     {
@@ -71,13 +70,14 @@ class LocalMarkers:
 
     def __init__(
         self,
-        partitions: Partitions,
+        led: Callable[[str, int], Partition],
         groups: GroupCoordinator,
         group_commit: GroupCommit,
         config: Current[ReplicaConfig],
         clock: Clock,
     ) -> None:
-        self._partitions = partitions
+        self._led = led
+        """As `Partitions.get`"""
         self._groups = groups
         self._group_commit = group_commit
         self._config = config
@@ -150,7 +150,7 @@ class LocalMarkers:
 
     def _partition(self, topic: str, index: int) -> Partition:
         try:
-            return self._partitions.get(topic, index)
+            return self._led(topic, index)
         except KafkaError as error:
             # As Kafka: whatever the reason, the coordinator looks for the leader again.
             raise KafkaError(ErrorCode.unknown_topic_or_partition) from error

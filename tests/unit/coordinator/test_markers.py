@@ -46,9 +46,9 @@ def marker(epoch: int) -> TxnMarker:
 
 async def test_what_a_partition_is_past_is_said_once_its_followers_are_too() -> None:
     led = partition()
-    hosted: Any = SimpleNamespace(get=lambda _topic, _index: led)
+    unused: Any = SimpleNamespace()
     config: Any = SimpleNamespace(value=broker_config())
-    markers = LocalMarkers(hosted, SimpleNamespace(), SimpleNamespace(), config, Clock())  # type: ignore[arg-type]
+    markers = LocalMarkers(lambda _topic, _index: led, unused, unused, config, Clock())
     written: Any = markers.write_markers([marker(3)])
     repeated: Any = markers.write_markers([marker(2)])
     answers = [asyncio.ensure_future(each) for each in (written, repeated)]
@@ -66,9 +66,9 @@ async def test_what_a_partition_is_past_is_said_once_its_followers_are_too() -> 
 
 async def test_what_a_repeated_marker_relies_on_may_be_lost_with_its_leader() -> None:
     led = partition()
-    hosted: Any = SimpleNamespace(get=lambda _topic, _index: led)
+    unused: Any = SimpleNamespace()
     config: Any = SimpleNamespace(value=broker_config())
-    markers = LocalMarkers(hosted, SimpleNamespace(), SimpleNamespace(), config, Clock())  # type: ignore[arg-type]
+    markers = LocalMarkers(lambda _topic, _index: led, unused, unused, config, Clock())
     led.append_marker(EndMarker(5, 3, True, 0, 0), NOW_MS)
     repeated: Any = asyncio.ensure_future(markers.write_markers([marker(2)]))  # type: ignore[arg-type]
     await asyncio.sleep(0)
