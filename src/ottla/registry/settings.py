@@ -6,7 +6,7 @@ import dataclasses
 
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import LONG_MAX, flag, number, optional_text, secret, text
-from ottla.registry.schemas.compatibility import CompatibilityLevel
+from ottla.schemas.compatibility import CompatibilityLevel
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

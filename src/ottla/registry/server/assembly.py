@@ -17,7 +17,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from ottla.client.connecting import AsyncClient
 from ottla.client.net.tls import context_from
 from ottla.client.settings import ClientSettings
-from ottla.registry.schemas.parsing import parse
 from ottla.registry.server.api.compatibility import Compatibility
 from ottla.registry.server.api.configs import Configs
 from ottla.registry.server.api.schemas import Schemas
@@ -36,6 +35,7 @@ from ottla.registry.state.election import Identity
 from ottla.registry.state.parsing import Parser
 from ottla.registry.state.registration import Registration
 from ottla.registry.state.state import RegistryState
+from ottla.schemas.parsing import parse
 
 _log: Final = logging.getLogger(__name__)
 

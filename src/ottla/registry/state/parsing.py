@@ -6,11 +6,11 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
-from ottla.registry.schemas.schema import InvalidSchemaError, ParsedSchema, SchemaType
 from ottla.registry.state.errors import invalid_schema
 from ottla.registry.state.records import Content, Reference
 from ottla.registry.state.state import RegistryState, Version
 from ottla.registry.state.subjects import beside
+from ottla.schemas.schema import InvalidSchemaError, ParsedSchema, SchemaType
 
 _MAX_REFERENCES: Final = 1_000
 """Of one schema, with those of what it refers to"""

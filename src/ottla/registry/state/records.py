@@ -13,9 +13,9 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
-from ottla.registry.schemas.schema import SchemaType
 from ottla.registry.state.fields import FieldError, Fields, dump, load
 from ottla.registry.state.metadata import Metadata, RuleSet, read_metadata, read_rule_set
+from ottla.schemas.schema import SchemaType
 
 
 class Mode(StrEnum):

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from ottla.registry.schemas.compatibility import CompatibilityLevel, check
-from ottla.registry.schemas.schema import InvalidSchemaError, ParsedSchema, SchemaType
 from ottla.registry.state.errors import RegistryError, invalid_schema, not_permitted
 from ottla.registry.state.fields import INT_MAX
 from ottla.registry.state.metadata import (
@@ -34,6 +32,8 @@ from ottla.registry.state.records import (
 )
 from ottla.registry.state.state import RegistryState, Version
 from ottla.registry.state.subjects import DEFAULT_CONTEXT, Subject, context_of, parse_subject, prefix_of
+from ottla.schemas.compatibility import CompatibilityLevel, check
+from ottla.schemas.schema import InvalidSchemaError, ParsedSchema, SchemaType
 
 NO_ID: Final = -1
 _LOOKED_THROUGH: Final = 100

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ottla.registry.schemas.parsing import parse
-from ottla.registry.schemas.schema import SchemaType
 from ottla.registry.state.parsing import Parser
 from ottla.registry.state.records import Write
 from ottla.registry.state.registration import Registered, Registration, SchemaRequest
 from ottla.registry.state.state import RegistryState, Version
+from ottla.schemas.parsing import parse
+from ottla.schemas.schema import SchemaType
 
 
 class LogRecord(NamedTuple):

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from ottla.registry.schemas.schema import SchemaType
 from ottla.registry.state.fields import FieldError
 from ottla.registry.state.metadata import read_metadata, read_rule_set
 from ottla.registry.state.records import (
@@ -30,6 +29,7 @@ from ottla.registry.state.records import (
     encode_key,
     encode_value,
 )
+from ottla.schemas.schema import SchemaType
 
 KEYS: list[tuple[Key, str]] = [
     (SchemaKey("t-value", 3), '{"keytype":"SCHEMA","subject":"t-value","version":3,"magic":1}'),

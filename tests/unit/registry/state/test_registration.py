@@ -7,7 +7,6 @@ import json
 import pytest
 from tests.unit.registry.state.registry_log import RegistryLog
 
-from ottla.registry.schemas.schema import SchemaType
 from ottla.registry.state.changes import (
     delete_config,
     delete_context,
@@ -21,6 +20,7 @@ from ottla.registry.state.errors import RegistryError
 from ottla.registry.state.metadata import Metadata, read_metadata, read_rule_set
 from ottla.registry.state.records import Config, Mode, Reference
 from ottla.registry.state.subjects import check_subject
+from ottla.schemas.schema import SchemaType
 
 
 def record(*fields: str, name: str = "R") -> str:

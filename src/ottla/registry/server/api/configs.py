@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ottla.registry.schemas.compatibility import CompatibilityLevel
 from ottla.registry.server.api.services import Services, page
 from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.changes import delete_config, delete_context, delete_mode, set_mode, update_config
@@ -20,6 +19,7 @@ from ottla.registry.state.subjects import (
     parse_subject,
     prefix_of,
 )
+from ottla.schemas.compatibility import CompatibilityLevel
 
 
 class Configs:
