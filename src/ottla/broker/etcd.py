@@ -6,14 +6,18 @@ from pathlib import Path
 
 from ottla.config.definition import ConfigError
 from ottla.config.store import StoreConfig
+from ottla.store.etcd import SEEN_FILE_NAME
 from ottla.store.etcd.address import AddressError, parse_address
-from ottla.store.etcd.seen import FILE_NAME, Seen
+from ottla.store.etcd.seen import Seen
 from ottla.store.interface import Store
 from ottla.store.worker import BriefThread
 
 
-def etcd_store(folder: str, config: StoreConfig) -> Store:
-    """Not opened yet. Raises ConfigError for an address, a file or an installation that does not serve."""
+def etcd_store(folder: str | None, config: StoreConfig) -> Store:
+    """Not opened yet. It keeps in the data folder how far it was seen, if one is given.
+
+    Raises ConfigError for an address, a file or an installation that does not serve.
+    """
     assert config.ottla_metadata_store is not None
     try:
         address = parse_address(config.ottla_metadata_store)
@@ -45,9 +49,8 @@ def etcd_store(folder: str, config: StoreConfig) -> Store:
     timeouts = Timeouts(
         config.ottla_metadata_store_attempt_timeout_ms / 1000, config.ottla_metadata_store_timeout_ms / 1000
     )
-    return EtcdStore(
-        address, access, timeouts, seen=Seen(Path(folder, FILE_NAME), BriefThread("ottla-store"))
-    )
+    seen = None if folder is None else Seen(Path(folder, SEEN_FILE_NAME), BriefThread("ottla-store"))
+    return EtcdStore(address, access, timeouts, seen=seen)
 
 
 def _read(name: str, path: str | None) -> bytes | None:

@@ -11,8 +11,9 @@ from ottla.controller.features import finalize_newest
 from ottla.controller.registration import NEVER, agree_on_cluster_id, register
 from ottla.replica.data_dir import DataDirError
 from ottla.replica.membership import Standing
+from ottla.store.etcd import SEEN_FILE_NAME
 from ottla.store.interface import OutcomeUnknownError, StoreError, UnfitStoreError
-from ottla.store.sqlite import FILE_NAME
+from ottla.store.sqlite import FILE_NAME, MIGRATED_FILE_NAME
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
@@ -77,7 +78,17 @@ class Alone:
         self.epoch = NEVER
 
     async def open(self) -> str:
-        cluster_id = self._data_dirs.open(self._node_id, self._new_id, FILE_NAME)
+        folders = self._data_dirs
+        found = folders.take(self._node_id, FILE_NAME)
+        home = folders.metadata
+        for name in (SEEN_FILE_NAME, MIGRATED_FILE_NAME):
+            if home.has(name):
+                raise DataDirError(
+                    f"{home.path} holds the data of a broker whose metadata is in a cluster's store, as "
+                    f"{name} in it says: name that store with --metadata (ottla.metadata.store)"
+                )
+        cluster_id = found or self._new_id()
+        folders.format(cluster_id, self._node_id, self._new_id)
         await self._store.open()
         await finalize_newest(self._store)
         return cluster_id
@@ -115,6 +126,7 @@ class Member:
         # What a broker that is alone does not need.
         from ottla.controller.controller import Controller
         from ottla.controller.session import BrokerSession
+        from ottla.controller.topics import internal_factors
 
         self._node_id = node_id
         self._store = store
@@ -123,7 +135,14 @@ class Member:
         self._new_id = new_id
         self._config = config
         self._session = BrokerSession(store, metadata, clock)
-        self._controller = Controller(store, metadata, self._session, node_id, config)
+        self._controller = Controller(
+            store,
+            metadata,
+            self._session,
+            node_id,
+            config,
+            lambda: internal_factors(config.value, config.value),
+        )
 
     @property
     def epoch(self) -> int:
@@ -133,6 +152,11 @@ class Member:
         """The store knows whose folders they have to be."""
         store, folders = self._store, self._data_dirs
         found = folders.take(self._node_id, FILE_NAME)
+        if folders.metadata.has(FILE_NAME):
+            raise DataDirError(
+                f"{folders.metadata.path} holds the data of a broker that was alone, with its metadata in "
+                f"{FILE_NAME}: `ottla cluster migrate` copies it into the cluster's store"
+            )
         proposed = found or self._new_id()
         await store.open()
         await self.when_reached(lambda: finalize_newest(store))

@@ -47,7 +47,7 @@ def run_process(
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     _allow_many_descriptors()
     try:
-        settings = _settings(data, listen, node_id, metadata, config_file, assignments)
+        settings = load_broker_settings(data, listen, node_id, metadata, config_file, assignments)
     except (ConfigError, OSError) as error:
         return _fail(error, EXIT_USAGE)
     try:
@@ -81,7 +81,7 @@ def _fail(error: Exception, code: int) -> int:
     return code
 
 
-def _settings(
+def load_broker_settings(
     data: str | None,
     listen: str | None,
     node_id: int | None,
@@ -89,6 +89,7 @@ def _settings(
     config_file: str | None,
     assignments: Sequence[str],
 ) -> BrokerSettings:
+    """What the options of `ottla serve` and the environment come to. Raises ConfigError and OSError."""
     options: dict[str, tuple[str, str]] = {}
     if data is not None:
         if "," in data:

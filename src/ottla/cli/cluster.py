@@ -10,7 +10,8 @@ import click
 
 from ottla.cli.arguments import NAME, PROPERTY
 from ottla.cli.connection import CommandError, Connection, connected
-from ottla.cli.output import json_option, show_json, show_table
+from ottla.cli.loading import loading
+from ottla.cli.output import json_option, printable, show_json, show_table
 from ottla.cli.signals import TerminatedError, termination_unwinds
 
 if TYPE_CHECKING:
@@ -154,6 +155,34 @@ def up(
                 running.stop()
     except (ClusterError, OSError) as error:
         raise CommandError(str(error)) from error
+
+
+@cluster.command()
+@click.option("--data", type=NAME, metavar="DIR", help="Data folder of the node.  [default: ottla-data]")
+@click.option(
+    "--metadata", type=NAME, metavar="URL", help="The cluster's store: etcd://HOST:PORT[,HOST:PORT]/CLUSTER."
+)
+@click.option("--config", "config_file", metavar="FILE", help="The node's server.properties or TOML file.")
+@click.option(
+    "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="One of its settings; repeatable."
+)
+def migrate(
+    data: str | None, metadata: str | None, config_file: str | None, assignments: tuple[str, ...]
+) -> None:
+    """Copy the metadata of a node that was alone into etcd, so that it becomes the first of a cluster.
+
+    The node must be stopped; its logs stay where they are. The settings are those of `ottla serve`. Brokers
+    that join later take replicas on as `ottla cluster rebalance` gives them. A copy that was broken off is
+    served by nobody, and completed by the same command.
+    """
+    with loading():
+        from ottla.broker.migration import migrate
+
+    code, said = migrate(data, metadata, config_file, assignments)
+    if code:
+        click.echo(f"ottla: {printable(said)}", err=True)
+        raise SystemExit(code)
+    click.echo(said)
 
 
 def _run(running: LocalCluster) -> None:

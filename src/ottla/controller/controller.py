@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from ottla.config.controller import ControllerConfig
 from ottla.config.current import Current
@@ -29,6 +29,7 @@ from ottla.replication.leadership import (
     unfence,
     waiting_brokers,
 )
+from ottla.replication.moves import raise_factors
 from ottla.store.interface import LeaseNotFoundError, OutcomeUnknownError, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,10 @@ class Controller:
         session: BrokerSession,
         node_id: int,
         config: Current[ControllerConfig],
+        internal_factors: Callable[[], Mapping[str, int]],
     ) -> None:
+        """`internal_factors` says how many replicas the topics of coordinators are to have."""
+        self._internal_factors = internal_factors
         self._store = store
         self._publisher = publisher
         self._session = session
@@ -159,6 +163,8 @@ class Controller:
             await self._commit(steps)
         elif is_awaited and (ready := unfence(image, always)) is not None:
             await self._publisher.reach((await self._store.transaction(ready)).revision)
+        else:
+            await self._commit(raise_factors(image, self._config.value, self._internal_factors(), always))
 
     async def _commit(self, steps: Iterable[Step[TopicPartition]]) -> None:
         """What is refused is looked at again, as it is by then."""

@@ -19,6 +19,8 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 
 log = logging.getLogger(__name__)
 
+OFFSETS, TRANSACTION_STATE = "__consumer_offsets", "__transaction_state"
+
 
 class TopicController:
     """What clients change of topics; each item's result, or why it was refused."""
@@ -60,6 +62,14 @@ class TopicController:
             yield self._new_uuid()
 
 
+def internal_factors(groups: GroupCoordinatorConfig, transactions: TransactionConfig) -> Mapping[str, int]:
+    """How many replicas the topics of coordinators are to have."""
+    return {
+        OFFSETS: groups.offsets_topic_replication_factor,
+        TRANSACTION_STATE: transactions.transaction_state_log_replication_factor,
+    }
+
+
 class InternalTopics:
     """Makes the topics of the coordinators when they are first used."""
 
@@ -87,7 +97,7 @@ class InternalTopics:
         image = self._metadata.image
         if name in image.topics:
             return
-        topic = self._offsets() if name == "__consumer_offsets" else self._transaction_state()
+        topic = self._offsets() if name == OFFSETS else self._transaction_state()
         if not self._in_cluster:
             topic = topic._replace(replication_factor=1)
         result = (await self._topics.create_topics([topic]))[name]
@@ -98,7 +108,7 @@ class InternalTopics:
     def _offsets(self) -> NewTopic:
         config = self._groups.value
         return NewTopic(
-            "__consumer_offsets",
+            OFFSETS,
             config.offsets_topic_num_partitions,
             config.offsets_topic_replication_factor,
             configs={
@@ -111,7 +121,7 @@ class InternalTopics:
     def _transaction_state(self) -> NewTopic:
         config = self._transactions.value
         return NewTopic(
-            "__transaction_state",
+            TRANSACTION_STATE,
             config.transaction_state_log_num_partitions,
             config.transaction_state_log_replication_factor,
             configs={

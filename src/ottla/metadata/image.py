@@ -261,6 +261,12 @@ class _Draft:
                 self._features, self._features_epoch = model.UNRECORDED_FEATURES, 0
             else:
                 self._features, self._features_epoch = model.decode_features(value), event.revision
+        elif key == model.MIGRATING:
+            if value is not None:
+                raise MetadataFormatError(
+                    "a copy of a single node's metadata is under way in the store, or was broken off: "
+                    "`ottla cluster migrate` completes it"
+                )
         elif key not in (model.PRODUCER_IDS, model.CLUSTER_ID):  # whoever needs these reads them itself
             raise MetadataFormatError(f"{key} is no key of this version")
 

@@ -17,6 +17,7 @@ One key each, values compact JSON:
                                 controller's epoch, which each write of that duty compares
     /log_dirs/<broker id>       the ids of the data folders that the broker's replicas may lie in
     /cluster_id                 the cluster's id, once brokers share the store
+    /migrating                  while a single node's metadata is copied here: whose, by its folder's id
     /producer_ids               the next block of producer ids
     /features                   the finalized level of each feature (KIP-584)
 
@@ -49,6 +50,7 @@ KNOWN_BROKERS = "/known_brokers/"
 CONTROLLER = "/controller"
 LOG_DIRS = "/log_dirs/"
 CLUSTER_ID = "/cluster_id"
+MIGRATING = "/migrating"
 PRODUCER_IDS = "/producer_ids"
 FEATURES = "/features"
 
@@ -389,6 +391,16 @@ def decode_log_dirs(key: str, value: bytes) -> tuple[int, tuple[str, ...]]:
     if not all(isinstance(each, str) for each in directory_ids):
         raise MetadataFormatError(f"{value!r} names folders by other than texts")
     return node_id, tuple(directory_ids)
+
+
+def encode_migrating(directory_id: str) -> bytes:
+    return _encode({"directory": directory_id})
+
+
+def decode_migrating(value: bytes) -> str:
+    directory_id: str
+    (directory_id,) = _decode(value, {"directory": str})
+    return directory_id
 
 
 def encode_producer_ids(next_producer_id: int) -> bytes:

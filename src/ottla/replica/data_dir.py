@@ -97,6 +97,9 @@ class DataDir:
         """Whether the folder can be used, and its disk was not taken away meanwhile."""
         return self.is_online and self.fs.exists(f"{self.path}/{checkpoints.META_PROPERTIES}")
 
+    def has(self, file: str) -> bool:
+        return self.fs.exists(f"{self.path}/{file}")
+
     def begin(self) -> None:
         """Read the checkpoints and take the mark of a clean stop: the logs are opened next."""
         self.recovery_points = self._read(self._recovery_points)
@@ -200,12 +203,6 @@ class DataDirs:
 
     # -- starting
 
-    def open(self, node_id: int, new_id: Callable[[], str], metadata_file: str) -> str:
-        """Take the folders, making them on first use; returns their cluster id. Raises as `take`."""
-        cluster_id = self.take(node_id, metadata_file) or new_id()
-        self.format(cluster_id, node_id, new_id)
-        return cluster_id
-
     def take(self, node_id: int, metadata_file: str) -> str | None:
         """Lock the folders; returns the cluster id of those that are not new.
 
@@ -271,6 +268,12 @@ class DataDirs:
                 f"{home.path} is new, but {formatted.path} holds data already: {file} is missing, "
                 "which should be in the former"
             )
+
+    def carry_over(self, broker_epoch: int) -> None:
+        """Have the marks of a clean stop name another epoch, as the node's last one is called that now."""
+        for folder in self.all:
+            if folder.is_online and take_clean_shutdown(folder.fs, folder.path) is not None:
+                write_clean_shutdown(folder.fs, folder.path, broker_epoch)
 
     def expect(self, known_ids: Iterable[str]) -> tuple[str, ...]:
         """Be told in which folders, by their ids, replicas may lie; returns these and the new ones."""

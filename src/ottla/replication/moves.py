@@ -1,15 +1,19 @@
-"""Which partitions move to other brokers, as clients ask for it, by what the cluster knows (KIP-455)."""
+"""Which partitions move to other brokers, by what the cluster knows (KIP-455): as clients ask for it, and as
+topics of coordinators need it.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from ottla.config.topic import TopicDefaults
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import PartitionState, Topic
+from ottla.metadata.model import NO_LEADER, PartitionState, Topic
 from ottla.metadata.partitions import change_partition
-from ottla.metadata.placement import check_manual_replicas, usable_brokers
-from ottla.metadata.plan import Changes, Plan
+from ottla.metadata.placement import UsableBroker, check_manual_replicas, usable_brokers
+from ottla.metadata.plan import Changes, Plan, Step
+from ottla.metadata.transaction import Compare
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replication.elections import Election, change
 from ottla.replication.leadership import TopicPartition, situation_in, topic_of
@@ -53,6 +57,48 @@ def alter_reassignments(
             changes.add((name, number), *change_partition(topic, number, moved))
         results[name, number] = moved
     return Plan(changes.steps(), results)
+
+
+def raise_factors(
+    image: MetadataImage, defaults: TopicDefaults, factors: Mapping[str, int], *always: Compare
+) -> tuple[Step[TopicPartition], ...]:
+    """Begin to give topics as many replicas as `factors` says, once there are brokers for all of them;
+    `always` is compared in each step.
+
+    Topics of coordinators are made with their factor, but a node that was alone had one replica of each.
+    """
+    changes: Changes[TopicPartition] = Changes(*always)
+    active = [broker for broker in usable_brokers(image) if broker.is_active]
+    for name, factor in factors.items():
+        topic = image.topics.get(name)
+        if topic is None:
+            continue
+        kept = Counter(each for state in topic.partitions for each in state.replicas)
+        for number, state in enumerate(topic.partitions):
+            if len(state.replicas) >= factor or is_moving(state) or state.leader == NO_LEADER:
+                continue
+            replicas = _extended(state.replicas, factor, active, kept)
+            if len(replicas) == factor:
+                kept.update(replicas[len(state.replicas) :])
+                moved = change(
+                    state,
+                    situation_in(image, topic, defaults),
+                    **begin_reassignment(state, replicas)._asdict(),
+                )
+                changes.add((name, number), *change_partition(topic, number, moved))
+    return changes.steps()
+
+
+def _extended(
+    replicas: Sequence[int], factor: int, brokers: Sequence[UsableBroker], kept: Mapping[int, int]
+) -> tuple[int, ...]:
+    """The replicas and others, on racks of their own where there are such, and on who keeps the fewest."""
+    chosen = list(replicas)
+    racks = {each.node_id: each.rack for each in brokers}
+    while len(chosen) < factor and (free := [each for each in racks if each not in chosen]):
+        taken = [racks[each] for each in chosen if each in racks]
+        chosen.append(min(free, key=lambda each: (taken.count(racks[each]), kept.get(each, 0), each)))
+    return tuple(chosen)
 
 
 def _cancelled(image: MetadataImage, topic: Topic, number: int, defaults: TopicDefaults) -> PartitionState:

@@ -28,6 +28,8 @@ from ottla.store.interface import CompactedError, Outcome, Page, StoreError, pag
 from ottla.store.local import LocalStore
 
 FILE_NAME = "metadata.sqlite"
+MIGRATED_FILE_NAME = f"{FILE_NAME}.migrated"
+"""What it is called once a cluster has the metadata"""
 
 _FORMAT = 2
 _SCHEMA = """

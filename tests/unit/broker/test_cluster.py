@@ -289,3 +289,15 @@ async def test_brokers_restarted_one_after_the_other_leave_no_partition_without_
         assert all(each["error_code"] == ErrorCode.none for each in topic["partition_result"])
     await cluster.agree()
     assert all(state.leader == state.replicas[0] for state in other.image.topics["t"].partitions)
+
+
+async def test_topics_of_coordinators_get_the_replicas_that_they_are_to_have(tmp_path: Path) -> None:
+    """Those of a node that was alone have one."""
+    async with run_cluster(tmp_path, 2) as cluster:
+        created = await create(cluster.brokers[1], "__consumer_offsets", (1,))
+        assert created["error_code"] == ErrorCode.none
+        await cluster.start(3)
+        image = cluster.brokers[1].metadata
+        await until(lambda: len(image.image.topics["__consumer_offsets"].partitions[0].isr) == 3)
+        state = image.image.topics["__consumer_offsets"].partitions[0]
+        assert (set(state.replicas), state.adding, state.leader) == ({1, 2, 3}, (), 1)

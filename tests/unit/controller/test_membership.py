@@ -55,7 +55,7 @@ class Member(Node):
         self.session = BrokerSession(self.store, self.publisher, clock)
         self.leadership = Leadership()
         self.session.tell(self.leadership)
-        self.controller = Controller(self.store, self.publisher, self.session, node_id, self.config)
+        self.controller = Controller(self.store, self.publisher, self.session, node_id, self.config, dict)
         self.registration = BrokerRegistration(
             node_id,
             {},

@@ -12,6 +12,7 @@ from ottla.storage.checkpoints import (
     DirectoryLockedError,
     MetaProperties,
     read_meta_properties,
+    write_clean_shutdown,
     write_meta_properties,
 )
 
@@ -27,7 +28,14 @@ def open_dirs(
     disk: SimulatedDisk, *paths: str, metadata: str | None = None, prefix: str = "id"
 ) -> tuple[DataDirs, str]:
     dirs = DataDirs(disk.mount(), paths, metadata)
-    return dirs, dirs.open(1, ids(prefix), METADATA)
+    return dirs, opened(dirs, prefix)
+
+
+def opened(dirs: DataDirs, prefix: str = "id") -> str:
+    new_id = ids(prefix)
+    cluster_id = dirs.take(1, METADATA) or new_id()
+    dirs.format(cluster_id, 1, new_id)
+    return cluster_id
 
 
 def test_a_folder_keeps_its_identity_from_the_first_start_on() -> None:
@@ -110,7 +118,7 @@ def test_folders_of_other_brokers_are_refused() -> None:
     ):
         dirs = DataDirs(disk.mount(), ["/a", path], None)
         with pytest.raises(DataDirError, match=words):
-            dirs.open(1, ids("id"), METADATA)
+            opened(dirs)
         dirs.release()
 
 
@@ -127,7 +135,7 @@ def test_the_metadata_must_be_where_it_is_looked_for() -> None:
     ):
         dirs = DataDirs(disk.mount(), paths, metadata)
         with pytest.raises(DataDirError) as refused:
-            dirs.open(1, ids("id"), METADATA)
+            opened(dirs)
         assert words in str(refused.value)
         dirs.release()
         assert not disk.exists("/new/meta.properties")
@@ -189,3 +197,13 @@ def test_new_logs_go_where_the_fewest_are() -> None:
     assert order() == "/b/c/a"
     assert order("/b") == "/c/a"
     assert order("/a", "/b", "/c") == order("*") == "/a"
+
+
+def test_a_mark_of_a_clean_stop_gets_another_epoch_where_there_is_one() -> None:
+    disk = SimulatedDisk(folders=())
+    open_dirs(disk, "/a", "/b")[0].release()
+    write_clean_shutdown(disk, "/b", 5)
+    dirs, _ = open_dirs(disk, "/a", "/b")
+    dirs.carry_over(17)
+    dirs.begin()
+    assert [(each.clean, each.clean_epoch) for each in dirs.online] == [(False, None), (True, 17)]

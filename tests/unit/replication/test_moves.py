@@ -21,7 +21,7 @@ from ottla.replication.leadership import (
     settle_partitions,
     unfence,
 )
-from ottla.replication.moves import alter_reassignments
+from ottla.replication.moves import alter_reassignments, raise_factors
 from ottla.store.memory import MemoryEngine
 
 DEFAULTS = broker_config(BrokerLayers(static={"min.insync.replicas": "2"}))
@@ -214,3 +214,41 @@ def test_a_broker_is_unfenced_once_it_is_in_no_isr_of_its_last_epoch():
     assert cluster.image.is_active(5)
     first, second = cluster.settle()
     assert (first.leader, first.is_recovering) == (4, False)
+
+
+def raised(cluster, factor=3):
+    return cluster.commit(raise_factors(cluster.image, DEFAULTS, {"t": factor, "u": factor}, CONTROLLER))
+
+
+def test_topics_get_the_replicas_that_they_are_to_have():
+    alone = PartitionState((1,), (1,), 1)
+    moving = PartitionState((1, 2), (1,), 1, adding=(2,))
+    nobody = PartitionState((1,), (), NO_LEADER, last_known_elr=(1,))
+    whole = PartitionState((5, 4, 3), (5,), 5)
+    cluster = Cluster(alone, alone, alone, alone, moving, nobody, whole)
+    states = raised(cluster)
+    for state in states[:4]:
+        assert len(state.replicas) == 3
+        assert (state.replicas[0], state.leader, state.isr) == (1, 1, (1,))
+        assert set(state.adding) == set(state.replicas) - {1}
+    # Spread over those that have the fewest.
+    assert sorted(each for state in states[:4] for each in state.adding) == [2, 2, 3, 3, 4, 4, 5, 5]
+    assert states[4:] == (moving, nobody, whole)
+    assert raise_factors(cluster.image, DEFAULTS, {"t": 3}) == ()
+
+
+def test_topics_wait_for_brokers_to_have_replicas_on():
+    alone = PartitionState((1,), (1,), 1)
+    cluster = Cluster(alone, gone=(3, 4, 5))
+    assert raised(cluster) == (alone,)
+    cluster = Cluster(alone, gone=(4, 5))
+    assert set(raised(cluster)[0].replicas) == {1, 2, 3}
+
+
+def test_replicas_are_raised_over_racks():
+    cluster = Cluster(PartitionState((1,), (1,), 1))
+    for node_id in range(1, 6):
+        rack = "a" if node_id < 4 else f"rack-{node_id}"
+        value = model.encode_broker(BrokerRegistration(node_id, {}, rack))
+        cluster.write(Put(model.broker_key(node_id), value))
+    assert set(raised(cluster)[0].replicas) == {1, 4, 5}

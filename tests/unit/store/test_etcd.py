@@ -15,10 +15,11 @@ import pytest
 from tests.etcd_server import EtcdCluster, run_etcd
 
 from ottla.metadata.transaction import Compare, Put
+from ottla.store.etcd import SEEN_FILE_NAME
 from ottla.store.etcd.address import AddressError, EtcdAddress, parse_address
 from ottla.store.etcd.keys import Keys
 from ottla.store.etcd.members import Access, Timeouts, UnfitServerError
-from ottla.store.etcd.seen import FILE_NAME, Seen
+from ottla.store.etcd.seen import Seen
 from ottla.store.etcd.store import EtcdStore
 from ottla.store.etcd.versions import why_unfit
 from ottla.store.interface import OutcomeUnknownError, StoreError
@@ -153,7 +154,7 @@ async def test_a_silent_member_leaves_the_outcome_unknown() -> None:
 
 
 async def test_another_store_or_an_older_one_is_refused(etcd: EtcdCluster, tmp_path: Path) -> None:
-    path = tmp_path / FILE_NAME
+    path = tmp_path / SEEN_FILE_NAME
 
     def seen() -> Seen:
         return Seen(path, BriefThread("seen"))

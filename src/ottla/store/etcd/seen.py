@@ -16,7 +16,6 @@ from typing import Final
 
 log = logging.getLogger(__name__)
 
-FILE_NAME: Final = "metadata-store.json"
 _INTERVAL_S: Final = 10.0
 """So much at most of what was seen is forgotten by a crash."""
 
