@@ -1,0 +1,146 @@
+"""Who may do what: Kafka's StandardAuthorizer over an immutable index of ACLs (KIP-801, KIP-290)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from ottla.security.acls import WILDCARD, Acl, AclFilter, PatternType, Permission, ResourceType, decides
+from ottla.security.operations import Operation
+
+
+class _OfType(NamedTuple):
+    """The entries for resources of one type."""
+
+    literal: Mapping[str, tuple[Acl, ...]]
+    prefixed: Mapping[str, tuple[Acl, ...]]
+    lengths: tuple[int, ...]
+    """Of the prefixes that there are: what a name is compared with costs these, not the number of entries"""
+
+    def applying(self, name: str) -> Iterator[Acl]:
+        """Those that speak of the resource `name`."""
+        yield from self.literal.get(name, ())
+        if name != WILDCARD:
+            yield from self.literal.get(WILDCARD, ())
+        for length in self.lengths:
+            if length > len(name):
+                return
+            yield from self.prefixed.get(name[:length], ())
+
+
+_NONE: Final = _OfType({}, {}, ())
+
+
+class AclIndex:
+    """All entries of a cluster, by what they speak of. Never changed."""
+
+    __slots__ = ("_by_type", "acls")
+
+    def __init__(self, acls: Iterable[Acl] = ()) -> None:
+        self.acls: Final = tuple(sorted(dict.fromkeys(acls)))
+        """In a fixed order, each once"""
+        by_type: dict[ResourceType, list[Acl]] = {}
+        for acl in self.acls:
+            by_type.setdefault(acl.resource_type, []).append(acl)
+        self._by_type: Final = {type_: _of_type(of_it) for type_, of_it in by_type.items()}
+
+    def applying(self, resource_type: ResourceType, name: str) -> Iterator[Acl]:
+        """The entries that speak of a resource, whoever they mean."""
+        return self._by_type.get(resource_type, _NONE).applying(name)
+
+    def of_type(self, resource_type: ResourceType) -> Iterator[Acl]:
+        of_it = self._by_type.get(resource_type, _NONE)
+        for patterns in (of_it.literal, of_it.prefixed):
+            for acls in patterns.values():
+                yield from acls
+
+    def matching(self, wanted: AclFilter) -> list[Acl]:
+        """In the order of `acls`."""
+        return [acl for acl in self.acls if wanted.matches(acl)]
+
+
+def _of_type(acls: Iterable[Acl]) -> _OfType:
+    literal: dict[str, tuple[Acl, ...]] = {}
+    prefixed: dict[str, tuple[Acl, ...]] = {}
+    for acl in acls:
+        patterns = prefixed if acl.pattern_type is PatternType.PREFIXED else literal
+        patterns[acl.name] = (*patterns.get(acl.name, ()), acl)
+    return _OfType(literal, prefixed, tuple(sorted({len(name) for name in prefixed})))
+
+
+class Decision(NamedTuple):
+    """Whether something is allowed, and by what that was decided."""
+
+    is_allowed: bool
+    rule: Acl | str
+    """The entry, or `SuperUser`, `DefaultAllow`, `DefaultDeny`"""
+
+
+_SUPER_USER: Final = Decision(True, "SuperUser")
+_DEFAULT_ALLOW: Final = Decision(True, "DefaultAllow")
+_DEFAULT_DENY: Final = Decision(False, "DefaultDeny")
+_ANY_NAME: Final = "hardcode"
+"""A resource that nobody has: what holds for it holds for some. Kafka asks for the same one."""
+
+
+class Authorizer:
+    """The entries with the settings that go with them."""
+
+    __slots__ = ("_index", "_super_users", "_without_acls")
+
+    def __init__(
+        self, index: AclIndex, super_users: Collection[str], *, allow_everyone_if_no_acl_found: bool
+    ) -> None:
+        """`super_users` are principals as text (`super.users`)."""
+        self._index = index
+        self._super_users = frozenset(super_users)
+        self._without_acls = _DEFAULT_ALLOW if allow_everyone_if_no_acl_found else _DEFAULT_DENY
+
+    def decide(
+        self, principal: str, host: str, operation: Operation, resource_type: ResourceType, name: str
+    ) -> Decision:
+        """A denial comes before whatever is allowed; nothing found is the default only where no entry at
+        all speaks of the resource.
+        """
+        if principal in self._super_users:
+            return _SUPER_USER
+        allowing = None
+        is_spoken_of = False
+        for acl in self._index.applying(resource_type, name):
+            is_spoken_of = True
+            if decides(acl, principal, host, operation):
+                if acl.permission is Permission.DENY:
+                    return Decision(False, acl)
+                allowing = acl
+        if allowing is not None:
+            return Decision(True, allowing)
+        return _DEFAULT_DENY if is_spoken_of else self._without_acls
+
+    def may_with_some(
+        self, principal: str, host: str, operation: Operation, resource_type: ResourceType
+    ) -> bool:
+        """Whether there may be a resource of the type with which the operation is allowed: what an
+        idempotent producer, who names no topic yet, is asked for.
+        """
+        if self.decide(principal, host, operation, resource_type, _ANY_NAME).is_allowed:
+            return True
+        deciding = [
+            acl
+            for acl in self._index.of_type(resource_type)
+            if acl.operation in (Operation.ALL, operation) and decides(acl, principal, host, operation)
+        ]
+        denied = [acl for acl in deciding if acl.permission is Permission.DENY]
+        if any(acl.name == WILDCARD and acl.pattern_type is PatternType.LITERAL for acl in denied):
+            return False
+        return any(
+            acl.permission is Permission.ALLOW and not any(_covers(other, acl) for other in denied)
+            for acl in deciding
+        )
+
+
+def _covers(denial: Acl, allowing: Acl) -> bool:
+    """Whether all that `allowing` speaks of is spoken of by `denial` as well."""
+    if denial.pattern_type is PatternType.PREFIXED:
+        is_all = allowing.name == WILDCARD and allowing.pattern_type is PatternType.LITERAL
+        return not is_all and allowing.name.startswith(denial.name)
+    return denial.name == allowing.name and denial.pattern_type is allowing.pattern_type
