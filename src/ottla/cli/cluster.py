@@ -12,6 +12,7 @@ from ottla.cli.arguments import NAME, PROPERTY
 from ottla.cli.connection import CommandError, Connection, connected
 from ottla.cli.loading import loading
 from ottla.cli.output import json_option, printable, show_json, show_table
+from ottla.cli.rebalancing import rebalance, retire
 from ottla.cli.signals import TerminatedError, termination_unwinds
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _LOOK_EVERY_S = 0.5
 
 @click.group()
 def cluster() -> None:
-    """Describe a cluster, or run one on this host."""
+    """Describe and change a cluster, or run one on this host."""
 
 
 @cluster.command()
@@ -107,6 +108,10 @@ def status(connection: Connection, as_json: bool) -> None:
         show_table(["topic", "partition", "leader", "replicas", "isr"], lacking, title="Under-replicated")
 
 
+cluster.add_command(rebalance)
+cluster.add_command(retire)
+
+
 @cluster.command()
 @click.option("--nodes", type=click.IntRange(1, 100), default=3, show_default=True, help="How many brokers.")
 @click.option(
@@ -162,12 +167,21 @@ def up(
 @click.option(
     "--metadata", type=NAME, metavar="URL", help="The cluster's store: etcd://HOST:PORT[,HOST:PORT]/CLUSTER."
 )
-@click.option("--config", "config_file", metavar="FILE", help="The node's server.properties or TOML file.")
 @click.option(
-    "--set", "assignments", metavar="NAME=VALUE", multiple=True, help="One of its settings; repeatable."
+    "--config",
+    "config_file",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="The node's server.properties or TOML file.",
+)
+@click.option(
+    "--set", "assignments", type=PROPERTY, metavar="NAME=VALUE", multiple=True, help="One of its settings."
 )
 def migrate(
-    data: str | None, metadata: str | None, config_file: str | None, assignments: tuple[str, ...]
+    data: str | None,
+    metadata: str | None,
+    config_file: str | None,
+    assignments: tuple[tuple[str, str], ...],
 ) -> None:
     """Copy the metadata of a node that was alone into etcd, so that it becomes the first of a cluster.
 
@@ -178,7 +192,7 @@ def migrate(
     with loading():
         from ottla.broker.migration import migrate
 
-    code, said = migrate(data, metadata, config_file, assignments)
+    code, said = migrate(data, metadata, config_file, [f"{name}={value}" for name, value in assignments])
     if code:
         click.echo(f"ottla: {printable(said)}", err=True)
         raise SystemExit(code)

@@ -42,7 +42,7 @@ COMMANDS = {
         "ottla.cli.transactions:transaction",
         "List, describe and abort transactions, and find those that hang.",
     ),
-    "cluster": ("ottla.cli.cluster:cluster", "Describe a cluster, or run one on this host."),
+    "cluster": ("ottla.cli.cluster:cluster", "Describe and change a cluster, or run one on this host."),
     "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),
     "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
     "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
