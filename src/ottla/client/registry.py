@@ -107,7 +107,7 @@ class SchemaRegistry:
         asked_at, found = self._latest.get(subject, (0.0, None))
         if found is None or time.monotonic() - asked_at > self._latest_ttl_s:
             answer = self.request("GET", f"/subjects/{_part(subject)}/versions/latest")
-            found = Registered(_int(answer, "id"), self._schema_of(answer), _guid(answer))
+            found = _registered(answer, self._schema_of(answer))
             self._latest[subject] = time.monotonic(), found
         return found
 
@@ -118,7 +118,7 @@ class SchemaRegistry:
         if found is None:
             query = "?normalize=true" if normalize else ""
             answer = self.request("POST", f"{path}{query}", body_of(schema))
-            found = self._registered[key] = Registered(_int(answer, "id"), schema, _guid(answer))
+            found = self._registered[key] = _registered(answer, schema)
             self._latest.clear()
         return found
 
@@ -271,6 +271,13 @@ def _int(answer: Mapping[str, object], name: str) -> int:
     if type(value) is not int:
         raise RegistryError(f"the registry's answer has no {name}: {answer!r}")
     return value
+
+
+def _registered(answer: Mapping[str, object], schema: Schema) -> Registered:
+    version = answer.get("version")
+    return Registered(
+        _int(answer, "id"), schema, _guid(answer), version if isinstance(version, int) else None
+    )
 
 
 def _guid(answer: Mapping[str, object]) -> UUID | None:

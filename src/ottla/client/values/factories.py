@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ottla.client.errors import missing_extra
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from ottla.client.values.avro.values import AvroValues
     from ottla.client.values.interface import Errors
     from ottla.client.values.json import JsonValues
+    from ottla.client.values.protobuf.values import ProtobufValues
     from ottla.client.values.raw import RawValues
     from ottla.client.values.registry import Registry, SubjectNames
     from ottla.client.values.text import TextValues
 
-__all__ = ["avro", "json", "raw", "registry", "text"]
+__all__ = ["avro", "json", "protobuf", "raw", "registry", "text"]
 
 
 def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "raise") -> JsonValues:
@@ -61,6 +62,35 @@ def avro(
         subjects=subjects, register=register, use_latest=use_latest, normalize=normalize, ids=ids
     )
     return AvroValues(_registry_of(schemas), schema, errors, registration)
+
+
+def protobuf(
+    schemas: Registry | str,
+    schema: str | None = None,
+    message: str | None = None,
+    *,
+    files: Mapping[str, str] = {},
+    errors: Errors = "raise",
+    subjects: SubjectNames = "topic",
+    register: bool = True,
+    use_latest: bool = False,
+    normalize: bool = False,
+    ids: Literal["value", "header"] = "value",
+) -> ProtobufValues:
+    """Protobuf, its schemas in a registry (or the URL of one). `schema` is a .proto file's text, `files` has
+    those that it imports by their paths, and `message` is a full name, without which the first of the file is
+    meant. Without a schema values are read as the newest that the first batch has, and written as their
+    columns are. The rest is as for `avro`.
+    """
+    try:
+        from ottla.client.values.framed import Registration
+        from ottla.client.values.protobuf.values import ProtobufValues
+    except ImportError as error:
+        raise missing_extra("Protobuf values", error) from error
+    registration = Registration(
+        subjects=subjects, register=register, use_latest=use_latest, normalize=normalize, ids=ids
+    )
+    return ProtobufValues(_registry_of(schemas), schema, message, files, errors, registration)
 
 
 def _registry_of(given: Registry | str) -> Registry:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final, Literal, Protocol, runtime_checkable
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from ottla.client.values.programs.ops import Broken, ColumnKind, explain
 from ottla.client.values.programs.plain import Program
 from ottla.client.values.registry import (
     HEADERS,
+    Headed,
     Part,
     Registered,
     Registry,
@@ -45,6 +47,9 @@ _MAX_BYTES: Final = 1 << 32
 
 _MAX_MISSING: Final = 20
 """Ids that the registry does not have, for each batch; it is not asked for more"""
+
+_MAX_BEGINNINGS: Final = 20
+"""Values that are asked what is to be read"""
 
 _FIRST_MISSING: Final = -(1 << 30)
 
@@ -103,13 +108,17 @@ class Reading(Protocol):
     def layout(self) -> bytes: ...
     @property
     def column(self) -> Column: ...
-    def program(self, schema: Schema) -> tuple[Program, list[str]]:
-        """Reads values of `schema`; and the texts of what fails in it. ValuesError where there is no such
-        program."""
+    def program(self, schema: Schema, indexes: bytes | None, /) -> tuple[Program, list[str]]:
+        """Reads values of `schema` (of the message that `indexes` names, where they are not in the values);
+        and the texts of what fails in it. ValuesError where there is no such program."""
 
 
 class Writing(Protocol):
     """How rows of one type are written."""
+
+    @property
+    def indexes(self) -> bytes:
+        """Of a Protobuf message, as frames have them."""
 
     def encode(self, rows: pa.Array) -> list[bytes | None]: ...
 
@@ -129,12 +138,12 @@ class FramedEncoder:
             return None
         if self.registered.guid is None:
             raise ValuesError("the registry has no GUIDs: ids are written in front of values")
-        return HEADERS[self.part], header_of(self.registered.guid)
+        return HEADERS[self.part], header_of(self.registered.guid, self.writing.indexes)
 
     def encode(self, rows: pa.Array) -> BinaryColumn:
         if pa.types.is_null(rows.type):
             return BinaryColumn.of([None] * len(rows))
-        prefix = frame(self.registered.id) if self.header is None else b""
+        prefix = frame(self.registered.id) + self.writing.indexes if self.header is None else b""
         encoded = self.writing.encode(rows)
         return BinaryColumn.of([None if each is None else prefix + each for each in encoded])
 
@@ -163,18 +172,19 @@ class FramedDecoder:
 
     registry: Registry
     kind: str
-    read_as: Callable[[Schema], Reading]
+    read_as: Callable[[Schema, bytes], Reading]
+    """The second is how the payload of the first such value begins: with the indexes of a Protobuf message"""
     declared: Schema | None = None
     counts: Counts = field(default_factory=Counts)
     _reading: Reading | None = None
     _programs: dict[int, Program] = field(default_factory=dict)
     _texts: dict[int, list[str]] = field(default_factory=dict)
-    _headed: dict[int | UUID, int] = field(default_factory=dict)
+    _headed: dict[tuple[UUID | None, int, bytes], int] = field(default_factory=dict)
     _failed: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.declared is not None:
-            self._reading = self.read_as(self.declared)
+            self._reading = self.read_as(self.declared, b"\0")
 
     @property
     def type(self) -> pa.DataType | None:
@@ -183,7 +193,7 @@ class FramedDecoder:
     def lacks(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> list[int | UUID]:
         """What the registry would have to be asked for to read these."""
         found: list[int | UUID] = list(IMPLEMENTATION.ids(column.raw, None)) if len(column) else []
-        found += [each.schema_id for each in headed(headers, part)]
+        found += [each.guid or each.id for each in headed(headers, part)]
         return [each for each in dict.fromkeys(found) if self.registry.known(each) is None]
 
     def prepare(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> None:
@@ -198,6 +208,9 @@ class FramedDecoder:
         self, column: BinaryColumn, headers: HeadersColumn | None = None, part: Part = "value"
     ) -> Decoded:
         """Waits for the registry where it was not prepared."""
+        if self._reading is None:  # what failed may yet be read, by what other values say
+            self._failed.clear()
+            self._headed.clear()
         assigned = self._assign(column, headers, part)
         numbers = IMPLEMENTATION.ids(column.raw, assigned)
         schemas: dict[int, Schema] = {}
@@ -212,9 +225,9 @@ class FramedDecoder:
                 schemas[number] = found
         if self._reading is None:
             for number in sorted(schemas, reverse=True):
-                self._begin(schemas[number])
+                self._begin(number, schemas[number], _payloads(column, number))
         for number, schema in schemas.items():
-            self._learn(number, schema)
+            self._learn(number, schema, None)
         return self._decoded(column, assigned)
 
     def _decoded(self, column: BinaryColumn, assigned: memoryview | None) -> Decoded:
@@ -237,53 +250,70 @@ class FramedDecoder:
     def _schema(self, schema_id: int | UUID) -> Schema | None:
         """None where the registry has none: that breaks its values, and nothing else."""
         try:
-            return self.registry.schema(schema_id)
+            found = self.registry.schema(schema_id)
         except RegistryError as error:
             if not error.is_missing:
                 raise
             return None
+        return found
 
-    def _begin(self, schema: Schema) -> None:
+    def _begin(self, number: int, schema: Schema, payloads: Iterable[bytes]) -> None:
+        """With the first of `payloads` that says what is to be read: values may be broken."""
         if schema.kind != self.kind or self._reading is not None:
             return
-        self._reading = self.read_as(schema)
-        _log.info("values are read as %s", self._reading.type)
+        for payload in islice(payloads, _MAX_BEGINNINGS):
+            try:
+                self._reading = self.read_as(schema, payload)
+            except ValuesError as error:
+                self._failed[number] = str(error)
+            else:
+                self._failed.pop(number, None)
+                _log.info("values are read as %s", self._reading.type)
+                return
 
-    def _learn(self, number: int, schema: Schema) -> None:
+    def _learn(self, number: int, schema: Schema, indexes: bytes | None) -> None:
         if schema.kind != self.kind:
             self._failed[number] = f"the value's schema is of type {schema.kind}, not {self.kind}"
         elif self._reading is not None:
             try:
-                self._programs[number], self._texts[number] = self._reading.program(schema)
+                self._programs[number], self._texts[number] = self._reading.program(schema, indexes)
             except ValuesError as error:
                 self._failed[number] = str(error)
 
     def _assign(self, column: BinaryColumn, headers: HeadersColumn | None, part: Part) -> memoryview | None:
         """A number below 0 for each record whose header names its schema."""
         assigned: array[int] | None = None
-        missing: dict[int | UUID, int] = {}
+        missing: dict[UUID | int, int] = {}
         for each in headed(headers, part):
             assigned = assigned or array("i", bytes(4 * len(column)))
-            assigned[each.row] = self._number_of(each.schema_id, missing)
+            assigned[each.row] = self._number_of(each, missing)
         return None if assigned is None else memoryview(assigned)
 
-    def _number_of(self, schema_id: int | UUID, missing: dict[int | UUID, int]) -> int:
+    def _number_of(self, each: Headed, missing: dict[UUID | int, int]) -> int:
         """That of a schema that a header names. Those that are `missing` have theirs for a batch."""
-        number = self._headed.get(schema_id) or missing.get(schema_id)
+        key = (each.guid, each.id, each.indexes if self.kind == "PROTOBUF" else b"")
+        name = each.guid or each.id
+        number = self._headed.get(key) or missing.get(name)
         if number is not None:
             return number
-        schema = self._schema(schema_id) if len(missing) < _MAX_MISSING else None
+        schema = self._schema(name) if len(missing) < _MAX_MISSING else None
         if schema is None:
             number = _FIRST_MISSING - min(len(missing), _MAX_MISSING)
-            missing[schema_id] = number
-            self._failed[number] = f"the registry has no schema {schema_id}"
+            missing[name] = number
+            self._failed[number] = f"the registry has no schema {name}"
             if len(missing) > _MAX_MISSING:
                 self._failed[number] = "the registry lacks too many schemas of this batch"
             return number
-        number = self._headed[schema_id] = -1 - len(self._headed)
-        self._begin(schema)
-        self._learn(number, schema)
+        number = self._headed[key] = -1 - len(self._headed)
+        self._begin(number, schema, [key[2]])
+        self._learn(number, schema, key[2])
         return number
+
+
+def _payloads(column: BinaryColumn, schema_id: int) -> Iterator[bytes]:
+    """Of values with this id in front."""
+    framed = frame(schema_id)
+    return (value[len(framed) :] for value in column if value is not None and value.startswith(framed))
 
 
 def needs_topic(name: str) -> ValuesError:

@@ -83,11 +83,13 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A schema, and what the registry calls it. `guid` is None where the registry knows none."""
+    """A schema, and what the registry calls it. `guid` and `version` (of the subject that was asked for) are
+    None where it did not say."""
 
     id: int
     schema: Schema
     guid: UUID | None = None
+    version: int | None = None
 
 
 class Registry(Protocol):
@@ -124,16 +126,18 @@ def frame(schema_id: int) -> bytes:
     return _FRAME.pack(0, schema_id)
 
 
-def header_of(guid: UUID) -> bytes:
-    """The header's value."""
-    return b"\1" + guid.bytes
+def header_of(guid: UUID, indexes: bytes = b"") -> bytes:
+    """The header's value; `indexes` are those of a Protobuf message, as they are in frames."""
+    return b"\1" + guid.bytes + indexes
 
 
 class Headed(NamedTuple):
-    """A record whose schema is told by a header: by a GUID or an id."""
+    """A record whose schema is told by a header: by a GUID or, None there, by an id; `indexes` follow it."""
 
     row: int
-    schema_id: int | UUID
+    guid: UUID | None
+    id: int
+    indexes: bytes
 
 
 def headed(headers: HeadersColumn | None, part: Part) -> Iterator[Headed]:
@@ -148,6 +152,6 @@ def headed(headers: HeadersColumn | None, part: Part) -> Iterator[Headed]:
         value = headers.values[entry] or b""
         row = bisect_right(offsets, entry, start, start + headers.length + 1) - start - 1
         if value[:1] == b"\1" and len(value) > _GUID_SIZE:
-            yield Headed(row, UUID(bytes=value[1:17]))
+            yield Headed(row, UUID(bytes=value[1:17]), 0, value[17:])
         elif value[:1] == b"\0" and len(value) >= _FRAME.size:
-            yield Headed(row, _FRAME.unpack_from(value)[1])
+            yield Headed(row, None, _FRAME.unpack_from(value)[1], value[5:])

@@ -18,7 +18,7 @@ from ottla.schemas.protobuf.parsing import parse_file
 from ottla.schemas.protobuf.writing import canonical
 from ottla.schemas.schema import Incompatibility, InvalidSchemaError, ParsedSchema, SchemaType, Sides
 
-__all__ = ["ProtobufSchema"]
+__all__ = ["ProtobufSchema", "read_file"]
 
 
 class ProtobufSchema(ParsedSchema):
@@ -37,8 +37,8 @@ class ProtobufSchema(ParsedSchema):
     def parse(cls, text: str, references: Mapping[str, str], *, new: bool) -> Self:
         """Raises `InvalidSchemaError`. A type may come from any file that is referred to, imported or not."""
         budget = Budget("The schema")
-        file = _read(text, budget)
-        files = {name: _read(each, budget) for name, each in references.items()}
+        file = read_file(text, budget)
+        files = {name: read_file(each, budget) for name, each in references.items()}
         names = Names(file, files, Budget("Looking for the schema's types"))
         if new:
             check_file(file)
@@ -59,7 +59,8 @@ class ProtobufSchema(ParsedSchema):
         return compare(writer._names, self._names, sides)
 
 
-def _read(text: str, budget: Budget) -> File:
+def read_file(text: str, budget: Budget) -> File:
+    """The elements of a .proto file, or of a descriptor in base64. Raises `InvalidSchemaError`."""
     try:
         return parse_file(text, budget)
     except InvalidSchemaError:

@@ -48,16 +48,19 @@ class Shelf:
             self.schemas[found] = schema
         if found not in self.versions.setdefault(subject, []):
             self.versions[subject].append(found)
-        return Registered(found, schema, self.guid_of(found))
+        return self._called(subject, found)
 
     def lookup(self, subject: str, schema: Schema, *, normalize: bool = False) -> Registered:
         for each in self.versions.get(subject, []):
             if self.schemas[each] == schema:
-                return Registered(each, schema, self.guid_of(each))
+                return self._called(subject, each)
         raise RegistryError("no such schema", 404, 40403)
 
     def latest(self, subject: str) -> Registered:
         if subject not in self.versions:
             raise RegistryError("no such subject", 404, 40401)
-        last = self.versions[subject][-1]
-        return Registered(last, self.schemas[last], self.guid_of(last))
+        return self._called(subject, self.versions[subject][-1])
+
+    def _called(self, subject: str, schema_id: int) -> Registered:
+        version = self.versions[subject].index(schema_id) + 1
+        return Registered(schema_id, self.schemas[schema_id], self.guid_of(schema_id), version)

@@ -1,1 +1,1 @@
-"""Avro: schemas, and what becomes of their values. Of these, `schema` and `defaults` need no pyarrow."""
+"""Avro: schemas, and what becomes of their values. Of these, `schema` and `binary` need no pyarrow."""

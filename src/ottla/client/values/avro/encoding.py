@@ -10,8 +10,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from ottla.client.columns.arrow import as_column, is_binary, is_text
-from ottla.client.columns.implementation import IMPLEMENTATION
+from ottla.client.columns.arrow import is_binary, is_text
 from ottla.client.values.avro.defaults import encode_default
 from ottla.client.values.avro.places import member_names
 from ottla.client.values.avro.schema import (
@@ -28,12 +27,11 @@ from ottla.client.values.avro.schema import (
     is_null,
     members_of,
 )
+from ottla.client.values.cells import Rows, binaries, fixed_width, is_list, scattered, storage_of, with_nulls
 from ottla.client.values.interface import ValuesError
 from ottla.records.varint import encode_varint
 
 __all__ = ["encode_rows"]
-
-Rows = list[bytes]
 
 _EXACT: Final = Context(prec=100)
 
@@ -41,20 +39,13 @@ _EXACT: Final = Context(prec=100)
 def encode_rows(schema: AvroType, array: pa.Array) -> list[bytes | None]:
     """Each row's encoding; None for a null. ValuesError for what `schema` cannot hold."""
     try:
-        if not array.null_count:
-            return list(_encode(schema, array))
-        valid = array.is_valid().to_pylist()
-        rows = iter(_encode(schema, array.drop_null()))
-        return [next(rows) if each else None for each in valid]
+        return with_nulls(lambda present: _encode(schema, present), array)
     except (pa.ArrowException, OverflowError) as error:
         raise ValuesError(f"{array.type} cannot be written as this Avro schema: {error}") from None
 
 
 def _encode(schema: AvroType, array: pa.Array) -> Rows:
-    if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
+    array = storage_of(array)
     if isinstance(schema, UnionType):
         return _union(schema, array)
     if is_null(schema):
@@ -94,8 +85,7 @@ def _union(schema: UnionType, array: pa.Array) -> Rows:
         rows = _choice(schema, members, present)
     if null is None or not array.null_count:
         return rows
-    given = iter(rows)
-    return [next(given) if each else null for each in array.is_valid().to_pylist()]
+    return scattered(rows, array, null)
 
 
 def _choice(schema: UnionType, members: list[AvroType], array: pa.Array) -> Rows:
@@ -145,16 +135,12 @@ def _record(schema: RecordType, array: pa.Array) -> Rows:
 
 def _array(schema: ArrayType, array: pa.Array) -> Rows:
     if not (pa.types.is_list(array.type) or pa.types.is_large_list(array.type)):
-        array = array.cast(pa.list_(array.type.value_field)) if _is_list(array.type) else array
-    if not _is_list(array.type):
+        array = array.cast(pa.list_(array.type.value_field)) if is_list(array.type) else array
+    if not is_list(array.type):
         raise ValuesError(f"{array.type} where the Avro schema has an array")
     ends = array.offsets.to_pylist()
     items = _encode(schema.items, array.values[ends[0] : ends[-1]])
     return _blocks(ends, items)
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def _map(schema: MapType, array: pa.Array) -> Rows:
@@ -192,20 +178,9 @@ def _numbers(array: pa.Array, kind: pa.DataType) -> Rows:
     return _varints(whole.cast(pa.int64()).to_pylist())
 
 
-def _floats(array: pa.Array, kind: pa.DataType) -> Rows:
-    """The bytes as they lie in the array."""
-    whole, width = array.cast(kind), kind.bit_width // 8
-    data = memoryview(whole.buffers()[1])[whole.offset * width : (whole.offset + len(whole)) * width]
-    return [bytes(data[at : at + width]) for at in range(0, len(data), width)]
-
-
 def _strings(array: pa.Array) -> Rows:
     small = _SMALL.get
-    return [(small(len(each)) or encode_varint(len(each))) + each for each in _bytes(array)]
-
-
-def _bytes(array: pa.Array) -> Rows:
-    return [each or b"" for each in IMPLEMENTATION.strings(as_column(array).raw)]
+    return [(small(len(each)) or encode_varint(len(each))) + each for each in binaries(array)]
 
 
 _MOMENTS: Final[dict[str, Callable[[pa.Array], pa.Array]]] = {
@@ -220,7 +195,7 @@ def _primitive(schema: Primitive, array: pa.Array) -> Rows:
         case "boolean":
             return [b"\1" if each else b"\0" for each in array.cast(pa.bool_()).to_pylist()]
         case "float" | "double":
-            return _floats(array, pa.float32() if schema.name == "float" else pa.float64())
+            return fixed_width(array, pa.float32() if schema.name == "float" else pa.float64())
         case "string":
             if not is_text(array.type):
                 raise ValuesError(f"{array.type} where the Avro schema has strings: cast the column")
@@ -269,7 +244,7 @@ def _fixed(schema: FixedType, array: pa.Array) -> Rows:
             return [each.to_bytes(schema.size, "big", signed=True) for each in numbers]
     if not is_binary(array.type):
         raise ValuesError(f"{array.type} where the Avro schema has {schema.size} bytes")
-    rows = _bytes(array)
+    rows = binaries(array)
     if any(len(each) != schema.size for each in rows):
         raise ValuesError(f"a value has not the {schema.size} bytes of {schema.name}")
     return rows
@@ -287,7 +262,7 @@ def _enum(schema: EnumType, array: pa.Array) -> Rows:
         raise ValuesError(f"{array.type} where the Avro schema has symbols of {schema.name}")
     encoded = {symbol.encode(): encode_varint(index) for index, symbol in enumerate(schema.symbols)}
     try:
-        return [encoded[each] for each in _bytes(array)]
+        return [encoded[each] for each in binaries(array)]
     except KeyError as error:
         symbol = error.args[0].decode(errors="replace")
         raise ValuesError(f"{symbol!r} is no symbol of {schema.name}") from None

@@ -25,7 +25,7 @@ __all__ = ["AvroReading", "AvroValues"]
 class AvroReading:
     """The columns of a reader's schema."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, _: bytes, /) -> None:
         layout = Layout()
         self._place: Place = place_of(parse(schema.text, schema.resolved), layout)
         self.layout = layout.words()
@@ -38,7 +38,7 @@ class AvroReading:
     def column(self) -> Column:
         return self._place.column
 
-    def program(self, schema: Schema) -> tuple[Program, list[str]]:
+    def program(self, schema: Schema, _: bytes | None, /) -> tuple[Program, list[str]]:
         builder = ProgramBuilder()
         entry = compile_reading(parse(schema.text, schema.resolved), self._place, builder)
         return builder.program(entry, self.layout), builder.texts
@@ -47,6 +47,7 @@ class AvroReading:
 @dataclass(frozen=True, slots=True)
 class AvroWriting:
     schema: AvroType
+    indexes: bytes = b""
 
     def encode(self, rows: pa.Array) -> list[bytes | None]:
         return encode_rows(self.schema, rows)

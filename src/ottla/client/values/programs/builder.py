@@ -54,7 +54,11 @@ class ProgramBuilder:
         self,
         entry: int,
         layout: bytes,
+        slots: int = 0,
+        indexes: bytes | None = None,
         implementation: Implementation = IMPLEMENTATION,
     ) -> Program:
-        made: Program = implementation.Program(self._words.tobytes(), entry, list(self._constants), layout)
+        made: Program = implementation.Program(
+            self._words.tobytes(), entry, list(self._constants), layout, slots, indexes
+        )
         return made

@@ -14,7 +14,11 @@ from ottla.client.values.programs import plain
 from ottla.client.values.programs.plain import RawBroken
 from ottla.client.values.programs.plain_columns import RawColumn
 
-__all__ = ["IMPLEMENTATION", "Implementation"]
+__all__ = ["IMPLEMENTATION", "Implementation", "Program"]
+
+
+class Program(Protocol):
+    """A program that was checked."""
 
 
 class Implementation(Protocol):
@@ -23,7 +27,9 @@ class Implementation(Protocol):
     @property
     def NAME(self) -> str: ...  # noqa: N802
     @property
-    def Program(self) -> Callable[[bytes, int, list[bytes], bytes], Any]: ...  # noqa: N802
+    def Program(  # noqa: N802
+        self,
+    ) -> Callable[[bytes, int, list[bytes], bytes, int, bytes | None], Any]: ...
     def decode(
         self,
         layout: bytes,

@@ -1,4 +1,4 @@
-"""What instructions work on in plain Python."""
+"""What both formats' instructions work on in plain Python."""
 
 from __future__ import annotations
 

@@ -6,6 +6,10 @@ from enum import IntEnum
 from typing import Final, NamedTuple
 
 __all__ = [
+    "ABSENT_IS_EMPTY",
+    "ABSENT_IS_NULL",
+    "ABSENT_IS_ZERO",
+    "FIELD_WORDS",
     "MAX_DEPTH",
     "Broken",
     "ColumnKind",
@@ -15,6 +19,14 @@ __all__ = [
 
 MAX_DEPTH: Final = 128
 """Of programs while they run, and of columns in one another."""
+
+FIELD_WORDS: Final = 6
+"""Of each field in a MESSAGE."""
+
+ABSENT_IS_NULL: Final = -1
+ABSENT_IS_ZERO: Final = -2
+ABSENT_IS_EMPTY: Final = -3
+"""What a field that is absent becomes: its instruction is run on no bytes. A constant from 0 on."""
 
 
 class ColumnKind(IntEnum):
@@ -61,6 +73,20 @@ class Op(IntEnum):
     RECORD = 26  # column: struct, [ instruction
     DEFAULT = 27  # instruction, constant that it reads
     RAW = 28  # column, instruction that passes over what the column gets
+    # Protobuf. Their columns are never -1. Each reads a value whose extent is known.
+    MESSAGE = 29  # column: struct, first slot, [ number, is repeated, column, instruction, slot, absence
+    VARINT32 = 30
+    VARINT64 = 31
+    ZIGZAG32 = 32
+    ZIGZAG64 = 33
+    VARINT_BOOL = 34
+    FIXED32 = 35
+    FIXED64 = 36
+    NUMBERED = 37  # column of text, is closed, [ number, constant
+    TEXT = 38
+    BLOB = 39
+    INSTANT = 40  # column, units in a second, is a duration
+    WRAPPER = 41  # column, instruction of field 1
 
 
 class Reason(IntEnum):
@@ -69,17 +95,19 @@ class Reason(IntEnum):
     SHORT_FRAME = 1  # bytes there are
     NO_FRAME = 2  # the first byte
     UNKNOWN_ID = 3  # the id
-    ENDS_EARLY = 4
-    LEFT_OVER = 5  # bytes
-    BAD_NUMBER = 6
-    BAD_LENGTH = 7
-    BAD_TEXT = 8
-    BAD_BRANCH = 9
-    BAD_SYMBOL = 10
-    OUT_OF_RANGE = 11
-    TOO_DEEP = 12
-    TOO_MUCH = 13
-    FAILED = 14  # number of the text
+    OTHER_MESSAGE = 4
+    ENDS_EARLY = 5
+    LEFT_OVER = 6  # bytes
+    BAD_NUMBER = 7
+    BAD_LENGTH = 8
+    BAD_TEXT = 9
+    BAD_BRANCH = 10
+    BAD_SYMBOL = 11
+    OUT_OF_RANGE = 12
+    TOO_DEEP = 13
+    TOO_MUCH = 14
+    BAD_TAG = 15
+    FAILED = 16  # number of the text
 
 
 class Broken(NamedTuple):
@@ -95,6 +123,7 @@ _TEXTS: Final = {
     Reason.SHORT_FRAME: "{} bytes are too few for a schema's id",
     Reason.NO_FRAME: "the value begins with byte {} instead of 0: no schema's id is in front of it",
     Reason.UNKNOWN_ID: "the registry has no schema {}",
+    Reason.OTHER_MESSAGE: "the value is another message of its schema",
     Reason.ENDS_EARLY: "the value ends too early, at byte {}",
     Reason.LEFT_OVER: "{} bytes are left over: the value has another schema",
     Reason.BAD_NUMBER: "byte {} begins no number of its type",
@@ -105,6 +134,7 @@ _TEXTS: Final = {
     Reason.OUT_OF_RANGE: "the number at byte {} is out of the range of its type",
     Reason.TOO_DEEP: f"the value is nested deeper than {MAX_DEPTH}",
     Reason.TOO_MUCH: "the value asks for far more than its bytes can hold",
+    Reason.BAD_TAG: "byte {} begins no field",
 }
 
 

@@ -5,7 +5,7 @@ it to. It believes its program, which compiled code checks.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ottla.client.columns.binary import BinaryColumn, RawBinary
@@ -13,10 +13,13 @@ from ottla.client.values.programs.machine import BrokenError, Input, Machine
 from ottla.client.values.programs.ops import Reason
 from ottla.client.values.programs.plain_avro import NESTED, SCALARS
 from ottla.client.values.programs.plain_columns import ColumnStore, RawColumn
+from ottla.client.values.programs.plain_protobuf import PROTOBUF
 
 __all__ = ["NAME", "Program", "RawBroken", "decode", "ids"]
 
 NAME: Final = "plain"
+
+_NESTED: Final = {**NESTED, **PROTOBUF}
 
 RawBroken = tuple[int, int, int, int]
 """row, reason, detail, id: what `ops.Broken` is made of."""
@@ -26,17 +29,29 @@ class Program:
     """How values of one schema become the columns of a layout.
 
     `words` are instructions (`ops.Op`, int32 each) and `entry` is where it begins; `layout` has three int32
-    (kind, width, end) for each column, the first for the values themselves. Compiled, ValueError for what is
-    none.
+    (kind, width, end) for each column, the first for the values themselves; `slots` is how many fields that
+    are not repeated are open at a time, and `indexes` (int32) says which message of its file this is, None
+    for formats other than Protobuf. Compiled, ValueError for what is none.
     """
 
-    __slots__ = ("constants", "entry", "layout", "words")
+    __slots__ = ("constants", "entry", "indexes", "layout", "slots", "words")
 
-    def __init__(self, words: bytes, entry: int, constants: list[bytes], layout: bytes, /) -> None:
+    def __init__(
+        self,
+        words: bytes,
+        entry: int,
+        constants: list[bytes],
+        layout: bytes,
+        slots: int,
+        indexes: bytes | None,
+        /,
+    ) -> None:
         self.words = array("i", words)
         self.entry = entry
         self.constants = constants
         self.layout = layout
+        self.slots = slots
+        self.indexes = None if indexes is None else array("i", indexes).tolist()
 
 
 def decode(
@@ -65,7 +80,7 @@ def decode(
                 schema_id = _read_frame(payload)
             if schema_id not in programs:
                 raise BrokenError(Reason.UNKNOWN_ID, schema_id)
-            _decode_value(store, programs[schema_id], payload)
+            _decode_value(store, programs[schema_id], payload, schema_id)
         except BrokenError as error:
             store.truncate(0, row)
             store.append_null(0)
@@ -92,10 +107,25 @@ def _read_frame(payload: Input) -> int:
     return int.from_bytes(value[1:5])
 
 
-def _decode_value(store: ColumnStore, program: Program, payload: Input) -> None:
+def _decode_value(store: ColumnStore, program: Program, payload: Input, schema_id: int) -> None:
     size = payload.end - payload.at
     steps = (size + 16) * len(program.words) + 65536
-    machine = Machine(store, SCALARS, NESTED, program.words, program.constants, steps)
+    machine = Machine(store, SCALARS, _NESTED, program.words, program.constants, steps)
+    if schema_id >= 0 and program.indexes is not None:
+        _read_indexes(payload, program.indexes)
     machine.run(payload, program.entry)
     if payload.at != payload.end:
         raise BrokenError(Reason.LEFT_OVER, payload.end - payload.at)
+
+
+def _read_indexes(payload: Input, expected: Sequence[int]) -> None:
+    count = payload.zigzag()
+    if not count:
+        if expected != [0]:
+            raise BrokenError(Reason.OTHER_MESSAGE, 0)
+        return
+    if count != len(expected):
+        raise BrokenError(Reason.OTHER_MESSAGE, 0)
+    for each in expected:
+        if payload.zigzag() != each:
+            raise BrokenError(Reason.OTHER_MESSAGE, 0)

@@ -9,7 +9,7 @@ from typing import Final
 from ottla.client.values.programs.machine import BrokenError, Input, Machine, Run
 from ottla.client.values.programs.ops import Op, Reason
 
-__all__ = ["NESTED", "SCALARS"]
+__all__ = ["NESTED", "SCALARS", "check_text"]
 
 _DAY_MS: Final = 86_400_000
 _INT32: Final = 1 << 31
@@ -32,7 +32,7 @@ def _boolean(machine: Machine, data: Input, op: int) -> None:
         machine.store.append_bool(machine.words[op + 1], bool(byte))
 
 
-def _read_int(data: Input) -> int:
+def read_int(data: Input) -> int:
     place = data.place()
     number = data.zigzag()
     if not -_INT32 <= number < _INT32:
@@ -69,7 +69,7 @@ def _float(size: int, form: str) -> Run:
     return run_float
 
 
-def _read_string(data: Input) -> bytes:
+def read_string(data: Input) -> bytes:
     place = data.place()
     size = data.zigzag()
     if size < 0:
@@ -77,7 +77,7 @@ def _read_string(data: Input) -> bytes:
     return data.take(size)
 
 
-def _check_text(text: bytes, place: int) -> None:
+def check_text(text: bytes, place: int) -> None:
     try:
         text.decode()
     except UnicodeDecodeError:
@@ -85,11 +85,11 @@ def _check_text(text: bytes, place: int) -> None:
 
 
 def _text(machine: Machine, data: Input, column: int, *, is_text: bool) -> None:
-    raw = _read_string(data)
+    raw = read_string(data)
     if column < 0:
         return
     if is_text:
-        _check_text(raw, data.place() - len(raw))
+        check_text(raw, data.place() - len(raw))
     machine.store.append_bytes(column, raw)
 
 
@@ -110,7 +110,7 @@ def _fixed(machine: Machine, data: Input, op: int) -> None:
 def _enum(machine: Machine, data: Input, op: int) -> None:
     column, default, count = machine.words[op + 1 : op + 4]
     place = data.place()
-    symbol = _read_int(data)
+    symbol = read_int(data)
     if not 0 <= symbol < count:
         raise BrokenError(Reason.BAD_SYMBOL, place)
     if column < 0:
@@ -125,7 +125,7 @@ def _enum(machine: Machine, data: Input, op: int) -> None:
 def _decimal(machine: Machine, data: Input, op: int) -> None:
     column, size, most = machine.words[op + 1 : op + 4]
     place = data.place()
-    raw = _read_string(data) if size < 0 else data.take(size)
+    raw = read_string(data) if size < 0 else data.take(size)
     number = int.from_bytes(raw, "big", signed=True)
     if abs(number) > int.from_bytes(machine.constants[most], "little"):
         raise BrokenError(Reason.OUT_OF_RANGE, place)
@@ -238,17 +238,17 @@ SCALARS: Final[dict[int, Run]] = {
     Op.FAIL: _fail,
     Op.NULL: _null,
     Op.BOOLEAN: _boolean,
-    Op.INT: _number(_read_int, "<i"),
-    Op.INT_LONG: _number(_read_int, "<q"),
-    Op.INT_FLOAT: _number(_read_int, "<f"),
-    Op.INT_DOUBLE: _number(_read_int, "<d"),
+    Op.INT: _number(read_int, "<i"),
+    Op.INT_LONG: _number(read_int, "<q"),
+    Op.INT_FLOAT: _number(read_int, "<f"),
+    Op.INT_DOUBLE: _number(read_int, "<d"),
     Op.LONG: _number(Input.zigzag, "<q"),
     Op.LONG_FLOAT: _number(Input.zigzag, "<f"),
     Op.LONG_DOUBLE: _number(Input.zigzag, "<d"),
     Op.FLOAT: _float(4, "<f"),
     Op.FLOAT_DOUBLE: _float(4, "<d"),
     Op.DOUBLE: _float(8, "<d"),
-    Op.TIME_MILLIS: _number(_read_int, "<i", _DAY_MS),
+    Op.TIME_MILLIS: _number(read_int, "<i", _DAY_MS),
     Op.TIME_MICROS: _number(Input.zigzag, "<q", _DAY_MS * 1000),
     Op.BYTES: _bytes,
     Op.STRING: _string,

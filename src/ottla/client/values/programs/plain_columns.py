@@ -38,6 +38,9 @@ class ColumnStore:
         self.columns = [_Column(*words[at : at + 3]) for at in range(0, len(words), 3)]
         self.memory_left = max_bytes
 
+    def length(self, at: int) -> int:
+        return len(self.columns[at].valid)
+
     def append_fixed(self, at: int, data: bytes) -> None:
         self._count(len(data))
         column = self.columns[at]
@@ -60,7 +63,7 @@ class ColumnStore:
         """Its items are there already."""
         self._count(4)
         column = self.columns[at]
-        column.offsets.append(len(self.columns[at + 1].valid))
+        column.offsets.append(self.length(at + 1))
         column.valid.append(True)
 
     def append_struct(self, at: int) -> None:
@@ -68,7 +71,13 @@ class ColumnStore:
         self.columns[at].valid.append(True)
 
     def append_null(self, at: int) -> None:
-        """Below it are zeros, empty strings and lists."""
+        self._append_empty(at, is_valid=False)
+
+    def append_zero(self, at: int) -> None:
+        """A row of zeros, empty strings and lists."""
+        self._append_empty(at, is_valid=True)
+
+    def _append_empty(self, at: int, *, is_valid: bool) -> None:
         column = self.columns[at]
         self._count(column.width)
         match column.kind:
@@ -80,8 +89,8 @@ class ColumnStore:
                 column.offsets.append(column.offsets[-1])
             case ColumnKind.STRUCT:
                 for child in self.members(at):
-                    self.append_null(child)
-        column.valid.append(column.kind == ColumnKind.NULL)
+                    self._append_empty(child, is_valid=is_valid)
+        column.valid.append(is_valid or column.kind == ColumnKind.NULL)
 
     def members(self, at: int) -> list[int]:
         """The columns of a struct's members."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.unit.client.values.programs.avro_world import decoded, written
+from tests.unit.client.values.programs.protobuf_world import World, random_message
 
 from ottla.client.columns.binary import BinaryColumn
 from ottla.client.values.avro.places import place_of
@@ -130,11 +131,55 @@ def test_spoilt_avro_is_the_same_to_both(
             assert broken == expected
 
 
-def test_no_program_leaves_its_memory(compiled: Implementation, chance: random.Random, rounds: int) -> None:
+PROTOBUF = """
+    syntax = "proto3";
+    import "google/protobuf/timestamp.proto"; import "google/protobuf/duration.proto";
+    import "google/protobuf/wrappers.proto";
+    message R {
+      int32 a = 1; sint64 b = 2; repeated fixed32 c = 3; string d = 4; E e = 5; repeated E f = 6;
+      map<string, I> h = 8; I i = 9; oneof o { I j = 10; bytes k = 11; bool l = 12; }
+      google.protobuf.Timestamp m = 13; google.protobuf.Duration n = 14; google.protobuf.StringValue p = 15;
+      repeated I q = 16; optional double r = 17; map<int64, E> s = 100;
+      message I { int32 a = 1; repeated string c = 3; google.protobuf.BoolValue d = 4; }
+    }
+    enum E { A = 0; B = 1; }
+"""
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(PROTOBUF)
+
+
+def test_spoilt_protobuf_is_the_same_to_both(
+    compiled: Implementation, chance: random.Random, rounds: int, world: World
+) -> None:
+    for _ in range(rounds):
+        rows: list[bytes | None] = []
+        for _ in range(8):
+            parts = [random_message(chance, world.message()).SerializeToString() for _ in range(2)]
+            payload = b"".join(parts[: chance.randrange(1, 3)])
+            rows.append(None if chance.random() < 0.1 else frame(1) + _spoilt(chance, b"\0" + payload))
+        ours, broken = world.decoded(compiled, rows)
+        theirs, expected = world.decoded(plain, rows)
+        assert str(ours.to_pylist()) == str(theirs.to_pylist())  # where NaN is the same as NaN
+        assert broken == expected
+
+
+@pytest.mark.parametrize("is_protobuf", [False, True])
+def test_no_program_leaves_its_memory(
+    compiled: Implementation, chance: random.Random, rounds: int, world: World, is_protobuf: bool
+) -> None:
     """Words at random, and sound programs in which some are changed: refused, or run to some end."""
-    rows = [frame(1) + written(PLAIN, _row(chance)) for _ in range(5)]
+    if is_protobuf:
+        rows = [world.written(random_message(chance, world.message())) for _ in range(5)]
+        _, layout, program = world.program(plain)
+        sound, entry, constants, slots = program.words, program.entry, program.constants, program.slots
+    else:
+        rows = [frame(1) + written(PLAIN, _row(chance)) for _ in range(5)]
+        layout, sound, entry, constants = _sound_program()
+        slots = 3
     values = BinaryColumn.of([*rows, *(frame(1) + chance.randbytes(each) for each in (0, 1, 7, 300)), None])
-    layout, sound, entry, constants = _sound_program()
     accepted = 0
     for index in range(rounds * 10):
         if index % 2:
@@ -144,8 +189,9 @@ def test_no_program_leaves_its_memory(compiled: Implementation, chance: random.R
         else:
             words, start = _words(chance), 0
         chosen = layout if index % 2 else _layout(chance)
+        indexes = chance.choice((None, None, array("i", [0]).tobytes()))
         try:
-            program = compiled.Program(words.tobytes(), start, constants, chosen)
+            program = compiled.Program(words.tobytes(), start, constants, chosen, slots, indexes)
         except ValueError:
             continue
         accepted += 1

@@ -1,7 +1,7 @@
 /* Avro's binary encoding into columns. What `plain` says holds here; no byte of the input is believed. */
 #include "programs.h"
 
-static bool is_utf8(const uint8_t *data, size_t size) {
+bool is_utf8(const uint8_t *data, size_t size) {
     const uint8_t *p = data, *end = data + size;
     while (p < end) {
         uint64_t eight;
@@ -20,31 +20,6 @@ static bool is_utf8(const uint8_t *data, size_t size) {
     }
     return true;
 }
-
-/* Up to ten bytes. */
-static inline bool read_varint(Machine *machine, Input *input, uint64_t *number) {
-    const uint8_t *p = input->at;
-    if (LIKELY(p < input->end && *p < 128)) {
-        *number = *p;
-        input->at = p + 1;
-        return true;
-    }
-    uint64_t value = 0;
-    for (int shift = 0; shift < 70; shift += 7) {
-        if (UNLIKELY(p == input->end)) return broken(machine, ENDS_EARLY, place(machine, input));
-        uint64_t byte = *p++;
-        if (UNLIKELY(shift == 63 && byte > 1)) break;
-        value |= (byte & 127) << shift;
-        if (byte < 128) {
-            *number = value;
-            input->at = p;
-            return true;
-        }
-    }
-    return broken(machine, BAD_NUMBER, place(machine, input));
-}
-
-static inline int64_t unzigzag(uint64_t number) { return (int64_t)(number >> 1 ^ (0 - (number & 1))); }
 
 static inline bool read_long(Machine *machine, Input *input, int64_t *number) {
     uint64_t raw;
@@ -282,6 +257,7 @@ static bool run_nested(Machine *machine, Input *input, const int32_t *words) {
     case OP_RECORD: is_done = run_record(machine, input, words); break;
     case OP_DEFAULT: is_done = run_default(machine, words); break;
     case OP_RAW: is_done = run_raw(machine, input, words); break;
+    default: is_done = run_protobuf(machine, input, (int32_t)(words - machine->program->words));
     }
     machine->depth--;
     return is_done;

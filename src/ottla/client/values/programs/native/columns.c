@@ -165,8 +165,8 @@ bool append_struct(Columns *columns, int32_t at) {
     return true;
 }
 
-/* Below it are zeros, empty strings and lists. */
-bool append_null(Columns *columns, int32_t at) {
+/* A row of zeros, empty strings and lists, which is null or not. */
+static bool append_empty(Columns *columns, int32_t at, bool is_null) {
     Column *column = &columns->all[at];
     size_t length = (size_t)column->length, width = (size_t)column->width;
     bool is_done = true;
@@ -186,13 +186,20 @@ bool append_null(Columns *columns, int32_t at) {
         break;
     case COLUMN_STRUCT:
         for (int32_t child = at + 1; child < column->end && is_done; child = columns->all[child].end)
-            is_done = append_null(columns, child);
+            is_done = append_empty(columns, child, is_null);
         break;
     }
-    if (!is_done || (column->kind != COLUMN_NULL && !append_validity(columns, column, false))) return false;
+    if (!is_done) return false;
+    if (column->kind != COLUMN_NULL &&
+        !(is_null ? append_validity(columns, column, false) : append_valid(columns, column)))
+        return false;
     column->length++;
     return true;
 }
+
+bool append_null(Columns *columns, int32_t at) { return append_empty(columns, at, true); }
+
+bool append_zero(Columns *columns, int32_t at) { return append_empty(columns, at, false); }
 
 /* Forget rows from `length` on. */
 bool truncate_column(Columns *columns, int32_t at, int64_t length) {

@@ -87,13 +87,38 @@ static bool read_frame(Machine *machine, Input *value, int64_t *id) {
     return true;
 }
 
+/* The indexes of a Protobuf message: which of its file's it is. */
+static bool read_indexes(Machine *machine, Input *value) {
+    const Program *program = machine->program;
+    uint64_t raw;
+    if (program->index_count < 0) return true;
+    if (!read_varint(machine, value, &raw)) return false;
+    int64_t count = unzigzag(raw);
+    if (!count) return (program->index_count == 1 && !program->indexes[0]) || broken(machine, OTHER_MESSAGE, 0);
+    bool is_this = count == program->index_count;
+    for (int64_t i = 0; is_this && i < count; i++) {
+        if (!read_varint(machine, value, &raw)) return false;
+        is_this = unzigzag(raw) == program->indexes[i];
+    }
+    return is_this || broken(machine, OTHER_MESSAGE, 0);
+}
+
 static bool decode_value(Machine *machine, Input value, const Known *known) {
     machine->program = known->program;
     machine->begin = value.at;
     machine->steps = (int64_t)(value.end - value.at + 16) * machine->program->count + 65536;
     machine->depth = 0;
+    if (known->id >= 0 && !read_indexes(machine, &value)) return false;
     if (!run(machine, &value, machine->program->entry)) return false;
     return value.at == value.end || broken(machine, LEFT_OVER, value.end - value.at);
+}
+
+static void drop_scratch(Machine *machine) {
+    while (machine->scratch) {
+        Scratch *next = machine->scratch->next;
+        free(machine->scratch);
+        machine->scratch = next;
+    }
 }
 
 /* All rows; those that are broken are put down. False where the batch has to be given up. */
@@ -112,6 +137,7 @@ static bool decode_rows(Machine *machine, const Values *values, const Known *kno
             if (!append_null(columns, 0)) return false;
             continue;
         }
+        size_t memory_left = columns->memory_left;
         machine->reason = SOUND;
         bool is_sound = id ? true : read_frame(machine, &value, &id);
         if (is_sound && !(last && last->id == id)) {
@@ -121,6 +147,10 @@ static bool decode_rows(Machine *machine, const Values *values, const Known *kno
             if (!last) is_sound = broken(machine, UNKNOWN_ID, id);
         }
         is_sound = is_sound && decode_value(machine, value, last);
+        if (machine->scratch) {
+            drop_scratch(machine);
+            columns->memory_left = memory_left;
+        }
         if (is_sound) continue;
         if (columns->failure != SOUND) return false;
         if (!truncate_column(columns, 0, row) || !append_null(columns, 0)) return false;
@@ -143,7 +173,7 @@ static PyObject *list_of_broken(const Growing *list, Py_ssize_t count) {
 }
 
 /* The programs by id. They are kept alive by the dict, and fit the layout. */
-static Known *open_programs(State *state, PyObject *programs, PyObject *layout, Py_ssize_t *count) {
+static Known *open_programs(State *state, PyObject *programs, PyObject *layout, Py_ssize_t *count, int32_t *slots) {
     Py_ssize_t at = 0;
     PyObject *key, *value;
     Py_buffer view;
@@ -154,6 +184,7 @@ static Known *open_programs(State *state, PyObject *programs, PyObject *layout, 
     if (PyObject_GetBuffer(layout, &view, PyBUF_SIMPLE)) return NULL;
     Known *known = calloc((size_t)PyDict_Size(programs) + 1, sizeof *known);
     *count = 0;
+    *slots = 0;
     while (known && PyDict_Next(programs, &at, &key, &value)) {
         Known *each = &known[(*count)++];
         each->id = PyLong_AsLongLong(key);
@@ -164,6 +195,8 @@ static Known *open_programs(State *state, PyObject *programs, PyObject *layout, 
             if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "a program is for another layout");
             free(known);
             known = NULL;
+        } else if (each->program->slots > *slots) {
+            *slots = each->program->slots;
         }
     }
     if (!known && !PyErr_Occurred()) PyErr_NoMemory();
@@ -184,19 +217,21 @@ static void raise_failure(int failure) {
 PyObject *py_decode(PyObject *module, PyObject *args) {
     PyObject *layout, *programs, *raw, *assigned, *made = NULL, *bad = NULL, *copy;
     Py_ssize_t max_bytes, count = 0, broken_count = 0;
+    int32_t slots;
     Values values;
     Machine machine;
     Growing list = {0};
     memset(&machine, 0, sizeof machine);
     if (!PyArg_ParseTuple(args, "OOOOn:decode", &layout, &programs, &raw, &assigned, &max_bytes)) return NULL;
     if (!(copy = PyDict_Check(programs) ? PyDict_Copy(programs) : Py_NewRef(programs))) return NULL;
-    Known *known = open_programs(state_of(module), copy, layout, &count);
+    Known *known = open_programs(state_of(module), copy, layout, &count, &slots);
     if (!known || !open_values(raw, assigned, &values)) {
         free(known);
         Py_DECREF(copy);
         return NULL;
     }
-    if (open_columns(layout, (size_t)(max_bytes < 0 ? 0 : max_bytes), &machine.columns)) {
+    machine.slots = calloc((size_t)slots + 1, sizeof(Slot));
+    if (machine.slots && open_columns(layout, (size_t)(max_bytes < 0 ? 0 : max_bytes), &machine.columns)) {
         bool is_done;
         reserve_columns(&machine.columns, values.length);
         if (values.data.len >= GIL_THRESHOLD) {
@@ -210,8 +245,12 @@ PyObject *py_decode(PyObject *module, PyObject *args) {
             raise_failure(machine.columns.failure);
         else if ((made = take_columns(state_of(module), &machine.columns)))
             bad = list_of_broken(&list, broken_count);
+    } else if (!machine.slots) {
+        PyErr_NoMemory();
     }
+    drop_scratch(&machine);
     drop_columns(&machine.columns);
+    free(machine.slots);
     free(list.memory);
     free(known);
     close_values(&values);

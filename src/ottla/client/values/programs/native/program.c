@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 /* What follows an instruction's code. Columns: B bool, 4 and 8 that many bytes, F fixed, D a decimal, T binary, L list,
- * M list of structs of two, S struct, U struct of three of 4 bytes, N any; -1 is none. Others: o an instruction, c a
- * constant, d a constant or -1, i any number; [ a count, then so many. */
+ * M list of structs of two, S struct, U struct of three of 4 bytes, N any. Others: o an instruction, c a constant,
+ * d a constant or -1, i any number, f a field of a message, p a number and a constant; [ a count, then so many. */
 static const char *const operands[OP_COUNT] = {
     [OP_FAIL] = "i", [OP_NULL] = "N", [OP_BOOLEAN] = "B", [OP_INT] = "4", [OP_INT_LONG] = "8", [OP_INT_FLOAT] = "4",
     [OP_INT_DOUBLE] = "8", [OP_LONG] = "8", [OP_LONG_FLOAT] = "4", [OP_LONG_DOUBLE] = "8", [OP_FLOAT] = "4",
@@ -13,7 +13,12 @@ static const char *const operands[OP_COUNT] = {
     [OP_STRING] = "T", [OP_FIXED] = "Fi", [OP_ENUM] = "Td[d", [OP_DECIMAL] = "Dic", [OP_UUID] = "T",
     [OP_DURATION] = "U", [OP_ARRAY] = "Lo", [OP_MAP] = "Mo", [OP_UNION] = "[o", [OP_MEMBER] = "Sio",
     [OP_RECORD] = "S[o", [OP_DEFAULT] = "oc", [OP_RAW] = "To",
+    [OP_MESSAGE] = "Si[f", [OP_VARINT32] = "4", [OP_VARINT64] = "8", [OP_ZIGZAG32] = "4", [OP_ZIGZAG64] = "8",
+    [OP_VARINT_BOOL] = "B", [OP_FIXED32] = "4", [OP_FIXED64] = "8", [OP_NUMBERED] = "Ti[p", [OP_TEXT] = "T",
+    [OP_BLOB] = "T", [OP_INSTANT] = "8ii", [OP_WRAPPER] = "No",
 };
+
+enum { FIELD_WORDS = 6 };
 
 typedef struct {
     const Program *program;
@@ -36,8 +41,8 @@ static int32_t children(const Program *program, int32_t column) {
     return count;
 }
 
-static bool is_column(const Program *program, int32_t column, char kind) {
-    if (column == -1) return true;
+static bool is_column(const Program *program, int32_t column, char kind, int32_t op) {
+    if (column == -1) return op < OP_MESSAGE;
     if (column < 0 || column >= program->column_count) return false;
     const int32_t *words = column_at(program, column);
     switch (kind) {
@@ -67,6 +72,20 @@ static bool is_constant(const Program *program, int32_t constant, bool or_none) 
     return constant < program->constant_count && constant >= (or_none ? -1 : 0);
 }
 
+static bool check_field(const Check *check, int32_t op, int32_t index) {
+    const Program *program = check->program;
+    const int32_t *words = program->words + op + 4 + index * FIELD_WORDS;
+    int32_t slot = program->words[op + 2];
+    if (slot < 0 || words[4] < 0 || words[4] >= program->slots - slot) return false;
+    if (words[0] <= 0 || (index && words[0] <= words[-FIELD_WORDS])) return false;
+    if (words[1] < 0 || words[1] > 1 || words[2] < 0 || !is_op(check, words[3])) return false;
+    if (check->is_second && program->words[words[3]] < OP_MESSAGE) return false;
+    if (words[1] && !is_column(program, words[2], 'L', OP_MESSAGE)) return false;
+    return is_column(program, words[2], 'N', OP_MESSAGE) && words[5] >= -3 &&
+           is_constant(program, words[5] < -1 ? -1 : words[5], true) &&
+           (words[5] < 0 || is_column(program, words[2], 'T', OP_MESSAGE));
+}
+
 /* One instruction, and past it. */
 static bool check_op(Check *check) {
     const Program *program = check->program;
@@ -80,13 +99,16 @@ static bool check_op(Check *check) {
             if (times < 0 || times > left) return false;
             continue;
         }
-        for (int32_t i = 0; i < times; i++, check->at++) {
-            if (check->at >= left) return false;
-            int32_t word = program->words[check->at];
-            bool is_good = *kind == 'i' || (*kind == 'o' && is_op(check, word)) ||
-                           (*kind == 'c' && is_constant(program, word, false)) ||
-                           (*kind == 'd' && is_constant(program, word, true)) ||
-                           (!strchr("iocd", *kind) && is_column(program, word, *kind));
+        int32_t size = *kind == 'f' ? FIELD_WORDS : *kind == 'p' ? 2 : 1;
+        for (int32_t i = 0; i < times; i++, check->at += size) {
+            if (check->at > left - size) return false;
+            const int32_t *words = program->words + check->at;
+            bool is_good = *kind == 'i' || (*kind == 'o' && is_op(check, *words)) ||
+                           (*kind == 'c' && is_constant(program, *words, false)) ||
+                           (*kind == 'd' && is_constant(program, *words, true)) ||
+                           (*kind == 'f' && check_field(check, op, i)) ||
+                           (*kind == 'p' && is_constant(program, words[1], false) && (!i || words[0] > words[-2])) ||
+                           (!strchr("iocdfp", *kind) && is_column(program, *words, *kind, code));
             if (!is_good) return false;
         }
     }
@@ -97,6 +119,7 @@ static bool check_op(Check *check) {
         int64_t size = program->ends[words[3] + 1] - program->ends[words[3]];
         return words[1] >= 0 && words[2] >= -1 && size == column_at(program, words[1])[1];
     }
+    if (code == OP_INSTANT) return words[2] > 0 && words[2] <= 1000000000 && 1000000000 % words[2] == 0;
     return true;
 }
 
@@ -163,24 +186,27 @@ static bool copy_constants(Program *program, PyObject *constants) {
     return true;
 }
 
-/* Program(words, entry, constants, layout): see plain.Program. */
+/* Program(words, entry, constants, layout, slots, indexes): see plain.Program. */
 static PyObject *program_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    PyObject *words, *constants, *layout;
-    int entry, columns = 0;
+    PyObject *words, *constants, *layout, *indexes;
+    int entry, slots, columns = 0;
     if (kwargs && PyDict_Size(kwargs)) {
         PyErr_SetString(PyExc_TypeError, "Program takes no keywords");
         return NULL;
     }
-    if (!PyArg_ParseTuple(args, "OiOO:Program", &words, &entry, &constants, &layout)) return NULL;
+    if (!PyArg_ParseTuple(args, "OiOOiO:Program", &words, &entry, &constants, &layout, &slots, &indexes)) return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Program *program = (Program *)allocate(type, 0);
     if (!program) return NULL;
+    program->index_count = -1;
+    program->slots = slots;
     program->entry = entry;
     if (!(program->words = copy_words(words, &program->count)) || !copy_constants(program, constants) ||
-        !(program->layout = copy_words(layout, &columns)))
+        !(program->layout = copy_words(layout, &columns)) ||
+        (indexes != Py_None && !(program->indexes = copy_words(indexes, &program->index_count))))
         goto failed;
     program->column_count = columns / 3;
-    if (columns % 3 || !check_program(program)) {
+    if (columns % 3 || slots < 0 || slots > 1 << 20 || !check_program(program)) {
         PyErr_SetString(PyExc_ValueError, "this is no program");
         goto failed;
     }
@@ -196,6 +222,7 @@ static void program_dealloc(PyObject *self) {
     free(program->words);
     free(program->constants);
     free(program->ends);
+    free(program->indexes);
     free(program->layout);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);

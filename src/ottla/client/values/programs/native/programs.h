@@ -29,13 +29,15 @@ enum {
     OP_LONG_DOUBLE, OP_FLOAT, OP_FLOAT_DOUBLE, OP_DOUBLE, OP_TIME_MILLIS, OP_TIME_MICROS, OP_BYTES, OP_STRING,
     OP_FIXED, OP_ENUM, OP_DECIMAL, OP_UUID, OP_DURATION, OP_ARRAY, OP_MAP, OP_UNION, OP_MEMBER, OP_RECORD,
     OP_DEFAULT, OP_RAW,
+    OP_MESSAGE, OP_VARINT32, OP_VARINT64, OP_ZIGZAG32, OP_ZIGZAG64, OP_VARINT_BOOL, OP_FIXED32, OP_FIXED64,
+    OP_NUMBERED, OP_TEXT, OP_BLOB, OP_INSTANT, OP_WRAPPER,
     OP_COUNT
 };
 
 /* Why a value is broken, as `ops.Reason` has it. */
 enum {
-    SOUND, SHORT_FRAME, NO_FRAME, UNKNOWN_ID, ENDS_EARLY, LEFT_OVER, BAD_NUMBER, BAD_LENGTH, BAD_TEXT, BAD_BRANCH,
-    BAD_SYMBOL, OUT_OF_RANGE, TOO_DEEP, TOO_MUCH, FAILED,
+    SOUND, SHORT_FRAME, NO_FRAME, UNKNOWN_ID, OTHER_MESSAGE, ENDS_EARLY, LEFT_OVER, BAD_NUMBER, BAD_LENGTH, BAD_TEXT,
+    BAD_BRANCH, BAD_SYMBOL, OUT_OF_RANGE, TOO_DEEP, TOO_MUCH, BAD_TAG, FAILED,
     NO_MEMORY, TOO_LARGE, INCONSISTENT /* these end the whole batch */
 };
 
@@ -69,6 +71,7 @@ void drop_columns(Columns *columns);
 PyObject *take_columns(State *state, Columns *columns);
 /* All of these are false where `columns->failure` says why. */
 bool append_null(Columns *columns, int32_t at);
+bool append_zero(Columns *columns, int32_t at);
 bool append_bool(Columns *columns, int32_t at, bool value);
 bool append_bytes(Columns *columns, int32_t at, const uint8_t *data, size_t size);
 bool append_list(Columns *columns, int32_t at);
@@ -98,26 +101,42 @@ static inline bool append_fixed(Columns *columns, int32_t at, const void *data, 
 typedef struct {
     PyObject_HEAD
     int32_t *words;
-    int32_t count, entry;
+    int32_t count, entry, slots;
     uint8_t *constants;
     int64_t *ends; /* of constants; ends[0] is 0 */
     int32_t constant_count;
+    int32_t *indexes; /* of a Protobuf message in its file; index_count is -1 for other formats */
+    int32_t index_count;
     int32_t column_count;
     int32_t *layout;
 } Program;
 
 extern PyType_Spec program_spec;
 
-/* avro.c: running them. */
+/* machine.c, avro.c, protobuf.c: running them. */
 
 typedef struct {
     const uint8_t *at, *end;
 } Input;
 
+typedef struct Scratch {
+    struct Scratch *next;
+    uint8_t bytes[];
+} Scratch;
+
+/* Where a field of a message was seen last. */
+typedef struct {
+    const uint8_t *at, *end;
+    int32_t field; /* -1: nowhere */
+    bool is_repeated;
+} Slot;
+
 typedef struct {
     Columns columns;
     const Program *program;
     const uint8_t *begin; /* of the value's payload */
+    Slot *slots;
+    Scratch *scratch;
     int64_t steps;
     int depth;
     int reason;
@@ -125,6 +144,8 @@ typedef struct {
 } Machine;
 
 bool run(Machine *machine, Input *input, int32_t op);
+bool run_protobuf(Machine *machine, Input *input, int32_t op);
+bool is_utf8(const uint8_t *data, size_t size);
 PyObject *py_decode(PyObject *module, PyObject *args);
 PyObject *py_ids(PyObject *module, PyObject *args);
 
@@ -138,5 +159,30 @@ static inline bool broken(Machine *machine, int reason, int64_t detail) {
 }
 
 static inline int64_t place(const Machine *machine, const Input *input) { return input->at - machine->begin; }
+
+/* Up to ten bytes. */
+static inline bool read_varint(Machine *machine, Input *input, uint64_t *number) {
+    const uint8_t *p = input->at;
+    if (LIKELY(p < input->end && *p < 128)) {
+        *number = *p;
+        input->at = p + 1;
+        return true;
+    }
+    uint64_t value = 0;
+    for (int shift = 0; shift < 70; shift += 7) {
+        if (UNLIKELY(p == input->end)) return broken(machine, ENDS_EARLY, place(machine, input));
+        uint64_t byte = *p++;
+        if (UNLIKELY(shift == 63 && byte > 1)) break;
+        value |= (byte & 127) << shift;
+        if (byte < 128) {
+            *number = value;
+            input->at = p;
+            return true;
+        }
+    }
+    return broken(machine, BAD_NUMBER, place(machine, input));
+}
+
+static inline int64_t unzigzag(uint64_t number) { return (int64_t)(number >> 1 ^ (0 - (number & 1))); }
 
 #endif

@@ -1,0 +1,136 @@
+"""Protobuf values, whose schemas a registry has, as Arrow arrays and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import pyarrow as pa
+
+from ottla.client.columns.binary import BinaryColumn
+from ottla.client.values.framed import FramedDecoder, FramedEncoder, Reading, Registration, needs_topic
+from ottla.client.values.interface import Errors, ValuesError, check_errors
+from ottla.client.values.protobuf.encoding import encode_rows
+from ottla.client.values.protobuf.from_arrow import message_name, schema_text
+from ottla.client.values.protobuf.reading import ProtobufReading, written_indexes
+from ottla.client.values.protobuf.schema import Messages, MessageType, imports_of
+from ottla.client.values.registry import Part, Reference, Registry, Schema, subject_of
+
+__all__ = ["ProtobufValues"]
+
+
+def _messages(text: str, files: Mapping[str, str]) -> Messages:
+    """Parsed once: an encoder is made for each batch."""
+    return _parsed(text, tuple(files.items()))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, files: tuple[tuple[str, str], ...]) -> Messages:
+    return Messages(text, dict(files))
+
+
+@dataclass(frozen=True, slots=True)
+class ProtobufWriting:
+    message: MessageType
+    indexes: bytes
+
+    def encode(self, rows: pa.Array) -> list[bytes | None]:
+        return encode_rows(self.message, rows)
+
+
+@dataclass(frozen=True)
+class ProtobufValues:
+    """Protobuf of one `message` (a full name; without it the first) of a `schema` (a .proto file's text) or,
+    without a schema, of what values have when they are read and columns when they are written. `files` has
+    the texts that it imports, by their paths.
+
+    Read, a declared schema says which fields there are. Values of other messages are broken.
+    """
+
+    registry: Registry
+    schema: str | None = None
+    message: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    errors: Errors = "raise"
+    registration: Registration = field(default_factory=Registration)
+
+    def __post_init__(self) -> None:
+        check_errors(self.errors)
+        if self.schema is not None:
+            self._chosen(_messages(self.schema, self.files))
+
+    def decoder(self) -> FramedDecoder:
+        declared = None
+        if self.schema is not None:
+            declared = Schema("PROTOBUF", self.schema, resolved=self.files)
+        return FramedDecoder(self.registry, "PROTOBUF", self._reading, declared)
+
+    def _reading(self, schema: Schema, payload: bytes, /) -> Reading:
+        return ProtobufReading(schema, self.message, payload)
+
+    def encode(self, _: pa.Array, /) -> BinaryColumn:
+        raise needs_topic("Protobuf")
+
+    def encoder(self, topic: str, part: Part, kind: pa.DataType) -> FramedEncoder:
+        options = self.registration
+        text = self.schema or schema_text(kind, self.message or message_name(topic, part))
+        messages = _messages(text, self.files)
+        indexes = self._chosen(messages)
+        name = messages.at(indexes).name
+        subject = subject_of(options.subjects, topic, part, name)
+        if options.use_latest:
+            registered = options.latest(self.registry, subject, "PROTOBUF")
+            messages = _messages(registered.schema.text, registered.schema.resolved)
+            indexes = self._in_latest(messages, subject, name)
+        else:
+            references = _Registering(self.registry, options, self.files).of(text)
+            schema = Schema("PROTOBUF", text, references, self.files if references else {})
+            registered = options.registered(self.registry, subject, schema)
+        writing = ProtobufWriting(messages.at(indexes), written_indexes(indexes))
+        return FramedEncoder(writing, registered, options, part)
+
+    def _chosen(self, messages: Messages) -> tuple[int, ...]:
+        found = (0,) if self.message is None else messages.find(self.message)
+        if found is None:
+            raise ValuesError(f"the Protobuf schema has no message {self.message}")
+        messages.at(found)
+        return found
+
+    def _in_latest(self, messages: Messages, subject: str, name: str) -> tuple[int, ...]:
+        """The message of the declared name; where none was declared, the first."""
+        found = messages.find(name)
+        if found is None and (self.schema is not None or self.message is not None):
+            raise ValuesError(f"the latest schema of {subject} has no message {name}")
+        return found or (0,)
+
+
+@dataclass(slots=True)
+class _Registering:
+    """Registers imported files, each under its path, as Confluent's clients do."""
+
+    registry: Registry
+    options: Registration
+    files: Mapping[str, str]
+    done: dict[str, Reference] = field(default_factory=dict)
+    begun: dict[str, None] = field(default_factory=dict)
+
+    def of(self, text: str) -> tuple[Reference, ...]:
+        return tuple(self._registered(name) for name in imports_of(text))
+
+    def _registered(self, name: str) -> Reference:
+        if name in self.done:
+            return self.done[name]
+        if name in self.begun:
+            raise ValuesError(f"{name} imports itself")
+        self.begun[name] = None
+        text = self.files.get(name)
+        if text is None:
+            raise ValuesError(f"the Protobuf schema imports {name}: its text is not in `files`")
+        references = self.of(text)
+        schema = Schema("PROTOBUF", text, references)
+        version = self.options.registered(self.registry, name, schema).version
+        if version is None:
+            version = self.registry.lookup(name, schema).version or 1
+        made = self.done[name] = Reference(name, name, version)
+        return made
