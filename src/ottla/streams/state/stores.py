@@ -38,8 +38,12 @@ class RecordContext:
 class StoreContext(Protocol):
     """A task, as its stores see it."""
 
-    record_context: RecordContext | None
-    """Of the record being processed. A cache that flushes puts here what each entry was written with."""
+    flushing: RecordContext | None
+    """While a cache writes an entry through: the context that the entry was written in."""
+
+    @property
+    def record_context(self) -> RecordContext | None:
+        """`flushing` while there is one, else of the record being processed."""
 
     @property
     def application_id(self) -> str: ...

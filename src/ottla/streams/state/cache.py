@@ -1,0 +1,209 @@
+"""The write-back cache of a store, and the changelog below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from ottla.streams.state.ordered_bytes import OrderedBytes, Pair, SortedKeys
+from ottla.streams.state.stores import RecordContext, StoreContext
+
+BytesListener = Callable[[bytes, bytes | None, bytes | None, RecordContext | None], None]
+"""(key, new, old, context of the record that wrote it)"""
+
+_ENTRY_OVERHEAD: Final = 200
+"""Bytes of objects and tables around an entry's own bytes."""
+
+
+class CacheBudget:
+    """How many bytes the caches of a thread's tasks may hold together (statestore.cache.max.bytes)."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.used = 0
+
+
+class LoggedBytes:
+    """Sends what is written to the changelog, after it was written."""
+
+    def __init__(self, inner: OrderedBytes, log: Callable[[bytes, bytes | None], None]) -> None:
+        self._inner = inner
+        self._log = log
+        self.persistent = inner.persistent
+        self.get = inner.get
+        self.get_many = inner.get_many
+        self.scan = inner.scan
+        # What retention drops, the changelog's own retention drops too.
+        self.delete_range = inner.delete_range
+        self.approximate_count = inner.approximate_count
+        self.commit = inner.commit
+        self.committed_offset = inner.committed_offset
+        self.close = inner.close
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        self._inner.put(key, value)
+        self._log(key, value)
+
+    def put_many(self, items: Iterable[tuple[bytes, bytes | None]]) -> None:
+        entries = list(items)
+        self._inner.put_many(entries)
+        for key, value in entries:
+            self._log(key, value)
+
+
+class _Entry:
+    __slots__ = ("context", "dirty", "value")
+
+    def __init__(self, value: bytes | None, context: RecordContext | None, dirty: bool) -> None:
+        self.value = value
+        self.context = context
+        self.dirty = dirty
+
+
+class CachedBytes:
+    """Keeps writes back until a flush, or until the budget is used up; only the last of each key goes on.
+
+    Least recently used entries go first. Where one must go that was not written through, all such entries are
+    written, in the order of their last writes (as in Java).
+    """
+
+    def __init__(self, inner: OrderedBytes, budget: CacheBudget, context: StoreContext) -> None:
+        self._inner = inner
+        self._budget = budget
+        self._context = context
+        self._entries: dict[bytes, _Entry] = {}
+        self._dirty: dict[bytes, None] = {}
+        self._dirty_keys = SortedKeys()
+        self._listener: BytesListener | None = None
+        self._send_old = False
+        self.persistent = inner.persistent
+        self.commit = inner.commit
+        self.committed_offset = inner.committed_offset
+
+    def set_listener(self, listener: BytesListener, send_old: bool) -> None:
+        self._listener = listener
+        self._send_old = send_old
+
+    def get(self, key: bytes) -> bytes | None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            value = self._inner.get(key)
+            if value is not None:
+                self._insert(key, _Entry(value, None, dirty=False))
+                self._shrink()
+            return value
+        self._entries[key] = entry
+        return entry.value
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        entries = self._entries
+        missing = [key for key in keys if key not in entries]
+        below = dict(zip(missing, self._inner.get_many(missing), strict=True)) if missing else {}
+        return [below[key] if key in below else entries[key].value for key in keys]
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self._budget.used -= _size(key, old.value)
+        if old is not None and old.dirty:
+            self._dirty.pop(key)
+        else:
+            self._dirty_keys.add(key)
+        self._dirty[key] = None
+        self._insert(key, _Entry(value, self._context.record_context, dirty=True))
+        self._shrink()
+
+    def put_many(self, items: Iterable[tuple[bytes, bytes | None]]) -> None:
+        for key, value in items:
+            self.put(key, value)
+
+    def scan(self, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[Pair]:
+        count = len(self._dirty)
+        dirty = (
+            self._dirty_keys.last(start, end, count) if reverse else self._dirty_keys.first(start, end, count)
+        )
+        below = self._inner.scan(start, end, reverse=reverse)
+        return self._merged(dirty, below, reverse) if dirty else below
+
+    def _merged(self, dirty: list[bytes], below: Iterator[Pair], reverse: bool) -> Iterator[Pair]:
+        pair = next(below, None)
+        for key in dirty:
+            while pair is not None and (pair[0] > key if reverse else pair[0] < key):
+                yield pair
+                pair = next(below, None)
+            if pair is not None and pair[0] == key:
+                pair = next(below, None)
+            entry = self._entries.get(key)
+            value = self._inner.get(key) if entry is None else entry.value
+            if value is not None:
+                yield key, value
+        if pair is not None:
+            yield pair
+            yield from below
+
+    def delete_range(self, start: bytes, end: bytes | None) -> None:
+        """What was not told yet is told first."""
+        if self._dirty_keys.first(start, end, 1):
+            self.flush()
+        for key in [key for key in self._entries if key >= start and (end is None or key < end)]:
+            self._budget.used -= _size(key, self._entries.pop(key).value)
+        self._inner.delete_range(start, end)
+
+    def approximate_count(self) -> int:
+        return self._inner.approximate_count()
+
+    def flush(self) -> None:
+        """Write through what was written. The listener hears of each entry after it is below."""
+        while self._dirty:
+            dirty, self._dirty, self._dirty_keys = self._dirty, {}, SortedKeys()
+            entries = [(key, self._entries[key]) for key in dirty]
+            for _, entry in entries:
+                entry.dirty = False
+            self._write(entries)
+
+    def close(self) -> None:
+        for key, entry in self._entries.items():
+            self._budget.used -= _size(key, entry.value)
+        self._entries = {}
+        self._dirty = {}
+        self._dirty_keys = SortedKeys()
+        self._inner.close()
+
+    def _write(self, entries: list[tuple[bytes, _Entry]]) -> None:
+        context = self._context
+        outer = context.flushing
+        try:
+            for key, entry in entries:
+                context.flushing = entry.context
+                if self._listener is None:
+                    self._inner.put(key, entry.value)
+                    continue
+                old = self._inner.get(key) if self._send_old or entry.value is None else None
+                if entry.value is None and old is None:
+                    continue  # came and went in the cache: nobody below or behind knows of it
+                self._inner.put(key, entry.value)
+                self._listener(key, entry.value, old if self._send_old else None, entry.context)
+        finally:
+            context.flushing = outer
+
+    def _insert(self, key: bytes, entry: _Entry) -> None:
+        self._entries[key] = entry
+        self._budget.used += _size(key, entry.value)
+
+    def _shrink(self) -> None:
+        budget, entries = self._budget, self._entries
+        while budget.used > budget.max_bytes and entries:
+            key = next(iter(entries))
+            if entries[key].dirty:
+                self.flush()
+            entry = entries.pop(key, None)
+            if entry is None:
+                continue
+            if entry.dirty:  # written again while it was told of
+                entries[key] = entry
+                return
+            budget.used -= _size(key, entry.value)
+
+
+def _size(key: bytes, value: bytes | None) -> int:
+    return len(key) + (0 if value is None else len(value)) + _ENTRY_OVERHEAD

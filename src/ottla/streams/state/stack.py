@@ -1,0 +1,124 @@
+"""What all stores have in common: bytes, changelog and cache, one upon the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, Protocol, TypeVar
+
+from ottla.streams.errors import SerializationError
+from ottla.streams.serdes.serde import Serde
+from ottla.streams.state.cache import CacheBudget, CachedBytes, LoggedBytes
+from ottla.streams.state.ordered_bytes import MemoryBytes, OrderedBytes
+from ottla.streams.state.stores import NO_TIMESTAMP, StoreContext
+
+K = TypeVar("K")
+V = TypeVar("V")
+Kind = Literal["default", "memory", "lmdb", "rocksdb"]
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """What every kind of store is asked for by."""
+
+    kind: Kind = "default"
+    """Where its bytes are; `default` is what the application says."""
+    caching: bool = True
+    logging: bool = True
+    topic_config: dict[str, str] = field(default_factory=dict)
+    """Of the changelog topic, over what follows from the store."""
+
+
+class StoreEnvironment(Protocol):
+    """What an application gives to its tasks' stores."""
+
+    @property
+    def cache(self) -> CacheBudget | None:
+        """Of the thread; None where nothing is to be cached."""
+
+    def open_bytes(self, task_id: str, store: str, kind: Kind) -> OrderedBytes:
+        """Raises StateStoreError where they are locked, torn, or of a newer format."""
+
+
+class InMemory:
+    """All in memory, whatever kind is asked for: for tests, and where nothing is to be kept."""
+
+    def __init__(self, cache_max_bytes: int = 0) -> None:
+        self.cache = CacheBudget(cache_max_bytes) if cache_max_bytes else None
+
+    def open_bytes(self, task_id: str, store: str, kind: Kind) -> OrderedBytes:  # noqa: ARG002
+        return MemoryBytes()
+
+
+class Stack(Generic[K, V]):
+    """A store without its meaning. What is above writes to `top`; a restore goes to `base`."""
+
+    def __init__(
+        self,
+        name: str,
+        key: Serde[K],
+        value: Serde[V],
+        options: StoreOptions,
+        context: StoreContext,
+        environment: StoreEnvironment,
+    ) -> None:
+        self.name = name
+        self._key = key
+        self._value = value
+        self.context = context
+        self.topic = f"{context.application_id}-{name}-changelog"
+        """Given to serdes, whether there is such a topic or not (as in Java)."""
+        self.base = environment.open_bytes(context.task_id, name, options.kind)
+        self.top: OrderedBytes = self.base
+        self.cached: CachedBytes | None = None
+        if options.logging:
+            self.top = LoggedBytes(self.top, self._log)
+        if options.caching and environment.cache is not None:
+            self.top = self.cached = CachedBytes(self.top, environment.cache, context)
+
+    @property
+    def persistent(self) -> bool:
+        return self.base.persistent
+
+    def flush(self) -> None:
+        if self.cached is not None:
+            self.cached.flush()
+
+    def commit(self, changelog_offset: int | None) -> None:
+        self.base.commit(changelog_offset)
+
+    def committed_offset(self) -> int | None:
+        return self.base.committed_offset()
+
+    def close(self) -> None:
+        self.top.close()
+
+    def _log(self, key: bytes, value: bytes | None) -> None:
+        """Send one change, of keys and values as they lie in the bytes, to the changelog in Java's form."""
+        raise NotImplementedError
+
+    def _timestamp(self) -> int:
+        context = self.context.record_context
+        return NO_TIMESTAMP if context is None else context.timestamp
+
+    def _bytes_of(self, key: K) -> bytes:
+        data = self._key.serialize(self.topic, key)
+        if data is None:
+            raise SerializationError(f"the store {self.name} has no null keys")
+        return data
+
+    def _key_of(self, data: bytes) -> K:
+        key = self._key.deserialize(self.topic, data)
+        if key is None:
+            raise SerializationError(f"the store {self.name} has a key that its serde reads as null")
+        return key
+
+    def _value_of(self, data: bytes | None) -> V | None:
+        return self._value.deserialize(self.topic, data)
+
+
+def prefix_end(prefix: bytes) -> bytes | None:
+    """The first key behind all that begin with `prefix`; None where there is none."""
+    for at in range(len(prefix) - 1, -1, -1):
+        if prefix[at] < 0xFF:
+            return prefix[:at] + bytes([prefix[at] + 1])
+    return None
