@@ -289,16 +289,28 @@ class Replicated:
         return broker is not None and registered is not None and broker._own_epoch() == registered.epoch
 
     def _check_content(self, log: Log, copy: _Copy) -> None:
-        own = copy.replica.log
+        """Every offset below its high watermark, each once in a life of the machine."""
+        own, machine = copy.replica.log, f"broker-{copy.node_id}"
         key = copy.node_id, copy.life, log
         start = max(self._checked.get(key, 0), own.log_start_offset)
-        if start < own.high_watermark:
-            read = own.read(start, _MAX_BYTES, own.high_watermark, min_one=True)
-            for _, header in iter_headers(bytes(read.records)):
-                self.history.holds(
-                    f"broker-{copy.node_id}", log, header.base_offset, (header.leader_epoch, header.crc)
+        while start < own.high_watermark:
+            records = bytes(own.read(start, _MAX_BYTES, own.high_watermark).records)
+            after = start
+            for _, header in iter_headers(records):
+                if header.base_offset > after:
+                    self.history.forbid(
+                        f"{machine} has nothing of {log} from {after} to {header.base_offset}, "
+                        f"and its high watermark is {own.high_watermark}"
+                    )
+                self.history.holds(machine, log, header.base_offset, (header.leader_epoch, header.crc))
+                after = header.next_offset
+            if after == start:
+                self.history.forbid(
+                    f"{machine} has nothing of {log} from {start} on, "
+                    f"and its high watermark is {own.high_watermark}"
                 )
-                self._checked[key] = header.next_offset
+                after = own.high_watermark
+            start = self._checked[key] = after
 
     # -- in the end
 

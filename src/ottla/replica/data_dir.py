@@ -57,6 +57,7 @@ class DataDir:
         self._high_watermarks = OffsetCheckpoint(fs, path, checkpoints.HIGH_WATERMARKS)
         self.cleaner_offsets = OffsetCheckpoint(fs, path, checkpoints.CLEANER_OFFSETS)
         self.recovery_points: dict[tuple[str, int], int] = {}
+        self._knows_recovery_points = False
         self.log_starts: dict[tuple[str, int], int] = {}
         self.high_watermarks: dict[tuple[str, int], int] = {}
         """What was committed at the last checkpoint: a replica that is not alone goes on from there."""
@@ -83,7 +84,13 @@ class DataDir:
         return meta
 
     def format(self, meta: MetaProperties) -> None:
-        """Note whose data the folder is to hold from now on. Raises OSError."""
+        """Note whose data the folder is to hold from now on. Raises OSError.
+
+        Of a new one it is known from the first moment on how much of its logs is on the disk.
+        """
+        files = (self._recovery_points.path, f"{self.path}/{checkpoints.META_PROPERTIES}")
+        if not any(map(self.fs.exists, files)):
+            self._recovery_points.write({})
         write_meta_properties(self.fs, self.path, meta)
         self.directory_id = meta.directory_id or ""
 
@@ -102,9 +109,13 @@ class DataDir:
 
     def begin(self) -> None:
         """Read the checkpoints and take the mark of a clean stop: the logs are opened next."""
-        self.recovery_points = self._read(self._recovery_points)
-        self.log_starts = self._read(self._log_starts)
-        self.high_watermarks = self._read(self._high_watermarks)
+        recovery_points = self._read(self._recovery_points)
+        self._knows_recovery_points = recovery_points is not None and self.fs.exists(
+            self._recovery_points.path
+        )
+        self.recovery_points = recovery_points or {}
+        self.log_starts = self._read(self._log_starts) or {}
+        self.high_watermarks = self._read(self._high_watermarks) or {}
         mark = take_clean_shutdown(self.fs, self.path)
         self.clean, self.clean_epoch = mark is not None, mark and mark.broker_epoch
         if not self.clean:
@@ -112,13 +123,17 @@ class DataDir:
             self.fs.sync_dir(self.path)
 
     @staticmethod
-    def _read(checkpoint: OffsetCheckpoint) -> dict[tuple[str, int], int]:
+    def _read(checkpoint: OffsetCheckpoint) -> dict[tuple[str, int], int] | None:
         try:
             return checkpoint.read()
         except CorruptCheckpointError as error:
             # Without it more is read again than need be, but nothing is lost.
             log.warning("%s; recovering without it", error)
-            return {}
+            return None
+
+    def recovery_point_of(self, topic: str, index: int) -> int | None:
+        """How far a log is known to be on the disk; None where nobody knows: there is no such checkpoint."""
+        return self.recovery_points.get((topic, index), 0 if self._knows_recovery_points else None)
 
     def mine(self, partitions: Iterable[Replica]) -> Iterator[Replica]:
         """Those of the partitions whose logs lie in this folder."""

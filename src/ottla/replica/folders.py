@@ -120,7 +120,7 @@ class LogFolders:
             self._environment,
             clean=folder.clean,
             log_start_offset=folder.log_starts.get(key, 0),
-            recovery_point=folder.recovery_points.get(key, 0),
+            recovery_point=folder.recovery_point_of(topic.name, index),
             now_ms=self._clock.now_ms(),
             topic_id=topic.topic_id,
         )

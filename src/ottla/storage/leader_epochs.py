@@ -63,7 +63,7 @@ class LeaderEpochCache:
     the epochs should the file not read. Whatever reads the file raises LogStorageError when the disk refuses.
     """
 
-    __slots__ = ("_directory", "_entries", "_fs", "_is_dirty", "_led_from", "_segments")
+    __slots__ = ("_directory", "_entries", "_fs", "_is_dirty", "_is_new", "_led_from", "_segments")
 
     def __init__(self, fs: FileSystem, directory: str, segments: Iterable[Segment] = ()) -> None:
         self._fs = fs
@@ -72,6 +72,8 @@ class LeaderEpochCache:
         self._entries: list[EpochEntry] | None = None
         self._led_from: EpochEntry | None = None
         self._is_dirty = False
+        self._is_new = False
+        """There is no file yet"""
 
     @property
     def path(self) -> str:
@@ -84,7 +86,7 @@ class LeaderEpochCache:
                 try:
                     found = decode_epochs(self._fs.read_bytes(self.path), self.path)
                 except FileNotFoundError:
-                    found = []
+                    found, self._is_new = [], True
                 except CorruptCheckpointError:
                     found = [EpochEntry(*each) for each in _leader_epochs_of(list(self._segments))]
                     self._is_dirty = True
@@ -133,11 +135,11 @@ class LeaderEpochCache:
         A log's first epoch is not synced: when True is returned, the caller syncs `path` together with the
         first records, and until then recovery finds the epoch in them.
         """
-        if not self._is_dirty or len(self._loaded()) > 1:
+        if not self._is_dirty or not self._is_new:
             self.flush()
             return False
         self._fs.write_aside(self.path, self._encoded())
-        self._is_dirty = False
+        self._is_dirty = self._is_new = False
         return True
 
     def end_offset_for(self, epoch: int, log_end_offset: int) -> tuple[int, int]:
@@ -185,7 +187,7 @@ class LeaderEpochCache:
         """Write the file durably if it is behind; truncations leave it so."""
         if self._is_dirty:
             self._fs.write_atomic(self.path, self._encoded())
-            self._is_dirty = False
+            self._is_dirty = self._is_new = False
 
     def _encoded(self) -> bytes:
         return encode_entries([f"{epoch} {start_offset}" for epoch, start_offset in self._loaded()])

@@ -31,7 +31,7 @@ def open_log(
     *,
     clean: bool,
     log_start_offset: int = 0,
-    recovery_point: int = 0,
+    recovery_point: int | None = 0,
     high_watermark: int = 0,
     now_ms: int,
     topic_id: UUID | None = None,
@@ -40,8 +40,8 @@ def open_log(
     `<topic>-<partition>`.
 
     `clean` says that the data folder was closed in order. Then no records are read; otherwise the segments
-    from the one that holds `recovery_point` on are checked and their indexes rebuilt. `recovery_point`,
-    `log_start_offset` and `high_watermark` come from the data folder's checkpoints.
+    from the one that holds `recovery_point` on are checked and their indexes rebuilt. `recovery_point` (None
+    where nobody knows), `log_start_offset` and `high_watermark` come from the data folder's checkpoints.
 
     Raises OSError, KafkaError(inconsistent_topic_id) when the folder belongs to another topic of that name,
     CorruptCheckpointError when what it says of that is beyond us.

@@ -16,6 +16,7 @@ from ottla.storage.errors import LogClosedError, LogStorageError, refusals
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local.log import Flush, FlushResult, LocalLog
 from ottla.storage.local.reader import LogRead, TimestampedOffset
+from ottla.storage.local.segment import MAX_RELATIVE_OFFSET as _MAX_GAP
 from ottla.storage.local.segments import discard
 from ottla.storage.local.txn_index import AbortedTxn
 from ottla.storage.producer_snapshots import LogProducers
@@ -233,7 +234,8 @@ class Log:
             if local.must_roll(header.size, header.max_timestamp, last_offset, now_ms) and (
                 active.size or last_offset > active.last_possible_offset
             ):
-                self.roll(now_ms, base_offset)
+                # Where the leader's log was compacted, the gap lies inside the segment if that can be.
+                self.roll(now_ms, base_offset if last_offset > local.log_end_offset + _MAX_GAP else None)
             local.append((batch,), header.size, last_offset, header.max_timestamp)
             if marker is not None:
                 self._end_transaction(header, marker, base_offset)

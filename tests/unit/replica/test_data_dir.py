@@ -49,6 +49,26 @@ def test_a_folder_keeps_its_identity_from_the_first_start_on() -> None:
         assert open_dirs(disk, "/var/lib/ottla", prefix="other")[1] == first
 
 
+@pytest.mark.parametrize("content", [b"0\n1\nt 0 7\n", b"torn", None])
+def test_a_recovery_point_is_not_known_where_there_is_no_checkpoint_that_reads(content: bytes | None) -> None:
+    """As in a folder that Kafka left: a log of which a new folder says nothing is not on the disk at all."""
+    disk = SimulatedDisk()
+    dirs, _ = open_dirs(disk, "/data")
+    dirs.begin()
+    assert dirs.all[0].recovery_point_of("t", 0) == 0
+    dirs.release()
+    path = "/data/recovery-point-offset-checkpoint"
+    if content is None:
+        disk.unlink(path)
+    else:
+        disk.write_bytes(path, content)
+    dirs, _ = open_dirs(disk, "/data")
+    dirs.begin()
+    is_known = content is not None and content != b"torn"
+    assert dirs.all[0].recovery_point_of("t", 0) == (7 if is_known else None)
+    assert dirs.all[0].recovery_point_of("t", 1) == (0 if is_known else None)
+
+
 def test_the_space_is_the_disks() -> None:
     disk = SimulatedDisk()
     disk.capacity = 1_000

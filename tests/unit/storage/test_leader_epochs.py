@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.storage.simulated_disk import SimulatedDisk
 
 from ottla.storage.checkpoints import CorruptCheckpointError
 from ottla.storage.fs import OsFileSystem
@@ -44,6 +45,22 @@ def test_new_epochs_are_saved(cache: LeaderEpochCache, tmp_path: Path) -> None:
     assert not cache.save()
     assert written(tmp_path) == "0\n2\n0 0\n3 17\n"
     assert LeaderEpochCache(OsFileSystem(), str(tmp_path)).entries == ((0, 0), (3, 17))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_what_was_cut_off_is_not_told_of_again(seed: int) -> None:
+    """Though one epoch alone is left: recovery would believe the file, not the older epoch of the record."""
+    disk = SimulatedDisk(seed)
+    cache = LeaderEpochCache(disk, "/data")
+    cache.assign(2, 0)
+    assert cache.save()
+    disk.sync_all()
+    cache.truncate_from_end(0)
+    cache.assign(1, 0)
+    assert not cache.save(), "it is synced"
+    disk.lose_power()
+    disk.restart()
+    assert LeaderEpochCache(disk, "/data").entries == ((1, 0),)
 
 
 def test_the_same_epoch_is_written_once(cache: LeaderEpochCache, tmp_path: Path) -> None:

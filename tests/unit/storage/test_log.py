@@ -230,10 +230,14 @@ def test_segments_end_when_the_offset_index_alone_is_full(disk: SimulatedDisk) -
 
 def test_segments_end_before_relative_offsets_overflow(log: Log) -> None:
     append(log, batch())
-    far = 2**31
+    near, far = 2**31, 2**32
+    log.append_as_follower(batch(base_offset=near, leader_epoch=0), 9, logs.NOW_MS)
     log.append_as_follower(batch(base_offset=far, leader_epoch=0), 9, logs.NOW_MS)
-    assert [segment.base_offset for segment in log.segments] == [0, far]
-    assert offsets(log) == [0, far]
+    log.append_as_follower(batch(base_offset=far + 2**31, leader_epoch=0), 9, logs.NOW_MS)
+    assert [segment.base_offset for segment in log.segments] == [0, 1, near + 1, far + 1]
+    log.append_as_follower(batch(base_offset=far * 3, leader_epoch=0), 9, logs.NOW_MS)
+    assert log.segments.active.base_offset == far * 3
+    assert offsets(log) == [0, near, far, far + 2**31, far * 3]
 
 
 def test_a_changed_configuration_counts_from_the_next_append(log: Log) -> None:

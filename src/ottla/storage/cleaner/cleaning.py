@@ -87,7 +87,6 @@ def clean(
     transactions = CleanedTransactions(aborted)
     context = FilterContext(
         facts.last_records,
-        facts.high_watermark,
         now_ms,
         facts.config.delete_retention_ms,
         settings.max_decompressed_bytes,
@@ -95,11 +94,13 @@ def clean(
     batch_filter = BatchFilter(context, offsets, transactions)
     segments = [segment for segment in facts.segments if segment.base_offset <= offsets.latest_offset]
     for group in group_segments(segments, facts.config.segment_bytes, plan.end_offset):
+        end_offset = facts.end_of(group[-1])
         output = CleanedSegments(fs, plan, group, transactions)
         try:
             for chunk in _read_group(fs, plan, group, settings.io_buffer_size):
                 for header, batch in chunk:
-                    retained = batch_filter.filter(header, batch)
+                    ends_segment = header.next_offset == end_offset
+                    retained = batch_filter.filter(header, batch, ends_segment=ends_segment)
                     if retained is not None:
                         output.append(retained, header if retained is batch else parse_header(retained))
                 yield CleaningProgress(sum(header.size for header, _ in chunk))

@@ -7,8 +7,9 @@
   remain.
 - Aborted records go at once; nobody reads them.
 - Offsets never change, and a thinned batch keeps its first and last offset and sequence number. The last
-  batch of a known producer stays, if need be empty, for it carries the producer's sequence number; so does
-  the last batch below the high watermark, for it carries the log's offset.
+  batch of a known producer stays, if need be empty, for it carries the producer's sequence number.
+- Where the last batch of a segment goes, an empty one keeps its offsets, so that the segment still ends where
+  the next one begins: after a crash a hole there tells of lost records (`local/recovery.py`).
 """
 
 from __future__ import annotations
@@ -139,7 +140,6 @@ class FilterContext(NamedTuple):
     """
 
     last_records: Mapping[int, LastRecord]
-    high_watermark: int
     now_ms: int
     delete_retention_ms: int
     max_decompressed_bytes: int
@@ -153,10 +153,10 @@ class BatchFilter:
         self._offsets = offsets
         self._transactions = transactions
 
-    def filter(self, header: BatchHeader, batch: bytes) -> bytes | None:
+    def filter(self, header: BatchHeader, batch: bytes, *, ends_segment: bool = False) -> bytes | None:
         """What is left of the batch: its very bytes, a thinner one, an empty one, or None.
 
-        Raises KafkaError(corrupt_message) when it does not decode.
+        One that `ends_segment` leaves something. Raises KafkaError(corrupt_message) when it does not decode.
         """
         is_discardable = self._is_discardable(header, batch)
         discards_records = is_discardable
@@ -168,7 +168,9 @@ class BatchFilter:
             records = decode_batch(batch, max_bytes=self._context.max_decompressed_bytes)
         retained = records if header.is_control else [r for r in records if self._retains(header, r)]
         if not retained:
-            return self._empty(header) if self._is_kept_empty(header) else None
+            if self._is_last_of_producer(header):
+                return self._empty(header)
+            return self._placeholder(header) if ends_segment else None
         has_tombstone = not header.is_control and any(record.value is None for record in retained)
         sets_horizon = header.delete_horizon_ms is None and (
             has_tombstone or (header.is_control and is_discardable)
@@ -193,9 +195,7 @@ class BatchFilter:
         horizon = header.delete_horizon_ms
         return record.value is not None or horizon is None or self._context.now_ms < horizon
 
-    def _is_kept_empty(self, header: BatchHeader) -> bool:
-        if header.next_offset == self._context.high_watermark:
-            return True
+    def _is_last_of_producer(self, header: BatchHeader) -> bool:
         last = self._context.last_records.get(header.producer_id) if header.has_producer_id else None
         if last is None:
             return False
@@ -217,6 +217,18 @@ class BatchFilter:
             base_sequence=header.base_sequence,
             is_transactional=header.is_transactional,
             is_control=header.is_control,
+        )
+
+    @staticmethod
+    def _placeholder(header: BatchHeader) -> bytes:
+        """Has the batch's offsets and leader epoch, and is of no producer and no transaction."""
+        return encode_batch(
+            [],
+            base_offset=header.base_offset,
+            last_offset=header.last_offset,
+            timestamp_type=header.timestamp_type,
+            max_timestamp=header.max_timestamp,
+            leader_epoch=header.leader_epoch,
         )
 
     @staticmethod

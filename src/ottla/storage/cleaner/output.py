@@ -141,6 +141,7 @@ class CleanedSegments:
         self._transactions = transactions
         self._bytes_after = 0
         self._base_offsets: list[int] = []
+        self._next_offset = group[0].base_offset
         self._writer = self._open(group[0].base_offset)
 
     def _open(self, base_offset: int) -> SegmentWriter:
@@ -155,8 +156,9 @@ class CleanedSegments:
             self._writer.size + len(batch) > _MAX_SEGMENT_BYTES or offset_range > _MAX_OFFSET_RANGE
         ):
             self._close()
-            self._writer = self._open(header.base_offset)
+            self._writer = self._open(self._next_offset)
         self._writer.append(batch, header)
+        self._next_offset = header.next_offset
 
     def _close(self) -> None:
         retained = self._transactions.take_retained()

@@ -55,6 +55,11 @@ class CleaningFacts(NamedTuple):
     last_records: Mapping[int, LastRecord]
     config: TopicConfig
 
+    def end_of(self, segment: SegmentFacts) -> int:
+        """Where the segment behind it begins."""
+        later = (each.base_offset for each in self.segments if each.base_offset > segment.base_offset)
+        return next(later, self.active_base_offset)
+
 
 class CleaningPlan(NamedTuple):
     """What a cleaning of this log would cover: keys from [first_dirty_offset, end_offset) decide.

@@ -319,9 +319,9 @@ class LocalLog:
         return self.segments.replace(new, old, self.config, self._due_ms(now_ms))
 
     def truncate_to(self, offset: int, now_ms: int) -> None:
-        """Cut the log so that it ends at `offset`, which lies in it. Raises OSError."""
+        """Cut the log so that it ends at `offset`, which lies in it, on the disk as well. Raises OSError."""
         self._begin_rewrite(offset)
-        self.segments.remove(self.segments.after(offset), self._due_ms(now_ms))
+        self.segments.cut(self.segments.after(offset), self._due_ms(now_ms))
         self.segments.active.truncate(offset)
         self.log_end_offset = offset
         self._activate()
@@ -329,7 +329,7 @@ class LocalLog:
     def truncate_fully_and_start_at(self, offset: int, now_ms: int) -> None:
         """Drop all segments and begin an empty one at `offset`. Raises OSError."""
         self._begin_rewrite(min(offset, self.segments.first.base_offset))
-        self.segments.remove(list(self.segments), self._due_ms(now_ms))
+        self.segments.cut(list(self.segments), self._due_ms(now_ms))
         segment = Segment(self.environment, self.directory, offset, self.config, created_ms=now_ms)
         segment.create()
         self.segments.add(segment)

@@ -2,6 +2,10 @@
 a crash.
 
 Whatever a crash leaves of a roll, a deletion or a compaction is finished or undone here (Kafka's LogLoader).
+
+A segment begins where the one before ended: copies of a compacted log begin theirs so, too, and compaction
+leaves a segment's last batch, if need be empty. So a segment behind the recovery point that begins later
+tells of a batch before it that was not on the disk yet, though the segment was; the log is cut there.
 """
 
 from __future__ import annotations
@@ -129,9 +133,13 @@ class Opening:
         unsynced: tuple[Unsynced, ...],
         clean: bool,
         log_start_offset: int,
-        recovery_point: int,
+        recovery_point: int | None,
     ) -> Opened:
-        """Open a log whose folder holds `names`. `unsynced` is what was written there just now."""
+        """Open a log whose folder holds `names`. `unsynced` is what was written there just now.
+
+        Where nobody knows the recovery point (None), a hole between segments may be what Kafka's compaction
+        left, or an older one of ours: then it stays, as in Kafka.
+        """
         if any(name.endswith(_LEFTOVERS) for name in names):
             _finish_leftovers(self._fs, self._directory, names)
             names = self._fs.listdir(self._directory)
@@ -152,7 +160,7 @@ class Opening:
             )
         if not len(segments) or log_end_offset < log_start_offset:
             # Someone removed files: what the checkpoint calls deleted must not come back.
-            segments.remove(list(segments), self._now_ms)
+            segments.cut(list(segments), self._now_ms)
             segments.add(self._new_segment(log_start_offset))
             LeaderEpochCache(self._fs, self._directory).clear()
             for offset in snapshots:
@@ -162,7 +170,7 @@ class Opening:
         local = self._local(
             list(segments),
             log_end_offset=log_end_offset,
-            recovery_point=log_end_offset if clean else min(recovery_point, log_end_offset),
+            recovery_point=log_end_offset if clean else min(recovery_point or 0, log_end_offset),
             unsynced=(*unsynced, *rebuilt, self._folder) if is_changed or unsynced or rebuilt else (),
             is_changed=is_changed,
         )
@@ -252,11 +260,15 @@ class Opening:
         return found
 
     def _recover(
-        self, segments: SegmentList, snapshots: tuple[int, ...], log_start_offset: int, recovery_point: int
+        self,
+        segments: SegmentList,
+        snapshots: tuple[int, ...],
+        log_start_offset: int,
+        recovery_point: int | None,
     ) -> _Recovered:
-        """Check what may not have been on the disk, and cut the log before what is damaged."""
+        """Check what may not have been on the disk, and cut the log before what is damaged or missing."""
         # A segment that ends at the recovery point may have been flushed while active, without its indexes.
-        unflushed = segments.since(max(recovery_point - 1, 0))
+        unflushed = segments.since(max((recovery_point or 0) - 1, 0))
         first_offset = unflushed[0].base_offset
         flushed = [segment for segment in segments if segment.base_offset < first_offset]
         producers = LogProducers(self._environment, self._directory, self._partition, snapshots)
@@ -270,13 +282,20 @@ class Opening:
         log_end_offset = first_offset
         rebuilt: list[Unsynced] = []
         for number, segment in enumerate(unflushed):
+            if recovery_point is not None and segment.base_offset > max(recovery_point, log_end_offset):
+                segments.cut(unflushed[number:], self._now_ms)
+                break
             log_end_offset = max(log_end_offset, segment.base_offset)
             producers.take_snapshot(segment.base_offset, sync=False)
-            end_offset, is_cut = _recover_segment(segment, log_end_offset, producers, epochs)
+            end_offset, valid_bytes = _read_segment(segment, log_end_offset, producers, epochs)
             log_end_offset = max(log_end_offset, end_offset)
+            is_cut = valid_bytes < segment.size
+            if is_cut:
+                segments.cut(unflushed[number + 1 :], self._now_ms)
+                segment.cut(valid_bytes)
+            segment.seal()
             rebuilt += (Unsynced(segment.path(kind)) for kind in (INDEX, TIMEINDEX, TXNINDEX))
             if is_cut:
-                segments.remove(unflushed[number + 1 :], self._now_ms)
                 break
         epochs.truncate_from_end(log_end_offset)
         epochs.truncate_from_start(log_start_offset)
@@ -294,10 +313,10 @@ def _clean_end_offset(segments: SegmentList, snapshots: tuple[int, ...]) -> int:
     return active.end_offset() if active.size else active.base_offset
 
 
-def _recover_segment(
+def _read_segment(
     segment: Segment, next_offset: int, producers: LogProducers, epochs: LeaderEpochCache
-) -> tuple[int, bool]:
-    """Check a segment's batches, rebuild its indexes, cut what is damaged; returns (end offset, cut?)."""
+) -> tuple[int, int]:
+    """Check a segment's batches and rebuild its indexes; returns (end offset, position) of what is sound."""
     segment.begin_rebuild()
     segment.txn_index.reset()
     end_offset = segment.base_offset
@@ -319,12 +338,7 @@ def _recover_segment(
         _replay(segment, producers, header, batch)
         end_offset = next_offset = last_offset + 1
         valid_bytes = position + header.size
-    is_cut = valid_bytes < segment.size
-    if is_cut:
-        segment.file.truncate(valid_bytes)
-        segment.size = valid_bytes
-    segment.seal()
-    return end_offset, is_cut
+    return end_offset, valid_bytes
 
 
 def _replay(segment: Segment, producers: LogProducers, header: BatchHeader, batch: Buffer) -> None:

@@ -289,9 +289,7 @@ class Segment:
         self.last_possible_offset = self.base_offset + MAX_RELATIVE_OFFSET
         if position is None:
             return False
-        self.file.truncate(position)
-        self.size = position
-        self._has_torn_tail = False
+        self.cut(position)
         if position == 0:
             self._first_timestamp = None
         timestamp, timestamp_offset = self.time_index().last
@@ -301,6 +299,15 @@ class Segment:
                 timestamp, timestamp_offset = header.max_timestamp, header.last_offset
         self._max_timestamp, self._max_timestamp_offset = timestamp, timestamp_offset
         return True
+
+    def cut(self, position: int) -> None:
+        """Have the file end there, for good: what was behind it must not come back behind what is appended
+        next. Raises OSError.
+        """
+        self.file.truncate(position)
+        self.file.sync()
+        self.size = position
+        self._has_torn_tail = False
 
     def close(self) -> None:
         """Give back descriptors and memory; nothing is written."""

@@ -83,6 +83,15 @@ class SegmentList:
             self._segments.remove(segment)
             self._retire(segment, due_ms)
 
+    def cut(self, doomed: Sequence[Segment], due_ms: int) -> None:
+        """Take the last segments out, for good: others will be at their places. Raises OSError.
+
+        The last one goes first, so that a crash leaves no hole.
+        """
+        if doomed:
+            self.remove(doomed[::-1], due_ms)
+            self._environment.fs.sync_dir(self._directory)
+
     def _retire(self, segment: Segment, due_ms: int) -> None:
         segment.close()
         retired = []

@@ -330,17 +330,6 @@ class TestProducers:
         log.clean()
         assert [header.base_offset for header, _ in log.batches()] == [1]
 
-    def test_the_batch_before_the_high_watermark_stays_empty(self, log: Segments) -> None:
-        log.append(("a", "1"), producer_id=1, producer_epoch=0, base_sequence=0, is_transactional=True)
-        log.append(("b", "1"), producer_id=1, producer_epoch=0, base_sequence=1, is_transactional=True)
-        log.end_transaction(ControlType.abort, 1)
-        log.producers.clear(log.end)
-        log.cut()
-        log.clean(NOW_MS)
-        log.clean(NOW_MS * 2)
-        ((header, _),) = log.batches()
-        assert header.next_offset == log.end == 3
-
 
 class TestSegments:
     def test_small_neighbours_become_one_with_the_newest_ones_age(self, log: Segments) -> None:
@@ -351,15 +340,30 @@ class TestSegments:
         assert log.bases == [0, 10]
         assert log.path(0).stat().st_mtime_ns == 5_000_000
 
-    def test_a_segment_may_become_empty(self, log: Segments) -> None:
+    def test_an_aborted_transaction_at_its_end_leaves_its_offset(self, log: Segments) -> None:
+        log.append(("a", "1"), producer_id=1, producer_epoch=0, base_sequence=0, is_transactional=True)
+        log.end_transaction(ControlType.abort, 1)
+        log.producers.clear(log.end)
+        log.cut()
+        log.clean(NOW_MS)
+        log.clean(NOW_MS * 2)
+        assert [header.next_offset for header, _ in log.batches()] == [log.end]
+
+    def test_a_segment_that_becomes_empty_still_says_where_it_ends(self, log: Segments) -> None:
         log.segment_bytes = 1
         log.append(("a", "1"))
+        log.append(("a", "2"), producer_id=1, producer_epoch=0, base_sequence=0, leader_epoch=3)
         log.cut()
-        log.append(("a", "2"))
+        log.append(("a", "3"))
         log.cut()
-        log.clean()
-        assert [log.path(base_offset).stat().st_size for base_offset in log.bases] == [0, 70, 0]
-        assert log.left() == {1: ("a", "2")}
+        log.producers.clear(log.end)
+        for _ in range(2):
+            log.clean()
+            assert [log.path(base_offset).stat().st_size for base_offset in log.bases[:2]] == [61, 70]
+            ((empty, _), *_) = log.batches()
+            assert (empty.base_offset, empty.leader_epoch, empty.producer_id) == (1, 3, -1)
+            log.append(("z", "1"))
+            log.cut()
 
     @pytest.mark.parametrize("buffer_size", [0, 100])
     def test_a_batch_larger_than_the_buffer_is_read_whole(self, log: Segments, buffer_size: int) -> None:

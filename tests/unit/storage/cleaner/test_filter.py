@@ -47,7 +47,7 @@ def filtered(
     last_records: Mapping[int, LastRecord] | None = None,
     now_ms: int = NOW_MS,
 ) -> list[bytes]:
-    context = FilterContext(last_records or {}, 1_000, now_ms, RETENTION_MS, 1 << 20)
+    context = FilterContext(last_records or {}, now_ms, RETENTION_MS, 1 << 20)
     offsets = OffsetMap(1 << 20)
     offsets.latest_offset = 500
     for batch in batches:
@@ -121,7 +121,7 @@ def test_the_marker_that_carries_a_producers_epoch_stays_empty(epoch: int, is_ke
 
 def test_a_producers_last_batch_is_told_by_its_last_offset() -> None:
     def with_newer_keys(*batches: bytes, last_data_offset: int) -> list[int]:
-        context = FilterContext({1: LastRecord(last_data_offset, 0)}, 1_000, NOW_MS, RETENTION_MS, 1 << 20)
+        context = FilterContext({1: LastRecord(last_data_offset, 0)}, NOW_MS, RETENTION_MS, 1 << 20)
         offsets = OffsetMap(1 << 20)
         offsets.latest_offset = 500
         for i in range(400):

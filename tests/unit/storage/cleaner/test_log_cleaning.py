@@ -120,6 +120,25 @@ def test_it_opens_again_the_same_after_a_clean_stop_and_after_a_crash(log: Log, 
         log.close()
 
 
+def test_no_crash_takes_what_compaction_left_for_a_loss(tmp_path: Path) -> None:
+    """Also where the last records of segments went."""
+    config = CONFIG._replace(segment_bytes=150)
+    log = open_log(str(tmp_path / "t-0"), "t-0", config, ENVIRONMENT, clean=True, now_ms=NOW_MS)
+    for number in range(20):
+        append(log, (b"kept-%d" % number, b"1"))
+        append(log, (b"replaced", b"%d" % number))
+    clean_log(log)
+    expected = contents(log)
+    assert {o for o, (key, _) in records(log).items() if key == b"replaced"} == {37, 39}
+    assert len(log.segments) > 5
+    assert sum(header.record_count == 0 for header, _ in expected) > 5
+    log.close()
+    log = open_log(
+        str(tmp_path / "t-0"), "t-0", config, ENVIRONMENT, clean=False, recovery_point=0, now_ms=NOW_MS
+    )
+    assert contents(log) == expected
+
+
 def test_the_producer_goes_on_with_its_sequence(log: Log) -> None:
     clean_log(log)
     assert append(log, (b"x", b"1"), base_sequence=3, is_transactional=True, **PRODUCER) == 7
