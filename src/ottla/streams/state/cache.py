@@ -34,7 +34,7 @@ class LoggedBytes:
         self.get_many = inner.get_many
         self.scan = inner.scan
         # What retention drops, the changelog's own retention drops too.
-        self.delete_range = inner.delete_range
+        self.drop_below = inner.drop_below
         self.approximate_count = inner.approximate_count
         self.commit = inner.commit
         self.committed_offset = inner.committed_offset
@@ -141,13 +141,13 @@ class CachedBytes:
             yield pair
             yield from below
 
-    def delete_range(self, start: bytes, end: bytes | None) -> None:
+    def drop_below(self, end: bytes) -> None:
         """What was not told yet is told first."""
-        if self._dirty_keys.first(start, end, 1):
+        if self._dirty_keys.first(b"", end, 1):
             self.flush()
-        for key in [key for key in self._entries if key >= start and (end is None or key < end)]:
+        for key in [key for key in self._entries if key < end]:
             self._budget.used -= _size(key, self._entries.pop(key).value)
-        self._inner.delete_range(start, end)
+        self._inner.drop_below(end)
 
     def approximate_count(self) -> int:
         return self._inner.approximate_count()

@@ -32,7 +32,8 @@ class OrderedBytes(Protocol):
     def scan(self, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[Pair]:
         """The range's pairs. What is written meanwhile, further on in the range, may or may not be seen."""
 
-    def delete_range(self, start: bytes, end: bytes | None) -> None: ...
+    def drop_below(self, end: bytes) -> None:
+        """Delete all keys before `end`."""
 
     def approximate_count(self) -> int: ...
 
@@ -100,13 +101,12 @@ class SortedKeys:
         high = len(keys) if end is None else bisect_left(keys, end, low)
         return keys[max(low, high - limit) : high][::-1]
 
-    def take_range(self, start: bytes, end: bytes | None) -> list[bytes]:
-        """Remove the range, and say which keys it had."""
+    def take_below(self, end: bytes) -> list[bytes]:
+        """Remove the keys before `end`, and say which they were."""
         keys = self._in_order()
-        low = bisect_left(keys, start)
-        high = len(keys) if end is None else bisect_left(keys, end, low)
-        taken = keys[low:high]
-        del keys[low:high]
+        count = bisect_left(keys, end)
+        taken = keys[:count]
+        del keys[:count]
         return taken
 
     def _in_order(self) -> list[bytes]:
@@ -163,8 +163,8 @@ class MemoryBytes(ChunkedScan):
         data = self._data
         return [(key, data[key]) for key in find(start, end, limit)]
 
-    def delete_range(self, start: bytes, end: bytes | None) -> None:
-        for key in self._keys.take_range(start, end):
+    def drop_below(self, end: bytes) -> None:
+        for key in self._keys.take_below(end):
             del self._data[key]
 
     def approximate_count(self) -> int:

@@ -290,6 +290,6 @@ class Segmented:
             return False
         horizon = self.layout.horizon(live_from)
         if horizon > self._dropped_to:
-            self._store.delete_range(b"", horizon)
+            self._store.drop_below(horizon)
             self._dropped_to = horizon
         return True

@@ -103,7 +103,8 @@ class VersionedValues(Stack[K, V]):
             return
         last = next(self.base.scan(prefix, _place(prefix, oldest) + b"\0", reverse=True), None)
         if last is not None:
-            self.base.delete_range(prefix, last[0])
+            for place, _ in list(self.base.scan(prefix, last[0])):
+                self.base.put(place, None)
 
     def _log(self, place: bytes, value: bytes | None) -> None:
         assert value is not None
