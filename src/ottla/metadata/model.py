@@ -28,14 +28,14 @@ know, so none is written before the cluster's `metadata.version` says that all i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
+from ottla.metadata import documents
 from ottla.metadata.transaction import MetadataFormatError
 
 TOPICS = "/topics/"
@@ -235,13 +235,13 @@ def encode_topic(topic_id: UUID, partitions: Sequence[PartitionState]) -> bytes:
         if not state.revision and state.isr != state.replicas
     }
     if not isr:
-        return _encode({"id": str(topic_id), "replicas": replicas})
-    return _encode({"id": str(topic_id), "replicas": replicas, "isr": isr}, form=1)
+        return documents.encode({"id": str(topic_id), "replicas": replicas})
+    return documents.encode({"id": str(topic_id), "replicas": replicas, "isr": isr}, form=1)
 
 
 def decode_topic(value: bytes) -> tuple[UUID, tuple[PartitionState, ...]]:
     """The id, and the partitions as they begin."""
-    text, replicas, isr = _decode(
+    text, replicas, isr = documents.decode(
         value, {"id": str, "replicas": list, "isr": dict}, newest_form=1, replicas=[], isr={}
     )
     if not all(isinstance(each, list) and each and all(type(b) is int for b in each) for each in replicas):
@@ -253,7 +253,9 @@ def decode_topic(value: bytes) -> tuple[UUID, tuple[PartitionState, ...]]:
     ):
         raise MetadataFormatError(f"{value!r} names an ISR of other brokers than the replicas")
     states = zip(replicas, in_sync, strict=True)
-    return _uuid(text), tuple(initial_state(tuple(every), tuple(some)) for every, some in states)
+    return documents.parse_uuid(text), tuple(
+        initial_state(tuple(every), tuple(some)) for every, some in states
+    )
 
 
 # The partitions of a cluster begin in one of a few states.
@@ -277,14 +279,14 @@ _LATER_PARTITION_FIELDS: Mapping[str, type] = MappingProxyType(
 def encode_partition(state: PartitionState) -> bytes:
     fields: dict[str, object] = {name: getattr(state, name) for name in _PARTITION_FIELDS}
     later = {name: value for name in _LATER_PARTITION_FIELDS if (value := getattr(state, name))}
-    return _encode(fields) if not later else _encode({**fields, **later}, form=1)
+    return documents.encode(fields) if not later else documents.encode({**fields, **later}, form=1)
 
 
 @lru_cache(maxsize=1024)
 def decode_partition(value: bytes, revision: int) -> PartitionState:
     fields = {**_PARTITION_FIELDS, **_LATER_PARTITION_FIELDS}
     defaults = {name: kind() for name, kind in _LATER_PARTITION_FIELDS.items()}
-    decoded = dict(zip(fields, _decode(value, fields, newest_form=1, **defaults), strict=True))
+    decoded = dict(zip(fields, documents.decode(value, fields, newest_form=1, **defaults), strict=True))
     for name, kind in fields.items():
         if kind is list:
             decoded[name] = tuple(decoded[name])
@@ -294,18 +296,18 @@ def decode_partition(value: bytes, revision: int) -> PartitionState:
 
 
 def encode_configs(values: Mapping[str, str]) -> bytes:
-    return _encode(dict(values))
+    return documents.encode(dict(values))
 
 
 def decode_configs(value: bytes, revision: int) -> Configs:
-    _, values = _load(value)
+    _, values = documents.load(value)
     if not all(isinstance(text, str) for text in values.values()):
         raise MetadataFormatError(f"{value!r} holds settings that are no texts")
     return Configs(MappingProxyType(values), revision)
 
 
 def encode_broker(broker: BrokerRegistration) -> bytes:
-    return _encode(
+    return documents.encode(
         {
             "listeners": broker.listeners,
             "rack": broker.rack,
@@ -320,11 +322,13 @@ def encode_broker(broker: BrokerRegistration) -> bytes:
 
 
 def decode_broker(node_id: int, value: bytes, revision: int) -> BrokerRegistration:
-    form, document = _load(value, newest_form=1)
+    form, document = documents.load(value, newest_form=1)
     if form == 0:  # of a single node, which was called so whatever its listener's name
-        host, port, rack = _fields_of(document, {"host": str, "port": int, "rack": (str, type(None))})
+        host, port, rack = documents.fields_of(
+            document, {"host": str, "port": int, "rack": (str, type(None))}
+        )
         return BrokerRegistration(node_id, {"PLAINTEXT": Endpoint(host, port)}, rack, epoch=revision)
-    listeners, rack, incarnation, features, directory_id, is_clean, is_fenced = _fields_of(
+    listeners, rack, incarnation, features, directory_id, is_clean, is_fenced = documents.fields_of(
         document,
         {
             "listeners": dict,
@@ -344,7 +348,7 @@ def decode_broker(node_id: int, value: bytes, revision: int) -> BrokerRegistrati
         node_id,
         MappingProxyType({name: Endpoint(*each) for name, each in listeners.items()}),
         rack,
-        _uuid(incarnation),
+        documents.parse_uuid(incarnation),
         MappingProxyType({name: (lowest, newest) for name, (lowest, newest) in features.items()}),
         directory_id,
         is_clean,
@@ -358,21 +362,21 @@ def _are(values: object, *kinds: type) -> bool:
 
 
 def encode_controller(node_id: int) -> bytes:
-    return _encode({"node": node_id})
+    return documents.encode({"node": node_id})
 
 
 def decode_controller(value: bytes, revision: int) -> Controller:
-    (node_id,) = _decode(value, {"node": int})
+    (node_id,) = documents.decode(value, {"node": int})
     return Controller(node_id, revision)
 
 
 def encode_unfenced(epoch: int) -> bytes:
-    return _encode({"epoch": epoch})
+    return documents.encode({"epoch": epoch})
 
 
 def decode_unfenced(value: bytes) -> int:
     epoch: int
-    (epoch,) = _decode(value, {"epoch": int})
+    (epoch,) = documents.decode(value, {"epoch": int})
     return epoch
 
 
@@ -381,47 +385,47 @@ STOPPING_VALUE = b"{}"
 
 
 def encode_log_dirs(directory_ids: Sequence[str]) -> bytes:
-    return _encode({"ids": directory_ids})
+    return documents.encode({"ids": directory_ids})
 
 
 def decode_log_dirs(key: str, value: bytes) -> tuple[int, tuple[str, ...]]:
     """The broker's id, and its folders'."""
     node_id = parse_broker_key(key, LOG_DIRS)
-    (directory_ids,) = _decode(value, {"ids": list})
+    (directory_ids,) = documents.decode(value, {"ids": list})
     if not all(isinstance(each, str) for each in directory_ids):
         raise MetadataFormatError(f"{value!r} names folders by other than texts")
     return node_id, tuple(directory_ids)
 
 
 def encode_migrating(directory_id: str) -> bytes:
-    return _encode({"directory": directory_id})
+    return documents.encode({"directory": directory_id})
 
 
 def decode_migrating(value: bytes) -> str:
     directory_id: str
-    (directory_id,) = _decode(value, {"directory": str})
+    (directory_id,) = documents.decode(value, {"directory": str})
     return directory_id
 
 
 def encode_producer_ids(next_producer_id: int) -> bytes:
-    return _encode({"next": next_producer_id})
+    return documents.encode({"next": next_producer_id})
 
 
 def decode_producer_ids(value: bytes) -> int:
     next_producer_id: int
-    (next_producer_id,) = _decode(value, {"next": int})
+    (next_producer_id,) = documents.decode(value, {"next": int})
     if next_producer_id < 0:
         raise MetadataFormatError(f"{next_producer_id} is no producer id")
     return next_producer_id
 
 
 def encode_features(levels: Mapping[str, int]) -> bytes:
-    return _encode(dict(levels))
+    return documents.encode(dict(levels))
 
 
 def decode_features(value: bytes) -> Mapping[str, int]:
     """Level by feature; those at level 0 are left out. Refuses levels that this version does not serve."""
-    _, levels = _load(value)
+    _, levels = documents.load(value)
     for name, level in levels.items():
         lowest, newest = SUPPORTED_FEATURES.get(name, (0, 0))
         if type(level) is not int or not lowest <= level <= newest:
@@ -429,47 +433,3 @@ def decode_features(value: bytes) -> Mapping[str, int]:
                 f"the cluster has {name} at level {level}, and this version serves {lowest} to {newest}"
             )
     return MappingProxyType({name: level for name, level in levels.items() if level})
-
-
-def _encode(document: Mapping[str, object], form: int = 0) -> bytes:
-    return json.dumps([form, document] if form else document, separators=(",", ":")).encode()
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise MetadataFormatError(f"{text!r} is no id") from None
-
-
-def _load(value: bytes, newest_form: int = 0) -> tuple[int, dict[str, Any]]:
-    """The form of a value, and the JSON object in it."""
-    try:
-        document = json.loads(value)
-    except ValueError:
-        raise MetadataFormatError(f"{value!r} is no JSON") from None
-    form = 0
-    if isinstance(document, list) and document:
-        form = document[0]
-        if form not in range(1, newest_form + 1) or len(document) != 2:
-            raise MetadataFormatError(f"{value!r} is of form {form}, which a newer Ottla has written")
-        document = document[1]
-    if not isinstance(document, dict):
-        raise MetadataFormatError(f"{value!r} is no JSON object")
-    return form, document
-
-
-def _decode(
-    value: bytes, fields: Mapping[str, type | tuple[type, ...]], newest_form: int = 0, **defaults: object
-) -> tuple[Any, ...]:
-    """The fields of a JSON object in order: these, of these types, and no others."""
-    return _fields_of({**defaults, **_load(value, newest_form)[1]}, fields)
-
-
-def _fields_of(document: Mapping[str, Any], fields: Mapping[str, type | tuple[type, ...]]) -> tuple[Any, ...]:
-    if document.keys() != fields.keys():
-        raise MetadataFormatError(f"{document!r} has other fields than {', '.join(fields)}")
-    for name, kind in fields.items():
-        if not isinstance(document[name], kind) or (kind is int and isinstance(document[name], bool)):
-            raise MetadataFormatError(f"{document!r} has a wrong {name}")
-    return tuple(document[name] for name in fields)
