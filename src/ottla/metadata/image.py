@@ -9,6 +9,14 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from ottla.metadata import model
+from ottla.metadata.acls import ACLS, Acl, decode_acl
+from ottla.metadata.credentials import (
+    SCRAM,
+    ScramCredential,
+    ScramUser,
+    decode_credential,
+    parse_credential_key,
+)
 from ottla.metadata.model import (
     NO_CONFIGS,
     NO_OVERRIDES,
@@ -49,6 +57,8 @@ class ImageDelta(NamedTuple):
     """Those that came or went, registered anew, were unfenced, or began to stop"""
     controller_changed: bool = False
     features_changed: bool = False
+    acls_changed: bool = False
+    credentials_changed: frozenset[ScramUser] = frozenset()
 
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -77,6 +87,9 @@ class MetadataImage(NamedTuple):
     """The finalized level of each feature; one that is not named is at level 0"""
     features_epoch: int = 0
     """Grows with each change of `features`: the revision of their key, 0 where there is none"""
+    acls: Mapping[str, Acl] = _NOTHING
+    """By key; the same object as long as none changes"""
+    credentials: Mapping[ScramUser, ScramCredential] = _NOTHING
 
     def broker_configs(self, name: str) -> Mapping[str, str]:
         """A broker's dynamic settings by its number as text; "" for those of the whole cluster."""
@@ -155,12 +168,14 @@ class _Draft:
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
         self._features, self._features_epoch = base.features, base.features_epoch
+        self._acls: dict[str, Acl] | None = None
+        self._credentials: dict[ScramUser, ScramCredential] | None = None
         self.touched_topics: dict[str, None] = {}
 
     def apply(self, revision: int, changes: list[Event]) -> None:
         topics: dict[str, _TopicChange] = {}
         for event in changes:
-            if not self._note_topic(event, topics) and not self._note_broker(event):
+            if not (self._note_topic(event, topics) or self._note_broker(event) or self._note_access(event)):
                 self._apply_other(event)
         for name, change in topics.items():
             self._apply_topic(name, change)
@@ -181,6 +196,8 @@ class _Draft:
             group_overrides=self._group_overrides,
             features=self._features,
             features_epoch=self._features_epoch,
+            acls=self._base.acls if self._acls is None else self._acls,
+            credentials=self._base.credentials if self._credentials is None else self._credentials,
         )
 
     def _note_topic(self, event: Event, topics: dict[str, _TopicChange]) -> bool:
@@ -248,6 +265,25 @@ class _Draft:
             return False
         return True
 
+    def _note_access(self, event: Event) -> bool:
+        key, value = event.key, event.value
+        if key.startswith(ACLS):
+            if self._acls is None:
+                self._acls = dict(self._base.acls)
+            self._acls.pop(key, None)
+            if value is not None:
+                self._acls[key] = decode_acl(value)
+        elif key.startswith(SCRAM):
+            if self._credentials is None:
+                self._credentials = dict(self._base.credentials)
+            user = parse_credential_key(key)
+            self._credentials.pop(user, None)
+            if value is not None:
+                self._credentials[user] = decode_credential(key, value, event.revision)
+        else:
+            return False
+        return True
+
     def _apply_other(self, event: Event) -> None:
         key, value = event.key, event.value
         if key.startswith(model.BROKER_CONFIGS):
@@ -308,6 +344,10 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         | (old_image.stopping ^ new_image.stopping),
         old_image.controller != new_image.controller,
         old_image.features != new_image.features,
+        old_image.acls is not new_image.acls and old_image.acls != new_image.acls,
+        frozenset()
+        if old_image.credentials is new_image.credentials
+        else _differing(old_image.credentials, new_image.credentials),
     )
 
 

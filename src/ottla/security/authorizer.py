@@ -2,11 +2,55 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ottla.security.acls import WILDCARD, Acl, AclFilter, PatternType, Permission, ResourceType, decides
-from ottla.security.operations import Operation
+from ottla.metadata.acls import (
+    ANY_PRINCIPAL,
+    WILDCARD,
+    Acl,
+    AclFilter,
+    Operation,
+    PatternType,
+    Permission,
+    ResourceType,
+    network,
+)
+
+
+def is_from(host: str, pattern: str) -> bool:
+    """Whether a client at the address `host` is meant by an entry's `pattern`."""
+    if pattern in (WILDCARD, host):
+        return True
+    if "/" not in pattern:
+        return False
+    range_of = network(pattern)
+    try:
+        return range_of is not None and ipaddress.ip_address(host) in range_of
+    except ValueError:
+        return False
+
+
+_ALLOWS_TOO: Final[Mapping[Operation, frozenset[Operation]]] = MappingProxyType(
+    {
+        Operation.DESCRIBE: frozenset(
+            {Operation.DESCRIBE, Operation.READ, Operation.WRITE, Operation.DELETE, Operation.ALTER}
+        ),
+        Operation.DESCRIBE_CONFIGS: frozenset({Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS}),
+    }
+)
+"""Who may do one of these may do the first as well; a denial implies nothing."""
+
+
+def decides(acl: Acl, principal: str, host: str, operation: Operation) -> bool:
+    """Whether an entry that applies to the resource says anything of who asks and of what is asked."""
+    if acl.principal not in (principal, ANY_PRINCIPAL) or not is_from(host, acl.host):
+        return False
+    if acl.operation in (Operation.ALL, operation):
+        return True
+    return acl.permission is Permission.ALLOW and acl.operation in _ALLOWS_TOO.get(operation, ())
 
 
 class _OfType(NamedTuple):

@@ -1,33 +1,10 @@
-"""ACL operations, and the bit fields in which responses tell what a client may do (KIP-430)."""
+"""The bit fields in which responses tell what a client may do (KIP-430)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import IntEnum
 
-
-class Operation(IntEnum):
-    """Kafka's AclOperation codes."""
-
-    UNKNOWN = 0
-    ANY = 1
-    """In a filter: each of them"""
-    ALL = 2
-    """In an ACL: each of them"""
-    READ = 3
-    WRITE = 4
-    CREATE = 5
-    DELETE = 6
-    ALTER = 7
-    DESCRIBE = 8
-    CLUSTER_ACTION = 9
-    """What brokers alone do: follow, write markers, register"""
-    DESCRIBE_CONFIGS = 10
-    ALTER_CONFIGS = 11
-    IDEMPOTENT_WRITE = 12
-    CREATE_TOKENS = 13
-    DESCRIBE_TOKENS = 14
-    TWO_PHASE_COMMIT = 15
+from ottla.metadata.acls import Operation
 
 
 def bit_field(operations: Iterable[Operation]) -> int:

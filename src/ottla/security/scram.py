@@ -10,44 +10,15 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from enum import IntEnum
 from typing import Final, NamedTuple
 
+from ottla.metadata.credentials import ScramCredential, ScramMechanism
 from ottla.security.sasl import AuthenticationFailedError, Identity, IdentityRefusedError
 
 MIN_ITERATIONS: Final = 4096
 MAX_ITERATIONS: Final = 16384
 """Of new credentials, as Kafka bounds them"""
 SALT_BYTES: Final = 26
-
-
-class ScramMechanism(IntEnum):
-    """Kafka's codes."""
-
-    UNKNOWN = 0
-    SCRAM_SHA_256 = 1
-    SCRAM_SHA_512 = 2
-
-    @property
-    def mechanism(self) -> str:
-        """Its name in SASL."""
-        return self.name.replace("_", "-")
-
-    @property
-    def hash_name(self) -> str:
-        return "sha512" if self is ScramMechanism.SCRAM_SHA_512 else "sha256"
-
-
-class ScramCredential(NamedTuple):
-    """What is kept of a password: enough to check a proof, not enough to make one."""
-
-    salt: bytes
-    stored_key: bytes
-    server_key: bytes
-    iterations: int
-
-    def __repr__(self) -> str:
-        return f"ScramCredential(iterations={self.iterations})"
 
 
 def salted_password(mechanism: ScramMechanism, password: bytes, salt: bytes, iterations: int) -> bytes:

@@ -6,10 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ottla.metadata.acls import (
+    Acl,
+    AclFilter,
+    Operation,
+    PatternType,
+    Permission,
+    ResourceType,
+    acl_key,
+    decode_acl,
+    encode_acl,
+)
+from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.security.acls import Acl, AclFilter, PatternType, Permission, ResourceType, is_from
-from ottla.security.authorizer import AclIndex, Authorizer
-from ottla.security.operations import Operation
+from ottla.security.authorizer import AclIndex, Authorizer, is_from
 
 TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
 LITERAL, PREFIXED = PatternType.LITERAL, PatternType.PREFIXED
@@ -205,3 +215,17 @@ def test_the_index_decides_as_a_look_at_every_entry(
         return otherwise and not speaking
 
     assert may(authorizer(*acls, otherwise=otherwise), operation, name) is plainly()
+
+
+@given(ACLS)
+def test_an_entry_comes_back_from_the_store(entry: Acl) -> None:
+    assert decode_acl(encode_acl(entry)) == entry
+    assert acl_key(entry).startswith("/acls/")
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", b"[1,{}]", encode_acl(acl(name="")), encode_acl(acl()).replace(b"READ", b"EAT")]
+)
+def test_what_is_no_entry_in_the_store_is_refused(value: bytes) -> None:
+    with pytest.raises(MetadataFormatError):
+        decode_acl(value)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.client.core import sasl as client
+from ottla.metadata.credentials import ScramCredential, ScramMechanism
 from ottla.security.sasl import (
     AuthenticationFailedError,
     BearerToken,
@@ -20,14 +21,7 @@ from ottla.security.sasl import (
     bearer_token,
     is_password_of,
 )
-from ottla.security.scram import (
-    Lookup,
-    Scram,
-    ScramCredential,
-    ScramMechanism,
-    credential,
-    salted_password,
-)
+from ottla.security.scram import Lookup, Scram, credential, salted_password
 
 USERS = {"ann": "secret", "bob": "pässwörd"}
 SALT = b"salt of a user"

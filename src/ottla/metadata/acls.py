@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
-from collections.abc import Mapping
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
+from ottla.metadata import documents
+from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.security.operations import Operation
+
+ACLS: Final = "/acls/"
+"""Below it are the entries, a key each"""
 
 WILDCARD: Final = "*"
 """Any resource of a type (as a literal name), any host; as `User:*` any principal."""
 ANY_PRINCIPAL: Final = "User:*"
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Operation(IntEnum):
+    """Kafka's AclOperation codes."""
+
+    UNKNOWN = 0
+    ANY = 1
+    """In a filter: each of them"""
+    ALL = 2
+    """In an ACL: each of them"""
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DELETE = 6
+    ALTER = 7
+    DESCRIBE = 8
+    CLUSTER_ACTION = 9
+    """What brokers alone do: follow, write markers, register"""
+    DESCRIBE_CONFIGS = 10
+    ALTER_CONFIGS = 11
+    IDEMPOTENT_WRITE = 12
+    CREATE_TOKENS = 13
+    DESCRIBE_TOKENS = 14
+    TWO_PHASE_COMMIT = 15
 
 
 class ResourceType(IntEnum):
@@ -154,32 +182,44 @@ def network(host: str) -> Network | None:
         return None
 
 
-def is_from(host: str, pattern: str) -> bool:
-    """Whether a client at the address `host` is meant by an entry's `pattern`."""
-    if pattern in (WILDCARD, host):
-        return True
-    if "/" not in pattern:
-        return False
-    range_of = network(pattern)
+def acl_key(acl: Acl) -> str:
+    """The key follows from the entry: nothing can be in the store twice."""
+    return ACLS + hashlib.sha256(encode_acl(acl)).hexdigest()[:32]
+
+
+def encode_acl(acl: Acl) -> bytes:
+    return documents.encode(
+        {
+            "resource": acl.resource_type.name,
+            "pattern": acl.pattern_type.name,
+            "name": acl.name,
+            "principal": acl.principal,
+            "host": acl.host,
+            "operation": acl.operation.name,
+            "permission": acl.permission.name,
+        }
+    )
+
+
+_FIELDS: Final = ("resource", "pattern", "name", "principal", "host", "operation", "permission")
+
+
+def decode_acl(value: bytes) -> Acl:
+    """Raises MetadataFormatError for what `encode_acl` does not write."""
+    resource, pattern, name, principal, host, operation, permission = documents.decode(
+        value, dict.fromkeys(_FIELDS, str)
+    )
     try:
-        return range_of is not None and ipaddress.ip_address(host) in range_of
-    except ValueError:
-        return False
-
-
-_ALLOWS_TOO: Final[Mapping[Operation, frozenset[Operation]]] = {
-    Operation.DESCRIBE: frozenset(
-        {Operation.DESCRIBE, Operation.READ, Operation.WRITE, Operation.DELETE, Operation.ALTER}
-    ),
-    Operation.DESCRIBE_CONFIGS: frozenset({Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS}),
-}
-"""Who may do one of these may do the first as well; a denial implies nothing."""
-
-
-def decides(acl: Acl, principal: str, host: str, operation: Operation) -> bool:
-    """Whether an entry that applies to the resource says anything of who asks and of what is asked."""
-    if acl.principal not in (principal, ANY_PRINCIPAL) or not is_from(host, acl.host):
-        return False
-    if acl.operation in (Operation.ALL, operation):
-        return True
-    return acl.permission is Permission.ALLOW and acl.operation in _ALLOWS_TOO.get(operation, ())
+        acl = Acl(
+            ResourceType[resource],
+            PatternType[pattern],
+            name,
+            principal,
+            host,
+            Operation[operation],
+            Permission[permission],
+        )
+        acl.check()
+    except (KeyError, KafkaError) as error:
+        raise MetadataFormatError(f"{value!r} is no ACL") from error
+    return acl

@@ -1,0 +1,95 @@
+"""Plans that change ACLs and credentials, and the image that shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ottla.metadata.access import alter_credentials, create_acls, delete_acls
+from ottla.metadata.acls import Acl, AclFilter, Operation, PatternType, Permission, ResourceType
+from ottla.metadata.credentials import (
+    ScramCredential,
+    ScramMechanism,
+    ScramUser,
+    credential_key,
+    encode_credential,
+)
+from ottla.metadata.image import MetadataImage
+from ottla.metadata.plan import Plan
+from ottla.metadata.transaction import Event, MetadataFormatError
+from ottla.protocol.errors import ErrorCode, KafkaError
+
+READ_T = Acl(ResourceType.TOPIC, PatternType.LITERAL, "t", "User:ann", "*", Operation.READ, Permission.ALLOW)
+WRITE_T = READ_T._replace(operation=Operation.WRITE)
+ANN = ScramUser(ScramMechanism.SCRAM_SHA_256, "ann/with a slash")
+KEPT = ScramCredential(b"salt", b"stored", b"server", 4096)
+
+
+def commit(cluster: Any, plan: Plan[Any, Any]) -> dict[Any, Any]:
+    """What becomes of each item; the cluster's image is then the newer one."""
+    for step in plan.steps:
+        cluster.write(*step.transaction.writes)
+    return dict(plan.results)
+
+
+def test_an_entry_is_added_once_and_taken_away_by_what_matches(cluster: Any) -> None:
+    wrong = READ_T._replace(host="")
+    results = commit(cluster, create_acls(cluster.image, [READ_T, WRITE_T, READ_T, wrong]))
+    assert results[READ_T] is None
+    assert isinstance(results[wrong], KafkaError)
+    assert set(cluster.image.acls.values()) == {READ_T, WRITE_T}
+    again = create_acls(cluster.image, [READ_T])
+    assert again.steps == ()
+    assert again.results == {READ_T: None}
+    by_operation, by_name = AclFilter(operation=Operation.READ), AclFilter(name="t")
+    deleted = commit(cluster, delete_acls(cluster.image, [by_operation, by_name]))
+    assert deleted[by_operation] == (READ_T,)
+    assert set(deleted[by_name]) == {READ_T, WRITE_T}
+    assert not cluster.image.acls
+
+
+def test_a_filter_with_codes_that_are_not_known_is_refused(cluster: Any) -> None:
+    wrong = AclFilter(operation=Operation.UNKNOWN)
+    results = commit(cluster, delete_acls(cluster.image, [wrong]))
+    assert isinstance(results[wrong], KafkaError)
+
+
+def test_credentials_are_set_replaced_and_taken_away(cluster: Any) -> None:
+    commit(cluster, alter_credentials(cluster.image, {ANN: KEPT}))
+    kept = cluster.image.credentials[ANN]
+    assert kept[:4] == KEPT[:4]
+    assert kept.revision > 0
+    commit(cluster, alter_credentials(cluster.image, {ANN: KEPT._replace(iterations=8192)}))
+    assert cluster.image.credentials[ANN].iterations == 8192
+    commit(cluster, alter_credentials(cluster.image, {ANN: None}))
+    assert ANN not in cluster.image.credentials
+    missing = alter_credentials(cluster.image, {ANN: None}).results[ANN]
+    assert isinstance(missing, KafkaError)
+    assert missing.code is ErrorCode.resource_not_found
+
+
+def test_a_change_of_access_says_so_in_the_delta(cluster: Any) -> None:
+    event = Event(1, credential_key(ANN), encode_credential(KEPT))
+    image, delta = MetadataImage().apply([event])
+    assert delta.credentials_changed == {ANN}
+    assert not delta.acls_changed
+    commit(cluster, create_acls(cluster.image, [READ_T]))
+    assert cluster.image.delta_from(MetadataImage()).acls_changed
+    _, nothing = image.apply([])
+    assert not nothing.credentials_changed
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("/scram/SCRAM-MD5/ann", encode_credential(KEPT)),
+        ("/scram/SCRAM-SHA-256/", encode_credential(KEPT)),
+        (credential_key(ANN), b'{"salt":"secret!","stored_key":"","server_key":"","iterations":1}'),
+        (credential_key(ANN), b"{}"),
+    ],
+)
+def test_what_is_no_credential_is_refused_and_not_shown(key: str, value: bytes) -> None:
+    with pytest.raises(MetadataFormatError) as refused:
+        MetadataImage().apply([Event(1, key, value)])
+    assert "secret" not in str(refused.value)
