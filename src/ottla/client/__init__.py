@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ottla.client.errors import ClientError
-from ottla.client.values.factories import avro, json, protobuf, raw, registry, text
+from ottla.client.values.factories import avro, json, json_schema, protobuf, raw, registry, text
 from ottla.client.values.interface import DeadLetterTopic
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ __all__ = [
     "connect",
     "connect_async",
     "json",
+    "json_schema",
     "protobuf",
     "raw",
     "registry",

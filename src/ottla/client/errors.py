@@ -212,6 +212,6 @@ def broker_error(code: int, reason: str | None = None, what: str | None = None) 
     return BrokerError(known, reason, what)
 
 
-def missing_extra(what: str, error: ImportError) -> MissingExtraError:
+def missing_extra(what: str, error: ImportError, extra: str = "arrow") -> MissingExtraError:
     """`what` (in the plural) needs the package that `error` did not find."""
-    return MissingExtraError(f"{what} need {error.name}: pip install 'ottla[arrow]'", name=error.name)
+    return MissingExtraError(f"{what} need {error.name}: pip install 'ottla[{extra}]'", name=error.name)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from ottla.client.registry import SchemaRegistry
     from ottla.client.values.avro.values import AvroValues
+    from ottla.client.values.framed_json.values import JsonSchemaValues
     from ottla.client.values.interface import Errors
     from ottla.client.values.json import JsonValues
     from ottla.client.values.protobuf.values import ProtobufValues
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ottla.client.values.registry import Registry, SubjectNames
     from ottla.client.values.text import TextValues
 
-__all__ = ["avro", "json", "protobuf", "raw", "registry", "text"]
+__all__ = ["avro", "json", "json_schema", "protobuf", "raw", "registry", "text"]
 
 
 def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "raise") -> JsonValues:
@@ -62,6 +63,33 @@ def avro(
         subjects=subjects, register=register, use_latest=use_latest, normalize=normalize, ids=ids
     )
     return AvroValues(_registry_of(schemas), schema, errors, registration)
+
+
+def json_schema(
+    schemas: Registry | str,
+    schema: str | None = None,
+    *,
+    validate: bool = False,
+    errors: Errors = "raise",
+    subjects: SubjectNames = "topic",
+    register: bool = True,
+    use_latest: bool = False,
+    normalize: bool = False,
+    ids: Literal["value", "header"] = "value",
+) -> JsonSchemaValues:
+    """JSON, with JSON Schemas in a registry (or the URL of one). `schema` is a text; without it values are
+    read as the newest that the first batch has, and written as their columns are. With `validate` each is
+    compared with its schema (`ottla[json-schema]`). The rest is as for `avro`.
+    """
+    try:
+        from ottla.client.values.framed import Registration
+        from ottla.client.values.framed_json.values import JsonSchemaValues
+    except ImportError as error:
+        raise missing_extra("JSON values", error) from error
+    registration = Registration(
+        subjects=subjects, register=register, use_latest=use_latest, normalize=normalize, ids=ids
+    )
+    return JsonSchemaValues(_registry_of(schemas), schema, validate, errors, registration)
 
 
 def protobuf(

@@ -1,0 +1,1 @@
+"""JSON with its JSON Schema in a registry."""
