@@ -23,7 +23,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ottla.streams.dsl.builder import StreamsBuilder
+    from ottla.streams.dsl.stream import KStream
     from ottla.streams.errors import StreamsError, TopologyError
+    from ottla.streams.processor import Processor, ProcessorContext, PunctuationType
     from ottla.streams.records import Change, Record, ValueAndTimestamp, Window, Windowed
     from ottla.streams.serdes import (
         UUID,
@@ -41,6 +44,8 @@ if TYPE_CHECKING:
         Text,
         TimeWindowedSerde,
     )
+    from ottla.streams.testing import TopologyTest
+    from ottla.streams.topology.topology import Topology
     from ottla.streams.windows import (
         JoinWindows,
         SessionWindows,
@@ -58,19 +63,26 @@ __all__ = [
     "Integer",
     "JoinWindows",
     "Json",
+    "KStream",
     "List",
     "Long",
+    "Processor",
+    "ProcessorContext",
+    "PunctuationType",
     "Record",
     "Serde",
     "SessionWindowedSerde",
     "SessionWindows",
     "Short",
     "SlidingWindows",
+    "StreamsBuilder",
     "StreamsError",
     "Text",
     "TimeWindowedSerde",
     "TimeWindows",
+    "Topology",
     "TopologyError",
+    "TopologyTest",
     "UUID",
     "UnlimitedWindows",
     "ValueAndTimestamp",
@@ -87,19 +99,26 @@ _HOMES = {
     "Integer": "serdes",
     "JoinWindows": "windows",
     "Json": "serdes",
+    "KStream": "dsl.stream",
     "List": "serdes",
     "Long": "serdes",
+    "Processor": "processor",
+    "ProcessorContext": "processor",
+    "PunctuationType": "processor",
     "Record": "records",
     "Serde": "serdes",
     "SessionWindowedSerde": "serdes",
     "SessionWindows": "windows",
     "Short": "serdes",
     "SlidingWindows": "windows",
+    "StreamsBuilder": "dsl.builder",
     "StreamsError": "errors",
     "Text": "serdes",
     "TimeWindowedSerde": "serdes",
     "TimeWindows": "windows",
+    "Topology": "topology.topology",
     "TopologyError": "errors",
+    "TopologyTest": "testing",
     "UUID": "serdes",
     "UnlimitedWindows": "windows",
     "ValueAndTimestamp": "records",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Generic, Literal, Protocol, TypeVar
 
 from ottla.streams.records import Record, RecordMetadata
+from ottla.streams.windows import Duration
 
 __all__ = ["Cancellable", "Processor", "ProcessorContext", "PunctuationType"]
 
@@ -50,7 +51,7 @@ class ProcessorContext(Protocol[KOut_contra, VOut_contra]):
         """The state store `name`. Raises StreamsError where it is not connected to the processor."""
 
     def schedule(
-        self, interval: object, kind: PunctuationType, callback: Callable[[int], None]
+        self, interval: Duration, kind: PunctuationType, callback: Callable[[int], None]
     ) -> Cancellable:
         """Call `callback` with the time each `interval` ("10s", a timedelta, milliseconds)."""
 

@@ -1,0 +1,74 @@
+"""Where a program in the DSL begins: it names topics, and gets streams and tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from ottla.streams.dsl.graph import Graph, Named
+from ottla.streams.dsl.graph_nodes import Consumed, SourceGraphNode
+from ottla.streams.dsl.optimization import merge_sources
+from ottla.streams.dsl.stream import KStream
+from ottla.streams.errors import TopologyError
+from ottla.streams.serdes import Serde
+from ottla.streams.topology.java_order import java_hash_order
+from ottla.streams.topology.nodes import OffsetReset, TimestampExtractor
+from ottla.streams.topology.topology import Topology
+
+__all__ = ["StreamsBuilder"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Topics = str | Sequence[str] | re.Pattern[str]
+
+
+class StreamsBuilder:
+    """Says what an application does; `build` makes a topology of it."""
+
+    def __init__(
+        self, default_key: Serde[Any] | None = None, default_value: Serde[Any] | None = None
+    ) -> None:
+        """The serdes of all topics and stores that are given none."""
+        self._graph = Graph(default_key, default_value)
+
+    def stream(
+        self,
+        topics: Topics,
+        key: Serde[K] | None = None,
+        value: Serde[V] | None = None,
+        *,
+        timestamp_extractor: TimestampExtractor | None = None,
+        reset: OffsetReset | None = None,
+        name: str | None = None,
+    ) -> KStream[K, V]:
+        """The records of a topic, of several, or of all whose name matches a pattern.
+
+        Without `key` or `value` the application's default serdes read it. `reset` says where to begin a
+        partition that has no committed offset. A `timestamp_extractor` gives a record's time from it and from
+        the greatest time seen in its partition.
+        """
+        name = Named(name, self._graph).or_generate("KSTREAM-SOURCE-")
+        node = SourceGraphNode(name, _topics(topics, name), Consumed(key, value, timestamp_extractor, reset))
+        self._graph.add(self._graph.root, node)
+        return KStream(name, key, value, (name,), False, node, self._graph)
+
+    def build(self, *, optimize: bool = False) -> Topology:
+        """The topology, checked. `optimize`: as Kafka Streams with `topology.optimization=all`.
+
+        Raises TopologyError for what cannot run.
+        """
+        if optimize:
+            raise TopologyError("optimize is not there yet")
+        merge_sources(self._graph)
+        return self._graph.write()
+
+
+def _topics(topics: Topics, name: str) -> tuple[str, ...] | re.Pattern[str]:
+    if isinstance(topics, re.Pattern):
+        return topics
+    names = (topics,) if isinstance(topics, str) else tuple(topics)
+    if not names or not all(isinstance(topic, str) and topic for topic in names):
+        raise TopologyError(f"{name} reads topics: a name, several names, or a pattern, not {topics!r}")
+    return tuple(java_hash_order(names))

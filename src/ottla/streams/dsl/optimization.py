@@ -1,0 +1,41 @@
+"""What is done to a graph before a topology is written from it: sources become one, and repartitions
+fewer."""
+
+from __future__ import annotations
+
+import re
+
+from ottla.streams.dsl.graph import Graph
+from ottla.streams.dsl.graph_nodes import SourceGraphNode
+from ottla.streams.errors import TopologyError
+
+__all__ = ["merge_sources"]
+
+
+def merge_sources(graph: Graph) -> None:
+    """Have one source read what several were said to."""
+    by_pattern: dict[tuple[str, int], SourceGraphNode] = {}
+    by_topic: dict[str, SourceGraphNode] = {}
+    for node in list(graph.root.children):
+        if not isinstance(node, SourceGraphNode):
+            continue
+        topics = node.topics
+        main: SourceGraphNode | None
+        if not isinstance(topics, re.Pattern):
+            main = next((by_topic[topic] for topic in topics if topic in by_topic), None)
+            if main is None:
+                by_topic.update(dict.fromkeys(topics, node))
+                continue
+            known = main.topics
+            assert not isinstance(known, re.Pattern)
+            if set(known) != set(topics):
+                raise TopologyError(
+                    f"{main.name} and {node.name} read topics that overlap, but are not the same"
+                    f" ({', '.join(known)}; {', '.join(topics)})"
+                )
+        else:
+            main = by_pattern.setdefault((topics.pattern, topics.flags), node)
+            if main is node:
+                continue
+        main.merge(node)
+        graph.root.remove_child(node)

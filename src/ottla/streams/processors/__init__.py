@@ -1,0 +1,1 @@
+"""The operators of the DSL, a record at a time."""

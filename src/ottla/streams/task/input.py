@@ -1,0 +1,146 @@
+"""The input of a task: records wait in a queue for each partition, and the one with the lowest time comes
+first."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from ottla.streams.records import Headers
+from ottla.streams.task.heap import Heap
+
+__all__ = ["UNKNOWN_TIME", "HeadRecord", "PartitionGroup", "RawRecord", "RecordQueue"]
+
+UNKNOWN_TIME = -1
+TopicPartition = tuple[str, int]
+
+
+class RawRecord(NamedTuple):
+    """A record as the consumer gives it."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class HeadRecord(NamedTuple):
+    """A record with its key and value, and its time as the extractor says."""
+
+    raw: RawRecord
+    key: Any
+    value: Any
+    timestamp: int
+
+
+class RecordQueue:
+    """What waits of one partition. Only its head is deserialized: with its time the partition is compared."""
+
+    def __init__(
+        self, partition: TopicPartition, read: Callable[[RawRecord, int], HeadRecord | None]
+    ) -> None:
+        """`read` gives a record with its key and value, by the partition's time; None where it is dropped."""
+        self.partition = partition
+        self.partition_time = UNKNOWN_TIME
+        self.skipped_to: int | None = None
+        """The offset up to which all was dropped, where nothing else is left."""
+        self.head: HeadRecord | None = None
+        self._raw: deque[RawRecord] = deque()
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._raw) + (self.head is not None)
+
+    def add(self, records: Iterable[RawRecord]) -> None:
+        self._raw.extend(records)
+        self._fill()
+
+    def head_time(self) -> int:
+        return UNKNOWN_TIME if self.head is None else self.head.timestamp
+
+    def pop(self) -> HeadRecord:
+        head = self.head
+        assert head is not None
+        self.partition_time = max(self.partition_time, head.timestamp)
+        self.head = None
+        self._fill()
+        return head
+
+    def clear(self) -> None:
+        self._raw.clear()
+        self.head = None
+        self.partition_time = UNKNOWN_TIME
+
+    def _fill(self) -> None:
+        while self.head is None and self._raw:
+            raw = self._raw.popleft()
+            self.head = self._read(raw, self.partition_time)
+            self.skipped_to = raw.offset + 1 if self.head is None else None
+
+
+class PartitionGroup:
+    """The queues of a task. Stream time is the greatest time that has been taken out."""
+
+    def __init__(self, queues: Iterable[RecordQueue], max_idle_ms: int = 0) -> None:
+        """`max_idle_ms` (max.task.idle.ms): how long a partition that has no more is waited for; -1: not at
+        all."""
+        self.queues = {queue.partition: queue for queue in queues}
+        self.stream_time = UNKNOWN_TIME
+        self.lags: dict[TopicPartition, int] = {}
+        """How many records of a partition the broker has that were not fetched; unknown where it is not
+        there."""
+        self._max_idle_ms = max_idle_ms
+        self._deadlines: dict[TopicPartition, int] = {}
+        self._waiting: Heap[RecordQueue] = Heap(RecordQueue.head_time)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.queues.values()))
+
+    def add(self, partition: TopicPartition, records: Iterable[RawRecord]) -> None:
+        queue = self.queues[partition]
+        was_empty = not len(queue)
+        queue.add(records)
+        if was_empty and len(queue):
+            self._waiting.push(queue)
+
+    def is_ready(self, wall_clock_ms: int) -> bool:
+        """Whether the lowest time is known: no partition that has none here may still bring a lower one."""
+        if self._max_idle_ms < 0:
+            return bool(self._waiting)
+        for partition, queue in self.queues.items():
+            if len(queue):
+                self._deadlines.pop(partition, None)
+                continue
+            if self.lags.get(partition, -1) != 0:
+                self._deadlines.pop(partition, None)
+                return False
+            if wall_clock_ms < self._deadlines.setdefault(partition, wall_clock_ms + self._max_idle_ms):
+                return False
+        return bool(self._waiting)
+
+    def pop(self) -> HeadRecord:
+        """The record with the lowest time. There must be one."""
+        queue = self._waiting.pop()
+        record = queue.pop()
+        if len(queue):
+            self._waiting.push(queue)
+        if record.timestamp > self.stream_time:
+            self.stream_time = record.timestamp
+        return record
+
+    def set_partition_time(self, partition: TopicPartition, time: int) -> None:
+        """Go on from what a commit says of the times before."""
+        self.queues[partition].partition_time = time
+        self.stream_time = max(self.stream_time, time)
+
+    def clear(self) -> None:
+        for queue in self.queues.values():
+            queue.clear()
+        self._waiting.clear()
+        self._deadlines.clear()
+        self.lags.clear()
+        self.stream_time = UNKNOWN_TIME

@@ -1,0 +1,327 @@
+"""A topology at work without a broker, record by record, as Kafka's `TopologyTestDriver` does it.
+
+with TopologyTest(topology) as t:
+    t.input("words").pipe("k", "hello", ts=0)
+    assert t.output("counts").read() == [Record("hello", 1, 0)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from ottla.streams.errors import StreamsError
+from ottla.streams.records import Headers, Record
+from ottla.streams.serdes import Serde
+from ottla.streams.state.stores import StateStore
+from ottla.streams.task.errors import Handlers, handler_named
+from ottla.streams.task.input import RawRecord
+from ottla.streams.task.steps import record_timestamp
+from ottla.streams.task.task import Task, TaskSettings
+from ottla.streams.topology.nodes import AnySerde, SinkNode, SourceNode, serde_of
+from ottla.streams.topology.topology import Topology
+from ottla.streams.windows import Duration, instant, milliseconds
+
+__all__ = ["InputTopic", "OutputTopic", "TopologyTest"]
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_TASK = "0_0"
+_SETTINGS = {
+    "application_id",
+    "default_timestamp_extractor",
+    "max_task_idle_ms",
+    "handlers",
+    "deserialization_exception_handler",
+    "processing_exception_handler",
+    "production_exception_handler",
+    "errors_dead_letter_queue_topic_name",
+    "statestore_cache_max_bytes",
+}
+
+
+class TopologyTest:
+    """All sub-topologies as one task, each topic with one partition. A record is processed, and all that
+    follows from it, before `pipe` returns; caches are flushed after each record.
+
+    `config`: `application_id`, `default_timestamp_extractor`, `max_task_idle_ms`,
+    `statestore_cache_max_bytes` (0 by default), the exception handlers ("fail", "continue", a function), and
+    `errors_dead_letter_queue_topic_name`.
+    """
+
+    def __init__(self, topology: Topology, config: Mapping[str, Any] = {}, *, wall_clock_ms: int = 0) -> None:
+        unknown = sorted(set(config) - _SETTINGS)
+        if unknown:
+            raise StreamsError(f"TopologyTest knows no setting {unknown[0]}; {', '.join(sorted(_SETTINGS))}")
+        topology.check()
+        self._topology = topology
+        self._now = wall_clock_ms
+        self._settings = TaskSettings(
+            application_id=config.get("application_id", "topology-test"),
+            wall_clock=lambda: self._now,
+            timestamp_extractor=config.get("default_timestamp_extractor") or record_timestamp,
+            max_task_idle_ms=config.get("max_task_idle_ms", 0),
+            handlers=_handlers(config),
+        )
+        self._collected: list[RawRecord] = []
+        self._outputs: dict[str, list[RawRecord]] = {}
+        self._offsets: dict[str, int] = {}
+        groups = topology.node_groups()
+        local = {name for group in groups if not group.is_global for name in group.names}
+        self._global = self._make_task({name for group in groups if group.is_global for name in group.names})
+        stores = self._global.context.stores if self._global is not None else {}
+        self._task = self._make_task(local, stores)
+
+    def input(
+        self, topic: str, key: Serde[Any] | None = None, value: Serde[Any] | None = None
+    ) -> InputTopic[Any, Any]:
+        """A topic to write records to; serdes are those of its source where none are given."""
+        source = next(
+            (node for node in self._nodes(SourceNode) if topic in node.topics or _matches(node, topic)), None
+        )
+        if source is None:
+            raise StreamsError(f"No source of the topology reads the topic {topic}")
+        return InputTopic(
+            self,
+            topic,
+            key or self._topology.key_of(source),
+            value or self._topology.value_of(source),
+        )
+
+    def output(
+        self, topic: str, key: Serde[Any] | None = None, value: Serde[Any] | None = None
+    ) -> OutputTopic[Any, Any]:
+        """A topic to read from; serdes are those of its sink where none are given. The real name of an
+        internal topic begins with the application's id."""
+        sink = next(
+            (
+                node
+                for node in self._nodes(SinkNode)
+                if isinstance(node.topic, str) and self._real(node.topic) == topic
+            ),
+            None,
+        )
+        given_key: AnySerde = key or (sink.key if sink is not None else None)
+        given_value: AnySerde = value or (sink.value if sink is not None else None)
+        return OutputTopic(
+            self._outputs.setdefault(topic, []),
+            serde_of(given_key, self._topology.default_key, f"The output {topic}", "key"),
+            serde_of(given_value, self._topology.default_value, f"The output {topic}", "value"),
+        )
+
+    @property
+    def produced(self) -> list[str]:
+        """The names of all topics that have been written to."""
+        return [topic for topic in self._outputs if topic in self._offsets or self._outputs[topic]]
+
+    def store(self, name: str) -> Any:  # what kind of store it is the caller knows
+        """A state store, to read from and to write to."""
+        for task in (self._task, self._global):
+            if task is not None and name in task.context.stores:
+                return task.context.stores[name]
+        raise StreamsError(f"The topology has no store {name}")
+
+    def advance_wall_clock(self, duration: Duration) -> None:
+        """Let time pass: what is due by the wall clock is called once."""
+        self._now += milliseconds(duration)
+        if self._task is not None:
+            self._task.punctuate_wall_clock_time()
+            self._commit(self._task)
+        self._run()
+
+    def pipe_raw(
+        self, topic: str, key: bytes | None, value: bytes | None, timestamp: int, headers: Headers = ()
+    ) -> None:
+        """Write a record of bytes to a topic, and process it."""
+        self._enqueue(topic, key, value, timestamp, headers)
+        self._run()
+
+    def pipe_raw_batch(
+        self, topic: str, records: Iterable[tuple[bytes | None, bytes | None, int, Headers]]
+    ) -> None:
+        """Write records of bytes to a topic, then process them."""
+        for key, value, timestamp, headers in records:
+            self._enqueue(topic, key, value, timestamp, headers)
+        self._run()
+
+    @property
+    def wall_clock_ms(self) -> int:
+        return self._now
+
+    def close(self) -> None:
+        for task in (self._task, self._global):
+            if task is not None:
+                task.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # The collector's part.
+
+    def send(
+        self,
+        topic: str,
+        partition: int | None,  # noqa: ARG002 # there is one
+        key: bytes | None,
+        value: bytes | None,
+        timestamp: int,
+        headers: Headers,
+    ) -> None:
+        self._collected.append(RawRecord(topic, 0, -1, timestamp, key, value, headers))
+
+    def partitions(self, topic: str) -> int:  # noqa: ARG002
+        return 1
+
+    def _run(self) -> None:
+        self._deliver()
+        task = self._task
+        while task is not None and task.is_processable():
+            task.process()
+            task.punctuate_stream_time()
+            self._commit(task)
+            self._deliver()
+
+    def _commit(self, task: Task) -> None:
+        if task.commit_needed:
+            task.flush()
+            task.committed()
+
+    def _deliver(self) -> None:
+        collected, self._collected = self._collected, []
+        for record in collected:
+            self._outputs.setdefault(record.topic, []).append(record)
+            if self._reads(record.topic):
+                self._enqueue(record.topic, record.key, record.value, record.timestamp, record.headers)
+
+    def _enqueue(
+        self, topic: str, key: bytes | None, value: bytes | None, timestamp: int, headers: Headers
+    ) -> None:
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + 1
+        record = RawRecord(topic, 0, offset, timestamp, key, value, headers)
+        if topic in self._topology.global_topics:
+            assert self._global is not None
+            self._global.add_records((topic, 0), (record,))
+            if self._global.buffered:
+                self._global.process()
+            self._global.flush()
+        else:
+            assert self._task is not None
+            self._task.add_topic(topic)
+            self._task.add_records((topic, 0), (record,))
+
+    def _reads(self, topic: str) -> bool:
+        return any(
+            topic in map(self._real, node.topics) or _matches(node, topic) for node in self._nodes(SourceNode)
+        )
+
+    def _nodes(self, kind: type[Any]) -> Iterable[Any]:
+        return (node for node in self._topology.nodes.values() if isinstance(node, kind))
+
+    def _real(self, topic: str) -> str:
+        return self._topology.real_name(topic, self._settings.application_id)
+
+    def _make_task(self, nodes: set[str], stores: Mapping[str, StateStore] = {}) -> Task | None:
+        sources = [node for node in self._nodes(SourceNode) if node.name in nodes]
+        if not sources:
+            return None
+        topics = [self._real(topic) for node in sources for topic in node.topics]
+        task = Task(
+            self._topology, nodes, _TASK, [(topic, 0) for topic in topics], self._settings, self, stores
+        )
+        task.initialize()
+        for topic in topics:
+            task.set_lag((topic, 0), 0)
+        return task
+
+
+def _matches(node: SourceNode, topic: str) -> bool:
+    return node.pattern is not None and node.pattern.fullmatch(topic) is not None
+
+
+def _handlers(config: Mapping[str, Any]) -> Handlers:
+    given = config.get("handlers")
+    if given is not None:
+        assert isinstance(given, Handlers)
+        return given
+    dead_letters = config.get("errors_dead_letter_queue_topic_name")
+
+    def handler(kind: str) -> Any:
+        chosen = config.get(f"{kind}_exception_handler", "fail")
+        return chosen if callable(chosen) else handler_named(chosen, dead_letters)
+
+    return Handlers(handler("deserialization"), handler("processing"), handler("production"))
+
+
+class InputTopic(Generic[K, V]):
+    """Where a test writes records."""
+
+    def __init__(self, test: TopologyTest, topic: str, key: Serde[K], value: Serde[V]) -> None:
+        self._test = test
+        self._topic = topic
+        self._key = key
+        self._value = value
+
+    def pipe(
+        self, key: K | None, value: V | None, ts: int | datetime | None = None, headers: Headers = ()
+    ) -> None:
+        """Write a record at `ts`, milliseconds or an aware datetime (the wall clock's time where it is left
+        out)."""
+        timestamp = self._test.wall_clock_ms if ts is None else instant(ts, "ts")
+        self._test.pipe_raw(
+            self._topic,
+            self._key.serialize(self._topic, key),
+            self._value.serialize(self._topic, value),
+            timestamp,
+            tuple(headers),
+        )
+
+    def pipe_batch(self, records: Iterable[Record[K | None, V | None]]) -> None:
+        """Write records; all are there before the first is processed."""
+        self._test.pipe_raw_batch(
+            self._topic,
+            (
+                (
+                    self._key.serialize(self._topic, record.key),
+                    self._value.serialize(self._topic, record.value),
+                    record.timestamp,
+                    record.headers,
+                )
+                for record in records
+            ),
+        )
+
+
+class OutputTopic(Generic[K, V]):
+    """Where a test reads records."""
+
+    def __init__(self, records: list[RawRecord], key: Serde[K], value: Serde[V]) -> None:
+        self._records = records
+        self._key = key
+        self._value = value
+
+    def read(self) -> list[Record[K | None, V | None]]:
+        """All that was written since the last `read`."""
+        return [
+            Record(
+                self._key.deserialize(raw.topic, raw.key),
+                self._value.deserialize(raw.topic, raw.value),
+                raw.timestamp,
+                raw.headers,
+            )
+            for raw in self.read_raw()
+        ]
+
+    def read_raw(self) -> list[RawRecord]:
+        """The same as bytes."""
+        records = self._records[:]
+        self._records.clear()
+        return records

@@ -1,0 +1,54 @@
+"""What becomes of records that cannot be read, processed or written."""
+
+from __future__ import annotations
+
+import pytest
+
+from ottla.streams import Long, StreamsBuilder, Text, TopologyTest
+from ottla.streams.errors import DeserializationError, ProcessingError, ProductionError
+
+
+def _topology():
+    builder = StreamsBuilder()
+    builder.stream("in", Text(), Long()).map_values(lambda value: 10 // value).to("out", value=Long())
+    return builder.build()
+
+
+def test_a_function_that_raises_is_named_with_the_record() -> None:
+    with TopologyTest(_topology()) as test:
+        test.input("in").pipe("a", 5, ts=0)
+        with pytest.raises(
+            ProcessingError, match=r"ZeroDivisionError.*MAPVALUES.*in-0 at offset 1"
+        ) as raised:
+            test.input("in").pipe("a", 0, ts=0)
+        assert (raised.value.topic, raised.value.offset) == ("in", 1)
+
+
+def test_records_can_be_left_out() -> None:
+    config = {"processing_exception_handler": "continue", "errors_dead_letter_queue_topic_name": "dead"}
+    with TopologyTest(_topology(), config) as test:
+        for value in (5, 0, 2):
+            test.input("in").pipe("a", value, ts=0)
+        assert [record.value for record in test.output("out").read()] == [2, 5]
+        (dead,) = test.output("dead", Text(), Long()).read()
+        assert (dead.key, dead.value) == ("a", 0)
+        headers = dict(dead.headers)
+        assert headers["__streams.errors.topic"] == b"in"
+        assert headers["__streams.errors.offset"] == b"1"
+        assert headers["__streams.errors.exception"] == b"builtins.ZeroDivisionError"
+
+
+def test_bytes_that_no_serde_reads() -> None:
+    with TopologyTest(_topology()) as test, pytest.raises(DeserializationError, match="KSTREAM-SOURCE"):
+        test.pipe_raw("in", b"a", b"123", 0)
+    with TopologyTest(_topology(), {"deserialization_exception_handler": "continue"}) as test:
+        test.pipe_raw("in", b"a", b"123", 0)
+        test.input("in").pipe("a", 5, ts=0)
+        assert [record.value for record in test.output("out").read()] == [2]
+
+
+def test_values_that_no_serde_writes() -> None:
+    builder = StreamsBuilder()
+    builder.stream("in", Text(), Text()).to("out", value=Long())
+    with TopologyTest(builder.build()) as test, pytest.raises(ProductionError, match="KSTREAM-SINK"):
+        test.input("in").pipe("a", "text", ts=0)
