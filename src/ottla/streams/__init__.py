@@ -26,6 +26,23 @@ if TYPE_CHECKING:
     from ottla.streams.dsl.builder import StreamsBuilder
     from ottla.streams.dsl.stream import KStream
     from ottla.streams.errors import StreamsError, TopologyError
+    from ottla.streams.expressions import (
+        coalesce,
+        col,
+        concat,
+        count,
+        header,
+        key,
+        lit,
+        offset,
+        partition,
+        timestamp,
+        topic,
+        value,
+        when,
+        window_end,
+        window_start,
+    )
     from ottla.streams.processor import Processor, ProcessorContext, PunctuationType
     from ottla.streams.records import Change, Record, ValueAndTimestamp, Window, Windowed
     from ottla.streams.serdes import (
@@ -88,6 +105,21 @@ __all__ = [
     "ValueAndTimestamp",
     "Window",
     "Windowed",
+    "coalesce",
+    "col",
+    "concat",
+    "count",
+    "header",
+    "key",
+    "lit",
+    "offset",
+    "partition",
+    "timestamp",
+    "topic",
+    "value",
+    "when",
+    "window_end",
+    "window_start",
 ]
 
 _HOMES = {
@@ -124,6 +156,21 @@ _HOMES = {
     "ValueAndTimestamp": "records",
     "Window": "records",
     "Windowed": "records",
+    "coalesce": "expressions",
+    "col": "expressions",
+    "concat": "expressions",
+    "count": "expressions",
+    "header": "expressions",
+    "key": "expressions",
+    "lit": "expressions",
+    "offset": "expressions",
+    "partition": "expressions",
+    "timestamp": "expressions",
+    "topic": "expressions",
+    "value": "expressions",
+    "when": "expressions",
+    "window_end": "expressions",
+    "window_start": "expressions",
 }
 """Where each name is defined, below this package."""
 
