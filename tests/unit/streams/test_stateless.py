@@ -6,7 +6,18 @@ import re
 
 import pytest
 
-from ottla.streams import Long, Processor, Record, StreamsBuilder, Text, TopologyError, TopologyTest
+from ottla.streams import (
+    Json,
+    Long,
+    Processor,
+    Record,
+    StreamsBuilder,
+    Text,
+    TopologyError,
+    TopologyTest,
+    col,
+    key,
+)
 
 
 def _text(builder: StreamsBuilder, topic="in"):
@@ -168,3 +179,15 @@ def test_the_description_is_java_s() -> None:
         "    Sink: KSTREAM-SINK-0000000004 (topic: out)\n"
         "      <-- KSTREAM-MERGE-0000000003\n\n"
     )
+
+
+def test_expressions() -> None:
+    builder = StreamsBuilder()
+    stream = builder.stream("in", Text(), Json()).filter(col("n") > 1)
+    stream.map_values({"n": col("n") * 2, "k": key()}).select_key(col("k")).to("out", Text(), Json())
+    stream.map_values(col("n")).to("numbers", Text(), Json())
+    values = [{"n": 1}, {"n": 2}, {}, None, {"n": 3}]
+    assert _outputs(builder, *(("a", value) for value in values)) == [
+        ("a", {"n": 4, "k": "a"}, 1),
+        ("a", {"n": 6, "k": "a"}, 4),
+    ]

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from ottla.streams.errors import TopologyError
+from ottla.streams.expressions.inference import bind
+from ottla.streams.expressions.nodes import Expression, as_expression
+from ottla.streams.expressions.row import compile_row
+from ottla.streams.records import Record
 
-__all__ = ["KeyedFunction", "ValueExpression", "of_key_and_value", "of_value", "predicate"]
+__all__ = ["KeyedFunction", "of_key_and_value", "of_value", "predicate"]
 
 KeyedFunction = Callable[[Any, Any], Any]
 
 
-@runtime_checkable
-class ValueExpression(Protocol):
-    """An expression over a record's value, such as `col("amount") > 50`."""
-
-    def evaluate(self, value: Any, /) -> Any:
-        """What it is for a value; None for SQL's null."""
-
-
 class ExpressionOfValue:
-    """An expression as a function of key and value; a plan of columns looks for `expression`."""
+    """An expression as a function of key and value."""
 
-    def __init__(self, expression: ValueExpression) -> None:
-        self.expression = expression
-        self._evaluate = expression.evaluate
+    def __init__(self, expression: Expression) -> None:
+        self._evaluate = compile_row(bind(expression).expression)
 
-    def __call__(self, key: Any, value: Any) -> Any:  # noqa: ARG002
-        return self._evaluate(value)
-
-
-class ProjectionOfValue:
-    """Named expressions as a function that makes a dict of them."""
-
-    def __init__(self, expressions: Mapping[str, ValueExpression]) -> None:
-        self.expressions = dict(expressions)
-        self._evaluate = [(name, expression.evaluate) for name, expression in expressions.items()]
-
-    def __call__(self, key: Any, value: Any) -> dict[str, Any]:  # noqa: ARG002
-        return {name: evaluate(value) for name, evaluate in self._evaluate}
+    def __call__(self, key: Any, value: Any) -> Any:
+        return self._evaluate(Record(key, value, -1), None)
 
 
 class FunctionOfValue:
@@ -52,18 +36,13 @@ class FunctionOfValue:
         return self.function(value)
 
 
-def _is_expression(function: object) -> bool:
-    return isinstance(function, ValueExpression) and not isinstance(function, type)
-
-
 def predicate(function: object, operator: str) -> KeyedFunction:
     """A function of key and value, or an expression: what it says of a record, true or not."""
     return of_key_and_value(function, operator)
 
 
 def of_key_and_value(function: object, operator: str) -> KeyedFunction:
-    if _is_expression(function):
-        assert isinstance(function, ValueExpression)
+    if isinstance(function, Expression):
         return ExpressionOfValue(function)
     if not callable(function):
         raise TopologyError(
@@ -76,12 +55,11 @@ def of_value(function: object, with_key: bool, operator: str) -> KeyedFunction:
     """A function of the value (of key and value: `with_key`), an expression, or a dict of named
     expressions."""
     if isinstance(function, Mapping):
-        wrong = [name for name, expression in function.items() if not _is_expression(expression)]
+        wrong = [name for name, each in function.items() if not isinstance(each, Expression)]
         if wrong:
             raise TopologyError(f"{operator} takes a dict of expressions: {wrong[0]!r} is none")
-        return ProjectionOfValue(function)
-    if _is_expression(function):
-        assert isinstance(function, ValueExpression)
+        return ExpressionOfValue(as_expression(function))
+    if isinstance(function, Expression):
         return ExpressionOfValue(function)
     if not callable(function):
         raise TopologyError(f"{operator} takes a function of a value, or an expression: not {function!r}")

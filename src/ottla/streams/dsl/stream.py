@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar, overload
 
-from ottla.streams.dsl.functions import ValueExpression, of_key_and_value, of_value, predicate
+from ottla.streams.dsl.functions import of_key_and_value, of_value, predicate
 from ottla.streams.dsl.graph import Graph, GraphNode, Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import SinkGraphNode
 from ottla.streams.dsl.partitioning import repartition
+from ottla.streams.expressions.nodes import Expression
 from ottla.streams.processor import Processor
 from ottla.streams.processors import stateless
 from ottla.streams.serdes import Serde
@@ -55,14 +56,14 @@ class KStream(Generic[K, V]):
     # Operators that remember nothing.
 
     def filter(
-        self, function: Callable[[K, V], object] | ValueExpression, *, name: str | None = None
+        self, function: Callable[[K, V], object] | Expression, *, name: str | None = None
     ) -> KStream[K, V]:
         """Only the records of which the function, or expression, is true."""
         keep = partial(stateless.Filter, predicate(function, "filter"))
         return self._same("KSTREAM-FILTER-", name, keep)
 
     def filter_not(
-        self, function: Callable[[K, V], object] | ValueExpression, *, name: str | None = None
+        self, function: Callable[[K, V], object] | Expression, *, name: str | None = None
     ) -> KStream[K, V]:
         """Only the records of which the function is not true."""
         drop = partial(stateless.FilterNot, predicate(function, "filter_not"))
@@ -91,7 +92,7 @@ class KStream(Generic[K, V]):
     @overload
     def map_values(
         self,
-        function: ValueExpression | Mapping[str, ValueExpression],
+        function: Expression | Mapping[str, Expression],
         *,
         with_key: bool = False,
         name: str | None = None,
@@ -124,7 +125,7 @@ class KStream(Generic[K, V]):
         )
 
     def select_key(
-        self, function: Callable[[K, V], KR] | ValueExpression, *, name: str | None = None
+        self, function: Callable[[K, V], KR] | Expression, *, name: str | None = None
     ) -> KStream[KR, V]:
         """Another key for each."""
         node = self.key_selecting_node(function, Named(name, self.graph))
@@ -282,7 +283,7 @@ class BranchedKStream(Generic[K, V]):
         stream.graph.add(stream.node, self._node)
 
     def branch(
-        self, function: Callable[[K, V], object] | ValueExpression, *, name: str | None = None
+        self, function: Callable[[K, V], object] | Expression, *, name: str | None = None
     ) -> BranchedKStream[K, V]:
         """A branch, whose name is that of the split and after it `name`, or its number."""
         self._predicates.append(predicate(function, "branch"))

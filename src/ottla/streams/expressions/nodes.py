@@ -188,9 +188,6 @@ class Expression:
     def is_not_null(self) -> Call:
         return ~self.is_null()
 
-    def is_nan(self) -> Call:
-        return _call("is_nan", self)
-
     def coalesce(self, *others: object) -> Call:
         """The first of it and `others` that is not null."""
         return _call("coalesce", self, *others)
@@ -223,10 +220,6 @@ class Expression:
     def replace(self, what: object, by: object) -> Call:
         """Each `what` in the text replaced."""
         return _call("replace", self, what, by)
-
-    def concat(self, *others: object) -> Call:
-        """Texts one after the other; null where one of them is null."""
-        return _call("concat", self, *others)
 
     def starts_with(self, prefix: object) -> Call:
         return _call("starts_with", self, prefix)

@@ -67,7 +67,7 @@ _ROWS = ArrowRows(
         col("i") + col("d"),
         col("m") + col("m") * 2,
         col("m") > 1,
-        col("s").lower().concat("!", col("t")),
+        call("concat", col("s").lower(), "!", col("t")),
         col("s").substring(2, 1),
         col("s").like("A_%"),
         col("s").matches("[0-9]"),
