@@ -44,6 +44,7 @@ from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDirs
+from ottla.replica.failures import DiskFailures
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.fetchers import Fetchers
 from ottla.replica.folders import LogFolders
@@ -111,6 +112,8 @@ class Broker:
         )
         self._fetchers = self._make_fetchers()
         self.partitions = self._make_partitions()
+        self._disk_failures = DiskFailures(self.partitions, self.data_dirs, self._sync_worker)
+        self._environment.note_failure = self._disk_failures.note
         self._producer_ids = ProducerIds(self._store)
         self._coordinators = self._make_coordinators()
         self.groups, self.transactions = self._coordinators.groups, self._coordinators.transactions
@@ -303,6 +306,7 @@ class Broker:
 
     async def _reopen_partitions(self) -> None:
         """Try again to open the partitions that could not be opened."""
+        await self._disk_failures.try_again()
         async with self.metadata.paused() as image:
             await self.partitions.reopen(image.topics.values())
         await self._coordinators.load()
@@ -356,6 +360,7 @@ class Broker:
             ]
         )
         self._loading = asyncio.get_running_loop().create_task(self._coordinators.load())
+        self._disk_failures.start()
         self.maintenance.start()
         await self._membership.join(registration, self._server.serve)
         return bound[config.listeners[0].name]
@@ -430,6 +435,7 @@ class Broker:
         await self._membership.stop()
         await self._store.close()
         await self.maintenance.stop()
+        await self._disk_failures.stop()
         await self.group_commit.finish()
         self._sync_worker.shutdown()
         self._file_worker.shutdown()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import NO_LEADER, PartitionState
+from ottla.metadata.model import NO_LEADER, PartitionState, Topic
 from ottla.protocol.errors import ErrorCode
 
 NO_NODE = -1
@@ -58,6 +58,11 @@ def leader_at(image: MetadataImage, state: PartitionState, listener: str) -> tup
     return NO_LEADER, ErrorCode.listener_not_found if is_elsewhere else ErrorCode.leader_not_available
 
 
-def offline_replicas(image: MetadataImage, state: PartitionState) -> Sequence[int]:
-    """Those on brokers that are fenced."""
-    return [node_id for node_id in state.replicas if image.is_fenced(node_id)]
+def offline_replicas(image: MetadataImage, topic: Topic, partition: int) -> Sequence[int]:
+    """Those on brokers that are fenced, or that cannot use its log."""
+    offline = image.brokers_without(topic, partition)
+    return [
+        node_id
+        for node_id in topic.partitions[partition].replicas
+        if node_id in offline or image.is_fenced(node_id)
+    ]

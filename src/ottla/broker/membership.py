@@ -18,6 +18,7 @@ from ottla.store.sqlite import FILE_NAME, MIGRATED_FILE_NAME
 if TYPE_CHECKING:
     from ottla.clock import Clock
     from ottla.config.current import CurrentConfig
+    from ottla.controller.offline import OfflineReplicaReports
     from ottla.controller.publisher import MetadataSubscriber, Publisher
     from ottla.metadata.model import BrokerRegistration
     from ottla.replica.data_dir import DataDirs
@@ -135,6 +136,7 @@ class Member:
         self._new_id = new_id
         self._config = config
         self._session = BrokerSession(store, metadata, clock)
+        self._reports: OfflineReplicaReports | None = None
         self._controller = Controller(
             store,
             metadata,
@@ -186,15 +188,23 @@ class Member:
         """Not before the logs are open."""
 
     def subscribers(self, partitions: Partitions) -> tuple[MetadataSubscriber, ...]:
+        from ottla.controller.offline import OfflineReplicaReports
+
         standing = Standing(self._node_id, partitions, self._metadata, lambda: self.epoch)
         self._session.tell(standing)
-        return standing, self._session, self._controller
+        reports = self._reports = OfflineReplicaReports(
+            self._store, self._metadata, self._session, self._node_id, lambda: partitions.offline
+        )
+        partitions.offline_changed = reports.changed
+        return standing, self._session, self._controller, reports
 
     async def join(self, registration: BrokerRegistration, serve: Serve) -> None:
         clean_epoch = self._data_dirs.clean_epoch
         last_epoch = NEVER if clean_epoch is None else clean_epoch
         await self._session.start(registration, last_epoch, self._config.value)
         self._controller.start()
+        if self._reports is not None:
+            self._reports.start()
         await serve()
         await self._session.taken_back()
 
@@ -203,5 +213,7 @@ class Member:
             await self._session.hand_over()
 
     async def stop(self) -> None:
+        if self._reports is not None:
+            await self._reports.stop()
         await self._controller.stop()
         await self._session.stop()

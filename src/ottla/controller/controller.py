@@ -80,7 +80,7 @@ class Controller:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
-    async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
+    async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
         """Note what has to be looked at, and go to work."""
         if delta.brokers_changed or delta.broker_configs_changed or delta.controller_changed:
             self._everything = True
@@ -90,6 +90,9 @@ class Controller:
             self._note(topic, range(first_new, len(topic.partitions)))
         for topic, partition in delta.partitions_changed:
             self._note(topic, (partition,))
+        for _, name in sorted(delta.offline_replicas_changed):
+            if (found := image.topics.get(name)) is not None:
+                self._note(found, range(len(found.partitions)))
         self._wake.set()
 
     def lease_in_doubt(self) -> None:

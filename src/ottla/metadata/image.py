@@ -23,6 +23,7 @@ from ottla.metadata.model import (
     BrokerRegistration,
     Configs,
     Controller,
+    OfflineReplicas,
     PartitionState,
     Topic,
 )
@@ -55,6 +56,8 @@ class ImageDelta(NamedTuple):
     group_configs_changed: frozenset[str] = frozenset()
     brokers_changed: frozenset[int] = frozenset()
     """Those that came or went, registered anew, were unfenced, or began to stop"""
+    offline_replicas_changed: frozenset[tuple[int, str]] = frozenset()
+    """Brokers and topics"""
     controller_changed: bool = False
     features_changed: bool = False
     acls_changed: bool = False
@@ -79,6 +82,8 @@ class MetadataImage(NamedTuple):
     known_brokers: Mapping[int, BrokerRegistration] = _NOTHING
     """All that there ever were and that were not retired, as they last registered"""
     controller: Controller | None = None
+    offline_replicas: Mapping[tuple[int, str], OfflineReplicas] = _NOTHING
+    """By broker and topic, of brokers that live: replicas whose logs they cannot use"""
     log_dirs: Mapping[int, tuple[str, ...]] = _NOTHING
     """By broker: the ids of the data folders that its replicas may lie in"""
     broker_overrides: Mapping[str, Configs] = _NOTHING
@@ -107,6 +112,20 @@ class MetadataImage(NamedTuple):
     def is_active(self, node_id: int) -> bool:
         """Whether the broker may lead, and be in ISRs: it is not fenced, nor about to stop."""
         return node_id not in self.stopping and not self.is_fenced(node_id)
+
+    def brokers_without(self, topic: Topic, partition: int) -> frozenset[int]:
+        """Those that keep the partition and cannot use its log."""
+        if not self.offline_replicas:
+            return frozenset()
+        found = {
+            node_id: self.offline_replicas.get((node_id, topic.name))
+            for node_id in topic.partitions[partition].replicas
+        }
+        return frozenset(
+            node_id
+            for node_id, offline in found.items()
+            if offline is not None and offline.topic_id == topic.topic_id and partition in offline.partitions
+        )
 
     def apply(self, events: Iterable[Event]) -> tuple[MetadataImage, ImageDelta]:
         """The image after `events` (whole revisions, in order), and what they changed.
@@ -164,6 +183,7 @@ class _Draft:
         self._stopping = dict.fromkeys(base.stopping)
         self._known_brokers = dict(base.known_brokers)
         self._controller = base.controller
+        self._offline_replicas = dict(base.offline_replicas)
         self._log_dirs = dict(base.log_dirs)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
@@ -191,6 +211,7 @@ class _Draft:
             unfenced=self._unfenced,
             known_brokers=self._known_brokers,
             controller=self._controller,
+            offline_replicas=self._offline_replicas,
             log_dirs=self._log_dirs,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
@@ -255,6 +276,11 @@ class _Draft:
                 self._unfenced.pop(model.parse_broker_key(key, model.UNFENCED), None)
             else:
                 self._unfenced[model.parse_broker_key(key, model.UNFENCED)] = model.decode_unfenced(value)
+        elif key.startswith(model.OFFLINE_REPLICAS):
+            self._offline_replicas.pop(model.parse_offline_replicas_key(key), None)
+            if value is not None:
+                where = model.parse_offline_replicas_key(key)
+                self._offline_replicas[where] = model.decode_offline_replicas(value)
         elif key.startswith(model.LOG_DIRS):
             if value is None:
                 self._log_dirs.pop(model.parse_broker_key(key, model.LOG_DIRS), None)
@@ -342,6 +368,7 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         _differing(old_image.brokers, new_image.brokers)
         | _differing(old_image.unfenced, new_image.unfenced)
         | (old_image.stopping ^ new_image.stopping),
+        _differing(old_image.offline_replicas, new_image.offline_replicas),
         old_image.controller != new_image.controller,
         old_image.features != new_image.features,
         old_image.acls is not new_image.acls and old_image.acls != new_image.acls,

@@ -12,7 +12,7 @@ from ottla.metadata import model
 from ottla.metadata.plan import Changes, Step
 from ottla.metadata.transaction import Compare, Delete, KeyValue, Put, Transaction
 
-_OF_A_PROCESS = (model.BROKERS, model.STOPPING, model.UNFENCED)
+_OF_A_PROCESS = (model.BROKERS, model.STOPPING, model.UNFENCED, model.OFFLINE_REPLICAS)
 """What is under these says who lives"""
 
 

@@ -15,6 +15,7 @@ One key each, values compact JSON:
     /known_brokers/<id>         the last registration of each broker that there ever was, until it is retired
     /controller                 the broker that acts as controller, under its lease; the revision is the
                                 controller's epoch, which each write of that duty compares
+    /offline_replicas/<broker id>/<topic>  under that lease: those of the broker's replicas whose logs fail
     /log_dirs/<broker id>       the ids of the data folders that the broker's replicas may lie in
     /cluster_id                 the cluster's id, once brokers share the store
     /migrating                  while a single node's metadata is copied here: whose, by its folder's id
@@ -50,6 +51,7 @@ STOPPING = "/stopping/"
 UNFENCED = "/unfenced/"
 KNOWN_BROKERS = "/known_brokers/"
 CONTROLLER = "/controller"
+OFFLINE_REPLICAS = "/offline_replicas/"
 LOG_DIRS = "/log_dirs/"
 CLUSTER_ID = "/cluster_id"
 MIGRATING = "/migrating"
@@ -171,6 +173,13 @@ class BrokerRegistration:
     """The revision of its registration. It registers once for each lease, so that it grows with each"""
 
 
+class OfflineReplicas(NamedTuple):
+    """Of one topic, on one broker: the partitions whose logs it cannot use."""
+
+    topic_id: UUID
+    partitions: frozenset[int]
+
+
 class Controller(NamedTuple):
     """The broker that acts as controller; `epoch` is the revision at which it took that up."""
 
@@ -206,6 +215,10 @@ def known_broker_key(node_id: int) -> str:
     return f"{KNOWN_BROKERS}{node_id}"
 
 
+def offline_replicas_key(node_id: int, topic: str) -> str:
+    return f"{OFFLINE_REPLICAS}{node_id}/{topic}"
+
+
 def log_dirs_key(node_id: int) -> str:
     return f"{LOG_DIRS}{node_id}"
 
@@ -215,6 +228,13 @@ def parse_partition_key(key: str) -> tuple[str, int]:
     if not name or not (number.isascii() and number.isdigit()):
         raise MetadataFormatError(f"{key} is no partition's key")
     return name, int(number)
+
+
+def parse_offline_replicas_key(key: str) -> tuple[int, str]:
+    node_id, _, topic = key.removeprefix(OFFLINE_REPLICAS).partition("/")
+    if not topic:
+        raise MetadataFormatError(f"{key} names no topic")
+    return parse_broker_key(node_id, ""), topic
 
 
 def parse_broker_key(key: str, prefix: str) -> int:
@@ -380,6 +400,17 @@ def decode_unfenced(value: bytes) -> int:
     epoch: int
     (epoch,) = documents.decode(value, {"epoch": int})
     return epoch
+
+
+def encode_offline_replicas(offline: OfflineReplicas) -> bytes:
+    return documents.encode({"id": str(offline.topic_id), "partitions": sorted(offline.partitions)})
+
+
+def decode_offline_replicas(value: bytes) -> OfflineReplicas:
+    text, partitions = documents.decode(value, {"id": str, "partitions": list})
+    if not all(type(each) is int for each in partitions):
+        raise MetadataFormatError(f"{value!r} names partitions that are no numbers")
+    return OfflineReplicas(documents.parse_uuid(text), frozenset(partitions))
 
 
 STOPPING_VALUE = b"{}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ottla.storage import checkpoints
 from ottla.storage.checkpoints import (
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from ottla.storage.fs import DiskSpace, FileSystem
 
 log = logging.getLogger(__name__)
+
+_PROBE: Final = ".probe"
+_PROBE_BYTES: Final = 4096
 
 
 class Hosted(Protocol):
@@ -49,6 +53,8 @@ class DataDir:
         self.directory_id = ""
         self.is_online = False
         """The folder is ours and can be used."""
+        self.is_full = False
+        """Its disk takes no more; replicas that others have too are not here meanwhile."""
         self.hosted_count = 0
         """Partitions in it that are online; whoever opens and removes them counts."""
         self._lock = DirectoryLock(fs, path)
@@ -99,6 +105,43 @@ class DataDir:
         log.error("the data folder %s cannot be used; what it holds is offline: %s", self.path, error)
         self.is_online = False
         self.release()
+
+    def check(self) -> None:
+        """Try whether the disk takes a file, and keeps it; in any thread. Raises OSError."""
+        if not self.fs.exists(f"{self.path}/{checkpoints.META_PROPERTIES}"):
+            raise OSError(errno.ENOENT, "it is not there")
+        probe = f"{self.path}/{_PROBE}"
+        self.fs.write_atomic(probe, bytes(_PROBE_BYTES))
+        self.fs.unlink(probe)
+
+    def forget(self, partition: Replica) -> None:
+        """Its log is not used any more, or not for now: it is read again from where it is known to be on the
+        disk, should it be opened once more.
+        """
+        key, log = (partition.topic, partition.index), partition.log
+        self.hosted_count -= 1
+        self.clean = False
+        self.recovery_points[key] = log.recovery_point
+        self.log_starts[key] = log.log_start_offset
+        self.high_watermarks[key] = log.high_watermark
+
+    def resume(self) -> None:
+        """Use the folder again, after `fail`. Raises as `take`, DataDirError where it is another one."""
+        if not self.fs.exists(f"{self.path}/{checkpoints.META_PROPERTIES}"):
+            raise OSError(errno.ENOENT, "it is not there")
+        directory_id = self.directory_id
+        self.take()
+        try:
+            if self.directory_id != directory_id:
+                raise DataDirError(
+                    f"{self.path} is another folder now, with directory.id {self.directory_id}"
+                )
+            self.check()
+            self.begin()
+        except BaseException:
+            self.directory_id, self.is_online = directory_id, False
+            self.release()
+            raise
 
     def is_there(self) -> bool:
         """Whether the folder can be used, and its disk was not taken away meanwhile."""
@@ -208,13 +251,22 @@ class DataDirs:
         """The metadata is in the first of `log_dirs` unless another folder is named."""
         self.all = tuple(DataDir(fs, path) for path in log_dirs)
         """In the configured order"""
-        self.online: tuple[DataDir, ...] = ()
-        """Those that logs may lie in"""
         named = next((each for each in self.all if each.path == metadata_log_dir), None)
         self.metadata = self.all[0] if metadata_log_dir is None else named or DataDir(fs, metadata_log_dir)
         self._folders = tuple(dict.fromkeys((self.metadata, *self.all)))
         self._absent: tuple[str, ...] = ()
         self._found: Mapping[DataDir, MetaProperties | None] = {}
+        self._formatted: tuple[DataDir, ...] = ()
+
+    @property
+    def online(self) -> Sequence[DataDir]:
+        """Those that logs may lie in, in the configured order."""
+        return [each for each in self._formatted if each.is_online]
+
+    @property
+    def failed(self) -> Sequence[DataDir]:
+        """Those whose disks have failed since the start."""
+        return [each for each in self._formatted if not each.is_online]
 
     # -- starting
 
@@ -248,8 +300,8 @@ class DataDirs:
                     folder.format(MetaProperties(cluster_id, node_id, new_id()))
                 except OSError as error:
                     self._do_without(folder, error)
-        self.online = tuple(each for each in self.all if each.is_online)
-        if not self.online:
+        self._formatted = tuple(each for each in self.all if each.is_online)
+        if not self._formatted:
             paths = ", ".join(each.path for each in self.all)
             raise DataDirError(f"none of the data folders can be used: {paths}")
 
@@ -320,7 +372,8 @@ class DataDirs:
     @property
     def sole(self) -> DataDir | None:
         """The folder where every log is, if there is but one."""
-        return self.online[0] if len(self.all) == 1 and not self._absent else None
+        online = self.online
+        return online[0] if len(self.all) == len(online) == 1 and not self._absent else None
 
     def missing(self) -> list[str]:
         """Which folders are not here; without any, a log that is in none of them is nowhere."""
@@ -332,12 +385,13 @@ class DataDirs:
 
         Those that are `cordoned` take none, unless all are.
         """
-        free = [each for each in self.online if each.path not in cordoned and "*" not in cordoned]
-        return sorted(free, key=lambda each: each.hosted_count) or [self.online[0]]
+        online = self.online
+        free = [each for each in online if each.path not in cordoned and "*" not in cordoned]
+        return sorted(free, key=lambda each: (each.is_full, each.hosted_count)) or list(online[:1])
 
     def of(self, partition: Replica) -> DataDir:
         """The folder that the partition's log lies in."""
-        return next(each for each in self.online if each.path == partition.log_dir)
+        return next(each for each in self._formatted if each.path == partition.log_dir)
 
     # -- running and stopping
 

@@ -348,8 +348,8 @@ class Fetcher:
             if before != (follower.log.log_end_offset, follower.log.log_start_offset):
                 self._changed[key] = None
         except LogStorageError as error:
-            log.error("%s is not followed any more: %s", follower, error)
-            self.remove(key)
+            log.error("%s cannot be followed: %s", follower, error)
+            self._delay(key, followed)
         except KafkaError as error:
             log.error("what broker %d gives of %s is refused: %s", self._node_id, follower, error)
             self._delay(key, followed)
@@ -381,8 +381,8 @@ class Fetcher:
                 self._delay(key, followed)
                 return
         except LogStorageError as error:
-            log.error("%s is not followed any more: %s", follower, error)
-            self.remove(key)
+            log.error("%s cannot be followed: %s", follower, error)
+            self._delay(key, followed)
             return
         self._changed[key] = None
         await self._surroundings.note_cut()

@@ -72,6 +72,8 @@ class LogFolders:
                 f"it is in {' and in '.join(each.path for each in homes)}: move away what is out of date",
             )
         for folder in homes:
+            if folder.is_full:
+                raise KafkaError(ErrorCode.kafka_storage_error, f"the disk of {folder.path} is full")
             try:
                 return folder, self._open_log(folder, topic, index, config)
             except KafkaError as refused:
@@ -108,7 +110,8 @@ class LogFolders:
                 if folder in self.homes(topic.name, index):
                     raise  # what was begun here goes on here
                 failure = error
-        assert failure is not None
+        if failure is None:
+            raise KafkaError(ErrorCode.kafka_storage_error, "there is no data folder that can be used")
         raise failure
 
     def _open_log(self, folder: DataDir, topic: Topic, index: int, config: TopicConfig) -> Log:

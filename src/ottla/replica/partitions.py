@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from uuid import UUID
@@ -19,6 +19,7 @@ from ottla.replica.follower import Follower
 from ottla.replica.partition import Partition
 from ottla.replica.replica import Replica
 from ottla.storage.checkpoints import CorruptCheckpointError
+from ottla.storage.errors import LogStorageError
 from ottla.storage.lifecycle import close_logs
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Partitions:
         self._config = config
         self._worker = worker
         self._group_commit = group_commit
+        self.offline_changed: Callable[[], None] = _nobody_asks
+        """Told that other partitions are offline than before"""
         self._by_topic: dict[str, list[Place]] = {}
         self._by_id: dict[UUID, list[Place]] = {}
 
@@ -236,6 +239,7 @@ class Partitions:
                 self._tell(topic.name, index)
         elif place is Unhosted.OFFLINE and self._node_id not in state.replicas:
             places[index] = Unhosted.ABSENT
+            self.offline_changed()
 
     # -- roles
 
@@ -263,6 +267,12 @@ class Partitions:
                     self._take_role(topic, index, place)
 
     def _take_role(self, topic: Topic, index: int, place: Replica) -> None:
+        try:
+            self._give_role(topic, index, place)
+        except LogStorageError as error:  # it will be offline soon; the others go on
+            log.error("%s cannot take its role: %s", place, error)
+
+    def _give_role(self, topic: Topic, index: int, place: Replica) -> None:
         state = topic.partitions[index]
         if not self._may_lead or state.leader != self._node_id:
             if isinstance(place, Follower):
@@ -327,6 +337,21 @@ class Partitions:
             for index in [index for index, place in enumerate(known) if place is Unhosted.OFFLINE]:
                 known[index] = self._open(topic, index, is_new=False)
                 await asyncio.sleep(0)
+        self.offline_changed()
+
+    def take_offline(self, replica: Replica) -> None:
+        """Do without its log, until `reopen` can open it."""
+        places = self._by_topic.get(replica.topic)
+        if places is None or places[replica.index] is not replica:
+            return
+        log.error("%s is offline, as its log fails", replica)
+        places[replica.index] = Unhosted.OFFLINE
+        self._data_dirs.of(replica).forget(replica)
+        if isinstance(replica, Follower):
+            self._fetching.leave(replica)
+        replica.close()
+        self._tell(replica.topic, replica.index)
+        self.offline_changed()
 
     def _open(self, topic: Topic, index: int, *, is_new: bool) -> Place:
         state = topic.partitions[index]
@@ -337,6 +362,7 @@ class Partitions:
             opened = self._folders.open(topic, index, config, self._config.cordoned_log_dirs, is_new=is_new)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
+            self.offline_changed()
             return Unhosted.OFFLINE
         if self._may_lead and state.leader == self._node_id:
             return self._partition(topic, index, opened, config)
@@ -365,6 +391,8 @@ class Partitions:
             self._remove(topic.name, index, place)
             if index % _YIELD_EVERY == _YIELD_EVERY - 1:
                 await asyncio.sleep(0)
+        if Unhosted.OFFLINE in removed:
+            self.offline_changed()
 
     def _remove(self, topic: str, index: int, place: Place) -> None:
         if isinstance(place, Replica):
@@ -391,6 +419,10 @@ class Partitions:
             if not errors and folder not in offline:
                 clean.append(folder)
         return clean
+
+
+def _nobody_asks() -> None:
+    """Where this broker is alone."""
 
 
 def _role(replica: Replica) -> str:

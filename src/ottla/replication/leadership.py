@@ -43,6 +43,16 @@ def situation_in(
     return Situation(active_brokers(image), unclean_brokers(image), config.min_insync_replicas, election)
 
 
+def situation_at(image: MetadataImage, topic: Topic, number: int, of_topic: Situation) -> Situation:
+    """What elections of one of its partitions depend on: brokers that cannot use its log do not count, and
+    what they had may be gone.
+    """
+    offline = image.brokers_without(topic, number)
+    if not offline:
+        return of_topic
+    return of_topic._replace(active=of_topic.active - offline, unclean=of_topic.unclean | offline)
+
+
 def active_brokers(image: MetadataImage) -> frozenset[int]:
     """Who may lead, and be in ISRs."""
     return frozenset(filter(image.is_active, image.brokers))
@@ -64,8 +74,8 @@ def settle_partitions(
         topic = image.topics.get(name)
         if topic is None or number >= len(topic.partitions):
             continue
-        state = topic.partitions[number]
-        _change(changes, topic, number, settle(state, situation_of(name)))
+        situation = situation_at(image, topic, number, situation_of(name))
+        _change(changes, topic, number, settle(topic.partitions[number], situation))
     return changes.steps()
 
 
@@ -81,7 +91,7 @@ def rebalance_leaders(
         preferred = state.replicas[0]
         if state.leader != preferred and preferred in state.isr and image.is_active(preferred):
             situation = situation_in(image, topic, defaults, Election.PREFERRED)
-            _change(changes, topic, number, settle(state, situation))
+            _change(changes, topic, number, settle(state, situation_at(image, topic, number, situation)))
             left -= 1
             if left == 0:
                 break
@@ -117,7 +127,8 @@ def _elected(
     is_preferred = election is Election.PREFERRED
     if state.leader == state.replicas[0] if is_preferred else state.leader != NO_LEADER:
         raise KafkaError(ErrorCode.election_not_needed)
-    elected = settle(state, situation_in(image, topic, defaults, election))
+    situation = situation_in(image, topic, defaults, election)
+    elected = settle(state, situation_at(image, topic, number, situation))
     if is_preferred and elected.leader != state.replicas[0]:
         raise KafkaError(ErrorCode.preferred_leader_not_available)
     if elected.leader == NO_LEADER:

@@ -16,7 +16,7 @@ from ottla.metadata.plan import Changes, Plan, Step
 from ottla.metadata.transaction import Compare
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replication.elections import Election, change
-from ottla.replication.leadership import TopicPartition, situation_in, topic_of
+from ottla.replication.leadership import TopicPartition, situation_at, situation_in, topic_of
 from ottla.replication.reassignment import begin_reassignment, is_moving, revert_reassignment
 
 
@@ -45,11 +45,8 @@ def alter_reassignments(
                 check_manual_replicas(replicas, known, None)
                 if not allow_factor_change:
                     _check_factor(state, len(replicas))
-                moved = change(
-                    state,
-                    situation_in(image, topic, defaults),
-                    **begin_reassignment(state, replicas)._asdict(),
-                )
+                situation = situation_at(image, topic, number, situation_in(image, topic, defaults))
+                moved = change(state, situation, **begin_reassignment(state, replicas)._asdict())
         except KafkaError as error:
             results[name, number] = error
             continue
@@ -80,11 +77,8 @@ def raise_factors(
             replicas = _extended(state.replicas, factor, active, kept)
             if len(replicas) == factor:
                 kept.update(replicas[len(state.replicas) :])
-                moved = change(
-                    state,
-                    situation_in(image, topic, defaults),
-                    **begin_reassignment(state, replicas)._asdict(),
-                )
+                situation = situation_at(image, topic, number, situation_in(image, topic, defaults))
+                moved = change(state, situation, **begin_reassignment(state, replicas)._asdict())
                 changes.add((name, number), *change_partition(topic, number, moved))
     return changes.steps()
 
@@ -106,7 +100,7 @@ def _cancelled(image: MetadataImage, topic: Topic, number: int, defaults: TopicD
     if not is_moving(state):
         raise KafkaError(ErrorCode.no_reassignment_in_progress)
     reverted = revert_reassignment(state)
-    situation = situation_in(image, topic, defaults)
+    situation = situation_at(image, topic, number, situation_in(image, topic, defaults))
     if reverted.is_unclean and situation.election is not Election.UNCLEAN:
         raise KafkaError(
             ErrorCode.invalid_replica_assignment,

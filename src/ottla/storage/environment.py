@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,3 +53,5 @@ class LogEnvironment:
     max_decoded_batch_bytes: int
     index_cache: IndexCache = field(default_factory=IndexCache)
     removals: RemovalQueue = field(default_factory=RemovalQueue)
+    note_failure: Callable[[str], None] = lambda _directory: None
+    """Told of the folder of a log whose disk has refused something, in any thread."""

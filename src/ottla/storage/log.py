@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import LOG_OVERHEAD, PREFIX, BatchHeader, Buffer, has_valid_crc, iter_headers
 from ottla.records.markers import ControlMarker, parse_control_marker
-from ottla.storage.errors import LogClosedError, LogStorageError, refusals
+from ottla.storage.errors import LogClosedError, LogStorageError
 from ottla.storage.leader_epochs import LeaderEpochCache
 from ottla.storage.local.log import Flush, FlushResult, LocalLog
 from ottla.storage.local.reader import LogRead, TimestampedOffset
@@ -132,7 +132,7 @@ class Log:
             producers = LogProducers(
                 local.environment, local.directory, local.partition, self._snapshot_offsets
             )
-            with refusals(f"cannot load the producers of {self.partition}"):
+            with self.local.refusals(f"cannot load the producers of {self.partition}"):
                 producers.reload(local.segments, self.log_start_offset, local.log_end_offset)
             producers.state.advance_high_watermark(self.high_watermark)
             self._producers = producers
@@ -249,7 +249,7 @@ class Log:
         if local.failure is not None:
             raise local.failure
         _ = self.producers  # loaded now, while the log still ends where the snapshot says
-        with refusals(f"cannot begin a leader epoch of {self.partition}"):
+        with self.local.refusals(f"cannot begin a leader epoch of {self.partition}"):
             epochs = self.leader_epochs
             if leader_epoch >= 0:
                 epochs.assign(leader_epoch, start_offset)
@@ -283,7 +283,7 @@ class Log:
         if local.active.size == 0 and base_offset is None:
             return
         start_offset = local.log_end_offset if base_offset is None else base_offset
-        with refusals(f"cannot begin a segment of {self.partition}"):
+        with self.local.refusals(f"cannot begin a segment of {self.partition}"):
             self.producers.take_snapshot(start_offset, sync=False)
             local.roll(start_offset, now_ms)
 
@@ -312,21 +312,21 @@ class Log:
                 offset, max_bytes, min(max_offset, end_offset), end_offset, min_one=min_one
             )
         except OSError as error:
-            raise LogStorageError.wrap(f"cannot read {self.partition} at {offset}", error) from error
+            raise self.local.refused(f"cannot read {self.partition} at {offset}", error) from error
 
     def aborted_transactions(self, offset: int, read: LogRead) -> list[AbortedTxn]:
         """What a consumer of committed records must skip in `read`, which was read from `offset` (KIP-98)."""
-        with refusals(f"cannot read {self.partition} at {offset}"):
+        with self.local.refusals(f"cannot read {self.partition} at {offset}"):
             return self.local.reader.aborted_transactions(offset, read, self.log_end_offset)
 
     def offset_for_timestamp(self, timestamp: int) -> TimestampedOffset | None:
         """The first record whose timestamp is `timestamp` or later; None when there is none."""
-        with refusals(f"cannot search {self.partition}"):
+        with self.local.refusals(f"cannot search {self.partition}"):
             return self.local.reader.offset_for_timestamp(timestamp, self.log_start_offset)
 
     def max_timestamp_offset(self) -> TimestampedOffset | None:
         """The first record with the largest timestamp (KIP-734); None without records."""
-        with refusals(f"cannot search {self.partition}"):
+        with self.local.refusals(f"cannot search {self.partition}"):
             return self.local.reader.max_timestamp_offset()
 
     # -- What is committed -----------------------------------------------------------------------------------
@@ -392,7 +392,7 @@ class Log:
     def apply_retention(self, now_ms: int) -> int:
         """Remove the segments that have expired; returns how many. Raises LogStorageError."""
         local = self.local
-        with refusals(f"cannot remove segments of {self.partition}"):
+        with self.local.refusals(f"cannot remove segments of {self.partition}"):
             expired = local.expired_segments(self.log_start_offset, self.high_watermark, now_ms)
             if not expired:
                 return 0
@@ -415,7 +415,7 @@ class Log:
             self.truncate_fully_and_start_at(offset, now_ms)
             return True
         try:
-            with refusals(f"cannot truncate {self.partition} to {offset}"):
+            with self.local.refusals(f"cannot truncate {self.partition} to {offset}"):
                 if offset >= local.log_end_offset:
                     self.leader_epochs.truncate_from_end(local.log_end_offset)
                     return False
@@ -432,7 +432,7 @@ class Log:
     def truncate_fully_and_start_at(self, offset: int, now_ms: int) -> None:
         """Drop everything; the log is empty then and goes on at `offset`. Raises LogStorageError."""
         try:
-            with refusals(f"cannot truncate {self.partition}"):
+            with self.local.refusals(f"cannot truncate {self.partition}"):
                 producers = self.producers
                 self.local.truncate_fully_and_start_at(offset, now_ms)
                 self.log_start_offset = offset
@@ -455,7 +455,7 @@ class Log:
         """
         local = self.local
         closed = {segment.base_offset for segment in local.segments if segment is not local.active}
-        with refusals(f"cannot replace segments of {self.partition}"):
+        with self.local.refusals(f"cannot replace segments of {self.partition}"):
             if not closed.issuperset(old) or local.generation != generation:
                 discard(local.environment.fs, local.directory, new)
                 return False
@@ -493,7 +493,7 @@ class Log:
             raise local.failure
         if not local.is_changed:
             return
-        with refusals(f"cannot close {self.partition}"):
+        with self.local.refusals(f"cannot close {self.partition}"):
             local.seal_active()
             self.producers.take_snapshot(local.log_end_offset, sync=False)
             self.leader_epochs.flush()

@@ -10,8 +10,8 @@ from ottla.config.layers import BrokerLayers
 from ottla.metadata import model
 from ottla.metadata.image import image_at
 from ottla.metadata.membership import unregister_broker
-from ottla.metadata.model import NO_LEADER, BrokerRegistration, PartitionState
-from ottla.metadata.transaction import Compare, Put, Transaction
+from ottla.metadata.model import NO_LEADER, BrokerRegistration, OfflineReplicas, PartitionState
+from ottla.metadata.transaction import Compare, Delete, MetadataFormatError, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replication.elections import Election
 from ottla.replication.leadership import (
@@ -26,6 +26,9 @@ from ottla.store.memory import MemoryEngine
 
 DEFAULTS = broker_config(BrokerLayers(static={"min.insync.replicas": "2"}))
 CONTROLLER = Compare("/controller", 0)
+
+
+TOPIC_ID = UUID(int=1 << 100)
 
 
 class Cluster:
@@ -252,3 +255,51 @@ def test_replicas_are_raised_over_racks():
         value = model.encode_broker(BrokerRegistration(node_id, {}, rack))
         cluster.write(Put(model.broker_key(node_id), value))
     assert set(raised(cluster)[0].replicas) == {1, 4, 5}
+
+
+def offline(cluster, node_id, *partitions, topic_id=TOPIC_ID):
+    value = model.encode_offline_replicas(OfflineReplicas(topic_id, frozenset(partitions)))
+    cluster.write(Put(model.offline_replicas_key(node_id, "t"), value))
+
+
+def test_brokers_lead_nothing_whose_logs_they_cannot_use():
+    state = PartitionState((1, 2, 3), (1, 2, 3), 1)
+    cluster = Cluster(state, state)
+    offline(cluster, 1, 0)
+    before = cluster.image
+    first, second = cluster.commit(settle_partitions(before, DEFAULTS, all_partitions(before), CONTROLLER))
+    assert (first.leader, first.isr, second) == (2, (2, 3), state)
+    assert before.brokers_without(before.topics["t"], 0) == {1}
+    assert before.brokers_without(before.topics["t"], 1) == frozenset()
+    results = elect_leaders(cluster.image, DEFAULTS, [("t", 0)], Election.PREFERRED).results
+    assert results["t", 0].code is ErrorCode.preferred_leader_not_available
+    cluster.write(Delete(model.offline_replicas_key(1, "t")))
+    assert cluster.image.offline_replicas == {}
+
+
+def test_what_a_failing_disk_had_makes_nobody_eligible():
+    cluster = Cluster(PartitionState((1, 2), (1,), 1, elr=(2,)))
+    offline(cluster, 1, 0)
+    offline(cluster, 2, 0)
+    (state,) = cluster.commit(settle_partitions(cluster.image, DEFAULTS, [("t", 0)]))
+    assert (state.leader, state.isr, state.elr, state.last_known_elr) == (NO_LEADER, (), (), (1,))
+
+
+def test_an_older_topic_of_the_name_has_nothing_to_do_with_it():
+    cluster = Cluster(PartitionState((1, 2), (1, 2), 1))
+    offline(cluster, 1, 0, topic_id=UUID(int=1))
+    assert settle_partitions(cluster.image, DEFAULTS, [("t", 0)]) == ()
+
+
+@pytest.mark.parametrize("key", ["/offline_replicas/1", "/offline_replicas/x/t", "/offline_replicas/1/"])
+def test_keys_that_name_no_replicas(key):
+    with pytest.raises(MetadataFormatError):
+        model.parse_offline_replicas_key(key)
+
+
+@pytest.mark.parametrize(
+    "value", [b'{"id":"x","partitions":[]}', b'{"id":"%s","partitions":["0"]}' % bytes(36)]
+)
+def test_values_that_name_no_replicas(value):
+    with pytest.raises(MetadataFormatError):
+        model.decode_offline_replicas(value)

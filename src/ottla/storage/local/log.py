@@ -6,7 +6,8 @@ may be read and the high watermark are the business of `ottla.storage.log`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -173,7 +174,10 @@ class LocalLog:
             )
 
     def must_roll(self, size: int, max_timestamp: int, last_offset: int, now_ms: int) -> bool:
-        """Whether a batch belongs into a new segment (`segment.bytes`, `segment.ms`, index full)."""
+        """Whether a batch belongs into a new segment (`segment.bytes`, `segment.ms`, index full).
+
+        Raises LogStorageError.
+        """
         active = self.active
         config = self.config
         if active.size + size > config.segment_bytes or last_offset > active.last_possible_offset:
@@ -181,7 +185,10 @@ class LocalLog:
         if active.size == 0:
             return False
         max_age_ms = config.max_segment_ms - active.roll_jitter_ms
-        first_timestamp = active.first_timestamp()
+        try:
+            first_timestamp = active.first_timestamp()
+        except OSError as error:
+            raise self.refused(f"cannot append to {self.partition}", error) from error
         if first_timestamp >= 0:
             self._roll_timestamp = first_timestamp + max_age_ms
         return active.age_ms(now_ms, max_timestamp) > max_age_ms
@@ -283,8 +290,21 @@ class LocalLog:
 
     def fail(self, action: str, error: OSError) -> NoReturn:
         """Refuse all further writes: memory and disk may have parted."""
-        self.failure = LogStorageError.wrap(action, error)
+        self.failure = self.refused(action, error)
         raise self.failure from error
+
+    @contextmanager
+    def refusals(self, action: str) -> Iterator[None]:
+        """Raises LogStorageError where what is done inside raises OSError, and has that noted."""
+        try:
+            yield
+        except OSError as error:
+            raise self.refused(action, error) from error
+
+    def refused(self, action: str, error: OSError) -> LogStorageError:
+        """What to raise where the disk has refused something; it is noted."""
+        self.environment.note_failure(self.directory)
+        return LogStorageError.wrap(action, error)
 
     def seal_active(self) -> None:
         """Bring the active segment's indexes to their files, to be synced by the next flush.

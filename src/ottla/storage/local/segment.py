@@ -250,6 +250,7 @@ class Segment:
                 self._environment.fs.sync_file(path)
 
     def _undo_write(self) -> None:
+        self._environment.note_failure(self._directory)
         self._has_torn_tail = True
         try:
             self._cut_torn_tail()

@@ -7,7 +7,7 @@ from ottla.broker.cluster_view import leader_at, offline_replicas
 from ottla.broker.request import RequestContext
 from ottla.broker.services import TopicServices
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import PartitionState
+from ottla.metadata.model import Topic
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -88,15 +88,16 @@ def _describe(
         is_internal=name in INTERNAL_TOPICS,
         topic_authorized_operations=TOPIC_OPERATIONS,
         partitions=[
-            _partition(image, index, state, listener)
-            for index, state in enumerate(topic.partitions[first : first + limit], first)
+            _partition(image, topic, index, listener)
+            for index in range(first, min(first + limit, len(topic.partitions)))
         ],
     )
 
 
 def _partition(
-    image: MetadataImage, index: int, state: PartitionState, listener: str
+    image: MetadataImage, topic: Topic, index: int, listener: str
 ) -> DescribeTopicPartitionsResponsePartition:
+    state = topic.partitions[index]
     leader, code = leader_at(image, state, listener)
     return DescribeTopicPartitionsResponsePartition(
         error_code=code,
@@ -107,7 +108,7 @@ def _partition(
         isr_nodes=state.isr,
         eligible_leader_replicas=state.elr,
         last_known_elr=state.last_known_elr,
-        offline_replicas=offline_replicas(image, state),
+        offline_replicas=offline_replicas(image, topic, index),
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ottla.metadata.image import MetadataImage
-    from ottla.metadata.model import PartitionState, Topic
+    from ottla.metadata.model import Topic
 
 
 Answer: TypeAlias = MetadataResponse | bytes
@@ -172,7 +172,7 @@ def _describe(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in INTERNAL_TOPICS,
-        partitions=[_partition(image, index, state, context) for index, state in enumerate(topic.partitions)],
+        partitions=[_partition(image, topic, index, context) for index in range(len(topic.partitions))],
     )
     if message.include_topic_authorized_operations:
         described.topic_authorized_operations = TOPIC_OPERATIONS
@@ -180,8 +180,9 @@ def _describe(
 
 
 def _partition(
-    image: MetadataImage, index: int, state: PartitionState, context: RequestContext
+    image: MetadataImage, topic: Topic, index: int, context: RequestContext
 ) -> MetadataResponsePartition:
+    state = topic.partitions[index]
     leader, code = leader_at(image, state, context.session.listener)
     if code is ErrorCode.listener_not_found and context.api_version < FIRST_VERSION_OF_LISTENERS:
         code = ErrorCode.leader_not_available
@@ -192,7 +193,7 @@ def _partition(
         leader_epoch=state.leader_epoch,
         replica_nodes=state.replicas,
         isr_nodes=state.isr,
-        offline_replicas=offline_replicas(image, state),
+        offline_replicas=offline_replicas(image, topic, index),
     )
 
 
