@@ -23,14 +23,18 @@ class BrokerAt(NamedTuple):
 
 
 def brokers_at(image: MetadataImage, listener: str, *, with_fenced: bool = False) -> list[BrokerAt]:
-    """Those that are advertised there, by their ids; with those that are gone, too, if asked for."""
-    known = {**image.known_brokers, **image.brokers} if with_fenced else image.brokers
-    return [
+    """Those that are advertised there, by their ids; with those that are gone, too, if asked for, or if all
+    are: their leases end together when the store was away for long, and librdkafka takes a cluster without
+    brokers for one that it need not ask again.
+    """
+    known = [
         BrokerAt(node_id, endpoint.host, endpoint.port, broker.rack, image.is_fenced(node_id))
-        for node_id, broker in sorted(known.items())
+        for node_id, broker in sorted({**image.known_brokers, **image.brokers}.items())
         if (endpoint := broker.listeners.get(listener)) is not None
-        and (with_fenced or not image.is_fenced(node_id))
     ]
+    if with_fenced:
+        return known
+    return [each for each in known if not each.is_fenced] or known
 
 
 def broker_at(image: MetadataImage, node_id: int, listener: str) -> BrokerAt | None:
