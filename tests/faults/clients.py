@@ -67,8 +67,17 @@ class Clients:
         defaults = {"group.id": group, "enable.auto.commit": False, "auto.offset.reset": "earliest"}
         return Consumer({**self._settings, "fetch.wait.max.ms": 50, **defaults, **chosen})
 
-    def create_topic(self, name: str, config: Mapping[str, str] | None = None, *, partitions: int = 1) -> str:
-        new = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+    def create_topic(
+        self,
+        name: str,
+        config: Mapping[str, str] | None = None,
+        *,
+        partitions: int = 1,
+        replicas: int = 1,
+    ) -> str:
+        new = NewTopic(
+            name, num_partitions=partitions, replication_factor=replicas, config=dict(config or {})
+        )
         self.admin.create_topics([new], request_timeout=ADMIN_TIMEOUT_S)[name].result(20)
         return name
 

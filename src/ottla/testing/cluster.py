@@ -47,6 +47,11 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """None while it does not run."""
+        return self._process.pid if self._process is not None and self.is_running else None
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs, and where it was never started or is stopped."""
         return None if self._process is None else self._process.poll()
