@@ -19,6 +19,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.batch import (
     BODY_HEADER,
     HEADER_SIZE,
+    LENGTH,
     LOG_OVERHEAD,
     MAGIC,
     MAGIC_V2,
@@ -48,6 +49,7 @@ __all__ = [
     "hash_key",
     "hash_keys",
     "join",
+    "last_batch",
     "records",
     "split",
     "strings",
@@ -149,6 +151,18 @@ def decode(
         pos += size
         next_offset, leader_epoch = last_offset + 1, header.leader_epoch
     return pos, next_offset, leader_epoch, fault
+
+
+def last_batch(data: Buffer, /) -> int:
+    """Where the last whole batch begins, by the lengths alone, of any magic; -1 where there is none."""
+    at, last, size = 0, -1, len(data)
+    while at + HEADER_SIZE <= size:
+        length = int.from_bytes(data[at + LENGTH : at + LOG_OVERHEAD], "big", signed=True)
+        if length < HEADER_SIZE - LOG_OVERHEAD or at + LOG_OVERHEAD + length > size:
+            break
+        last = at
+        at += LOG_OVERHEAD + length
+    return last
 
 
 def _has_room(sink: Sink, more: int, max_records: int, max_bytes: int) -> bool:

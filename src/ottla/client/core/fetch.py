@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.client.core.fetch_session import Asked, FetchSession, FetchSettings
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.positions import LeaderOf, PartitionState, Phase, Position, Positions
@@ -26,8 +27,6 @@ LAST_WITHOUT_TOPIC_IDS: Final = 12
 
 _BATCH_PREFIX: Final = struct.Struct(">qiib")  # base offset, length, leader epoch, magic
 _LAST_OFFSET_DELTA: Final = 23
-_HEADER_SIZE: Final = 61
-_LOG_OVERHEAD: Final = 12
 
 _SMALL_PART: Final = 64
 """Of a response: what is copied out of it. The other partitions' go soon, as these are served in turn."""
@@ -367,17 +366,9 @@ def _detached(chunk: Chunk) -> Chunk:
 
 def end_of(records: memoryview) -> Position | None:
     """What follows the last whole batch, read off the headers alone; None where there is no whole batch."""
-    end: Position | None = None
-    at, size = 0, len(records)
-    last = -1
-    while at + _HEADER_SIZE <= size:
-        length = int.from_bytes(records[at + 8 : at + 12], "big", signed=True)
-        if length < _HEADER_SIZE - _LOG_OVERHEAD or at + _LOG_OVERHEAD + length > size:
-            break
-        last = at
-        at += _LOG_OVERHEAD + length
-    if last >= 0:
-        base, _, epoch, _ = _BATCH_PREFIX.unpack_from(records, last)
-        delta = int.from_bytes(records[last + _LAST_OFFSET_DELTA : last + _LAST_OFFSET_DELTA + 4], "big")
-        end = Position(base + delta + 1, epoch)
-    return end
+    last = IMPLEMENTATION.last_batch(records)
+    if last < 0:
+        return None
+    base, _, epoch, _ = _BATCH_PREFIX.unpack_from(records, last)
+    delta = int.from_bytes(records[last + _LAST_OFFSET_DELTA : last + _LAST_OFFSET_DELTA + 4], "big")
+    return Position(base + delta + 1, epoch)

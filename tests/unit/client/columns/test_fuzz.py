@@ -158,6 +158,7 @@ def test_both_say_the_same_of_any_bytes(compiled: Implementation, rounds: int, s
         checks = chance.random() < 0.7
         limits = chance.choice((0, 3, 1 << 40)), chance.choice((1, 3, 1000))
         expected = _answer(data, checks, limits, plain)
+        assert compiled.last_batch(array("B", data)) == plain.last_batch(data), (seed, number)
         assert _answer(data, checks, limits, compiled) == expected, (seed, number)
         told += expected[-1] is not None
     assert rounds // 10 < told < rounds  # the damage is neither always fatal nor never

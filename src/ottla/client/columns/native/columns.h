@@ -118,6 +118,7 @@ extern PyType_Spec records_spec;
 
 PyObject *py_concat(PyObject *module, PyObject *args);
 PyObject *py_decode(PyObject *module, PyObject *args);
+PyObject *py_last_batch(PyObject *module, PyObject *data);
 PyObject *py_split(PyObject *module, PyObject *args);
 PyObject *py_join(PyObject *module, PyObject *args);
 extern PyType_Spec sink_spec, builder_spec;

@@ -443,3 +443,20 @@ done:
     PyBuffer_Release(&data);
     return result;
 }
+
+/* last_batch(data) */
+PyObject *py_last_batch(PyObject *module, PyObject *object) {
+    Py_buffer data;
+    (void)module;
+    if (PyObject_GetBuffer(object, &data, PyBUF_SIMPLE)) return NULL;
+    const uint8_t *begin = data.buf;
+    Py_ssize_t last = -1, at = 0;
+    while (data.len - at >= HEADER_SIZE) {
+        int64_t size = (int64_t)(int32_t)get32(begin + at + LENGTH) + LEADER_EPOCH;
+        if (size < HEADER_SIZE || size > data.len - at) break;
+        last = at;
+        at += (Py_ssize_t)size;
+    }
+    PyBuffer_Release(&data);
+    return PyLong_FromSsize_t(last);
+}

@@ -5,6 +5,7 @@ static PyMethodDef methods[] = {
     {"allocate", py_allocate, METH_VARARGS, "See plain.allocate."},
     {"concat", py_concat, METH_VARARGS, "See plain.concat."},
     {"decode", py_decode, METH_VARARGS, "See plain.decode."},
+    {"last_batch", py_last_batch, METH_O, "See plain.last_batch."},
     {"records", py_records, METH_VARARGS, "See plain.records."},
     {"strings", py_strings, METH_VARARGS, "See plain.strings."},
     {"split", py_split, METH_VARARGS, "See plain.split."},
