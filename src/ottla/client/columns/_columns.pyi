@@ -13,6 +13,7 @@ from ottla.client.columns.plain import hash_keys as hash_keys
 from ottla.client.columns.plain import join as join
 from ottla.client.columns.plain import last_batch as last_batch
 from ottla.client.columns.plain import records as records
+from ottla.client.columns.plain import seal as seal
 from ottla.client.columns.plain import split as split
 from ottla.client.columns.plain import strings as strings
 from ottla.records.batch import Buffer

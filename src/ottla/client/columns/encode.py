@@ -19,8 +19,6 @@ from ottla.records.batch import (
     NO_PRODUCER_ID,
     NO_SEQUENCE,
     NO_TIMESTAMP,
-    PRODUCER_ID,
-    TRANSACTIONAL_MASK,
 )
 from ottla.records.compression import Codec, compress
 
@@ -28,12 +26,11 @@ __all__ = ["EncodedBatch", "encode_columns", "finish", "seal"]
 
 _LENGTH: Final = struct.Struct(">i")
 _CRC: Final = struct.Struct(">I")
-_PRODUCER: Final = struct.Struct(">qhi")  # id, epoch, base sequence
 _LOW_ATTRIBUTES: Final = ATTRIBUTES + 1
 
 
 class EncodedBatch(NamedTuple):
-    """A batch of one partition, to be sealed (`seal`) before it is sent."""
+    """A batch of one partition; `seal` says who sends it."""
 
     partition: int
     records: int
@@ -70,17 +67,24 @@ def encode_columns(
             if left[number] == stop:
                 del left[number]
             count = builder.count
-            yield EncodedBatch(number, count, finish(builder, codec, level))
+            yield EncodedBatch(number, count, finish(builder, codec, level, implementation))
 
 
-def finish(builder: Builder, codec: Codec = Codec.none, level: int | None = None) -> bytearray:
-    """The batch that `builder` holds, its records compressed. It is to be sealed."""
+def finish(
+    builder: Builder,
+    codec: Codec = Codec.none,
+    level: int | None = None,
+    implementation: Implementation = IMPLEMENTATION,
+) -> bytearray:
+    """The batch that `builder` holds, its records compressed, under its CRC; no producer sends it so far."""
     data = builder.finish()
     if codec != Codec.none:
         payload = compress(codec, bytes(memoryview(data)[HEADER_SIZE:]), level)
         data[HEADER_SIZE:] = payload
         _LENGTH.pack_into(data, LENGTH, len(data) - LOG_OVERHEAD)
         data[_LOW_ATTRIBUTES] = data[_LOW_ATTRIBUTES] & ~CODEC_MASK | codec
+        with memoryview(data) as view:
+            _CRC.pack_into(data, CRC, implementation.crc32c(view[ATTRIBUTES:]))
     return data
 
 
@@ -93,11 +97,5 @@ def seal(
     is_transactional: bool = False,
     implementation: Implementation = IMPLEMENTATION,
 ) -> None:
-    """Write into `batch` who sends it and as what, and its CRC. It may be sealed again, as another."""
-    _PRODUCER.pack_into(batch, PRODUCER_ID, producer_id, producer_epoch, base_sequence)
-    if is_transactional:
-        batch[_LOW_ATTRIBUTES] |= TRANSACTIONAL_MASK
-    else:
-        batch[_LOW_ATTRIBUTES] &= ~TRANSACTIONAL_MASK
-    with memoryview(batch) as view:
-        _CRC.pack_into(batch, CRC, implementation.crc32c(view[ATTRIBUTES:]))
+    """Write into a batch of `finish` who sends it and as what. It may be sealed again, as another."""
+    implementation.seal(batch, producer_id, producer_epoch, base_sequence, is_transactional)

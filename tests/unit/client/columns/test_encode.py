@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 from array import array
 from collections.abc import Iterable
@@ -134,6 +135,23 @@ def test_a_batch_is_finished_once(implementation: Implementation) -> None:
     for size in (0, -1, 1 << 31):
         with pytest.raises(ValueError, match="a batch of"):
             implementation.BatchBuilder(size)
+
+
+@pytest.mark.parametrize("size", [1, 100, 1535, 16_383, 16_384, 16_385, 40_000, 300_000])
+def test_batches_of_any_size_have_their_checksum(implementation: Implementation, size: int) -> None:
+    """It is put together of what was summed up on the way."""
+    chance = random.Random(size)
+    columns = Columns.of(Record("", 0, 0, 0, 0, None, chance.randbytes(size)) for _ in range(7))
+    builder = implementation.BatchBuilder(1 << 22)
+    assert builder.append_rows(columns.raw, None, 0, 5, -1) == 5
+    assert builder.append(0, b"key", chance.randbytes(size), ())
+    assert builder.append_rows(columns.raw, None, 5, 7, -1) == 7
+    batch = builder.finish()
+    assert has_valid_crc(batch, parse_header(batch))
+    implementation.seal(batch, 1 << 50, 7, 1 << 30, True)
+    assert has_valid_crc(batch, parse_header(batch))
+    with pytest.raises(ValueError, match="a batch of 60 bytes"):
+        implementation.seal(batch[:60], 1, 1, 1, False)
 
 
 @pytest.mark.parametrize("is_transactional", [False, True])

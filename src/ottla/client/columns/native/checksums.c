@@ -19,12 +19,23 @@
 
 static uint32_t tables[8][256];  /* tables[k][b]: the CRC-32C of byte b with k zero bytes behind it */
 static uint32_t past_stride[4][256]; /* what byte k of a CRC becomes after STRIDE zero bytes */
+static uint32_t powers[32]; /* powers[n]: x to the 2^n, modulo the polynomial */
 static uint32_t ieee[256];
 static bool has_hardware;
 
+static uint32_t of_bit(uint32_t crc, uint32_t polynomial) { return crc & 1 ? crc >> 1 ^ polynomial : crc >> 1; }
+
 static uint32_t of_byte(uint32_t byte, uint32_t polynomial) {
-    for (int bit = 0; bit < 8; bit++) byte = byte & 1 ? byte >> 1 ^ polynomial : byte >> 1;
+    for (int bit = 0; bit < 8; bit++) byte = of_bit(byte, polynomial);
     return byte;
+}
+
+/* Of two polynomials modulo Castagnoli's; the highest bit of a number is the power 0. */
+static uint32_t times(uint32_t a, uint32_t b) {
+    uint32_t product = 0;
+    for (; a; a <<= 1, b = of_bit(b, CASTAGNOLI))
+        if (a >> 31) product ^= b;
+    return product;
 }
 
 void init_checksums(void) {
@@ -35,6 +46,8 @@ void init_checksums(void) {
     for (int k = 1; k < 8; k++)
         for (int byte = 0; byte < 256; byte++)
             tables[k][byte] = tables[k - 1][byte] >> 8 ^ tables[0][tables[k - 1][byte] & 255];
+    powers[0] = 1u << 30;
+    for (int n = 1; n < 32; n++) powers[n] = times(powers[n - 1], powers[n - 1]);
     uint32_t bits[32];
     for (int bit = 0; bit < 32; bit++) {
         bits[bit] = 1u << bit;
@@ -93,11 +106,20 @@ static uint32_t in_software(uint32_t crc, const uint8_t *data, size_t size) {
     return crc;
 }
 
-uint32_t crc32c(const uint8_t *data, size_t size) {
+uint32_t extend_crc32c(uint32_t crc, const uint8_t *data, size_t size) {
 #ifdef HARDWARE
-    if (LIKELY(has_hardware)) return ~in_hardware(~0u, data, size);
+    if (LIKELY(has_hardware)) return ~in_hardware(~crc, data, size);
 #endif
-    return ~in_software(~0u, data, size);
+    return ~in_software(~crc, data, size);
+}
+
+uint32_t crc32c(const uint8_t *data, size_t size) { return extend_crc32c(0, data, size); }
+
+uint32_t shift_crc32c(uint32_t crc, size_t size) {
+    uint32_t factor = 1u << 31;
+    for (int n = 3; size; n++, size >>= 1)
+        if (size & 1) factor = times(powers[n & 31], factor);
+    return times(factor, crc);
 }
 
 PyObject *py_crc32c(PyObject *module, PyObject *args) {

@@ -17,6 +17,12 @@
 #define ROW_BYTES 32          /* binary.ROW_BYTES */
 #define GIL_THRESHOLD (1 << 18) /* bytes from which on a batch is worth letting other threads run */
 
+/* Where the fields of a batch's header begin, and what its attributes say. */
+enum { BASE_OFFSET = 0, LENGTH = 8, LEADER_EPOCH = 12, MAGIC = 16, CRC = 17, ATTRIBUTES = 21, LAST_OFFSET_DELTA = 23,
+       BASE_TIMESTAMP = 27, MAX_TIMESTAMP = 35, PRODUCER_ID = 43, PRODUCER_EPOCH = 51, BASE_SEQUENCE = 53,
+       RECORD_COUNT = 57 };
+enum { CODEC_MASK = 7, LOG_APPEND_TIME = 8, TRANSACTIONAL = 16, CONTROL = 32 };
+
 typedef struct {
     PyTypeObject *buffer_type;
     PyTypeObject *records_type;
@@ -47,6 +53,9 @@ extern PyType_Spec buffer_spec;
 
 void init_checksums(void);
 uint32_t crc32c(const uint8_t *data, size_t size);
+uint32_t extend_crc32c(uint32_t crc, const uint8_t *data, size_t size); /* by what comes behind */
+/* What a CRC adds to that of its bytes and `size` more: the CRC of both is this, xor that of the latter alone. */
+uint32_t shift_crc32c(uint32_t crc, size_t size);
 PyObject *py_crc32c(PyObject *module, PyObject *args);
 PyObject *py_hash_key(PyObject *module, PyObject *args);
 PyObject *py_hash_keys(PyObject *module, PyObject *args);
@@ -119,6 +128,7 @@ extern PyType_Spec records_spec;
 PyObject *py_concat(PyObject *module, PyObject *args);
 PyObject *py_decode(PyObject *module, PyObject *args);
 PyObject *py_last_batch(PyObject *module, PyObject *data);
+PyObject *py_seal(PyObject *module, PyObject *args);
 PyObject *py_split(PyObject *module, PyObject *args);
 PyObject *py_join(PyObject *module, PyObject *args);
 extern PyType_Spec sink_spec, builder_spec;

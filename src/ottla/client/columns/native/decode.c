@@ -3,10 +3,6 @@
 
 #define MIN_RECORD 7 /* bytes: a length, attributes, two deltas, two lengths, a count */
 
-enum { BASE_OFFSET = 0, LENGTH = 8, LEADER_EPOCH = 12, MAGIC = 16, CRC = 17, ATTRIBUTES = 21, LAST_OFFSET_DELTA = 23,
-       BASE_TIMESTAMP = 27, MAX_TIMESTAMP = 35, PRODUCER_ID = 43, RECORD_COUNT = 57 };
-enum { CODEC_MASK = 7, LOG_APPEND_TIME = 8, TRANSACTIONAL = 16, CONTROL = 32 };
-
 /* Numbers: false where the data ends or they have too many bits. */
 
 static bool read_long(const uint8_t **at, const uint8_t *end, int most, int64_t *number) {

@@ -2,12 +2,15 @@
 #include "columns.h"
 
 #define MAX_SIZE INT32_MAX
+#define SUMMED_AT_ONCE (1 << 14) /* bytes, which the processor's nearest cache still has */
 
 typedef struct {
     PyObject_HEAD
     PyObject *data; /* a bytearray: the batch, header first, with more room than it takes yet; NULL when done */
     uint8_t *memory;
     size_t size, capacity, max_bytes;
+    size_t summed; /* of the bytes, so many are in the CRC */
+    uint32_t crc;  /* of the records alone */
     int32_t count;
     int64_t base_timestamp, max_timestamp;
 } Builder;
@@ -47,6 +50,12 @@ static bool make_room(Builder *self, size_t size) {
     self->memory = (uint8_t *)PyByteArray_AsString(self->data);
     self->capacity = capacity;
     return true;
+}
+
+/* Take what is new into the CRC. Later it would have to be fetched into the processor's caches again. */
+static void sum_up(Builder *self) {
+    self->crc = extend_crc32c(self->crc, self->memory + self->summed, self->size - self->summed);
+    self->summed = self->size;
 }
 
 typedef enum { ADDED, FULL, FAILED } Added;
@@ -99,6 +108,7 @@ static bool row_headers_size(const Headers *headers, int64_t first, int64_t last
 }
 
 static Added add_row(Builder *self, const Rows *rows, Py_ssize_t row, int64_t now) {
+    if (self->size - self->summed >= SUMMED_AT_ONCE) sum_up(self);
     String key, value;
     int64_t first, last;
     size_t headers_size = 1;
@@ -287,19 +297,47 @@ static PyObject *builder_finish(PyObject *object, PyObject *ignored) {
     Builder *self = (Builder *)object;
     if (!is_open(self)) return NULL;
     PyObject *data = self->data;
+    sum_up(self);
     if (PyByteArray_Resize(data, (Py_ssize_t)self->size)) return NULL;
     uint8_t *p = (uint8_t *)PyByteArray_AsString(data);
     self->data = NULL;
     memset(p, 0, HEADER_SIZE);
-    put32(p + 8, (uint32_t)(self->size - 12));
-    put32(p + 12, (uint32_t)-1);
-    p[16] = 2;
-    put32(p + 23, (uint32_t)(self->count - 1));
-    put64(p + 27, (uint64_t)self->base_timestamp);
-    put64(p + 35, (uint64_t)self->max_timestamp);
-    memset(p + 43, 255, 14); /* no producer, epoch, sequence */
-    put32(p + 57, (uint32_t)self->count);
+    put32(p + LENGTH, (uint32_t)(self->size - LEADER_EPOCH));
+    put32(p + LEADER_EPOCH, (uint32_t)-1);
+    p[MAGIC] = 2;
+    put32(p + LAST_OFFSET_DELTA, (uint32_t)(self->count - 1));
+    put64(p + BASE_TIMESTAMP, (uint64_t)self->base_timestamp);
+    put64(p + MAX_TIMESTAMP, (uint64_t)self->max_timestamp);
+    memset(p + PRODUCER_ID, 255, 14); /* no producer, epoch, sequence */
+    put32(p + RECORD_COUNT, (uint32_t)self->count);
+    put32(p + CRC, shift_crc32c(crc32c(p + ATTRIBUTES, HEADER_SIZE - ATTRIBUTES), self->size - HEADER_SIZE) ^ self->crc);
     return data;
+}
+
+/* seal(batch, producer_id, producer_epoch, base_sequence, is_transactional) */
+PyObject *py_seal(PyObject *module, PyObject *args) {
+    Py_buffer batch;
+    long long producer_id;
+    short epoch;
+    int sequence, is_transactional;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "w*Lhip:seal", &batch, &producer_id, &epoch, &sequence, &is_transactional)) return NULL;
+    if (batch.len < HEADER_SIZE) {
+        PyErr_Format(PyExc_ValueError, "a batch of %zd bytes", batch.len);
+        PyBuffer_Release(&batch);
+        return NULL;
+    }
+    uint8_t *p = batch.buf;
+    uint32_t before = crc32c(p + ATTRIBUTES, HEADER_SIZE - ATTRIBUTES);
+    p[ATTRIBUTES + 1] = (uint8_t)((p[ATTRIBUTES + 1] & ~TRANSACTIONAL) | (is_transactional ? TRANSACTIONAL : 0));
+    put64(p + PRODUCER_ID, (uint64_t)producer_id);
+    put16(p + PRODUCER_EPOCH, (uint16_t)epoch);
+    put32(p + BASE_SEQUENCE, (uint32_t)sequence);
+    uint32_t after = crc32c(p + ATTRIBUTES, HEADER_SIZE - ATTRIBUTES);
+    /* A CRC is linear: what the header changes in it does not depend on the records. */
+    put32(p + CRC, get32(p + CRC) ^ shift_crc32c(before ^ after, (size_t)batch.len - HEADER_SIZE));
+    PyBuffer_Release(&batch);
+    Py_RETURN_NONE;
 }
 
 static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *keywords) {
@@ -316,7 +354,7 @@ static PyObject *builder_new(PyTypeObject *type, PyObject *args, PyObject *keywo
     Builder *self = (Builder *)PyType_GenericAlloc(type, 0);
     if (!self) return NULL;
     self->max_bytes = (size_t)max_bytes;
-    self->size = HEADER_SIZE;
+    self->size = self->summed = HEADER_SIZE;
     self->base_timestamp = self->max_timestamp = -1;
     self->data = PyByteArray_FromStringAndSize(NULL, 0);
     if (!self->data || !make_room(self, max_bytes < 1024 ? HEADER_SIZE : 1024)) {

@@ -8,6 +8,7 @@ static PyMethodDef methods[] = {
     {"last_batch", py_last_batch, METH_O, "See plain.last_batch."},
     {"records", py_records, METH_VARARGS, "See plain.records."},
     {"strings", py_strings, METH_VARARGS, "See plain.strings."},
+    {"seal", py_seal, METH_VARARGS, "See plain.seal."},
     {"split", py_split, METH_VARARGS, "See plain.split."},
     {"join", py_join, METH_VARARGS, "See plain.join."},
     {"crc32c", py_crc32c, METH_VARARGS, "crc32c(data, hardware=True): the CRC-32C of data."},
