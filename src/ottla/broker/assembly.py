@@ -53,6 +53,7 @@ from ottla.replica.isr_watch import IsrWatch
 from ottla.replica.maintenance import Maintenance
 from ottla.replica.membership import Rejoining
 from ottla.replica.partitions import Partitions
+from ottla.replica.throttles import follower_throttle, leader_throttle
 from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ class Broker:
         self._isr_watch = IsrWatch(
             config.node_id, self.metadata, self._isr_controller, self.current, host.clock
         )
+        self.leader_throttle = leader_throttle(config.node_id, self.current, host.clock)
         self._fetchers = self._make_fetchers()
         self.partitions = self._make_partitions()
         self._disk_failures = DiskFailures(self.partitions, self.data_dirs, self._sync_worker)
@@ -200,6 +202,7 @@ class Broker:
             self._own_epoch,
             self._checkpoint,
             self.group_commit,
+            follower_throttle(node_id, self.current, self.clock),
             self.current,
             self.clock,
         )
@@ -240,6 +243,7 @@ class Broker:
                 group_commit=self.group_commit,
                 unsent=self._unsent,
                 transactions=self._coordinators.transaction_partitions,
+                leader_throttle=self.leader_throttle,
                 request_memory=self._request_memory,
                 config=config,
             ),

@@ -24,6 +24,7 @@ from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.partitions import Partitions
+from ottla.replica.throttles import ReplicationThrottle
 
 if TYPE_CHECKING:
     from ottla.coordination.runtime import Producer
@@ -156,6 +157,7 @@ class RecordServices:
     unsent: UnsentOutput
     request_memory: RequestMemory
     transactions: TransactionPartitions
+    leader_throttle: ReplicationThrottle
     config: Current[ReplicaConfig]
 
 

@@ -291,14 +291,10 @@ broker: there are no metric reporters or client telemetry.
 broker: there are no quotas yet.
   alter.log.dirs.replication.quota.window.num int 11 [1,...]
   alter.log.dirs.replication.quota.window.size.seconds int 1 [1,...]
-  follower.replication.throttled.rate long 9223372036854775807 cluster-wide internal [0,...]
-  leader.replication.throttled.rate long 9223372036854775807 cluster-wide internal [0,...]
   max.connection.creation.rate int 2147483647 cluster-wide [0,...]
   quota.window.num int 11 [1,...]
   quota.window.size.seconds int 1 [1,...]
   replica.alter.log.dirs.io.max.bytes.per.second long 9223372036854775807 cluster-wide internal [0,...]
-  replication.quota.window.num int 11 [1,...]
-  replication.quota.window.size.seconds int 1 [1,...]
 broker: a part of replication that there is not yet.
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
   num.replica.fetchers int 1 cluster-wide [1,...]
@@ -307,9 +303,6 @@ broker: a part of replication that there is not yet.
   replica.socket.receive.buffer.bytes int 65536
   socket.connection.setup.timeout.max.ms long 30000
   unclean.leader.election.interval.ms long 300000 internal [1,...]
-topic: replication is not throttled yet.
-  follower.replication.throttled.replicas list "" throttled replicas
-  leader.replication.throttled.replicas list "" throttled replicas
 broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   alter.config.policy.class.name class null
   background.threads int 10 cluster-wide [1,...]
@@ -349,7 +342,6 @@ _NAMED: dict[str, Callable[[], Validator]] = {
     "distinct values": list_of,
     "non-empty distinct values": lambda: list_of(empty_allowed=False),
     "non-empty string": not_empty,
-    "throttled replicas": lambda: matching(r"\*|[0-9]+:[0-9]+|", "a list of partition:broker pairs, or *"),
     "[latest, earliest, by_duration:PnDTnHnMn.nS]": lambda: matching(
         r"latest|earliest|by_duration:P(?!$)([0-9]+D)?(T(?=[0-9])([0-9]+H)?([0-9]+M)?([0-9]+(\.[0-9]+)?S)?)?",
         "earliest, latest or by_duration:PnDTnHnMn.nS",

@@ -251,6 +251,34 @@ REPLICA_KEYS = (
         f"With `{RACK_AWARE}` consumers are sent to a replica in their rack (`client.rack`, KIP-392).",
     ),
     ConfigDef(
+        "leader.replication.throttled.rate",
+        LONG,
+        LONG_MAX,
+        "The most bytes in a second that followers get of a topic's `leader.replication.throttled.replicas`.",
+        at_least(0),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+        internal=True,
+    ),
+    ConfigDef(
+        "follower.replication.throttled.rate",
+        LONG,
+        LONG_MAX,
+        "The most bytes in a second that are fetched of a topic's `follower.replication.throttled.replicas`.",
+        at_least(0),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+        internal=True,
+    ),
+    ConfigDef(
+        "replication.quota.window.num",
+        INT,
+        11,
+        "How many samples a throttle's rate is measured over.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "replication.quota.window.size.seconds", INT, 1, "How long each of the samples is.", at_least(1)
+    ),
+    ConfigDef(
         "replica.socket.timeout.ms", INT, 30_000, "How long another broker may take to answer a follower."
     ),
 )
@@ -294,6 +322,10 @@ class ReplicaConfig(TopicDefaults):
     replica_fetch_backoff_ms: int
     replica_selector_class: str | None
     replica_socket_timeout_ms: int
+    leader_replication_throttled_rate: int
+    follower_replication_throttled_rate: int
+    replication_quota_window_num: int
+    replication_quota_window_size_seconds: int
 
 
 _MIB = 1 << 20

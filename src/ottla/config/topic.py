@@ -26,6 +26,7 @@ from ottla.config.definition import (
     between,
     by_name,
     list_of,
+    matching,
     one_of,
     or_value,
 )
@@ -41,6 +42,8 @@ COMPRESSION_LEVELS = {
     "zstd": (3, between(-131072, 22)),
 }
 
+
+_THROTTLED = matching(r"\*|[0-9]+:[0-9]+|", "a list of partition:broker pairs, or *")
 
 TOPIC_KEYS = (
     ConfigDef(
@@ -240,6 +243,21 @@ TOPIC_KEYS = (
         synonyms=("min.insync.replicas",),
     ),
     ConfigDef(
+        "leader.replication.throttled.replicas",
+        LIST,
+        (),
+        "Replicas that others copy no faster than `leader.replication.throttled.rate`: pairs of a partition "
+        "and a broker, such as `0:1`, or `*` for all.",
+        _THROTTLED,
+    ),
+    ConfigDef(
+        "follower.replication.throttled.replicas",
+        LIST,
+        (),
+        "Replicas that are copied no faster than `follower.replication.throttled.rate`, likewise.",
+        _THROTTLED,
+    ),
+    ConfigDef(
         "unclean.leader.election.enable",
         BOOLEAN,
         False,
@@ -280,6 +298,8 @@ class TopicConfig(NamedTuple):
     segment_index_bytes: int
     segment_jitter_ms: int
     segment_ms: int
+    leader_replication_throttled_replicas: tuple[str, ...]
+    follower_replication_throttled_replicas: tuple[str, ...]
     unclean_leader_election_enable: bool
 
     @property

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from ottla.config.replica import ReplicaConfig
     from ottla.replica.follower import Follower
+    from ottla.replica.throttles import ReplicationThrottle
     from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ _MAX_SESSION_EPOCH: Final = 2**31 - 1
 _FIRST_BACKOFF_S: Final = 0.02
 _LATEST: Final = -1
 _EARLIEST: Final = -2
+_HELD_BACK_S: Final = 0.25
+"""A quarter of a throttle's sample"""
 _SESSION_IS_GONE: Final = frozenset(
     {
         ErrorCode.fetch_session_id_not_found,
@@ -86,6 +89,10 @@ class Surroundings(Protocol):
 
     async def note_cut(self) -> None:
         """Have no checkpoint say that what was cut off is on the disk."""
+
+    @property
+    def throttle(self) -> ReplicationThrottle:
+        """Of what is fetched"""
 
 
 class _Followed:
@@ -258,6 +265,7 @@ class Fetcher:
             # The leader judges each partition by the epoch that we last asked for it with.
             self._own_epoch = own_epoch
             self._begin_anew()
+        self._hold_back()
         asked: dict[UUID, list[FetchPartition]] = {}
         for key in self._changed:
             asked.setdefault(key[0], []).append(self._ask(key, config.replica_fetch_max_bytes))
@@ -280,6 +288,18 @@ class Fetcher:
                 ForgottenTopic(topic_id=topic, partitions=each) for topic, each in forgotten.items()
             ],
         )
+
+    def _hold_back(self) -> None:
+        """Ask later for what is throttled, while too much of that comes."""
+        throttle = self._surroundings.throttle
+        if not (throttle.is_on and throttle.is_exceeded):
+            return
+        for key in list(self._changed):
+            followed = self._followed[key]
+            follower = followed.follower
+            if self._surroundings.node_id not in follower.state.isr and throttle.covers(follower):
+                self._forget(key, followed)
+                followed.resumes = asyncio.get_running_loop().call_later(_HELD_BACK_S, self._resume, key)
 
     def _ask(self, key: Key, max_bytes: int) -> FetchPartition:
         followed = self._followed[key]
@@ -344,7 +364,11 @@ class Fetcher:
                 self._changed[key] = None
                 return follower.truncate(EpochEnd(diverging.epoch, diverging.end_offset), now_ms)
             before = follower.log.log_end_offset, follower.log.log_start_offset
-            follower.append(data.records or b"", data.high_watermark, data.log_start_offset, now_ms)
+            records = data.records or b""
+            throttle = self._surroundings.throttle
+            if throttle.is_on and throttle.covers(follower):
+                throttle.record(len(records))
+            follower.append(records, data.high_watermark, data.log_start_offset, now_ms)
             if before != (follower.log.log_end_offset, follower.log.log_start_offset):
                 self._changed[key] = None
         except LogStorageError as error:

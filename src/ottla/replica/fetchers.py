@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ottla.replica.fetcher import Fetcher, Leader
     from ottla.replica.follower import Follower
     from ottla.replica.group_commit import GroupCommit
+    from ottla.replica.throttles import ReplicationThrottle
     from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Fetchers:
         own_epoch: Callable[[], int],
         checkpoint: Callable[[], Awaitable[None]],
         group_commit: GroupCommit,
+        throttle: ReplicationThrottle,
         config: Current[ReplicaConfig],
         clock: Clock,
     ) -> None:
@@ -41,6 +43,7 @@ class Fetchers:
         """
         self.node_id = node_id
         self.own_epoch = own_epoch
+        self.throttle = throttle
         self._checkpoint = checkpoint
         self._group_commit = group_commit
         self.now_ms = clock.now_ms

@@ -11,7 +11,10 @@ import pytest
 from tests.unit.storage.logs import open_at, small_segments
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
+from ottla.clock import Clock
 from ottla.config.broker import BrokerConfig
+from ottla.config.current import CurrentConfig
+from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
 from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode
@@ -24,6 +27,7 @@ from ottla.protocol.messages.fetch import (
 from ottla.protocol.structs import Struct
 from ottla.replica.fetcher import Fetcher
 from ottla.replica.follower import Follower
+from ottla.replica.throttles import follower_throttle
 from ottla.storage.log import Log
 
 S = TypeVar("S", bound=Struct)
@@ -70,6 +74,8 @@ class Around:
 
     def __init__(self, config: BrokerConfig) -> None:
         self.config = config
+        current = CurrentConfig(config, BrokerLayers(static={}))
+        self.throttle = follower_throttle(self.node_id, current, Clock())
 
     def own_epoch(self) -> int:
         return 1

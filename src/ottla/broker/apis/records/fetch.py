@@ -348,7 +348,15 @@ class _Fetch:
 class _FollowerFetch(_Fetch):
     """A follower's: up to the end of the log, and it tells the leader how far the follower has come."""
 
-    __slots__ = ("_at_end", "_is_first", "_replica_epoch", "_replica_id")
+    __slots__ = (
+        "_at_end",
+        "_is_first",
+        "_is_throttling",
+        "_replica_epoch",
+        "_replica_id",
+        "_throttled_bytes",
+        "is_held_back",
+    )
 
     def __init__(
         self,
@@ -363,6 +371,10 @@ class _FollowerFetch(_Fetch):
         self._replica_epoch = message.replica_epoch
         self._is_first = True
         self._at_end: dict[FetchKey, None] = {}
+        self._is_throttling = False
+        self._throttled_bytes = 0
+        self.is_held_back = False
+        """There are records that it does not get yet."""
         for topic in message.forgotten_topics_data:
             for index in topic.partitions:
                 self._leave(topic, index)
@@ -381,6 +393,9 @@ class _FollowerFetch(_Fetch):
 
     def read(self) -> int:
         self._at_end.clear()
+        self._is_throttling = self._services.leader_throttle.is_on
+        self._throttled_bytes = 0
+        self.is_held_back = False
         size = super().read()
         if self._is_first:
             self._is_first = False
@@ -410,8 +425,15 @@ class _FollowerFetch(_Fetch):
         if diverging is not None:
             self.failed = True
         else:
-            limit = max(0, min(asked.max_bytes, budget))
-            records = partition.read_to_end(asked.fetch_offset, limit, min_one=min_one).records
+            throttle = self._services.leader_throttle
+            is_throttled = self._is_throttling and throttle.covers(partition)
+            if is_throttled and throttle.is_exceeded and self._replica_id not in partition.state.isr:
+                self.is_held_back |= asked.fetch_offset < end_offset
+            else:
+                limit = max(0, min(asked.max_bytes, budget))
+                records = partition.read_to_end(asked.fetch_offset, limit, min_one=min_one).records
+                if is_throttled:
+                    self._throttled_bytes += len(records)
             if asked.fetch_offset == end_offset:
                 self._at_end[asked.key] = None
             if self._is_first:
@@ -433,6 +455,17 @@ class _FollowerFetch(_Fetch):
             records=records,
             diverging_epoch=diverging,
         )
+
+    def look_again(self, is_last: bool) -> Frame | None:
+        size = self.read()
+        if self.is_held_back and size == 0 and not (is_last or self.failed):
+            return None  # what was appended is for later
+        return self.answer()
+
+    def answer(self) -> Frame:
+        if self._throttled_bytes:
+            self._services.leader_throttle.record(self._throttled_bytes)
+        return super().answer()
 
     def wait_ms(self, asked_ms: int) -> int:
         # It is about to be told that this broker leads more, and then has to ask for that.
