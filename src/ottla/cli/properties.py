@@ -19,6 +19,8 @@ _BATCH_OVERHEAD: Final = 128
 
 _RENAMED: Final = {
     "metadata.broker.list": "bootstrap.servers",
+    "basic.auth.user.info": "schema.registry.basic.auth.user.info",
+    "bearer.auth.token": "schema.registry.bearer.auth.token",
     "sasl.mechanisms": "sasl.mechanism",
     "socket.timeout.ms": "request.timeout.ms",
     "compression.codec": "compression.type",
@@ -31,11 +33,16 @@ _RENAMED: Final = {
     "fetch.message.max.bytes": "max.partition.fetch.bytes",
     "fetch.wait.max.ms": "fetch.max.wait.ms",
 }
-"""What librdkafka calls differently."""
+"""What librdkafka, and clients of registries, call differently."""
 
 _STORES: Final = {
     "ssl.truststore": ("ssl.ca.location",),
     "ssl.keystore": ("ssl.certificate.location", "ssl.key.location"),
+    "schema.registry.ssl.truststore": ("schema.registry.ssl.ca.location",),
+    "schema.registry.ssl.keystore": (
+        "schema.registry.ssl.certificate.location",
+        "schema.registry.ssl.key.location",
+    ),
 }
 """Java's stores, of which those of PEM (KIP-651) are files that any client reads."""
 

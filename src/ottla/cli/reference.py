@@ -68,6 +68,27 @@ No format takes bytes for UTF-8, or text for numbers.
 - Partitions of JSON, CSV and tables are kept, unless `--repartition` has keys say where records go. Topics
   and offsets are not looked at.
 
+**Values with schemas in a registry** (`--value avro`, `protobuf` or `json-schema`, `--key-as` for keys) are
+JSON on the command line, and columns of their own types in Parquet and Arrow:
+
+```console
+$ export OTTLA_SCHEMA_REGISTRY=http://127.0.0.1:8081
+$ ottla produce orders orders.jsonl --value avro --value-schema order.avsc
+$ ottla produce packages packages.csv --format csv --key-column name --value avro
+$ ottla consume orders --exit-at-end --value avro --format json | jq .value.id
+```
+
+- `ottla produce` registers the schema of `--value-schema FILE` (a .proto file with what it imports from its
+  own folder or those around it). Without a file it writes the subject's latest schema; where there is none,
+  it makes one of what comes first: from JSON its types, from CSV text, from tables their columns. A key
+  without a schema is text.
+- A null, or a field that is missing, is the schema's default where there is one. A union of several types is
+  an object with the type's name. What has a schema of text is a line as it is, without quotes. For a JSON
+  Schema JSON goes out as it was written. Cells of CSV are cast to what the schema says, or the line is told.
+- The registry is that of `--schema-registry`, of `OTTLA_SCHEMA_REGISTRY` or of the property
+  `schema.registry.url`. Others are `basic.auth.user.info`, `bearer.auth.token`, and for TLS
+  `schema.registry.ssl.ca.location`, `.certificate.location`, `.key.location` and `.key.password`.
+
 What is wrong ends `ottla produce` with its line or row; what was before it is sent. So does a record that is
 larger than the client's may be, about 1 MiB without `-X max.request.size=N`. Keys go to partitions as with
 Java's clients, unless `-X partitioner=consistent_random` has librdkafka's way.

@@ -12,16 +12,18 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Final, cast
+from typing import Final, Self, cast
 from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
 from ottla.client.errors import ConfigurationError
 from ottla.client.net.tls import context_from
+from ottla.client.settings import optional_text, secret, texts
 from ottla.client.values.registry import Reference, Registered, RegistryError, Schema
 
-__all__ = ["Json", "SchemaRegistry"]
+__all__ = ["Json", "RegistrySettings", "SchemaRegistry"]
 
 Json = dict[str, object]
 
@@ -32,6 +34,20 @@ _ROUNDS: Final = 3
 _BACKOFF_S: Final = 0.1
 _RETRIABLE: Final = (408, 429, 500, 502, 503, 504)
 _KINDS: Final = ("AVRO", "PROTOBUF", "JSON")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """Those of a registry's client, as properties: Confluent's names, of which those of connections have
+    `schema.registry.` in front."""
+
+    schema_registry_url: tuple[str, ...] = texts()
+    schema_registry_basic_auth_user_info: str | None = secret()
+    schema_registry_bearer_auth_token: str | None = secret()
+    schema_registry_ssl_ca_location: str | None = optional_text()
+    schema_registry_ssl_certificate_location: str | None = optional_text()
+    schema_registry_ssl_key_location: str | None = optional_text()
+    schema_registry_ssl_key_password: str | None = secret()
 
 
 class SchemaRegistry:
@@ -80,6 +96,18 @@ class SchemaRegistry:
         self._schemas: dict[int | UUID, Schema] = {}
         self._registered: dict[object, Registered] = {}
         self._latest: dict[str, tuple[float, Registered]] = {}
+
+    @classmethod
+    def of(cls, settings: RegistrySettings) -> Self:
+        return cls(
+            settings.schema_registry_url,
+            basic_auth_user_info=settings.schema_registry_basic_auth_user_info,
+            bearer_auth_token=settings.schema_registry_bearer_auth_token,
+            ssl_ca_location=settings.schema_registry_ssl_ca_location,
+            ssl_certificate_location=settings.schema_registry_ssl_certificate_location,
+            ssl_key_location=settings.schema_registry_ssl_key_location,
+            ssl_key_password=settings.schema_registry_ssl_key_password,
+        )
 
     def __repr__(self) -> str:
         return f"<SchemaRegistry {', '.join(each.url for each in self._servers)}>"

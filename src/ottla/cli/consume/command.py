@@ -10,14 +10,16 @@ import click
 
 from ottla.cli.arguments import BYTES, HEADER, NAME, PARTITION, SECONDS, SEPARATOR
 from ottla.cli.connection import Connection, connected
-from ottla.cli.formats import FORMATS
+from ottla.cli.formats import FORMATS, TABLES
 from ottla.cli.offsets import Kind, Position, PositionType
 from ottla.cli.progress import Progress, progress_option
+from ottla.cli.values.options import ValueOptions, value_options, values_of
 
 if TYPE_CHECKING:
     from ottla.cli.consume.filters import Filter
     from ottla.cli.consume.sources import Source
     from ottla.cli.formats.interface import Encoder
+    from ottla.cli.values.reading import Shower
     from ottla.client.connecting import AsyncClient
 
 
@@ -123,6 +125,15 @@ if TYPE_CHECKING:
     help=r"In text, \n, \xNN and their like for what would end a part or a record, \N for null.",
 )
 @click.option("--base64", "use_base64", is_flag=True, help="In JSON, keys, values and headers as base64.")
+@value_options(
+    click.option(
+        "--skip-broken",
+        "values_skip_broken",
+        is_flag=True,
+        help="Leave out records that --value and --key-as cannot decode.",
+    ),
+    click.option("--validate", "values_validate", is_flag=True, help="Compare JSON with its JSON Schema."),
+)
 @click.option("--read-uncommitted", is_flag=True, help="Show records of open and aborted transactions too.")
 @progress_option
 @connected
@@ -136,6 +147,7 @@ def consume(
     exits: bool | None,
     read_uncommitted: bool,
     progress: bool | None,
+    values: ValueOptions,
     **options: Any,
 ) -> None:
     """Print records of topics.
@@ -146,12 +158,13 @@ def consume(
     _check_positions(group, start, end, partitions, exits)
     from ottla.cli.consume.reading import Limits
     from ottla.client.consumer.settings import ConsumerSettings
+    from ottla.client.registry import RegistrySettings
 
     limits = Limits(options.pop("max_records"), options.pop("timeout_s"))
     wanted = _filter(
         *(options.pop(name) for name in ("wanted_keys", "contains", "matches", "wanted_headers"))
     )
-    encoder = _encoder(**options)
+    encoder, shower = _encoder_and_shower(connection, values, wanted, **options)
     start = start or Position(Kind.BEGINNING)
     if exits and end is None:
         end = Position(Kind.END)
@@ -178,9 +191,9 @@ def consume(
         else:
             in_group = connection.properties.of(ConsumerSettings, **settings)
             source = GroupSource(client, in_group, topics, stops_at_end=end is not None)
-        await Reading(source, wanted, encoder, limits).run(client, sys.stdout.buffer, shown)
+        await Reading(source, wanted, encoder, limits, shower).run(client, sys.stdout.buffer, shown)
 
-    connection.run(work, ConsumerSettings)
+    connection.run(work, ConsumerSettings, *([RegistrySettings] if values.parts else []))
 
 
 def _check_positions(
@@ -222,7 +235,42 @@ def _filter(
     )
 
 
-def _encoder(kind: str, *, use_base64: bool, separator: bytes, delimiter: bytes, **parts: bool) -> Encoder:
+def _encoder_and_shower(
+    connection: Connection, values: ValueOptions, wanted: Filter, kind: str, **options: Any
+) -> tuple[Encoder, Shower | None]:
+    """What prints records, and decodes them before: tables have columns of what is decoded."""
+    if not values.parts:
+        return _encoder(kind, **options), None
+    from ottla.client.errors import missing_extra
+
+    more = {"errors": "skip" if values.more["skip_broken"] else "raise", "validate": values.more["validate"]}
+    registry = values.registry(connection.properties)
+    formats = [(each.part, values_of(each, registry, **more)) for each in values.parts]
+    try:
+        from ottla.cli.values.reading import Shower, table_rows
+    except ImportError as error:
+        raise missing_extra("decoded values", error) from error
+    if kind in TABLES:
+        from ottla.cli.formats.tables import TableEncoder
+
+        if wanted.looks_inside:
+            raise click.UsageError("--key, --contains and --matches look at JSON: not in tables of values.")
+        _encoder(kind, **options)
+        return TableEncoder(kind, table_rows(formats)), None
+    encoder = _encoder(kind, decoded=frozenset(part for part, _ in formats), **options)
+    return encoder, Shower(formats, skips=values.more["skip_broken"], quotes=kind == "json")
+
+
+def _encoder(
+    kind: str,
+    *,
+    use_base64: bool,
+    separator: bytes,
+    delimiter: bytes,
+    decoded: frozenset[str] = frozenset(),
+    **parts: bool,
+) -> Encoder:
+    """`decoded` parts of records are JSON."""
     if use_base64 and kind != "json":
         raise click.UsageError("--base64 is for --format json.")
     if kind != "text" and (any(parts.values()) or delimiter != b"\n"):
@@ -239,7 +287,7 @@ def _encoder(kind: str, *, use_base64: bool, separator: bytes, delimiter: bytes,
     if kind == "json":
         from ottla.cli.formats.json import JsonEncoder
 
-        return JsonEncoder(use_base64=use_base64)
+        return JsonEncoder(use_base64=use_base64, decoded=decoded)
     if kind == "csv":
         from ottla.cli.formats.csv import CsvEncoder
 

@@ -28,6 +28,11 @@ class Filter:
     def takes_all(self) -> bool:
         return not (self.keys or self.contained or self.headers) and self.pattern is None
 
+    @property
+    def looks_inside(self) -> bool:
+        """At keys or values."""
+        return bool(self.keys or self.contained) or self.pattern is not None
+
     def places(self, rows: Columns) -> Sequence[int]:
         """The rows that are wanted."""
         places: Sequence[int] = range(len(rows))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -14,7 +15,11 @@ from ottla.cli.consume.sources import Piece, Source
 from ottla.cli.formats.interface import Encoder
 from ottla.cli.progress import Progress
 from ottla.cli.running import watched
+from ottla.client.columns.columns import Columns
 from ottla.client.connecting import AsyncClient
+
+if TYPE_CHECKING:
+    from ottla.cli.values.reading import Shower
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +33,20 @@ class Limits:
 class Reading:
     """Moves records, and knows when it has seen enough."""
 
-    def __init__(self, source: Source, wanted: Filter, encoder: Encoder, limits: Limits) -> None:
+    def __init__(
+        self,
+        source: Source,
+        wanted: Filter,
+        encoder: Encoder,
+        limits: Limits,
+        shower: Shower | None = None,
+    ) -> None:
+        """`shower` decodes keys and values before they are looked at."""
         self._source = source
         self._wanted = wanted
         self._encoder = encoder
         self._limits = limits
+        self._shower = shower
         self._printed = 0
         """Rows of the last piece that are printed, or left out"""
         self._records = self._bytes = 0
@@ -53,9 +67,16 @@ class Reading:
             raise
         finally:
             shown.done(self._records, self._bytes)
+            if self._shower is not None and self._shower.skipped:
+                click.echo(f"ottla: {self._shower.skipped:,} broken records were left out", err=True)
             if (caution := encoder.caution()) is not None and not file.isatty():
                 click.echo(f"ottla: {caution}", err=True)
             await self._source.close(self._printed, commits=encoder.is_whole and is_ended)
+
+    async def _encoded(self, topic: str, rows: Columns) -> bytes:
+        if not self._encoder.waits:
+            return self._encoder.rows(topic, rows)
+        return await asyncio.get_running_loop().run_in_executor(None, self._encoder.rows, topic, rows)
 
     async def _print_all(self, out: Output) -> None:
         loop, timeout_s = asyncio.get_running_loop(), self._limits.timeout_s
@@ -75,7 +96,12 @@ class Reading:
 
     async def _print(self, piece: Piece, out: Output) -> None:
         topic, rows = piece
+        broken: Collection[int] = ()
+        if self._shower is not None:
+            rows, broken = await self._shower.show(topic, rows)
         places = self._wanted.places(rows)
+        if broken:
+            places = [at for at in places if at not in broken]
         read = len(rows)
         if self._limits.max_records is not None and len(places) > (
             left := self._limits.max_records - self._records
@@ -86,7 +112,7 @@ class Reading:
                 read = places[-1] + 1
             rows = take(rows, places)
         if places:
-            await out.write(self._encoder.rows(topic, rows))
+            await out.write(await self._encoded(topic, rows))
         self._records += len(rows)
         self._bytes += rows.value.nbytes + rows.key.nbytes
         self._printed = read

@@ -30,6 +30,8 @@ class Encoder(ABC):
 
     is_whole = False
     """Nothing of it can be read before its end."""
+    waits = False
+    """`rows` may wait for a registry."""
 
     def begin(self) -> bytes:
         return b""

@@ -10,7 +10,7 @@ import base64
 import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final
 
 from ottla.cli.arguments import MAX_INT32, MAX_INT64
@@ -24,20 +24,28 @@ _quoted: Callable[[str], str] = json.encoder.encode_basestring_ascii
 
 
 class JsonEncoder(Encoder):
-    def __init__(self, *, use_base64: bool = False) -> None:
+    """Keys or values that are `decoded` are JSON already."""
+
+    def __init__(self, *, use_base64: bool = False, decoded: Collection[str] = ()) -> None:
         self._use_base64 = use_base64
+        self._key = _as_json if "key" in decoded else to_json
+        self._value = _as_json if "value" in decoded else to_json
 
     def rows(self, topic: str, rows: Columns) -> bytes:
-        use_base64 = self._use_base64
+        use_base64, key_of, value_of = self._use_base64, self._key, self._value
         start = '{"topic": ' + _quoted(topic) + ', "partition": '
         lines = [
             f'{start}{partition}, "offset": {offset}, '
             f'"timestamp": {"null" if timestamp == NOW else timestamp}, '
-            f'"key": {to_json(key, use_base64)}, "value": {to_json(value, use_base64)}, '
+            f'"key": {key_of(key, use_base64)}, "value": {value_of(value, use_base64)}, '
             f'"headers": {headers_to_json(pairs, use_base64) if pairs else "[]"}}}\n'
             for partition, offset, timestamp, key, value, pairs in each_of(rows)
         ]
-        return "".join(lines).encode("ascii")
+        return "".join(lines).encode()
+
+
+def _as_json(data: bytes | None, _: bool) -> str:
+    return "null" if data is None else data.decode()
 
 
 def headers_to_json(pairs: Pairs, use_base64: bool = False) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import IO, Final, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +21,12 @@ from ottla.cli.formats.interface import (
 )
 from ottla.client.columns.columns import Columns
 from ottla.client.errors import ClientError
+from ottla.client.tables.rows import ArrowRows, as_table
 from ottla.client.tables.writing import columns_to_write, is_table
+from ottla.client.values.interface import ValuesError
+
+if TYPE_CHECKING:
+    from ottla.cli.values.writing import PartWriter
 
 _GROUP_ROWS: Final = 1 << 17
 _GROUP_BYTES: Final = 1 << 25
@@ -56,17 +61,25 @@ class _Sink:
 
 
 class TableEncoder(Encoder):
-    """`parquet`, `arrow` (its file format) or `arrow-stream`."""
+    """`parquet`, `arrow` (its file format) or `arrow-stream`.
 
-    def __init__(self, kind: str) -> None:
+    `decoded` gives the columns of keys and values that are decoded: their types are known with the first.
+    """
+
+    def __init__(self, kind: str, decoded: ArrowRows | None = None) -> None:
         self._kind = kind
         self.is_whole = kind != "arrow-stream"
+        self.waits = decoded is not None
+        self._decoded = decoded
         self._sink = _Sink()
         self._schema = with_topic("", Columns.of(()).to_arrow()).schema
         self._held: list[pa.RecordBatch] = []
         self._writer: _Writer | None = None
 
     def begin(self) -> bytes:
+        return b"" if self._decoded is not None else self._begun()
+
+    def _begun(self) -> bytes:
         out = pa.PythonFile(self._sink, mode="w")
         if self._kind == "parquet":
             self._writer = pq.ParquetWriter(out, self._schema, compression="zstd")
@@ -77,14 +90,21 @@ class TableEncoder(Encoder):
         return self._sink.take()
 
     def rows(self, topic: str, rows: Columns) -> bytes:
-        self._held.append(with_topic(topic, rows.to_arrow()).cast(self._schema))
-        if self.is_whole and not self._is_enough():
+        if self._decoded is None:
+            self._held.append(with_topic(topic, rows.to_arrow()).cast(self._schema))
+        else:
+            self._held.append(with_topic(topic, self._decoded(topic, rows)))
+        if (self.is_whole and not self._is_enough()) or not self._is_known():
             return b""
         return self._written()
 
+    def _is_known(self) -> bool:
+        """Whether the types of columns are: nulls, which come before any value, have none."""
+        return self._writer is not None or not any(map(pa.types.is_null, self._held[-1].schema.types))
+
     def end(self) -> bytes:
-        assert self._writer is not None
         done = self._written()
+        assert self._writer is not None
         self._writer.close()
         return done + self._sink.take()
 
@@ -94,13 +114,26 @@ class TableEncoder(Encoder):
         return bool(rows >= _GROUP_ROWS or sum(batch.nbytes for batch in self._held) >= _GROUP_BYTES)
 
     def _written(self) -> bytes:
-        assert self._writer is not None
+        begun = b""
         if self._held:
-            table = pa.Table.from_batches(self._held, self._schema).combine_chunks()
+            table = as_table(self._held).combine_chunks()
             self._held.clear()
-            for batch in table.to_batches():
+            if self._writer is None:
+                self._schema = table.schema
+                begun = self._begun()
+            assert self._writer is not None
+            for batch in _cast(table, self._schema).to_batches():
                 self._writer.write_batch(batch)
-        return self._sink.take()
+        elif self._writer is None:
+            begun = self._begun()
+        return begun + self._sink.take()
+
+
+def _cast(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    try:
+        return table.cast(schema)
+    except (pa.ArrowException, ValueError):
+        raise ValuesError("a table has columns of one type: read topics of different values apart") from None
 
 
 def with_topic(topic: str, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -110,10 +143,18 @@ def with_topic(topic: str, batch: pa.RecordBatch) -> pa.RecordBatch:
 
 class TableDecoder:
     """What `ottla.client` writes of a table: key, value, headers, timestamp and partition as they are; of
-    another table `key_column` as the key, and all others as JSON.
+    another table `key_column` as the key, and all others as JSON, or in the format `value`.
     """
 
-    def __init__(self, kind: str, defaults: Defaults, *, key_column: str | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        defaults: Defaults,
+        *,
+        key_column: str | None = None,
+        writers: Sequence[PartWriter] = (),
+    ) -> None:
+        self._writers = {each.part: each for each in writers}
         self.needs_seeking = kind != "arrow-stream"
         self._kind = kind
         self._defaults = defaults
@@ -125,11 +166,20 @@ class TableDecoder:
             has_partitions = "partition" in batch.schema.names and not is_table(batch, self._key_column)
             try:
                 batch = _with_partitions(batch) if has_partitions else batch
-                (columns,) = columns_to_write(batch, self._key_column)
+                columns = self._columns(batch)
             except (TypeError, ValueError, pa.ArrowException, ClientError) as error:
                 raise InputError(f"after row {count:,}: {error}") from error
             yield self._rows(columns, has_partitions, count + 1)
             count += len(columns)
+
+    def _columns(self, batch: pa.RecordBatch) -> Columns:
+        key, value = self._writers.get("key"), self._writers.get("value")
+        topic = "" if value is None else value.topic
+        named = None if key is None else key.values()
+        (columns,) = columns_to_write(
+            batch, self._key_column or named, None if value is None else value.values(), topic=topic
+        )
+        return columns
 
     def _batches(self, file: IO[bytes]) -> Iterable[pa.RecordBatch]:
         try:

@@ -10,11 +10,13 @@ from ottla.cli.arguments import HEADER, NAME, PARTITION, SEPARATOR, TEXT
 from ottla.cli.connection import Connection, connected
 from ottla.cli.formats import FORMATS, TABLES
 from ottla.cli.progress import Progress, progress_option
+from ottla.cli.values.options import ValueOptions, value_options
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from ottla.cli.formats.interface import Decoder, Defaults, Rows
+    from ottla.cli.values.writing import PartWriter
     from ottla.client.connecting import AsyncClient
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
@@ -72,6 +74,27 @@ FOREVER_MS = 24 * 3_600_000
     show_default=True,
     help="No duplicates when a request is sent again; with --acks all.",
 )
+@value_options(
+    click.option(
+        "--no-register",
+        "values_no_register",
+        is_flag=True,
+        help="Schemas of files have to be registered already.",
+    ),
+    click.option(
+        "--subjects",
+        "values_subjects",
+        type=click.Choice(["topic", "record", "topic-record"]),
+        help="What schemas are registered under: TOPIC-value, the record's name, or both.  [default: topic]",
+    ),
+    click.option(
+        "--schema-ids",
+        "values_ids",
+        type=click.Choice(["value", "header"]),
+        help="Where ids of schemas are: in front of values, or as GUIDs in a header.  [default: value]",
+    ),
+    click.option("--validate", "values_validate", is_flag=True, help="Compare JSON with its JSON Schema."),
+)
 @progress_option
 @connected
 def produce(
@@ -85,6 +108,7 @@ def produce(
     compression: str,
     idempotent: bool,
     progress: bool | None,
+    values: ValueOptions,
     **options: Any,
 ) -> None:
     """Send records from FILE (standard input by default) to TOPIC.
@@ -94,6 +118,7 @@ def produce(
     from ottla.cli.formats.interface import Defaults
     from ottla.cli.properties import record_max_bytes
     from ottla.client.producer.settings import ProducerSettings
+    from ottla.client.registry import RegistrySettings
 
     settings: dict[str, object] = {
         "acks": acks,
@@ -106,7 +131,10 @@ def produce(
     chosen = connection.properties.producer(**settings)
     common = [(name.encode(), value) for name, value in headers]
     defaults = Defaults(common, record_max_bytes(chosen))
-    rows = _rows(file, defaults, **options)
+    if values.parts:
+        rows = _rows_of_values(connection, topic, values, file, defaults, **options)
+    else:
+        rows = _rows(file, defaults, **options)
 
     async def work(client: AsyncClient) -> bool:
         from ottla.cli.produce.sending import Sending
@@ -117,12 +145,41 @@ def produce(
         await sending.run(client, producer, rows, Progress(progress))
         return sending.has_lost
 
-    if connection.run(work, ProducerSettings):
+    if connection.run(work, ProducerSettings, *([RegistrySettings] if values.parts else [])):
         raise click.exceptions.Exit(1)
 
 
+def _rows_of_values(
+    connection: Connection,
+    topic: str,
+    values: ValueOptions,
+    file: BinaryIO,
+    defaults: Defaults,
+    kind: str,
+    **options: Any,
+) -> AsyncIterator[Rows]:
+    """Encoded with schemas: tables as their columns are, what else is read as JSON."""
+    from ottla.client.errors import missing_extra
+
+    try:
+        from ottla.cli.values.writing import writers_of, written
+    except ImportError as error:
+        raise missing_extra("encoded values", error) from error
+    if kind == "raw":
+        raise click.UsageError("--value and --key-as are for formats with JSON or columns, not for raw.")
+    writers = writers_of(topic, values, values.registry(connection.properties), is_text=kind == "csv")
+    if kind in TABLES:
+        return _rows(file, defaults, kind, **options, writers=writers)
+    return written(_rows(file, defaults, kind, **options), writers)
+
+
 def _rows(
-    file: BinaryIO, defaults: Defaults, kind: str, key_column: str | None, **options: Any
+    file: BinaryIO,
+    defaults: Defaults,
+    kind: str,
+    key_column: str | None,
+    writers: Sequence[PartWriter] = (),
+    **options: Any,
 ) -> AsyncIterator[Rows]:
     _check_options(kind, key_column, **options)
     if kind not in TABLES:
@@ -136,7 +193,7 @@ def _rows(
         from ottla.cli.formats.tables import TableDecoder
     except ImportError as error:
         raise missing_extra("tables", error) from error
-    return rows_of_file(file, TableDecoder(kind, defaults, key_column=key_column))
+    return rows_of_file(file, TableDecoder(kind, defaults, key_column=key_column, writers=writers))
 
 
 def _check_options(

@@ -6,6 +6,7 @@ dicts, and a class with slots for each struct.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -66,6 +67,8 @@ def plan_of(kind: pa.DataType) -> Plan:
         return _stored_as(kind, kind.value_type)
     if types.is_timestamp(kind):
         return _timestamp(kind)
+    if types.is_duration(kind):
+        return _duration(kind)
     hint = _plain_hint(kind)
     if hint is None:
         raise ValuesError(f"values of type {kind} are not supported in JSON")
@@ -150,6 +153,38 @@ def _timestamp(kind: pa.DataType) -> Plan:
     return Plan(kind, int | str, array, objects)
 
 
+_SPAN: Final = re.compile(r"(-?)([0-9]{1,19})(?:\.([0-9]{1,9}))?s")
+_UNITS: Final = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+
+
+def _duration(kind: pa.DataType) -> Plan:
+    """Seconds as in Protobuf's JSON, "1.5s", or an integer in the type's unit."""
+    digits = _UNITS[kind.unit]
+
+    def count(value: int | str | None) -> int | None:
+        if not isinstance(value, str):
+            return value
+        found = _SPAN.fullmatch(value)
+        if found is None or len((found[3] or "").rstrip("0")) > digits:
+            raise ValueError(f"{value!r} is no duration in {kind.unit}")
+        number = int(found[2] + (found[3] or "").rstrip("0").ljust(digits, "0"))
+        return -number if found[1] else number
+
+    def shown(number: int | None) -> str | None:
+        if number is None:
+            return None
+        seconds, rest = divmod(abs(number), 10**digits)
+        parts = f".{rest:0{digits}d}" if rest else ""
+        return f"{'-' if number < 0 else ''}{seconds}{parts}s"
+
+    return Plan(
+        kind,
+        int | str,
+        lambda values: pa.array([count(each) for each in values], pa.int64()).cast(kind),
+        lambda array: [shown(each) for each in array.cast(pa.int64()).to_pylist()],
+    )
+
+
 def _list(kind: pa.DataType) -> Plan:
     item = plan_of(kind.value_type)
     large = pa.types.is_large_list(kind)
@@ -175,19 +210,20 @@ def _list(kind: pa.DataType) -> Plan:
 
 
 def _map(kind: pa.DataType) -> Plan:
-    if not pa.types.is_string(kind.key_type):
+    types, keyed = pa.types, kind.key_type
+    if not (types.is_string(keyed) or types.is_integer(keyed) or types.is_boolean(keyed)):
         raise ValuesError(f"the keys of JSON objects are strings, not {kind.key_type}")
     item = plan_of(kind.item_type)
 
     def array(values: _Rows) -> pa.Array:
         offsets, filled, mask = _layout(values, {})
-        keys = pa.array(list(chain.from_iterable(filled)), pa.string())
+        keys = pa.array(list(chain.from_iterable(filled)), pa.string()).cast(keyed)
         items = item.array(list(chain.from_iterable(each.values() for each in filled)))
         return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, items, type=kind, mask=mask)
 
     def objects(array: pa.Array) -> _Rows:
         offsets = array.offsets.to_pylist()
-        keys = array.keys.to_pylist()
+        keys = array.keys.cast(pa.string()).to_pylist()
         items = item.objects(array.items)
         rows = []
         for begin, end in pairwise(offsets):

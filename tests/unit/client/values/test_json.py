@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 
 import hypothesis.strategies as st
@@ -238,7 +238,7 @@ def test_objects_of_too_many_fields_need_a_schema() -> None:
     "schema",
     [
         pa.month_day_nano_interval(),
-        pa.map_(pa.int64(), pa.string()),
+        pa.map_(pa.float64(), pa.string()),
         pa.struct([pa.field("a", pa.int64()), pa.field("a", pa.string())]),
         "int64",
     ],
@@ -368,3 +368,24 @@ def test_rows_are_what_pythons_json_reads(values: list[bytes | None]) -> None:
         else:
             assert row not in decoded.broken, (value, decoded.broken[row])
             assert decoded.array[row].as_py() == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "row"),
+    [
+        (pa.map_(pa.int32(), pa.string()), b'{"-5":"a"}', [(-5, "a")]),
+        (pa.map_(pa.bool_(), pa.int8()), b'{"true":1}', [(True, 1)]),
+        (pa.duration("us"), b'"-1.500000s"', timedelta(seconds=-1.5)),
+        (pa.duration("s"), b'"2s"', timedelta(seconds=2)),
+    ],
+)
+def test_keys_that_are_numbers_and_durations_have_texts(kind: pa.DataType, line: bytes, row: object) -> None:
+    decoded = JsonValues(kind).decoder().decode(BinaryColumn.of([line, None]))
+    assert decoded.array.to_pylist() == [row, None]
+    assert list(JsonValues(kind).encode(decoded.array)) == [line, None]
+
+
+@pytest.mark.parametrize("line", [b'"1"', b'"1.0000001s"', b'"s"', b'"99999999999999999999s"'])
+def test_what_is_no_duration_is_broken(line: bytes) -> None:
+    decoded = JsonValues(pa.duration("us")).decoder().decode(BinaryColumn.of([line]))
+    assert decoded.broken.keys() == {0}

@@ -18,6 +18,7 @@ from ottla.client.values.avro.schema import (
     ArrayType,
     AvroType,
     EnumType,
+    Field,
     FixedType,
     Logical,
     MapType,
@@ -126,11 +127,22 @@ def _record(schema: RecordType, array: pa.Array) -> Rows:
             columns.append(
                 repeat(encode_default(field.type, field.default), len(array))
                 if part is None
-                else _encode(field.type, part)
+                else _or_default(field, part)
             )
         except ValuesError as error:
             raise ValuesError(f"{field.name}: {error}") from None
     return list(map(b"".join, zip(*columns, strict=True))) if columns else [b""] * len(array)
+
+
+def _or_default(field: Field, part: pa.Array) -> Rows:
+    """A null is the field's default where its type has none."""
+    if not part.null_count or field.default is MISSING or is_null(field.type) or _takes_null(field.type):
+        return _encode(field.type, part)
+    return scattered(_encode(field.type, part.drop_null()), part, encode_default(field.type, field.default))
+
+
+def _takes_null(schema: AvroType) -> bool:
+    return isinstance(schema, UnionType) and any(is_null(each) for each in schema.branches)
 
 
 def _array(schema: ArrayType, array: pa.Array) -> Rows:

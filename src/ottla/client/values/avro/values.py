@@ -78,16 +78,18 @@ class AvroValues:
 
     def encoder(self, topic: str, part: Part, kind: pa.DataType) -> FramedEncoder:
         options = self.registration
-        text = self.schema or schema_text(kind, record_name(topic, part))
-        schema = Schema("AVRO", text)
-        parsed = parse(text)
-        subject = subject_of(options.subjects, topic, part, _name_of(parsed))
+        name: str | None = record_name(topic, part)
         if options.use_latest:
+            if self.schema is not None:
+                name = _name_of(parse(self.schema))
+            subject = subject_of(options.subjects, topic, part, name)
             registered = options.latest(self.registry, subject, "AVRO")
-            schema = registered.schema
-            parsed = parse(schema.text, schema.resolved)
+            parsed = parse(registered.schema.text, registered.schema.resolved)
         else:
-            registered = options.registered(self.registry, subject, schema)
+            text = self.schema or schema_text(kind, record_name(topic, part))
+            parsed = parse(text)
+            subject = subject_of(options.subjects, topic, part, _name_of(parsed))
+            registered = options.registered(self.registry, subject, Schema("AVRO", text))
         return FramedEncoder(AvroWriting(parsed), registered, options, part)
 
 

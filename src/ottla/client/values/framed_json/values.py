@@ -181,24 +181,22 @@ class JsonSchemaValues:
 
     def encoder(self, topic: str, part: Part, kind: pa.DataType) -> FramedEncoder:
         options = self.registration
-        text = self.schema or schema_text(kind, f"{topic}-{part}")
-        title = title_of(text)
+        title = f"{topic}-{part}" if self.schema is None else title_of(self.schema)
         subject = subject_of(options.subjects, topic, part, title)
         if options.use_latest:
             registered = options.latest(self.registry, subject, "JSON")
         else:
+            text = self.schema or schema_text(kind, f"{topic}-{part}")
             registered = options.registered(self.registry, subject, Schema("JSON", text))
         schema = registered.schema
         shape = shape_of(schema.text, schema.resolved)
-        _check_fields(shape, kind)
+        if kind == pa.json_():  # text, which is written as it is
+            shape = Shape(None)
+        elif shape.fields and not pa.types.is_struct(kind):
+            raise ValuesError(f"{kind} where the JSON Schema has an object")
         validate = validator_of(schema) if self.validates else None
         writing = JsonSchemaWriting(shape if shape.has_required else None, validate)
         return FramedEncoder(writing, registered, options, part)
-
-
-def _check_fields(shape: Shape, kind: pa.DataType) -> None:
-    if shape.fields and not pa.types.is_struct(kind):
-        raise ValuesError(f"{kind} where the JSON Schema has an object")
 
 
 def validator_of(schema: Schema) -> Validate:

@@ -74,16 +74,20 @@ class ProtobufValues:
 
     def encoder(self, topic: str, part: Part, kind: pa.DataType) -> FramedEncoder:
         options = self.registration
-        text = self.schema or schema_text(kind, self.message or message_name(topic, part))
-        messages = _messages(text, self.files)
-        indexes = self._chosen(messages)
-        name = messages.at(indexes).name
-        subject = subject_of(options.subjects, topic, part, name)
+        name = self.message or message_name(topic, part)
         if options.use_latest:
+            if self.schema is not None:
+                declared = _messages(self.schema, self.files)
+                name = declared.at(self._chosen(declared)).name
+            subject = subject_of(options.subjects, topic, part, name)
             registered = options.latest(self.registry, subject, "PROTOBUF")
             messages = _messages(registered.schema.text, registered.schema.resolved)
             indexes = self._in_latest(messages, subject, name)
         else:
+            text = self.schema or schema_text(kind, name)
+            messages = _messages(text, self.files)
+            indexes = self._chosen(messages)
+            subject = subject_of(options.subjects, topic, part, messages.at(indexes).name)
             references = _Registering(self.registry, options, self.files).of(text)
             schema = Schema("PROTOBUF", text, references, self.files if references else {})
             registered = options.registered(self.registry, subject, schema)

@@ -1,0 +1,1 @@
+"""Keys and values with schemas in a registry, as JSON on the command line."""
