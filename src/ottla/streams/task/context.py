@@ -101,9 +101,7 @@ class TaskContext:
     def log_change(self, store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
         topic = self._changelogs.get(store)
         if topic is not None:
-            context = self.record_context
-            headers = () if context is None else tuple(context.headers)
-            self.collector.send(topic, self.partition, key, value, timestamp, headers)
+            self.collector.send(topic, self.partition, key, value, timestamp, ())
 
     def record_dropped(self, store: str = "") -> None:  # noqa: ARG002
         self.dropped += 1

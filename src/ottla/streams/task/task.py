@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ottla.streams.errors import RecordError, TopologyError
+from ottla.streams.state.stack import StoreEnvironment
 from ottla.streams.state.stores import StateStore
 from ottla.streams.task.context import Collector, TaskContext
 from ottla.streams.task.errors import Handlers
@@ -41,6 +42,8 @@ class TaskSettings:
     timestamp_extractor: TimestampExtractor = record_timestamp
     max_task_idle_ms: int = 0
     handlers: Handlers = field(default_factory=Handlers)
+    environment: StoreEnvironment | None = None
+    """Where stores are, and what they may cache; None: in memory, nothing."""
 
 
 class Committable(NamedTuple):
@@ -250,7 +253,7 @@ class Task:
         if name in self.context.stores:
             return
         builder = self._topology.stores.get(name) or self._topology.global_stores[name]
-        store = self.context.stores[name] = builder.build(self.context)
+        store = self.context.stores[name] = builder.build(self.context, self._settings.environment)
         self.stores.append(store)
 
     def _source(self, topic: str) -> SourceStep:

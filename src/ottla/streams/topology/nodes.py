@@ -11,6 +11,7 @@ from ottla.streams.errors import TopologyError
 from ottla.streams.processor import Processor
 from ottla.streams.records import Record, RecordMetadata
 from ottla.streams.serdes import Serde
+from ottla.streams.state.stack import StoreEnvironment
 from ottla.streams.state.stores import StateStore, StoreContext
 
 __all__ = [
@@ -62,7 +63,11 @@ class StoreBuilder(Protocol):
     def logging(self) -> bool:
         """Whether a changelog topic has what is written to it."""
 
-    def build(self, context: StoreContext, /) -> StateStore: ...
+    def build(self, context: StoreContext, environment: StoreEnvironment | None, /) -> StateStore:
+        """Without an environment in memory, and without a cache."""
+
+    def changelog_config(self) -> dict[str, str]:
+        """How its changelog topic is to be created."""
 
 
 class Partitioner(Protocol):
