@@ -1,0 +1,1 @@
+"""An application at work against a Kafka: threads, tasks, their assignment, restoring, committing."""
