@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ottla.config.controller import ControllerConfig
 from ottla.config.current import Current
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
 _COMPACT_INTERVAL_S = 300.0
+_IN_FLIGHT = 8
+"""Transactions at a time: a store syncs its disk once for several"""
 _REBALANCED_AT_ONCE = 1000
 """Kafka's bound, so that leaders do not all move at the same time"""
 
@@ -169,15 +171,21 @@ class Controller:
         else:
             await self._commit(raise_factors(image, self._config.value, self._internal_factors(), always))
 
-    async def _commit(self, steps: Iterable[Step[TopicPartition]]) -> None:
-        """What is refused is looked at again, as it is by then."""
+    async def _commit(self, steps: Sequence[Step[TopicPartition]]) -> None:
+        """Some at a time, as none depends on another. What is refused is looked at again later."""
         revision = 0
-        for step in steps:
-            outcome = await self._store.transaction(step.transaction)
-            revision = outcome.revision
-            if not outcome.committed:
-                self._partitions.update(dict.fromkeys(step.items))
-                self._wake.set()
+        for first in range(0, len(steps), _IN_FLIGHT):
+            together = steps[first : first + _IN_FLIGHT]
+            outcomes = await asyncio.gather(
+                *(self._store.transaction(step.transaction) for step in together), return_exceptions=True
+            )
+            for step, outcome in zip(together, outcomes, strict=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+                revision = max(revision, outcome.revision)
+                if not outcome.committed:
+                    self._partitions.update(dict.fromkeys(step.items))
+                    self._wake.set()
         await self._publisher.reach(revision)
 
     async def _rebalance(self) -> None:

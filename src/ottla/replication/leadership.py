@@ -67,16 +67,21 @@ def unclean_brokers(image: MetadataImage) -> frozenset[int]:
 def settle_partitions(
     image: MetadataImage, defaults: TopicDefaults, partitions: Iterable[TopicPartition], *always: Compare
 ) -> tuple[Step[TopicPartition], ...]:
-    """Bring partitions to what they should be, those that are not; `always` is compared in each step."""
-    changes: Changes[TopicPartition] = Changes(*always)
+    """Bring partitions to what they should be, those that are not; `always` is compared in each step. Those
+    that get another leader come first: they are waited for.
+    """
+    urgent: Changes[TopicPartition] = Changes(*always)
+    others: Changes[TopicPartition] = Changes(*always)
     situation_of = cache(lambda name: situation_in(image, image.topics[name], defaults))
     for name, number in partitions:
         topic = image.topics.get(name)
         if topic is None or number >= len(topic.partitions):
             continue
         situation = situation_at(image, topic, number, situation_of(name))
-        _change(changes, topic, number, settle(topic.partitions[number], situation))
-    return changes.steps()
+        state = topic.partitions[number]
+        settled = settle(state, situation)
+        _change(others if settled.leader == state.leader else urgent, topic, number, settled)
+    return (*urgent.steps(), *others.steps())
 
 
 def rebalance_leaders(

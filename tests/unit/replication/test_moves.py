@@ -257,6 +257,14 @@ def test_replicas_are_raised_over_racks():
     assert set(raised(cluster)[0].replicas) == {1, 4, 5}
 
 
+def test_partitions_that_nobody_leads_come_first():
+    follows, leads = PartitionState((1, 2, 3), (1, 2, 3), 1), PartitionState((3, 1, 2), (3, 1, 2), 3)
+    cluster = Cluster(*[follows] * 200, leads, gone=(3,))
+    steps = settle_partitions(cluster.image, DEFAULTS, all_partitions(cluster.image), CONTROLLER)
+    assert [len(step.items) for step in steps] == [1, 127, 73]
+    assert steps[0].items == (("t", 200),)
+
+
 def offline(cluster, node_id, *partitions, topic_id=TOPIC_ID):
     value = model.encode_offline_replicas(OfflineReplicas(topic_id, frozenset(partitions)))
     cluster.write(Put(model.offline_replicas_key(node_id, "t"), value))
