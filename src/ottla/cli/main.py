@@ -45,6 +45,7 @@ COMMANDS = {
     "cluster": ("ottla.cli.cluster:cluster", "Describe and change a cluster, or run one on this host."),
     "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),
     "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
+    "schema": ("ottla.cli.schema:schema", "List, get, register, check, compare and delete schemas."),
     "log": ("ottla.cli.logs:log", "Look into the files of a data folder."),
 }
 

@@ -76,6 +76,7 @@ $ export OTTLA_SCHEMA_REGISTRY=http://127.0.0.1:8081
 $ ottla produce orders orders.jsonl --value avro --value-schema order.avsc
 $ ottla produce packages packages.csv --format csv --key-column name --value avro
 $ ottla consume orders --exit-at-end --value avro --format json | jq .value.id
+$ ottla schema check orders-value order2.avsc && ottla schema register orders-value order2.avsc
 ```
 
 - `ottla produce` registers the schema of `--value-schema FILE` (a .proto file with what it imports from its

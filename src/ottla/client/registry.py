@@ -155,6 +155,10 @@ class SchemaRegistry:
         if kind not in _KINDS or not isinstance(text, str):
             raise RegistryError(f"the registry has a schema of type {kind!r}, which is not known here")
         references = _references(answer)
+        return Schema(kind, text, references, self.resolved(references))
+
+    def resolved(self, references: Iterable[Reference]) -> dict[str, str]:
+        """The texts of what is referred to, and of what that refers to, by name."""
         resolved: dict[str, str] = {}
         waiting = list(references)
         while waiting:
@@ -166,9 +170,12 @@ class SchemaRegistry:
             found = self.version(each.subject, each.version)
             resolved[each.name] = str(found.get("schema", ""))
             waiting += _references(found)
-        return Schema(kind, text, references, resolved)
+        return resolved
 
     # The API, for commands.
+
+    def schema_of_version(self, subject: str, version: int | str) -> Schema:
+        return self._schema_of(self.version(subject, version))
 
     def version(self, subject: str, version: int | str, *, deleted: bool = False) -> Json:
         """What the registry has as a version ("latest") of a subject."""

@@ -14,8 +14,9 @@ from ottla.client.values.interface import Errors, ValuesError, check_errors
 from ottla.client.values.protobuf.encoding import encode_rows
 from ottla.client.values.protobuf.from_arrow import message_name, schema_text
 from ottla.client.values.protobuf.reading import ProtobufReading, written_indexes
-from ottla.client.values.protobuf.schema import Messages, MessageType, imports_of
-from ottla.client.values.registry import Part, Reference, Registry, Schema, subject_of
+from ottla.client.values.protobuf.references import registered_imports
+from ottla.client.values.protobuf.schema import Messages, MessageType
+from ottla.client.values.registry import Part, Registry, Schema, subject_of
 
 __all__ = ["ProtobufValues"]
 
@@ -88,7 +89,9 @@ class ProtobufValues:
             messages = _messages(text, self.files)
             indexes = self._chosen(messages)
             subject = subject_of(options.subjects, topic, part, messages.at(indexes).name)
-            references = _Registering(self.registry, options, self.files).of(text)
+            references = registered_imports(
+                self.registry, text, self.files, registers=options.register, normalize=options.normalize
+            )
             schema = Schema("PROTOBUF", text, references, self.files if references else {})
             registered = options.registered(self.registry, subject, schema)
         writing = ProtobufWriting(messages.at(indexes), written_indexes(indexes))
@@ -107,34 +110,3 @@ class ProtobufValues:
         if found is None and (self.schema is not None or self.message is not None):
             raise ValuesError(f"the latest schema of {subject} has no message {name}")
         return found or (0,)
-
-
-@dataclass(slots=True)
-class _Registering:
-    """Registers imported files, each under its path, as Confluent's clients do."""
-
-    registry: Registry
-    options: Registration
-    files: Mapping[str, str]
-    done: dict[str, Reference] = field(default_factory=dict)
-    begun: dict[str, None] = field(default_factory=dict)
-
-    def of(self, text: str) -> tuple[Reference, ...]:
-        return tuple(self._registered(name) for name in imports_of(text))
-
-    def _registered(self, name: str) -> Reference:
-        if name in self.done:
-            return self.done[name]
-        if name in self.begun:
-            raise ValuesError(f"{name} imports itself")
-        self.begun[name] = None
-        text = self.files.get(name)
-        if text is None:
-            raise ValuesError(f"the Protobuf schema imports {name}: its text is not in `files`")
-        references = self.of(text)
-        schema = Schema("PROTOBUF", text, references)
-        version = self.options.registered(self.registry, name, schema).version
-        if version is None:
-            version = self.registry.lookup(name, schema).version or 1
-        made = self.done[name] = Reference(name, name, version)
-        return made
