@@ -3,7 +3,8 @@
 By default the broker is `ottla serve` of the Python that runs the tests. Two environment variables point the
 same tests elsewhere, which is how they are held against Apache Kafka:
 
-- OTTLA_TEST_SERVE: a command to call instead, with `serve --data DIR --listen HOST:PORT [--set k=v]...`.
+- OTTLA_TEST_SERVE: a command to call instead, with `serve --data DIR --listen HOST:PORT [--set k=v]...`. With
+  `python -m tests.clients.cluster_server` each broker is a cluster of three.
 - OTTLA_TEST_BOOTSTRAP: `HOST:PORT` of a broker that runs already; tests that must control their broker skip.
 """
 

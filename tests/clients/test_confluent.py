@@ -216,8 +216,9 @@ def test_a_new_record_wakes_a_waiting_reader(confluent, make_topic):
 def test_metadata_names_brokers_topics_and_partitions(confluent, make_topic):
     topic = make_topic(partitions=4)
     metadata = confluent.consumer().list_topics(topic, timeout=10)
-    assert {f"{node.host}:{node.port}" for node in metadata.brokers.values()} == {confluent.bootstrap}
+    assert confluent.bootstrap in {f"{node.host}:{node.port}" for node in metadata.brokers.values()}
     assert metadata.controller_id in metadata.brokers
     assert sorted(metadata.topics[topic].partitions) == [0, 1, 2, 3]
     for partition in metadata.topics[topic].partitions.values():
-        assert [partition.leader] == partition.replicas == partition.isrs
+        assert partition.leader in partition.replicas
+        assert sorted(partition.isrs) == sorted(partition.replicas)

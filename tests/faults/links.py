@@ -80,6 +80,8 @@ class Links:
             self._tasks[task] = None
             try:
                 await self._connect(reader, writer, target, port, source)
+            except asyncio.CancelledError:
+                pass  # we close; asyncio would log it
             finally:
                 del self._tasks[task]
                 writer.transport.abort()
