@@ -16,7 +16,7 @@ from ottla.protocol.errors import ErrorCode
 from ottla.replica.data_dir import DataDirError
 
 FIND_COORDINATOR, ELECT_LEADERS, ALTER_REASSIGNMENTS, LIST_REASSIGNMENTS = 10, 43, 45, 46
-DESCRIBE_CLUSTER, UNREGISTER_BROKER, DESCRIBE_TOPIC_PARTITIONS = 60, 64, 75
+DESCRIBE_CLUSTER, UNREGISTER_BROKER, LIST_CONFIG_RESOURCES, DESCRIBE_TOPIC_PARTITIONS = 60, 64, 74, 75
 
 
 async def ask(broker: Broker, api_key: int, version: int, **request: Any) -> dict[str, Any]:
@@ -142,6 +142,13 @@ async def test_who_went_is_told_of_as_fenced_and_its_replicas_as_offline(cluster
     )
     (last,) = answer["topics"][0]["partitions"]
     assert (last["eligible_leader_replicas"], last["offline_replicas"]) == ([3], [3])
+
+
+async def test_each_broker_lists_all_brokers_as_having_configurations(cluster: Cluster) -> None:
+    await cluster.agree()
+    for broker in cluster.brokers.values():
+        listed = await ask(broker, LIST_CONFIG_RESOURCES, 1, resource_types=[4])
+        assert [each["resource_name"] for each in listed["config_resources"]] == ["1", "2", "3"]
 
 
 async def test_topics_are_placed_over_racks_and_first_on_who_is_there(cluster: Cluster) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 
 from ottla.broker.api import Api
+from ottla.broker.cluster_view import brokers_at
 from ottla.broker.request import RequestContext
 from ottla.broker.services import ConfigServices
 from ottla.metadata.topic_names import check_topic_name
@@ -65,17 +66,17 @@ def _list(
         config_resources=[
             ConfigResource(resource_name=name, resource_type=kind)
             for kind in asked
-            for name in _names(services, kind)
+            for name in _names(services, kind, context.session.listener)
         ]
     )
 
 
-def _names(services: ConfigServices, kind: int) -> Iterable[str]:
+def _names(services: ConfigServices, kind: int, listener: str) -> Iterable[str]:
     image = services.metadata.image
     if kind == ResourceType.TOPIC:
         return image.topics
     if kind in {ResourceType.BROKER, ResourceType.BROKER_LOGGER}:
-        return (str(services.node.node_id),)
+        return [str(each.node_id) for each in brokers_at(image, listener, with_fenced=True)]
     if kind == ResourceType.GROUP:
         return image.group_overrides
     if kind == ResourceType.CLIENT_METRICS:
