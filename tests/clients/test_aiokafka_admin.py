@@ -38,6 +38,11 @@ async def replicas(admin: AIOKafkaAdminClient, topic: str) -> list[list[int]]:
     return [partition["replicas"] for partition in description["partitions"]]
 
 
+async def copies(admin: AIOKafkaAdminClient, topic: str) -> list[int]:
+    """How many each partition has."""
+    return [len(each) for each in await replicas(admin, topic)]
+
+
 def codes(errors: list[tuple[Any, ...]]) -> dict[str, int]:
     return {error[0]: error[1] for error in errors}
 
@@ -47,7 +52,7 @@ async def test_topics_are_created_listed_described_and_deleted(admin, new_name):
     new = NewTopic(name=name, num_partitions=2, replication_factor=1, topic_configs={"retention.ms": "1"})
     assert codes((await admin.create_topics([new])).topic_errors) == {name: 0}
     assert codes((await admin.create_topics([new])).topic_errors) == {name: TOPIC_EXISTS}
-    await settles(lambda: replicas(admin, name), [[await node(admin)]] * 2)
+    await settles(lambda: copies(admin, name), [1, 1])
     assert name in await admin.list_topics()
     assert codes((await admin.delete_topics([name])).topic_error_codes) == {name: 0}
     assert codes((await admin.delete_topics([name])).topic_error_codes) == {name: UNKNOWN_TOPIC}
@@ -76,7 +81,7 @@ async def test_a_topic_grows(admin, make_topic):
     assert codes(answer.topic_errors) == {topic: 0}
     with pytest.raises(InvalidPartitionsError):
         await admin.create_partitions({topic: NewPartitions(2)})
-    await settles(lambda: replicas(admin, topic), [[await node(admin)]] * 3)
+    await settles(lambda: copies(admin, topic), [1, 1, 1])
 
 
 async def test_configs_are_altered_and_described(admin, make_topic):
@@ -103,8 +108,8 @@ async def test_configs_are_altered_and_described(admin, make_topic):
 
 async def test_the_cluster_is_described(admin, broker):
     cluster = await admin.describe_cluster()
-    assert [f"{node['host']}:{node['port']}" for node in cluster["brokers"]] == [broker.bootstrap]
-    assert cluster["controller_id"] == cluster["brokers"][0]["node_id"]
+    assert broker.bootstrap in [f"{node['host']}:{node['port']}" for node in cluster["brokers"]]
+    assert cluster["controller_id"] in [node["node_id"] for node in cluster["brokers"]]
 
 
 async def test_groups_are_listed_and_described(admin, broker, make_topic, new_name):
@@ -117,7 +122,8 @@ async def test_groups_are_listed_and_described(admin, broker, make_topic, new_na
         code, name, state, kind, protocol, (member,) = answer.groups[0][:6]
         assert (code, name, state, kind, protocol) == (0, group, "Stable", "consumer", "roundrobin")
         assert "me" in member
-        assert await admin.find_coordinator(group) == (await admin.describe_cluster())["controller_id"]
+        nodes = [node["node_id"] for node in (await admin.describe_cluster())["brokers"]]
+        assert await admin.find_coordinator(group) in nodes
     offsets = await admin.list_consumer_group_offsets(group)
     assert {where: found.offset for where, found in offsets.items()} == {TopicPartition(topic, 0): 0}
 

@@ -33,7 +33,7 @@ def test_topics_from_creation_to_deletion(cli, answer, new_name, eventually):
     cli("topic", "create", name, "--partitions", "2", "--config", "retention.ms=12345")
     assert cli("topic", "create", name, code=1).stderr.decode().startswith(f"ottla: {name}: ")
     cli("topic", "create", name, "--if-not-exists")
-    assert [name, "2", "1"] in columns(cli("topic", "list"))
+    assert [name, "2"] in [row[:2] for row in columns(cli("topic", "list"))]
     (described,) = answer("topic", "describe", name)
     assert described["configs"] == {"retention.ms": "12345"}
     assert [(p["partition"], p["earliest"], p["latest"]) for p in described["partitions"]] == [
@@ -389,9 +389,10 @@ def test_configs_of_all_brokers(cli, answer):
 
 def test_the_cluster(broker, cli, answer):
     described = answer("cluster", "describe")
-    (node,) = described["brokers"]
-    assert f"{node['host']}:{node['port']}" == broker.bootstrap
-    assert (described["controller"], node["controller"]) == (node["broker"], True)
+    (node,) = [node for node in described["brokers"] if f"{node['host']}:{node['port']}" == broker.bootstrap]
+    assert [each["broker"] for each in described["brokers"] if each["controller"]] == [
+        described["controller"]
+    ]
     assert answer("config", "describe", "broker", str(node["broker"]), "--all")
     assert columns(cli("cluster", "describe"))[0] == ["Cluster", described["cluster_id"]]
 

@@ -65,6 +65,12 @@ def node(admin: KafkaAdminClient) -> int:
     return int(admin.describe_cluster()["brokers"][0]["broker_id"])
 
 
+def replicas(admin: KafkaAdminClient, at: TopicPartition) -> list[int]:
+    (described,) = admin.describe_topics([at.topic])
+    found = {each["partition_index"]: each["replica_nodes"] for each in described["partitions"]}
+    return list(found[at.partition])
+
+
 # Topics
 
 
@@ -264,15 +270,19 @@ def test_offsets_of_a_partition(admin, filled):
 
 
 def test_log_dirs_are_described(admin, filled):
-    (answer,) = admin.describe_log_dirs({filled.topic: [0, 1]})
-    (folder,) = answer["log_dirs"]
-    assert folder["error_code"] == 0
-    assert folder["total_bytes"] >= folder["usable_bytes"] > 0
-    (topic,) = folder["topics"]
-    sizes = {partition["partition_index"]: partition["partition_size"] for partition in topic["partitions"]}
-    assert topic["name"] == filled.topic
+    folders = [
+        folder for answer in admin.describe_log_dirs({filled.topic: [0, 1]}) for folder in answer["log_dirs"]
+    ]
+    assert all(folder["error_code"] == 0 for folder in folders)
+    assert all(folder["total_bytes"] >= folder["usable_bytes"] > 0 for folder in folders)
+    topics = [topic for folder in folders for topic in folder["topics"]]
+    assert {topic["name"] for topic in topics} == {filled.topic}
+    sizes = {
+        each["partition_index"]: each["partition_size"] for topic in topics for each in topic["partitions"]
+    }
     assert sizes[0] > sizes[1] == 0
-    assert filled.topic in {found["name"] for found in admin.describe_log_dirs()[0]["log_dirs"][0]["topics"]}
+    every = [folder for answer in admin.describe_log_dirs() for folder in answer["log_dirs"]]
+    assert filled.topic in {topic["name"] for folder in every for topic in folder["topics"]}
 
 
 def test_leaders_are_elected(admin, filled):
@@ -285,7 +295,7 @@ def test_leaders_are_elected(admin, filled):
 
 def test_reassignments(admin, filled):
     assert admin.list_partition_reassignments() == {}
-    assert admin.alter_partition_reassignments({filled: [node(admin)]}) == {filled: None}
+    assert admin.alter_partition_reassignments({filled: replicas(admin, filled)}) == {filled: None}
     assert admin.alter_partition_reassignments({filled: None}) == {
         filled: errors.NoReassignmentInProgressError
     }
@@ -306,8 +316,8 @@ def test_producers_of_a_partition_are_described(admin, filled):
 def test_the_cluster_is_described(admin, broker):
     cluster = admin.describe_cluster()
     assert cluster["cluster_id"]
-    assert [f"{found['host']}:{found['port']}" for found in cluster["brokers"]] == [broker.bootstrap]
-    assert cluster["controller_id"] == cluster["brokers"][0]["broker_id"]
+    assert broker.bootstrap in [f"{found['host']}:{found['port']}" for found in cluster["brokers"]]
+    assert cluster["controller_id"] in [found["broker_id"] for found in cluster["brokers"]]
 
 
 def test_the_quorum_is_described_or_left_out(admin):
@@ -356,7 +366,7 @@ def test_there_are_no_scram_credentials(admin):
 
 def test_no_transaction_hangs(admin, filled):
     try:
-        assert list(admin.list_transactions()) == [node(admin)]
+        assert node(admin) in list(admin.list_transactions())
         assert admin.find_hanging_transactions() == []
         with pytest.raises(errors.KafkaError):
             admin.describe_transactions(["no-such-transaction"])

@@ -79,7 +79,7 @@ def test_offsets_by_timestamp(kcat, make_topic):
 def test_metadata(kcat, broker, make_topic):
     topic = make_topic(partitions=3)
     metadata = json.loads(kcat("-L", "-J", "-t", topic))
-    assert [node["name"] for node in metadata["brokers"]] == [broker.bootstrap]
+    assert broker.bootstrap in [node["name"] for node in metadata["brokers"]]
     (described,) = metadata["topics"]
     assert sorted(partition["partition"] for partition in described["partitions"]) == [0, 1, 2]
 

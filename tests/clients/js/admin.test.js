@@ -95,8 +95,8 @@ describe("admin", { concurrency: true }, () => {
 
   check("the cluster is described", async (admin) => {
     const cluster = await admin.describeCluster();
-    assert.deepEqual(cluster.brokers.map(({ host, port }) => `${host}:${port}`), [process.env.BOOTSTRAP]);
-    assert.equal(cluster.controller, cluster.brokers[0].nodeId);
+    assert.ok(cluster.brokers.map(({ host, port }) => `${host}:${port}`).includes(process.env.BOOTSTRAP));
+    assert.ok(cluster.brokers.map(({ nodeId }) => nodeId).includes(cluster.controller));
     assert.ok(cluster.clusterId);
   });
 

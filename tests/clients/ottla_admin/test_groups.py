@@ -129,13 +129,17 @@ async def test_transactions(admin: AsyncAdmin, topic: str, broker: object) -> No
     found = (await admin.transactions.describe([name, "no-such-transaction"]))[name]
     assert (found.state, found.partitions) == ("Ongoing", frozenset({TopicPartition(topic, 0)}))
     assert found.start_time_ms is not None
-    (node,) = await admin.transactions.list(states=["Ongoing"], producer_ids=[found.producer_id])
+    mine = await admin.transactions.list(states=["Ongoing"], producer_ids=[found.producer_id])
+    (node,) = [node for node, every in mine.items() if every]
     ongoing = await admin.transactions.list(states=["Ongoing"], longer_than_ms=0, pattern=f"tx-{topic}.*")
     assert [each.transactional_id for each in ongoing[node]] == [name]
     there = TopicPartition(topic, 0)
     (state,) = (await admin.transactions.describe_producers([there]))[there]
     assert (state.producer_id, state.transaction_start) == (found.producer_id, 0)
-    assert (await admin.transactions.describe_producers([there], broker=node))[there] == [state]
+    (partition,) = [
+        each for each in (await admin.topics.describe([topic]))[topic].partitions if each.partition == 0
+    ]
+    assert (await admin.transactions.describe_producers([there], broker=partition.leader))[there] == [state]
     fenced = (await admin.transactions.fence_producers([name]))[name]
     assert (fenced.producer_id, fenced.producer_epoch) != (found.producer_id, found.producer_epoch)
     assert (await admin.transactions.describe([name]))[name].start_time_ms is None
