@@ -61,6 +61,15 @@ class FaultyNode(Process):
             command += ["--set", f"{name}={value}"]
         super().__init__(f"node-{node_id}", folder, command)
 
+    def run_with(self, python_path: Path) -> None:
+        """From its next start on, another version: a folder with `ottla`, or with what changes it."""
+        at = self._command.index(sys.executable)
+        self._command = ["env", f"PYTHONPATH={python_path}", *self._command[at:]]
+
+    def run_as_it_is(self) -> None:
+        """From its next start on, the version of this checkout."""
+        self._command = self._command[self._command.index(sys.executable) :]
+
     @property
     def is_ready(self) -> bool:
         return self.is_running and "ottla is ready on" in self.output.read_text()
@@ -163,11 +172,12 @@ class FaultyCluster:
         for member in self.etcd.members:
             member.thaw()
 
-    def restart_in_turn(self) -> None:
-        """Stop each in order and start it, and go on when it is in sync again."""
+    def restart_in_turn(self, change: Callable[[FaultyNode], None] = lambda _: None) -> None:
+        """Stop each in order, `change` it, and start it; go on when it is in sync again."""
         clients = Clients(self.bootstrap)
         for node in self.nodes:
             assert node.stop() == 0, node.last_words()
+            change(node)
             node.start()
             eventually(lambda: is_in_sync(clients, len(self.nodes)), 60)
 
@@ -208,10 +218,14 @@ def _leads(member: EtcdMember) -> bool:
 
 
 @contextlib.contextmanager
-def run_faulty_cluster(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[FaultyCluster]:
+def run_faulty_cluster(
+    folder: Path, settings: Mapping[str, str] | None = None, version: Path | None = None
+) -> Iterator[FaultyCluster]:
     """It is killed in the end. Skips the test where there is no etcd."""
     with run_etcd(3) as etcd, Links() as links:
         cluster = FaultyCluster(folder, etcd, links, settings)
+        for node in cluster.nodes if version else ():
+            node.run_with(version)
         try:
             cluster.start()
             yield cluster
