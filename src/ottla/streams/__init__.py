@@ -24,7 +24,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ottla.streams.dsl.builder import StreamsBuilder
-    from ottla.streams.dsl.stream import KStream
+    from ottla.streams.dsl.store import Store
+    from ottla.streams.dsl.streams import (
+        BranchedKStream,
+        CogroupedKStream,
+        GlobalKTable,
+        KGroupedStream,
+        KGroupedTable,
+        KStream,
+        KTable,
+    )
     from ottla.streams.errors import StreamsError, TopologyError
     from ottla.streams.expressions import (
         coalesce,
@@ -73,14 +82,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Boolean",
+    "BranchedKStream",
     "Bytes",
     "Change",
+    "CogroupedKStream",
     "Double",
     "Float",
+    "GlobalKTable",
     "Integer",
     "JoinWindows",
     "Json",
+    "KGroupedStream",
+    "KGroupedTable",
     "KStream",
+    "KTable",
     "List",
     "Long",
     "Processor",
@@ -92,6 +107,7 @@ __all__ = [
     "SessionWindows",
     "Short",
     "SlidingWindows",
+    "Store",
     "StreamsBuilder",
     "StreamsError",
     "Text",
@@ -124,14 +140,20 @@ __all__ = [
 
 _HOMES = {
     "Boolean": "serdes",
+    "BranchedKStream": "dsl.streams",
     "Bytes": "serdes",
     "Change": "records",
+    "CogroupedKStream": "dsl.streams",
     "Double": "serdes",
     "Float": "serdes",
+    "GlobalKTable": "dsl.streams",
     "Integer": "serdes",
     "JoinWindows": "windows",
     "Json": "serdes",
-    "KStream": "dsl.stream",
+    "KGroupedStream": "dsl.streams",
+    "KGroupedTable": "dsl.streams",
+    "KStream": "dsl.streams",
+    "KTable": "dsl.streams",
     "List": "serdes",
     "Long": "serdes",
     "Processor": "processor",
@@ -143,6 +165,7 @@ _HOMES = {
     "SessionWindows": "windows",
     "Short": "serdes",
     "SlidingWindows": "windows",
+    "Store": "dsl.store",
     "StreamsBuilder": "dsl.builder",
     "StreamsError": "errors",
     "Text": "serdes",

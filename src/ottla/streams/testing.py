@@ -64,6 +64,7 @@ class TopologyTest:
             wall_clock=lambda: self._now,
             timestamp_extractor=config.get("default_timestamp_extractor") or record_timestamp,
             max_task_idle_ms=config.get("max_task_idle_ms", 0),
+            emit_interval_ms=0,
             handlers=_handlers(config),
         )
         self._collected: list[RawRecord] = []

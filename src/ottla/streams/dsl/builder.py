@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ottla.streams.dsl.graph import Graph, Named
-from ottla.streams.dsl.graph_nodes import Consumed, SourceGraphNode
-from ottla.streams.dsl.optimization import merge_sources
-from ottla.streams.dsl.stream import KStream
+from ottla.streams.dsl.graph import Graph, Named, Parameters
+from ottla.streams.dsl.graph_nodes import (
+    Consumed,
+    GlobalStoreGraphNode,
+    SourceGraphNode,
+    StoreGraphNode,
+)
+from ottla.streams.dsl.optimization import drop_null_keys, merge_sources
+from ottla.streams.dsl.parts import StreamParts
+from ottla.streams.dsl.store import Store
+from ottla.streams.dsl.streams import GlobalKTable, KStream, KTable
+from ottla.streams.dsl.tables import global_table, table
 from ottla.streams.errors import TopologyError
+from ottla.streams.processor import Processor
 from ottla.streams.serdes import Serde
 from ottla.streams.topology.java_order import java_hash_order
-from ottla.streams.topology.nodes import OffsetReset, TimestampExtractor
+from ottla.streams.topology.nodes import OffsetReset, StoreBuilder, TimestampExtractor
 from ottla.streams.topology.topology import Topology
 
 __all__ = ["StreamsBuilder"]
@@ -52,7 +61,62 @@ class StreamsBuilder:
         name = Named(name, self._graph).or_generate("KSTREAM-SOURCE-")
         node = SourceGraphNode(name, _topics(topics, name), Consumed(key, value, timestamp_extractor, reset))
         self._graph.add(self._graph.root, node)
-        return KStream(name, key, value, (name,), False, node, self._graph)
+        return KStream(StreamParts(name, key, value, (name,), False, node, self._graph))
+
+    def table(
+        self,
+        topic: str,
+        key: Serde[K] | None = None,
+        value: Serde[V] | None = None,
+        materialized: Store[K, V] | None = None,
+        *,
+        timestamp_extractor: TimestampExtractor | None = None,
+        reset: OffsetReset | None = None,
+        name: str | None = None,
+    ) -> KTable[K, V]:
+        """A topic as a table: the latest value of each key, null deletes it."""
+        consumed = Consumed(key, value, timestamp_extractor, reset)
+        return KTable(table(self._graph, topic, consumed, materialized, name))
+
+    def global_table(
+        self,
+        topic: str,
+        key: Serde[K] | None = None,
+        value: Serde[V] | None = None,
+        materialized: Store[K, V] | None = None,
+        *,
+        timestamp_extractor: TimestampExtractor | None = None,
+        name: str | None = None,
+    ) -> GlobalKTable[K, V]:
+        """A topic as a table that every instance has in whole."""
+        consumed = Consumed(key, value, timestamp_extractor)
+        return GlobalKTable(global_table(self._graph, topic, consumed, materialized, name))
+
+    def add_state_store(self, store: Store[Any, Any] | StoreBuilder) -> StreamsBuilder:
+        """Have a store for the processors that name it (`process`)."""
+        builder = store.builder(self._graph) if isinstance(store, Store) else store
+        self._graph.add(self._graph.root, StoreGraphNode(builder))
+        return self
+
+    def add_global_store(
+        self,
+        store: Store[K, V],
+        topic: str,
+        supplier: Callable[[], Processor[K, V, Any, Any]],
+        key: Serde[K] | None = None,
+        value: Serde[V] | None = None,
+        *,
+        name: str | None = None,
+    ) -> StreamsBuilder:
+        """Have every instance keep a topic in a store that a processor of yours writes."""
+        named = Named(name, self._graph)
+        source = named.suffixed("-source", "KSTREAM-SOURCE-")
+        parameters = Parameters(named.or_generate("KTABLE-SOURCE-"), supplier)
+        builder = store.builder(self._graph, logged=False)
+        consumed = Consumed(key, value)
+        node = GlobalStoreGraphNode(source, topic, consumed, parameters, builder)
+        self._graph.add(self._graph.root, node)
+        return self
 
     def build(self, *, optimize: bool = False) -> Topology:
         """The topology, checked. `optimize`: as Kafka Streams with `topology.optimization=all`.
@@ -62,6 +126,7 @@ class StreamsBuilder:
         if optimize:
             raise TopologyError("optimize is not there yet")
         merge_sources(self._graph)
+        drop_null_keys(self._graph)
         return self._graph.write()
 
 

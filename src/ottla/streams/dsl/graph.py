@@ -158,6 +158,7 @@ class Graph:
         return list(self._in_order())[1:]
 
     def write(self) -> Topology:
+        self._tell_versioned()
         topology = Topology(self.default_key, self.default_value)
         for topic in self.internal_topics:
             topology.add_internal_topic(topic)
@@ -167,6 +168,20 @@ class Graph:
             topology.copartition(sources)
         topology.check()
         return topology
+
+    def _tell_versioned(self) -> None:
+        """Tell operators below versioned tables: records may come out of order there."""
+        for node in self.nodes():
+            for parent in node.parents:
+                if self.is_versioned(parent):
+                    node.use_versioned_semantics(parent)
+
+    def is_versioned(self, node: GraphNode) -> bool:
+        """Whether what comes out of a node is a versioned table's, of its own store or of all its
+        parents'."""
+        if node.output_versioned is not None:
+            return node.output_versioned
+        return node is not self.root and all(map(self.is_versioned, node.parents))
 
     def _in_order(self) -> Iterable[GraphNode]:
         """Each node after all of its parents, of several the one that was added first."""

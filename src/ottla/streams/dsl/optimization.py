@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import re
 
-from ottla.streams.dsl.graph import Graph
-from ottla.streams.dsl.graph_nodes import SourceGraphNode
+from ottla.streams.dsl.graph import Graph, GraphNode
+from ottla.streams.dsl.graph_nodes import RepartitionGraphNode, SourceGraphNode
 from ottla.streams.errors import TopologyError
 
-__all__ = ["merge_sources"]
+__all__ = ["drop_null_keys", "merge_sources"]
 
 
 def merge_sources(graph: Graph) -> None:
@@ -39,3 +39,17 @@ def merge_sources(graph: Graph) -> None:
                 continue
         main.merge(node)
         graph.root.remove_child(node)
+
+
+def drop_null_keys(graph: Graph) -> None:
+    """Have repartitions leave out records without a key, except where a left or outer join takes them."""
+    taking: dict[int, bool] = {}
+
+    def leads_to_join(node: GraphNode) -> bool:
+        if id(node) not in taking:
+            taking[id(node)] = any(leads_to_join(child) or child.takes_null_keys for child in node.children)
+        return taking[id(node)]
+
+    for node in graph.nodes():
+        if isinstance(node, RepartitionGraphNode):
+            node.drops_null_keys = not leads_to_join(node)

@@ -85,12 +85,17 @@ class Layout(Protocol):
     ) -> Iterator[Entry]: ...
 
 
+def segment_interval(retention_ms: int) -> int:
+    """How long the segments are that a store on disk drops in whole."""
+    return max(retention_ms // 2, MIN_SEGMENT_INTERVAL_MS)
+
+
 class KeyFirst:
     """By segment of time, then key, then time: Java's RocksDB stores, which drop whole segments."""
 
     def __init__(self, tail: Tail, retention_ms: int) -> None:
         self.tail = tail
-        self.interval_ms = max(retention_ms // 2, MIN_SEGMENT_INTERVAL_MS)
+        self.interval_ms = segment_interval(retention_ms)
 
     def physical(self, key: bytes, time: int, extra: int) -> bytes:
         return _LONG.pack(time // self.interval_ms) + java_key(self.tail, key, time, extra)
@@ -155,8 +160,10 @@ class KeyFirst:
 class TimeFirst:
     """By time, then key: what is asked for by time, and Java's stores in memory."""
 
-    def __init__(self, tail: Tail, *, extra_first: bool = False) -> None:
+    def __init__(self, tail: Tail, *, extra_first: bool = False, retention_ms: int | None = None) -> None:
+        """`retention_ms`: whole segments of that are dropped, as in Java's stores on disk."""
         self.tail = tail
+        self._interval_ms = 1 if retention_ms is None else segment_interval(retention_ms)
         self._extra_first = extra_first
 
     def physical(self, key: bytes, time: int, extra: int) -> bytes:
@@ -171,7 +178,9 @@ class TimeFirst:
         return physical[8 + size :] if self._extra_first else physical[8:at], time, extra
 
     def live_from(self, oldest: int) -> int:
-        return oldest + 1
+        if self._interval_ms == 1:
+            return oldest + 1
+        return max(oldest, 0) // self._interval_ms * self._interval_ms
 
     def horizon(self, time: int) -> bytes:
         return _LONG.pack(max(time, 0))
@@ -271,9 +280,16 @@ class Segmented:
         return self.layout.of_key(self._store, key, start, end, reverse=reverse)
 
     def between(
-        self, first: bytes | None, last: bytes | None, start: int, end: int, *, reverse: bool = False
+        self,
+        first: bytes | None,
+        last: bytes | None,
+        start: int,
+        end: int,
+        *,
+        reverse: bool = False,
+        with_expired: bool = False,
     ) -> Iterator[Entry]:
-        start = max(start, self._oldest(), 0)
+        start = max(start, 0 if with_expired else self._oldest(), 0)
         if start > end or (first is not None and last is not None and first > last):
             return iter(())
         return self.layout.between(self._store, first, last, start, end, reverse=reverse)

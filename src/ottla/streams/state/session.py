@@ -44,7 +44,11 @@ class SessionValues(Stack[K, V]):
         super().__init__(name, key, value, options, context, environment)
         self._layout: Layout = KeyFirst(SESSION, retention_ms)
         if time_ordered or options.kind == "memory":
-            self._layout = TimeFirst(SESSION, extra_first=time_ordered)
+            self._layout = TimeFirst(
+                SESSION,
+                extra_first=time_ordered,
+                retention_ms=None if options.kind == "memory" else retention_ms,
+            )
         self._entries = Segmented(self.top, self._layout, retention_ms, self._expired)
 
     def set_flush_listener(self, listener: FlushListener[Windowed[K], V], send_old_values: bool) -> bool:
@@ -98,7 +102,10 @@ class SessionValues(Stack[K, V]):
         return self._pairs(found, instant(latest_start))
 
     def find_closed_sessions(self, earliest_end: Time, latest_end: Time) -> WindowedPairs[K, V]:
-        found = self._entries.between(None, None, instant(earliest_end), instant(latest_end))
+        # As in Java what is there is found, even if it is older than the retention.
+        found = self._entries.between(
+            None, None, instant(earliest_end), instant(latest_end), with_expired=True
+        )
         return self._pairs(found, MAX_LONG)
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None, int]]) -> None:

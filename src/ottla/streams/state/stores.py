@@ -51,7 +51,9 @@ class StoreContext(Protocol):
     @property
     def task_id(self) -> str: ...
 
-    def log_change(self, store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
+    def log_change(
+        self, store: str, key: bytes, value: bytes | None, timestamp: int, headers: Headers = ()
+    ) -> None:
         """Send one record to the store's changelog topic (without one, do nothing)."""
 
     def record_dropped(self, store: str) -> None:

@@ -44,6 +44,7 @@ class TaskContext:
         changelogs: Mapping[str, str],
         handlers: Handlers,
         partition: int = 0,
+        emit_interval_ms: int = 1000,
     ) -> None:
         """`changelogs` has the topic of each store that has one. Wall clock in milliseconds."""
         self.application_id = application_id
@@ -57,6 +58,13 @@ class TaskContext:
         """Those among `stores` that every instance has in whole, and every processor may read."""
         self.stream_time = -1
         self.commit_requested = False
+        self.shared: dict[str, object] = {}
+        """What the processors of an operator share, under the operator's name."""
+        self.metadata: dict[str, int] = {}
+        """What processors want to be told again after a restart: it is committed with the offsets."""
+        self.metadata_changed = False
+        self.emit_interval_ms = emit_interval_ms
+        """By the wall clock, between looks for windows that have closed."""
         self.dropped = 0
         """Records that were dropped: late, without a key, refused by a handler."""
         self.raw: RawRecord | None = None
@@ -98,10 +106,16 @@ class TaskContext:
             place = ("", -1, -1) if raw is None else raw[:3]
         return RecordContext(*place, record.timestamp, record.headers)
 
-    def log_change(self, store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
+    def set_metadata(self, key: str, value: int) -> None:
+        self.metadata[key] = value
+        self.metadata_changed = True
+
+    def log_change(
+        self, store: str, key: bytes, value: bytes | None, timestamp: int, headers: Headers = ()
+    ) -> None:
         topic = self._changelogs.get(store)
         if topic is not None:
-            self.collector.send(topic, self.partition, key, value, timestamp, ())
+            self.collector.send(topic, self.partition, key, value, timestamp, headers)
 
     def record_dropped(self, store: str = "") -> None:  # noqa: ARG002
         self.dropped += 1

@@ -41,6 +41,8 @@ class TaskSettings:
     wall_clock: Callable[[], int]
     timestamp_extractor: TimestampExtractor = record_timestamp
     max_task_idle_ms: int = 0
+    emit_interval_ms: int = 1000
+    """By the wall clock, between looks for windows that have closed."""
     handlers: Handlers = field(default_factory=Handlers)
     environment: StoreEnvironment | None = None
     """Where stores are, and what they may cache; None: in memory, nothing."""
@@ -79,6 +81,7 @@ class Task:
             topology.changelogs(settings.application_id),
             settings.handlers,
             number,
+            settings.emit_interval_ms,
         )
         self.context.stores.update(stores)
         self.context.global_stores = frozenset(stores)

@@ -1,0 +1,145 @@
+"""Operators of streams that remember nothing: what each adds to the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from ottla.streams.dsl.functions import of_key_and_value, predicate
+from ottla.streams.dsl.graph import Named, Parameters, ProcessorGraphNode, union
+from ottla.streams.dsl.graph_nodes import SinkGraphNode
+from ottla.streams.dsl.partitioning import repartition
+from ottla.streams.dsl.parts import StreamParts
+from ottla.streams.dsl.store import Store
+from ottla.streams.processors import stateless
+from ottla.streams.topology.nodes import AnyProcessor, AnySerde, Partitioner, StoreBuilder, TopicNameExtractor
+
+__all__ = [
+    "Branches",
+    "for_each",
+    "key_selecting_node",
+    "merged",
+    "processed",
+    "repartitioned",
+    "select_key",
+    "sink",
+]
+
+
+def key_selecting_node(s: StreamParts, function: object, named: Named) -> ProcessorGraphNode:
+    mapper = of_key_and_value(function, "select_key")
+    name = named.or_generate("KSTREAM-KEY-SELECT-")
+    node = ProcessorGraphNode(Parameters(name, partial(stateless.SelectKey, mapper)))
+    node.changes_key = True
+    s.graph.add(s.node, node)
+    return node
+
+
+def select_key(s: StreamParts, function: object, name: str | None) -> StreamParts:
+    node = key_selecting_node(s, function, Named(name, s.graph))
+    return StreamParts(node.name, None, s.value, s.sources, True, node, s.graph)
+
+
+def for_each(s: StreamParts, function: Callable[..., object], name: str | None) -> None:
+    name = Named(name, s.graph).or_generate("KSTREAM-FOREACH-")
+    s.graph.add(s.node, ProcessorGraphNode(Parameters(name, partial(stateless.ForEach, function))))
+
+
+def merged(one: StreamParts, other: StreamParts, name: str | None) -> StreamParts:
+    name = Named(name, one.graph).or_generate("KSTREAM-MERGE-")
+    node = ProcessorGraphNode(Parameters(name, stateless.PassThrough))
+    node.merges = True
+    one.graph.add((one.node, other.node), node)
+    needs_repartition = one.needs_repartition or other.needs_repartition
+    # Neither's serdes need be right for both.
+    return StreamParts(
+        name, None, None, union(one.sources, other.sources), needs_repartition, node, one.graph
+    )
+
+
+def repartitioned(
+    s: StreamParts,
+    name: str | None,
+    key: AnySerde,
+    value: AnySerde,
+    partitions: int | None,
+    partitioner: Partitioner | None,
+) -> StreamParts:
+    prefix = Named(name, s.graph).name or s.graph.new_name("KSTREAM-REPARTITION-")
+    key, value = key or s.key, value or s.value
+    node = repartition(
+        s.graph, prefix, key, value, partitioner=partitioner, partitions=partitions, optimizable=False
+    )
+    s.graph.add(s.node, node)
+    return StreamParts(node.name, key, value, (node.name,), False, node, s.graph)
+
+
+def sink(
+    s: StreamParts,
+    topic: str | TopicNameExtractor,
+    key: AnySerde,
+    value: AnySerde,
+    partitioner: Partitioner | None,
+    name: str | None,
+) -> None:
+    name = Named(name, s.graph).or_generate("KSTREAM-SINK-")
+    s.graph.add(s.node, SinkGraphNode(name, topic, key or s.key, value or s.value, partitioner))
+
+
+def processed(
+    s: StreamParts,
+    supplier: Callable[[], AnyProcessor],
+    stores: tuple[str, ...],
+    name: str | None,
+    *,
+    changes_key: bool,
+) -> StreamParts:
+    """A processor of the user's. A name that is given takes no number here, as in Java."""
+    name = Named(name, s.graph).name or s.graph.new_name(
+        "KSTREAM-PROCESSOR-" if changes_key else "KSTREAM-PROCESSVALUES-"
+    )
+
+    def keeping_keys() -> AnyProcessor:
+        return stateless.ProcessValues(supplier())
+
+    made = supplier if changes_key else keeping_keys
+    node = ProcessorGraphNode(Parameters(name, made, lambda: _own_stores(supplier, s)), lambda: stores)
+    s.graph.add(s.node, node)
+    key = None if changes_key else s.key
+    return StreamParts(name, key, None, s.sources, s.needs_repartition or changes_key, node, s.graph)
+
+
+def _own_stores(supplier: object, s: StreamParts) -> tuple[StoreBuilder, ...]:
+    """The stores that a supplier brings along (KIP-401): what it has under `stores`."""
+    stores = getattr(supplier, "stores", ())
+    return tuple(store.builder(s.graph) if isinstance(store, Store) else store for store in stores)
+
+
+class Branches:
+    """A stream that is being split."""
+
+    def __init__(self, s: StreamParts, name: str | None) -> None:
+        self.name = Named(name, s.graph).or_generate("KSTREAM-BRANCH-")
+        self._stream = s
+        self._predicates: list[Callable[..., object]] = []
+        self._children: list[str] = []
+        self._node = ProcessorGraphNode(
+            Parameters(self.name, partial(stateless.Branch, self._predicates, self._children))
+        )
+        s.graph.add(s.node, self._node)
+
+    def branch(self, function: object, name: str | None) -> StreamParts:
+        self._predicates.append(predicate(function, "branch"))
+        return self._add(str(len(self._predicates)) if name is None else name)
+
+    def default(self, name: str | None) -> StreamParts:
+        return self._add("0" if name is None else name)
+
+    def _add(self, suffix: str) -> StreamParts:
+        s = self._stream
+        name = self.name + suffix
+        self._children.append(name)
+        s.graph.new_name(name)  # takes a number, as in Java
+        node = ProcessorGraphNode(Parameters(name, stateless.PassThrough))
+        s.graph.add(self._node, node)
+        return StreamParts(name, s.key, s.value, s.sources, s.needs_repartition, node, s.graph)
