@@ -262,8 +262,8 @@ class BranchedKStream(Generic[K, V]):
 
 
 class KGroupedStream(Generic[K, V, KO]):
-    """A stream grouped by key, and perhaps by window: then the keys of its tables are windowed. Records without
-    a key are dropped, and those without a value, except in tumbling and hopping windows and sessions."""
+    """A stream grouped by key, and perhaps by window: then the keys of its tables are windowed. Records
+    without a key are dropped; so are those without a value, but not in tumbling windows and sessions."""
 
     def __init__(self, aggregation: Aggregation, by: By = BY_KEY) -> None:
         self.aggregation = aggregation

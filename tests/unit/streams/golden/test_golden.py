@@ -15,13 +15,8 @@ from .transcript import SCENARIOS, Scenario, Transcript, read, replay
 FILES = {path.stem: read(path) for path in sorted(SCENARIOS.glob("*.txt"))}
 
 
-NOT_YET = {"foreign_key_join", "foreign_key_join_unnamed", "foreign_key_left_join"}
-
-
 def cases() -> Iterator[object]:
     for name, transcript in FILES.items():
-        if name in NOT_YET:
-            continue
         for scenario in transcript.scenarios:
             yield pytest.param(transcript, scenario, id=f"{name}: {scenario.title}")
 
@@ -35,7 +30,7 @@ def test_every_scenario_has_its_topology() -> None:
     assert FILES.keys() >= EXPRESSED.keys()
 
 
-@pytest.mark.parametrize("name", sorted(FILES.keys() - NOT_YET))
+@pytest.mark.parametrize("name", FILES)
 def test_a_topology_describes_itself_as_in_java(name: str) -> None:
     b = builder()
     TOPOLOGIES[name](b)
