@@ -21,7 +21,9 @@ _HEAD = """\
 Written by `python -m bench clients --markdown docs/client-performance.md`; run it on your own machine before
 you believe it. Each client works in a process of its own, one after the other and round after round, on four
 partitions with batches of 16 KB, after a tenth of the work that is not counted. All read or write the
-same, and what they come to is compared.
+same, and what they come to is compared. Other work may run on the machine meanwhile: so CPU time counts, not
+how long it takes, each ratio is of neighbours in time, and the spread says how much there is to believe.
+Settings are each client's own: librdkafka checks no CRC of what it reads (`check.crcs`), the others do.
 """
 
 _RATES = """\
