@@ -14,18 +14,14 @@ from .brokers import Broker
 
 
 @contextlib.asynccontextmanager
-async def kafka_world(kafka: Broker, partitions: int) -> AsyncIterator[World]:
-    """With a topic `t`; what tests make is gone afterwards."""
+async def kafka_client(kafka: Broker) -> AsyncIterator[AsyncClient]:
+    """What is made with it is gone afterwards."""
     host, port = kafka.address
-    bootstrap = f"{host}:{port}"
-    async with AsyncClient(client_settings(bootstrap, {}, {})) as client:
+    async with AsyncClient(client_settings(f"{host}:{port}", {}, {})) as client:
         topics, groups = await _names(client)
-        world = World(bootstrap, client.cluster)
         try:
-            await world.create("t", partitions)
-            yield world
+            yield client
         finally:
-            await world.close_consumers()
             async with asyncio.timeout(30):
                 now = await _names(client)
                 (await client.admin.topics.delete(now[0] - topics)).check()
@@ -33,6 +29,18 @@ async def kafka_world(kafka: Broker, partitions: int) -> AsyncIterator[World]:
                     await asyncio.sleep(0.1)
                 while (await _names(client))[0] - topics:
                     await asyncio.sleep(0.1)
+
+
+@contextlib.asynccontextmanager
+async def kafka_world(kafka: Broker, partitions: int) -> AsyncIterator[World]:
+    """With a topic `t`."""
+    async with kafka_client(kafka) as client:
+        world = World(",".join(client.cluster.settings.bootstrap_servers), client.cluster)
+        await world.create("t", partitions)
+        try:
+            yield world
+        finally:
+            await world.close_consumers()
 
 
 async def _names(client: AsyncClient) -> tuple[set[str], set[str]]:
