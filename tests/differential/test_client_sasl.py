@@ -102,11 +102,16 @@ async def test_who_knows_the_password_is_let_in(servers: str) -> None:
         await client(servers, "PLAIN", "ann", "wrong").start()
 
 
-async def test_a_session_that_ends_is_followed_by_another(servers: str) -> None:
-    async with client(servers, "PLAIN") as c, c.producer() as producer:
-        for number in range(40):
+async def test_a_session_is_renewed_on_its_connection(servers: str) -> None:
+    async with client(servers, "SCRAM-SHA-256", "bo", "päss,=") as c, c.producer() as producer:
+        await (await producer.send("t", b"v"))
+        (node,) = c.cluster.metadata.brokers
+        connection = await c.cluster.connection(node)
+        for number in range(1, 40):
             assert (await (await producer.send("t", b"v"))).offset == number
             await asyncio.sleep(0.2)
+        assert await c.cluster.connection(node) is connection
+        assert connection.error is None
 
 
 def token(lifetime_s: int) -> str:

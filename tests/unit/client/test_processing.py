@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any, TypeVar
 
 import pytest
 
+from ottla.client.admin.results import Results
 from ottla.client.admin.topics import NewTopic
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.consumer import AsyncConsumer, NoOffsetError
@@ -19,8 +21,14 @@ from ottla.client.errors import BrokerError
 from ottla.protocol.errors import ErrorCode
 from ottla.testing import run_broker_async
 
+K = TypeVar("K")
+
 LOG = [TopicPartition("changelog", number) for number in range(2)]
-RESTORING = {"isolation_level": "read_committed", "auto_offset_reset": "none", "enable_auto_commit": False}
+RESTORING: dict[str, Any] = {
+    "isolation_level": "read_committed",
+    "auto_offset_reset": "none",
+    "enable_auto_commit": False,
+}
 TRANSACTIONS = {"transaction.state.log.num.partitions": "1"}
 
 
@@ -38,6 +46,12 @@ async def create(c: AsyncClient, topic: str, **configs: str) -> None:
     async with asyncio.timeout(30):  # Kafka's topics take a moment to be led
         while len((await c.cluster.refresh([topic])).partitions_of(topic)) < 2:
             await asyncio.sleep(0.05)
+
+
+def refusal(results: Results[K, object], of: K) -> ErrorCode:
+    error = results.errors[of]
+    assert isinstance(error, BrokerError)
+    return error.code
 
 
 async def end(c: AsyncClient, partition: TopicPartition, isolation_level: int) -> int:
@@ -125,19 +139,16 @@ async def test_what_was_used_of_an_inner_topic_is_deleted(c: AsyncClient) -> Non
         assert await read_up_to(reader, inner, 6) == [b"4", b"5"]
         deleted = await c.admin.records.delete({inner: 99, TopicPartition("inner", 1): -1})
         assert deleted[TopicPartition("inner", 1)] == 0
-        error = deleted.errors[inner]
-        assert isinstance(error, BrokerError) and error.code is ErrorCode.offset_out_of_range
+        assert refusal(deleted, inner) is ErrorCode.offset_out_of_range
 
 
 async def test_inner_topics_are_made_by_whoever_comes_first(c: AsyncClient) -> None:
     await create(c, "inner", **{"cleanup.policy": "compact,delete", "retention.ms": "1000"})
     again = await c.admin.topics.create([NewTopic("inner", partitions=3), NewTopic("other", partitions=3)])
-    error = again.errors["inner"]
-    assert isinstance(error, BrokerError) and error.code is ErrorCode.topic_already_exists
+    assert refusal(again, "inner") is ErrorCode.topic_already_exists
     async with asyncio.timeout(30):
         while not {"inner", "other"} <= {each.name for each in await c.admin.topics.list()}:
             await asyncio.sleep(0.05)
     described = await c.admin.topics.describe(["inner", "other", "neither"])
     assert [len(described[each].partitions) for each in ("inner", "other")] == [2, 3]
-    missing = described.errors["neither"]
-    assert isinstance(missing, BrokerError) and missing.code is ErrorCode.unknown_topic_or_partition
+    assert refusal(described, "neither") is ErrorCode.unknown_topic_or_partition

@@ -320,7 +320,7 @@ class Cluster:
         settings = self.settings
         while True:
             await asyncio.sleep(_UPKEEP_S)
-            self._nodes.retire(_UPKEEP_S)
+            self._nodes.renew(_UPKEEP_S)
             if settings.connections_max_idle_ms >= 0:
                 self._nodes.close_idle(settings.connections_max_idle_ms / 1000)
             if self._is_refresh_due():

@@ -52,7 +52,7 @@ MAX_IN_FLIGHT: Final = 100
 """Requests of one connection; further ones wait. A broker looks at one at a time anyway."""
 
 NEVER: Final = float("inf")
-_RETIRE_AFTER: Final = 0.85
+_RENEW_AFTER: Final = 0.85
 """Of a session's time, as Java's client does it"""
 
 _AT_ONCE: Final = "at the first request: it may want security.protocol=SASL_PLAINTEXT or SASL_SSL"
@@ -81,15 +81,23 @@ class Connection(asyncio.BufferedProtocol):
         self._uses_sasl = settings.uses_sasl
         self._negotiating = 0
         self._is_paused = False
-        self._is_retired = False
-        self.retires_at = NEVER
-        """When the broker wants to know again who we are (KIP-368): another connection is made before"""
+        self.renew_at = NEVER
+        """When the broker is to be told again who we are (KIP-368), before it wants to know"""
+        self._renewal: asyncio.Future[None] | None = None
+        """While that goes on: nothing else may be sent"""
+        self._answered: asyncio.Future[None] | None = None
+        """Whoever waits until nothing is in flight"""
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def in_flight(self) -> int:
         """Requests that wait for their answers, or to be sent."""
         return len(self._pipeline) + len(self._waiting)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a request may be sent at once."""
+        return self.error is None and self._renewal is None
 
     async def request(
         self,
@@ -106,7 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         before the answer that is missing. DisconnectedError when the connection goes earlier.
         """
         deadline = self._loop.time() + timeout_s
-        if self._is_paused or len(self._pipeline) >= MAX_IN_FLIGHT or self._waiting:
+        if self._is_paused or self._renewal or len(self._pipeline) >= MAX_IN_FLIGHT or self._waiting:
             await self._turn(timeout_s)
         answer = self.submit(api_key, version, body, deadline, is_answered=is_answered)
         return memoryview(b"") if answer is None else await answer
@@ -167,23 +175,45 @@ class Connection(asyncio.BufferedProtocol):
                 raise AuthenticationError(reason[:_SHOWN])
             message = mechanism.answer(answer.auth_bytes)
         if answer.session_lifetime_ms > 0:
-            self.retires_at = self._loop.time() + answer.session_lifetime_ms / 1000 * _RETIRE_AFTER
+            self.renew_at = self._loop.time() + answer.session_lifetime_ms / 1000 * _RENEW_AFTER
+
+    async def authenticate_again(self, mechanism_name: str, mechanism: Mechanism, timeout_s: float) -> None:
+        """As `authenticate`, before the session ends. What is in flight is answered first; what is asked for
+        meanwhile waits. When it fails the connection is closed.
+        """
+        self._renewal = self._loop.create_future()
+        self.renew_at = NEVER
+        try:
+            if len(self._pipeline):
+                self._answered = self._loop.create_future()
+                await self._answered
+            async with asyncio.timeout(timeout_s):
+                await self.authenticate(mechanism_name, mechanism, timeout_s)
+        except BaseException as error:
+            lost = DisconnectedError(f"{self.node.address}: the session could not be renewed")
+            self._lose(error if isinstance(error, ClientError) else lost)
+            raise
+        finally:
+            self._renewal.set_result(None)
+            self._renewal = None
+            self._let_next_go()
+
+    async def ready(self) -> None:
+        """Once requests may be sent, or it is closed."""
+        if self._renewal is not None:
+            await asyncio.shield(self._renewal)
 
     async def _ask(
         self, request: Struct, response_class: type[R], timeout_s: float, *, lowest: int | None = None
     ) -> R:
         key = type(request).__key__
         version = self.versions.need(key, lowest)
-        body = await self.request(key, version, [wire.encode(request, version)], timeout_s)
+        answer = self.submit(key, version, [wire.encode(request, version)], self._loop.time() + timeout_s)
+        assert answer is not None  # as each of these is answered
+        body = await answer
         if len(body) > MAX_CHALLENGE_BYTES:
             raise MalformedResponseError(f"{self.node.address}: an answer to SASL of {len(body)} bytes")
         return decode_body(response_class, version, body)
-
-    def retire(self) -> None:
-        """Close it once nothing is in flight."""
-        self._is_retired = True
-        if not self.in_flight:
-            self.close()
 
     # What the event loop calls.
 
@@ -205,8 +235,8 @@ class Connection(asyncio.BufferedProtocol):
         if frames:
             self.last_used = self._loop.time()
             self._let_next_go()
-            if self._is_retired and not self.in_flight:
-                self.close()
+            if self._answered is not None and not len(self._pipeline) and not self._answered.done():
+                self._answered.set_result(None)
 
     def pause_writing(self) -> None:
         self._is_paused = True
@@ -246,7 +276,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _let_next_go(self) -> None:
         room = MAX_IN_FLIGHT - len(self._pipeline)
-        while self._waiting and room > 0 and not self._is_paused:
+        while self._waiting and room > 0 and not self._is_paused and self._renewal is None:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
@@ -279,6 +309,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
         waiting: list[asyncio.Future[Any]] = [*self._pipeline.abandon(), *self._waiting]
+        if self._answered is not None:
+            waiting.append(self._answered)
         self._waiting.clear()
         for each in waiting:
             if not each.done():
@@ -306,7 +338,7 @@ async def connect(
             await connection.negotiate(cluster_id, timeout_s)
             if settings.uses_sasl:
                 stage = "while it was told who we are"
-                mechanism = await _mechanism(settings, host)
+                mechanism = await mechanism_of(settings, host)
                 await connection.authenticate(settings.sasl_mechanism, mechanism, timeout_s)
     except BaseException as error:
         connection.close()
@@ -317,7 +349,8 @@ async def connect(
     return connection
 
 
-async def _mechanism(settings: ClientSettings, host: Host) -> Mechanism:
+async def mechanism_of(settings: ClientSettings, host: Host) -> Mechanism:
+    """What `authenticate` proves who we are by, once."""
     if settings.sasl_mechanism == "OAUTHBEARER":
         provider = settings.sasl_oauthbearer_token_provider
         token = settings.sasl_oauthbearer_token or await _provided(provider)

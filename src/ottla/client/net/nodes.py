@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import NamedTuple
 
 from ottla.client.core.backoff import Backoff
 from ottla.client.core.metadata import BrokerNode, ClusterMetadata
 from ottla.client.errors import AuthenticationError, BrokerUnreachableError, ClientClosedError, ClientError
-from ottla.client.net.connection import Connection, connect
+from ottla.client.net.connection import NEVER, Connection, connect, mechanism_of
 from ottla.client.net.host import Host
 from ottla.client.net.tls import context_of
 from ottla.client.settings import ClientSettings, address_of
@@ -36,6 +37,7 @@ class Nodes:
         }
         self._connections: dict[tuple[int, str], Connection] = {}
         self._connecting: dict[tuple[int, str], asyncio.Task[Connection]] = {}
+        self._renewing: dict[asyncio.Task[None], None] = {}
         self._failures: dict[int, _Failures] = {}
         self._is_closed = False
 
@@ -45,9 +47,9 @@ class Nodes:
         return any(connection.error is None for connection in self._connections.values())
 
     def open_connection(self, node: int, lane: str) -> Connection | None:
-        """The one to this node, where it is open."""
+        """The one to this node, where it is open and takes requests."""
         connection = self._connections.get((node, lane))
-        return connection if connection is not None and connection.error is None else None
+        return connection if connection is not None and connection.is_ready else None
 
     def least_busy(self, metadata: ClusterMetadata, lane: str) -> Connection | None:
         """Of those that are open to the cluster's nodes."""
@@ -58,9 +60,11 @@ class Nodes:
         """A connection to this node, after its back-off where it failed before. Who asks for one that is
         being made waits for that one. BrokerUnreachableError, AuthenticationError.
         """
-        connection = self.open_connection(node, lane)
+        connection = self._connections.get((node, lane))
         if connection is not None:
-            return connection
+            await connection.ready()
+            if connection.error is None:
+                return connection
         target = metadata.brokers.get(node) or self._bootstrap.get(node)
         if target is None:
             raise BrokerUnreachableError(f"broker {node}: its address is not known")
@@ -94,13 +98,26 @@ class Nodes:
                 reasons.append(str(error))
         raise BrokerUnreachableError("no broker can be reached: " + "; ".join(dict.fromkeys(reasons)))
 
-    def retire(self, within_s: float) -> None:
-        """Those whose session is about to end within this time take no more requests."""
+    def renew(self, within_s: float) -> None:
+        """Those whose session is about to end within this time tell again who we are (KIP-368)."""
         soon = asyncio.get_running_loop().time() + within_s
-        for key, connection in tuple(self._connections.items()):
-            if connection.retires_at <= soon:
-                del self._connections[key]
-                connection.retire()
+        for connection in self._connections.values():
+            if connection.error is None and connection.renew_at <= soon:
+                connection.renew_at = NEVER
+                task = asyncio.create_task(self._renew(connection))
+                self._renewing[task] = None
+                task.add_done_callback(self._renewing.pop)
+
+    async def _renew(self, connection: Connection) -> None:
+        settings = self._settings
+        timeout_s = settings.socket_connection_setup_timeout_ms / 1000
+        try:
+            mechanism = await mechanism_of(settings, self._host)
+        except (ClientError, OSError):  # a token that cannot be had now; until the session ends there is time
+            connection.renew_at = asyncio.get_running_loop().time()
+            return
+        with contextlib.suppress(ClientError, TimeoutError):  # whoever needs the next connection is told
+            await connection.authenticate_again(settings.sasl_mechanism, mechanism, timeout_s)
 
     def close_idle(self, idle_s: float) -> None:
         """Those over which nothing has gone for so long."""
@@ -122,7 +139,7 @@ class Nodes:
 
     async def close(self) -> None:
         self._is_closed = True
-        tasks = tuple(self._connecting.values())
+        tasks = (*self._connecting.values(), *self._renewing)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from tests.unit.client.scripted_broker import Answer, api_versions, metadata, scripted
 
+from ottla.client.core.metadata import BrokerNode
 from ottla.client.core.sasl import MAX_CHALLENGE_BYTES
 from ottla.client.errors import AuthenticationError, BrokerUnreachableError, ClientError, DisconnectedError
 from ottla.client.net.cluster import Cluster
-from ottla.client.settings import ClientSettings, parse
+from ottla.client.net.connection import connect, mechanism_of
+from ottla.client.net.host import this_host
+from ottla.client.settings import ClientSettings, address_of, parse
 from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode
+from ottla.protocol.messages.metadata import MetadataRequest
 from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
 from ottla.protocol.messages.sasl_handshake import SaslHandshakeResponse
 from ottla.protocol.structs import Struct
@@ -171,3 +176,75 @@ async def test_a_token_that_cannot_be_had_is_told_and_a_network_failure_may_be_o
         await start(asking([]), bearer(broken))
     with pytest.raises(AuthenticationError, match="provider gave what is no token"):
         await start(asking([]), bearer(lambda: None))
+
+
+RENEWED = {**PLAIN, "security.protocol": "SASL_PLAINTEXT"}
+
+
+def keeping_order(asked: list[int], *answers: Struct | None) -> Answer:
+    """As `asking`, and what kinds of requests came."""
+    inner = asking([], *answers)
+
+    def answer(key: int, version: int, correlation_id: int, body: memoryview) -> bytes | None:
+        asked.append(key)
+        return inner(key, version, correlation_id, body)
+
+    return answer
+
+
+async def test_a_session_is_renewed_on_its_connection_with_nothing_in_between() -> None:
+    asked: list[int] = []
+    lasting = SaslAuthenticateResponse(session_lifetime_ms=60_000)
+    async with scripted(keeping_order(asked, OFFERED, lasting, OFFERED, lasting)) as address:
+        settings = parse(ClientSettings, {"bootstrap.servers": address, **RENEWED})
+        node = BrokerNode(-1, *address_of(address))
+        connection = await connect(node, settings, this_host(), None, None)
+        until = connection.renew_at
+        version = connection.versions.need(MetadataRequest.__key__)
+        body = [wire.encode(MetadataRequest(), version)]
+        before = asyncio.create_task(connection.request(MetadataRequest.__key__, version, body, 10))
+        await asyncio.sleep(0)
+        again = asyncio.create_task(
+            connection.authenticate_again("PLAIN", await mechanism_of(settings, this_host()), 10)
+        )
+        await asyncio.sleep(0)
+        were_ready = [connection.is_ready]
+        await connection.request(MetadataRequest.__key__, version, body, 10)
+        assert again.done()
+        assert [*were_ready, connection.is_ready] == [False, True]
+        await before
+        assert asked == [18, 17, 36, 3, 17, 36, 3]
+        assert connection.renew_at > until
+        connection.close()
+
+
+@pytest.mark.parametrize("refusal", [SaslAuthenticateResponse(error_code=58, error_message="no more"), None])
+async def test_who_is_not_believed_again_loses_the_connection(refusal: Struct | None) -> None:
+    asked: list[int] = []
+    async with scripted(
+        keeping_order(asked, OFFERED, SaslAuthenticateResponse(), OFFERED, refusal)
+    ) as address:
+        settings = parse(ClientSettings, {"bootstrap.servers": address, **RENEWED})
+        connection = await connect(BrokerNode(-1, *address_of(address)), settings, this_host(), None, None)
+        renewing = connection.authenticate_again("PLAIN", await mechanism_of(settings, this_host()), 10)
+        meanwhile = asyncio.create_task(connection.request(MetadataRequest.__key__, 0, [b""], 10))
+        with pytest.raises(ClientError, match="no more" if refusal else "closed the connection"):
+            await renewing
+        with pytest.raises(ClientError):
+            await meanwhile
+        await connection.ready()
+        assert connection.error is not None
+        assert asked == [18, 17, 36, 17, 36]
+
+
+async def test_sessions_are_renewed_before_they_end() -> None:
+    asked: list[int] = []
+    short, lasting = (SaslAuthenticateResponse(session_lifetime_ms=each) for each in (1_200, 60_000))
+    async with scripted(keeping_order(asked, OFFERED, short, OFFERED, lasting)) as address:
+        cluster = Cluster(parse(ClientSettings, {"bootstrap.servers": address, **RENEWED}))
+        await cluster.start()
+        async with asyncio.timeout(10):
+            while asked.count(SaslAuthenticateRequest.__key__) < 2:
+                await asyncio.sleep(0.02)
+        await cluster.close()
+    assert asked.count(18) == 1
