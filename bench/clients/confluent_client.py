@@ -8,7 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroDeserializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
+from bench.clients.events import AVRO, SCHEMA_ID, message_class
 from bench.clients.task import PARTITIONS, TIMEOUT_S, Done, Growth, Meter, Task, add
 from bench.load import values
 
@@ -86,7 +91,8 @@ def produce(task: Task) -> Done:
     return meter.done(task.records, {})
 
 
-def sum_windows(task: Task) -> Done:
+def _sum_windows(task: Task, decode: Callable[[bytes], Any]) -> Done:
+    """`decode` gives what has the fields by their names."""
     consumer, meter, seen, sums = _consumer(task), Meter(), 0, dict[str, int]()
     while seen < task.warm:
         seen += len(_some(consumer))
@@ -98,12 +104,41 @@ def sum_windows(task: Task) -> Done:
         records = _some(consumer)
         seen += len(records)
         for record in records:
-            event = json.loads(record.value())
+            event = decode(record.value())
             if event["kind"] == "buy":
                 add(sums, event["at"], event["amount"])
     done = meter.done(seen, sums if seen == task.records else {})
     consumer.close()
     return done
+
+
+def sum_json(task: Task) -> Done:
+    return _sum_windows(task, json.loads)
+
+
+def sum_avro(task: Task) -> Done:
+    registry = SchemaRegistryClient.new_client({"url": "mock://bench"})
+    assert registry.register_schema("events-value", Schema(AVRO, "AVRO")) == SCHEMA_ID
+    read, context = AvroDeserializer(registry), SerializationContext(task.topic, MessageField.VALUE)
+    return _sum_windows(task, lambda value: read(value, context))
+
+
+def sum_protobuf(task: Task) -> Done:
+    read = ProtobufDeserializer(message_class(), {"use.deprecated.format": False})
+    context = SerializationContext(task.topic, MessageField.VALUE)
+    return _sum_windows(task, lambda value: _Fields(read(value, context)))
+
+
+class _Fields:
+    """A message's, by their names."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self._message, name)
 
 
 def lag(task: Task) -> Done:
@@ -126,6 +161,8 @@ JOBS: dict[str, Callable[[Task], Done]] = {
     "consume records": consume_records,
     "produce columns": produce,
     "produce records": produce,
-    **dict.fromkeys(("sum", "sum all", "sum inferred"), sum_windows),
+    **dict.fromkeys(("sum", "sum all", "sum inferred"), sum_json),
+    "sum avro": sum_avro,
+    "sum protobuf": sum_protobuf,
     "lag": lag,
 }

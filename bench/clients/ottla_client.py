@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from bench.clients.events import AVRO, PROTOBUF, OneSchema
 from bench.clients.task import BATCH_ROWS, PARTITIONS, TIMEOUT_S, WINDOW_MS, Done, Growth, Meter, Task
 from bench.load import values
 from ottla import client
@@ -14,6 +15,8 @@ from ottla.client.columns.columns import Columns, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ottla.client.values.interface import Values
 
 _ROWS = 20_000
 
@@ -83,12 +86,11 @@ def _fields(names: tuple[str, ...]) -> pa.Schema:
     return pa.schema([(name, pa.string() if name in texts else pa.int64()) for name in names])
 
 
-def _sum_windows(task: Task, names: tuple[str, ...] | None) -> Done:
-    """Of what is bought, by the minute; None: the schema is inferred."""
+def _sum_windows(task: Task, value: Values) -> Done:
+    """Of what is bought, by the minute."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    value = client.json(None if names is None else _fields(names))
     meter, seen, sums = Meter(), 0, dict[str, int]()
 
     def take(batch: Any) -> None:
@@ -119,15 +121,23 @@ def _sum_windows(task: Task, names: tuple[str, ...] | None) -> Done:
 
 
 def sum_fields(task: Task) -> Done:
-    return _sum_windows(task, ("kind", "at", "amount"))
+    return _sum_windows(task, client.json(_fields(("kind", "at", "amount"))))
 
 
 def sum_all_fields(task: Task) -> Done:
-    return _sum_windows(task, ("id", "user", "kind", "at", "amount"))
+    return _sum_windows(task, client.json(_fields(("id", "user", "kind", "at", "amount"))))
 
 
 def sum_inferred(task: Task) -> Done:
-    return _sum_windows(task, None)
+    return _sum_windows(task, client.json())
+
+
+def sum_avro(task: Task) -> Done:
+    return _sum_windows(task, client.avro(OneSchema("AVRO", AVRO)))
+
+
+def sum_protobuf(task: Task) -> Done:
+    return _sum_windows(task, client.protobuf(OneSchema("PROTOBUF", PROTOBUF)))
 
 
 def lag(task: Task) -> Done:
@@ -152,5 +162,7 @@ JOBS: dict[str, Callable[[Task], Done]] = {
     "sum": sum_fields,
     "sum all": sum_all_fields,
     "sum inferred": sum_inferred,
+    "sum avro": sum_avro,
+    "sum protobuf": sum_protobuf,
     "lag": lag,
 }

@@ -7,7 +7,6 @@ import contextlib
 import functools
 import json
 import os
-import random
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from confluent_kafka import Producer
 from bench import brokers, load, machine, source
 from bench.brokers import Running
 from bench.clients import page
+from bench.clients.events import MADE
 from bench.clients.task import BATCH_ROWS, PARTITIONS, Task
 from bench.clients.worker import MODULES
 from bench.kafka.broker import kafka
@@ -34,7 +34,6 @@ AIOKAFKA = "aiokafka"
 CLIENTS = tuple(MODULES)
 _SHARES = {OTTLA: 1.0, CONFLUENT: 0.5}
 """Of a row's records; others take a tenth, as they take so long."""
-_EVENTS_SINCE_MS = 1_700_000_000_000
 _TIMEOUT_S = 600
 
 RATE = "records/CPU s"
@@ -58,10 +57,14 @@ class Row:
         """The kind of topic that is read; None where one is written."""
         if self.job.startswith("produce"):
             return None
-        return "events" if self.job.startswith("sum") else f"{self.record_bytes} B"
+        if not self.job.startswith("sum"):
+            return f"{self.record_bytes} B"
+        kind = f"events, {self.job.removeprefix('sum ')}"
+        return kind if kind in MADE else "events"
 
 
 _WITHOUT_PLAIN = tuple(each for each in CLIENTS if each != "ottla, plain")
+_OF_SCHEMAS = tuple(each for each in CLIENTS if each.startswith(OTTLA) or each == CONFLUENT)
 ROWS = (
     Row("consume 100 B to columns", "consume columns", 3_000_000, 100, goal=4),
     Row("consume 1 KB to columns", "consume columns", 600_000, 1024, goal=4),
@@ -74,6 +77,8 @@ ROWS = (
     Row("filter and sum JSON by the minute, schema given", "sum", 400_000, 0, goal=5),
     Row("filter and sum JSON, all five fields in the schema", "sum all", 400_000, 0, goal=5),
     Row("filter and sum JSON, schema inferred", "sum inferred", 400_000, 0),
+    Row("filter and sum Avro by the minute", "sum avro", 400_000, 0, goal=3, clients=_OF_SCHEMAS),
+    Row("filter and sum Protobuf by the minute", "sum protobuf", 400_000, 0, goal=3, clients=_OF_SCHEMAS),
     Row("lag: 10,000 records a second of 1 KB", "lag", 30_000, 1024, clients=_WITHOUT_PLAIN),
 )
 
@@ -184,7 +189,7 @@ def _row(results: Results, row: Row, place: Place, scale: float, rounds: int) ->
 
 def _records(row: Row, client: str, scale: float) -> int:
     """Sums are of the whole topic, and a lag lasts as long for all."""
-    share = 1.0 if row.reads == "events" or row.job == "lag" else _SHARES.get(client, 0.1)
+    share = 1.0 if row.reads in MADE or row.job == "lag" else _SHARES.get(client, 0.1)
     return max(20_000, int(row.records * scale * share) // 20_000 * 20_000)
 
 
@@ -220,11 +225,10 @@ def _topics(broker: Running, rows: list[Row], scale: float) -> Iterator[dict[str
         most = max(_records(row, OTTLA, scale) for row in rows if row.reads == kind)
         is_lagged = any(row.job == "lag" for row in rows if row.reads == kind)
         # Whoever takes many at a time takes more than it is told to.
-        count = most if kind == "events" else max(most + most // 10 + 4 * BATCH_ROWS, 300_000 * is_lagged)
+        count = most if kind in MADE else max(most + most // 10 + 4 * BATCH_ROWS, 300_000 * is_lagged)
         _say(f"filling {broker.name} with {count} records: {kind}")
         topics[kind] = new_topic(broker, PARTITIONS)
-        pool = load.values(100 if kind == "events" else int(kind.split()[0]))
-        made = event if kind == "events" else functools.partial(_value, pool)
+        made = MADE.get(kind) or functools.partial(_value, load.values(int(kind.split()[0])))
         fill(broker.address, topics[kind], count, made)
         verify(broker, topics[kind], PARTITIONS, count)
     try:
@@ -235,19 +239,6 @@ def _topics(broker: Running, rows: list[Row], scale: float) -> Iterator[dict[str
 
 def _value(pool: list[bytes], number: int) -> bytes:
     return pool[number % len(pool)]
-
-
-def event(number: int) -> bytes:
-    """A third of them bought something; some minutes' worth."""
-    chance = random.Random(number)
-    fields = {
-        "id": number,
-        "user": f"user-{chance.randrange(5000)}",
-        "kind": ("view", "click", "buy")[chance.randrange(3)],
-        "at": _EVENTS_SINCE_MS + number * 5,
-        "amount": chance.randrange(100_000),
-    }
-    return json.dumps(fields).encode()
 
 
 def fill(address: str, topic: str, count: int, value: Callable[[int], bytes]) -> None:

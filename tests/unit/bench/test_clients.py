@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
 
 import pytest
 from bench.clients import page, run
+from bench.clients.events import MADE, event
 from bench.clients.task import PARTITIONS, Task
 from bench.clients.worker import MODULES
 from bench.notes import Notes
@@ -47,16 +47,20 @@ def test_jobs(name: str) -> None:
                 ends = reader.end_offsets([(topic, each) for each in range(PARTITIONS)])
             return sum(ends.values())
 
-        names = ("events", "written", "columns")
+        names = ("events", "written", "columns", "sum-avro", "sum-protobuf")
         connected.admin.topics.create([NewTopic(each, PARTITIONS) for each in names])
-        run.fill(broker.bootstrap_servers, "events", 600, run.event)
+        run.fill(broker.bootstrap_servers, "events", 600, MADE["events"])
         sums: dict[str, int] = {}
-        for fields in map(json.loads, map(run.event, range(600))):
+        for fields in map(event, range(600)):
             if fields["kind"] == "buy":
                 start = str(fields["at"] // 60_000 * 60_000)
                 sums[start] = sums.get(start, 0) + fields["amount"]
         for job in ("sum", "sum all", "sum inferred"):
             assert done(job, "events", 600, 10) == sums
+        for job in {"sum avro", "sum protobuf"} & jobs.keys():
+            kind = f"events, {job.removeprefix('sum ')}"
+            run.fill(broker.bootstrap_servers, job.replace(" ", "-"), 600, MADE[kind])
+            assert done(job, job.replace(" ", "-"), 600, 10) == sums
         done("produce records", "written", 500, 20)
         assert count("written") == 520
         done("produce columns", "columns", 20_000, 1)
