@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.platform.registry.registry_process import Api, RegistryProcess
 
+from ottla.broker import apis
 from ottla.testing import InProcessBroker, run_broker
 
 Start = Callable[..., RegistryProcess]
 
 
+@pytest.fixture(scope="session")
+def loaded() -> None:
+    """All that brokers load with a request. Python 3.11 may fail to compile what pytest rewrites in a
+    broker's thread while another changes the limit of recursion."""
+    for each in pkgutil.walk_packages(apis.__path__, f"{apis.__name__}."):
+        importlib.import_module(each.name)
+
+
 @pytest.fixture(scope="module")
-def broker() -> Iterator[InProcessBroker]:
+def broker(loaded: None) -> Iterator[InProcessBroker]:
     with run_broker() as running:
         yield running
 
