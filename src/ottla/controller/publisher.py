@@ -98,9 +98,10 @@ class Publisher:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._follow_watch()
-            except CompactedError:
-                await self._catch_up()
+                try:
+                    await self._follow_watch()
+                except CompactedError:
+                    await self._catch_up()
             except StoreError as error:
                 log.error("cannot follow the metadata, will try again: %s", error)
                 await asyncio.sleep(_RETRY_S)

@@ -103,6 +103,22 @@ async def test_history_that_is_gone_is_made_up_for(shared, node, other):
     assert len(node.told.deltas) == 3
 
 
+async def test_history_that_is_gone_is_made_up_for_once_the_store_can_be_reached(monkeypatch, shared, other):
+    monkeypatch.setattr(publisher_module, "_RETRY_S", 0.01)
+    node = Node(shared, 1)
+    await node.start()
+    await node.publisher.stop()
+    for name in ("new", "newer"):
+        await other.topics.create_topics([NewTopic(name)])
+    await shared.compact(other.image.revision)
+    node.store.cut()
+    node.publisher.start([node.told])
+    await asyncio.sleep(0.05)
+    node.store.heal()
+    assert await node.caught_up() == other.image
+    await node.publisher.stop()
+
+
 async def test_a_watch_that_breaks_is_taken_up_again(monkeypatch, shared):
     monkeypatch.setattr(publisher_module, "_RETRY_S", 0.01)
     node = Node(shared, 1)
