@@ -2,6 +2,8 @@
 
     python -m tests.simulation --seeds 1000         many seeds, from --start on
     python -m tests.simulation --seed 7 --trace     one again, with each event and what brokers log
+    python -m tests.simulation --cluster --seed 7 --shrink
+                                                    the least of a cluster's seed that still fails
     python -m tests.simulation --seeds 20 --no-flush    with losses that are to be found
     python -m tests.simulation --transactions --seeds 2000 --state FILE --save FOLDER
                                                     transactions; goes on where it was stopped

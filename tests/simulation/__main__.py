@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.simulation import exactly_once, replicated
 from tests.simulation.campaign import Campaign, Line
 from tests.simulation.scenario import three_brokers
+from tests.simulation.shrink import shrink
 
 _SHOWN = 10
 
@@ -21,7 +22,11 @@ def main() -> int:
     options = _options()
     campaign = _campaign(options)
     if options.seed is not None:
-        line = campaign.run_one(options.seed, print if options.trace else None)
+        only = options.only and [part.strip() for part in options.only.split(",")]
+        if options.shrink:
+            only = shrink(options.seed, campaign.scenario)
+            options.only = ", ".join(only)
+        line = campaign.run_one(options.seed, print if options.trace else None, only)
         _report(line, options)
         return int(bool(line.violations))
     failed: list[int] = []
@@ -58,6 +63,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="only this one")
+    parser.add_argument("--only", help="with these parts of its scenario, as --shrink names them")
+    parser.add_argument("--shrink", action="store_true", help="leave out what it fails without")
     parser.add_argument("--trace", action="store_true", help="show each event of it")
     parser.add_argument(
         "--no-flush", action="store_true", help="with ottla.acks.all.flush=false: losses are found"
@@ -98,6 +105,7 @@ def _report(line: Line, options: argparse.Namespace) -> None:
             " --cluster": options.cluster,
         }
         given = "".join(flag for flag, is_given in flags.items() if is_given)
+        given += f' --only "{options.only}"' if options.only else ""
         print(f"  again: python -m tests.simulation{given} --seed {line.seed} --trace")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from itertools import count, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -35,8 +35,10 @@ class Campaign(NamedTuple):
     save: Path | None
     """A folder for the operations of seeds in which something is wrong."""
 
-    def run_one(self, seed: int, show: Callable[[str], None] | None = None) -> Line:
-        outcome = simulate(seed, self.scenario, show)
+    def run_one(
+        self, seed: int, show: Callable[[str], None] | None = None, only: Collection[str] | None = None
+    ) -> Line:
+        outcome = simulate(seed, self.scenario, show, only)
         if outcome.violations and self.save is not None:
             self.save.mkdir(parents=True, exist_ok=True)
             outcome.operations.save(self.save / f"{seed}.jsonl")

@@ -175,6 +175,8 @@ class ReplicatedConsumer:
         self._random = test.world.random(name)
         self._finder = Finder(test, name)
         self._positions: dict[Log, int] = dict.fromkeys(logs_of(topic), 0)
+        self._eras: dict[Log, int] = {}
+        """In which it has read up to there"""
 
     async def run(self, until: float, pause_s: float) -> None:
         """Read what comes, with a pause after each answer."""
@@ -215,12 +217,14 @@ class ReplicatedConsumer:
         if data.error_code:
             self._finder.forget(log)
             if data.error_code == ErrorCode.offset_out_of_range:
-                if era == self._test.history.era:
+                if self._eras.get(log) == self._test.history.era:
                     self._test.history.out_of_range(self.name, log, self._positions[log])
                 self._positions[log] = 0
             raise NoAnswerError
         records, self._positions[log] = seen_in(data, self._positions[log])
         if era == self._test.history.era:
             self._test.history.read(self.name, log, records)
+            if records:
+                self._eras[log] = era
         self._test.world.stats["records read"] += len(records)
         return records

@@ -14,6 +14,8 @@ from weakref import WeakSet
 
 START_S = 1_000.0
 """What the loop's clock shows in the beginning."""
+_MOST_TURNS = 100_000
+"""Of the loop in one moment"""
 
 
 class Power:
@@ -121,11 +123,15 @@ class _TimeSelector(selectors.BaseSelector):
 
     def __init__(self) -> None:
         self.now = START_S
+        self._turns = 0  # of the loop, at this time
         self._keys: dict[Any, selectors.SelectorKey] = {}
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
             raise RuntimeError("everything waits, and nothing is going to happen")
+        self._turns = 0 if timeout > 0 else self._turns + 1
+        if self._turns > _MOST_TURNS:
+            raise RuntimeError("it goes round in circles, and no time passes")
         self.now += max(timeout, 0)
         return []
 

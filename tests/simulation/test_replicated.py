@@ -16,18 +16,7 @@ def test_nothing_forbidden_happens(first: int) -> None:
         outcome = simulate(seed, replicated)
         assert not outcome.violations, f"again: python -m tests.simulation --cluster --seed {seed} --trace"
         counted += counts(outcome)
-    assert counted
-
-
-@pytest.mark.parametrize(
-    "seed",
-    [
-        11,  # all lose power; what was acknowledged had been flushed by its leader alone
-        145,  # a broker that may not lead tells consumers that what they have read is out of range
-    ],
-)
-def test_what_was_found_once_is_not_found_again(seed: int) -> None:
-    assert not simulate(seed, replicated).violations
+    assert counted >= SEEDS_TOGETHER / 2
 
 
 def test_a_seed_is_the_same_again() -> None:

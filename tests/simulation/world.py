@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any, NamedTuple
@@ -18,7 +18,8 @@ from tests.simulation.machine import Machine
 from tests.simulation.network import Network
 from tests.unit.storage.simulated_disk import PowerLossError
 
-from ottla.store.interface import Store
+from ottla.protocol.errors import KafkaError
+from ottla.store.interface import Store, StoreError
 
 _LIMIT_S = 150
 """A scenario that takes longer waits for what does not come."""
@@ -27,8 +28,17 @@ _LIMIT_S = 150
 class World:
     """What a scenario is given."""
 
-    def __init__(self, seed: int, loop: VirtualLoop, show: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        loop: VirtualLoop,
+        show: Callable[[str], None] | None = None,
+        only: Collection[str] | None = None,
+    ) -> None:
         self.seed = seed
+        self.parts: list[str] = []
+        """What the scenario can do without"""
+        self._only = only
         self.loop = loop
         self.trace = Trace(loop, show)
         self.network = Network(loop, self.trace, self.random("network"))
@@ -44,6 +54,14 @@ class World:
     def random(self, what: str) -> Random:
         """Chance of its own for each purpose, so that one does not change with what another takes."""
         return Random(f"{self.seed}/{what}")
+
+    def has(self, part: str) -> bool:
+        """Whether something is to be there, to happen: one that fails is looked for with few of them.
+
+        What a part does it takes its chance for from a `random` of its own.
+        """
+        self.parts.append(part)
+        return self._only is None or part in self._only
 
     def machine(self, name: str, settings: Mapping[str, str], store: Store | None = None) -> Machine:
         """A new one, which is off; `store` is its way to that of a cluster."""
@@ -78,16 +96,25 @@ class Outcome(NamedTuple):
     violations: list[str]
     """What must not be."""
     operations: Operations
+    parts: Sequence[str]
+    """What the scenario can do without."""
 
 
 Scenario = Callable[[World], Coroutine[Any, Any, None]]
 
 
-def simulate(seed: int, scenario: Scenario, show: Callable[[str], None] | None = None) -> Outcome:
-    """Run a scenario in a world of its own; `show` is given each event as a line."""
+def simulate(
+    seed: int,
+    scenario: Scenario,
+    show: Callable[[str], None] | None = None,
+    only: Collection[str] | None = None,
+) -> Outcome:
+    """Run a scenario in a world of its own, with `only` these of its parts; `show` is given each event as a
+    line.
+    """
     loop = VirtualLoop()
     began = loop.time()
-    world = World(seed, loop, show)
+    world = World(seed, loop, show, only)
     with asyncio.Runner(loop_factory=lambda: loop) as runner, _log_of_brokers(world) as complaints:
         try:
             runner.run(_to_its_end(world, scenario))
@@ -97,7 +124,7 @@ def simulate(seed: int, scenario: Scenario, show: Callable[[str], None] | None =
             complaints += map(_describe, loop.failures)
             runner.run(_clear_away(world))
     violations = [*world.history.violations, *complaints]
-    return Outcome(seed, digest, events, seconds, world.stats, violations, world.operations)
+    return Outcome(seed, digest, events, seconds, world.stats, violations, world.operations, world.parts)
 
 
 async def _to_its_end(world: World, scenario: Scenario) -> None:
@@ -106,6 +133,8 @@ async def _to_its_end(world: World, scenario: Scenario) -> None:
             await scenario(world)
     except TimeoutError:
         world.history.forbid(f"it goes on after {_LIMIT_S} seconds")
+    except (OSError, StoreError, KafkaError) as error:
+        world.history.forbid(f"a broker fails: {error!r}")
 
 
 async def _clear_away(world: World) -> None:

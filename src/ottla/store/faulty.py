@@ -33,6 +33,7 @@ class FaultyStore:
         self._delayed: deque[Transaction] = deque()
         self._connected = asyncio.Event()
         self._connected.set()
+        self._breaks = 0  # how often watches were broken
 
     # -- faults
 
@@ -54,6 +55,10 @@ class FaultyStore:
     def heal(self) -> None:
         """End `cut`; watches go on where they were."""
         self._connected.set()
+
+    def break_watches(self) -> None:
+        """Those that are open end with StoreError instead of their next revision."""
+        self._breaks += 1
 
     # -- the store
 
@@ -80,9 +85,12 @@ class FaultyStore:
         return await self._store.range(prefix, revision=revision, limit=limit, after=after)
 
     async def watch(self, prefix: str, from_revision: int) -> AsyncGenerator[Revision]:
+        breaks = self._breaks
         async for revision in self._store.watch(prefix, from_revision):
             await self._delay()
             await self._connected.wait()
+            if breaks != self._breaks:
+                raise StoreError("the watch was broken")
             yield revision
 
     async def grant_lease(self, ttl_ms: int) -> int:

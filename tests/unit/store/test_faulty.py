@@ -66,6 +66,18 @@ async def test_a_cut_concerns_one_node(store, shared):
         assert (await waiting).events[0].key == "/b"
 
 
+async def test_watches_break_and_miss_nothing_where_they_go_on(store, shared):
+    async with aclosing(store.watch("", 1)) as watch:
+        await shared.transaction(transaction(Put("/a", b"")))
+        assert (await anext(watch)).number == 1
+        store.break_watches()
+        await shared.transaction(transaction(Put("/b", b"")))
+        with pytest.raises(StoreError):
+            await anext(watch)
+    async with aclosing(store.watch("", 2)) as watch:
+        assert (await anext(watch)).events[0].key == "/b"
+
+
 async def test_a_lease_may_end_under_its_holder(store, shared):
     lease = await store.grant_lease(60_000)
     await store.transaction(transaction(Put("/a", b"", lease)))
