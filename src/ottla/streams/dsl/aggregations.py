@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,13 +11,15 @@ from ottla.streams.dsl.grouping import Aggregation
 from ottla.streams.dsl.parts import TableParts
 from ottla.streams.dsl.store import Materialized, Store, materialized
 from ottla.streams.dsl.suppliers import AggregateSupplier, PassThroughSupplier
+from ottla.streams.dsl.tables import map_values
 from ottla.streams.errors import TopologyError
+from ottla.streams.expressions.aggregates import Aggregate, Aggregates
 from ottla.streams.processors.aggregates import StreamAggregate, StreamReduce
 from ottla.streams.processors.sessions import SessionWindowAggregate
 from ottla.streams.processors.sliding import SlidingWindowAggregate
 from ottla.streams.processors.views import FromSessions, FromStore, FromWindows, ValueGetter
 from ottla.streams.processors.windowed import TimeWindowAggregate
-from ottla.streams.serdes import Long, SessionWindowedSerde, TimeWindowedSerde
+from ottla.streams.serdes import Json, Long, SessionWindowedSerde, TimeWindowedSerde
 from ottla.streams.state.builders import StoreBuilder
 from ottla.streams.topology.nodes import AnyProcessor, AnySerde
 from ottla.streams.windows import SessionWindows, SlidingWindows, TimeWindows, UnlimitedWindows
@@ -27,7 +29,7 @@ __all__ = ["Aggregator", "By", "Emit", "Windows", "aggregated", "cogrouped", "co
 Windows = TimeWindows | UnlimitedWindows | SlidingWindows | SessionWindows
 Emit = Literal["on_window_update", "on_window_close"]
 Initializer = Callable[[], Any]
-Aggregator = Callable[[Any, Any, Any], Any]
+Aggregator = Callable[[Any, Any, Any], Any] | Aggregates
 Merger = Callable[[Any, Any, Any], Any]
 
 REDUCE = "KSTREAM-REDUCE-"
@@ -125,13 +127,35 @@ def counted(group: Aggregation, by: By, given: Store[Any, Any] | None, name: str
 def aggregated(
     group: Aggregation,
     by: By,
-    initializer: Initializer,
-    aggregator: Aggregator,
+    initializer: Initializer | Mapping[str, Aggregate],
+    aggregator: Aggregator | None,
     merger: Merger | None,
     given: Store[Any, Any] | None,
     name: str | None,
 ) -> TableParts:
+    """By functions, or by named aggregates of expressions."""
+    if isinstance(initializer, Mapping):
+        return _expressed(group, by, Aggregates(initializer), given, name)
+    if aggregator is None:
+        raise TopologyError("aggregate takes an initializer and an aggregator, or a dict of aggregates")
     return _aggregated(group, by, initializer, aggregator, merger, given, name, None)
+
+
+def _expressed(
+    group: Aggregation, by: By, aggregates: Aggregates, given: Store[Any, Any] | None, name: str | None
+) -> TableParts:
+    """Rows of results, which are JSON unless the store has another serde."""
+
+    def merge(key: Any, one: Any, other: Any) -> Any:  # noqa: ARG001
+        return aggregates.merge(one, other)
+
+    merger = merge if isinstance(by.windows, SessionWindows) else None
+    table = _aggregated(group, by, aggregates.initial, aggregates, merger, given, name, Json())
+    if aggregates.is_plain:
+        return table
+    shown = map_values(table, aggregates.result, False, None, None)
+    shown.value = table.value
+    return shown
 
 
 def reduced(
@@ -154,16 +178,12 @@ def reduced(
         def aggregate(key: Any, value: Any, so_far: Any) -> Any:  # noqa: ARG001
             return value if so_far is None else reducer(so_far, value)
 
-        merger = _swapped(aggregate) if isinstance(by.windows, SessionWindows) else None
+        def swapped(key: Any, one: Any, other: Any) -> Any:
+            return aggregate(key, other, one)
+
+        merger = swapped if isinstance(by.windows, SessionWindows) else None
         make = by.processor(_nothing, aggregate, merger, store.name)
     return _table(group, by, make, store, name)
-
-
-def _swapped(aggregate: Aggregator) -> Merger:
-    def merge(key: Any, one: Any, other: Any) -> Any:
-        return aggregate(key, other, one)
-
-    return merge
 
 
 def _aggregated(

@@ -8,6 +8,7 @@ from functools import partial
 from ottla.streams.dsl.functions import of_key_and_value, predicate
 from ottla.streams.dsl.graph import Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import SinkGraphNode
+from ottla.streams.dsl.inferred import key_serde
 from ottla.streams.dsl.partitioning import repartition
 from ottla.streams.dsl.parts import StreamParts
 from ottla.streams.dsl.store import Store
@@ -37,7 +38,8 @@ def key_selecting_node(s: StreamParts, function: object, named: Named) -> Proces
 
 def select_key(s: StreamParts, function: object, name: str | None) -> StreamParts:
     node = key_selecting_node(s, function, Named(name, s.graph))
-    return StreamParts(node.name, None, s.value, s.sources, True, node, s.graph)
+    key = key_serde(function, None, s.key, s.value)
+    return StreamParts(node.name, key, s.value, s.sources, True, node, s.graph)
 
 
 def for_each(s: StreamParts, function: Callable[..., object], name: str | None) -> None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, overload
 
-from ottla.streams.dsl import aggregations, foreign_keys, stateless, stream_joins, tables
+from ottla.streams.dsl import aggregations, foreign_keys, inferred, stateless, stream_joins, tables
 from ottla.streams.dsl.aggregations import By, Emit, Windows
 from ottla.streams.dsl.functions import of_key_and_value, of_value, predicate
 from ottla.streams.dsl.graph import Named
 from ottla.streams.dsl.grouping import Aggregation
 from ottla.streams.dsl.parts import GlobalTableParts, StreamParts, TableParts, derived, same
-from ottla.streams.dsl.store import Store
 from ottla.streams.dsl.suppressed import Until, WhenFull, suppressed
 from ottla.streams.dsl.table_joins import table_join
+from ottla.streams.dsl.types import KO, KR, KT, VO, VR, A, Condition, K, Kept, Name, V
+from ottla.streams.expressions.aggregates import Aggregate
 from ottla.streams.expressions.nodes import Expression
 from ottla.streams.processor import Processor
 from ottla.streams.processors import stateless as operators
@@ -27,19 +28,7 @@ from ottla.streams.serdes import Serde
 from ottla.streams.topology.nodes import Partitioner, TopicNameExtractor
 from ottla.streams.windows import Duration, JoinWindows
 
-K = TypeVar("K")
-V = TypeVar("V")
-KR = TypeVar("KR")
-VR = TypeVar("VR")
-KO = TypeVar("KO")
-VO = TypeVar("VO")
-A = TypeVar("A")
-KT = TypeVar("KT")
-
 BY_KEY = By()
-Name = str | None
-Condition = Callable[[K, V], object] | Expression
-Kept = Store[K, V] | None
 
 
 class KStream(Generic[K, V]):
@@ -84,7 +73,8 @@ class KStream(Generic[K, V]):
         """Another value for each: of a function of the value (`with_key`: of key and value), an expression,
         or a dict of expressions, which makes a dict."""
         make = partial(operators.MapValues, of_value(function, with_key, "map_values"))
-        return KStream(derived(self.parts, "KSTREAM-MAPVALUES-", name, make, changes_value=True))
+        parts = derived(self.parts, "KSTREAM-MAPVALUES-", name, make, changes_value=True)
+        return KStream(inferred.with_rows(parts, function))
 
     def flat_map_values(
         self, function: Callable[..., Iterable[VR]], *, with_key: bool = False, name: Name = None
@@ -174,7 +164,8 @@ class KStream(Generic[K, V]):
         """Group by what the function, or expression, says; the records are repartitioned by it."""
         s = self.parts
         node = stateless.key_selecting_node(s, function, Named(name, s.graph))
-        args = s.graph, node.name, key, value or s.value, name, s.sources, True, node
+        key_serde = inferred.key_serde(function, key, s.key, s.value)
+        args = s.graph, node.name, key_serde, value or s.value, name, s.sources, True, node
         return KGroupedStream(Aggregation(*args))
 
     @overload
@@ -198,14 +189,11 @@ class KStream(Generic[K, V]):
         """What the joiner makes of a record's value and of that which
 
         - another stream has with the same key within the `windows`. Options: `key`, `value`, `other_value`
-        (serdes
-          of the windows' stores), `store_name`;
+          (serdes of the windows' stores), `store_name`;
         - a table has for its key now (a versioned one: had then). Options: `key`, `value`, `grace`: wait so
-        long for
-          the table, which then has to be versioned;
+          long for the table, which then has to be versioned;
         - a global table has for what `key_mapper(key, value)` gives.
-
-        With `with_key=True` the joiner takes the key first.
+        `with_key=True`: the joiner takes the key first.
         """
         return self._joined("inner", other, joiner, windows, **options)
 
@@ -287,6 +275,7 @@ class KGroupedStream(Generic[K, V, KO]):
         """The values made one: `reducer(aggregate, value)`."""
         return KTable(aggregations.reduced(self.aggregation, self._by, reducer, materialized, name))
 
+    @overload
     def aggregate(
         self,
         initializer: Callable[[], A],
@@ -295,9 +284,23 @@ class KGroupedStream(Generic[K, V, KO]):
         *,
         merger: Callable[[K, A, A], A] | None = None,
         name: Name = None,
-    ) -> KTable[KO, A]:
+    ) -> KTable[KO, A]: ...
+    @overload
+    def aggregate(
+        self, initializer: Mapping[str, Aggregate], *, materialized: Kept[K, Any] = None, name: Name = None
+    ) -> KTable[KO, dict[str, Any]]: ...
+    def aggregate(
+        self,
+        initializer: Any,
+        aggregator: Any = None,
+        materialized: Any = None,
+        *,
+        merger: Any = None,
+        name: Name = None,
+    ) -> KTable[KO, Any]:
         """What `aggregator(key, value, aggregate)` makes of the values, beginning with the initializer's;
-        sessions that become one are merged by `merger(key, one, other)`."""
+        sessions that become one are merged by `merger(key, one, other)`. Or, of a dict of aggregates such as
+        `{"n": count(), "total": col("amount").sum()}`, rows of their results."""
         args = self.aggregation, self._by, initializer, aggregator, merger, materialized, name
         return KTable(aggregations.aggregated(*args))
 
@@ -405,11 +408,9 @@ class KTable(Generic[K, V]):
         when_full: WhenFull | None = None,
         name: Name = None,
     ) -> KTable[K, V]:
-        """Hold updates back: until their window can change no more, or a time `after` the first.
-
-        More than `max_records` or `max_bytes` of them end the application (`shut_down`), or the oldest go on
-        early (`emit_early`, the default of `time_limit`).
-        """
+        """Hold updates back: until their window can change no more, or a time `after` the first. More than
+        `max_records` or `max_bytes` of them end the application (`shut_down`), or the oldest go on early
+        (`emit_early`, the default of `time_limit`)."""
         return KTable(suppressed(self.parts, until, after, max_records, max_bytes, when_full, name))
 
     def join(

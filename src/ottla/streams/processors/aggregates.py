@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ottla.streams.processors.base import AnyRecord
+from ottla.streams.expressions.aggregates import Aggregates
+from ottla.streams.processors.base import AnyRecord, adding
 from ottla.streams.processors.table_store import TableProcessor, table_store
 
 __all__ = ["StreamAggregate", "StreamReduce"]
@@ -25,7 +26,7 @@ class StreamAggregate(_ByKey):
     def __init__(
         self,
         initializer: Callable[[], Any],
-        aggregator: Callable[[Any, Any, Any], Any],
+        aggregator: Callable[[Any, Any, Any], Any] | Aggregates,
         store: str,
         *,
         send_old: bool,
@@ -33,6 +34,10 @@ class StreamAggregate(_ByKey):
         super().__init__(store, send_old=send_old)
         self.initializer = initializer
         self.aggregator = aggregator
+
+    def prepare(self) -> None:
+        super().prepare()
+        self._add = adding(self.aggregator, self.step)
 
     def process(self, record: AnyRecord) -> None:
         key, value = record.key, record.value
@@ -46,7 +51,7 @@ class StreamAggregate(_ByKey):
         else:
             old = found.value
             timestamp = max(timestamp, found.timestamp)
-        new = self.aggregator(key, value, old)
+        new = self._add(record, old)
         put = self._store.put(key, new, timestamp)
         self.update(key, new, old, timestamp, record.headers, put)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.processor import Processor, ProcessorContext
 from ottla.streams.records import Record
 from ottla.streams.task.steps import ProcessorStep
 
-__all__ = ["AnyRecord", "Operator"]
+__all__ = ["AnyRecord", "Operator", "adding"]
 
 AnyRecord = Record[Any, Any]
 
@@ -35,3 +36,13 @@ class Operator(Processor[Any, Any, Any, Any]):
     def drop(self) -> None:
         """Count a record that nobody will see any more."""
         self.step.task.record_dropped()
+
+
+def adding(
+    aggregator: Callable[[Any, Any, Any], Any] | Aggregates, step: ProcessorStep
+) -> Callable[[AnyRecord, Any], Any]:
+    """What adds a record to an aggregate: a function of key, value and aggregate, or aggregates of
+    expressions."""
+    if isinstance(aggregator, Aggregates):
+        return lambda record, so_far: aggregator.add(record, step.record_metadata, so_far)
+    return lambda record, so_far: aggregator(record.key, record.value, so_far)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.processors.base import AnyRecord
 from ottla.streams.processors.windowed import WindowAggregate
 from ottla.streams.records import Change, Record, Window, Windowed
@@ -20,7 +21,7 @@ class SessionWindowAggregate(WindowAggregate):
         self,
         windows: SessionWindows,
         initializer: Callable[[], Any],
-        aggregator: Callable[[Any, Any, Any], Any],
+        aggregator: Callable[[Any, Any, Any], Any] | Aggregates,
         merger: Callable[[Any, Any, Any], Any],
         store: str,
         *,
@@ -53,7 +54,7 @@ class SessionWindowAggregate(WindowAggregate):
                 for session, value in merged:
                     self._store.remove(session)
                     self._session_changed(session, value, None)
-            aggregate = self.aggregator(key, record.value, aggregate)
+            aggregate = self._add(record, aggregate)
             whole = Windowed(key, Window(start, end))
             self._store.put(whole, aggregate)
             self._session_changed(whole, None, aggregate)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.processors.base import AnyRecord
 from ottla.streams.processors.windowed import NEVER, Found, WindowAggregate
 from ottla.streams.records import ValueAndTimestamp, Window
@@ -37,7 +38,7 @@ class SlidingWindowAggregate(WindowAggregate):
         self,
         windows: SlidingWindows,
         initializer: Callable[[], Any],
-        aggregator: Callable[[Any, Any, Any], Any],
+        aggregator: Callable[[Any, Any, Any], Any] | Aggregates,
         store: str,
         *,
         send_old: bool,
@@ -83,7 +84,7 @@ class SlidingWindowAggregate(WindowAggregate):
             start = timestamp - self._size
             if previous is not None and start <= previous:
                 assert seen.left is not None
-                self._add(record, start, ValueAndTimestamp(seen.left.value, timestamp))
+                self._put(record, start, ValueAndTimestamp(seen.left.value, timestamp))
             else:
                 self._begin(record, start)
         self._begin_right(record, seen)
@@ -102,10 +103,10 @@ class SlidingWindowAggregate(WindowAggregate):
             elif end > timestamp:
                 if seen.right is None:
                     seen.right = found
-                self._add(record, start, found)
+                self._put(record, start, found)
             elif end == timestamp:
                 seen.has_left = True
-                self._add(record, start, found)
+                self._put(record, start, found)
                 if found.timestamp >= timestamp:
                     return None
                 seen.previous = found.timestamp
@@ -129,7 +130,7 @@ class SlidingWindowAggregate(WindowAggregate):
                     seen.previous = found.timestamp
             elif start <= timestamp:
                 seen.right = found
-                self._add(record, start, found)
+                self._put(record, start, found)
             else:
                 seen.has_right = True
         if seen.right is None and first is not None and first.timestamp > timestamp:
@@ -140,7 +141,7 @@ class SlidingWindowAggregate(WindowAggregate):
         if first is None:
             self._begin(record, 0)
         else:
-            self._add(record, 0, first)
+            self._put(record, 0, first)
 
     def _begin_right(self, record: AnyRecord, seen: _Seen) -> None:
         """The window after the record, if later records are there to be in it."""
@@ -152,15 +153,15 @@ class SlidingWindowAggregate(WindowAggregate):
         self.changed(record, Window(start, start + self._size), None, right.value, right.timestamp)
 
     def _begin(self, record: AnyRecord, start: int) -> None:
-        self._add(record, start, ValueAndTimestamp(self.initializer(), record.timestamp))
+        self._put(record, start, ValueAndTimestamp(self.initializer(), record.timestamp))
 
-    def _add(self, record: AnyRecord, start: int, found: ValueAndTimestamp[Any]) -> None:
+    def _put(self, record: AnyRecord, start: int, found: ValueAndTimestamp[Any]) -> None:
         end = start + self._size
         if end < self._close_time:
             self.drop()
             return
         old = found.value
-        new = self.aggregator(record.key, record.value, old)
+        new = self._add(record, old)
         timestamp = record.timestamp if old is None else max(record.timestamp, found.timestamp)
         self._store.put(record.key, None if new is None else ValueAndTimestamp(new, timestamp), start)
         self.changed(record, Window(start, end), old, new, timestamp)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ottla.streams.processors.base import AnyRecord
+from ottla.streams.expressions.aggregates import Aggregates
+from ottla.streams.processors.base import AnyRecord, adding
 from ottla.streams.processors.table_store import TableProcessor
 from ottla.streams.records import Change, Record, ValueAndTimestamp, Window, Windowed
 from ottla.streams.windows import TimeWindows, UnlimitedWindows, window_end
@@ -23,7 +24,7 @@ class WindowAggregate(TableProcessor):
     def __init__(
         self,
         initializer: Callable[[], Any],
-        aggregator: Callable[[Any, Any, Any], Any],
+        aggregator: Callable[[Any, Any, Any], Any] | Aggregates,
         store: str,
         *,
         send_old: bool,
@@ -40,6 +41,7 @@ class WindowAggregate(TableProcessor):
 
     def prepare(self) -> None:
         self._store: Any = self.store(self._name)
+        self._add = adding(self.aggregator, self.step)
         if not self._on_close:
             self._is_cached = self._store.set_flush_listener(self._flushed, self.send_old)
         self._last_close = self.step.task.metadata.get(self._name, NEVER)
@@ -82,7 +84,7 @@ class TimeWindowAggregate(WindowAggregate):
         self,
         windows: TimeWindows | UnlimitedWindows,
         initializer: Callable[[], Any],
-        aggregator: Callable[[Any, Any, Any], Any],
+        aggregator: Callable[[Any, Any, Any], Any] | Aggregates,
         store: str,
         *,
         send_old: bool,
@@ -107,7 +109,7 @@ class TimeWindowAggregate(WindowAggregate):
             found: Found = self._store.fetch(key, start)
             old = self.initializer() if found is None else found.value
             newest = timestamp if found is None else max(timestamp, found.timestamp)
-            new = self.aggregator(key, record.value, old)
+            new = self._add(record, old)
             self._store.put(key, None if new is None else ValueAndTimestamp(new, newest), start)
             self.changed(record, Window(start, end), old, new, newest)
         self.tell_closed(record, close_time)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ottla.streams import StreamsBuilder
 
-from . import aggregations, joins, processors, stateless, tables, windows
+from . import aggregations, expressed, joins, processors, stateless, tables, windows
 
 Build = Callable[[StreamsBuilder], object]
 
@@ -20,5 +20,5 @@ TOPOLOGIES: Mapping[str, Build] = {
 }
 """By the name of their scenarios' file."""
 
-EXPRESSED: Mapping[str, Build] = {}
+EXPRESSED: Mapping[str, Build] = expressed.TOPOLOGIES
 """The same in expressions instead of functions, where they can be told in them."""
