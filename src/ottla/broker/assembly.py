@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import logging
 from collections.abc import Callable
 from functools import cached_property
@@ -42,6 +43,7 @@ from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoin
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
+from ottla.protocol.errors import KafkaError
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDirs
 from ottla.replica.failures import DiskFailures
@@ -50,6 +52,7 @@ from ottla.replica.fetchers import Fetchers
 from ottla.replica.folders import LogFolders
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.isr_watch import IsrWatch
+from ottla.replica.log_moves import LogMoves
 from ottla.replica.maintenance import Maintenance
 from ottla.replica.membership import Rejoining
 from ottla.replica.partitions import Partitions
@@ -105,7 +108,12 @@ class Broker:
         self._membership = self._make_membership()
         self._dynamic_config = DynamicConfig(self.current, self.node.node_id, self._reconfigure)
         self._folders = LogFolders(
-            self.data_dirs, self._environment, host.new_uuid, host.clock, config.node_id
+            self.data_dirs,
+            self._environment,
+            host.new_uuid,
+            host.clock,
+            config.node_id,
+            self._file_worker,
         )
         self._isr_controller = IsrController(self._store, self.metadata, config.node_id, self._own_epoch)
         self._isr_watch = IsrWatch(
@@ -116,6 +124,7 @@ class Broker:
         self.partitions = self._make_partitions()
         self._disk_failures = DiskFailures(self.partitions, self.data_dirs, self._sync_worker)
         self._environment.note_failure = self._disk_failures.note
+        self.log_moves = self._make_log_moves()
         self._producer_ids = ProducerIds(self._store)
         self._coordinators = self._make_coordinators()
         self.groups, self.transactions = self._coordinators.groups, self._coordinators.transactions
@@ -187,7 +196,6 @@ class Broker:
             self.data_dirs,
             self._folders,
             self.config,
-            self._file_worker,
             self.group_commit,
             self.node.node_id,
             self._isr_watch,
@@ -205,6 +213,18 @@ class Broker:
             follower_throttle(node_id, self.current, self.clock),
             self.current,
             self.clock,
+        )
+
+    def _make_log_moves(self) -> LogMoves:
+        return LogMoves(
+            self.partitions,
+            self._folders,
+            self.data_dirs,
+            self.metadata,
+            self.current,
+            self.clock,
+            self._sync_worker,
+            self._checkpoint,
         )
 
     def _make_server(self) -> Server:
@@ -278,6 +298,7 @@ class Broker:
                 features=FeatureController(self._committer),
                 replicas=ReplicaController(self._committer, config),
                 partitions=self.partitions,
+                log_moves=self.log_moves,
                 data_dirs=self.data_dirs,
                 config=config,
             ),
@@ -307,6 +328,7 @@ class Broker:
 
     async def _checkpoint(self) -> None:
         await self.maintenance.checkpoint()
+        await self.maintenance.checkpoint_log_starts()
 
     async def _reopen_partitions(self) -> None:
         """Try again to open the partitions that could not be opened."""
@@ -395,11 +417,14 @@ class Broker:
         known = image.log_dirs.get(node_id, ())
         known = await self._note_log_dirs(known, self.data_dirs.expect(known))
         self.data_dirs.begin()
-        self._folders.clear(image.topics)
+        moves = self._folders.clear(image.topics)
         for topic in image.topics.values():
             await self.partitions.open_topic(topic, is_new=False)
         if not self.partitions.any_is_missing():
             await self._note_log_dirs(known, self.data_dirs.expect_no_more())
+        for move in moves:
+            with contextlib.suppress(KafkaError):  # it is not here any more, or its folder is cordoned
+                self.log_moves.begin(*move)
 
     async def _note_log_dirs(self, known: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
         """Have it in the metadata where replicas may lie, unless there was never more than one folder."""
@@ -438,6 +463,7 @@ class Broker:
         await self.metadata.stop()
         await self._membership.stop()
         await self._store.close()
+        await self.log_moves.stop()
         await self.maintenance.stop()
         await self._disk_failures.stop()
         await self.group_commit.finish()

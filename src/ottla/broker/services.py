@@ -23,6 +23,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replica.data_dir import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
+from ottla.replica.log_moves import LogMoves
 from ottla.replica.partitions import Partitions
 from ottla.replica.throttles import ReplicationThrottle
 
@@ -216,6 +217,7 @@ class ClusterServices:
     features: FeatureChanges
     replicas: ReplicaChanges
     partitions: Partitions
+    log_moves: LogMoves
     data_dirs: DataDirs
     config: Current[ReplicaConfig]
 

@@ -289,12 +289,9 @@ broker: there are no metric reporters or client telemetry.
   metrics.sample.window.ms long 30000 [1,...]
   telemetry.max.bytes int 1048576 [1,...]
 broker: there are no quotas yet.
-  alter.log.dirs.replication.quota.window.num int 11 [1,...]
-  alter.log.dirs.replication.quota.window.size.seconds int 1 [1,...]
   max.connection.creation.rate int 2147483647 cluster-wide [0,...]
   quota.window.num int 11 [1,...]
   quota.window.size.seconds int 1 [1,...]
-  replica.alter.log.dirs.io.max.bytes.per.second long 9223372036854775807 cluster-wide internal [0,...]
 broker: a part of replication that there is not yet.
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
   num.replica.fetchers int 1 cluster-wide [1,...]

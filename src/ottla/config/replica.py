@@ -279,6 +279,29 @@ REPLICA_KEYS = (
         "replication.quota.window.size.seconds", INT, 1, "How long each of the samples is.", at_least(1)
     ),
     ConfigDef(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        LONG,
+        LONG_MAX,
+        "The most bytes in a second that are copied to move logs between data folders.",
+        at_least(0),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+        internal=True,
+    ),
+    ConfigDef(
+        "alter.log.dirs.replication.quota.window.num",
+        INT,
+        11,
+        "How many samples that rate is measured over.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "alter.log.dirs.replication.quota.window.size.seconds",
+        INT,
+        1,
+        "How long each of the samples is.",
+        at_least(1),
+    ),
+    ConfigDef(
         "replica.socket.timeout.ms", INT, 30_000, "How long another broker may take to answer a follower."
     ),
 )
@@ -324,6 +347,9 @@ class ReplicaConfig(TopicDefaults):
     replica_socket_timeout_ms: int
     leader_replication_throttled_rate: int
     follower_replication_throttled_rate: int
+    replica_alter_log_dirs_io_max_bytes_per_second: int
+    alter_log_dirs_replication_quota_window_num: int
+    alter_log_dirs_replication_quota_window_size_seconds: int
     replication_quota_window_num: int
     replication_quota_window_size_seconds: int
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.storage.checkpoints import has_partition_metadata
 from ottla.storage.lifecycle import open_log
-from ottla.storage.names import FOLDER_DELETED, FOLDER_STRAY, folder_aside, log_folder, parse_log_folder
+from ottla.storage.names import (
+    FOLDER_DELETED,
+    FOLDER_FUTURE,
+    FOLDER_STRAY,
+    folder_aside,
+    log_folder,
+    parse_log_folder,
+)
 
 if TYPE_CHECKING:
     from ottla.clock import Clock
@@ -21,6 +29,8 @@ if TYPE_CHECKING:
     from ottla.storage.log import Log
 
 log = logging.getLogger(__name__)
+
+_PREFERRED_MAX: Final = 100_000
 
 
 class LogFolders:
@@ -33,12 +43,16 @@ class LogFolders:
         new_uuid: Callable[[], UUID],
         clock: Clock,
         node_id: int,
+        worker: Executor,
     ) -> None:
+        """`worker` removes files."""
+        self._worker = worker
         self._data_dirs = data_dirs
         self._environment = environment
         self._new_uuid = new_uuid
         self._clock = clock
         self._node_id = node_id
+        self._preferred: dict[tuple[str, int], DataDir] = {}
 
     def open(
         self, topic: Topic, index: int, config: TopicConfig, cordoned: tuple[str, ...], *, is_new: bool
@@ -103,7 +117,11 @@ class LogFolders:
                 f"it is in none of the data folders that are here; not here: {', '.join(missing)}",
             )
         failure: OSError | None = None
-        for folder in self._data_dirs.for_new(cordoned):
+        candidates = self._data_dirs.for_new(cordoned)
+        preferred = self._preferred.pop((topic.name, index), None)
+        if preferred in candidates:
+            candidates = [preferred, *candidates]
+        for folder in candidates:
             try:
                 return folder, self._open_log(folder, topic, index, config)
             except OSError as error:
@@ -113,6 +131,76 @@ class LogFolders:
         if failure is None:
             raise KafkaError(ErrorCode.kafka_storage_error, "there is no data folder that can be used")
         raise failure
+
+    def prefer(self, topic: str, index: int, folder: DataDir) -> None:
+        """Where a log is to be made, should it ever be."""
+        if len(self._preferred) < _PREFERRED_MAX:
+            self._preferred[topic, index] = folder
+
+    # -- logs that move between data folders
+
+    def open_future(self, topic: Topic, index: int, config: TopicConfig, folder: DataDir) -> Log:
+        """A new log beside that of the partition. Raises OSError and CorruptCheckpointError."""
+        name = folder_aside(topic.name, index, self._new_uuid().hex, FOLDER_FUTURE)
+        return open_log(
+            f"{folder.path}/{name}",
+            f"{topic.name}-{index}",
+            config,
+            self._environment,
+            clean=True,
+            now_ms=self._clock.now_ms(),
+            topic_id=topic.topic_id,
+        )
+
+    def promote(self, topic: Topic, index: int, former: str, folder: DataDir, future: Log) -> Log:
+        """Put a log that was closed in order in the place of the one in the data folder `former`, which goes.
+
+        After a crash in between `clear` finds a copy that is complete, and nothing else. Raises OSError,
+        KafkaError and CorruptCheckpointError.
+        """
+        fs, name = folder.fs, log_folder(topic.name, index)
+        gone = f"{former}/{folder_aside(topic.name, index, self._new_uuid().hex, FOLDER_DELETED)}"
+        fs.rename(f"{former}/{name}", gone)
+        try:
+            fs.sync_dir(former)
+            fs.rename(future.local.directory, f"{folder.path}/{name}")
+        except OSError:
+            fs.rename(gone, f"{former}/{name}")
+            raise
+        fs.sync_dir(folder.path)
+        opened = open_log(
+            f"{folder.path}/{name}",
+            f"{topic.name}-{index}",
+            future.local.config,
+            self._environment,
+            clean=True,
+            log_start_offset=future.log_start_offset,
+            recovery_point=future.log_end_offset,
+            now_ms=self._clock.now_ms(),
+            topic_id=topic.topic_id,
+        )
+        folder.hosted_count += 1
+        self.discard(gone)
+        return opened
+
+    def _resume_moves(self, topics: Mapping[str, Topic]) -> list[tuple[str, int, str]]:
+        """After a start: a copy without an original had taken its place; others begin anew. Returns topic,
+        index and data folder of those.
+        """
+        again = []
+        for data_dir in self._data_dirs.online:
+            for name in data_dir.fs.listdir(data_dir.path):
+                found = parse_log_folder(name)
+                if found is None or found.suffix != FOLDER_FUTURE:
+                    continue
+                path = f"{data_dir.path}/{name}"
+                if self.homes(found.topic, found.partition) or found.topic not in topics:
+                    self.remove(path)
+                    again.append((found.topic, found.partition, data_dir.path))
+                elif not self._data_dirs.missing():
+                    data_dir.fs.rename(path, f"{data_dir.path}/{log_folder(found.topic, found.partition)}")
+                    data_dir.fs.sync_dir(data_dir.path)
+        return again
 
     def _open_log(self, folder: DataDir, topic: Topic, index: int, config: TopicConfig) -> Log:
         key = (topic.name, index)
@@ -151,6 +239,10 @@ class LogFolders:
         except OSError as error:
             log.warning("cannot remove %s: %s", path, error)
 
+    def discard(self, path: str) -> None:
+        """As `remove`, in another thread."""
+        self._worker.submit(self.remove, path)
+
     def _move_aside(self, folder: DataDir, topic: str, index: int) -> None:
         """Keep a folder that nobody knows, or that is not to be here, out of the way: people may look."""
         moved = self._rename(folder, topic, index, FOLDER_STRAY)
@@ -163,8 +255,11 @@ class LogFolders:
         moved = [self._rename(folder, topic, index, FOLDER_DELETED) for folder in self.homes(topic, index)]
         return [path for path in moved if path is not None]
 
-    def clear(self, topics: Mapping[str, Topic]) -> None:
-        """Before logs are opened: finish deletions that a crash has stopped."""
+    def clear(self, topics: Mapping[str, Topic]) -> list[tuple[str, int, str]]:
+        """Before logs are opened: finish deletions and moves that a crash has stopped. Returns topic, index
+        and data folder of moves that have to begin anew.
+        """
+        again = self._resume_moves(topics)
         for data_dir in self._data_dirs.online:
             for name in data_dir.fs.listdir(data_dir.path):
                 folder = parse_log_folder(name)
@@ -180,3 +275,4 @@ class LogFolders:
                         or self._node_id not in topic.partitions[folder.partition].replicas
                     ):
                         self._move_aside(data_dir, folder.topic, folder.partition)
+        return again

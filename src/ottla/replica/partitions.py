@@ -6,7 +6,6 @@ import asyncio
 import enum
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 from uuid import UUID
 
@@ -89,7 +88,6 @@ class Partitions:
         data_dirs: DataDirs,
         folders: LogFolders,
         config: ReplicaConfig,
-        worker: Executor,
         group_commit: GroupCommit,
         node_id: int,
         cluster: Cluster,
@@ -105,7 +103,6 @@ class Partitions:
         self._data_dirs = data_dirs
         self._folders = folders
         self._config = config
-        self._worker = worker
         self._group_commit = group_commit
         self.offline_changed: Callable[[], None] = _nobody_asks
         """Told that other partitions are offline than before"""
@@ -364,11 +361,35 @@ class Partitions:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
             self.offline_changed()
             return Unhosted.OFFLINE
+        return self._in_role(topic, index, opened, config)
+
+    def _in_role(self, topic: Topic, index: int, opened: Log, config: TopicConfig) -> Replica:
+        state = topic.partitions[index]
         if self._may_lead and state.leader == self._node_id:
             return self._partition(topic, index, opened, config)
         follower = Follower(topic.name, topic.topic_id, index, opened, state)
         self._fetching.follow(follower)
         return follower
+
+    def move_log(self, topic: Topic, replica: Replica, move: Callable[[], Log]) -> None:
+        """Go on with another copy of its log, which `move` puts into its place and opens, once nobody uses
+        the former.
+        """
+        high_watermark = replica.high_watermark
+        self._data_dirs.of(replica).hosted_count -= 1
+        if isinstance(replica, Follower):
+            self._fetching.leave(replica)
+        replica.close()
+        place: Place = Unhosted.OFFLINE
+        try:
+            opened = move()
+            opened.update_high_watermark(high_watermark)
+            place = self._in_role(topic, replica.index, opened, replica.config)
+        except (OSError, KafkaError, CorruptCheckpointError) as error:
+            log.error("%s is offline, as its log cannot be moved: %s", replica, error)
+            self.offline_changed()
+        self._by_id[topic.topic_id][replica.index] = place
+        self._tell(topic.name, replica.index)
 
     def reconfigure(self, topic: Topic) -> None:
         """Apply a topic's changed configuration at once."""
@@ -400,9 +421,8 @@ class Partitions:
             if isinstance(place, Follower):
                 self._fetching.leave(place)
             place.close()
-        loop = asyncio.get_running_loop()
         for path in self._folders.set_aside(topic, index):
-            loop.run_in_executor(self._worker, self._folders.remove, path)
+            self._folders.discard(path)
 
     def any_is_missing(self) -> bool:
         """Whether a partition that is offline is in none of the data folders that are here."""

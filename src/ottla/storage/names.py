@@ -24,6 +24,7 @@ __all__ = [
     "TIMEINDEX",
     "TXNINDEX",
     "folder_aside",
+    "has_room_for_suffix",
     "log_folder",
     "offset_of",
     "parse_log_folder",
@@ -90,6 +91,11 @@ def folder_aside(topic: str, partition: int, unique_id: str, suffix: str) -> str
     """The name of another folder of that partition, cut to what file systems take."""
     ending = f"-{partition}.{unique_id}{suffix}"
     return topic[: _MAX_NAME - len(ending)] + ending
+
+
+def has_room_for_suffix(topic: str, partition: int) -> bool:
+    """Whether the name of another folder of the partition has the topic's whole name."""
+    return len(f"{topic}-{partition}.{'0' * 32}{FOLDER_DELETED}") <= _MAX_NAME
 
 
 def parse_log_folder(name: str) -> LogFolder | None:

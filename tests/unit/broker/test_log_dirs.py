@@ -260,22 +260,6 @@ async def test_the_log_of_an_older_topic_in_another_folder_is_put_aside(folders:
     assert all(each.endswith("-stray") for each in {*logs(a), *logs(b)} - {"t-0", "t-1"})
 
 
-async def test_replicas_stay_where_they_are(folders: tuple[Path, Path]) -> None:
-    a, b = folders
-    async with running(a, b) as (_, client):
-        await create(client, "t", 1)
-        for path, topic, code in (
-            (a, "t", ErrorCode.none),
-            (b, "t", ErrorCode.invalid_replica_assignment),
-            (a.parent, "t", ErrorCode.log_dir_not_found),
-            (a, "none", ErrorCode.unknown_topic_or_partition),
-        ):
-            moves = {"path": str(path), "topics": [{"name": topic, "partitions": [0]}]}
-            answer = await client.call(ALTER_LOG_DIRS, 2, {"dirs": [moves]})
-            assert answer["results"][0]["partitions"][0]["error_code"] == code
-        assert logs(a) == {"t-0"}
-
-
 async def test_cordoned_folders_get_no_new_partitions(folders: tuple[Path, Path]) -> None:
     a, b = folders
     async with running(a, b, cordoned_log_dirs=str(a)) as (_, client):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
@@ -22,6 +22,7 @@ from ottla.protocol.messages.describe_log_dirs import (
     DescribeLogDirsTopic,
 )
 from ottla.replica.data_dir import DataDir
+from ottla.replica.log_moves import Move
 from ottla.replica.replica import Replica
 
 
@@ -29,16 +30,19 @@ def _describe(
     services: ClusterServices, _context: RequestContext, message: DescribeLogDirsRequest
 ) -> DescribeLogDirsResponse:
     asked = list(_asked(services, message))
+    moves = list(services.log_moves)
     cordoned = services.config.value.cordoned_log_dirs
     return DescribeLogDirsResponse(
         results=[
-            _describe_one(folder, asked, is_cordoned=folder.path in cordoned or "*" in cordoned)
+            _describe_one(folder, asked, moves, is_cordoned=folder.path in cordoned or "*" in cordoned)
             for folder in services.data_dirs.all
         ]
     )
 
 
-def _describe_one(folder: DataDir, asked: list[Replica], *, is_cordoned: bool) -> DescribeLogDirsResult:
+def _describe_one(
+    folder: DataDir, asked: Sequence[Replica], moves: Sequence[Move], *, is_cordoned: bool
+) -> DescribeLogDirsResult:
     try:
         space = folder.space() if folder.is_online else None
     except OSError:
@@ -48,8 +52,24 @@ def _describe_one(folder: DataDir, asked: list[Replica], *, is_cordoned: bool) -
     topics: dict[str, list[DescribeLogDirsPartition]] = {}
     for partition in folder.mine(asked):
         topics.setdefault(partition.topic, []).append(
-            DescribeLogDirsPartition(partition_index=partition.index, partition_size=partition.log.size)
+            DescribeLogDirsPartition(
+                partition_index=partition.index,
+                partition_size=partition.log.size,
+                offset_lag=max(partition.high_watermark - partition.log.log_end_offset, 0),
+            )
         )
+    originals = {(each.topic, each.index): each for each in asked}
+    for move in moves:
+        copy, original = move.copy, originals.get((move.copy.topic, move.copy.index))
+        if move.folder is folder and original is not None:
+            topics.setdefault(copy.topic, []).append(
+                DescribeLogDirsPartition(
+                    partition_index=copy.index,
+                    partition_size=copy.log.size,
+                    offset_lag=original.log.log_end_offset - copy.log.log_end_offset,
+                    is_future_key=True,
+                )
+            )
     return DescribeLogDirsResult(
         log_dir=folder.path,
         topics=[DescribeLogDirsTopic(name=name, partitions=found) for name, found in topics.items()],
@@ -91,18 +111,13 @@ def _alter(
 
 
 def _alter_one(services: ClusterServices, path: str, topic: str, index: int) -> ErrorCode:
-    folder = next((each for each in services.data_dirs.all if each.path == path), None)
-    if folder is None:
-        return ErrorCode.log_dir_not_found
-    if not folder.is_online:
-        return ErrorCode.kafka_storage_error
     try:
-        partition = services.partitions.replica(topic, index)
+        services.log_moves.begin(topic, index, path)
     except KafkaError as error:
         if error.code is ErrorCode.not_leader_or_follower:
             return ErrorCode.replica_not_available  # what it was called when this API came
         return error.code
-    return ErrorCode.none if partition.log_dir == path else ErrorCode.invalid_replica_assignment
+    return ErrorCode.none
 
 
 APIS = (
@@ -112,9 +127,6 @@ APIS = (
         AlterReplicaLogDirsRequest,
         AlterReplicaLogDirsResponse,
         _alter,
-        kips=(113,),
-        gaps=(
-            "Nothing is moved: another directory than the replica's own answers INVALID_REPLICA_ASSIGNMENT.",
-        ),
+        kips=(113, 1066),
     ),
 )
