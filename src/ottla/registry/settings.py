@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from ottla.client.errors import ConfigurationError
-from ottla.client.settings import LONG_MAX, flag, number, optional_text, secret, text
+from ottla.client.settings import LONG_MAX, flag, number, optional_text, secret, text, texts
 from ottla.schemas.compatibility import CompatibilityLevel
 
 
@@ -43,6 +43,13 @@ class RegistrySettings:
     ssl_client_authentication: str = text("NONE", choices=("NONE", "REQUESTED", "REQUIRED"), fold=str.upper)
     authentication_users_file: str | None = optional_text()
     authentication_tokens_file: str | None = optional_text()
+    oauthbearer_jwks_endpoint_url: str | None = optional_text()
+    """Where the keys are that bearer tokens are signed by: http(s): or file:"""
+    oauthbearer_expected_issuer: str | None = optional_text()
+    oauthbearer_expected_audience: tuple[str, ...] = texts()
+    """One of these has to be a token's"""
+    oauthbearer_sub_claim_name: str = text("sub")
+    """The claim that names who asks"""
     authorization_rules_file: str | None = optional_text()
 
     ottla_registry_leader_wait_ms: int = number(10_000, high=LONG_MAX)

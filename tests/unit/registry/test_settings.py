@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs/registry.md"
 @pytest.mark.parametrize("field", dataclasses.fields(RegistrySettings), ids=lambda each: each.name)
 def test_the_docs_have_it_with_its_default(field: dataclasses.Field[object]) -> None:
     default = field.default
-    shown = "" if default is None else str(default).lower() if isinstance(default, bool) else default
+    shown = "" if default in (None, ()) else str(default).lower() if isinstance(default, bool) else default
     assert f"| `{dotted(field.name)}` | {shown} |" in PAGE.read_text()
 
 

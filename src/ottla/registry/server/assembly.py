@@ -62,7 +62,7 @@ class Registry:
         self._schemas = SchemasLog(self._client, settings, self._state)
         self._writer = Writer(self._client, settings, self._schemas)
         self._leadership = Leadership(settings, self._schemas, self._writer, self._executor, self._again)
-        self._security = Security(settings, self._in_thread)
+        self._security = Security(settings, self._in_thread, asyncio.get_running_loop().time)
         self._election: Election | None = None
         self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []

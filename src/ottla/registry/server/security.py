@@ -1,9 +1,9 @@
 """Who asks, and what they may do.
 
 Users are lines `NAME:HASH` of a file (`ottla registry password` makes a hash), bearer tokens lines
-`NAME:SHA256-OF-THE-TOKEN`, and a client's certificate that the listener's authorities signed names one by its
-common name. Rights are lines `PRINCIPAL OPERATIONS SUBJECTS`: `alice read,write orders-*`, `* read *`.
-Without a file of rights whoever is let in may do everything.
+`NAME:SHA256-OF-THE-TOKEN`, or JSON Web Tokens signed by a key of a JWKS, and a client's certificate that the
+listener's authorities signed names one by its common name. Rights are lines `PRINCIPAL OPERATIONS SUBJECTS`:
+`alice read,write orders-*`, `* read *`. Without a file of rights whoever is let in may do everything.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from ottla.client.errors import ConfigurationError
+from ottla.client.errors import ConfigurationError, missing_extra
 from ottla.registry.server.http import Request
 from ottla.registry.settings import RegistrySettings
 from ottla.registry.state.errors import RegistryError
+
+if TYPE_CHECKING:
+    from ottla.registry.server.jwt import JsonWebTokens
 
 T = TypeVar("T")
 
@@ -64,7 +67,7 @@ def _is_password(password: str, hashed: str) -> bool:
 class Security:
     """ConfigurationError for files that make no sense. `in_thread` runs what takes long."""
 
-    def __init__(self, settings: RegistrySettings, in_thread: InThread) -> None:
+    def __init__(self, settings: RegistrySettings, in_thread: InThread, now_s: Callable[[], float]) -> None:
         self._users = _pairs(settings.authentication_users_file, "authentication.users.file", _check_hash)
         self._tokens = {
             digest: name
@@ -75,8 +78,11 @@ class Security:
         self._rules = _rules(settings.authorization_rules_file)
         self._certified = settings.ssl_client_authentication != "NONE"
         self._needed = (
-            settings.authentication_users_file is not None or settings.authentication_tokens_file is not None
+            settings.authentication_users_file is not None
+            or settings.authentication_tokens_file is not None
+            or settings.oauthbearer_jwks_endpoint_url is not None
         )
+        self._jwt = _json_web_tokens(settings, in_thread, now_s)
         self._in_thread = in_thread
         self._known: OrderedDict[bytes, str] = OrderedDict()
         """Who showed these credentials before: a password takes long to check"""
@@ -96,7 +102,8 @@ class Security:
         credentials = credentials.strip()
         match scheme.lower():
             case "bearer":
-                return self._tokens.get(hashlib.sha256(credentials.encode()).hexdigest())
+                name = self._tokens.get(hashlib.sha256(credentials.encode()).hexdigest())
+                return name if name is not None or self._jwt is None else await self._jwt.name_of(credentials)
             case "basic":
                 return await self._user(credentials)
         return None
@@ -129,6 +136,18 @@ class Security:
         if not self.may(request, operation, subject or ""):
             what = "all subjects" if subject is None else f"Subject: {subject}"
             raise RegistryError(40301, f"User is denied operation {operation.capitalize()} on {what}")
+
+
+def _json_web_tokens(
+    settings: RegistrySettings, in_thread: InThread, now_s: Callable[[], float]
+) -> JsonWebTokens | None:
+    if settings.oauthbearer_jwks_endpoint_url is None:
+        return None
+    try:
+        from ottla.registry.server.jwt import JsonWebTokens
+    except ImportError as error:
+        raise missing_extra("JSON Web Tokens", error, "registry-jwt") from error
+    return JsonWebTokens(settings, in_thread, now_s)
 
 
 def _common_name(certificate: Mapping[str, Any]) -> str | None:
