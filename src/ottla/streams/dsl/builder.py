@@ -13,7 +13,7 @@ from ottla.streams.dsl.graph_nodes import (
     SourceGraphNode,
     StoreGraphNode,
 )
-from ottla.streams.dsl.optimization import drop_null_keys, merge_sources
+from ottla.streams.dsl.optimization import drop_null_keys, merge_sources, optimize_graph
 from ottla.streams.dsl.parts import StreamParts
 from ottla.streams.dsl.store import Store
 from ottla.streams.dsl.streams import GlobalKTable, KStream, KTable
@@ -123,9 +123,9 @@ class StreamsBuilder:
 
         Raises TopologyError for what cannot run.
         """
-        if optimize:
-            raise TopologyError("optimize is not there yet")
         merge_sources(self._graph)
+        if optimize:
+            optimize_graph(self._graph)
         drop_null_keys(self._graph)
         return self._graph.write()
 

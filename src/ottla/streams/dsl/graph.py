@@ -133,6 +133,8 @@ class Graph:
         self.root = GraphNode("root")
         self.internal_topics: list[InternalTopic] = []
         self.copartitioned: list[tuple[str, ...]] = []
+        self.added: list[GraphNode] = []
+        """All nodes, in the order in which they were said."""
         self._index = count()
         self._priority = count()
 
@@ -143,6 +145,8 @@ class Graph:
         return f"{prefix}STATE-STORE-{next(self._index):010d}"
 
     def add(self, parents: GraphNode | Iterable[GraphNode], node: GraphNode) -> None:
+        if node not in self.added:
+            self.added.append(node)
         for parent in (parents,) if isinstance(parents, GraphNode) else parents:
             parent.add_child(node)
             node.priority = next(self._priority)
@@ -152,6 +156,12 @@ class Graph:
         names = union(*sources)
         self.copartitioned.append(names)
         return names
+
+    def replace_source(self, old: str, new: str) -> None:
+        """Have a source take another's place among those that are copartitioned."""
+        self.copartitioned = [
+            union(new if name == old else name for name in names) for names in self.copartitioned
+        ]
 
     def nodes(self) -> list[GraphNode]:
         """All but the root, in the order in which they are written."""
