@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeVar
 from ottla.streams.errors import StreamsError
 from ottla.streams.records import Headers, Record
 from ottla.streams.serdes import Serde
+from ottla.streams.state.stack import InMemory
 from ottla.streams.state.stores import StateStore
 from ottla.streams.task.errors import Handlers, handler_named
 from ottla.streams.task.input import RawRecord
@@ -65,6 +66,7 @@ class TopologyTest:
             timestamp_extractor=config.get("default_timestamp_extractor") or record_timestamp,
             max_task_idle_ms=config.get("max_task_idle_ms", 0),
             emit_interval_ms=0,
+            environment=InMemory(config.get("statestore_cache_max_bytes", 0)),
             handlers=_handlers(config),
         )
         self._collected: list[RawRecord] = []

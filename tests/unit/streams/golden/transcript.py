@@ -110,10 +110,10 @@ def _record(words: str) -> tuple[str, str, str, int, tuple[tuple[str, bytes], ..
     return topic, key, value, int(timestamp), headers
 
 
-def replay(transcript: Transcript, scenario: Scenario, topology: Topology) -> list[str]:
+def replay(transcript: Transcript, scenario: Scenario, topology: Topology, **settings: object) -> list[str]:
     """The scenario's lines with the answers of `topology`."""
     lines = []
-    with TopologyTest(topology, CONFIG, wall_clock_ms=0) as test:
+    with TopologyTest(topology, CONFIG | settings, wall_clock_ms=0) as test:
         for line in scenario.lines:
             kind, _, rest = line.partition(" ")
             if kind in {"<", "="}:
