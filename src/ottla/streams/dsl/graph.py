@@ -35,6 +35,7 @@ class GraphNode:
         """Left and outer joins do: a record without a key meets nobody, and is not dropped."""
         self.output_versioned: bool | None = None
         """Whether the table that comes out has a versioned store; None: as its parents."""
+        self.takes_versioned = True
         self.grace_ms: int | None = None
         """How long a window that comes out is waited for after its end."""
 
@@ -182,6 +183,8 @@ class Graph:
     def _tell_versioned(self) -> None:
         """Tell operators below versioned tables: records may come out of order there."""
         for node in self.nodes():
+            if not node.takes_versioned and all(map(self.is_versioned, node.parents)):
+                raise TopologyError(f"{node.name} does not take a versioned table, or one made from it")
             for parent in node.parents:
                 if self.is_versioned(parent):
                     node.use_versioned_semantics(parent)

@@ -89,14 +89,11 @@ def suppressed(
     supplier = _SuppressSupplier(
         t, buffer, wait_ms, SuppressLimits(max_records, max_bytes, emit_early), by_window
     )
-    node = SuppressGraphNode(Parameters(name, supplier, supplier.stores))
+    node = ProcessorGraphNode(Parameters(name, supplier, supplier.stores))
+    node.takes_versioned = False
     node.output_versioned = False
     graph.add(t.node, node)
     return TableParts(name, t.key, t.value, t.sources, supplier, node, graph)
-
-
-class SuppressGraphNode(ProcessorGraphNode):
-    """Takes tables that are not versioned only: that is known when the whole graph is."""
 
 
 def _grace(node: GraphNode, below: tuple[str, ...]) -> int:

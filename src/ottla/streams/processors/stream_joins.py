@@ -92,7 +92,8 @@ class _Time:
 
     def __init__(self) -> None:
         self.stream_time = -1
-        self.earliest_waiting = MAX_LONG
+        self.earliest_waiting = -1
+        """Before the first look it is not known: the store may have been restored."""
         self.next_look = 0
 
 
@@ -153,7 +154,8 @@ class JoinSide(Operator):
             if self._waiting is None or last < time.stream_time:
                 self.forward(record.with_value(self._joined(key, value, None)))
             else:
-                time.earliest_waiting = min(time.earliest_waiting, timestamp)
+                if timestamp < time.earliest_waiting:
+                    time.earliest_waiting = timestamp
                 self._waiting.put(SideKey(timestamp, self._is_left, key), SideValue(self._is_left, value))
 
     def _met(self, other: SideKey) -> None:
