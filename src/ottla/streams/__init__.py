@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ottla.streams.dsl.builder import StreamsBuilder
+    from ottla.streams.dsl.global_table import GlobalKTable
     from ottla.streams.dsl.store import Store
     from ottla.streams.dsl.streams import (
         BranchedKStream,
         CogroupedKStream,
-        GlobalKTable,
         KGroupedStream,
         KGroupedTable,
         KStream,
@@ -146,7 +146,7 @@ _HOMES = {
     "CogroupedKStream": "dsl.streams",
     "Double": "serdes",
     "Float": "serdes",
-    "GlobalKTable": "dsl.streams",
+    "GlobalKTable": "dsl.global_table",
     "Integer": "serdes",
     "JoinWindows": "windows",
     "Json": "serdes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ottla.streams import Long, StreamsBuilder, Text, TopologyTest
-from ottla.streams.errors import DeserializationError, ProcessingError, ProductionError
+from ottla.streams.errors import DeserializationError, ProcessingError, ProductionError, StreamsError
 
 
 def _topology():
@@ -52,3 +52,19 @@ def test_values_that_no_serde_writes() -> None:
     builder.stream("in", Text(), Text()).to("out", value=Long())
     with TopologyTest(builder.build()) as test, pytest.raises(ProductionError, match="KSTREAM-SINK"):
         test.input("in").pipe("a", "text", ts=0)
+
+
+def test_times_that_an_extractor_gives() -> None:
+    builder = StreamsBuilder(Text(), Long())
+    builder.stream("in", timestamp_extractor=lambda record, partition_time: 100 // record.value).to("out")
+    with TopologyTest(builder.build()) as test:
+        test.input("in").pipe("a", 5, ts=0)
+        test.input("in").pipe("dropped", -5, ts=0)
+        assert [(record.key, record.timestamp) for record in test.output("out").read()] == [("a", 20)]
+
+
+def test_records_without_a_time_are_refused() -> None:
+    builder = StreamsBuilder(Text(), Long())
+    builder.stream("in").to("out")
+    with TopologyTest(builder.build()) as test, pytest.raises(StreamsError, match="has the timestamp -1"):
+        test.input("in").pipe("a", 5, ts=-1)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ottla.streams.dsl.global_table import GlobalKTable
 from ottla.streams.dsl.graph import Graph, Named, Parameters
 from ottla.streams.dsl.graph_nodes import (
     Consumed,
@@ -16,7 +17,7 @@ from ottla.streams.dsl.graph_nodes import (
 from ottla.streams.dsl.optimization import drop_null_keys, merge_sources, optimize_graph
 from ottla.streams.dsl.parts import StreamParts
 from ottla.streams.dsl.store import Store
-from ottla.streams.dsl.streams import GlobalKTable, KStream, KTable
+from ottla.streams.dsl.streams import KStream, KTable
 from ottla.streams.dsl.tables import global_table, table
 from ottla.streams.errors import TopologyError
 from ottla.streams.processor import Processor

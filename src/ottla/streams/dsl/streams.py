@@ -13,9 +13,10 @@ from typing import Any, Generic, Literal, overload
 from ottla.streams.dsl import aggregations, foreign_keys, inferred, stateless, stream_joins, tables
 from ottla.streams.dsl.aggregations import By, Emit, Windows
 from ottla.streams.dsl.functions import of_key_and_value, of_value, predicate
+from ottla.streams.dsl.global_table import GlobalKTable
 from ottla.streams.dsl.graph import Named
 from ottla.streams.dsl.grouping import Aggregation
-from ottla.streams.dsl.parts import GlobalTableParts, StreamParts, TableParts, derived, same
+from ottla.streams.dsl.parts import StreamParts, TableParts, derived, same
 from ottla.streams.dsl.suppressed import Until, WhenFull, suppressed
 from ottla.streams.dsl.table_joins import table_join
 from ottla.streams.dsl.types import KO, KR, KT, VO, VR, A, Condition, K, Kept, Name, V
@@ -491,10 +492,3 @@ class KGroupedTable(Generic[K, V]):
         return KTable(
             tables.grouped_aggregate(self._grouped, initializer, adder, subtractor, materialized, name)
         )
-
-
-class GlobalKTable(Generic[K, V]):
-    """A table that every instance has in whole, so that streams of any keys can be joined with it."""
-
-    def __init__(self, parts: GlobalTableParts) -> None:
-        self.parts = parts
