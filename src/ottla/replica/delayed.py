@@ -78,6 +78,68 @@ class DelayedFetch:
             partition.remove_waiter(self)
 
 
+class Deletion(NamedTuple):
+    """Of records of a partition that are not gone everywhere yet."""
+
+    number: int
+    """Which one it is in its request"""
+    partition: Partition
+    offset: int
+    """All below is to go"""
+
+
+class DelayedDeletion:
+    """Waits until what was deleted is gone on all replicas that are alive (KIP-107).
+
+    `complete` gets the failures by number: REQUEST_TIMED_OUT, and NOT_LEADER_OR_FOLLOWER where the partition
+    is led no more.
+    """
+
+    __slots__ = ("_complete", "_deadline", "_deletions", "_failures", "future")
+
+    def __init__(
+        self,
+        deletions: Sequence[Deletion],
+        timeout_ms: int,
+        complete: Callable[[Mapping[int, KafkaError]], Any],
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._deletions = deletions
+        self._complete = complete
+        self._failures: dict[int, KafkaError] = {}
+        self.future: asyncio.Future[Any] = loop.create_future()
+        self._deadline = loop.call_later(max(timeout_ms, 0) / 1000, self._too_late)
+        self.appended(0)
+
+    def appended(self, size: int) -> None:  # noqa: ARG002 - a waiter
+        """Called by a partition: a follower has said where its log starts, or it is led no more."""
+        if self.future.done():
+            return
+        left = []
+        for each in self._deletions:
+            if each.partition.is_closed:
+                self._failures[each.number] = KafkaError(ErrorCode.not_leader_or_follower)
+            elif each.partition.low_watermark < each.offset:
+                each.partition.await_starts(self)
+                left.append(each)
+        self._deletions = left
+        if not left:
+            self._finish()
+
+    def touched(self) -> None:
+        """Called by a partition; not what is waited for."""
+
+    def _too_late(self) -> None:
+        for each in self._deletions:
+            self._failures[each.number] = KafkaError(ErrorCode.request_timed_out)
+        self._finish()
+
+    def _finish(self) -> None:
+        self._deadline.cancel()
+        if not self.future.done():
+            self.future.set_result(self._complete(self._failures))
+
+
 class Unfinished(NamedTuple):
     """What was appended to one partition, and what must come true before it is acknowledged."""
 

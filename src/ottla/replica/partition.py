@@ -107,6 +107,7 @@ class Partition(Replica):
         "_is_alone",
         "_is_watched",
         "_options",
+        "_start_waiters",
         "_sync_soon",
         "_uncommitted_bytes",
         "_unseen",
@@ -132,6 +133,7 @@ class Partition(Replica):
         self._followers: dict[int, FollowerProgress] = {}
         self._in_sync = InSync(state.isr)
         self.log_end = LogEnd()
+        self._start_waiters: dict[Waiter, None] | None = None
         self._unseen: dict[int, None] = {}  # followers in sync that have not fetched in this term
         self._is_watched = False
         self._begin_term(state)
@@ -369,6 +371,8 @@ class Partition(Replica):
             self._see(follower.node_id)
         before, log_end_offset = follower.end_offset, self.log.log_end_offset
         follower.fetched(offset, log_start_offset, broker_epoch, now_ms, log_end_offset, clock)
+        if self._start_waiters is not None:
+            self._tell_of_starts()
         if follower.node_id not in self._in_sync.current:
             self.consider_joining(now_ms, follower)
         if offset != before:
@@ -444,8 +448,31 @@ class Partition(Replica):
             self._advance(self._cluster.now_ms())
             self._watch()  # and then once more, should it still be so
 
+    # -- where the replicas start
+
+    @property
+    def low_watermark(self) -> int:
+        """Below it nothing is left on any replica that is alive (KIP-107); -1 where one has not said yet."""
+        own = self.log.log_start_offset
+        alive = (each for each in self._followers.values() if self._cluster.broker_epoch(each.node_id) >= 0)
+        return min((own, *(each.log_start_offset for each in alive)))
+
+    def await_starts(self, waiter: Waiter) -> None:
+        """Have `waiter` told once of the next fetch of a follower, which says where its log starts; or that
+        the partition is led no more.
+        """
+        if self._start_waiters is None:
+            self._start_waiters = {}
+        self._start_waiters[waiter] = None
+
+    def _tell_of_starts(self) -> None:
+        waiters, self._start_waiters = self._start_waiters, None
+        for waiter in waiters or ():
+            waiter.appended(0)
+
     def give_up(self) -> None:
         super().give_up()
+        self._tell_of_starts()
         for node_id in tuple(self._unseen):
             self._see(node_id)
         self.log_end.appended(0)

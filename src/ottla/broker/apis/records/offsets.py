@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
@@ -31,6 +31,7 @@ from ottla.protocol.messages.offset_for_leader_epoch import (
     OffsetForLeaderPartition,
     OffsetForLeaderTopicResult,
 )
+from ottla.replica.delayed import DelayedDeletion, Deletion
 from ottla.replica.partition import READ_COMMITTED, Partition
 
 LATEST, EARLIEST, MAX_TIMESTAMP = -1, -2, -3
@@ -148,21 +149,47 @@ def _epoch_end(services: RecordServices, topic: str, asked: OffsetForLeaderParti
 
 def _delete(
     services: RecordServices, _context: RequestContext, message: DeleteRecordsRequest
-) -> DeleteRecordsResponse:
-    return DeleteRecordsResponse(
-        topics=[
-            DeleteRecordsTopicResult(
-                name=topic.name,
-                partitions=[_delete_one(services, topic.name, each) for each in topic.partitions],
-            )
-            for topic in message.topics
-        ]
-    )
+) -> DeleteRecordsResponse | Awaitable[DeleteRecordsResponse]:
+    results: list[DeleteRecordsPartitionResult] = []
+    left: list[Deletion] = []
+    topics = []
+    for topic in message.topics:
+        found = []
+        for asked in topic.partitions:
+            result, deletion = _delete_one(services, topic.name, asked, len(results))
+            found.append(result)
+            results.append(result)
+            if deletion is not None:
+                left.append(deletion)
+        topics.append(DeleteRecordsTopicResult(name=topic.name, partitions=found))
+    response = DeleteRecordsResponse(topics=topics)
+    if not left:
+        return response
+    partitions = {each.number: each.partition for each in left}
+
+    def complete(failures: Mapping[int, KafkaError]) -> DeleteRecordsResponse:
+        for number, partition in partitions.items():
+            failure = failures.get(number)
+            if failure is None:
+                results[number].low_watermark = partition.low_watermark
+            else:
+                results[number].error_code = failure.code
+                if failure.code is not ErrorCode.request_timed_out:
+                    results[number].low_watermark = -1
+        return response
+
+    return _when_deleted(DelayedDeletion(left, message.timeout_ms, complete))
+
+
+async def _when_deleted(deletion: DelayedDeletion) -> DeleteRecordsResponse:
+    response: DeleteRecordsResponse = await deletion.future
+    return response
 
 
 def _delete_one(
-    services: RecordServices, topic: str, asked: DeleteRecordsPartition
-) -> DeleteRecordsPartitionResult:
+    services: RecordServices, topic: str, asked: DeleteRecordsPartition, number: int
+) -> tuple[DeleteRecordsPartitionResult, Deletion | None]:
+    """What came of it, and what is left to wait for."""
     result = DeleteRecordsPartitionResult(partition_index=asked.partition_index)
     try:
         partition = services.partitions.get(topic, asked.partition_index)
@@ -173,10 +200,14 @@ def _delete_one(
         offset = partition.high_watermark if asked.offset == TO_HIGH_WATERMARK else asked.offset
         partition.log.delete_records(offset)
         partition.touch()
-        result.low_watermark = partition.log.log_start_offset
+        result.low_watermark = partition.low_watermark
+        if result.low_watermark >= offset:
+            return result, None
+        partition.log_end.appended(0)  # followers are told at once, and say so with their next fetch
+        return result, Deletion(number, partition, offset)
     except KafkaError as error:
         result.error_code, result.low_watermark = error.code, -1
-    return result
+        return result, None
 
 
 APIS = (
@@ -203,6 +234,5 @@ APIS = (
         DeleteRecordsResponse,
         _delete,
         kips=(107,),
-        gaps=("The followers are not waited for: the low watermark is the leader's log start.",),
     ),
 )
