@@ -37,6 +37,15 @@ class Delivery:
             raise asyncio.InvalidStateError("the record is not delivered yet")
         return self._batch.whereabouts(self._index, self._timestamp)
 
+    @property
+    def begins_batch(self) -> bool:
+        """Whether it is the first record of its batch: who follows batches begins with this one."""
+        return self._index == 0
+
+    def on_batch(self, call: Callable[[int, ClientError | None], object]) -> None:
+        """Call once the batch that it is in is over, as `WriteDelivery.on_batch`."""
+        _when_over(self._batch, call)
+
     def on_done(self, call: Callable[[Delivery], object]) -> None:
         """Call once when it is done, with this; at once if it is. What it raises is logged."""
         batch, _ = self._batch.part_of(self._index)

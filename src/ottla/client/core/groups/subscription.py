@@ -109,14 +109,20 @@ def encode_assignment(partitions: Iterable[TopicPartition], user_data: bytes | N
 
 def decode_assignment(assignment: bytes) -> list[TopicPartition]:
     """Empty bytes are what a member gets whom the leader did not know. DecodeError for nonsense."""
+    return decode_assignment_with_data(assignment)[0]
+
+
+def decode_assignment_with_data(assignment: bytes) -> tuple[list[TopicPartition], bytes | None]:
+    """As `decode_assignment`, with what the leader's assignor says beside the partitions."""
     if not assignment:
-        return []
+        return [], None
     message = _decode(ConsumerProtocolAssignment, assignment)
-    return [
+    partitions = [
         TopicPartition(each.topic, partition)
         for each in message.assigned_partitions
         for partition in each.partitions
     ]
+    return partitions, message.user_data
 
 
 def _decode(kind: type[M], data: bytes) -> M:
