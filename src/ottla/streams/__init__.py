@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from ottla.streams.processor import Processor, ProcessorContext, PunctuationType
     from ottla.streams.records import Change, Record, ValueAndTimestamp, Window, Windowed
+    from ottla.streams.runtime.streams import Streams
     from ottla.streams.serdes import (
         UUID,
         Boolean,
@@ -108,6 +109,7 @@ __all__ = [
     "Short",
     "SlidingWindows",
     "Store",
+    "Streams",
     "StreamsBuilder",
     "StreamsError",
     "Text",
@@ -139,6 +141,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Streams": "runtime.streams",
     "Boolean": "serdes",
     "BranchedKStream": "dsl.streams",
     "Bytes": "serdes",

@@ -1,0 +1,151 @@
+"""What the threads of one process have in common."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ottla.streams.errors import StateStoreError
+from ottla.streams.runtime.protocol import TaskId
+from ottla.streams.runtime.settings import Config
+from ottla.streams.runtime.state_directory import StateDirectory
+from ottla.streams.state.stack import Kind, StoreEnvironment
+from ottla.streams.state.stores import StateStore
+from ottla.streams.task.errors import Handlers, handler_named
+from ottla.streams.task.steps import record_timestamp
+from ottla.streams.task.task import TaskSettings
+from ottla.streams.topology.nodes import SourceNode
+from ottla.streams.topology.topology import Topology
+
+
+class Application:
+    """One instance of an application: its topology, settings, and state on disk."""
+
+    def __init__(self, topology: Topology, config: Config) -> None:
+        """Raises TopologyError and StateStoreError."""
+        topology.check()
+        settings = config.streams
+        self.topology = topology
+        self.config = config
+        self.directory = StateDirectory(
+            Path(settings.state_dir),
+            settings.application_id,
+            _kind(settings.default_dsl_store),
+            settings.ottla_streams_lmdb_map_bytes,
+        )
+        self.is_paused = False
+        self._reset = str(config.consumer.get("auto.offset.reset", "earliest"))
+        self.global_stores: Mapping[str, StateStore] = {}
+        self._mutex = threading.Lock()
+        self._dormant: dict[TaskId, int] = {}
+        try:
+            self.gone_stores = self.directory.check_stores(
+                {
+                    name: type(builder).__name__ + _kind_of(builder)
+                    for name, builder in topology.stores.items()
+                }
+            )
+            for task in self.directory.tasks():
+                self._dormant[task] = self._sum_on_disk(task)
+        except BaseException:
+            self.directory.close()
+            raise
+
+    @property
+    def cache_bytes_for_thread(self) -> int:
+        settings = self.config.streams
+        return settings.statestore_cache_max_bytes // settings.num_stream_threads
+
+    def now_ms(self) -> int:
+        return int(time.time() * 1000)
+
+    def task_settings(self, environment: StoreEnvironment) -> TaskSettings:
+        settings = self.config.streams
+        return TaskSettings(
+            application_id=settings.application_id,
+            wall_clock=self.now_ms,
+            timestamp_extractor=settings.default_timestamp_extractor or record_timestamp,
+            max_task_idle_ms=settings.max_task_idle_ms,
+            handlers=self._handlers(),
+            environment=environment,
+        )
+
+    def dormant_sums(self) -> dict[TaskId, int]:
+        """How far the state of tasks is that no thread has."""
+        with self._mutex:
+            return {task: total for task, total in self._dormant.items() if total}
+
+    def note_dormant(self, task: TaskId, offset_sum: int) -> None:
+        """A task was closed with this state."""
+        with self._mutex:
+            self._dormant[task] = offset_sum
+
+    def source_topics(self) -> list[str]:
+        """The topics that are read by name, by their real names."""
+        topology = self.topology
+        return [
+            topology.real_name(topic, self.config.streams.application_id)
+            for topic in topology.source_topics()
+        ]
+
+    def reset_of(self, topic: str) -> str:
+        """Where to begin a partition that has no committed offset: earliest, latest or none."""
+        topology = self.topology
+        for node in topology.nodes.values():
+            if isinstance(node, SourceNode):
+                if any(
+                    topic == topology.real_name(each, self.config.streams.application_id)
+                    for each in node.topics
+                    if each in topology.internal_topics
+                ):
+                    return "earliest"
+                if topic in node.topics or (node.pattern is not None and node.pattern.fullmatch(topic)):
+                    return node.reset or self._reset
+        return self._reset
+
+    def close(self) -> None:
+        self.directory.close()
+
+    def _handlers(self) -> Handlers:
+        settings = self.config.streams
+        dead_letters = settings.errors_dead_letter_queue_topic_name
+
+        def made(chosen: Any) -> Any:
+            return chosen if callable(chosen) else handler_named(chosen, dead_letters)
+
+        return Handlers(
+            made(settings.deserialization_exception_handler),
+            made(settings.processing_exception_handler),
+            made(settings.production_exception_handler),
+        )
+
+    def _sum_on_disk(self, task: TaskId) -> int:
+        """As far as can be told: what cannot be opened is said when the task begins."""
+        total = 0
+        kinds: tuple[Kind, ...] = ("lmdb", "rocksdb")
+        for kind in kinds:
+            folder = self.directory.folder / str(task) / kind
+            for store in sorted(folder.iterdir()) if folder.is_dir() else ():
+                try:
+                    opened = self.directory.open_bytes(str(task), store.name, kind)
+                    total += opened.committed_offset() or 0
+                    opened.close()
+                except StateStoreError:
+                    return 0
+        return total
+
+
+def _kind(name: str) -> Kind:
+    kinds: dict[str, Kind] = {"lmdb": "lmdb", "rocksdb": "rocksdb", "memory": "memory"}
+    return kinds[name]
+
+
+def _kind_of(builder: Any) -> str:
+    """What the bytes of a store depend on beside its serdes."""
+    for name in ("retention_ms", "history_retention_ms"):
+        if getattr(builder, name, None) is not None:
+            return " of windows" if name == "retention_ms" else " of versions"
+    return ""

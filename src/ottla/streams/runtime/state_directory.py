@@ -1,0 +1,164 @@
+"""Where an application's state is on disk: `state.dir/APPLICATION/TASK/KIND/STORE`."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Final
+from uuid import UUID, uuid4
+
+from ottla.streams.errors import StateStoreError
+from ottla.streams.runtime.protocol import TaskId
+from ottla.streams.state.cache import CacheBudget
+from ottla.streams.state.ordered_bytes import MemoryBytes, OrderedBytes
+from ottla.streams.state.stack import Kind
+
+_LOCK: Final = ".lock"
+_PROCESS: Final = "process.json"
+_STORES: Final = "stores.json"
+
+
+class StateDirectory:
+    """Of one process: no other may have it. Its threads take tasks' folders, one thread each."""
+
+    def __init__(self, base: Path, application_id: str, default: Kind, map_bytes: int) -> None:
+        """Raises StateStoreError where another process has it, or it cannot be written."""
+        self.folder = base / application_id
+        self._default = default
+        self._map_bytes = map_bytes
+        self._owners: dict[TaskId, str] = {}
+        self._mutex = threading.Lock()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock: IO[str] | None = (self.folder / _LOCK).open("a")
+        except OSError as error:
+            raise StateStoreError(f"the state in {self.folder} cannot be used: {error}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._lock.close()
+            if isinstance(error, BlockingIOError):
+                raise StateStoreError(
+                    f"another process has the state in {self.folder}: each instance needs its own state.dir"
+                ) from None
+            raise StateStoreError(f"the state in {self.folder} cannot be locked: {error}") from error
+        self.process_id = self._process_id()
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def take(self, task: TaskId, thread: str) -> bool:
+        """Whether the thread has the task's folder now: another one may not have given it up yet."""
+        with self._mutex:
+            return self._owners.setdefault(task, thread) == thread
+
+    def give_back(self, task: TaskId, thread: str) -> None:
+        with self._mutex:
+            if self._owners.get(task) == thread:
+                del self._owners[task]
+
+    def tasks(self) -> list[TaskId]:
+        """Those of which there is some state that no thread has."""
+        found = []
+        for entry in self.folder.iterdir():
+            group, _, partition = entry.name.partition("_")
+            if entry.is_dir() and group.isdigit() and partition.isdigit():
+                found.append(TaskId(int(group), int(partition)))
+        with self._mutex:
+            return sorted(task for task in found if task not in self._owners)
+
+    def open_bytes(self, task_id: str, store: str, kind: Kind) -> OrderedBytes:
+        """Raises StateStoreError."""
+        chosen = self._default if kind == "default" else kind
+        if chosen == "memory":
+            return MemoryBytes()
+        folder = self.folder / task_id / chosen / store
+        try:
+            if chosen == "rocksdb":
+                from ottla.streams.state.rocksdb import RocksBytes
+
+                return RocksBytes(folder)
+            from ottla.streams.state.lmdb import LmdbBytes
+
+            return LmdbBytes(folder, self._map_bytes)
+        except ImportError as error:
+            raise StateStoreError(
+                f"state in {chosen} needs its library: pip install 'ottla[streams]'"
+            ) from error
+
+    def wipe(self, task_id: str) -> None:
+        """Forget a task's state on disk."""
+        shutil.rmtree(self.folder / task_id, ignore_errors=True)
+
+    def check_stores(self, stores: Mapping[str, str]) -> list[str]:
+        """Compare what each store is with what it was when the state was written; says what has gone. Raises
+        StateStoreError where a store of the same name is another kind of store now."""
+        path = self.folder / _STORES
+        try:
+            before: dict[str, str] = json.loads(path.read_text())
+        except FileNotFoundError:
+            before = {}
+        except ValueError as error:
+            raise StateStoreError(f"{path} cannot be read: {error}") from error
+        for name, kind in stores.items():
+            if name in before and before[name] != kind:
+                raise StateStoreError(
+                    f"the topology has changed: the store {name} is {kind} now and was {before[name]}, so"
+                    f" that what is in {self.folder} and in its changelog cannot be read. Give the store"
+                    " another name, or reset the application (`ottla streams reset`)"
+                )
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(dict(stores), indent=1, sort_keys=True))
+        temporary.replace(path)
+        return sorted(before.keys() - stores.keys())
+
+    def _process_id(self) -> UUID:
+        """Kept over restarts: so state stays with the process that comes back."""
+        path = self.folder / _PROCESS
+        try:
+            return UUID(json.loads(path.read_text())["processId"])
+        except (OSError, ValueError, KeyError, TypeError):
+            process_id = uuid4()
+            path.write_text(json.dumps({"processId": str(process_id)}))
+            return process_id
+
+
+class ThreadEnvironment:
+    """What a thread's stores are made in."""
+
+    def __init__(self, directory: StateDirectory, cache_max_bytes: int) -> None:
+        self._directory = directory
+        self.cache = CacheBudget(cache_max_bytes) if cache_max_bytes else None
+
+    def open_bytes(self, task_id: str, store: str, kind: Kind) -> OrderedBytes:
+        return self._directory.open_bytes(task_id, store, kind)
+
+
+def forget(base: Path, application_id: str) -> bool:
+    """Delete an application's state; whether there was any. StateStoreError where it is in use."""
+    folder = base / application_id
+    if not folder.exists():
+        return False
+    directory = StateDirectory(base, application_id, "memory", 0)
+    try:
+        shutil.rmtree(folder)
+    finally:
+        directory.close()
+    return True
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(
+        os.stat(Path(place) / name).st_blocks * 512 for place, _, names in os.walk(folder) for name in names
+    )
+
+
+__all__ = ["StateDirectory", "ThreadEnvironment", "forget", "size_of"]

@@ -1,0 +1,205 @@
+"""`Streams`: a topology at work in this process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from enum import Enum
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from ottla.streams.errors import StreamsError
+from ottla.streams.runtime.application import Application
+from ottla.streams.runtime.global_thread import GlobalThread
+from ottla.streams.runtime.queryable import QueryableStore
+from ottla.streams.runtime.settings import read_config
+from ottla.streams.runtime.thread import StreamThread
+from ottla.streams.topology.topology import Topology
+
+_log: Final = logging.getLogger("ottla.streams")
+_CLOSE_TIMEOUT_S: Final = 30.0
+
+Response = Literal["replace_thread", "shutdown_client"]
+
+
+class State(Enum):
+    """As KafkaStreams.State."""
+
+    CREATED = "CREATED"
+    REBALANCING = "REBALANCING"
+    RUNNING = "RUNNING"
+    PENDING_SHUTDOWN = "PENDING_SHUTDOWN"
+    NOT_RUNNING = "NOT_RUNNING"
+    ERROR = "ERROR"
+
+
+class Streams:
+    """One instance of an application. Others with the same `application_id` share its work.
+
+        with Streams(topology, application_id="payments", bootstrap_servers="127.0.0.1:9092") as app:
+            app.wait()
+
+    Settings are Kafka Streams', with `_` for `.` as keywords; those of consumers and producers may have their
+    prefix. `on_error` is asked what to do when a thread fails: "replace_thread" or "shutdown_client" (the
+    default). Raises ConfigurationError, TopologyError, StateStoreError.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        settings: Mapping[str, object] = {},
+        *,
+        on_error: Callable[[Exception], Response] | None = None,
+        **more: object,
+    ) -> None:
+        repeated = {name.replace(".", "_") for name in settings} & more.keys()
+        if repeated:
+            raise StreamsError(f"given twice: {', '.join(sorted(repeated))}")
+        self._application = Application(topology, read_config({**settings, **more}))
+        if self._application.gone_stores:
+            _log.warning(
+                "the topology has changed: the stores %s are gone; their changelog topics and what is on disk"
+                " of them are left",
+                ", ".join(self._application.gone_stores),
+            )
+        self._topology = topology
+        self._on_error = on_error or (lambda _: "shutdown_client")
+        self._threads: list[StreamThread] = []
+        self._runners: list[threading.Thread] = []
+        self._global: GlobalThread | None = None
+        self._mutex = threading.Lock()
+        self._ended = threading.Event()
+        self._state = State.CREATED
+        self.error: Exception | None = None
+        """What ended it."""
+
+    def start(self) -> Self:
+        """Begin. Tables that every instance has in whole are read first."""
+        if self._state is not State.CREATED:
+            raise StreamsError("an application is started once")
+        self._state = State.REBALANCING
+        if self._topology.global_stores:
+            self._global = GlobalThread(self._application)
+            try:
+                self._global.start()
+            except BaseException:
+                self._state = State.ERROR
+                self._application.close()
+                raise
+        for number in range(1, self._application.config.streams.num_stream_threads + 1):
+            self._start_thread(number)
+        return self
+
+    def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
+        """Commit, leave the group, end. Whether all threads ended in time."""
+        if self._state is State.CREATED:
+            self._state = State.NOT_RUNNING
+            self._application.close()
+            return True
+        if self._state not in (State.ERROR, State.NOT_RUNNING):
+            self._state = State.PENDING_SHUTDOWN
+        for thread in self._threads:
+            thread.stop()
+        until = time.monotonic() + timeout_s
+        for runner in self._runners:
+            if runner is not threading.current_thread():
+                runner.join(max(0.0, until - time.monotonic()))
+        ended = not any(runner.is_alive() for runner in self._runners)
+        if self._global is not None:
+            self._global.close()
+        if ended:
+            self._application.close()
+            self._state = State.NOT_RUNNING if self.error is None else State.ERROR
+        self._ended.set()
+        return ended
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def state(self) -> State:
+        if (
+            self._state is State.REBALANCING
+            and self._threads
+            and all(each.is_running for each in self._threads)
+        ):
+            return State.RUNNING
+        return self._state
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Until it has ended (whether it has): raises what ended it."""
+        ended = self._ended.wait(timeout_s)
+        if self.error is not None:
+            raise self.error
+        return ended
+
+    def wait_until_running(self, timeout_s: float = 60.0) -> None:
+        """Until all that was assigned to this instance runs. Raises what ended it, TimeoutError."""
+        until = time.monotonic() + timeout_s
+        while self.state is not State.RUNNING:
+            if self.error is not None:
+                raise self.error
+            if time.monotonic() > until:
+                raise TimeoutError(f"the application is {self.state.value} after {timeout_s} s")
+            time.sleep(0.02)
+
+    def pause(self) -> None:
+        """Process nothing until `resume`; the instance stays in the group."""
+        self._application.is_paused = True
+
+    def resume(self) -> None:
+        self._application.is_paused = False
+        for thread in self._threads:
+            thread.wake()
+
+    @property
+    def is_paused(self) -> bool:
+        return self._application.is_paused
+
+    def store(self, name: str) -> QueryableStore:
+        """What this instance has of a store, to be read. StreamsError where the topology has none such."""
+        if name not in self._topology.stores and name not in self._topology.global_stores:
+            raise StreamsError(f"the topology has no store {name}")
+        return QueryableStore(name, lambda: tuple(self._threads), self._application.global_stores)
+
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """By thread."""
+        return {thread.name: asdict(thread.metrics) for thread in self._threads}
+
+    def _start_thread(self, number: int) -> None:
+        name = f"{self._application.config.streams.application_id}-StreamThread-{number}"
+        thread = StreamThread(self._application, name, number)
+        runner = threading.Thread(target=self._run, args=(thread, number), name=name, daemon=True)
+        with self._mutex:
+            self._threads = [each for each in self._threads if each.name != name] + [thread]
+            self._runners.append(runner)
+        runner.start()
+
+    def _run(self, thread: StreamThread, number: int) -> None:
+        try:
+            thread.run()
+            return
+        except Exception as error:  # noqa: BLE001 # whatever it is, the application says what follows
+            failure = error
+        _log.error("%s failed: %s", thread.name, failure, exc_info=failure)
+        try:
+            response = self._on_error(failure)
+        except Exception as error:  # noqa: BLE001 # the user's
+            _log.error("on_error failed: %s", error)
+            response = "shutdown_client"
+        if response == "replace_thread" and self._state is State.REBALANCING:
+            self._start_thread(number)
+            return
+        self.error = failure
+        self._state = State.ERROR
+        for other in self._threads:
+            other.stop()
+        self._ended.set()

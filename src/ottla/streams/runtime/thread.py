@@ -1,0 +1,496 @@
+"""A stream thread: one member of the group, one consumer, one producer, and the tasks that it was given.
+
+It is one event loop: the client's work and the tasks' take turns, each turn of the tasks being short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, TypeVar
+
+from ottla.client.connecting import AsyncClient
+from ottla.client.consumer.batch import Batch
+from ottla.client.consumer.consumer import AsyncConsumer
+from ottla.client.core.groups.subscription import MemberSubscription, decode_assignment_with_data
+from ottla.client.core.metadata import TopicPartition
+from ottla.client.errors import ClientError
+from ottla.client.producer.producer import AsyncProducer
+from ottla.streams.errors import StreamsError
+from ottla.streams.runtime.application import Application
+from ottla.streams.runtime.committing import Committing, passes
+from ottla.streams.runtime.leader import INCOMPLETE_SOURCE_TOPICS, Leader
+from ottla.streams.runtime.member import GroupMember, group_settings
+from ottla.streams.runtime.metrics import ThreadMetrics
+from ottla.streams.runtime.protocol import (
+    NO_REBALANCE,
+    Assignment,
+    Subscription,
+    TaskId,
+    decode_assignment,
+    encode_subscription,
+)
+from ottla.streams.runtime.restoring import Restoring
+from ottla.streams.runtime.state_directory import ThreadEnvironment
+from ottla.streams.runtime.topics import Layout
+from ottla.streams.runtime.work import Phase, Work, decode_time
+from ottla.streams.task.input import RawRecord
+from ottla.streams.task.task import Task
+
+T = TypeVar("T")
+
+_TURN_S: Final = 0.05
+"""How long tasks may process before others get their turn: heartbeats, fetches, queries."""
+_RECORDS_BETWEEN_LOOKS: Final = 50
+_PAUSE_S: Final = 0.2
+_POLL_RECORDS: Final = 1_000
+_log: Final = logging.getLogger("ottla.streams")
+
+
+class StreamThread:
+    """`run` it in a thread of its own; other threads may call `stop`, `submit`."""
+
+    def __init__(self, application: Application, name: str, number: int) -> None:
+        self.name = name
+        self.metrics = ThreadMetrics()
+        self.is_running = False
+        """Whether all that was assigned runs."""
+        self._application = application
+        self._settings = application.config.streams
+        self._number = number
+        self._works: dict[TaskId, Work] = {}
+        self._wanted: dict[TaskId, tuple[Phase, tuple[TopicPartition, ...]]] = {}
+        """What was assigned, whether it could be begun already or not."""
+        self._environment = ThreadEnvironment(application.directory, application.cache_bytes_for_thread)
+        self._paused: dict[TopicPartition, None] = {}
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._unique = 0
+        self._next_rebalance_ms = NO_REBALANCE
+
+    # Called from other threads.
+
+    def stop(self) -> None:
+        self._stopping = True
+        self._wake()
+
+    def wake(self) -> None:
+        self._wake()
+
+    def submit(self, function: Callable[[Mapping[TaskId, Work]], T]) -> T:
+        """What `function` makes of the thread's tasks, called between two turns. StreamsError where it is not
+        running."""
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            raise StreamsError("the thread is not running")
+
+        async def call() -> T:
+            return function(self._works)
+
+        return asyncio.run_coroutine_threadsafe(call(), loop).result(30)
+
+    def run(self) -> None:
+        """Until `stop`, or an error, which is raised. What passes is no such error: a broker that is away, a
+        rebalance that gave the tasks to others. Then the thread begins anew, as of the last commit."""
+        while not self._stopping:
+            try:
+                asyncio.run(self._run())
+            except ClientError as error:
+                if not passes(error):
+                    raise
+                _log.warning("%s begins anew: %s", self.name, error)
+                asyncio.run(asyncio.sleep(_PAUSE_S))
+
+    # The loop.
+
+    async def _run(self) -> None:
+        application = self._application
+        self._loop = asyncio.get_running_loop()
+        self._woken = asyncio.Event()
+        async with AsyncClient(application.config.client) as client:
+            self._client = client
+            self._leader = Leader(
+                client, application.topology, self._settings, application.config.topic, application.now_ms
+            )
+            self._member = GroupMember(
+                client.cluster,
+                group_settings(application.config, self._number),
+                self._subscription,
+                self._leader.assign,
+                self._woken,
+            )
+            self._open_clients(client)
+            self._next_commit_s = self._loop.time() + self._settings.commit_interval_ms / 1000
+            self._next_purge_s = self._loop.time() + self._settings.repartition_purge_interval_ms / 1000
+            try:
+                await self._producer.start()
+                self._task_settings = application.task_settings(self._environment)
+                self._member.start()
+                while not self._stopping:
+                    await self._turn()
+                await self._close_some(list(self._works.values()))
+            except BaseException:
+                await self._close_dirty(list(self._works.values()))
+                raise
+            finally:
+                self._loop = None
+                await self._committing.offsets.close()
+                await self._member.close()
+
+    def _open_clients(self, client: AsyncClient) -> None:
+        config, exactly_once = self._application.config, self._settings.is_exactly_once
+        isolation = "read_committed" if exactly_once else "read_uncommitted"
+        reading = {
+            "auto.offset.reset": "earliest",
+            "allow.auto.create.topics": False,
+            "isolation.level": isolation,
+        }
+        self._consumer: AsyncConsumer = client.consumer(settings={**config.consumer, **reading})
+        restorer = client.consumer(settings={**config.restore_consumer, **reading})
+        self._restoring = Restoring(client.cluster, restorer, self._application.directory.folder)
+        producing: dict[str, object] = {"linger.ms": 100, "transaction.timeout.ms": 10_000, **config.producer}
+        if exactly_once:
+            process = self._application.directory.process_id
+            producing["transactional.id"] = f"{self._settings.application_id}-{process}-{self._number}"
+        self._producer: AsyncProducer = client.producer(producing)
+        self._committing = Committing(
+            client, self._producer, self._settings, self._application.topology, self._member.identity
+        )
+
+    async def _turn(self) -> None:
+        if self._member.error is not None:
+            raise self._member.error
+        if self._member.was_lost:
+            await self._close_dirty(list(self._works.values()))
+            self._wanted = {}
+            self._member.lost_was_seen()
+        assignment = self._member.take_assignment()
+        if assignment is not None:
+            await self._rebalance(assignment)
+        await self._begin_wanted()
+        is_restoring = await self._restore()
+        if not self._application.is_paused:
+            await self._poll(is_restoring)
+            self._process()
+            self._punctuate()
+            await self._committing.collector.drain()
+        else:
+            await self._wait(0.1)
+        await self._commit_if_due()
+        await self._purge_if_due()
+        self._look_around()
+
+    async def _wait(self, seconds: float) -> None:
+        self._woken.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    def _wake(self) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._woken.set)
+
+    def _active(self) -> list[Work]:
+        return [work for work in self._works.values() if work.phase is Phase.running]
+
+    # The group.
+
+    def _subscription(self) -> MemberSubscription:
+        application = self._application
+        sums = {task: total for task, total in application.dormant_sums().items() if task not in self._works}
+        sums |= {task: work.offset_sum for task, work in self._works.items()}
+        info = Subscription(
+            application.directory.process_id, sums, self._settings.application_server, self._unique
+        )
+        owned = [
+            each
+            for work in self._works.values()
+            if work.phase is not Phase.standby
+            for each in work.partitions
+        ]
+        topics = sorted(self._leader.counts or self._application.source_topics())
+        return MemberSubscription(topics, owned, self._member.generation, None, encode_subscription(info))
+
+    async def _rebalance(self, data: bytes) -> None:
+        partitions, user_data = decode_assignment_with_data(data)
+        info = decode_assignment(user_data) if user_data else Assignment()
+        if info.error == INCOMPLETE_SOURCE_TOPICS:
+            await self._leader.layout()  # which says what is missing
+            raise StreamsError("topics that are to be read are not there")
+        self.metrics.rebalances += 1
+        self._next_rebalance_ms = info.next_rebalance_ms
+        wanted: dict[TaskId, tuple[Phase, tuple[TopicPartition, ...]]] = {}
+        by_task: dict[TaskId, list[TopicPartition]] = {}
+        for task, partition in zip(info.active, sorted(partitions), strict=True):
+            by_task.setdefault(task, []).append(partition)
+        for task, owned in by_task.items():
+            wanted[task] = (Phase.running, tuple(owned))
+        for task in info.standby:
+            wanted.setdefault(task, (Phase.standby, ()))
+        gone = [work for work in self._works.values() if not _is_kept(work, wanted.get(work.task_id))]
+        was_active = any(work.phase is not Phase.standby for work in gone)
+        await self._close_some(gone)
+        self._wanted = wanted
+        _log.info("%s: %d active and %d standby tasks", self.name, len(by_task), len(info.standby))
+        if was_active:
+            self._member.rejoin("partitions were given up for others")
+
+    async def _begin_wanted(self) -> None:
+        """Tasks that were assigned and are not here yet: some wait until another thread has closed them."""
+        new = [task for task in self._wanted if task not in self._works]
+        promoted = [
+            task
+            for task, (phase, _) in self._wanted.items()
+            if phase is Phase.running and task in self._works and self._works[task].phase is Phase.standby
+        ]
+        if not new and not promoted:
+            return
+        layout = await self._leader.layout()
+        for task in new:
+            if self._application.directory.take(task, self.name):
+                self._works[task] = self._new_work(task, layout)
+        activated = []
+        for task in (*new, *promoted):
+            phase, partitions = self._wanted[task]
+            work = self._works.get(task)
+            if work is not None and phase is Phase.running:
+                work.phase = Phase.restoring
+                work.partitions = partitions
+                activated.append(work)
+        if activated:
+            await self._find_positions(activated)
+            await self._restoring.find_targets(activated)
+        self._restoring.assign(self._works)
+
+    def _new_work(self, task_id: TaskId, layout: Layout) -> Work:
+        application = self._application
+        sub = layout.sub_topologies[task_id.group]
+        partitions = layout.tasks.get(task_id, ())
+        task = Task(
+            application.topology,
+            sub.nodes,
+            str(task_id),
+            partitions,
+            self._task_settings,
+            self._committing.collector,
+            application.global_stores,
+        )
+        changelogs = {
+            store: TopicPartition(*each) for store, each in layout.changelog_partitions(task_id).items()
+        }
+        return Work(task_id, task, changelogs, sub.source_changelogs)
+
+    # Restoring.
+
+    async def _find_positions(self, works: list[Work]) -> None:
+        """Where to read on: what is committed, or what each source says."""
+        partitions = [partition for work in works for partition in work.partitions]
+        committed = await self._committing.offsets.fetch(partitions)
+        held = [
+            each
+            for work in self._works.values()
+            if work.phase is not Phase.standby
+            for each in work.partitions
+        ]
+        self._consumer.assign(held)
+        for work in works:
+            for partition in work.partitions:
+                found = committed.get(partition)
+                if found is not None:
+                    self._consumer.seek(partition, found)
+                    work.task.set_partition_time(partition, decode_time(found.metadata))
+                elif (reset := self._application.reset_of(partition.topic)) == "latest":
+                    self._consumer.seek_to_end([partition])
+                elif reset == "earliest":
+                    self._consumer.seek_to_beginning([partition])
+                else:
+                    raise StreamsError(
+                        f"{partition.topic}-{partition.partition} has no committed offset to begin at"
+                    )
+            # Nothing is read for it until its state is there.
+            if work.stores:
+                self._pause(work.partitions)
+
+    async def _restore(self) -> bool:
+        """Whether some task still waits for its state."""
+        if all(work.phase is Phase.running for work in self._works.values()):
+            return False
+        done = await self._restoring.step(self._works)
+        for work in done:
+            work.task.initialize()
+            work.phase = Phase.running
+            self._resume(work.partitions)
+        if done:
+            self._restoring.assign(self._works)
+        return any(work.phase is Phase.restoring for work in self._works.values())
+
+    # Processing.
+
+    async def _poll(self, is_restoring: bool) -> None:
+        if not self._consumer.assignment():
+            await self._wait(0 if is_restoring else 0.1)
+            return
+        active = self._active()
+        busy = is_restoring or any(work.task.is_processable() for work in active)
+        timeout_s = 0.0 if busy else min(self._settings.poll_ms / 1000, self._until_due_s())
+        batch = await self._consumer.poll(_POLL_RECORDS, timeout_s=max(timeout_s, 0.0))
+        if batch is not None:
+            self._give_out(batch)
+        for work in active:
+            for partition in work.partitions:
+                if (
+                    not work.task.buffered_of(partition)
+                    and (lag := self._consumer.lag(partition)) is not None
+                ):
+                    work.task.set_lag(partition, lag)
+
+    def _give_out(self, batch: Batch) -> None:
+        by_partition: dict[int, list[RawRecord]] = {}
+        for topic, partition, offset, timestamp, _, key, value, headers in batch.records():
+            by_partition.setdefault(partition, []).append(
+                RawRecord(topic, partition, offset, timestamp, key, value, headers)
+            )
+        owners = {partition: work for work in self._active() for partition in work.partitions}
+        limit = self._settings.buffered_records_per_partition
+        for number, records in by_partition.items():
+            place = TopicPartition(batch.topic, number)
+            owner = owners.get(place)
+            if owner is not None:
+                owner.task.add_records(place, records)
+                if owner.task.buffered_of(place) > limit:
+                    self._pause([place])
+
+    def _process(self) -> None:
+        """Until nothing can be processed, or others must have their turn."""
+        until = self._now_s() + _TURN_S
+        active = self._active()
+        going = True
+        while going and self._now_s() < until:
+            going = False
+            for work in active:
+                task = work.task
+                for _ in range(_RECORDS_BETWEEN_LOOKS):
+                    if not task.is_processable():
+                        break
+                    task.process()
+                    self.metrics.processed += 1
+                    going = True
+                task.punctuate_stream_time()
+        limit = self._settings.buffered_records_per_partition
+        for work in active:
+            free = [
+                each
+                for each in work.partitions
+                if each in self._paused and work.task.buffered_of(each) <= limit
+            ]
+            if free:
+                self._resume(free)
+
+    def _punctuate(self) -> None:
+        for work in self._active():
+            work.task.punctuate_wall_clock_time()
+
+    def _until_due_s(self) -> float:
+        due = self._next_commit_s - self._now_s()
+        now_ms = self._application.now_ms()
+        for work in self._active():
+            next_ms = work.task.next_wall_clock_punctuation()
+            if next_ms is not None:
+                due = min(due, (next_ms - now_ms) / 1000)
+        return due
+
+    def _pause(self, partitions: Iterable[TopicPartition]) -> None:
+        wanted = [each for each in partitions if each not in self._paused]
+        self._consumer.pause(wanted)
+        self._paused |= dict.fromkeys(wanted)
+
+    def _resume(self, partitions: Iterable[TopicPartition]) -> None:
+        wanted = [each for each in partitions if each in self._paused]
+        self._consumer.resume(wanted)
+        for each in wanted:
+            del self._paused[each]
+
+    # Committing.
+
+    async def _commit_if_due(self) -> None:
+        active = self._active()
+        is_due = self._now_s() >= self._next_commit_s
+        if is_due or any(work.task.commit_requested for work in active):
+            await self._committing.commit(active)
+            self._next_commit_s = self._now_s() + self._settings.commit_interval_ms / 1000
+
+    async def _purge_if_due(self) -> None:
+        if self._now_s() >= self._next_purge_s:
+            self._next_purge_s = self._now_s() + self._settings.repartition_purge_interval_ms / 1000
+            await self._committing.purge()
+
+    # Ending.
+
+    async def _close_some(self, works: list[Work]) -> None:
+        """Commit what they did, and give them up. A transaction has all of the thread's tasks in it."""
+        running = [work for work in works if work.phase is Phase.running]
+        if running:
+            await self._committing.commit(self._active() if self._settings.is_exactly_once else running)
+        for work in works:
+            if work.phase is not Phase.running:
+                work.commit_restored()
+        self._drop(works)
+
+    async def _close_dirty(self, works: list[Work]) -> None:
+        """Give them up as of their last commit."""
+        await self._committing.give_up()
+        self._drop(works)
+
+    def _drop(self, works: list[Work]) -> None:
+        gone = dict.fromkeys(partition for work in works for partition in work.partitions)
+        for partition in gone:
+            self._paused.pop(partition, None)
+        for work in works:
+            del self._works[work.task_id]
+            try:
+                work.task.close()
+            finally:
+                self._application.note_dormant(work.task_id, sum(work.positions.values()))
+                self._application.directory.give_back(work.task_id, self.name)
+        if works:
+            self._consumer.assign([each for each in self._consumer.assignment() if each not in gone])
+            self._restoring.assign(self._works)
+
+    def _look_around(self) -> None:
+        """What others may want to know, and what a rebalance is asked for."""
+        metrics = self.metrics
+        metrics.active_tasks = sum(work.phase is not Phase.standby for work in self._works.values())
+        metrics.standby_tasks = len(self._works) - metrics.active_tasks
+        metrics.sent = self._committing.collector.sent
+        metrics.commits = self._committing.commits
+        metrics.restored = self._restoring.restored
+        metrics.dropped = sum(work.task.context.dropped for work in self._works.values())
+        self.is_running = (
+            self._member.generation >= 0
+            and all(
+                task in self._works and self._works[task].phase is phase
+                for task, (phase, _) in self._wanted.items()
+            )
+            and self.metrics.rebalances > 0
+        )
+        if self._application.now_ms() >= self._next_rebalance_ms:
+            self._next_rebalance_ms = NO_REBALANCE
+            self._unique = (self._unique + 1) % 100
+            self._member.rejoin("the state of tasks that shall move may be warm now")
+        if self._member.is_leader and self._leader.changed(self._client.cluster.metadata):
+            self._member.rejoin("the topics' partitions changed")
+
+    def _now_s(self) -> float:
+        assert self._loop is not None
+        return self._loop.time()
+
+
+def _is_kept(work: Work, wanted: tuple[Phase, tuple[TopicPartition, ...]] | None) -> bool:
+    if wanted is None:
+        return False
+    phase, partitions = wanted
+    return work.phase is Phase.standby or (phase is Phase.running and partitions == work.partitions)
