@@ -89,7 +89,7 @@ class RocksBytes:
 
     def drop_below(self, end: bytes) -> None:
         self._floor = max(self._floor, _DATA + end)
-        for key in self._keys.take_below(self._floor):
+        for key in self._keys.take_below(_DATA + end):
             del self._pending[key]
 
     def approximate_count(self) -> int:
