@@ -9,6 +9,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import bench.brokers
@@ -172,11 +173,11 @@ def error_codes(message: Any) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def both() -> Iterator[tuple[Broker, Broker]]:
-    """Kafka and Ottla, ready; `KafkaUnavailableError` where Kafka cannot be had."""
+def both(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[Broker, Broker]]:
+    """Kafka and Ottla, ready, with `more` settings; `KafkaUnavailableError` where Kafka cannot be had."""
     release = install(KAFKA_VERSION)
     codec = load(release.jars / f"kafka-clients-{release.version}.jar")
-    settings = tuple(f"{name}={value}" for name, value in SETTINGS.items())
+    settings = tuple(f"{name}={value}" for name, value in {**SETTINGS, **more}.items())
     with contextlib.ExitStack() as stack:
         brokers = []
         for running in (

@@ -7,7 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from ottla.broker.request import RequestContext, Result, Route, ServedApi
+from ottla.broker.request import BoundHandler, RequestContext, Result, Route, ServedApi
+from ottla.broker.rights import AnyRight, Authorization
 from ottla.network.output import Frame
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.structs import Struct
@@ -32,6 +33,8 @@ class Api(Generic[Services, Request, Response]):
     response: type[Response]
     handle: Callable[[Services, RequestContext, Request], Answer[Response]]
     _: KW_ONLY
+    right: AnyRight
+    """What a client has to be allowed before it is answered"""
     error: Callable[[Request, ErrorCode, str | None], Response] | None = None
     """Makes the response of a request that failed as a whole, where that is not a mere `error_code`."""
     kips: tuple[int, ...] = ()
@@ -43,9 +46,12 @@ class Api(Generic[Services, Request, Response]):
         """Kafka's number for the API."""
         return self.request.__key__
 
-    def bind(self, served: ServedApi, services: Services) -> Route:
-        """The API with what its handler uses."""
-        return Route(served, partial(self.handle, services), error=self.error)
+    def bind(self, served: ServedApi, services: Services, authorization: Authorization | None) -> Route:
+        """The API with what its handler uses; without `authorization` everybody may do everything."""
+        handle: BoundHandler = partial(self.handle, services)
+        if authorization is not None:
+            handle = self.right.guard(handle, authorization)
+        return Route(served, handle, error=self.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +63,18 @@ class HandCodedApi(Generic[Services, Message]):
     decode: Callable[[Services, RequestContext, memoryview, int], Message]
     """From a request's bytes, and where the message begins in them; MalformedRequest for nonsense"""
     handle: Callable[[Services, RequestContext, Message], Result | Awaitable[Result]]
+    right: AnyRight
     pipelined: bool = False
     """The connection goes on with the next request while this one waits (its effects are ordered already)."""
     kips: tuple[int, ...] = ()
     gaps: tuple[str, ...] = ()
 
-    def bind(self, served: ServedApi, services: Services) -> Route:
-        """The API with what its handler uses."""
-        handle, decode = partial(self.handle, services), partial(self.decode, services)
+    def bind(self, served: ServedApi, services: Services, authorization: Authorization | None) -> Route:
+        """As that of `Api`."""
+        handle: BoundHandler = partial(self.handle, services)
+        if authorization is not None:
+            handle = self.right.guard(handle, authorization)
+        decode = partial(self.decode, services)
         return Route(served, handle, decode=decode, pipelined=self.pipelined)
 
 

@@ -15,8 +15,10 @@ from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
 from ottla.broker.membership import Alone, Member, Membership
 from ottla.broker.request import Route, ServedApi
+from ottla.broker.rights import Authorization
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
+    AccessServices,
     ClusterServices,
     ConfigServices,
     GroupServices,
@@ -29,6 +31,7 @@ from ottla.broker.services import (
 from ottla.config.broker import BrokerConfig
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
+from ottla.controller.access import AccessController
 from ottla.controller.commit import Committer
 from ottla.controller.configs import ConfigController, DynamicConfig
 from ottla.controller.features import FeatureController
@@ -244,6 +247,10 @@ class Broker:
         )
         return Server(shared, config, self._host.bind, self._host.addresses_of)
 
+    def _make_authorization(self) -> Authorization | None:
+        config = self.config
+        return Authorization(self.metadata, config) if config.authorizer_class_name else None
+
     def _binder(self) -> Callable[[ServedApi], Route]:
         """Gives every API what its family uses."""
         node, config, metadata = self.node, self.current, self.metadata
@@ -255,6 +262,7 @@ class Broker:
         )
         self._isr_watch.answer_followers = sessions.answer_followers
         return binder(
+            self._make_authorization(),
             RecordServices(
                 metadata=metadata,
                 partitions=self.partitions,
@@ -301,6 +309,11 @@ class Broker:
                 log_moves=self.log_moves,
                 data_dirs=self.data_dirs,
                 config=config,
+            ),
+            AccessServices(
+                metadata=metadata,
+                access=AccessController(self._committer),
+                is_authorized=bool(config.value.authorizer_class_name),
             ),
             NoServices(),
         )

@@ -13,6 +13,7 @@ from ottla.config.replica import ReplicaConfig
 from ottla.coordinator.groups import GroupCoordinator
 from ottla.coordinator.shards import Answered
 from ottla.coordinator.transactions import TransactionCoordinator
+from ottla.metadata.acls import Acl, AclFilter
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.image import ImageSource, MetadataImage
@@ -220,6 +221,26 @@ class ClusterServices:
     log_moves: LogMoves
     data_dirs: DataDirs
     config: Current[ReplicaConfig]
+
+
+class AccessChanges(Protocol):
+    """Changes who may do what; each item's result, or why it was refused."""
+
+    async def create_acls(self, wanted: Sequence[Acl]) -> Mapping[Acl, KafkaError | None]: ...
+
+    async def delete_acls(
+        self, filters: Sequence[AclFilter]
+    ) -> Mapping[AclFilter, tuple[Acl, ...] | KafkaError]: ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class AccessServices:
+    """Who may do what."""
+
+    metadata: ImageSource
+    access: AccessChanges
+    is_authorized: bool
+    """There is an authorizer that judges by the ACLs"""
 
 
 class NoServices:

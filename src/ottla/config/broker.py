@@ -24,6 +24,7 @@ from ottla.config.layers import BrokerLayers, resolve
 from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
 from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
+from ottla.config.security import SECURITY_KEYS, SecurityConfig, check_security
 from ottla.config.store import STORE_KEYS, StoreConfig, check_store
 from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, TopicDefaults, check_topic_config
 from ottla.config.transactions import TRANSACTION_KEYS, TransactionConfig
@@ -85,6 +86,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *REPLICA_KEYS,
         *CONTROLLER_KEYS,
         *STORE_KEYS,
+        *SECURITY_KEYS,
         *GROUP_COORDINATOR_KEYS,
         *TRANSACTION_KEYS,
         *_topic_default_keys(),
@@ -96,7 +98,13 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class BrokerConfig(
-    NetworkConfig, ReplicaConfig, ControllerConfig, GroupCoordinatorConfig, TransactionConfig, StoreConfig
+    NetworkConfig,
+    ReplicaConfig,
+    ControllerConfig,
+    GroupCoordinatorConfig,
+    TransactionConfig,
+    StoreConfig,
+    SecurityConfig,
 ):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 
@@ -149,6 +157,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     _check_node(layers)
     check_network(value)
     check_store(value)
+    check_security(value)
     check_replica(value)
     check_group_coordinator(value)
     return BrokerConfig(topic_defaults=topic_defaults(layers), **values)

@@ -64,7 +64,6 @@ broker: Ottla has no KRaft controller quorum.
   process.roles list null non-empty [broker, controller]
   server.max.startup.time.ms long 9223372036854775807 internal [0,...]
 broker: Ottla's listeners have neither TLS nor authentication yet.
-  authorizer.class.name string ""
   client.quota.callback.class class null
   connection.failed.authentication.delay.ms int 100 [0,...]
   connections.max.reauth.ms long 0

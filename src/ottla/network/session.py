@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from ottla.security.access import Access
 from ottla.security.principal import Principal
 
 
 class Session:
     """What holds for all requests of one connection."""
 
-    __slots__ = ("listener", "peer_host", "principal")
+    __slots__ = ("access", "listener", "peer_host", "principal")
 
     def __init__(self, principal: Principal, listener: str, peer_host: str) -> None:
         """`listener` is the name of the listener that accepted it, `peer_host` the client's address."""
         self.principal = principal
         self.listener = listener
         self.peer_host = peer_host
+        self.access: Access | None = None
+        """What it may do, from the first request on that asks for a right; None where all may do all"""

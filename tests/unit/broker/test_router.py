@@ -21,6 +21,7 @@ from ottla.broker import apis
 from ottla.broker.api import AnyApi, Api, HandCodedApi
 from ottla.broker.apis import APIS, load
 from ottla.broker.request import RequestContext, Route, ServedApi
+from ottla.broker.rights import Open
 from ottla.broker.router import RequestLimits, Router, has_top_level_error
 from ottla.config.broker import broker_config
 from ottla.config.current import CurrentConfig
@@ -46,7 +47,7 @@ HEARTBEAT = ServedApi(12, "Heartbeat", 1, 3, "", 1, carries_records=False)
 
 def bind(served: ServedApi) -> Route:
     api = load(served)
-    return api.bind(served, SERVICES)
+    return api.bind(served, SERVICES, None)
 
 
 def router(*served: ServedApi, bind: Callable[[ServedApi], Route] = bind) -> Router:
@@ -59,8 +60,10 @@ def named(name: str) -> ServedApi:
 
 def heartbeat(handle: Any) -> Router:
     """Of nothing but Heartbeat, and a handler of ours."""
-    api = Api(SimpleNamespace, HeartbeatRequest, HeartbeatResponse, handle)
-    return router(HEARTBEAT, bind=lambda served: api.bind(served, SERVICES))
+    api = Api(
+        SimpleNamespace, HeartbeatRequest, HeartbeatResponse, handle, right=Open("nothing is asked for")
+    )
+    return router(HEARTBEAT, bind=lambda served: api.bind(served, SERVICES, None))
 
 
 def ask(routed: Router, version: int = 3, **request: Any) -> Any:
@@ -252,8 +255,6 @@ CLOSE_INSTEAD = {
     "DeleteRecords",
     "OffsetForLeaderEpoch",
     "DescribeConfigs",
-    "CreateAcls",
-    "DeleteAcls",
     "AlterReplicaLogDirs",
     "DescribeLogDirs",
     "DeleteGroups",
@@ -278,7 +279,7 @@ def test_a_failure_of_any_api_is_told_in_its_response(api: ServedApi, version: i
     """Whatever goes wrong in a handler, the client finds the error code where it looks for it."""
     body = memoryview(request_body(api.key, version, 7, filled(request_layout(api.key, version))))
     fail = fail_with(KafkaError(ErrorCode.kafka_storage_error, "why"))
-    failing = router(api, bind=lambda served: replace(load(served), handle=fail).bind(served, SERVICES))
+    failing = router(api, bind=lambda served: replace(load(served), handle=fail).bind(served, SERVICES, None))
     if api.name in CLOSE_INSTEAD and not has_top_level_error(api.key, version):
         with pytest.raises(MalformedRequest, match="failed with kafka_storage_error"):
             failing.dispatch(SESSION, body)

@@ -81,10 +81,14 @@ def kafkas_keys() -> Mapping[tuple[str, str], KafkaKey]:
     return {(key.resource, key.name): key for key in keys}
 
 
+OF_THE_AUTHORIZER = frozenset({"super.users", "allow.everyone.if.no.acl.found"})
+"""Kafka's authorizer reads them by itself: no definition has them."""
+
+
 def ours() -> Iterator[tuple[str, ConfigDef]]:
     for resource, registry in REGISTRIES.items():
         for definition in registry.values():
-            if not definition.name.startswith("ottla."):
+            if not definition.name.startswith("ottla.") and definition.name not in OF_THE_AUTHORIZER:
                 yield resource, definition
 
 

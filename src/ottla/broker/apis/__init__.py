@@ -11,6 +11,7 @@ from ottla.protocol import messages
 
 if TYPE_CHECKING:
     from ottla.broker.api import AnyApi
+    from ottla.broker.rights import Authorization
 
 _NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
     "records.produce": {"Produce": 13},
@@ -77,12 +78,12 @@ def load(served: ServedApi) -> AnyApi:
     return found
 
 
-def binder(*services: object) -> Callable[[ServedApi], Route]:
+def binder(authorization: Authorization | None, *services: object) -> Callable[[ServedApi], Route]:
     """Loads an API and gives it, of these, the services that it asks for."""
     by_type = {type(each): each for each in services}
 
     def bind(served: ServedApi) -> Route:
         api = load(served)
-        return api.bind(served, by_type[api.services])
+        return api.bind(served, by_type[api.services], authorization)
 
     return bind

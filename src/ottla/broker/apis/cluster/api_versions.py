@@ -7,6 +7,7 @@ from typing import Final
 from ottla.broker import apis
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import Open
 from ottla.broker.services import ClusterServices, Node
 from ottla.metadata.model import SUPPORTED_FEATURES
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -78,4 +79,13 @@ def _check_target(node: Node, message: ApiVersionsRequest) -> None:
         raise KafkaError(ErrorCode.rebootstrap_required)
 
 
-APIS = (Api(ClusterServices, ApiVersionsRequest, ApiVersionsResponse, _handle, kips=(35, 511, 584, 1242)),)
+APIS = (
+    Api(
+        ClusterServices,
+        ApiVersionsRequest,
+        ApiVersionsResponse,
+        _handle,
+        right=Open("clients ask before they have said who they are"),
+        kips=(35, 511, 584, 1242),
+    ),
+)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ottla.broker.api import Api
 from ottla.broker.cluster_view import brokers_at, controller_in
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, OnCluster, may, operations
 from ottla.broker.services import ClusterServices
+from ottla.metadata.acls import CLUSTER_NAME, Operation, ResourceType
 from ottla.metadata.features import FeatureUpdate
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_cluster import (
@@ -55,7 +57,10 @@ def _describe(
         ],
     )
     if message.include_cluster_authorized_operations:
-        response.cluster_authorized_operations = CLUSTER_OPERATIONS
+        may_describe = may(context, Operation.DESCRIBE, ResourceType.CLUSTER, is_asked_for=False)
+        response.cluster_authorized_operations = (
+            operations(context, CLUSTER_OPERATIONS, ResourceType.CLUSTER, CLUSTER_NAME) if may_describe else 0
+        )
     return response
 
 
@@ -87,12 +92,20 @@ async def _unregister(
 
 
 APIS = (
-    Api(ClusterServices, DescribeClusterRequest, DescribeClusterResponse, _describe, kips=(700, 919, 1073)),
+    Api(
+        ClusterServices,
+        DescribeClusterRequest,
+        DescribeClusterResponse,
+        _describe,
+        right=ByHandler("none; what may be done with the cluster is told of who asks"),
+        kips=(700, 919, 1073),
+    ),
     Api(
         ClusterServices,
         DescribeQuorumRequest,
         DescribeQuorumResponse,
         _describe_quorum,
+        right=OnCluster(Operation.DESCRIBE),
         kips=(595, 836, 853),
         gaps=("There is no KRaft quorum to describe.",),
     ),
@@ -101,6 +114,7 @@ APIS = (
         UpdateFeaturesRequest,
         UpdateFeaturesResponse,
         _update_features,
+        right=OnCluster(Operation.ALTER),
         kips=(584, 1022),
         gaps=("Share groups, streams groups and eligible leader replicas have no features yet.",),
     ),
@@ -109,6 +123,7 @@ APIS = (
         UnregisterBrokerRequest,
         UnregisterBrokerResponse,
         _unregister,
+        right=OnCluster(Operation.ALTER),
         kips=(500,),
         gaps=("A broker that is alive is refused.",),
     ),

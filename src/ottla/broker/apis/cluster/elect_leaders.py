@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnCluster
 from ottla.broker.services import ClusterServices
+from ottla.metadata.acls import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.elect_leaders import (
     ElectLeadersRequest,
@@ -57,6 +59,7 @@ APIS = (
         ElectLeadersRequest,
         ElectLeadersResponse,
         _handle,
+        right=OnCluster(Operation.ALTER),
         kips=(183, 460),
     ),
 )

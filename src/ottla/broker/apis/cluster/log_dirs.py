@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnCluster
 from ottla.broker.services import ClusterServices
+from ottla.metadata.acls import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.alter_replica_log_dirs import (
     AlterReplicaLogDirPartitionResult,
@@ -121,12 +123,20 @@ def _alter_one(services: ClusterServices, path: str, topic: str, index: int) -> 
 
 
 APIS = (
-    Api(ClusterServices, DescribeLogDirsRequest, DescribeLogDirsResponse, _describe, kips=(113, 827, 1066)),
+    Api(
+        ClusterServices,
+        DescribeLogDirsRequest,
+        DescribeLogDirsResponse,
+        _describe,
+        right=OnCluster(Operation.DESCRIBE),
+        kips=(113, 827, 1066),
+    ),
     Api(
         ClusterServices,
         AlterReplicaLogDirsRequest,
         AlterReplicaLogDirsResponse,
         _alter,
+        right=OnCluster(Operation.ALTER),
         kips=(113, 1066),
     ),
 )

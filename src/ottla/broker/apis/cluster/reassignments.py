@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnCluster
 from ottla.broker.services import ClusterServices
+from ottla.metadata.acls import Operation
 from ottla.metadata.model import PartitionState, Topic
 from ottla.protocol.errors import KafkaError
 from ottla.protocol.messages.alter_partition_reassignments import (
@@ -92,6 +94,7 @@ APIS = (
         AlterPartitionReassignmentsRequest,
         AlterPartitionReassignmentsResponse,
         _alter,
+        right=OnCluster(Operation.ALTER),
         kips=(455, 860),
     ),
     Api(
@@ -99,6 +102,7 @@ APIS = (
         ListPartitionReassignmentsRequest,
         ListPartitionReassignmentsResponse,
         _list,
+        right=OnCluster(Operation.DESCRIBE),
         kips=(455,),
     ),
 )

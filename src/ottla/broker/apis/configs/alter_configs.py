@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from ottla.broker.api import Api
-from ottla.broker.apis.configs.config_resources import ResourceType, check_resource
+from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, may_with
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
+from ottla.metadata.acls import Operation
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.model import Configs
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -35,9 +37,9 @@ Results = Mapping[ConfigResource, Configs | KafkaError]
 
 
 async def _replace(
-    services: ConfigServices, _context: RequestContext, message: AlterConfigsRequest
+    services: ConfigServices, context: RequestContext, message: AlterConfigsRequest
 ) -> AlterConfigsResponse:
-    accepted, refused = _accept(services, message.resources)
+    accepted, refused = _accept(services, context, message.resources)
     for key, resource in list(accepted.items()):
         if len({config.name for config in resource.configs}) != len(resource.configs):
             del accepted[key]
@@ -50,9 +52,9 @@ async def _replace(
 
 
 async def _change(
-    services: ConfigServices, _context: RequestContext, message: IncrementalAlterConfigsRequest
+    services: ConfigServices, context: RequestContext, message: IncrementalAlterConfigsRequest
 ) -> IncrementalAlterConfigsResponse:
-    accepted, refused = _accept(services, message.resources)
+    accepted, refused = _accept(services, context, message.resources)
     changes = {
         key: [ConfigOperation(each.name, each.config_operation, each.value) for each in resource.configs]
         for key, resource in accepted.items()
@@ -66,7 +68,7 @@ def _key(resource: _Resource) -> ConfigResource:
 
 
 def _accept(
-    services: ConfigServices, resources: Sequence[R]
+    services: ConfigServices, context: RequestContext, resources: Sequence[R]
 ) -> tuple[dict[ConfigResource, R], dict[ConfigResource, KafkaError]]:
     """The resources that may be changed, and why the others may not."""
     accepted: dict[ConfigResource, R] = {}
@@ -77,7 +79,10 @@ def _accept(
             accepted.pop(key, None)
             refused[key] = KafkaError(ErrorCode.invalid_request, "Each resource must appear at most once.")
             continue
+        refusal = may_with(context, Operation.ALTER_CONFIGS, *key)
         try:
+            if refusal:
+                raise KafkaError(refusal)
             if key.kind == ResourceType.TOPIC and not key.name:
                 raise KafkaError(ErrorCode.invalid_request, "Default topic resources are not allowed.")
             check_resource(services, key.kind, key.name)
@@ -135,15 +140,24 @@ def _change_error(
     return _changed(message, _all_failed(message.resources, code, text))
 
 
+_ALTER = ByHandler("ALTER_CONFIGS on each topic or group, or on the cluster")
+
 APIS = (
     Api(
-        ConfigServices, AlterConfigsRequest, AlterConfigsResponse, _replace, error=_replace_error, kips=(133,)
+        ConfigServices,
+        AlterConfigsRequest,
+        AlterConfigsResponse,
+        _replace,
+        right=_ALTER,
+        error=_replace_error,
+        kips=(133,),
     ),
     Api(
         ConfigServices,
         IncrementalAlterConfigsRequest,
         IncrementalAlterConfigsResponse,
         _change,
+        right=_ALTER,
         error=_change_error,
         kips=(339, 848),
     ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ottla.broker.api import Api
-from ottla.broker.apis.configs.config_resources import ResourceType, check_resource
+from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, may_with
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
 from ottla.config.effective import (
     ConfigEntry,
@@ -15,6 +16,7 @@ from ottla.config.effective import (
     describe_group,
     describe_topic,
 )
+from ottla.metadata.acls import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_configs import (
     DescribeConfigsRequest,
@@ -32,7 +34,7 @@ kilobytes of the answer; Kafka tells however many.
 
 
 def _handle(
-    services: ConfigServices, _context: RequestContext, message: DescribeConfigsRequest
+    services: ConfigServices, context: RequestContext, message: DescribeConfigsRequest
 ) -> DescribeConfigsResponse:
     # A name costs a few bytes of a request and its description many of the answer, so it is told once.
     distinct = {_identity(resource): resource for resource in message.resources}
@@ -41,7 +43,7 @@ def _handle(
         results=[
             _too_many(resource)
             if refused_groups and resource.resource_type == ResourceType.GROUP
-            else _one(services, message, resource)
+            else _one(services, context, message, resource)
             for resource in distinct.values()
         ]
     )
@@ -57,10 +59,16 @@ def _too_many(resource: DescribeConfigsResource) -> DescribeConfigsResult:
 
 
 def _one(
-    services: ConfigServices, message: DescribeConfigsRequest, resource: DescribeConfigsResource
+    services: ConfigServices,
+    context: RequestContext,
+    message: DescribeConfigsRequest,
+    resource: DescribeConfigsResource,
 ) -> DescribeConfigsResult:
     result = DescribeConfigsResult(resource_type=resource.resource_type, resource_name=resource.resource_name)
+    refusal = may_with(context, Operation.DESCRIBE_CONFIGS, *_identity(resource))
     try:
+        if refusal:
+            raise KafkaError(refusal)
         entries = _describe(services, check_resource(services, *_identity(resource)), resource.resource_name)
     except KafkaError as error:
         result.error_code, result.error_message = error.code, error.message or ""
@@ -115,6 +123,7 @@ APIS = (
         DescribeConfigsRequest,
         DescribeConfigsResponse,
         _handle,
+        right=ByHandler("DESCRIBE_CONFIGS on each topic or group, or on the cluster"),
         kips=(133, 226, 569, 848),
         gaps=(
             "Loggers and client metrics are not described.",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnNamed
 from ottla.broker.services import GroupServices
 from ottla.coordinator.shards import Answered
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse
@@ -47,11 +51,21 @@ def _leave(
     return services.groups.leave_group(message, client_of(context))
 
 
+_READ: Final = OnNamed[JoinGroupRequest | SyncGroupRequest | HeartbeatRequest | LeaveGroupRequest](
+    Operation.READ, ResourceType.GROUP, lambda message: message.group_id
+)
+
 APIS = (
     Api(
-        GroupServices, JoinGroupRequest, JoinGroupResponse, _join, error=_join_error, kips=(62, 345, 394, 800)
+        GroupServices,
+        JoinGroupRequest,
+        JoinGroupResponse,
+        _join,
+        right=_READ,
+        error=_join_error,
+        kips=(62, 345, 394, 800),
     ),
-    Api(GroupServices, SyncGroupRequest, SyncGroupResponse, _sync, kips=(345, 559)),
-    Api(GroupServices, HeartbeatRequest, HeartbeatResponse, _heartbeat, kips=(345,)),
-    Api(GroupServices, LeaveGroupRequest, LeaveGroupResponse, _leave, kips=(345, 800)),
+    Api(GroupServices, SyncGroupRequest, SyncGroupResponse, _sync, right=_READ, kips=(345, 559)),
+    Api(GroupServices, HeartbeatRequest, HeartbeatResponse, _heartbeat, right=_READ, kips=(345,)),
+    Api(GroupServices, LeaveGroupRequest, LeaveGroupResponse, _leave, right=_READ, kips=(345, 800)),
 )

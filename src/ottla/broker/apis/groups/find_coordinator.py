@@ -8,10 +8,12 @@ from typing import Final
 from ottla.broker.api import Api
 from ottla.broker.cluster_view import BrokerAt, broker_at
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, require
 from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import partition_for
 from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.find_coordinator import (
@@ -48,6 +50,8 @@ async def _find(services: GroupServices, context: RequestContext, key_type: int,
         topic = _TOPICS.get(key_type)
         if topic is None:
             raise KafkaError(ErrorCode.invalid_request, f"Coordinator type {key_type} is not supported.")
+        resource_type = ResourceType.GROUP if topic == OFFSETS_TOPIC else ResourceType.TRANSACTIONAL_ID
+        require(context, Operation.DESCRIBE, resource_type, key)
         await services.internal_topics.ensure_topic(topic)
         found = _leader(services.metadata.image, topic, key, context.session.listener)
     except KafkaError as error:
@@ -72,6 +76,7 @@ APIS = (
         FindCoordinatorRequest,
         FindCoordinatorResponse,
         _handle,
+        right=ByHandler("DESCRIBE on each group or transactional id"),
         kips=(699, 890, 932),
         gaps=("There is no coordinator for share groups yet.",),
     ),

@@ -7,13 +7,16 @@ from typing import Final
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import All, OnEach, OnNamed, name_or_id
 from ottla.broker.services import GroupServices
 from ottla.coordination.groups.offsets.commit import commits_anything, transactional_commit_refusal
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.shards import settled
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.txn_offset_commit import (
     TxnOffsetCommitRequest,
+    TxnOffsetCommitRequestTopic,
     TxnOffsetCommitResponse,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
@@ -82,18 +85,18 @@ def _told(code: ErrorCode, version: int) -> ErrorCode:
 
 
 def _error(message: TxnOffsetCommitRequest, code: ErrorCode, _text: str | None) -> TxnOffsetCommitResponse:
-    topics = [
-        TxnOffsetCommitResponseTopic(
-            name=topic.name,
-            topic_id=topic.topic_id,
-            partitions=[
-                TxnOffsetCommitResponsePartition(partition_index=each.partition_index, error_code=code)
-                for each in topic.partitions
-            ],
-        )
-        for topic in message.topics
-    ]
-    return TxnOffsetCommitResponse(topics=topics)
+    return TxnOffsetCommitResponse(topics=[_topic_error(topic, code) for topic in message.topics])
+
+
+def _topic_error(topic: TxnOffsetCommitRequestTopic, code: ErrorCode) -> TxnOffsetCommitResponseTopic:
+    return TxnOffsetCommitResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        partitions=[
+            TxnOffsetCommitResponsePartition(partition_index=each.partition_index, error_code=code)
+            for each in topic.partitions
+        ],
+    )
 
 
 APIS = (
@@ -102,6 +105,23 @@ APIS = (
         TxnOffsetCommitRequest,
         TxnOffsetCommitResponse,
         _handle,
+        right=All(
+            OnNamed[TxnOffsetCommitRequest](
+                Operation.WRITE, ResourceType.TRANSACTIONAL_ID, lambda message: message.transactional_id
+            ),
+            OnNamed[TxnOffsetCommitRequest](
+                Operation.READ, ResourceType.GROUP, lambda message: message.group_id
+            ),
+            OnEach(
+                Operation.READ,
+                ResourceType.TOPIC,
+                "topics",
+                _topic_error,
+                response=TxnOffsetCommitResponse,
+                into="topics",
+                name=name_or_id,
+            ),
+        ),
         error=_error,
         kips=(98, 447, 890, 1319),
     ),

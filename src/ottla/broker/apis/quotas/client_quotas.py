@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnCluster
 from ottla.broker.services import NoServices
+from ottla.metadata.acls import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.alter_client_quotas import (
     AlterClientQuotasRequest,
@@ -76,6 +78,7 @@ APIS = (
         DescribeClientQuotasRequest,
         DescribeClientQuotasResponse,
         _describe,
+        right=OnCluster(Operation.DESCRIBE_CONFIGS),
         kips=_KIPS,
         gaps=("Always empty until quotas exist.",),
     ),
@@ -84,6 +87,7 @@ APIS = (
         AlterClientQuotasRequest,
         AlterClientQuotasResponse,
         _alter,
+        right=OnCluster(Operation.ALTER_CONFIGS),
         kips=_KIPS,
         gaps=("Refused until quotas exist.",),
     ),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnEach, its_name
 from ottla.broker.services import RecordServices
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.topic_names import check_topic_name
-from ottla.protocol.errors import KafkaError
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_producers import (
     DescribeProducersRequest,
     DescribeProducersResponse,
     PartitionResponse,
     ProducerState,
+    TopicRequest,
     TopicResponse,
 )
 
@@ -54,4 +57,26 @@ def _one(services: RecordServices, topic: str, index: int) -> PartitionResponse:
     )
 
 
-APIS = (Api(RecordServices, DescribeProducersRequest, DescribeProducersResponse, _handle, kips=(664,)),)
+def _topic_error(topic: TopicRequest, code: ErrorCode) -> TopicResponse:
+    refused = [PartitionResponse(partition_index=index, error_code=code) for index in topic.partition_indexes]
+    return TopicResponse(name=topic.name, partitions=refused)
+
+
+APIS = (
+    Api(
+        RecordServices,
+        DescribeProducersRequest,
+        DescribeProducersResponse,
+        _handle,
+        right=OnEach(
+            Operation.READ,
+            ResourceType.TOPIC,
+            "topics",
+            _topic_error,
+            response=DescribeProducersResponse,
+            into="topics",
+            name=its_name,
+        ),
+        kips=(664,),
+    ),
+)

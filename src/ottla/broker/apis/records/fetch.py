@@ -9,17 +9,18 @@ from uuid import UUID
 
 from ottla.broker import leader_hints
 from ottla.broker.api import HandCodedApi
+from ottla.broker.fetch_asked import resolve_session
 from ottla.broker.request import RequestContext, Result
+from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import RecordServices
 from ottla.config.replica import RACK_AWARE
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.fetch_request import FetchRequest, decode_fetch
 from ottla.replica.delayed import DelayedFetch, Source
 from ottla.replica.fetch_sessions import (
-    FINAL_EPOCH,
-    INITIAL_EPOCH,
     NO_SESSION,
     FetchedPartition,
     FetchKey,
@@ -28,16 +29,21 @@ from ottla.replica.fetch_sessions import (
 from ottla.replica.partition import READ_COMMITTED, Partition
 
 if TYPE_CHECKING:
-    from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
+    from ottla.protocol.fetch_request import ForgottenTopic
     from ottla.protocol.produce import NodeEndpoint
     from ottla.replica.replica import Replica
 
 
-_NO_TOPIC_ID: Final = UUID(int=0)
 _FIRST_FROM_FOLLOWERS: Final = 11
 _AWAITED_WAIT_MS: Final = 20
 _ELSEWHERE: Final = frozenset({ErrorCode.not_leader_or_follower, ErrorCode.fenced_leader_epoch})
-_NOT_HERE: Final = frozenset({ErrorCode.unknown_topic_or_partition, ErrorCode.unknown_topic_id})
+_NOT_HERE: Final = frozenset(
+    {
+        ErrorCode.topic_authorization_failed,
+        ErrorCode.unknown_topic_id,
+        ErrorCode.unknown_topic_or_partition,
+    }
+)
 
 
 def _decode(
@@ -50,13 +56,15 @@ def _handle(
     services: RecordServices, context: RequestContext, message: FetchRequest
 ) -> Result | asyncio.Future[Any]:
     try:
-        asked, session = _resolve_session(services, context, message)
+        asked, session = resolve_session(services, context, message)
     except KafkaError as error:
         return wire.encode_fetch_response(
             context.api_version, context.correlation_id, [], error_code=error.code
         )
-    if message.replica_id >= 0:
-        fetch: _Fetch = _FollowerFetch(services, context, message, asked, session)
+    if message.replica_id >= 0 and not may(context, Operation.CLUSTER_ACTION, ResourceType.CLUSTER):
+        fetch: _Fetch = _StrangersFetch(services, context, message, asked, session)
+    elif message.replica_id >= 0:
+        fetch = _FollowerFetch(services, context, message, asked, session)
     else:
         fetch = _Fetch(services, context, message, asked, session)
     size = fetch.read()
@@ -67,67 +75,6 @@ def _handle(
     missing_bytes = 0 if fetch.has_unstable else message.min_bytes - size
     wait_ms = fetch.wait_ms(message.max_wait_ms)
     return DelayedFetch(sources, missing_bytes, wait_ms, fetch.look_again).future
-
-
-def _resolve_session(
-    services: RecordServices, context: RequestContext, message: FetchRequest
-) -> tuple[dict[FetchKey, FetchedPartition], FetchSession | None]:
-    """The partitions to serve, and the session they belong to if there is one (KIP-227)."""
-    sessions, now_ms = services.sessions, context.received_ms
-    limit, is_follower = services.config.value.ottla_request_max_partitions, message.replica_id >= 0
-    uses_topic_ids = context.api_version >= wire.FIRST_WITH_TOPIC_IDS
-    if message.session_epoch in {INITIAL_EPOCH, FINAL_EPOCH}:
-        if message.session_id != NO_SESSION:
-            sessions.close(message.session_id)
-        asked: dict[FetchKey, FetchedPartition] = {}
-        _ask(asked, message, uses_topic_ids)
-        if not is_follower and len(asked) > limit:
-            raise KafkaError(ErrorCode.invalid_request)
-        if message.session_epoch == FINAL_EPOCH:
-            return asked, None
-        created = sessions.create(asked, now_ms, uses_topic_ids=uses_topic_ids, is_follower=is_follower)
-        if created is not None:
-            created.isolation_level = message.isolation_level
-        return asked, created
-    session = sessions.resume(
-        message.session_id, message.session_epoch, now_ms, uses_topic_ids=uses_topic_ids
-    )
-    for topic in message.forgotten_topics_data:
-        name = _name_of(topic, uses_topic_ids=uses_topic_ids)
-        for index in topic.partitions:
-            session.forget((name, index))
-    _ask(session.partitions, message, uses_topic_ids)
-    for asked_topic in message.topics:
-        name = _name_of(asked_topic, uses_topic_ids=uses_topic_ids)
-        for each in asked_topic.partitions:
-            session.look_at((name, each.partition))
-    session.read_at(message.isolation_level)
-    if not is_follower and len(session.partitions) > limit:
-        sessions.close(session.session_id)
-        raise KafkaError(ErrorCode.invalid_request)
-    return session.partitions, session
-
-
-def _ask(partitions: dict[FetchKey, FetchedPartition], message: FetchRequest, uses_topic_ids: bool) -> None:
-    """Take over what a request says of each partition that it names."""
-    for topic in message.topics:
-        name = _name_of(topic, uses_topic_ids=uses_topic_ids)
-        for index, leader_epoch, offset, last_epoch, log_start, max_bytes in topic.partitions:
-            key = (name, index)
-            known = partitions.get(key)
-            if known is None:
-                partitions[key] = known = FetchedPartition(key, offset, max_bytes, leader_epoch, last_epoch)
-                known.log_start_offset = log_start
-            else:
-                known.ask(offset, max_bytes, leader_epoch, last_epoch)
-                known.log_start_offset = log_start
-
-
-def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str | UUID:
-    if uses_topic_ids:
-        return topic.topic_id or _NO_TOPIC_ID
-    assert topic.topic is not None
-    return topic.topic
 
 
 def _is_rack_aware(services: RecordServices) -> bool:
@@ -212,6 +159,8 @@ class _Fetch:
     def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
         partitions = self._services.partitions
         name, index = asked.key
+        if self._context.session.access is not None:
+            self._check_right(name)
         # From version 11 on consumers read from followers, too (KIP-392).
         if self._context.api_version < _FIRST_FROM_FOLLOWERS:
             partition: Replica = (
@@ -268,6 +217,19 @@ class _Fetch:
             aborted,
             records=read.records,
         )
+
+    def _check_right(self, topic: str | UUID) -> None:
+        """Raises KafkaError(topic_authorization_failed), but for an id that no topic has."""
+        if not isinstance(topic, str):
+            known = self._services.metadata.image.topics_by_id.get(topic)
+            if known is None:
+                return
+            topic = known.name
+        if not self._may_read(topic):
+            raise KafkaError(ErrorCode.topic_authorization_failed)
+
+    def _may_read(self, topic: str) -> bool:
+        return may(self._context, Operation.READ, ResourceType.TOPIC, topic)
 
     def _preferred(self, partition: Replica, fetch_offset: int) -> int | None:
         """The replica that the consumer had better read from, where it is not this one."""
@@ -343,6 +305,15 @@ class _Fetch:
         """Nothing is left to be read until the partition changes."""
         # Not at an earlier last stable offset: a fetch has to see that what is behind it is unstable.
         return asked.fetch_offset >= result.high_watermark
+
+
+class _StrangersFetch(_Fetch):
+    """Of one who says that he is a broker, and may not be one."""
+
+    __slots__ = ()
+
+    def _may_read(self, topic: str) -> bool:  # noqa: ARG002
+        return False
 
 
 class _FollowerFetch(_Fetch):
@@ -482,6 +453,7 @@ APIS = (
         services=RecordServices,
         decode=_decode,
         handle=_handle,
+        right=ByHandler("READ on each topic; CLUSTER_ACTION on the cluster for a follower"),
         kips=(74, 98, 227, 320, 392, 497, 516, 595, 903, 951, 966),
     ),
 )

@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Mapping
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnEach, its_name
 from ottla.broker.services import RecordServices
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_records import (
@@ -15,6 +17,7 @@ from ottla.protocol.messages.delete_records import (
     DeleteRecordsPartitionResult,
     DeleteRecordsRequest,
     DeleteRecordsResponse,
+    DeleteRecordsTopic,
     DeleteRecordsTopicResult,
 )
 from ottla.protocol.messages.list_offsets import (
@@ -22,6 +25,7 @@ from ottla.protocol.messages.list_offsets import (
     ListOffsetsPartitionResponse,
     ListOffsetsRequest,
     ListOffsetsResponse,
+    ListOffsetsTopic,
     ListOffsetsTopicResponse,
 )
 from ottla.protocol.messages.offset_for_leader_epoch import (
@@ -29,6 +33,7 @@ from ottla.protocol.messages.offset_for_leader_epoch import (
     OffsetForLeaderEpochRequest,
     OffsetForLeaderEpochResponse,
     OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
     OffsetForLeaderTopicResult,
 )
 from ottla.replica.delayed import DelayedDeletion, Deletion
@@ -210,12 +215,50 @@ def _delete_one(
         return result, None
 
 
+def _list_error(topic: ListOffsetsTopic, code: ErrorCode) -> ListOffsetsTopicResponse:
+    return ListOffsetsTopicResponse(
+        name=topic.name,
+        partitions=[
+            ListOffsetsPartitionResponse(partition_index=each.partition_index, error_code=code)
+            for each in topic.partitions
+        ],
+    )
+
+
+def _epochs_error(topic: OffsetForLeaderTopic, code: ErrorCode) -> OffsetForLeaderTopicResult:
+    return OffsetForLeaderTopicResult(
+        topic=topic.topic,
+        partitions=[EpochEndOffset(partition=each.partition, error_code=code) for each in topic.partitions],
+    )
+
+
+def _delete_error(topic: DeleteRecordsTopic, code: ErrorCode) -> DeleteRecordsTopicResult:
+    return DeleteRecordsTopicResult(
+        name=topic.name,
+        partitions=[
+            DeleteRecordsPartitionResult(
+                partition_index=each.partition_index, error_code=code, low_watermark=-1
+            )
+            for each in topic.partitions
+        ],
+    )
+
+
 APIS = (
     Api(
         RecordServices,
         ListOffsetsRequest,
         ListOffsetsResponse,
         _list,
+        right=OnEach(
+            Operation.DESCRIBE,
+            ResourceType.TOPIC,
+            "topics",
+            _list_error,
+            response=ListOffsetsResponse,
+            into="topics",
+            name=its_name,
+        ),
         kips=(79, 98, 207, 320, 405, 734, 1005, 1023),
         gaps=(
             "There is no tiered storage: its special timestamps answer as for a log that is wholly local.",
@@ -226,6 +269,16 @@ APIS = (
         OffsetForLeaderEpochRequest,
         OffsetForLeaderEpochResponse,
         _epoch_ends,
+        right=OnEach(
+            Operation.DESCRIBE,
+            ResourceType.TOPIC,
+            "topics",
+            _epochs_error,
+            response=OffsetForLeaderEpochResponse,
+            into="topics",
+            name=lambda _image, topic: topic.topic,
+            also_on_cluster=Operation.CLUSTER_ACTION,
+        ),
         kips=(279, 320),
     ),
     Api(
@@ -233,6 +286,15 @@ APIS = (
         DeleteRecordsRequest,
         DeleteRecordsResponse,
         _delete,
+        right=OnEach(
+            Operation.DELETE,
+            ResourceType.TOPIC,
+            "topics",
+            _delete_error,
+            response=DeleteRecordsResponse,
+            into="topics",
+            name=its_name,
+        ),
         kips=(107,),
     ),
 )

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from ottla.broker import leader_hints
 from ottla.broker.admission import Admission, admit, is_transactional, partition_of
 from ottla.broker.api import HandCodedApi
 from ottla.broker.request import RequestContext, Result
+from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import RecordServices
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.produce import (
     NodeEndpoint,
@@ -81,6 +84,12 @@ def _handle(
 def _handle_transactional(
     services: RecordServices, context: RequestContext, produce: ProduceRequest
 ) -> Result | Awaitable[Result]:
+    if context.session.access is not None and (
+        produce.transactional_id is None
+        or not may(context, Operation.WRITE, ResourceType.TRANSACTIONAL_ID, produce.transactional_id)
+    ):
+        code = ErrorCode.transactional_id_authorization_failed
+        return _finish(services, context, produce, [_failure(data, code) for data in produce.partitions], [])
     admission = admit(services, produce, context.api_version, context.received_ms)
     if isinstance(admission, Admission):
         return _append_admitted(services, context, produce, admission)
@@ -184,6 +193,8 @@ def _append(
     try:
         if records is None:
             raise KafkaError(ErrorCode.invalid_record, "the request holds no records for the partition")
+        if context.session.access is not None:
+            _check_right(services, context, topic, topic_id)
         partition = partition_of(services, topic, topic_id, index)
         if partition.is_internal and context.client_id != _MAY_WRITE_INTERNAL_TOPICS:
             raise KafkaError(
@@ -215,6 +226,17 @@ def _append(
     return failure._replace(log_start_offset=partition.log.log_start_offset)
 
 
+def _check_right(
+    services: RecordServices, context: RequestContext, topic: str | None, topic_id: UUID | None
+) -> None:
+    """Raises KafkaError(topic_authorization_failed); of an id that no topic has something else is told."""
+    if topic is None:
+        known = None if topic_id is None else services.metadata.image.topics_by_id.get(topic_id)
+        topic = None if known is None else known.name
+    if topic is not None and not may(context, Operation.WRITE, ResourceType.TOPIC, topic):
+        raise KafkaError(ErrorCode.topic_authorization_failed)
+
+
 def _failure(
     data: PartitionData,
     code: ErrorCode,
@@ -232,6 +254,7 @@ APIS = (
         services=RecordServices,
         decode=_decode,
         handle=_handle,
+        right=ByHandler("WRITE on each topic, and on the transactional id"),
         pipelined=True,
         kips=(98, 467, 516, 890, 951),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import Open
 from ottla.broker.services import NoServices
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
@@ -25,13 +26,24 @@ def _authenticate(
     return SaslAuthenticateResponse(error_code=ErrorCode.illegal_sasl_state, error_message=text)
 
 
+_OPEN = Open("it is how a client says who it is")
+
 APIS = (
-    Api(NoServices, SaslHandshakeRequest, SaslHandshakeResponse, _handshake, kips=(43, 152), gaps=_GAPS),
+    Api(
+        NoServices,
+        SaslHandshakeRequest,
+        SaslHandshakeResponse,
+        _handshake,
+        right=_OPEN,
+        kips=(43, 152),
+        gaps=_GAPS,
+    ),
     Api(
         NoServices,
         SaslAuthenticateRequest,
         SaslAuthenticateResponse,
         _authenticate,
+        right=_OPEN,
         kips=(152, 368),
         gaps=_GAPS,
     ),

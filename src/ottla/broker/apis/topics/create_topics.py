@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, OnEach, its_name, may
 from ottla.broker.services import TopicServices
 from ottla.config.effective import describe_topic
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -24,13 +26,27 @@ from ottla.protocol.messages.create_topics import (
 
 
 async def _create_topics(
-    services: TopicServices, _context: RequestContext, message: CreateTopicsRequest
+    services: TopicServices, context: RequestContext, message: CreateTopicsRequest
 ) -> CreateTopicsResponse:
+    allowed = [topic for topic in message.topics if _may_create(context, topic.name)]
     results = await services.topics.create_topics(
-        [_new_topic(topic) for topic in message.topics], validate_only=message.validate_only
+        [_new_topic(topic) for topic in allowed], validate_only=message.validate_only
     )
+    refused = dict.fromkeys(topic.name for topic in message.topics if topic not in allowed)
     return CreateTopicsResponse(
-        topics=[_topic_result(services, name, result) for name, result in results.items()]
+        topics=[
+            *(_topic_result(services, context, name, result) for name, result in results.items()),
+            *(
+                _topic_result(services, context, name, KafkaError(ErrorCode.topic_authorization_failed))
+                for name in refused
+            ),
+        ]
+    )
+
+
+def _may_create(context: RequestContext, name: str) -> bool:
+    return may(context, Operation.CREATE, ResourceType.CLUSTER, is_asked_for=False) or may(
+        context, Operation.CREATE, ResourceType.TOPIC, name
     )
 
 
@@ -44,10 +60,21 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
     )
 
 
-def _topic_result(services: TopicServices, name: str, result: Topic | KafkaError) -> CreatableTopicResult:
+def _topic_result(
+    services: TopicServices, context: RequestContext, name: str, result: Topic | KafkaError
+) -> CreatableTopicResult:
     if isinstance(result, KafkaError):
         return CreatableTopicResult(
             name=name, error_code=result.code, error_message=result.message, configs=()
+        )
+    if not may(context, Operation.DESCRIBE_CONFIGS, ResourceType.TOPIC, name, is_asked_for=False):
+        return CreatableTopicResult(
+            name=name,
+            topic_id=result.topic_id,
+            topic_config_error_code=ErrorCode.topic_authorization_failed,
+            num_partitions=-1,
+            replication_factor=-1,
+            configs=(),
         )
     return CreatableTopicResult(
         name=name,
@@ -116,6 +143,9 @@ APIS = (
         CreateTopicsRequest,
         CreateTopicsResponse,
         _create_topics,
+        right=ByHandler(
+            "CREATE on the cluster or on each topic; DESCRIBE_CONFIGS on a topic to be told of its settings"
+        ),
         error=_topics_error,
         kips=(4, 464, 516, 525),
     ),
@@ -124,6 +154,15 @@ APIS = (
         CreatePartitionsRequest,
         CreatePartitionsResponse,
         _create_partitions,
+        right=OnEach(
+            Operation.ALTER,
+            ResourceType.TOPIC,
+            "topics",
+            lambda topic, code: _partitions_refusal(topic.name, code, None),
+            response=CreatePartitionsResponse,
+            into="results",
+            name=its_name,
+        ),
         error=_partitions_error,
         kips=(195, 599),
     ),

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import TopicServices
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.image import MetadataImage
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_topics import (
@@ -32,8 +34,13 @@ async def _handle(
         try:
             _check_meaning(name, topic_id, times)
             found = _resolve(services.metadata.image, name, topic_id)
+            _check_right(context, found, is_named=name is not None)
         except KafkaError as error:
             responses.append(_result(name, topic_id, error.code, error.message))
+            continue
+        except _NotDeletableError as refused:
+            code = ErrorCode.topic_authorization_failed
+            responses.append(_result(refused.shown, topic_id, code, None))
             continue
         if found in names:
             # By its name and by its id: which of the two was not meant, only the client can know.
@@ -50,6 +57,22 @@ async def _handle(
         else:
             responses.append(_result(name, topic.topic_id, ErrorCode.none, None))
     return DeleteTopicsResponse(responses=responses)
+
+
+class _NotDeletableError(Exception):
+    """The client may not delete a topic; `shown` is its name where he may know it."""
+
+    def __init__(self, shown: str | None) -> None:
+        super().__init__(shown)
+        self.shown = shown
+
+
+def _check_right(context: RequestContext, name: str, *, is_named: bool) -> None:
+    if may(context, Operation.DELETE, ResourceType.CLUSTER, is_asked_for=False):
+        return
+    is_visible = may(context, Operation.DESCRIBE, ResourceType.TOPIC, name)
+    if not (is_visible and may(context, Operation.DELETE, ResourceType.TOPIC, name)):
+        raise _NotDeletableError(name if is_visible or is_named else None)
 
 
 def _asked(context: RequestContext, message: DeleteTopicsRequest) -> list[tuple[str | None, UUID | None]]:
@@ -90,5 +113,13 @@ def _error(message: DeleteTopicsRequest, code: ErrorCode, text: str | None) -> D
 
 
 APIS = (
-    Api(TopicServices, DeleteTopicsRequest, DeleteTopicsResponse, _handle, error=_error, kips=(4, 516, 599)),
+    Api(
+        TopicServices,
+        DeleteTopicsRequest,
+        DeleteTopicsResponse,
+        _handle,
+        right=ByHandler("DELETE on the cluster or on each topic, and DESCRIBE on it"),
+        error=_error,
+        kips=(4, 516, 599),
+    ),
 )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from ottla.broker.api import Api
 from ottla.broker.cluster_view import leader_at, offline_replicas
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, may, operations
 from ottla.broker.services import TopicServices
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import Topic
 from ottla.metadata.topic_names import INTERNAL_TOPICS
@@ -25,8 +27,15 @@ def _handle(
     services: TopicServices, context: RequestContext, message: DescribeTopicPartitionsRequest
 ) -> DescribeTopicPartitionsResponse:
     image = services.metadata.image
-    asked = {topic.name for topic in message.topics}
+    asked = dict.fromkeys(topic.name for topic in message.topics)
     names = sorted(asked or image.topics)
+    hidden = dict.fromkeys(
+        name
+        for name in names
+        if not may(context, Operation.DESCRIBE, ResourceType.TOPIC, name, is_asked_for=bool(asked))
+    )
+    if hidden:
+        names = [name for name in names if name not in hidden]
     first_partition = 0
     if message.cursor is not None:
         cursor_name = message.cursor.topic_name
@@ -42,11 +51,18 @@ def _handle(
             first_partition = message.cursor.partition_index
     limit = services.config.value.max_request_partition_size_limit
     room = max(1, min(message.response_partition_limit, limit))
-    return _page(image, names, first_partition, room, context.session.listener)
+    response = _page(image, names, first_partition, room, context)
+    if hidden and asked:
+        refused = [
+            DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.topic_authorization_failed, name=name)
+            for name in hidden
+        ]
+        response.topics = [*response.topics, *refused]
+    return response
 
 
 def _page(
-    image: MetadataImage, names: list[str], first_partition: int, room: int, listener: str
+    image: MetadataImage, names: list[str], first_partition: int, room: int, context: RequestContext
 ) -> DescribeTopicPartitionsResponse:
     """Of these topics at most `room` partitions, and where the next page begins."""
     response = DescribeTopicPartitionsResponse()
@@ -58,7 +74,7 @@ def _page(
                 topic_name=name, partition_index=first_partition
             )
             break
-        described = _describe(image, name, first_partition, room, listener)
+        described = _describe(image, name, first_partition, room, context)
         topics.append(described)
         room -= len(described.partitions)
         known = image.topics.get(name)
@@ -73,22 +89,23 @@ def _page(
 
 
 def _describe(
-    image: MetadataImage, name: str, first: int, limit: int, listener: str
+    image: MetadataImage, name: str, first: int, limit: int, context: RequestContext
 ) -> DescribeTopicPartitionsResponseTopic:
+    allowed = operations(context, TOPIC_OPERATIONS, ResourceType.TOPIC, name)
     topic = image.topics.get(name)
     if topic is None:
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
         return DescribeTopicPartitionsResponseTopic(
-            error_code=code, name=name, topic_authorized_operations=TOPIC_OPERATIONS
+            error_code=code, name=name, topic_authorized_operations=allowed
         )
     return DescribeTopicPartitionsResponseTopic(
         name=name,
         topic_id=topic.topic_id,
         is_internal=name in INTERNAL_TOPICS,
-        topic_authorized_operations=TOPIC_OPERATIONS,
+        topic_authorized_operations=allowed,
         partitions=[
-            _partition(image, topic, index, listener)
+            _partition(image, topic, index, context.session.listener)
             for index in range(first, min(first + limit, len(topic.partitions)))
         ],
     )
@@ -128,6 +145,7 @@ APIS = (
         DescribeTopicPartitionsRequest,
         DescribeTopicPartitionsResponse,
         _handle,
+        right=ByHandler("DESCRIBE on each topic"),
         error=_error,
         kips=(966,),
     ),

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from ottla.broker.api import Api
 from ottla.broker.cluster_view import brokers_at, controller_in, leader_at, offline_replicas
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, may, operations
 from ottla.broker.services import TopicServices
+from ottla.metadata.acls import CLUSTER_NAME, Operation, ResourceType
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
@@ -41,7 +43,7 @@ def _handle(
     services: TopicServices, context: RequestContext, message: MetadataRequest
 ) -> Answer | Awaitable[Answer]:
     _check(context, message)
-    missing = _to_create(services, message)
+    missing = _to_create(services, context, message)
     if missing:
         return _create_and_answer(services, context, message, missing)
     return _answer(services, context, message)
@@ -62,7 +64,7 @@ def _is_by_id(message: MetadataRequest) -> bool:
     return any(asked.topic_id is not None for asked in message.topics or ())
 
 
-def _to_create(services: TopicServices, message: MetadataRequest) -> Sequence[str]:
+def _to_create(services: TopicServices, context: RequestContext, message: MetadataRequest) -> Sequence[str]:
     if not (message.allow_auto_topic_creation and services.config.value.auto_create_topics_enable):
         return ()
     if _is_by_id(message):
@@ -71,8 +73,22 @@ def _to_create(services: TopicServices, message: MetadataRequest) -> Sequence[st
     return [
         asked.name
         for asked in message.topics or ()
-        if asked.name and asked.name not in topics and is_valid_topic_name(asked.name)
+        if asked.name
+        and asked.name not in topics
+        and is_valid_topic_name(asked.name)
+        and _is_visible(context, asked.name)
+        and _may_create(context, asked.name)
     ]
+
+
+def _is_visible(context: RequestContext, name: str, *, is_asked_for: bool = True) -> bool:
+    return may(context, Operation.DESCRIBE, ResourceType.TOPIC, name, is_asked_for=is_asked_for)
+
+
+def _may_create(context: RequestContext, name: str) -> bool:
+    return may(context, Operation.CREATE, ResourceType.CLUSTER, is_asked_for=False) or may(
+        context, Operation.CREATE, ResourceType.TOPIC, name
+    )
 
 
 async def _create_and_answer(
@@ -93,7 +109,7 @@ def _answer(services: TopicServices, context: RequestContext, message: MetadataR
         topics = [_by_id(image, topic_id, context, message) for topic_id in topic_ids]
     else:
         names = dict.fromkeys(asked.name for asked in wanted)
-        topics = [_by_name(image, name, context, message) for name in names]
+        topics = [_by_name(services, name, context, message) for name in names]
     return _response(services, context, message, topics)
 
 
@@ -106,16 +122,23 @@ def _encoded_all(services: TopicServices, context: RequestContext, message: Meta
         message.include_topic_authorized_operations,
         context.session.listener,
     )
-    cached = cache.get(key)
+    is_same_for_all = context.session.access is None
+    cached = cache.get(key) if is_same_for_all else None
     if cached is not None and cached[0] is image:
         return cached[1]
     response = _response(
         services,
         context,
         message,
-        [_describe(image, topic, context, message) for topic in image.topics.values()],
+        [
+            _describe(image, topic, context, message)
+            for topic in image.topics.values()
+            if is_same_for_all or _is_visible(context, topic.name, is_asked_for=False)
+        ],
     )
     body = encode(response, context.api_version)
+    if not is_same_for_all:
+        return body
     if len(cache) >= _ENCODED_KEPT:
         cache.clear()
     cache[key] = image, body
@@ -139,7 +162,10 @@ def _response(
         topics=topics,
     )
     if message.include_cluster_authorized_operations:
-        response.cluster_authorized_operations = CLUSTER_OPERATIONS
+        may_describe = may(context, Operation.DESCRIBE, ResourceType.CLUSTER, is_asked_for=False)
+        response.cluster_authorized_operations = (
+            operations(context, CLUSTER_OPERATIONS, ResourceType.CLUSTER, CLUSTER_NAME) if may_describe else 0
+        )
     return response
 
 
@@ -149,18 +175,32 @@ def _by_id(
     topic = image.topics_by_id.get(topic_id)
     if topic is None:
         return MetadataResponseTopic(error_code=ErrorCode.unknown_topic_id, name=None, topic_id=topic_id)
+    if not _is_visible(context, topic.name):
+        # The name is what must not be told.
+        code = ErrorCode.topic_authorization_failed
+        return MetadataResponseTopic(error_code=code, name=None, topic_id=topic_id)
     return _describe(image, topic, context, message)
 
 
 def _by_name(
-    image: MetadataImage, name: str | None, context: RequestContext, message: MetadataRequest
+    services: TopicServices, name: str | None, context: RequestContext, message: MetadataRequest
 ) -> MetadataResponseTopic:
     if name is None:
         return MetadataResponseTopic(error_code=ErrorCode.unknown_topic_id, name=None)
+    if not _is_visible(context, name):
+        return MetadataResponseTopic(error_code=ErrorCode.topic_authorization_failed, name=name)
+    image = services.metadata.image
     topic = image.topics.get(name)
     if topic is None:
         valid = is_valid_topic_name(name)
         code = ErrorCode.unknown_topic_or_partition if valid else ErrorCode.invalid_topic_exception
+        if (
+            valid
+            and message.allow_auto_topic_creation
+            and services.config.value.auto_create_topics_enable
+            and not _may_create(context, name)
+        ):
+            code = ErrorCode.topic_authorization_failed
         return MetadataResponseTopic(error_code=code, name=name)
     return _describe(image, topic, context, message)
 
@@ -175,7 +215,9 @@ def _describe(
         partitions=[_partition(image, topic, index, context) for index in range(len(topic.partitions))],
     )
     if message.include_topic_authorized_operations:
-        described.topic_authorized_operations = TOPIC_OPERATIONS
+        described.topic_authorized_operations = operations(
+            context, TOPIC_OPERATIONS, ResourceType.TOPIC, topic.name
+        )
     return described
 
 
@@ -211,6 +253,7 @@ APIS = (
         MetadataRequest,
         MetadataResponse,
         _handle,
+        right=ByHandler("DESCRIBE on each topic; CREATE on the cluster or the topic where it is made"),
         error=_error,
         kips=(4, 78, 204, 430, 516, 1102),
     ),

@@ -13,10 +13,12 @@ from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.apis.transactions import known_to_client, refuse
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import All, ByHandler, OnNamed, may, require
 from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import Answered, following, partition_for, together, unless_refused
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
@@ -37,6 +39,15 @@ _FROM_BROKERS_SINCE = 4
 def _add_partitions(
     services: TransactionServices, context: RequestContext, message: AddPartitionsToTxnRequest
 ) -> Answered[AddPartitionsToTxnResponse]:
+    if context.api_version >= _FROM_BROKERS_SINCE:
+        require(context, Operation.CLUSTER_ACTION, ResourceType.CLUSTER)
+    else:
+        require(
+            context,
+            Operation.WRITE,
+            ResourceType.TRANSACTIONAL_ID,
+            message.v3_and_below_transactional_id,
+        )
     if context.api_version < _FROM_BROKERS_SINCE:
         transaction = AddPartitionsToTxnTransaction(
             transactional_id=message.v3_and_below_transactional_id,
@@ -80,7 +91,9 @@ def _refused(
     topics = services.metadata.image.topics
     refused: dict[tuple[str, int], ErrorCode] = {}
     for name, number in partitions:
-        if context.api_version < _FROM_BROKERS_SINCE and name in INTERNAL_TOPICS:
+        if context.api_version < _FROM_BROKERS_SINCE and (
+            name in INTERNAL_TOPICS or not may(context, Operation.WRITE, ResourceType.TOPIC, name)
+        ):
             refused[name, number] = ErrorCode.topic_authorization_failed
         elif name not in topics or not 0 <= number < len(topics[name].partitions):
             refused[name, number] = ErrorCode.unknown_topic_or_partition
@@ -165,6 +178,9 @@ APIS = (
         AddPartitionsToTxnRequest,
         AddPartitionsToTxnResponse,
         _add_partitions,
+        right=ByHandler(
+            "WRITE on the transactional id and on each topic; CLUSTER_ACTION on the cluster from version 4 on"
+        ),
         error=_add_partitions_error,
         kips=(98, 588, 890),
     ),
@@ -173,6 +189,14 @@ APIS = (
         AddOffsetsToTxnRequest,
         AddOffsetsToTxnResponse,
         _add_offsets,
+        right=All(
+            OnNamed[AddOffsetsToTxnRequest](
+                Operation.WRITE, ResourceType.TRANSACTIONAL_ID, lambda message: message.transactional_id
+            ),
+            OnNamed[AddOffsetsToTxnRequest](
+                Operation.READ, ResourceType.GROUP, lambda message: message.group_id
+            ),
+        ),
         kips=(98, 588, 890),
     ),
 )

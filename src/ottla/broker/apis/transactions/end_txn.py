@@ -8,8 +8,10 @@ from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.apis.transactions import refuse
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnNamed
 from ottla.broker.services import TransactionServices
 from ottla.coordinator.shards import Answered, unless_refused
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.protocol.messages.end_txn import EndTxnRequest, EndTxnResponse
 
 _FENCED_SINCE = 2
@@ -24,4 +26,15 @@ def _handle(
     )
 
 
-APIS = (Api(TransactionServices, EndTxnRequest, EndTxnResponse, _handle, kips=(98, 588, 890)),)
+APIS = (
+    Api(
+        TransactionServices,
+        EndTxnRequest,
+        EndTxnResponse,
+        _handle,
+        right=OnNamed[EndTxnRequest](
+            Operation.WRITE, ResourceType.TRANSACTIONAL_ID, lambda message: message.transactional_id
+        ),
+        kips=(98, 588, 890),
+    ),
+)

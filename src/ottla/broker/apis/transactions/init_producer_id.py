@@ -8,8 +8,10 @@ from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.apis.transactions import refuse
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, may, may_with_some, require
 from ottla.broker.services import TransactionServices
 from ottla.coordinator.shards import Answered, unless_refused
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 
@@ -19,6 +21,12 @@ _FENCED_SINCE = 4
 def _handle(
     services: TransactionServices, context: RequestContext, message: InitProducerIdRequest
 ) -> Answered[InitProducerIdResponse]:
+    if message.transactional_id is not None:
+        require(context, Operation.WRITE, ResourceType.TRANSACTIONAL_ID, message.transactional_id)
+    elif not may(
+        context, Operation.IDEMPOTENT_WRITE, ResourceType.CLUSTER, is_asked_for=False
+    ) and not may_with_some(context, Operation.WRITE, ResourceType.TOPIC):
+        raise KafkaError(ErrorCode.cluster_authorization_failed)
     if (message.producer_id == -1) != (message.producer_epoch == -1):
         raise KafkaError(ErrorCode.invalid_request)
     if message.transactional_id is None:
@@ -44,6 +52,9 @@ APIS = (
         InitProducerIdRequest,
         InitProducerIdResponse,
         _handle,
+        right=ByHandler(
+            "WRITE on the transactional id; without one IDEMPOTENT_WRITE on the cluster, or WRITE on a topic"
+        ),
         error=_error,
         kips=(98, 360, 588, 890),
     ),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from ottla.broker.api import Api
 from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import ByHandler, OnEach, itself, may
 from ottla.broker.services import TransactionServices
 from ottla.coordinator.shards import settled
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_transactions import (
     DescribeTransactionsRequest,
@@ -27,7 +29,13 @@ async def _describe_one(
     services: TransactionServices, context: RequestContext, transactional_id: str
 ) -> TransactionState:
     try:
-        return await settled(services.transactions.describe(transactional_id, client_of(context)))
+        state = await settled(services.transactions.describe(transactional_id, client_of(context)))
+        state.topics = [
+            topic
+            for topic in state.topics
+            if may(context, Operation.DESCRIBE, ResourceType.TOPIC, topic.topic, is_asked_for=False)
+        ]
+        return state
     except KafkaError as error:
         return TransactionState(transactional_id=transactional_id, error_code=error.code)
 
@@ -37,7 +45,17 @@ async def _list(
 ) -> ListTransactionsResponse:
     from ottla.coordination.transactions.listing import unknown_states
 
-    states = await services.transactions.list_transactions(message, client_of(context))
+    states = [
+        state
+        for state in await services.transactions.list_transactions(message, client_of(context))
+        if may(
+            context,
+            Operation.DESCRIBE,
+            ResourceType.TRANSACTIONAL_ID,
+            state.transactional_id,
+            is_asked_for=False,
+        )
+    ]
     return ListTransactionsResponse(unknown_state_filters=unknown_states(message), transaction_states=states)
 
 
@@ -54,6 +72,15 @@ APIS = (
         DescribeTransactionsRequest,
         DescribeTransactionsResponse,
         _describe,
+        right=OnEach(
+            Operation.DESCRIBE,
+            ResourceType.TRANSACTIONAL_ID,
+            "transactional_ids",
+            lambda name, code: TransactionState(transactional_id=name, error_code=code),
+            response=DescribeTransactionsResponse,
+            into="transaction_states",
+            name=itself,
+        ),
         error=_describe_error,
         kips=(664,),
     ),
@@ -62,6 +89,7 @@ APIS = (
         ListTransactionsRequest,
         ListTransactionsResponse,
         _list,
+        right=ByHandler("DESCRIBE on each transactional id for it to be listed"),
         kips=(664, 994, 1152),
     ),
 )

@@ -7,10 +7,12 @@ from functools import partial
 
 from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
+from ottla.broker.rights import OnCluster
 from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
 from ottla.coordinator.shards import Answered, following
+from ottla.metadata.acls import Operation
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.write_txn_markers import (
     WritableTxnMarkerPartitionResult,
@@ -81,6 +83,7 @@ APIS = (
         WriteTxnMarkersRequest,
         WriteTxnMarkersResponse,
         _handle,
+        right=OnCluster(Operation.CLUSTER_ACTION, also=Operation.ALTER),
         error=_error,
         kips=(98, 664, 1228),
     ),

@@ -1,0 +1,59 @@
+"""What one client may do, asked again and again: decisions are kept as long as the ACLs stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from ottla.metadata.acls import CLUSTER_NAME, Operation, ResourceType
+from ottla.security.authorizer import Authorizer, Decision
+from ottla.security.principal import Principal
+
+_KEPT_MAX: Final = 4096
+"""Decisions; a client that asks of more resources has them decided anew"""
+
+
+class Access:
+    """Of one principal at one address."""
+
+    __slots__ = ("_authorizer", "_current", "_decided", "host", "principal")
+
+    def __init__(self, principal: Principal, host: str, current: Callable[[], Authorizer]) -> None:
+        """`current` is asked each time: another authorizer has other ACLs."""
+        self.principal: Final = str(principal)
+        self.host: Final = host
+        self._current = current
+        self._authorizer: Authorizer | None = None
+        self._decided: dict[tuple[Operation, ResourceType, str], Decision] = {}
+
+    def decide(self, operation: Operation, resource_type: ResourceType, name: str) -> Decision:
+        authorizer = self._current()
+        if authorizer is not self._authorizer:
+            self._authorizer = authorizer
+            self._decided.clear()
+        asked = (operation, resource_type, name)
+        decision = self._decided.get(asked)
+        if decision is None:
+            if len(self._decided) >= _KEPT_MAX:
+                self._decided.clear()
+            decision = authorizer.decide(self.principal, self.host, operation, resource_type, name)
+            self._decided[asked] = decision
+        return decision
+
+    def may(self, operation: Operation, resource_type: ResourceType, name: str) -> bool:
+        return self.decide(operation, resource_type, name).is_allowed
+
+    def may_with_cluster(self, operation: Operation) -> bool:
+        return self.may(operation, ResourceType.CLUSTER, CLUSTER_NAME)
+
+    def may_with_some(self, operation: Operation, resource_type: ResourceType) -> bool:
+        """As `Authorizer.may_with_some`."""
+        return self._current().may_with_some(self.principal, self.host, operation, resource_type)
+
+    def operations(self, among: int, resource_type: ResourceType, name: str) -> int:
+        """Of a bit field of operations (KIP-430) those that are allowed."""
+        return sum(
+            1 << operation
+            for operation in Operation
+            if among >> operation & 1 and self.may(operation, resource_type, name)
+        )
