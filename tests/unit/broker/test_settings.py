@@ -268,7 +268,7 @@ async def test_tasks_first_run_after_the_initial_delay(tmp_path: Path, delay_ms:
         "log.flush.offset.checkpoint.interval.ms": "3600000",
         "log.flush.start.offset.checkpoint.interval.ms": "3600000",
     }
-    checkpoint = tmp_path / "data/recovery-point-offset-checkpoint"
+    checkpoint = tmp_path / "data/log-start-offset-checkpoint"
     async with running(tmp_path, settings) as broker:
         if delay_ms == "0":
             await eventually(checkpoint.exists)

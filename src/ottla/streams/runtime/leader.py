@@ -139,7 +139,7 @@ class Leader:
                     raise StreamsError(
                         f"the internal topic {topic.name} has {count} partitions, not {topic.partitions}:"
                         " the topics that are read have other numbers of partitions than when it was made."
-                        " Reset the application (`ottla streams reset`), which deletes its internal topics"
+                        " Delete the application's internal topics and its local state, or give it another id"
                     )
             if not missing:
                 return

@@ -112,7 +112,7 @@ class StateDirectory:
                 raise StateStoreError(
                     f"the topology has changed: the store {name} is {kind} now and was {before[name]}, so"
                     f" that what is in {self.folder} and in its changelog cannot be read. Give the store"
-                    " another name, or reset the application (`ottla streams reset`)"
+                    " another name, or delete that folder and the changelog's topic"
                 )
         temporary = path.with_suffix(".tmp")
         temporary.write_text(json.dumps(dict(stores), indent=1, sort_keys=True))
