@@ -7,18 +7,22 @@ with TopologyTest(topology) as t:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from ottla.client.columns.columns import Columns
+from ottla.client.columns.columns import Record as Row
 from ottla.streams.errors import StreamsError
 from ottla.streams.records import Headers, Record
 from ottla.streams.serdes import Serde
 from ottla.streams.state.stack import InMemory
 from ottla.streams.state.stores import StateStore
+from ottla.streams.task.chunks import Columnar
 from ottla.streams.task.errors import Handlers, handler_named
-from ottla.streams.task.input import RawRecord
+from ottla.streams.task.input import RawRecord, raw_records
 from ottla.streams.task.steps import record_timestamp
 from ottla.streams.task.task import Task, TaskSettings
 from ottla.streams.topology.nodes import AnySerde, SinkNode, SourceNode, serde_of
@@ -41,6 +45,7 @@ _SETTINGS = {
     "production_exception_handler",
     "errors_dead_letter_queue_topic_name",
     "statestore_cache_max_bytes",
+    "columnar_max_records",
 }
 
 
@@ -49,8 +54,9 @@ class TopologyTest:
     follows from it, before `pipe` returns; caches are flushed after each record.
 
     `config`: `application_id`, `default_timestamp_extractor`, `max_task_idle_ms`,
-    `statestore_cache_max_bytes` (0 by default), the exception handlers ("fail", "continue", a function), and
-    `errors_dead_letter_queue_topic_name`.
+    `statestore_cache_max_bytes` (0 by default), the exception handlers ("fail", "continue", a function),
+    `errors_dead_letter_queue_topic_name`, and `columnar_max_records`: how many records of a `pipe_batch` are
+    processed together, as columns (0, by default: one at a time, without columns).
     """
 
     def __init__(self, topology: Topology, config: Mapping[str, Any] = {}, *, wall_clock_ms: int = 0) -> None:
@@ -68,6 +74,7 @@ class TopologyTest:
             emit_interval_ms=0,
             environment=InMemory(config.get("statestore_cache_max_bytes", 0)),
             handlers=_handlers(config),
+            columnar=_columnar(config.get("columnar_max_records", 0)),
         )
         self._collected: list[RawRecord] = []
         self._outputs: dict[str, list[RawRecord]] = {}
@@ -146,8 +153,8 @@ class TopologyTest:
         self, topic: str, records: Iterable[tuple[bytes | None, bytes | None, int, Headers]]
     ) -> None:
         """Write records of bytes to a topic, then process them."""
-        for key, value, timestamp, headers in records:
-            self._enqueue(topic, key, value, timestamp, headers)
+        written = [RawRecord(topic, 0, -1, at, key, value, headers) for key, value, at, headers in records]
+        self._enqueue_all(topic, written)
         self._run()
 
     @property
@@ -180,6 +187,9 @@ class TopologyTest:
     ) -> None:
         self._collected.append(RawRecord(topic, 0, -1, timestamp, key, value, headers))
 
+    def send_columns(self, topic: str, columns: Columns) -> None:
+        self._collected.extend(each._replace(partition=0) for each in raw_records(topic, columns))
+
     def partitions(self, topic: str) -> int:  # noqa: ARG002
         return 1
 
@@ -199,10 +209,26 @@ class TopologyTest:
 
     def _deliver(self) -> None:
         collected, self._collected = self._collected, []
-        for record in collected:
-            self._outputs.setdefault(record.topic, []).append(record)
-            if self._reads(record.topic):
-                self._enqueue(record.topic, record.key, record.value, record.timestamp, record.headers)
+        for topic, records in groupby(collected, lambda record: record.topic):
+            written = list(records)
+            self._outputs.setdefault(topic, []).extend(written)
+            if self._reads(topic):
+                self._enqueue_all(topic, written)
+
+    def _enqueue_all(self, topic: str, records: Sequence[RawRecord]) -> None:
+        if self._settings.columnar is None or topic in self._topology.global_topics:
+            for each in records:
+                self._enqueue(topic, each.key, each.value, each.timestamp, each.headers)
+            return
+        assert self._task is not None
+        self._task.add_topic(topic)
+        offset = self._offsets.get(topic, 0)
+        self._offsets[topic] = offset + len(records)
+        rows = (
+            Row(topic, 0, at, each.timestamp, 0, each.key, each.value, each.headers)
+            for at, each in enumerate(records, offset)
+        )
+        self._task.add_columns((topic, 0), Columns.of(rows))
 
     def _enqueue(
         self, topic: str, key: bytes | None, value: bytes | None, timestamp: int, headers: Headers
@@ -244,6 +270,14 @@ class TopologyTest:
         for topic in topics:
             task.set_lag((topic, 0), 0)
         return task
+
+
+def _columnar(max_records: int) -> Columnar | None:
+    if not max_records:
+        return None
+    from ottla.streams.columnar.chunk import Chunks
+
+    return Chunks(max_records)
 
 
 def _matches(node: SourceNode, topic: str) -> bool:

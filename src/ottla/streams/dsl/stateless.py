@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
-from ottla.streams.dsl.functions import of_key_and_value, predicate
+from ottla.streams.columnar.stateless import (
+    FilterByExpression,
+    MapBatches,
+    MapValuesByExpression,
+    SelectKeyByExpression,
+    TableFunction,
+)
+from ottla.streams.dsl.functions import of_key_and_value, of_value, predicate, with_expression
 from ottla.streams.dsl.graph import Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import SinkGraphNode
 from ottla.streams.dsl.inferred import key_serde
 from ottla.streams.dsl.partitioning import repartition
-from ottla.streams.dsl.parts import StreamParts
+from ottla.streams.dsl.parts import StreamParts, derived, same
 from ottla.streams.dsl.store import Store
+from ottla.streams.expressions.nodes import Expression
 from ottla.streams.processors import stateless
 from ottla.streams.topology.nodes import AnyProcessor, AnySerde, Partitioner, StoreBuilder, TopicNameExtractor
 
 __all__ = [
     "Branches",
+    "batches_mapped",
+    "filtered",
     "for_each",
     "key_selecting_node",
     "merged",
@@ -24,13 +35,39 @@ __all__ = [
     "repartitioned",
     "select_key",
     "sink",
+    "values_mapped",
 ]
 
 
+def filtered(s: StreamParts, function: object, name: str | None, *, negated: bool = False) -> StreamParts:
+    """By a function, or an expression, whose opposite is null where it is null itself, as in SQL."""
+    if negated and isinstance(function, Expression):
+        function, negated = ~function, False
+    by_function = stateless.FilterNot if negated else stateless.Filter
+    operator = "filter_not" if negated else "filter"
+    make = with_expression(function, operator, FilterByExpression, by_function, predicate)
+    return same(s, "KSTREAM-FILTER-", name, make)
+
+
+def values_mapped(s: StreamParts, function: object, with_key: bool, name: str | None) -> StreamParts:
+    def made(given: object, operator: str) -> Callable[[Any, Any], Any]:
+        return of_value(given, with_key, operator)
+
+    make = with_expression(function, "map_values", MapValuesByExpression, stateless.MapValues, made)
+    return derived(s, "KSTREAM-MAPVALUES-", name, make, changes_value=True)
+
+
+def batches_mapped(s: StreamParts, function: TableFunction, name: str | None) -> StreamParts:
+    make = partial(MapBatches, function)
+    return derived(s, "KSTREAM-MAP-", name, make, changes_key=True, changes_value=True)
+
+
 def key_selecting_node(s: StreamParts, function: object, named: Named) -> ProcessorGraphNode:
-    mapper = of_key_and_value(function, "select_key")
+    make = with_expression(
+        function, "select_key", SelectKeyByExpression, stateless.SelectKey, of_key_and_value
+    )
     name = named.or_generate("KSTREAM-KEY-SELECT-")
-    node = ProcessorGraphNode(Parameters(name, partial(stateless.SelectKey, mapper)))
+    node = ProcessorGraphNode(Parameters(name, make))
     node.changes_key = True
     s.graph.add(s.node, node)
     return node

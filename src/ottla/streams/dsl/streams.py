@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Generic, Literal, overload
 
+from ottla.streams.columnar.stateless import TableFunction
 from ottla.streams.dsl import aggregations, foreign_keys, inferred, stateless, stream_joins, tables
 from ottla.streams.dsl.aggregations import By, Emit, Windows
-from ottla.streams.dsl.functions import of_key_and_value, of_value, predicate
+from ottla.streams.dsl.functions import of_key_and_value, of_value
 from ottla.streams.dsl.global_table import GlobalKTable
 from ottla.streams.dsl.graph import Named
 from ottla.streams.dsl.grouping import Aggregation
@@ -40,13 +41,11 @@ class KStream(Generic[K, V]):
 
     def filter(self, function: Condition[K, V], *, name: Name = None) -> KStream[K, V]:
         """Only the records of which the function, or expression, is true."""
-        keep = partial(operators.Filter, predicate(function, "filter"))
-        return KStream(same(self.parts, "KSTREAM-FILTER-", name, keep))
+        return KStream(stateless.filtered(self.parts, function, name))
 
     def filter_not(self, function: Condition[K, V], *, name: Name = None) -> KStream[K, V]:
-        """Only the records of which the function is not true."""
-        drop = partial(operators.FilterNot, predicate(function, "filter_not"))
-        return KStream(same(self.parts, "KSTREAM-FILTER-", name, drop))
+        """Only the records of which the function is not true, or the expression false."""
+        return KStream(stateless.filtered(self.parts, function, name, negated=True))
 
     def map(self, function: Callable[[K, V], tuple[KR, VR]], *, name: Name = None) -> KStream[KR, VR]:
         """Another key and value for each. What groups or joins by key is repartitioned after it."""
@@ -73,9 +72,12 @@ class KStream(Generic[K, V]):
     def map_values(self, function: Any, *, with_key: bool = False, name: Name = None) -> KStream[K, Any]:
         """Another value for each: of a function of the value (`with_key`: of key and value), an expression,
         or a dict of expressions, which makes a dict."""
-        make = partial(operators.MapValues, of_value(function, with_key, "map_values"))
-        parts = derived(self.parts, "KSTREAM-MAPVALUES-", name, make, changes_value=True)
+        parts = stateless.values_mapped(self.parts, function, with_key, name)
         return KStream(inferred.with_rows(parts, function))
+
+    def map_batches(self, function: TableFunction, *, name: Name = None) -> KStream[Any, Any]:
+        """Other keys, values and times for many records at a time."""
+        return KStream(stateless.batches_mapped(self.parts, function, name))
 
     def flat_map_values(
         self, function: Callable[..., Iterable[VR]], *, with_key: bool = False, name: Name = None

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from ottla.streams.expressions.arrow_types import from_arrow, in_range, normalized, to_arrow
 from ottla.streams.expressions.casting import caster
-from ottla.streams.expressions.errors import ExpressionError
+from ottla.streams.expressions.errors import ExpressionError, NotColumnar
 from ottla.streams.expressions.inference import Bound, result_type
 from ottla.streams.expressions.kernels import KERNELS, Value, cast_kernel, equal, is_scalar, kleene_or
 from ottla.streams.expressions.nodes import (
@@ -36,10 +36,6 @@ from ottla.streams.expressions.operations import OPERATIONS
 from ottla.streams.expressions.types import Type, type_of
 
 __all__ = ["NotColumnar", "Rows", "evaluate", "evaluate_filter"]
-
-
-class NotColumnar(Exception):  # noqa: N818  # no error: another way has to be taken
-    """These rows have to be evaluated one at a time."""
 
 
 class Rows(Protocol):

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from ottla.streams.errors import StreamsError
 
-__all__ = ["ExpressionError", "ExpressionTypeError", "UnknownColumnError", "nearest"]
+__all__ = ["ExpressionError", "ExpressionTypeError", "NotColumnar", "UnknownColumnError", "nearest"]
 
 
 class ExpressionError(StreamsError, ValueError):
@@ -25,6 +25,10 @@ class UnknownColumnError(ExpressionError):
         self.column = column
         self.known = tuple(known)
         super().__init__(f"there is no column {column!r} in {within}{nearest(column, self.known)}")
+
+
+class NotColumnar(Exception):  # noqa: N818 # no error: another way has to be taken
+    """Records have to be taken one at a time."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

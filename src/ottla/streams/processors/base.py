@@ -8,6 +8,7 @@ from typing import Any
 from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.processor import Processor, ProcessorContext
 from ottla.streams.records import Record
+from ottla.streams.task.chunks import Chunk
 from ottla.streams.task.steps import ProcessorStep
 
 __all__ = ["AnyRecord", "Operator", "adding"]
@@ -20,6 +21,8 @@ class Operator(Processor[Any, Any, Any, Any]):
 
     forward: Callable[[AnyRecord], None]
     step: ProcessorStep
+    is_observed = False
+    """Whether it is there for what it does beside forwarding, so that the order of its calls can be seen."""
 
     def init(self, context: ProcessorContext[Any, Any]) -> None:
         assert isinstance(context, ProcessorStep)
@@ -32,6 +35,23 @@ class Operator(Processor[Any, Any, Any, Any]):
 
     def store(self, name: str) -> Any:  # the operator made the store and knows what it is
         return self.step.store(name)
+
+    def each(
+        self,
+        chunk: Chunk,
+        function: Callable[[Any, Any], Any],
+        made: Callable[[Chunk, list[Any]], Chunk],
+    ) -> None:
+        """Forward what is `made` of a chunk by a function of each key and value. From a record on that it
+        fails for, they are processed one at a time."""
+        results: list[Any] = []
+        try:
+            results.extend(map(function, *chunk.pairs()))
+        except Exception:  # noqa: BLE001 # it may raise anything, and will raise it again for the record
+            self.step.forward_chunk(made(chunk.slice(0, len(results)), results))
+            self.step.process_one_by_one(chunk.slice(len(results), len(chunk)))
+            return
+        self.step.forward_chunk(made(chunk, results))
 
     def drop(self) -> None:
         """Count a record that nobody will see any more."""

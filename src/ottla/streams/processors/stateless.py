@@ -9,6 +9,7 @@ from ottla.streams.errors import StreamsError
 from ottla.streams.processor import Processor, ProcessorContext
 from ottla.streams.processors.base import AnyRecord, Operator
 from ottla.streams.records import Record
+from ottla.streams.task.chunks import Chunk
 
 __all__ = [
     "Branch",
@@ -33,6 +34,9 @@ class PassThrough(Operator):
     def process(self, record: AnyRecord) -> None:
         self.forward(record)
 
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.step.forward_chunk(chunk)
+
 
 class Filter(Operator):
     def __init__(self, predicate: Function) -> None:
@@ -42,6 +46,9 @@ class Filter(Operator):
         if self.predicate(record.key, record.value):
             self.forward(record)
 
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.each(chunk, self.predicate, lambda part, found: part.keep([bool(each) for each in found]))
+
 
 class FilterNot(Operator):
     def __init__(self, predicate: Function) -> None:
@@ -50,6 +57,9 @@ class FilterNot(Operator):
     def process(self, record: AnyRecord) -> None:
         if not self.predicate(record.key, record.value):
             self.forward(record)
+
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.each(chunk, self.predicate, lambda part, found: part.keep([not each for each in found]))
 
 
 class Map(Operator):
@@ -62,6 +72,13 @@ class Map(Operator):
         key, value = self.mapper(record.key, record.value)
         self.forward(Record(key, value, record.timestamp, record.headers))
 
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.each(chunk, self._pair, lambda part, found: part.with_pairs(found))
+
+    def _pair(self, key: Any, value: Any) -> tuple[Any, Any]:
+        key, value = self.mapper(key, value)
+        return key, value
+
 
 class SelectKey(Operator):
     def __init__(self, mapper: Function) -> None:
@@ -71,6 +88,9 @@ class SelectKey(Operator):
         value = record.value
         self.forward(Record(self.mapper(record.key, value), value, record.timestamp, record.headers))
 
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.each(chunk, self.mapper, lambda part, found: part.with_key_objects(found))
+
 
 class MapValues(Operator):
     def __init__(self, mapper: Function) -> None:
@@ -79,6 +99,9 @@ class MapValues(Operator):
     def process(self, record: AnyRecord) -> None:
         key = record.key
         self.forward(Record(key, self.mapper(key, record.value), record.timestamp, record.headers))
+
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.each(chunk, self.mapper, lambda part, found: part.with_value_objects(found))
 
 
 class FlatMap(Operator):
@@ -103,6 +126,8 @@ class FlatMapValues(Operator):
 
 
 class Peek(Operator):
+    is_observed = True
+
     def __init__(self, action: Function) -> None:
         self.action = action
 
@@ -112,6 +137,8 @@ class Peek(Operator):
 
 
 class ForEach(Operator):
+    is_observed = True
+
     def __init__(self, action: Function) -> None:
         self.action = action
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ottla.client.columns.columns import Columns
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError
 from ottla.client.net.cluster import Cluster
@@ -11,6 +12,7 @@ from ottla.client.producer.delivery import Delivery
 from ottla.client.producer.producer import AsyncProducer
 from ottla.streams.errors import StreamsError
 from ottla.streams.records import Headers
+from ottla.streams.task.input import raw_records
 
 
 class Outgoing(NamedTuple):
@@ -44,6 +46,10 @@ class ThreadCollector:
         headers: Headers,
     ) -> None:
         self._waiting.append(Outgoing(topic, partition, key, value, timestamp, headers))
+
+    def send_columns(self, topic: str, columns: Columns) -> None:
+        for record in raw_records(topic, columns):
+            self.send(topic, None, record.key, record.value, record.timestamp, record.headers)
 
     def partitions(self, topic: str) -> int:
         count = (

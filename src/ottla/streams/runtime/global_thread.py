@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
+from ottla.client.columns.columns import Columns
 from ottla.client.connecting import AsyncClient
 from ottla.client.core.metadata import TopicPartition
 from ottla.streams.errors import StreamsError
@@ -59,6 +60,9 @@ class _Nowhere:
         timestamp: int,  # noqa: ARG002
         headers: Headers,  # noqa: ARG002
     ) -> None:
+        raise StreamsError(f"the processor of a global store cannot write to {topic}")
+
+    def send_columns(self, topic: str, columns: Columns) -> None:  # noqa: ARG002
         raise StreamsError(f"the processor of a global store cannot write to {topic}")
 
     def partitions(self, topic: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ottla.streams.errors import SerializationError
@@ -17,7 +18,7 @@ class Json:
     """Any JSON. A schema (a `pyarrow.Schema`, or an Arrow type) says what columnar stages decode values into;
     functions see what they see without. Keys of objects keep their order. None is a tombstone, not null."""
 
-    __slots__ = ("_decode", "_encode", "schema")
+    __slots__ = ("_encode", "decode", "schema")
 
     def __init__(self, schema: pa.Schema | pa.DataType | None = None) -> None:
         try:
@@ -25,7 +26,8 @@ class Json:
         except ImportError as error:
             raise SerializationError("Json needs msgspec: pip install 'ottla[streams]'") from error
         self.schema = schema
-        self._decode = msgspec.json.Decoder().decode
+        self.decode: Callable[[bytes], JsonValue] = msgspec.json.Decoder().decode
+        """Raises ValueError or RecursionError for what is no JSON."""
         self._encode = msgspec.json.Encoder(decimal_format="number").encode
 
     def serialize(self, topic: str, value: JsonValue) -> bytes | None:
@@ -40,7 +42,7 @@ class Json:
         if data is None:
             return None
         try:
-            return self._decode(data)
+            return self.decode(data)
         except (ValueError, RecursionError) as error:
             raise SerializationError(f"no JSON: {error}") from None
 

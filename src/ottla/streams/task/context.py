@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.errors import DeserializationError, ProcessingError, ProductionError, RecordError
 from ottla.streams.records import Headers, Record, RecordMetadata
 from ottla.streams.state.stores import RecordContext, StateStore
@@ -27,6 +28,9 @@ class Collector(Protocol):
         headers: Headers,
     ) -> None:
         """Write a record; without a partition, where Kafka's producer would put it."""
+
+    def send_columns(self, topic: str, columns: Columns) -> None:
+        """Write records, each where Kafka's producer would put it."""
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""

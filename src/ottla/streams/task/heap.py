@@ -56,5 +56,20 @@ class Heap(Generic[T]):
             elements[at] = last
         return top
 
+    def rotate(self, smallest: T, times: int) -> None:
+        """Put an element in and take it out so often, as the smallest, for what that does to the others."""
+        elements = self._elements
+        if len(elements) < 2:
+            return
+        for _ in range(times):
+            at = len(elements)
+            elements.append(smallest)
+            while at > 0:
+                parent = (at - 1) >> 1
+                elements[at] = elements[parent]
+                at = parent
+            elements[0] = smallest
+            self.pop()
+
     def clear(self) -> None:
         self._elements.clear()

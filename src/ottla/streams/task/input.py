@@ -3,14 +3,17 @@ first."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import Any, NamedTuple
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.records import Headers
 from ottla.streams.task.heap import Heap
 
-__all__ = ["UNKNOWN_TIME", "HeadRecord", "PartitionGroup", "RawRecord", "RecordQueue"]
+__all__ = ["UNKNOWN_TIME", "HeadRecord", "PartitionGroup", "RawRecord", "RecordQueue", "raw_records"]
 
 UNKNOWN_TIME = -1
 TopicPartition = tuple[str, int]
@@ -37,6 +40,14 @@ class HeadRecord(NamedTuple):
     timestamp: int
 
 
+def raw_records(topic: str, columns: Columns) -> Iterator[RawRecord]:
+    """Each row as a record of `topic`."""
+    for each in columns.records(topic):
+        yield RawRecord(
+            topic, each.partition, each.offset, each.timestamp, each.key, each.value, each.headers
+        )
+
+
 class RecordQueue:
     """What waits of one partition. Only its head is deserialized: with its time the partition is compared."""
 
@@ -50,19 +61,55 @@ class RecordQueue:
         """The offset up to which all was dropped, where nothing else is left."""
         self.head: HeadRecord | None = None
         self._raw: deque[RawRecord] = deque()
+        self._columns: deque[Columns] = deque()
+        """What comes behind those, to be taken in runs."""
         self._read = read
 
     def __len__(self) -> int:
-        return len(self._raw) + (self.head is not None)
+        return len(self._raw) + (self.head is not None) + sum(map(len, self._columns))
 
     def add(self, records: Iterable[RawRecord]) -> None:
+        self._raw.extend(self._taken_apart())
         self._raw.extend(records)
         self._fill()
 
+    def add_columns(self, columns: Columns) -> None:
+        """Records whose time is what they say, and never negative."""
+        if len(columns):
+            self._columns.append(columns)
+
+    @property
+    def has_run(self) -> bool:
+        """Whether what comes next can be taken as columns."""
+        return self.head is None and not self._raw and bool(self._columns)
+
+    def take_run(self, limit: int, before: int | None) -> Columns:
+        """The next record, and as many behind it, up to `limit`, as have times below `before`."""
+        columns = self._columns.popleft()
+        length = min(limit, len(columns))
+        if before is not None:
+            times = accumulate(columns.timestamp[1:length], max)
+            length = 1 + bisect_left(list(times), before)
+        if length < len(columns):
+            self._columns.appendleft(columns[length:])
+        return columns[:length]
+
+    def put_back(self, columns: Columns) -> None:
+        """Have a run come one record at a time."""
+        rest = list(self._taken_apart())
+        self._columns.append(columns)
+        self._raw.extend(self._taken_apart())
+        self._raw.extend(rest)
+        self._fill()
+
     def head_time(self) -> int:
-        return UNKNOWN_TIME if self.head is None else self.head.timestamp
+        if self.head is None:
+            return self._columns[0].timestamp[0] if self.has_run else UNKNOWN_TIME
+        return self.head.timestamp
 
     def pop(self) -> HeadRecord:
+        if self.has_run:
+            self.add(())
         head = self.head
         assert head is not None
         self.partition_time = max(self.partition_time, head.timestamp)
@@ -72,8 +119,13 @@ class RecordQueue:
 
     def clear(self) -> None:
         self._raw.clear()
+        self._columns.clear()
         self.head = None
         self.partition_time = UNKNOWN_TIME
+
+    def _taken_apart(self) -> Iterable[RawRecord]:
+        while self._columns:
+            yield from raw_records(self.partition[0], self._columns.popleft())
 
     def _fill(self) -> None:
         while self.head is None and self._raw:
@@ -107,6 +159,13 @@ class PartitionGroup:
         if was_empty and len(queue):
             self._waiting.push(queue)
 
+    def add_columns(self, partition: TopicPartition, columns: Columns) -> None:
+        queue = self.queues[partition]
+        was_empty = not len(queue)
+        queue.add_columns(columns)
+        if was_empty and len(queue):
+            self._waiting.push(queue)
+
     def is_ready(self, wall_clock_ms: int) -> bool:
         """Whether the lowest time is known: no partition that has none here may still bring a lower one."""
         if self._max_idle_ms < 0:
@@ -131,6 +190,28 @@ class PartitionGroup:
         if record.timestamp > self.stream_time:
             self.stream_time = record.timestamp
         return record
+
+    def begin_run(self, limit: int) -> tuple[RecordQueue, Columns] | None:
+        """The records, up to `limit`, that `pop` would give from here on out of one partition; None where
+        they are no columns. There must be one record. `end_run` ends it."""
+        if not self._waiting.peek().has_run:
+            return None
+        queue = self._waiting.pop()
+        before = self._waiting.peek().head_time() if self._waiting else None
+        columns = queue.take_run(limit, before)
+        self._waiting.rotate(queue, len(columns) - 1)
+        return queue, columns
+
+    def end_run(self, queue: RecordQueue, columns: Columns, *, is_done: bool) -> None:
+        """What was begun is processed, or comes once more, one record at a time."""
+        if is_done:
+            latest = max(columns.timestamp)
+            queue.partition_time = max(queue.partition_time, latest)
+            self.stream_time = max(self.stream_time, latest)
+        else:
+            queue.put_back(columns)
+        if len(queue):
+            self._waiting.push(queue)
 
     def set_partition_time(self, partition: TopicPartition, time: int) -> None:
         """Go on from what a commit says of the times before."""

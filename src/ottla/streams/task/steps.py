@@ -6,12 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ottla.client.columns.columns import Columns
 from ottla.client.columns.partitioner import PARTITIONERS
 from ottla.streams.errors import RecordError, StreamsError
+from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.processor import PunctuationType
 from ottla.streams.records import Record, RecordMetadata
 from ottla.streams.serdes import Serde, SessionWindowedSerde, TimeWindowedSerde
 from ottla.streams.state.stores import StateStore
+from ottla.streams.task.chunks import Chunk, Columnar, Reach, are_apart
 from ottla.streams.task.context import TaskContext
 from ottla.streams.task.input import HeadRecord, RawRecord
 from ottla.streams.task.punctuation import PunctuationQueue, Schedule
@@ -29,6 +32,12 @@ class Step(Protocol):
     name: str
 
     def process(self, record: AnyRecord) -> None: ...
+    def process_chunk(self, chunk: Chunk) -> None:
+        """Process records together, with the outcome that they have one after the other."""
+
+    @property
+    def reach(self) -> Reach:
+        """What records get to from here."""
 
 
 class Punctuations:
@@ -60,6 +69,8 @@ class ProcessorStep:
         self._stores = stores
         self._punctuations = punctuations
         self._process = processor.process
+        self._process_chunk: Callable[[Chunk], None] | None = getattr(processor, "process_chunk", None)
+        self._are_children_apart: bool | None = None
         if stores:
             self.process = self._process_with_stores  # type: ignore[method-assign]
 
@@ -84,6 +95,41 @@ class ProcessorStep:
             task.processing_failed(self.name, record, error)
         finally:
             task.record = outer
+
+    def process_chunk(self, chunk: Chunk) -> None:
+        """By the processor's own `process_chunk`, if it has one and does not raise NotColumnar, which it does
+        before it has done anything."""
+        if self._process_chunk is not None:
+            try:
+                self._process_chunk(chunk)
+                return
+            except NotColumnar:
+                pass
+        self.process_one_by_one(chunk)
+
+    def process_one_by_one(self, chunk: Chunk) -> None:
+        one_by_one(self.task, chunk, self.process)
+
+    def forward_chunk(self, chunk: Chunk) -> None:
+        """Hand records to all children."""
+        if not len(chunk):
+            return
+        if self._are_children_apart is None:
+            self._are_children_apart = are_apart(child.reach for child in self.children)
+        if self._are_children_apart:
+            for child in self.children:
+                child.process_chunk(chunk)
+        else:
+            one_by_one(self.task, chunk, self._forward_each)
+
+    @property
+    def reach(self) -> Reach:
+        found = {("node", self.name): None, **{("store", name): None for name in self._stores}}
+        if getattr(self.processor, "is_observed", True):
+            found["function", ""] = None
+        for child in self.children:
+            found.update(child.reach)
+        return found
 
     @property
     def application_id(self) -> str:
@@ -146,6 +192,17 @@ class ProcessorStep:
             child.process(record)
 
 
+def one_by_one(task: TaskContext, chunk: Chunk, process: Callable[[AnyRecord], None]) -> None:
+    """Process the records of a chunk, each as if it had come by itself."""
+    raw, stream_time = task.raw, task.stream_time
+    try:
+        for source, time, record in chunk.rows():
+            task.raw, task.stream_time = source, time
+            process(record)
+    finally:
+        task.raw, task.stream_time = raw, stream_time
+
+
 def record_timestamp(record: Any, partition_time: int) -> int:  # noqa: ARG001
     """The time that the record has in its topic (Java: FailOnInvalidTimestamp). Raises StreamsError for
     none."""
@@ -183,7 +240,7 @@ class SourceStep(ProcessorStep):
         super().__init__(name, AnyProcessor(), (), task, punctuations)
         self._key = key
         self._value = value
-        self._time = timestamp_extractor
+        self.timestamp_extractor = timestamp_extractor
 
     def read(self, raw: RawRecord, partition_time: int) -> HeadRecord | None:
         """A record of the input with key, value and time; None where it is dropped."""
@@ -193,13 +250,17 @@ class SourceStep(ProcessorStep):
         except Exception as error:  # noqa: BLE001 # serdes may be the user's
             self.task.deserialization_failed(self.name, raw, error)
             return None
-        if self._time is record_timestamp and raw.timestamp >= 0:
+        if self.timestamp_extractor is record_timestamp and raw.timestamp >= 0:
             return HeadRecord(raw, key, value, raw.timestamp)
-        timestamp = self._time(_InputRecord(raw, key, value), partition_time)
+        timestamp = self.timestamp_extractor(_InputRecord(raw, key, value), partition_time)
         if timestamp < 0:
             self.task.record_dropped()
             return None
         return HeadRecord(raw, key, value, timestamp)
+
+    def read_run(self, columnar: Columnar, topic: str, columns: Columns) -> Chunk:
+        """Records of the input together. Raises NotColumnar."""
+        return columnar.read(topic, columns, self._key, self._value, self.task.stream_time)
 
     def process_head(self, head: HeadRecord) -> None:
         raw, key, value, timestamp = head
@@ -245,6 +306,22 @@ class SinkStep:
             return
         for partition in partitions:
             task.collector.send(topic, partition, key, value, record.timestamp, record.headers)
+
+    def process_chunk(self, chunk: Chunk) -> None:
+        topic = self._topic
+        if isinstance(topic, str) and self._partitioner is None:
+            try:
+                columns = chunk.encode(topic, self._key, self._value)
+            except NotColumnar:
+                pass
+            else:
+                self._task.collector.send_columns(topic, columns)
+                return
+        one_by_one(self._task, chunk, self.process)
+
+    @property
+    def reach(self) -> Reach:
+        return {("topic", self._topic if isinstance(self._topic, str) else ""): None}
 
     def _partitions(self, topic: str, record: AnyRecord) -> tuple[int | None, ...]:
         if self._partitioner is None:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.errors import RecordError, TopologyError
+from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.state.stack import StoreEnvironment
 from ottla.streams.state.stores import StateStore
+from ottla.streams.task.chunks import Columnar
 from ottla.streams.task.context import Collector, TaskContext
 from ottla.streams.task.errors import Handlers
-from ottla.streams.task.input import PartitionGroup, RawRecord, RecordQueue, TopicPartition
+from ottla.streams.task.input import PartitionGroup, RawRecord, RecordQueue, TopicPartition, raw_records
 from ottla.streams.task.punctuation import PunctuationQueue, Schedule
 from ottla.streams.task.steps import (
     ProcessorStep,
@@ -46,6 +49,8 @@ class TaskSettings:
     handlers: Handlers = field(default_factory=Handlers)
     environment: StoreEnvironment | None = None
     """Where stores are, and what they may cache; None: in memory, nothing."""
+    columnar: Columnar | None = None
+    """None: records go one at a time."""
 
 
 class Committable(NamedTuple):
@@ -133,6 +138,16 @@ class Task:
     def add_records(self, partition: TopicPartition, records: Iterable[RawRecord]) -> None:
         self._group.add(partition, records)
 
+    def add_columns(self, partition: TopicPartition, columns: Columns) -> None:
+        """Records of one partition, which go through the topology together where that makes no difference."""
+        source = self._source_of[partition]
+        is_timed = source.timestamp_extractor is record_timestamp and min(columns.timestamp, default=0) >= 0
+        if self._settings.columnar is None or not is_timed:
+            topic = partition[0]
+            self._group.add(partition, raw_records(topic, columns))
+        else:
+            self._group.add_columns(partition, columns)
+
     def set_lag(self, partition: TopicPartition, lag: int) -> None:
         """How many records of a partition have not been fetched; max.task.idle.ms needs it."""
         self._group.lags[partition] = lag
@@ -146,7 +161,10 @@ class Task:
         return len(self._group) > 0 and self._group.is_ready(self._settings.wall_clock())
 
     def process(self) -> None:
-        """Process the record with the lowest time; there must be one (`is_processable`)."""
+        """Process the record with the lowest time, or a run of records from there on; there must be one
+        (`is_processable`)."""
+        if self._process_run():
+            return
         record = self._group.pop()
         context = self.context
         raw = record.raw
@@ -159,6 +177,30 @@ class Task:
         finally:
             context.raw = None
         self._consumed[partition] = raw.offset + 1
+
+    def _process_run(self) -> bool:
+        """Process what is next as columns, up to where another partition's records are earlier; False where
+        it is none. A run that cannot be read comes once more, one record at a time."""
+        columnar = self._settings.columnar
+        if columnar is None or self._punctuations.stream_time.next_time() is not None:
+            return False
+        run = self._group.begin_run(columnar.max_records)
+        if run is None:
+            return False
+        queue, columns = run
+        partition = queue.partition
+        source = self._source_of[partition]
+        try:
+            chunk = source.read_run(columnar, partition[0], columns)
+        except NotColumnar:
+            self._group.end_run(queue, columns, is_done=False)
+            return True
+        self._group.end_run(queue, columns, is_done=True)
+        self.context.stream_time = self._group.stream_time
+        self.commit_needed = True
+        source.forward_chunk(chunk)
+        self._consumed[partition] = columns.offset[-1] + 1
+        return True
 
     def punctuate_stream_time(self) -> bool:
         """Call what is due by stream time; whether anything was."""
