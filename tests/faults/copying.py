@@ -180,7 +180,10 @@ def end_of(clients: Clients, at: Partition, isolation: str) -> int:
     """The last stable offset, or the high watermark."""
     consumer = clients.consumer(isolation_level=isolation)
     try:
-        return consumer.get_watermark_offsets(TopicPartition(*at), timeout=20)[1]
+        found: tuple[int, int] = insist(
+            lambda: consumer.get_watermark_offsets(TopicPartition(*at), timeout=20)
+        )
+        return found[1]
     finally:
         consumer.close()
 
