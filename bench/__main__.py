@@ -2,7 +2,7 @@
 
 `python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit;
 `python -m bench page` writes what the first measured. `python -m bench clients` measures Ottla's client
-beside others.
+beside others, `python -m bench cluster` three brokers beside three of Kafka's.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ def main() -> int:
         from bench.clients import run
 
         return run.main(sys.argv[2:])
+    if sys.argv[1:2] == ["cluster"]:
+        from bench.cluster import run as cluster
+
+        return cluster.main(sys.argv[2:])
     if sys.argv[1:2] == ["page"]:
         from bench import page
 
