@@ -27,6 +27,7 @@ from .brokers import KAFKA_VERSION
 _OF_LISTENER = "listener.name.sasl_plaintext"
 _USERS = 'username="ann" password="pass" user_ann="pass"'
 _CLAIMS = 'required unsecuredLoginStringClaim_sub="ann"'
+SCRAM = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
 _LOGIN = "org.apache.kafka.common.security"
 
 
@@ -68,6 +69,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         stack.enter_context(ended(process))
         stack.callback(process.kill)
         asyncio.run(ready(f"127.0.0.1:{port}"))
+        asyncio.run(make_scram_user(f"127.0.0.1:{port}"))
         yield f"127.0.0.1:{port}"
 
 
@@ -82,6 +84,26 @@ async def ready(servers: str) -> None:
                 await asyncio.sleep(0.2)
 
 
+async def make_scram_user(servers: str) -> None:
+    """And wait until Kafka's broker has heard of it from its controller."""
+    async with client(servers, "PLAIN") as c:
+        for mechanism in SCRAM:
+            upsertion = ScramUpsertion(mechanism, "päss,=", iterations=5000)
+            (await c.admin.credentials.alter_scram({"bo": upsertion})).check()
+    async with asyncio.timeout(30):
+        for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
+            while not await _is_let_in(servers, mechanism):
+                await asyncio.sleep(0.1)
+
+
+async def _is_let_in(servers: str, mechanism: str) -> bool:
+    try:
+        async with client(servers, mechanism, "bo", "päss,="):
+            return True
+    except AuthenticationError:
+        return False
+
+
 def client(servers: str, mechanism: str, user: str = "ann", password: str = "pass") -> AsyncClient:
     settings = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism}
     settings |= {"sasl.username": user, "sasl.password": password}
@@ -89,10 +111,6 @@ def client(servers: str, mechanism: str, user: str = "ann", password: str = "pas
 
 
 async def test_who_knows_the_password_is_let_in(servers: str) -> None:
-    async with client(servers, "PLAIN") as c:
-        for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
-            upsertion = ScramUpsertion(mechanism, "päss,=", iterations=5000)
-            (await c.admin.credentials.alter_scram({"bo": upsertion})).check()
     for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512"):
         async with client(servers, mechanism, "bo", "päss,=") as c:
             assert await c.admin.topics.list() == []

@@ -21,7 +21,7 @@ from ottla.cli.properties import Properties, read_properties
 from ottla.cli.values.options import KINDS, read_schema, registry_of, registry_option
 
 if TYPE_CHECKING:
-    from ottla.client.registry import Json, SchemaRegistry
+    from ottla.client.schema_registry import Json, SchemaRegistry
     from ottla.client.values.registry import Reference, Schema, SchemaKind
     from ottla.schemas.schema import Incompatibility, ParsedSchema
 
@@ -81,7 +81,7 @@ def with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
         given = Properties(dict(properties), None if config_file is None else read_properties(config_file))
         with loading():
             from ottla.client.errors import ClientError
-            from ottla.client.registry import RegistrySettings
+            from ottla.client.schema_registry import RegistrySettings
         given.check(RegistrySettings)
         try:
             return command(registry_of(registry_url, given), **options)
@@ -218,7 +218,7 @@ def check(
 
     Ends with code 1 if it could not.
     """
-    from ottla.client.registry import body_of
+    from ottla.client.schema_registry import body_of
 
     given = _given(registry, file, kind, references)
     path = f"/compatibility/subjects/{quote(subject, safe='')}/versions" + (f"/{version}" if version else "")

@@ -158,7 +158,7 @@ def consume(
     _check_positions(group, start, end, partitions, exits)
     from ottla.cli.consume.reading import Limits
     from ottla.client.consumer.settings import ConsumerSettings
-    from ottla.client.registry import RegistrySettings
+    from ottla.client.schema_registry import RegistrySettings
 
     limits = Limits(options.pop("max_records"), options.pop("timeout_s"))
     wanted = _filter(

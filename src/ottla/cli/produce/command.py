@@ -118,7 +118,7 @@ def produce(
     from ottla.cli.formats.interface import Defaults
     from ottla.cli.properties import record_max_bytes
     from ottla.client.producer.settings import ProducerSettings
-    from ottla.client.registry import RegistrySettings
+    from ottla.client.schema_registry import RegistrySettings
 
     settings: dict[str, object] = {
         "acks": acks,

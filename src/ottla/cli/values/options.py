@@ -15,7 +15,7 @@ from ottla.cli.connection import CommandError
 
 if TYPE_CHECKING:
     from ottla.cli.properties import Properties
-    from ottla.client.registry import SchemaRegistry
+    from ottla.client.schema_registry import SchemaRegistry
     from ottla.client.values.framed import FramedValues
     from ottla.client.values.registry import Part
 
@@ -120,7 +120,7 @@ def _parts(given: dict[str, Any]) -> Iterator[PartOptions]:
 def registry_of(url: str | None, properties: Properties) -> SchemaRegistry:
     """The registry of the option, or of the properties."""
     from ottla.client.errors import ConfigurationError
-    from ottla.client.registry import RegistrySettings, SchemaRegistry
+    from ottla.client.schema_registry import RegistrySettings, SchemaRegistry
     from ottla.client.settings import parse
 
     chosen = properties.of(RegistrySettings)

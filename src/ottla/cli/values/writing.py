@@ -16,7 +16,7 @@ from ottla.cli.values.options import PartOptions, ValueOptions, read_schema, val
 from ottla.client.columns.arrow import is_text
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.errors import ClientError
-from ottla.client.registry import SchemaRegistry
+from ottla.client.schema_registry import SchemaRegistry
 from ottla.client.values.factories import text
 from ottla.client.values.framed import FramedDecoder, FramedEncoder, FramedValues
 from ottla.client.values.framed_json.shapes import shape_of

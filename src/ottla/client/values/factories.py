@@ -10,7 +10,7 @@ from ottla.client.errors import missing_extra
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ottla.client.registry import SchemaRegistry
+    from ottla.client.schema_registry import SchemaRegistry
     from ottla.client.values.avro.values import AvroValues
     from ottla.client.values.framed_json.values import JsonSchemaValues
     from ottla.client.values.interface import Errors
@@ -34,7 +34,7 @@ def json(schema: pa.Schema | pa.DataType | None = None, *, errors: Errors = "rai
 
 def registry(urls: str | Iterable[str], **settings: Any) -> SchemaRegistry:
     """A schema registry, for the formats that need one; settings as `SchemaRegistry` has them."""
-    from ottla.client.registry import SchemaRegistry
+    from ottla.client.schema_registry import SchemaRegistry
 
     return SchemaRegistry(urls, **settings)
 

@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from ottla import client
 from ottla.client.errors import ConfigurationError
-from ottla.client.registry import SchemaRegistry
+from ottla.client.schema_registry import SchemaRegistry
 from ottla.client.values.registry import Reference, RegistryError, Schema
 
 GUID = "01234567-89ab-cdef-0123-456789abcdef"
@@ -174,3 +176,10 @@ def test_a_user_may_be_in_the_url_and_certificates_have_to_be_there() -> None:
         SchemaRegistry("https://x", ssl_ca_location="/nowhere")
     with pytest.raises(ConfigurationError, match="not both"):
         SchemaRegistry("http://x", basic_auth_user_info="u:p", bearer_auth_token="t")
+
+
+def test_no_module_hides_what_the_client_offers() -> None:
+    """Once a module is imported its package has it as an attribute, in place of a function of that name."""
+    folder = Path(client.__file__).parent
+    modules = {path.stem for path in folder.iterdir()}
+    assert not modules.intersection(client.__all__)
