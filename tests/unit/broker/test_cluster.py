@@ -12,6 +12,7 @@ from tests.raw_client import CREATE_TOPICS, METADATA, connect
 from tests.unit.broker.cluster import Cluster, run_cluster, until
 
 from ottla.broker.assembly import Broker
+from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode
 from ottla.replica.data_dir import DataDirError
 
@@ -305,6 +306,10 @@ async def test_topics_of_coordinators_get_the_replicas_that_they_are_to_have(tmp
         assert created["error_code"] == ErrorCode.none
         await cluster.start(3)
         image = cluster.brokers[1].metadata
-        await until(lambda: len(image.image.topics["__consumer_offsets"].partitions[0].isr) == 3)
-        state = image.image.topics["__consumer_offsets"].partitions[0]
-        assert (set(state.replicas), state.adding, state.leader) == ({1, 2, 3}, (), 1)
+
+        def state() -> PartitionState:
+            return image.image.topics["__consumer_offsets"].partitions[0]
+
+        # The controller ends the reassignment once the ISR has all.
+        await until(lambda: len(state().isr) == 3 and not state().adding)
+        assert (set(state().replicas), state().leader) == ({1, 2, 3}, 1)
