@@ -15,6 +15,7 @@ from bench.cluster import measure, systems
 from bench.cluster.measure import Row
 from bench.cluster.systems import System
 from bench.kafka.install import KafkaUnavailableError, install
+from ottla.testing.etcd import find_etcd
 
 
 def main(given: list[str]) -> int:
@@ -36,6 +37,9 @@ def main(given: list[str]) -> int:
     }
     if unknown := set(options.what) - parts.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(parts)}")
+    if find_etcd() is None:
+        print("Ottla's cluster needs etcd: in PATH, or by pip install ./packages/ottla-etcd", file=sys.stderr)
+        return 1
     starts: dict[str, Callable[[], contextlib.AbstractContextManager[System]]] = {"ottla": systems.ottla}
     try:
         starts["kafka"] = functools.partial(systems.kafka, install(options.kafka))

@@ -7,38 +7,41 @@ import contextlib
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from bench import brokers, processes, wire
 from bench.kafka.install import BROKER_HEAP, Kafka
-from ottla.testing.cluster import LocalCluster
+from ottla.testing.cluster import replication_settings, run_cluster
 
 NODES = 3
 LEASE_MS = 3000
 _SAME = {"broker.session.timeout.ms": str(LEASE_MS), "broker.heartbeat.interval.ms": "500"}
-_REPLICATED = {
-    "default.replication.factor": "3",
-    "min.insync.replicas": "2",
-    "offsets.topic.replication.factor": "3",
-    "transaction.state.log.replication.factor": "3",
-    "transaction.state.log.min.isr": "2",
-}
 
 
-@dataclass(slots=True)
-class Node:
+class Program(Protocol):
+    """One process."""
+
+    @property
+    def pid(self) -> int | None:
+        """None while it does not run."""
+
+
+class Node(Program, Protocol):
     """One broker."""
 
     node_id: int
     address: str
-    pid: Callable[[], int | None]
-    kill: Callable[[], None]
-    stop: Callable[[], object]
-    """In order; returns when it is gone."""
-    start: Callable[[], None]
-    """Returns when it answers."""
+
+    def kill(self) -> None: ...
+
+    def stop(self) -> object:
+        """In order; returns when it is gone."""
+
+    def start(self) -> None:
+        """Returns when it answers."""
 
 
 @dataclass(slots=True)
@@ -46,8 +49,8 @@ class System:
     """A cluster that runs."""
 
     name: str
-    nodes: list[Node]
-    others: list[Callable[[], int | None]] = field(default_factory=list)
+    nodes: Sequence[Node]
+    others: Sequence[Program] = ()
     """Processes beside the brokers"""
 
     @property
@@ -56,34 +59,21 @@ class System:
 
     def cpu_s(self) -> float:
         """Of all its processes so far."""
-        pids = [pid() for pid in (*(node.pid for node in self.nodes), *self.others)]
-        return sum(processes.cpu_s(pid) for pid in pids if pid is not None)
+        return sum(map(processes.cpu_s, self._pids()))
 
     def resident_mb(self) -> float:
         """Of all its processes."""
-        pids = [pid() for pid in (*(node.pid for node in self.nodes), *self.others)]
-        return sum(processes.resident_mb(pid) for pid in pids if pid is not None)
+        return sum(map(processes.resident_mb, self._pids()))
+
+    def _pids(self) -> list[int]:
+        return [each.pid for each in (*self.nodes, *self.others) if each.pid is not None]
 
 
 @contextlib.contextmanager
 def ottla() -> Iterator[System]:
     """Raises ClusterError where there is no etcd."""
-    with tempfile.TemporaryDirectory(prefix="ottla-bench-") as folder:
-        cluster = LocalCluster(NODES, Path(folder), settings={**_REPLICATED, **_SAME})
-        with cluster:
-            nodes = [
-                Node(
-                    node.node_id,
-                    node.address,
-                    lambda node=node: node.pid,  # type: ignore[misc]
-                    node.kill,
-                    node.stop,
-                    node.start,
-                )
-                for node in cluster.nodes
-            ]
-            etcd = cluster.etcd
-            yield System("ottla", nodes, [lambda: etcd.pid if etcd else None])
+    with run_cluster(NODES, _SAME) as cluster:
+        yield System("ottla", cluster.nodes, [cluster.etcd] if cluster.etcd else [])
 
 
 class _KafkaNode:
@@ -92,6 +82,7 @@ class _KafkaNode:
     def __init__(self, release: Kafka, node_id: int, folder: Path, port: int, voters: str) -> None:
         self._release = release
         self._folder = folder
+        self.node_id = node_id
         self.address = f"127.0.0.1:{port}"
         self._process: subprocess.Popen[bytes] | None = None
         controller = next(each for each in voters.split(",") if each.startswith(f"{node_id}@")).split("@")[1]
@@ -103,7 +94,7 @@ class _KafkaNode:
             "advertised.listeners": f"PLAINTEXT://{self.address}",
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(folder / "log"),
-            **_REPLICATED,
+            **replication_settings(NODES),
             **_SAME,
         }
         folder.mkdir()
@@ -167,18 +158,7 @@ def kafka(release: Kafka) -> Iterator[System]:
                 node.spawn()
             for node in nodes:
                 node.wait()
-            made = [
-                Node(
-                    number + 1,
-                    node.address,
-                    lambda node=node: node.pid,  # type: ignore[misc]
-                    node.kill,
-                    node.stop,
-                    node.start,
-                )
-                for number, node in enumerate(nodes)
-            ]
-            yield System("kafka", made)
+            yield System("kafka", nodes)
         finally:
             for node in nodes:
                 node.kill()
