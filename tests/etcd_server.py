@@ -8,12 +8,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import pytest
 
 from ottla.testing.cluster import Process, free_ports, listens
 from ottla.testing.etcd import find_etcd
+
+SHORT_LEASE: Final = {"broker.session.timeout.ms": 3_000, "broker.heartbeat.interval.ms": 500}
+"""Brokers that are killed are noticed soon."""
+_MISSING: Final = "there is no etcd: neither the package ottla-etcd nor one in PATH"
+
+needs_etcd = pytest.mark.skipif(find_etcd() is None, reason=_MISSING)
 
 
 class EtcdMember(Process):
@@ -90,6 +96,6 @@ class EtcdCluster:
 def run_etcd(count: int = 1, *options: str, tls: bool = False) -> Iterator[EtcdCluster]:
     """Skips the test where there is no etcd; `tls` says that `options` have its clients' certificates."""
     if find_etcd() is None:
-        pytest.skip("there is no etcd: neither the package ottla-etcd nor one in PATH")
+        pytest.skip(_MISSING)
     with EtcdCluster(count, *options, tls=tls) as cluster:
         yield cluster

@@ -6,17 +6,15 @@ import threading
 import time
 
 import pytest
+from tests.etcd_server import SHORT_LEASE, needs_etcd
 
 from ottla import client
 from ottla.client.admin.topics import NewTopic
 from ottla.client.sync.client import Client
 from ottla.client.sync.consumer import Consumer
 from ottla.testing import LocalCluster
-from ottla.testing.etcd import find_etcd
 
-pytestmark = pytest.mark.skipif(
-    find_etcd() is None, reason="there is no etcd: neither the package ottla-etcd nor one in PATH"
-)
+pytestmark = [needs_etcd, pytest.mark.ottla(SHORT_LEASE)]
 RECORDS = 3_000
 """While each broker goes and comes back"""
 PARTITIONS = 3

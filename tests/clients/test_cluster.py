@@ -12,19 +12,18 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer
+from tests.etcd_server import SHORT_LEASE, needs_etcd
 
 from ottla import client
 from ottla.client.admin.topics import NewTopic
 from ottla.testing import LocalCluster
 from ottla.testing.cluster import ClusterError
-from ottla.testing.etcd import find_etcd
 
-pytestmark = pytest.mark.skipif(
-    find_etcd() is None, reason="there is no etcd: neither the package ottla-etcd nor one in PATH"
-)
+pytestmark = needs_etcd
 OTTLA = (sys.executable, "-m", "ottla")
 
 
+@pytest.mark.ottla(SHORT_LEASE)
 def test_nothing_acknowledged_is_lost_when_brokers_are_killed(ottla_cluster: LocalCluster) -> None:
     bootstrap = ottla_cluster.bootstrap_servers
     with client.connect(bootstrap) as connected:

@@ -8,17 +8,14 @@ import sys
 from collections import Counter
 from typing import Any
 
-import pytest
+from tests.etcd_server import needs_etcd
 
 from ottla import client
 from ottla.client.admin.configs import ConfigKind, ConfigResource
 from ottla.client.admin.topics import NewTopic
 from ottla.testing import LocalCluster, run_cluster
-from ottla.testing.etcd import find_etcd
 
-pytestmark = pytest.mark.skipif(
-    find_etcd() is None, reason="there is no etcd: neither the package ottla-etcd nor one in PATH"
-)
+pytestmark = needs_etcd
 
 
 def ottla(cluster: LocalCluster, *arguments: str, code: int = 0) -> tuple[str, str]:
