@@ -95,7 +95,7 @@ class _Work:
     def place_stateless(self) -> None:
         stateless = dict.fromkeys(task for task in self._tasks if task not in self._stateful)
         running = {task: name for name, client in self._clients.items() for task in client.running}
-        quota = self._quotas(dict.fromkeys(self._tasks))
+        quota = self._quotas(stateless)
         left = []
         for task in stateless:
             name = running.get(task)
@@ -104,7 +104,8 @@ class _Work:
             else:
                 left.append(task)
         for task in left:
-            self._active[min(self._clients, key=self._load)].append(task)
+            free = [name for name in self._clients if len(self._active[name]) < quota[name]]
+            self._active[min(free, key=self._load)].append(task)
 
     def place_standbys(self) -> None:
         for _ in range(self._limits.standby_replicas):
@@ -162,8 +163,10 @@ class _Work:
         return {task: result[task] for task in tasks}
 
     def _quotas(self, tasks: Mapping[TaskId, None]) -> dict[str, int]:
-        """How many of the tasks each process may have: as is its share of the threads, rounded."""
-        total = len(tasks)
+        """How many tasks each process may have with these and what it was given before: as is its share of
+        the threads, rounded.
+        """
+        total = len(tasks) + sum(map(len, self._active.values()))
         threads = {name: len(client.members) for name, client in self._clients.items()}
         all_threads = sum(threads.values())
         quota = {name: total * count // all_threads for name, count in threads.items()}
@@ -172,12 +175,15 @@ class _Work:
             quota[name] += 1
         return quota
 
-    def _claim(self, name: str, tasks: Mapping[TaskId, None], quota: int) -> tuple[int, int, int, str]:
-        """Who runs most beyond its quota comes first, then who has most of the tasks' state."""
+    def _claim(self, name: str, tasks: Mapping[TaskId, None], quota: int) -> tuple[bool, int, int, int, str]:
+        """Who was given more than its quota comes first, then who runs most beyond it, then who has most of
+        the tasks' state.
+        """
         client = self._clients[name]
+        given = len(self._active[name])
         running = sum(task in tasks for task in client.running)
         lags = [lag for task, lag in client.lags.items() if task in tasks]
-        return quota - running, -len(lags), sum(lags), name
+        return given <= quota, quota - given - running, -len(lags), sum(lags), name
 
     def _relative(self, name: str, count: Mapping[str, int]) -> float:
         return count[name] / len(self._clients[name].members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,6 +100,15 @@ def test_stateless_tasks_move_at_once() -> None:
     clients = {"A": Client({"a": TASKS}), "B": Client({"b": []})}
     plan = assign(TASKS, [], clients, Limits())
     assert sorted(map(len, plan.active.values())) == [3, 3]
+
+
+@pytest.mark.parametrize("stateful", [[], TASKS[1:2]], ids=["alone", "beside one with state"])
+def test_stateless_tasks_stay_once_they_are_spread(stateful: list[TaskId]) -> None:
+    """Also where few tasks meet processes with different numbers of threads."""
+    clients = {"A": Client({"a": []}), "B": Client({"b": [], "b2": []}), "C": Client({"c": TASKS[:1]})}
+    plan = assign(TASKS[:2], stateful, clients, Limits())
+    again = assign(TASKS[:2], stateful, _carried_out(plan, clients), Limits())
+    assert again.active == plan.active
 
 
 def test_who_has_most_state_gets_the_task() -> None:
