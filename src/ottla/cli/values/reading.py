@@ -48,7 +48,9 @@ class Shower:
         broken: dict[int, None] = {}
         texts: dict[Part, BinaryColumn] = {"key": rows.key, "value": rows.value}
         for part, values in self._formats:
-            decoder = self._decoders.setdefault((topic, part), values.decoder())
+            decoder = self._decoders.get((topic, part))
+            if decoder is None:
+                decoder = self._decoders[topic, part] = values.decoder()
             column = texts[part]
             try:
                 if decoder.lacks(column, rows.headers, part):
