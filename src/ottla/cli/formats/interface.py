@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -209,7 +208,3 @@ def repeated(headers: Headers, count: int) -> HeadersColumn | None:
     names, values = zip(*headers, strict=True)
     ends = array("i", range(0, step * count + 1, step))
     return HeadersColumn(memoryview(ends), BinaryColumn.of(names * count), BinaryColumn.of(values * count))
-
-
-def same_partition(partition: int, count: int) -> memoryview:
-    return memoryview(partition.to_bytes(4, sys.byteorder, signed=True) * count).cast("i")
