@@ -7,7 +7,8 @@ import functools
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
 
@@ -22,11 +23,10 @@ from ottla.cli.values.options import KINDS, read_schema, registry_of, registry_o
 
 if TYPE_CHECKING:
     from ottla.client.schema_registry import Json, SchemaRegistry
-    from ottla.client.values.registry import Reference, Schema, SchemaKind
+    from ottla.client.values.registry import Reference, Schema
     from ottla.schemas.schema import Incompatibility, ParsedSchema
 
 _PAGE: Final = 1000
-_TYPES: Final[Mapping[str, SchemaKind]] = {"avro": "AVRO", "protobuf": "PROTOBUF", "json-schema": "JSON"}
 _SUFFIXES: Final = {".avsc": "avro", ".avro": "avro", ".proto": "protobuf", ".json": "json-schema"}
 
 
@@ -93,7 +93,7 @@ def with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
 
 _schema_options: Final = (
     click.argument("file", type=click.Path(exists=True, dir_okay=False)),
-    click.option("--type", "kind", type=click.Choice(KINDS), help="Of FILE.  [default: by its name]"),
+    click.option("--type", "kind", type=click.Choice(tuple(KINDS)), help="Of FILE.  [default: by its name]"),
     click.option(
         "--reference",
         "references",
@@ -265,7 +265,7 @@ def diff(
         after = registry.schema_of_version(subject, new or "latest")
         after_name = f"{subject} {new or numbers[-1]}"
     else:
-        after, after_name = _in_file(file), file
+        after, after_name = read_schema(file, _kind_of(file, None)), file
     lines = list(
         difflib.unified_diff(_lines(before), _lines(after), f"{subject} {old}", after_name, lineterm="", n=3)
     )
@@ -353,31 +353,20 @@ def _given(
     registry: SchemaRegistry,
     file: str,
     kind: str | None,
-    references: tuple[tuple[str, str, int], ...],
+    references: Sequence[tuple[str, str, int]],
     *,
     registers: bool = False,
 ) -> Schema:
     """The schema in a file. What a .proto imports is registered, or looked up where it is not to be."""
-    from ottla.client.values.registry import Reference, Schema
+    from ottla.client.values.registry import Reference
 
-    kind = _kind_of(file, kind)
-    text, files = read_schema(file, kind)
-    named: list[Reference] = [Reference(*each) for each in references]
-    if files and not references:
+    found = read_schema(file, _kind_of(file, kind))
+    named: Sequence[Reference] = [Reference(*each) for each in references]
+    if found.resolved and not references:
         from ottla.client.values.protobuf.references import registered_imports
 
-        named = list(registered_imports(registry, text, files, registers=registers))
-    resolved = files or registry.resolved(named)
-    return Schema(_TYPES[kind], text, named, resolved)
-
-
-def _in_file(file: str) -> Schema:
-    """The schema in a file, which is not to be registered."""
-    from ottla.client.values.registry import Schema
-
-    kind = _kind_of(file, None)
-    text, files = read_schema(file, kind)
-    return Schema(_TYPES[kind], text, resolved=files)
+        named = registered_imports(registry, found.text, found.resolved, registers=registers)
+    return replace(found, references=named, resolved=found.resolved or registry.resolved(named))
 
 
 def _kind_of(file: str, kind: str | None) -> str:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from ottla.cli.properties import Properties
     from ottla.client.schema_registry import SchemaRegistry
     from ottla.client.values.framed import FramedValues
-    from ottla.client.values.registry import Part
+    from ottla.client.values.registry import Part, Schema, SchemaKind
 
-KINDS: Final = ("avro", "protobuf", "json-schema")
+KINDS: Final[Mapping[str, SchemaKind]] = {"avro": "AVRO", "protobuf": "PROTOBUF", "json-schema": "JSON"}
+"""What registries call them, by what commands do"""
 ENVIRONMENT: Final = "OTTLA_SCHEMA_REGISTRY"
 _MAX_FILE: Final = 4 << 20
 _MAX_FILES: Final = 1_000
@@ -39,12 +40,17 @@ registry_option = click.option(
 
 @dataclass(frozen=True)
 class PartOptions:
-    """How keys, or values, are encoded. `schema` is a file."""
+    """How keys, or values, are encoded. `file` has the schema."""
 
     part: Part
     kind: str
-    schema: str | None
+    file: str | None
     message: str | None
+
+    @functools.cached_property
+    def schema(self) -> Schema | None:
+        """Read once. CommandError where it cannot be."""
+        return None if self.file is None else read_schema(self.file, self.kind)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def _options(part: str, name: str) -> Iterator[_Decorator]:
     yield click.option(
         name,
         f"values_{part}_kind",
-        type=click.Choice(KINDS),
+        type=click.Choice(tuple(KINDS)),
         help=f"{part.title()}s have this format, with schemas in a registry; here they are JSON."
         " Needs ottla[arrow].",
     )
@@ -142,16 +148,18 @@ def values_of(options: PartOptions, registry: SchemaRegistry, **more: Any) -> Fr
     from ottla.client.errors import ClientError
     from ottla.client.values import factories
 
-    text, files = (None, {}) if options.schema is None else read_schema(options.schema, options.kind)
+    schema = options.schema
+    text = None if schema is None else schema.text
     try:
         if options.kind == "avro":
             return factories.avro(registry, text, **_without(more, "validate"))
         if options.kind == "json-schema":
             return factories.json_schema(registry, text, **more)
+        files = {} if schema is None else schema.resolved
         more = _without(more, "validate")
         return factories.protobuf(registry, text, options.message, files=files, **more)
     except ClientError as error:
-        where = "" if options.schema is None else f"{options.schema}: "
+        where = "" if options.file is None else f"{options.file}: "
         raise CommandError(f"{where}{error}") from error
 
 
@@ -159,11 +167,15 @@ def _without(more: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {each: value for each, value in more.items() if each != name}
 
 
-def read_schema(path: str, kind: str) -> tuple[str, dict[str, str]]:
-    """The text of a file and, of a .proto file, of what it imports from its own folder or those around it."""
+def read_schema(path: str, kind: str) -> Schema:
+    """The schema in a file; of a .proto file with what it imports from its own folder or those around it."""
+    from ottla.client.values.registry import Schema
+
     text = _read(path)
-    if kind != "protobuf":
-        return text, {}
+    return Schema(KINDS[kind], text, resolved=_imports(path, text) if kind == "protobuf" else {})
+
+
+def _imports(path: str, text: str) -> dict[str, str]:
     from ottla.client.values.interface import ValuesError
     from ottla.client.values.protobuf.schema import imports_of
 
@@ -177,7 +189,7 @@ def read_schema(path: str, kind: str) -> tuple[str, dict[str, str]]:
                 ahead += imports_of(files[name])
     except ValuesError as error:
         raise CommandError(f"{path}: {error}") from error
-    return text, files
+    return files
 
 
 def _imported(path: str, name: str) -> str:

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 
 import pyarrow as pa
 
 from ottla.cli.connection import CommandError
 from ottla.cli.formats.interface import InputError, Rows, columns_of
-from ottla.cli.values.options import PartOptions, ValueOptions, read_schema, values_of
+from ottla.cli.values.options import PartOptions, ValueOptions, values_of
 from ottla.client.columns.arrow import is_text
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.errors import ClientError
@@ -28,7 +27,6 @@ from ottla.client.values.registry import (
     Registry,
     RegistryError,
     Schema,
-    SchemaKind,
     subject_of,
 )
 
@@ -152,27 +150,18 @@ def writers_of(
         "ids": more["ids"] or "value",
         "validate": more["validate"],
     }
-    writers = []
-    for each in options.parts:
-        schema = None
-        if each.schema is not None:
-            text, files = read_schema(each.schema, each.kind)
-            schema = Schema(_KINDS[each.kind], text, resolved=files)
-        writers.append(
-            PartWriter(
-                topic,
-                each.part,
-                partial(_make, each, registry, common),
-                registry,
-                schema,
-                is_text=is_text,
-                finds_latest=common["subjects"] == "topic",
-            )
+    return [
+        PartWriter(
+            topic,
+            each.part,
+            partial(_make, each, registry, common),
+            registry,
+            each.schema,
+            is_text=is_text,
+            finds_latest=common["subjects"] == "topic",
         )
-    return writers
-
-
-_KINDS: Final[Mapping[str, SchemaKind]] = {"avro": "AVRO", "protobuf": "PROTOBUF", "json-schema": "JSON"}
+        for each in options.parts
+    ]
 
 
 def _make(
