@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode
@@ -22,7 +23,7 @@ from ottla.cli.properties import Properties, read_properties
 from ottla.cli.values.options import KINDS, read_schema, registry_of, registry_option
 
 if TYPE_CHECKING:
-    from ottla.client.schema_registry import Json, SchemaRegistry
+    from ottla.client.schema_registry import SchemaRegistry
     from ottla.client.values.registry import Reference, Schema
     from ottla.schemas.schema import Incompatibility, ParsedSchema
 
@@ -132,7 +133,7 @@ def list_(registry: SchemaRegistry, subject: str | None, prefix: str, deleted: b
         for each in _listed(registry, subject, prefix, deleted=deleted)
     ]
     if subject is not None and not rows:
-        raise CommandError(f"there is no subject {printable(subject)}{_nearest(registry, subject)}")
+        raise _no_subject(registry, subject)
     if as_json:
         show_json(rows)
     else:
@@ -160,7 +161,8 @@ def get(
     if (subject is None) == (schema_id is None):
         raise click.UsageError("A schema is told by its SUBJECT or by --id.")
     if subject is not None:
-        found = _version(registry, subject, version, deleted=deleted)
+        with _looking_for(registry, subject):
+            found = registry.version(subject, version, deleted=deleted)
     else:
         found = registry.request("GET", f"/schemas/ids/{schema_id}")
     if as_json:
@@ -249,7 +251,12 @@ def check(
 @json_option
 @with_registry
 def diff(
-    registry: SchemaRegistry, subject: str, old: str | None, new: str | None, file: str | None, as_json: bool
+    registry: SchemaRegistry,
+    subject: str,
+    old: str | None,
+    new: str | None,
+    file: str | None,
+    as_json: bool,
 ) -> None:
     """Compare two versions of SUBJECT: what differs, and whether each reads what the other wrote.
 
@@ -266,10 +273,13 @@ def diff(
         after_name = f"{subject} {new or numbers[-1]}"
     else:
         after, after_name = read_schema(file, _kind_of(file, None)), file
+    old_schema, new_schema = _parsed(before), _parsed(after)
     lines = list(
-        difflib.unified_diff(_lines(before), _lines(after), f"{subject} {old}", after_name, lineterm="", n=3)
+        difflib.unified_diff(
+            _lines(old_schema), _lines(new_schema), f"{subject} {old}", after_name, lineterm="", n=3
+        )
     )
-    reading, writing = _incompatibilities(before, after)
+    reading, writing = _incompatibilities(old_schema, new_schema)
     if as_json:
         show_json({"diff": lines, "backward": reading, "forward": writing})
         return
@@ -315,34 +325,30 @@ def _listed(
 
 
 def _numbers(registry: SchemaRegistry, subject: str) -> list[int]:
-    found = _asked(registry, subject, f"/subjects/{quote(subject, safe='')}/versions").get("answer")
+    with _looking_for(registry, subject):
+        found = registry.request("GET", f"/subjects/{quote(subject, safe='')}/versions").get("answer")
     return found if isinstance(found, list) else []
 
 
-def _version(registry: SchemaRegistry, subject: str, version: str, *, deleted: bool) -> Json:
-    query = "?deleted=true" if deleted else ""
-    return _asked(registry, subject, f"/subjects/{quote(subject, safe='')}/versions/{version}{query}")
-
-
-def _asked(registry: SchemaRegistry, subject: str, path: str) -> Json:
-    """The answer. Where there is no such subject, one of nearly that name is told."""
+@contextmanager
+def _looking_for(registry: SchemaRegistry, subject: str) -> Iterator[None]:
+    """Where there is no such subject, one of nearly that name is told."""
     from ottla.client.values.registry import RegistryError
 
     try:
-        return registry.request("GET", path)
+        yield
     except RegistryError as error:
         if error.error_code != 40401:
             raise
-        raise CommandError(
-            f"there is no subject {printable(subject)}{_nearest(registry, subject)}"
-        ) from error
+        raise _no_subject(registry, subject) from error
 
 
-def _nearest(registry: SchemaRegistry, subject: str) -> str:
+def _no_subject(registry: SchemaRegistry, subject: str) -> CommandError:
     found = registry.request("GET", "/subjects").get("answer")
     names = [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
     near = difflib.get_close_matches(subject, names, 1)
-    return f"; did you mean {printable(near[0])}?" if near else ""
+    hint = f"; did you mean {printable(near[0])}?" if near else ""
+    return CommandError(f"there is no subject {printable(subject)}{hint}")
 
 
 def _type_of(found: Mapping[str, Any]) -> str:
@@ -376,12 +382,6 @@ def _kind_of(file: str, kind: str | None) -> str:
     return found
 
 
-def _lines(given: Schema) -> list[str]:
-    if given.kind == "PROTOBUF":
-        return _parsed(given).text.splitlines()
-    return json.dumps(json.loads(_parsed(given).text), indent=2, ensure_ascii=False).splitlines()
-
-
 def _parsed(given: Schema) -> ParsedSchema:
     from ottla.schemas.parsing import parse
     from ottla.schemas.schema import InvalidSchemaError, SchemaType
@@ -392,10 +392,16 @@ def _parsed(given: Schema) -> ParsedSchema:
         raise CommandError(f"the schema is none: {error}") from error
 
 
-def _incompatibilities(before: Schema, after: Schema) -> tuple[list[str], list[str]]:
+def _lines(given: ParsedSchema) -> list[str]:
+    if given.kind == "PROTOBUF":
+        return given.text.splitlines()
+    return json.dumps(json.loads(given.text), indent=2, ensure_ascii=False).splitlines()
+
+
+def _incompatibilities(old: ParsedSchema, new: ParsedSchema) -> tuple[list[str], list[str]]:
+    """Why the new does not read what the old wrote, and the other way round."""
     from ottla.schemas.schema import InvalidSchemaError
 
-    old, new = _parsed(before), _parsed(after)
     try:
         found = new.incompatibilities(old), old.incompatibilities(new)
     except InvalidSchemaError as error:
