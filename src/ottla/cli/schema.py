@@ -92,9 +92,12 @@ def with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+_type_option: Final = click.option(
+    "--type", "kind", type=click.Choice(tuple(KINDS)), help="Of FILE.  [default: by its name]"
+)
 _schema_options: Final = (
     click.argument("file", type=click.Path(exists=True, dir_okay=False)),
-    click.option("--type", "kind", type=click.Choice(tuple(KINDS)), help="Of FILE.  [default: by its name]"),
+    _type_option,
     click.option(
         "--reference",
         "references",
@@ -248,6 +251,7 @@ def check(
     type=click.Path(exists=True, dir_okay=False),
     help="Compare with the schema in this file instead of NEW.",
 )
+@_type_option
 @json_option
 @with_registry
 def diff(
@@ -256,6 +260,7 @@ def diff(
     old: str | None,
     new: str | None,
     file: str | None,
+    kind: str | None,
     as_json: bool,
 ) -> None:
     """Compare two versions of SUBJECT: what differs, and whether each reads what the other wrote.
@@ -264,6 +269,8 @@ def diff(
     """
     if file is not None and new is not None:
         raise click.UsageError("NEW and --file are two.")
+    if kind is not None and file is None:
+        raise click.UsageError("--type is for --file.")
     numbers = _numbers(registry, subject)
     if old is None:
         old = str(numbers[-1] if file is not None or len(numbers) == 1 else numbers[-2])
@@ -272,7 +279,7 @@ def diff(
         after = registry.schema_of_version(subject, new or "latest")
         after_name = f"{subject} {new or numbers[-1]}"
     else:
-        after, after_name = read_schema(file, _kind_of(file, None)), file
+        after, after_name = read_schema(file, _kind_of(file, kind)), file
     old_schema, new_schema = _parsed(before), _parsed(after)
     lines = list(
         difflib.unified_diff(

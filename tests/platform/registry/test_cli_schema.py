@@ -92,6 +92,9 @@ def test_what_differs_and_who_reads_whom(schema: Schema, name: str, files: Path)
     said = schema("diff", name, "2", "--file", str(files / "wrong.avsc")).stdout
     assert '-      "type": "long"' in said
     assert "the new reads what the old wrote: no\n  TYPE_MISMATCH at /fields/0/type" in said
+    (files / "two.json").write_text((files / "two.avsc").read_text())
+    assert schema("diff", name, "--file", str(files / "two.json"), "--type", "avro").stdout.startswith("no ")
+    assert "--type is for --file" in schema("diff", name, "--type", "avro", code=2).stderr
     shown = json.loads(schema("diff", name, "1", "1", "--json").stdout)
     assert shown == {"diff": [], "backward": [], "forward": []}
     assert schema("diff", name, "1", "1").stdout.startswith("no difference\n")
