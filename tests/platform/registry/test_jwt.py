@@ -139,6 +139,24 @@ def test_keys_that_are_none_are_refused_at_the_start(start: Start, tmp_path: Pat
     assert start(oauthbearer_jwks_endpoint_url="ftp://x/y").process.wait(30) == 2
 
 
+async def test_keys_of_kinds_that_are_not_known_here_stop_no_others(keys: Keys) -> None:
+    async def in_thread(work: Callable[[], bool]) -> bool:
+        return work()
+
+    held = json.loads(keys.file.read_text())["keys"]
+    strange = [
+        {"kty": "OKP", "crv": "X25519", "x": "AAAA", "kid": "x"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AAAA", "kid": "y", "alg": "Ed25519"},
+        {"kty": "EC", "crv": "P-192", "x": "AAAA", "y": "AAAA", "kid": "z"},
+        {"kty": "RSA", "kid": "n"},
+        "nonsense",
+    ]
+    keys.file.write_text(json.dumps({"keys": [*strange, *held]}))
+    settings = parse(RegistrySettings, {"oauthbearer.jwks.endpoint.url": keys.file.as_uri()})
+    tokens = JsonWebTokens(settings, in_thread, lambda: 0.0)
+    assert await tokens.name_of(keys.token(aud=None)) == "alice"
+
+
 async def test_keys_are_read_again_when_one_is_not_known_but_not_often(keys: Keys) -> None:
     now_s = [100.0]
     asked = []

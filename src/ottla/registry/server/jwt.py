@@ -105,12 +105,12 @@ def _read(url: str) -> dict[str | None, jwt.PyJWK]:
     given = json.loads(data)
     if not isinstance(given, dict) or not isinstance(given.get("keys"), list):
         raise ValueError("it is no JWKS")
-    keys: dict[str | None, jwt.PyJWK] = {}
-    for each in given["keys"]:
-        if isinstance(each, dict) and each.get("kty") in ("RSA", "EC", "OKP") and each.get("use") != "enc":
-            key = jwt.PyJWK.from_dict(each)
-            if key.algorithm_name in _ALGORITHMS:
-                keys[key.key_id] = key
+    found = jwt.PyJWKSet([each for each in given["keys"] if isinstance(each, dict)])  # of kinds that it knows
+    keys = {
+        each.key_id: each
+        for each in found
+        if each.algorithm_name in _ALGORITHMS and each.public_key_use != "enc"
+    }
     if not keys:
         raise ValueError("it has no public key that signs")
     return keys
