@@ -181,7 +181,7 @@ def _imports(path: str, text: str) -> dict[str, str]:
 
     files: dict[str, str] = {}
     try:
-        ahead = imports_of(text)
+        ahead = [*imports_of(text)]
         while ahead:
             name = ahead.pop()
             if name not in files and len(files) < _MAX_FILES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from ottla.client.values.interface import ValuesError
@@ -25,7 +26,7 @@ from ottla.schemas.protobuf.model import (
 from ottla.schemas.protobuf.names import KNOWN_FILES, Names, Scope
 from ottla.schemas.schema import InvalidSchemaError
 
-__all__ = ["EnumType", "FieldType", "MessageType", "Messages", "imports_of"]
+__all__ = ["EnumType", "FieldType", "MessageType", "Messages", "imports_of", "messages_of"]
 
 
 @dataclass(eq=False, slots=True)
@@ -64,8 +65,18 @@ class MessageType:
     fields: list[FieldType] = field(default_factory=list)
 
 
+def messages_of(text: str, files: Mapping[str, str]) -> Messages:
+    """Parsed once: an encoder is made for each batch."""
+    return _parsed(text, tuple(files.items()))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, files: tuple[tuple[str, str], ...]) -> Messages:
+    return Messages(text, dict(files))
+
+
 class Messages:
-    """Those of one file. Raises `ValuesError` for what is no schema."""
+    """Those of one file, which any thread may ask. Raises `ValuesError` for what is no schema."""
 
     def __init__(self, text: str, references: Mapping[str, str] = {}) -> None:
         try:
@@ -78,7 +89,7 @@ class Messages:
         except RecursionError:
             raise ValuesError("the Protobuf schema is nested too deep") from None
         self._files = files
-        self._made: dict[int, MessageType | EnumType] = {}
+        self._made: Mapping[int, MessageType | EnumType] = {}
         self._indexes = dict(_walk(self._names.root, files[""].types, ()))
 
     def find(self, name: str) -> tuple[int, ...] | None:
@@ -91,6 +102,21 @@ class Messages:
         scope = self._indexes.get(tuple(indexes))
         if scope is None:
             raise ValuesError(f"the schema has no message at {list(indexes)}")
+        maker = _Maker(self._names, self._files, {**self._made})
+        message = maker.message(scope)
+        self._made = maker.made
+        return message
+
+
+@dataclass(slots=True)
+class _Maker:
+    """Of one message, and the types in it; `made` has those that are begun, too, which lack fields yet."""
+
+    names: Names
+    files: Mapping[str, File]
+    made: dict[int, MessageType | EnumType]
+
+    def message(self, scope: Scope) -> MessageType:
         try:
             made = self._type(scope)
         except InvalidSchemaError as error:
@@ -101,18 +127,18 @@ class Messages:
         return made
 
     def _type(self, scope: Scope) -> MessageType | EnumType:
-        made = self._made.get(id(scope))
+        made = self.made.get(id(scope))
         if made is not None:
             return made
-        syntax = self._files[scope.origin].syntax
+        syntax = self.files[scope.origin].syntax
         if isinstance(scope.type, Enum):
             constants = [(each.name, each.tag) for each in scope.type.constants]
-            closed = _feature(scope.type.options, self._files[scope.origin], "enum_type") == "CLOSED"
+            closed = _feature(scope.type.options, self.files[scope.origin], "enum_type") == "CLOSED"
             made = EnumType(scope.full, constants, closed or syntax in ("", "proto2"))
-            self._made[id(scope)] = made
+            self.made[id(scope)] = made
             return made
         assert isinstance(scope.type, Message)
-        message = self._made[id(scope)] = MessageType(scope.full)
+        message = self.made[id(scope)] = MessageType(scope.full)
         message.fields = self._fields(scope.type, scope)
         return message
 
@@ -129,8 +155,8 @@ class Messages:
 
     def _field(self, declared: Field, scope: Scope) -> FieldType:
         made = FieldType(declared.name, declared.tag, None, is_repeated=declared.label == "repeated")
-        file = self._files[scope.origin]
-        pair = self._names.map_of(declared.type, scope)
+        file = self.files[scope.origin]
+        pair = self.names.map_of(declared.type, scope)
         if pair is not None:
             made.key, made.is_repeated = pair[0], True
             made.type = self._named(pair[1], scope)
@@ -160,19 +186,20 @@ class Messages:
     def _named(self, name: str, scope: Scope) -> str | EnumType | MessageType | None:
         if name in SCALARS:
             return name
-        found = self._names.resolve(name, scope)
+        found = self.names.resolve(name, scope)
         if found is None or found.type is None:
             raise InvalidSchemaError(f"the type {name} of {scope.full} is not defined")
-        return self._type(found) if found.origin in self._files else None
+        return self._type(found) if found.origin in self.files else None
 
 
-def imports_of(text: str) -> list[str]:
+@lru_cache(maxsize=64)
+def imports_of(text: str) -> tuple[str, ...]:
     """The files that a schema's text imports, but for those that everybody has."""
     try:
         file = read_file(text, Budget("the schema"))
     except InvalidSchemaError as error:
         raise ValuesError(f"the Protobuf schema is none: {error}") from None
-    return [each for each in _imports(file) if each not in KNOWN_FILES]
+    return tuple(each for each in _imports(file) if each not in KNOWN_FILES)
 
 
 def _imports(file: File) -> list[str]:

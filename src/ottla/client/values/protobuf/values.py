@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import pyarrow as pa
 
@@ -15,20 +14,10 @@ from ottla.client.values.protobuf.encoding import encode_rows
 from ottla.client.values.protobuf.from_arrow import message_name, schema_text
 from ottla.client.values.protobuf.reading import ProtobufReading, written_indexes
 from ottla.client.values.protobuf.references import registered_imports
-from ottla.client.values.protobuf.schema import Messages, MessageType
+from ottla.client.values.protobuf.schema import Messages, MessageType, messages_of
 from ottla.client.values.registry import Part, Registry, Schema, subject_of
 
 __all__ = ["ProtobufValues"]
-
-
-def _messages(text: str, files: Mapping[str, str]) -> Messages:
-    """Parsed once: an encoder is made for each batch."""
-    return _parsed(text, tuple(files.items()))
-
-
-@lru_cache(maxsize=8)
-def _parsed(text: str, files: tuple[tuple[str, str], ...]) -> Messages:
-    return Messages(text, dict(files))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,7 @@ class ProtobufValues:
     def __post_init__(self) -> None:
         check_errors(self.errors)
         if self.schema is not None:
-            self._chosen(_messages(self.schema, self.files))
+            self._chosen(messages_of(self.schema, self.files))
 
     def decoder(self) -> FramedDecoder:
         declared = None
@@ -78,15 +67,15 @@ class ProtobufValues:
         name = self.message or message_name(topic, part)
         if options.use_latest:
             if self.schema is not None:
-                declared = _messages(self.schema, self.files)
+                declared = messages_of(self.schema, self.files)
                 name = declared.at(self._chosen(declared)).name
             subject = subject_of(options.subjects, topic, part, name)
             registered = options.latest(self.registry, subject, "PROTOBUF")
-            messages = _messages(registered.schema.text, registered.schema.resolved)
+            messages = messages_of(registered.schema.text, registered.schema.resolved)
             indexes = self._in_latest(messages, subject, name)
         else:
             text = self.schema or schema_text(kind, name)
-            messages = _messages(text, self.files)
+            messages = messages_of(text, self.files)
             indexes = self._chosen(messages)
             subject = subject_of(options.subjects, topic, part, messages.at(indexes).name)
             references = registered_imports(
