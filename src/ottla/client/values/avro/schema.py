@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal, cast
 
 from ottla.client.values.interface import ValuesError
@@ -106,7 +107,13 @@ Named = FixedType | EnumType | RecordType
 def parse(text: str, references: Mapping[str, str] = {}) -> AvroType:
     """The schema of `text`. Names that it does not define are those of `references`, texts by full name.
     ValuesError for what is none."""
-    return _Parser(references).text(text)
+    return _parsed(text, tuple(references.items()))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str, references: tuple[tuple[str, str], ...]) -> AvroType:
+    """Once: an encoder is made for each batch."""
+    return _Parser(dict(references)).text(text)
 
 
 class _Parser:

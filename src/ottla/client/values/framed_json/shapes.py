@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
@@ -48,12 +49,18 @@ class Shape:
 
 def shape_of(text: str, references: Mapping[str, str] = {}) -> Shape:
     """ValuesError for what is no schema."""
+    return _shape(text, tuple(references.items()))
+
+
+@lru_cache(maxsize=8)
+def _shape(text: str, references: tuple[tuple[str, str], ...]) -> Shape:
+    """Once: an encoder is made for each batch."""
     try:
-        check_size(text, references)
+        check_size(text, dict(references))
         root = read(text, exact=True)
         if not isinstance(root, bool | Mapping):
             raise InvalidSchemaError("it is an object, true or false")
-        documents = {name: read(each, exact=True) for name, each in references.items()}
+        documents = {name: read(each, exact=True) for name, each in references}
         budget = Budget("the schema")
         return _Shapes().of(Nodes(Documents(root, documents, budget)).of(root), ())
     except InvalidSchemaError as error:
@@ -62,6 +69,7 @@ def shape_of(text: str, references: Mapping[str, str] = {}) -> Shape:
         raise ValuesError("the JSON Schema is nested too deep") from None
 
 
+@lru_cache(maxsize=8)
 def title_of(text: str) -> str | None:
     try:
         root = read(text, exact=True)
