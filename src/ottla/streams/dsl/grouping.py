@@ -3,59 +3,50 @@ changed."""
 
 from __future__ import annotations
 
-from ottla.streams.dsl.graph import Graph, GraphNode
+from ottla.streams.dsl.graph import GraphNode
 from ottla.streams.dsl.graph_nodes import RepartitionGraphNode
 from ottla.streams.dsl.partitioning import repartition
+from ottla.streams.dsl.parts import StreamParts
 from ottla.streams.dsl.store import Materialized
-from ottla.streams.topology.nodes import AnySerde
 
 __all__ = ["Aggregation"]
 
 
 class Aggregation:
-    """A grouped stream: its serdes, where it comes from, and whether it must be repartitioned."""
+    """A grouped stream, with the serdes that it was grouped with."""
 
-    def __init__(
-        self,
-        graph: Graph,
-        stream_name: str,
-        key: AnySerde,
-        value: AnySerde,
-        name: str | None,
-        sources: tuple[str, ...],
-        needs_repartition: bool,
-        node: GraphNode,
-    ) -> None:
+    def __init__(self, stream: StreamParts, name: str | None) -> None:
         """`name`: of the repartition topic, where the user gave one."""
-        self.graph = graph
-        self.stream_name = stream_name
-        self.key = key
-        self.value = value
-        self.name = name
-        self.sources = sources
-        self.needs_repartition = needs_repartition
-        self.node = node
+        self.stream = stream
+        self.graph = stream.graph
+        self.key = stream.key
+        self.value = stream.value
+        self._name = name
         self._repartition: RepartitionGraphNode | None = None
 
     def parent(self, store: Materialized) -> tuple[GraphNode, tuple[str, ...]]:
         """What one of several aggregates with one store comes below, and the source nodes of that."""
-        if not self.needs_repartition:
-            return self.node, self.sources
-        node = repartition(self.graph, self.name or store.name, self.key, self.value)
-        self.graph.add(self.node, node)
+        if not self.stream.needs_repartition:
+            return self.stream.node, self.stream.sources
+        node = self._made(store)
+        self.graph.add(self.stream.node, node)
         return node, (node.name,)
 
     def place(self, node: GraphNode, store: Materialized) -> tuple[str, ...]:
         """Add an aggregate's node; the source nodes that its table comes from."""
-        parent = self.node
-        sources = self.sources
-        if self.needs_repartition:
-            made = repartition(self.graph, self.name or store.name, self.key, self.value)
+        parent = self.stream.node
+        sources = self.stream.sources
+        if self.stream.needs_repartition:
+            made = self._made(store)
             # Aggregates share a topic only if the user named it: else each has one of its store's name.
-            if self._repartition is None or self.name is None:
+            if self._repartition is None or self._name is None:
                 self._repartition = made
             self.graph.add(parent, self._repartition)
             parent = self._repartition
-            sources = (made.name,)
+            sources = (parent.name,)
         self.graph.add(parent, node)
         return sources
+
+    def _made(self, store: Materialized) -> RepartitionGraphNode:
+        """It takes numbers even where it is not used, as in Java."""
+        return repartition(self.graph, self._name or store.name, self.key, self.value)

@@ -7,6 +7,7 @@ topology runs. Functions see keys and values as the serdes give them, None for n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, Literal, overload
 
@@ -153,8 +154,7 @@ class KStream(Generic[K, V]):
     ) -> KGroupedStream[K, V, K]:
         """Group by the keys; `name` is that of the repartition topic, if one is needed."""
         s = self.parts
-        args = s.graph, s.name, key or s.key, value or s.value, name, s.sources, s.needs_repartition, s.node
-        return KGroupedStream(Aggregation(*args))
+        return KGroupedStream(Aggregation(replace(s, key=key or s.key, value=value or s.value), name))
 
     def group_by(
         self,
@@ -168,8 +168,8 @@ class KStream(Generic[K, V]):
         s = self.parts
         node = stateless.key_selecting_node(s, function, Named(name, s.graph))
         key_serde = inferred.key_serde(function, key, s.key, s.value)
-        args = s.graph, node.name, key_serde, value or s.value, name, s.sources, True, node
-        return KGroupedStream(Aggregation(*args))
+        parts = StreamParts(node.name, key_serde, value or s.value, s.sources, True, node, s.graph)
+        return KGroupedStream(Aggregation(parts, name))
 
     @overload
     def join(
