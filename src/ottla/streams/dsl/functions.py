@@ -14,7 +14,7 @@ from ottla.streams.expressions.row import compile_row
 from ottla.streams.records import Record
 from ottla.streams.topology.nodes import AnyProcessor
 
-__all__ = ["KeyedFunction", "of_key_and_value", "of_value", "predicate", "with_expression"]
+__all__ = ["KeyedFunction", "of_key_and_value", "of_value", "with_expression"]
 
 KeyedFunction = Callable[[Any, Any], Any]
 
@@ -56,12 +56,8 @@ def with_expression(
         raise TopologyError(f"{operator}: {error}") from None
 
 
-def predicate(function: object, operator: str) -> KeyedFunction:
-    """A function of key and value, or an expression: what it says of a record, true or not."""
-    return of_key_and_value(function, operator)
-
-
 def of_key_and_value(function: object, operator: str) -> KeyedFunction:
+    """A function of key and value, or an expression."""
     if isinstance(function, Expression):
         return ExpressionOfValue(function)
     if not callable(function):

@@ -13,7 +13,7 @@ from ottla.streams.columnar.stateless import (
     SelectKeyByExpression,
     TableFunction,
 )
-from ottla.streams.dsl.functions import of_key_and_value, of_value, predicate, with_expression
+from ottla.streams.dsl.functions import of_key_and_value, of_value, with_expression
 from ottla.streams.dsl.graph import Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import SinkGraphNode
 from ottla.streams.dsl.inferred import key_serde
@@ -45,7 +45,7 @@ def filtered(s: StreamParts, function: object, name: str | None, *, negated: boo
         function, negated = ~function, False
     by_function = stateless.FilterNot if negated else stateless.Filter
     operator = "filter_not" if negated else "filter"
-    make = with_expression(function, operator, FilterByExpression, by_function, predicate)
+    make = with_expression(function, operator, FilterByExpression, by_function, of_key_and_value)
     return same(s, "KSTREAM-FILTER-", name, make)
 
 
@@ -168,7 +168,7 @@ class Branches:
         s.graph.add(s.node, self._node)
 
     def branch(self, function: object, name: str | None) -> StreamParts:
-        self._predicates.append(predicate(function, "branch"))
+        self._predicates.append(of_key_and_value(function, "branch"))
         return self._add(str(len(self._predicates)) if name is None else name)
 
     def default(self, name: str | None) -> StreamParts:

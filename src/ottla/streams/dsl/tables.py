@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ottla.streams.dsl.functions import of_value, predicate
+from ottla.streams.dsl.functions import of_key_and_value, of_value
 from ottla.streams.dsl.graph import Graph, GraphNode, Named, Parameters, ProcessorGraphNode
 from ottla.streams.dsl.graph_nodes import Consumed, TableRepartitionGraphNode, TableSourceGraphNode
 from ottla.streams.dsl.partitioning import SUFFIX, repartition
@@ -113,7 +113,7 @@ def filtered(
 ) -> TableParts:
     store = _derived_store(t, given, "KTABLE-FILTER-", t.value)
     name = Named(name, t.graph).or_generate("KTABLE-FILTER-")
-    supplier = FilterSupplier(t, predicate(function, "filter"), negated, store)
+    supplier = FilterSupplier(t, of_key_and_value(function, "filter"), negated, store)
     node = _FilterGraphNode(Parameters(name, supplier, supplier.stores), supplier)
     return _derived(t, name, supplier, node, store, t.value)
 
@@ -132,10 +132,7 @@ def _derived_store(
     t: TableParts, given: Store[Any, Any] | None, prefix: str, value: AnySerde
 ) -> Materialized | None:
     """A store only where it has a name; one without takes a number all the same, as in Java."""
-    if given is None:
-        return None
-    name = given.name or t.graph.new_store_name(prefix)
-    return Materialized(given, name, given.key or t.key, given.value or value, t.graph)
+    return None if given is None else materialized(given, t.graph, prefix, t.key, value)
 
 
 def _derived(
