@@ -121,7 +121,7 @@ def counted(group: Aggregation, by: By, given: Store[Any, Any] | None, name: str
     if given is not None and given.name is None:
         group.graph.new_store_name(AGGREGATE)  # takes a number, as in Java
     merger = _sum if isinstance(by.windows, SessionWindows) else None
-    return _aggregated(group, by, _zero, _plus_one, merger, given, name, Long())
+    return _aggregated(group, by, int, _plus_one, merger, given, name, Long())
 
 
 def aggregated(
@@ -250,10 +250,6 @@ def cogrouped(
 
 def _nothing() -> None:
     return None
-
-
-def _zero() -> int:
-    return 0
 
 
 def _plus_one(key: object, value: object, count: int) -> int:  # noqa: ARG001

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from ottla.streams.dsl.functions import of_key_and_value, of_value
@@ -227,8 +226,7 @@ def regrouped(
 
 
 def grouped_count(g: GroupedTable, given: Store[Any, Any] | None, name: str | None) -> TableParts:
-    store = materialized(given, g.graph, AGGREGATE, g.key, Long())
-    return _grouped_aggregate(g, _zero, _plus_one, _minus_one, store, name)
+    return grouped_aggregate(g, int, _plus_one, _minus_one, given, name, Long())
 
 
 def grouped_aggregate(
@@ -238,9 +236,14 @@ def grouped_aggregate(
     subtractor: Callable[[Any, Any, Any], Any],
     given: Store[Any, Any] | None,
     name: str | None,
+    value: AnySerde = None,
 ) -> TableParts:
-    store = materialized(given, g.graph, AGGREGATE, g.key, None)
-    return _grouped_aggregate(g, initializer, adder, subtractor, store, name)
+    store = materialized(given, g.graph, AGGREGATE, g.key, value)
+
+    def make(send_old: bool) -> AnyProcessor:
+        return TableAggregate(initializer, adder, subtractor, store.name, send_old=send_old)
+
+    return g.place(make, store, AGGREGATE, name)
 
 
 def grouped_reduce(
@@ -256,32 +259,6 @@ def grouped_reduce(
         return TableReduce(adder, subtractor, store.name, send_old=send_old)
 
     return g.place(make, store, "KTABLE-REDUCE-", name)
-
-
-def _grouped_aggregate(
-    g: GroupedTable,
-    initializer: Callable[[], Any],
-    adder: Callable[[Any, Any, Any], Any],
-    subtractor: Callable[[Any, Any, Any], Any],
-    store: Materialized,
-    name: str | None,
-) -> TableParts:
-    make = partial(_table_aggregate, initializer, adder, subtractor, store.name)
-    return g.place(make, store, AGGREGATE, name)
-
-
-def _table_aggregate(
-    initializer: Callable[[], Any],
-    adder: Callable[[Any, Any, Any], Any],
-    subtractor: Callable[[Any, Any, Any], Any],
-    store: str,
-    send_old: bool,
-) -> AnyProcessor:
-    return TableAggregate(initializer, adder, subtractor, store, send_old=send_old)
-
-
-def _zero() -> int:
-    return 0
 
 
 def _plus_one(key: object, value: object, count: int) -> int:  # noqa: ARG001
