@@ -112,10 +112,10 @@ class StreamsBuilder:
         """Have every instance keep a topic in a store that a processor of yours writes."""
         named = Named(name, self._graph)
         source = named.suffixed("-source", "KSTREAM-SOURCE-")
-        parameters = Parameters(named.or_generate("KTABLE-SOURCE-"), supplier)
+        processor = named.or_generate("KTABLE-SOURCE-")
         builder = store.builder(self._graph, logged=False)
-        consumed = Consumed(key, value)
-        node = GlobalStoreGraphNode(source, topic, consumed, parameters, builder)
+        parameters = Parameters(processor, supplier, lambda: (builder,))
+        node = GlobalStoreGraphNode(source, topic, Consumed(key, value), parameters)
         self._graph.add(self._graph.root, node)
         return self
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ottla.streams.dsl.graph import GraphNode, Parameters
 from ottla.streams.errors import TopologyError
+from ottla.streams.processors.stateless import Filter
 from ottla.streams.topology.nodes import (
     AnySerde,
     InternalTopic,
@@ -88,8 +89,6 @@ class TableSourceGraphNode(GraphNode):
         topic: str,
         consumed: Consumed,
         parameters: Parameters,
-        *,
-        is_global: bool = False,
     ) -> None:
         super().__init__(name)
         self.reuses_topic = False
@@ -98,23 +97,9 @@ class TableSourceGraphNode(GraphNode):
         self._topic = topic
         self._consumed = consumed
         self._parameters = parameters
-        self._is_global = is_global
 
     def write(self, topology: Topology) -> None:
         consumed, parameters = self._consumed, self._parameters
-        if self._is_global:
-            (store,) = parameters.stores()
-            topology.add_global_store(
-                store,
-                self._topic,
-                parameters.name,
-                parameters.supplier,
-                source=self._source,
-                key=consumed.key,
-                value=consumed.value,
-                timestamp_extractor=consumed.timestamp_extractor,
-            )
-            return
         topology.add_source(
             self._source,
             (self._topic,),
@@ -184,8 +169,6 @@ class RepartitionGraphNode(GraphNode):
     def write(self, topology: Topology) -> None:
         filtering = self._filtering
         if self.drops_null_keys:
-            from ottla.streams.processors.stateless import Filter
-
             filtering = Parameters(filtering.name, lambda: Filter(_has_key))
         topology.add_internal_topic(self.topic)
         filtering.write(topology, self.parent_names())
@@ -234,21 +217,19 @@ class StoreGraphNode(GraphNode):
 
 
 class GlobalStoreGraphNode(GraphNode):
-    """A global store that a processor of the user keeps."""
+    """A source and the processor, which has one store, that keeps its topic on every instance."""
 
-    def __init__(
-        self, source: str, topic: str, consumed: Consumed, parameters: Parameters, store: StoreBuilder
-    ) -> None:
-        super().__init__(store.name)
+    def __init__(self, source: str, topic: str, consumed: Consumed, parameters: Parameters) -> None:
+        super().__init__(parameters.name)
         self._source = source
         self._topic = topic
         self._consumed = consumed
         self._parameters = parameters
-        self._store = store
 
     def write(self, topology: Topology) -> None:
+        (store,) = self._parameters.stores()
         topology.add_global_store(
-            self._store,
+            store,
             self._topic,
             self._parameters.name,
             self._parameters.supplier,

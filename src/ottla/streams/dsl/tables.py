@@ -7,7 +7,12 @@ from typing import Any
 
 from ottla.streams.dsl.functions import of_key_and_value, of_value
 from ottla.streams.dsl.graph import Graph, GraphNode, Named, Parameters, ProcessorGraphNode
-from ottla.streams.dsl.graph_nodes import Consumed, TableRepartitionGraphNode, TableSourceGraphNode
+from ottla.streams.dsl.graph_nodes import (
+    Consumed,
+    GlobalStoreGraphNode,
+    TableRepartitionGraphNode,
+    TableSourceGraphNode,
+)
 from ottla.streams.dsl.partitioning import SUFFIX, repartition
 from ottla.streams.dsl.parts import GlobalTableParts, StreamParts, TableParts
 from ottla.streams.dsl.store import Materialized, Store, materialized
@@ -71,7 +76,7 @@ def global_table(
     name = named.or_generate(TABLE_SOURCE)
     supplier = SourceSupplier(store, is_global=True)
     parameters = Parameters(name, supplier, supplier.stores)
-    graph.add(graph.root, TableSourceGraphNode(name, source, topic, consumed, parameters, is_global=True))
+    graph.add(graph.root, GlobalStoreGraphNode(source, topic, consumed, parameters))
     return GlobalTableParts(supplier, store.named)
 
 
