@@ -7,7 +7,7 @@ from typing import Any
 
 from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.processors.base import AnyRecord, adding
-from ottla.streams.processors.table_store import TableProcessor, table_store
+from ottla.streams.processors.table_store import TableProcessor
 
 __all__ = ["StreamAggregate", "StreamReduce"]
 
@@ -18,8 +18,7 @@ class _ByKey(TableProcessor):
         self._name = store
 
     def prepare(self) -> None:
-        self._store = table_store(self.store(self._name))
-        self.tell_changes_of(self._store)
+        self._store = self.open(self._name)
 
 
 class StreamAggregate(_ByKey):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ottla.streams.processors.base import AnyRecord, Operator
-from ottla.streams.processors.table_store import TableProcessor, TableStore, table_store, value_of
+from ottla.streams.processors.table_store import TableProcessor, TableStore, value_of
 from ottla.streams.processors.views import Found, ValueGetter
 from ottla.streams.records import Change, Record, ValueAndTimestamp
 from ottla.streams.task.steps import ProcessorStep
@@ -83,8 +83,7 @@ class TableJoinMerge(TableProcessor):
 
     def prepare(self) -> None:
         if self._name is not None:
-            self._store = table_store(self.store(self._name))
-            self.tell_changes_of(self._store)
+            self._store = self.open(self._name)
 
     def process(self, record: AnyRecord) -> None:
         key, change = record.key, record.value

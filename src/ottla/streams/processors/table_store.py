@@ -90,8 +90,11 @@ class TableProcessor(Operator):
         """Whether the children need to know what was there before."""
         self._is_cached = False
 
-    def tell_changes_of(self, store: TableStore) -> None:
+    def open(self, name: str) -> TableStore:
+        """The table's store, whose cache, if it has one, tells of changes from now on."""
+        store = table_store(self.store(name))
         self._is_cached = store.tell(self._flushed, self.send_old)
+        return store
 
     def update(self, key: Any, new: Any, old: Any, timestamp: int, headers: Headers, put: Put) -> None:
         """Forward a change that was put, unless the cache does it later."""

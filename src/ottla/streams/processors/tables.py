@@ -7,7 +7,7 @@ from typing import Any
 
 from ottla.streams.errors import StreamsError
 from ottla.streams.processors.base import AnyRecord, Operator
-from ottla.streams.processors.table_store import TableProcessor, TableStore, table_store, value_of
+from ottla.streams.processors.table_store import TableProcessor, TableStore, value_of
 from ottla.streams.records import Change, Record, ValueAndTimestamp
 
 __all__ = [
@@ -32,8 +32,7 @@ class TableSource(TableProcessor):
 
     def prepare(self) -> None:
         if self._store_name is not None:
-            self._store = table_store(self.store(self._store_name))
-            self.tell_changes_of(self._store)
+            self._store = self.open(self._store_name)
 
     def process(self, record: AnyRecord) -> None:
         key, value, timestamp = record.key, record.value, record.timestamp
@@ -59,8 +58,7 @@ class _Derived(TableProcessor):
 
     def prepare(self) -> None:
         if self._store_name is not None:
-            self._store = table_store(self.store(self._store_name))
-            self.tell_changes_of(self._store)
+            self._store = self.open(self._store_name)
 
     def compute(self, key: Any, value: Any) -> Any:
         raise NotImplementedError
@@ -174,8 +172,7 @@ class _Regrouped(TableProcessor):
         self._name = store
 
     def prepare(self) -> None:
-        self._store = table_store(self.store(self._name))
-        self.tell_changes_of(self._store)
+        self._store = self.open(self._name)
 
     def process(self, record: AnyRecord) -> None:
         key, change = record.key, record.value
