@@ -69,7 +69,7 @@ class SessionWindowAggregate(WindowAggregate):
         for session, value in self._store.find_closed_sessions(low, high):
             self.forward(Record(session, Change(value, None), session.window.end, record.headers))
         self._last_close = close_time
-        self.step.task.set_metadata(self._name, close_time)
+        self.step.task.metadata[self._name] = close_time
 
     def _session_changed(self, session: Windowed[Any], old: Any, new: Any) -> None:
         if not self._on_close:

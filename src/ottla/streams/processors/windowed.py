@@ -60,7 +60,7 @@ class WindowAggregate(TableProcessor):
         for key, found in self._store.fetch_all(low, high):
             self.forward(Record(key, Change(found.value, None), found.timestamp, record.headers))
         self._last_close = close_time
-        self.step.task.set_metadata(self._name, close_time)
+        self.step.task.metadata[self._name] = close_time
 
     def _shall_look(self, close_time: int) -> bool:
         now = self.step.wall_clock_ms

@@ -34,7 +34,7 @@ from ottla.streams.runtime.protocol import (
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
 from ottla.streams.runtime.topics import Layout
-from ottla.streams.runtime.work import Phase, Work, decode_time
+from ottla.streams.runtime.work import Phase, Work, decode_metadata
 from ottla.streams.task.input import RawRecord
 from ottla.streams.task.task import Task
 
@@ -302,7 +302,7 @@ class StreamThread:
                 found = committed.get(partition)
                 if found is not None:
                     self._consumer.seek(partition, found)
-                    work.task.set_partition_time(partition, decode_time(found.metadata))
+                    work.task.go_on_from(partition, *decode_metadata(found.metadata))
                 elif (reset := self._application.reset_of(partition.topic)) == "latest":
                     self._consumer.seek_to_end([partition])
                 elif reset == "earliest":

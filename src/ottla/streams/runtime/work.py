@@ -14,8 +14,10 @@ from ottla.streams.runtime.protocol import RUNNING, TaskId
 from ottla.streams.state.stores import StateStore
 from ottla.streams.task.task import Task
 
-_MAGIC = 1
-_TIME = struct.Struct(">bq")
+_VERSION = 2
+_HEAD = struct.Struct(">bq")
+_INT = struct.Struct(">i")
+_LONG = struct.Struct(">q")
 
 
 class Phase(Enum):
@@ -85,22 +87,47 @@ class Work:
             store.commit(self.positions[partition])
 
     def committable(self) -> dict[TopicPartition, CommittedOffset]:
+        noted = self.task.context.metadata
         return {
-            TopicPartition(*partition): CommittedOffset(each.offset, -1, encode_time(each.partition_time))
+            TopicPartition(*partition): CommittedOffset(
+                each.offset, -1, encode_metadata(each.partition_time, noted)
+            )
             for partition, each in self.task.committable().items()
         }
 
 
-def encode_time(partition_time: int) -> str:
-    """The greatest time seen in a partition, as Kafka Streams commits it with the offset."""
-    return base64.b64encode(_TIME.pack(_MAGIC, partition_time)).decode()
+def encode_metadata(partition_time: int, noted: Mapping[str, int]) -> str:
+    """What Kafka Streams commits with an offset: the greatest time seen in the partition, and what the task's
+    processors noted."""
+    parts = [_HEAD.pack(_VERSION, partition_time)]
+    if noted:
+        parts.append(_INT.pack(len(noted)))
+    for name, number in noted.items():
+        encoded = name.encode()
+        parts += [_INT.pack(len(encoded)), encoded, _LONG.pack(number)]
+    return base64.b64encode(b"".join(parts)).decode()
 
 
-def decode_time(metadata: str) -> int:
-    """-1 where there is none, or something else."""
+def decode_metadata(metadata: str) -> tuple[int, dict[str, int]]:
+    """The time and the notes; -1 and none where there is something else."""
     try:
         data = base64.b64decode(metadata, validate=True)
-        magic, time = _TIME.unpack_from(data)
+        version, time = _HEAD.unpack_from(data)
+        if not 1 <= version <= _VERSION:
+            return -1, {}
+        return time, _decode_noted(data[_HEAD.size :]) if version == _VERSION else {}
     except (binascii.Error, struct.error, ValueError):
-        return -1
-    return time if magic >= _MAGIC else -1
+        return -1, {}
+
+
+def _decode_noted(data: bytes) -> dict[str, int]:
+    noted: dict[str, int] = {}
+    at = _INT.size
+    for _ in range(_INT.unpack_from(data)[0] if data else 0):
+        (size,) = _INT.unpack_from(data, at)
+        if size < 0:
+            raise ValueError(f"a name of {size} bytes")
+        end = at + _INT.size + size
+        (noted[data[at + _INT.size : end].decode()],) = _LONG.unpack_from(data, end)
+        at = end + _LONG.size
+    return noted

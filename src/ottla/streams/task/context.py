@@ -65,8 +65,8 @@ class TaskContext:
         self.shared: dict[str, object] = {}
         """What the processors of an operator share, under the operator's name."""
         self.metadata: dict[str, int] = {}
-        """What processors want to be told again after a restart: it is committed with the offsets."""
-        self.metadata_changed = False
+        """What processors note to find it after a restart: it is committed with the offsets, and only
+        grows."""
         self.emit_interval_ms = emit_interval_ms
         """By the wall clock, between looks for windows that have closed."""
         self.dropped = 0
@@ -109,10 +109,6 @@ class TaskContext:
         else:
             place = ("", -1, -1) if raw is None else raw[:3]
         return RecordContext(*place, record.timestamp, record.headers)
-
-    def set_metadata(self, key: str, value: int) -> None:
-        self.metadata[key] = value
-        self.metadata_changed = True
 
     def log_change(
         self, store: str, key: bytes, value: bytes | None, timestamp: int, headers: Headers = ()

@@ -152,10 +152,12 @@ class Task:
         """How many records of a partition have not been fetched; max.task.idle.ms needs it."""
         self._group.lags[partition] = lag
 
-    def set_partition_time(self, partition: TopicPartition, time: int) -> None:
-        """Go on from what the last commit says."""
+    def go_on_from(self, partition: TopicPartition, time: int, noted: Mapping[str, int]) -> None:
+        """Go on from what was committed with a partition: its time, and what processors had noted by then."""
         self._group.set_partition_time(partition, time)
         self.context.stream_time = self._group.stream_time
+        metadata = self.context.metadata
+        metadata.update({name: max(number, metadata.get(name, number)) for name, number in noted.items()})
 
     def is_processable(self) -> bool:
         return len(self._group) > 0 and self._group.is_ready(self._settings.wall_clock())
