@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Generic, TypeVar
 
+from ottla.protocol.errors import KafkaError
+from ottla.records.varint import MAX_INT32_BYTES, encode_varint, read_varint
 from ottla.streams.errors import SerializationError
 from ottla.streams.records import Change, Window, Windowed
 from ottla.streams.serdes.serde import Serde
@@ -91,7 +93,7 @@ class ChangeSerde(Generic[T]):
         new = self.inner.serialize(topic, value.new)
         old = self.inner.serialize(topic, value.old)
         if new is not None and old is not None:
-            return b"".join((_varint(len(new)), new, old, bytes([_BOTH])))
+            return b"".join((encode_varint(len(new)), new, old, bytes([_BOTH])))
         if new is not None:
             return new + bytes([_NEW])
         if old is not None:
@@ -114,7 +116,7 @@ class ChangeSerde(Generic[T]):
         new: bytes | None = None
         old: bytes | None = None
         if flag in (_BOTH, _BOTH_LATEST):
-            length, at = _read_varint(body)
+            length, at = _read_length(body)
             if not 0 <= length <= len(body) - at:
                 raise SerializationError(f"a change of {len(body)} bytes cannot have a new value of {length}")
             new, old = body[at : at + length], body[at + length :]
@@ -125,22 +127,9 @@ class ChangeSerde(Generic[T]):
         return Change(self.inner.deserialize(topic, new), self.inner.deserialize(topic, old), is_latest)
 
 
-def _varint(number: int) -> bytes:
-    """A length as Kafka's zigzag varint."""
-    rest = number << 1
-    out = bytearray()
-    while rest > 0x7F:
-        out.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
-
-
-def _read_varint(data: bytes) -> tuple[int, int]:
-    """A zigzag varint of at most five bytes, and where it ends."""
-    number = 0
-    for at, byte in enumerate(data[:5]):
-        number |= (byte & 0x7F) << (7 * at)
-        if byte < 0x80:
-            return (number >> 1) ^ -(number & 1), at + 1
-    raise SerializationError("a change whose length has no end")
+def _read_length(data: bytes) -> tuple[int, int]:
+    """What a change's new value takes, and where it begins."""
+    try:
+        return read_varint(data, 0, MAX_INT32_BYTES)
+    except (IndexError, KafkaError):
+        raise SerializationError("a change whose length has no end") from None
