@@ -18,7 +18,6 @@ class Client:
     members: Mapping[str, Sequence[TaskId]]
     lags: Mapping[TaskId, int] = field(default_factory=dict)
     """How many changelog records the state there lacks; 0 where the task runs."""
-    rack: str | None = None
 
     @property
     def running(self) -> dict[TaskId, None]:

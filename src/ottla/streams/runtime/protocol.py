@@ -37,11 +37,6 @@ class TaskId(NamedTuple):
     def __str__(self) -> str:
         return f"{self.group}_{self.partition}"
 
-    @classmethod
-    def of(cls, text: str) -> TaskId:
-        group, _, partition = text.partition("_")
-        return cls(int(group), int(partition))
-
 
 @dataclass(frozen=True)
 class Subscription:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
 import threading
 from collections.abc import Mapping
@@ -93,10 +92,6 @@ class StateDirectory:
                 f"state in {chosen} needs its library: pip install 'ottla[streams]'"
             ) from error
 
-    def wipe(self, task_id: str) -> None:
-        """Forget a task's state on disk."""
-        shutil.rmtree(self.folder / task_id, ignore_errors=True)
-
     def check_stores(self, stores: Mapping[str, str]) -> list[str]:
         """Compare what each store is with what it was when the state was written; says what has gone. Raises
         StateStoreError where a store of the same name is another kind of store now."""
@@ -152,13 +147,3 @@ def forget(base: Path, application_id: str) -> bool:
     finally:
         directory.close()
     return True
-
-
-def size_of(folder: Path) -> int:
-    """Bytes of all files below."""
-    return sum(
-        os.stat(Path(place) / name).st_blocks * 512 for place, _, names in os.walk(folder) for name in names
-    )
-
-
-__all__ = ["StateDirectory", "ThreadEnvironment", "forget", "size_of"]

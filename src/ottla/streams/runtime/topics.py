@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ottla.streams.errors import StreamsError, TopologyError
 from ottla.streams.runtime.protocol import Partition, TaskId
@@ -43,7 +43,6 @@ class Layout:
     sub_topologies: Mapping[int, SubTopology]
     tasks: Mapping[TaskId, tuple[Partition, ...]]
     internal: Sequence[InternalTopicPlan]
-    counts: Mapping[str, int] = field(default_factory=dict)
 
     def changelog_partitions(self, task: TaskId) -> dict[str, Partition]:
         """By store of a task."""
@@ -123,7 +122,7 @@ def plan(
             for store, topic in sorted(sub.changelogs.items())
             if store not in sub.source_changelogs
         ]
-    return Layout(subs, tasks, topics, known)
+    return Layout(subs, tasks, topics)
 
 
 REPARTITION_CONFIG = {"cleanup.policy": "delete", "segment.bytes": "52428800", "retention.ms": "-1"}

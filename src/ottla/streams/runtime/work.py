@@ -51,7 +51,6 @@ class Work:
         """By changelog partition: the next offset that the store has not got."""
         self.targets: dict[TopicPartition, int] = {}
         """Until where to restore."""
-        self.restored = 0
 
     @property
     def offset_sum(self) -> int:
@@ -66,7 +65,6 @@ class Work:
     ) -> None:
         self.stores[partition].restore(records)
         self.positions[partition] = end
-        self.restored += len(records)
 
     def commit_restored(self) -> None:
         for partition, store in self.stores.items():

@@ -48,12 +48,12 @@ class StoreBuilder:
         """Without an environment in memory and without a cache. Raises StateStoreError."""
         return self.make(self.name, self.key, self.value, self.options, context, environment or InMemory())
 
-    def changelog_config(self, additional_retention_ms: int = ADDITIONAL_RETENTION_MS) -> dict[str, str]:
+    def changelog_config(self) -> dict[str, str]:
         """How the leader creates the changelog topic."""
         config = {"cleanup.policy": "compact"}
         if self.retention_ms is not None:
             config["cleanup.policy"] = "compact,delete"
-            config["retention.ms"] = str(self.retention_ms + additional_retention_ms)
+            config["retention.ms"] = str(self.retention_ms + ADDITIONAL_RETENTION_MS)
         elif self.history_retention_ms is not None:
             config["min.compaction.lag.ms"] = str(self.history_retention_ms + ADDITIONAL_RETENTION_MS)
         return config | self.options.topic_config

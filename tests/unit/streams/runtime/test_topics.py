@@ -103,4 +103,4 @@ def test_topics_that_are_joined_need_as_many_partitions() -> None:
 
 def test_a_repartition_topic_takes_the_number_of_what_it_is_joined_with() -> None:
     layout = plan(joined(repartitioned=True), "app", {"a": 5, "b": 3})
-    assert layout.counts["app-b-repartition"] == 5
+    assert {topic.name: topic.partitions for topic in layout.internal} == {"app-b-repartition": 5}
