@@ -146,15 +146,7 @@ class KeyFirst:
         return max(last[:length] + b"\x80" for length in range(len(last) + 1))
 
     def _segments(self, store: OrderedBytes, start: int, end: int, reverse: bool) -> Iterator[bytes]:
-        """The segments that there are, found by leaping from one to the next."""
-        low, high = _LONG.pack(start // self.interval_ms), _next(_LONG.pack(end // self.interval_ms))
-        while (found := next(store.scan(low, high, reverse=reverse), None)) is not None:
-            segment = found[0][:8]
-            yield segment
-            if reverse:
-                high = segment
-            else:
-                low = _next(segment)
+        return _numbers(store, start // self.interval_ms, end // self.interval_ms, reverse)
 
 
 class TimeFirst:
@@ -202,29 +194,40 @@ class TimeFirst:
     ) -> Iterator[Entry]:
         if start > end:
             return
-        if self._extra_first or (first is None and last is None):
-            stop = None if end == MAX_LONG else _LONG.pack(end + 1)
-            for physical, value in store.scan(_LONG.pack(start), stop, reverse=reverse):
-                key, time, extra = self.split(physical)
-                if (first is None or key >= first) and (last is None or key <= last):
-                    yield Entry(key, time, extra, value)
-            return
-        for stamp in self._times(store, start, end, reverse):
-            stop = _next(stamp) if last is None else stamp + last + b"\xff" * self.tail.extra_format.size
-            for physical, value in store.scan(stamp + (first or b""), stop, reverse=reverse):
+        for low, stop in self._ranges(store, first, last, start, end, reverse):
+            for physical, value in store.scan(low, stop, reverse=reverse):
                 key, time, extra = self.split(physical)
                 if (first is None or key >= first) and (last is None or key <= last):
                     yield Entry(key, time, extra, value)
 
-    def _times(self, store: OrderedBytes, start: int, end: int, reverse: bool) -> Iterator[bytes]:
-        low, high = _LONG.pack(start), None if end == MAX_LONG else _LONG.pack(end + 1)
-        while (found := next(store.scan(low, high, reverse=reverse), None)) is not None:
-            stamp = found[0][:8]
-            yield stamp
-            if reverse:
-                high = stamp
-            else:
-                low = _next(stamp)
+    def _ranges(
+        self,
+        store: OrderedBytes,
+        first: bytes | None,
+        last: bytes | None,
+        start: int,
+        end: int,
+        reverse: bool,
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Where to look: at all that is of these times, or, where keys come next, from key to key of each."""
+        if self._extra_first or (first is None and last is None):
+            yield _LONG.pack(start), _next(_LONG.pack(end))
+            return
+        for stamp in _numbers(store, start, end, reverse):
+            stop = _next(stamp) if last is None else stamp + last + b"\xff" * self.tail.extra_format.size
+            yield stamp + (first or b""), stop
+
+
+def _numbers(store: OrderedBytes, start: int, end: int, reverse: bool) -> Iterator[bytes]:
+    """The numbers from `start` to `end` that keys begin with, found by leaping from one to the next."""
+    low, high = _LONG.pack(start), _next(_LONG.pack(end))
+    while (found := next(store.scan(low, high, reverse=reverse), None)) is not None:
+        number = found[0][:8]
+        yield number
+        if reverse:
+            high = number
+        else:
+            low = _next(number)
 
 
 def _next(prefix: bytes) -> bytes:
