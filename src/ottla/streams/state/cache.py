@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from ottla.streams.state.ordered_bytes import OrderedBytes, Pair, SortedKeys
+from ottla.streams.state.ordered_bytes import OrderedBytes, Pair, SortedKeys, overlaid
 from ottla.streams.state.stores import RecordContext, StoreContext
 
 BytesListener = Callable[[bytes, bytes | None, bytes | None, RecordContext | None], None]
@@ -118,32 +118,13 @@ class CachedBytes:
             self.put(key, value)
 
     def scan(self, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[Pair]:
-        count = len(self._dirty)
-        dirty = (
-            self._dirty_keys.last(start, end, count) if reverse else self._dirty_keys.first(start, end, count)
-        )
+        dirty = self._dirty_keys.between(start, end, reverse=reverse)
         below = self._inner.scan(start, end, reverse=reverse)
-        return self._merged(dirty, below, reverse) if dirty else below
-
-    def _merged(self, dirty: list[bytes], below: Iterator[Pair], reverse: bool) -> Iterator[Pair]:
-        pair = next(below, None)
-        for key in dirty:
-            while pair is not None and (pair[0] > key if reverse else pair[0] < key):
-                yield pair
-                pair = next(below, None)
-            if pair is not None and pair[0] == key:
-                pair = next(below, None)
-            entry = self._entries.get(key)
-            value = self._inner.get(key) if entry is None else entry.value
-            if value is not None:
-                yield key, value
-        if pair is not None:
-            yield pair
-            yield from below
+        return overlaid(dirty, self._peek, below, reverse=reverse) if dirty else below
 
     def drop_below(self, end: bytes) -> None:
         """What was not told yet is told first."""
-        if self._dirty_keys.first(b"", end, 1):
+        if self._dirty_keys.between(b"", end, 1):
             self.flush()
         for key in [key for key in self._entries if key < end]:
             self._budget.used -= _size(key, self._entries.pop(key).value)
@@ -168,6 +149,11 @@ class CachedBytes:
         self._dirty = {}
         self._dirty_keys = SortedKeys()
         self._inner.close()
+
+    def _peek(self, key: bytes) -> bytes | None:
+        """As `get`, without a trace in the cache."""
+        entry = self._entries.get(key)
+        return self._inner.get(key) if entry is None else entry.value
 
     def _write(self, entries: list[tuple[bytes, _Entry]]) -> None:
         context = self._context

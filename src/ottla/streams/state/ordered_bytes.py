@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 Pair = tuple[bytes, bytes]
@@ -67,6 +67,25 @@ class ChunkedScan:
             limit = min(limit * 4, _LARGEST_CHUNK)
 
 
+def overlaid(
+    keys: Iterable[bytes], value_of: Callable[[bytes], bytes | None], below: Iterator[Pair], *, reverse: bool
+) -> Iterator[Pair]:
+    """What is `below`, with `keys` over it, both in order; a key without a value hides what is below."""
+    pair = next(below, None)
+    for key in keys:
+        while pair is not None and (pair[0] > key if reverse else pair[0] < key):
+            yield pair
+            pair = next(below, None)
+        if pair is not None and pair[0] == key:
+            pair = next(below, None)
+        value = value_of(key)
+        if value is not None:
+            yield key, value
+    if pair is not None:
+        yield pair
+        yield from below
+
+
 class SortedKeys:
     """Keys in order. Adding and removing cost little until somebody asks for the order."""
 
@@ -89,17 +108,16 @@ class SortedKeys:
         else:
             self._removed.add(key)
 
-    def first(self, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
+    def between(
+        self, start: bytes, end: bytes | None, limit: int | None = None, *, reverse: bool = False
+    ) -> list[bytes]:
+        """The first (reversed: last) `limit` keys of the range."""
         keys = self._in_order()
         low = bisect_left(keys, start)
         high = len(keys) if end is None else bisect_left(keys, end, low)
-        return keys[low : min(high, low + limit)]
-
-    def last(self, start: bytes, end: bytes | None, limit: int) -> list[bytes]:
-        keys = self._in_order()
-        low = bisect_left(keys, start)
-        high = len(keys) if end is None else bisect_left(keys, end, low)
-        return keys[max(low, high - limit) : high][::-1]
+        if reverse:
+            return keys[low if limit is None else max(low, high - limit) : high][::-1]
+        return keys[low : high if limit is None else min(high, low + limit)]
 
     def take_below(self, end: bytes) -> list[bytes]:
         """Remove the keys before `end`, and say which they were."""
@@ -159,9 +177,8 @@ class MemoryBytes(ChunkedScan):
             self.put(key, value)
 
     def read(self, start: bytes, end: bytes | None, limit: int, *, reverse: bool) -> list[Pair]:
-        find = self._keys.last if reverse else self._keys.first
         data = self._data
-        return [(key, data[key]) for key in find(start, end, limit)]
+        return [(key, data[key]) for key in self._keys.between(start, end, limit, reverse=reverse)]
 
     def drop_below(self, end: bytes) -> None:
         for key in self._keys.take_below(end):

@@ -13,7 +13,7 @@ from typing import Any, Final
 from rocksdict import DbClosedError, Options, Rdict, WriteBatch
 
 from ottla.streams.errors import StateStoreError
-from ottla.streams.state.ordered_bytes import Pair, SortedKeys
+from ottla.streams.state.ordered_bytes import Pair, SortedKeys, overlaid
 
 FORMAT: Final = 1
 _FORMAT_KEY: Final = b"\x00format"
@@ -66,26 +66,11 @@ class RocksBytes:
             self.put(key, value)
 
     def scan(self, start: bytes, end: bytes | None, *, reverse: bool = False) -> Iterator[Pair]:
-        low, high = max(_DATA + start, self._floor), _AFTER_DATA if end is None else _DATA + end
-        count = len(self._pending)
-        first_low = _DATA + start  # what was written below the floor since it was raised is there
-        pending = (
-            self._keys.last(first_low, high, count) if reverse else self._keys.first(first_low, high, count)
-        )
-        below = self._stored(low, high, reverse)
-        pair = next(below, None)
-        for key in pending:
-            while pair is not None and (pair[0] > key if reverse else pair[0] < key):
-                yield pair[0][1:], pair[1]
-                pair = next(below, None)
-            if pair is not None and pair[0] == key:
-                pair = next(below, None)
-            value = self._pending[key] if key in self._pending else self._db.get(key)
-            if value is not None:
-                yield key[1:], value
-        while pair is not None:
-            yield pair[0][1:], pair[1]
-            pair = next(below, None)
+        low, high = _DATA + start, _AFTER_DATA if end is None else _DATA + end
+        # What was written below the floor since it was raised is there.
+        pending = [place[1:] for place in self._keys.between(low, high, reverse=reverse)]
+        below = self._stored(max(low, self._floor), high, reverse)
+        return overlaid(pending, self.get, below, reverse=reverse) if pending else below
 
     def drop_below(self, end: bytes) -> None:
         self._floor = max(self._floor, _DATA + end)
@@ -139,7 +124,7 @@ class RocksBytes:
                 key = cursor.key()
                 if key < low or key >= high:
                     return
-                yield key, cursor.value()
+                yield key[1:], cursor.value()
                 if reverse:
                     cursor.prev()
                 else:
