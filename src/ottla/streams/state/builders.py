@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ottla.streams.serdes.serde import Serde
@@ -122,7 +122,7 @@ def window_store(
             f"Got size=[{size_ms}], retention=[{retention_ms}]"
         )
     if retain_duplicates and options.caching:
-        options = StoreOptions(options.kind, False, options.logging, options.topic_config)
+        options = replace(options, caching=False)
 
     def make(
         name: str,

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from ottla.streams.records import ValueAndTimestamp
 from ottla.streams.serdes.lists import List
 from ottla.streams.serdes.scalars import Bytes
 from ottla.streams.serdes.serde import Serde
 from ottla.streams.state.stack import Stack, StoreEnvironment, StoreOptions, prefix_end
-from ottla.streams.state.stores import FlushListener, RecordContext, StoreContext
+from ottla.streams.state.stores import FlushListener, StoreContext
 from ottla.streams.state.values import TimestampedSerde, timestamp_of, with_timestamp
 
 K = TypeVar("K")
 V = TypeVar("V")
+_LISTS: Final = List(Bytes())
 
 
 class KeyValue(Stack[K, V]):
@@ -35,15 +36,7 @@ class KeyValue(Stack[K, V]):
         self._timestamped = timestamped
 
     def set_flush_listener(self, listener: FlushListener[K, V], send_old_values: bool) -> bool:
-        if self.cached is None:
-            return False
-
-        def flushed(key: bytes, new: bytes | None, old: bytes | None, context: RecordContext | None) -> None:
-            timestamp = self._timestamp() if context is None else context.timestamp
-            listener(self._key_of(key), self._value_of(new), self._value_of(old), timestamp)
-
-        self.cached.set_listener(flushed, send_old_values)
-        return True
+        return self._tell(listener, self._key_of, send_old_values)
 
     def get(self, key: K) -> V | None:
         return self._value.deserialize(self.topic, self.top.get(self._bytes_of(key)))
@@ -131,26 +124,14 @@ class ListValue(Stack[K, V]):
     `put` adds one; None removes all of a key. The changelog has the whole list each time, as in Java.
     """
 
-    def __init__(
-        self,
-        name: str,
-        key: Serde[K],
-        value: Serde[V],
-        options: StoreOptions,
-        context: StoreContext,
-        environment: StoreEnvironment,
-    ) -> None:
-        super().__init__(name, key, value, options, context, environment)
-        self._lists = List(Bytes())
-
     def put(self, key: K, value: V | None) -> None:
         place = self._bytes_of(key)
         if value is None:
             self.top.put(place, None)
             return
-        values = self._lists.deserialize(self.topic, self.top.get(place)) or []
+        values = _LISTS.deserialize(self.topic, self.top.get(place)) or []
         values.append(self._value.serialize(self.topic, value))
-        self.top.put(place, self._lists.serialize(self.topic, values))
+        self.top.put(place, _LISTS.serialize(self.topic, values))
 
     def get(self, key: K) -> list[V]:
         return self._values(self.top.get(self._bytes_of(key)))
@@ -177,6 +158,6 @@ class ListValue(Stack[K, V]):
                     yield key, value
 
     def _values(self, data: bytes | None) -> list[V]:
-        items = self._lists.deserialize(self.topic, data) or []
+        items = _LISTS.deserialize(self.topic, data) or []
         read: Callable[[str, bytes | None], V | None] = self._value.deserialize
         return [value for item in items if (value := read(self.topic, item)) is not None]

@@ -19,7 +19,7 @@ from ottla.streams.state.segments import (
     split_java_key,
 )
 from ottla.streams.state.stack import Stack, StoreEnvironment, StoreOptions
-from ottla.streams.state.stores import FlushListener, RecordContext, StoreContext, Time, WindowedPairs
+from ottla.streams.state.stores import FlushListener, StoreContext, Time, WindowedPairs
 from ottla.streams.windows import MAX_LONG, instant
 
 K = TypeVar("K")
@@ -52,18 +52,7 @@ class SessionValues(Stack[K, V]):
         self._entries = Segmented(self.top, self._layout, retention_ms, self._expired)
 
     def set_flush_listener(self, listener: FlushListener[Windowed[K], V], send_old_values: bool) -> bool:
-        if self.cached is None:
-            return False
-
-        def flushed(
-            place: bytes, new: bytes | None, old: bytes | None, context: RecordContext | None
-        ) -> None:
-            timestamp = self._timestamp() if context is None else context.timestamp
-            session = self._windowed(*self._layout.split(place))
-            listener(session, self._value_of(new), self._value_of(old), timestamp)
-
-        self.cached.set_listener(flushed, send_old_values)
-        return True
+        return self._tell(listener, self._session_at, send_old_values)
 
     def put(self, session: Windowed[K], aggregate: V | None) -> None:
         start, end = session.window
@@ -134,6 +123,9 @@ class SessionValues(Stack[K, V]):
         for entry in entries:
             if entry.extra <= latest_start and (value := self._value_of(entry.value)) is not None:
                 yield self._windowed(entry.key, entry.time, entry.extra), value
+
+    def _session_at(self, place: bytes) -> Windowed[K]:
+        return self._windowed(*self._layout.split(place))
 
     def _windowed(self, key: bytes, end: int, start: int) -> Windowed[K]:
         return Windowed(self._key_of(key), Window(start, end))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Literal, Protocol, TypeVar
 
@@ -9,10 +10,11 @@ from ottla.streams.errors import SerializationError
 from ottla.streams.serdes.serde import Serde
 from ottla.streams.state.cache import CacheBudget, CachedBytes, LoggedBytes
 from ottla.streams.state.ordered_bytes import MemoryBytes, OrderedBytes
-from ottla.streams.state.stores import NO_TIMESTAMP, StoreContext
+from ottla.streams.state.stores import NO_TIMESTAMP, FlushListener, RecordContext, StoreContext
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 Kind = Literal["default", "memory", "lmdb", "rocksdb"]
 
 
@@ -95,6 +97,20 @@ class Stack(Generic[K, V]):
     def _log(self, key: bytes, value: bytes | None) -> None:
         """Send one change, of keys and values as they lie in the bytes, to the changelog in Java's form."""
         raise NotImplementedError
+
+    def _tell(
+        self, listener: FlushListener[T, V], key_of: Callable[[bytes], T], send_old_values: bool
+    ) -> bool:
+        """`set_flush_listener` of a store that tells of keys as `key_of` reads them off the bytes."""
+        if self.cached is None:
+            return False
+
+        def flushed(key: bytes, new: bytes | None, old: bytes | None, context: RecordContext | None) -> None:
+            timestamp = self._timestamp() if context is None else context.timestamp
+            listener(key_of(key), self._value_of(new), self._value_of(old), timestamp)
+
+        self.cached.set_listener(flushed, send_old_values)
+        return True
 
     def _timestamp(self) -> int:
         context = self.context.record_context

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from ottla.streams.serdes.serde import Serde
@@ -45,8 +46,7 @@ class VersionedValues(Stack[K, V]):
         history_retention_ms: int,
     ) -> None:
         # A cache that keeps the last write of a key would lose versions: Java has none here either.
-        uncached = StoreOptions(options.kind, caching=False, logging=options.logging)
-        super().__init__(name, key, value, uncached, context, environment)
+        super().__init__(name, key, value, replace(options, caching=False), context, environment)
         self._history_ms = history_retention_ms
         self._observed = NO_TIMESTAMP
 

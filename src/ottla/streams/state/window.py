@@ -18,7 +18,7 @@ from ottla.streams.state.segments import (
     split_java_key,
 )
 from ottla.streams.state.stack import Stack, StoreEnvironment, StoreOptions
-from ottla.streams.state.stores import FlushListener, RecordContext, StoreContext, Time, WindowedPairs
+from ottla.streams.state.stores import FlushListener, StoreContext, Time, WindowedPairs
 from ottla.streams.state.values import timestamp_of, with_timestamp
 from ottla.streams.windows import MAX_LONG, instant, window_end
 
@@ -54,18 +54,7 @@ class WindowValues(Stack[K, V]):
         self._entries = Segmented(self.top, self._layout, retention_ms, self._expired)
 
     def set_flush_listener(self, listener: FlushListener[Windowed[K], V], send_old_values: bool) -> bool:
-        if self.cached is None:
-            return False
-
-        def flushed(
-            place: bytes, new: bytes | None, old: bytes | None, context: RecordContext | None
-        ) -> None:
-            key, start, _ = self._layout.split(place)
-            timestamp = self._timestamp() if context is None else context.timestamp
-            listener(self._windowed(key, start), self._value_of(new), self._value_of(old), timestamp)
-
-        self.cached.set_listener(flushed, send_old_values)
-        return True
+        return self._tell(listener, self._window_at, send_old_values)
 
     def put(self, key: K, value: V | None, window_start: int) -> None:
         data = self._value.serialize(self.topic, value)
@@ -153,6 +142,10 @@ class WindowValues(Stack[K, V]):
             value = self._value_of(entry.value)
             if value is not None:
                 yield self._windowed(entry.key, entry.time), value
+
+    def _window_at(self, place: bytes) -> Windowed[K]:
+        key, start, _ = self._layout.split(place)
+        return self._windowed(key, start)
 
     def _windowed(self, key: bytes, start: int) -> Windowed[K]:
         return Windowed(self._key_of(key), Window(start, window_end(start, self.window_size_ms)))
