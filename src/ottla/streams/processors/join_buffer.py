@@ -112,6 +112,7 @@ class JoinBufferBuilder:
     """The buffer of a join, made anew for each task."""
 
     logging = True
+    meaning = "a join's buffer"
 
     def __init__(self, name: str, key: Serde[Any], value: Serde[Any], grace_ms: int) -> None:
         self.name = name

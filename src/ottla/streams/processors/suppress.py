@@ -143,6 +143,7 @@ class SuppressBufferBuilder:
     """The buffer of an operator, made anew for each task."""
 
     logging = True
+    meaning = "a buffer of updates"
 
     def __init__(self, name: str, key: Serde[Any], value: Serde[Any]) -> None:
         self.name = name

@@ -43,10 +43,7 @@ class Application:
         self._dormant: dict[TaskId, int] = {}
         try:
             self.gone_stores = self.directory.check_stores(
-                {
-                    name: type(builder).__name__ + _kind_of(builder)
-                    for name, builder in topology.stores.items()
-                }
+                {name: builder.meaning for name, builder in topology.stores.items()}
             )
             for task in self.directory.tasks():
                 self._dormant[task] = self._sum_on_disk(task)
@@ -141,11 +138,3 @@ class Application:
 def _kind(name: str) -> Kind:
     kinds: dict[str, Kind] = {"lmdb": "lmdb", "rocksdb": "rocksdb", "memory": "memory"}
     return kinds[name]
-
-
-def _kind_of(builder: Any) -> str:
-    """What the bytes of a store depend on beside its serdes."""
-    for name in ("retention_ms", "history_retention_ms"):
-        if getattr(builder, name, None) is not None:
-            return " of windows" if name == "retention_ms" else " of versions"
-    return ""

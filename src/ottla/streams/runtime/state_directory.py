@@ -105,7 +105,7 @@ class StateDirectory:
         for name, kind in stores.items():
             if name in before and before[name] != kind:
                 raise StateStoreError(
-                    f"the topology has changed: the store {name} is {kind} now and was {before[name]}, so"
+                    f"the topology has changed: the store {name} has {kind} now and had {before[name]}, so"
                     f" that what is in {self.folder} and in its changelog cannot be read. Give the store"
                     " another name, or delete that folder and the changelog's topic"
                 )

@@ -34,6 +34,8 @@ class StoreBuilder:
     key: Serde[Any]
     value: Serde[Any]
     make: _Make
+    meaning: str
+    """What its bytes depend on beside its serdes, in words."""
     options: StoreOptions = field(default_factory=StoreOptions)
     retention_ms: int | None = None
     """Of windows and sessions."""
@@ -63,21 +65,21 @@ def key_value_store(
     name: str, key: Serde[Any], value: Serde[Any], options: StoreOptions = DEFAULTS
 ) -> StoreBuilder:
     """A value for each key."""
-    return StoreBuilder(name, key, value, KeyValue, options)
+    return StoreBuilder(name, key, value, KeyValue, "values by key", options)
 
 
 def timestamped_key_value_store(
     name: str, key: Serde[Any], value: Serde[Any], options: StoreOptions = DEFAULTS
 ) -> StoreBuilder:
     """A ValueAndTimestamp for each key: what tables are kept in."""
-    return StoreBuilder(name, key, value, timestamped_key_value, options)
+    return StoreBuilder(name, key, value, timestamped_key_value, "timestamped values by key", options)
 
 
 def list_store(
     name: str, key: Serde[Any], value: Serde[Any], options: StoreOptions = UNCACHED
 ) -> StoreBuilder:
     """Several values for each key."""
-    return StoreBuilder(name, key, value, ListValue, options)
+    return StoreBuilder(name, key, value, ListValue, "lists by key", options)
 
 
 def versioned_store(
@@ -95,7 +97,7 @@ def versioned_store(
     def make(*parts: Any) -> StateStore:
         return VersionedValues(*parts, history_retention_ms=history_ms)
 
-    return StoreBuilder(name, key, value, make, options, history_retention_ms=history_ms)
+    return StoreBuilder(name, key, value, make, "versions", options, history_retention_ms=history_ms)
 
 
 def window_store(
@@ -146,7 +148,8 @@ def window_store(
             time_ordered=time_ordered,
         )
 
-    return StoreBuilder(name, key, value, make, options, retention_ms=retention_ms)
+    meaning = ("timestamped " if timestamped else "") + "windows" + (" by time" if time_ordered else "")
+    return StoreBuilder(name, key, value, make, meaning, options, retention_ms=retention_ms)
 
 
 def session_store(
@@ -166,4 +169,5 @@ def session_store(
     def make(*parts: Any) -> StateStore:
         return SessionValues(*parts, retention_ms=retention_ms, time_ordered=time_ordered)
 
-    return StoreBuilder(name, key, value, make, options, retention_ms=retention_ms)
+    meaning = "sessions by time" if time_ordered else "sessions"
+    return StoreBuilder(name, key, value, make, meaning, options, retention_ms=retention_ms)

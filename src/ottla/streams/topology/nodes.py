@@ -63,6 +63,10 @@ class StoreBuilder(Protocol):
     def logging(self) -> bool:
         """Whether a changelog topic has what is written to it."""
 
+    @property
+    def meaning(self) -> str:
+        """What its bytes depend on beside its serdes, in words: where it changes, state cannot be read."""
+
     def build(self, context: StoreContext, environment: StoreEnvironment | None, /) -> StateStore:
         """Without an environment in memory, and without a cache."""
 

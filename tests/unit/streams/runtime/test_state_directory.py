@@ -68,7 +68,7 @@ def test_changed_stores_are_recognised(tmp_path: Path) -> None:
     directory = opened(tmp_path)
     assert directory.check_stores({"a": "kv", "b": "kv"}) == []
     assert directory.check_stores({"a": "kv", "c": "kv"}) == ["b"]
-    with pytest.raises(StateStoreError, match="the store a is windows now and was kv"):
+    with pytest.raises(StateStoreError, match="the store a has windows now and had kv"):
         directory.check_stores({"a": "windows"})
     directory.close()
 
