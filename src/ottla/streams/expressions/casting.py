@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
-from ottla.streams.expressions.operations import fits
+from ottla.streams.expressions.operations import fits, without_sign_of_zero
 from ottla.streams.expressions.types import Type, type_name
 
 __all__ = ["INTEGER_TEXT", "caster", "decimal_value"]
@@ -52,7 +52,7 @@ def decimal_value(value: Decimal, kind: Type) -> Decimal:
         raise ValueError(f"{value} does not fit in {kind}") from None
     if len(scaled.as_tuple().digits) > kind.precision:
         raise ValueError(f"{value} does not fit in {kind}")
-    return scaled
+    return without_sign_of_zero(scaled)
 
 
 def _as_decimal(value: _Value) -> Decimal:

@@ -19,7 +19,7 @@ import re2
 
 from ottla.streams.expressions.types import MAX_DIGITS, MAX_INTEGER, MIN_INTEGER, type_name
 
-__all__ = ["OPERATIONS", "compare_with", "fits", "pattern_of", "zone_of"]
+__all__ = ["OPERATIONS", "compare_with", "fits", "pattern_of", "without_sign_of_zero", "zone_of"]
 
 _EXACT: Final = decimal.Context(prec=MAX_DIGITS, traps=[decimal.InvalidOperation, decimal.Rounded])
 _ROUNDING: Final = decimal.Context(prec=80)
@@ -97,9 +97,14 @@ def _arithmetic(
 _NUMBERS: Final = (int, float, Decimal)
 
 
+def without_sign_of_zero(value: Decimal) -> Decimal:
+    """SQL's decimals, and Arrow's, have one zero; Python's have two."""
+    return value or value.copy_abs()
+
+
 def _exactly(operation: Callable[..., Decimal], *operands: Decimal) -> Decimal:
     try:
-        return operation(*operands)
+        return without_sign_of_zero(operation(*operands))
     except decimal.Rounded:
         raise OverflowError(f"the decimal does not fit in {MAX_DIGITS} digits") from None
 
@@ -175,7 +180,7 @@ def _rounded(towards: Callable[[float], int], mode: str) -> Callable[[_Value], _
         if type(value) is float:
             return math.copysign(towards(value), value) if math.isfinite(value) else value
         if type(value) is Decimal:
-            return value.to_integral_value(mode, _ROUNDING)
+            return without_sign_of_zero(value.to_integral_value(mode, _ROUNDING))
         if type(value) is int:
             return value
         raise TypeError(f"{type_name(value)} cannot be rounded")
@@ -187,7 +192,7 @@ def _round_decimal(value: Decimal, digits: int) -> Decimal:
     if digits >= -int(value.as_tuple().exponent):
         return value
     rounded = value.quantize(Decimal(1).scaleb(-digits), decimal.ROUND_HALF_EVEN, _ROUNDING)
-    return rounded if digits >= 0 else Decimal(int(rounded))
+    return without_sign_of_zero(rounded) if digits >= 0 else Decimal(int(rounded))
 
 
 def _round(value: _Value, digits: int) -> _Value:
