@@ -29,22 +29,23 @@ _MAX_COLUMNS: Final = 10_000
 @dataclass(frozen=True, slots=True)
 class Shape:
     """`type` None is anything. `is_nullable`: null is among the values. `fields` are a struct's, `item` is
-    that of a list or a map."""
+    that of a list or a map. `has_required`: there is a field, however deep, that is left out rather than
+    null."""
 
     type: pa.DataType | None
     is_nullable: bool = False
     fields: Mapping[str, Shape] = field(default_factory=dict)
     item: Shape | None = None
+    has_required: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Once: each value is asked."""
+        fields = any(not each.is_nullable or each.has_required for each in self.fields.values())
+        object.__setattr__(self, "has_required", fields or (self.item is not None and self.item.has_required))
 
     @property
     def arrow(self) -> pa.DataType:
         return pa.json_() if self.type is None else self.type
-
-    @property
-    def has_required(self) -> bool:
-        """Whether there is a field, however deep, that is left out rather than null."""
-        fields = [not each.is_nullable or each.has_required for each in self.fields.values()]
-        return any(fields) or (self.item is not None and self.item.has_required)
 
 
 def shape_of(text: str, references: Mapping[str, str] = {}) -> Shape:
