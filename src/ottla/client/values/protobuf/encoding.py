@@ -14,6 +14,7 @@ from ottla.client.values.cells import Rows, binaries, fixed_width, is_list, scat
 from ottla.client.values.interface import ValuesError
 from ottla.client.values.protobuf.places import INSTANTS, wrapped_by
 from ottla.client.values.protobuf.schema import EnumType, FieldType, MessageType
+from ottla.protocol.varint import encode_uvarint
 from ottla.records.varint import encode_varint
 
 __all__ = ["encode_rows"]
@@ -57,31 +58,22 @@ def encode_rows(message: MessageType, array: pa.Array) -> list[bytes | None]:
 # -- Varints, which all but texts and fixed numbers are
 
 
-def _encoded_varint(number: int) -> bytes:
-    encoded = bytearray()
-    while number >= 128:
-        encoded.append(number & 127 | 128)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-_SMALL: Final = {number: _encoded_varint(number) for number in range(1 << 12)}
+_SMALL: Final = {number: encode_uvarint(number) for number in range(1 << 12)}
 """A look-up costs less than a call, for each of many values."""
 
 
 def _varint(number: int) -> bytes:
-    return _SMALL.get(number) or _encoded_varint(number)
+    return _SMALL.get(number) or encode_uvarint(number)
 
 
 def _varints(numbers: Iterable[int]) -> Rows:
     small = _SMALL.get
-    return [small(number) or _encoded_varint(number & _MASK) for number in numbers]
+    return [small(number) or encode_uvarint(number & _MASK) for number in numbers]
 
 
 def _delimited(rows: Rows) -> Rows:
     small = _SMALL.get
-    return [(small(len(each)) or _encoded_varint(len(each))) + each for each in rows]
+    return [(small(len(each)) or encode_uvarint(len(each))) + each for each in rows]
 
 
 @cache
