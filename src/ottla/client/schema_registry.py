@@ -75,7 +75,7 @@ class SchemaRegistry:
         if basic_auth_user_info is not None and bearer_auth_token is not None:
             raise ConfigurationError("a registry takes a user or a token, not both")
         given = urls.split(",") if isinstance(urls, str) else list(urls)
-        self._servers = [_Server(each.strip(), timeout_s) for each in given if each.strip()]
+        self._servers = tuple(_Server(each.strip(), timeout_s) for each in given if each.strip())
         if not self._servers:
             raise ConfigurationError("a registry needs a URL: http://host:8081")
         context = None  # what the system trusts, without a certificate of our own
@@ -190,7 +190,7 @@ class SchemaRegistry:
         for round_ in range(_ROUNDS):
             if round_:
                 time.sleep(_BACKOFF_S * 4 ** (round_ - 1))
-            for server in tuple(self._servers):
+            for server in self._servers:
                 try:
                     answer = server.request(method, path, body, self._authorization(server))
                 except (OSError, HTTPException) as error:
@@ -202,7 +202,8 @@ class SchemaRegistry:
                     last = error
                     continue
                 if server is not self._servers[0]:  # asked first from now on
-                    self._servers.sort(key=lambda each: each is not server)
+                    others = (each for each in self._servers if each is not server)
+                    self._servers = (server, *others)
                 return answer
         if last is not None:
             raise last

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,6 +17,7 @@ from uuid import UUID
 import pytest
 
 from ottla import client
+from ottla.client import schema_registry
 from ottla.client.errors import ConfigurationError
 from ottla.client.schema_registry import SchemaRegistry
 from ottla.client.values.registry import Reference, RegistryError, Schema
@@ -132,6 +136,36 @@ def test_the_next_url_is_asked_where_one_does_not_answer() -> None:
         server.answers["GET", "/schemas/ids/2"] = (200, {"schema": '"int"'})
         registry.schema(2)
         assert len(busy.asked) == 1  # the one that answered is asked first
+
+
+def test_threads_that_find_another_url_first_take_none_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sometimes(*_: object) -> dict[str, object]:
+        if next(turns) % 3:
+            raise OSError("away")
+        return {}
+
+    turns = count()
+    monkeypatch.setattr(schema_registry, "_BACKOFF_S", 0)
+    monkeypatch.setattr(schema_registry._Server, "request", sometimes)
+    registry = client.registry("http://one:1,http://two:2,http://three:3")
+
+    def failures(_: int) -> list[str]:
+        said = []
+        for _ in range(3000):
+            try:
+                registry.request("GET", "/")
+            except RegistryError as error:
+                said.append(str(error))
+        return said
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            said = [each for some in threads.map(failures, range(4)) for each in some]
+    finally:
+        sys.setswitchinterval(interval)
+    assert not [each for each in said if "away" not in each]
 
 
 def test_what_does_not_answer_is_told_by_its_url() -> None:
