@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from ottla.broker.apis import APIS, load
 from ottla.broker.request import RequestContext
 from ottla.broker.services import Node, TopicServices
@@ -15,8 +17,10 @@ from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import BrokerRegistration, Endpoint, PartitionState, Topic
+from ottla.metadata.topics import NewTopic
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from ottla.protocol.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from ottla.protocol.messages.metadata import MetadataRequest
 from ottla.security.principal import ANONYMOUS
@@ -40,6 +44,12 @@ class KnownTopics:
     async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]:
         self.deleted += names
         return dict.fromkeys(names, TOPIC)
+
+    async def create_topics(
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+    ) -> Mapping[str, Topic | KafkaError]:
+        assert validate_only
+        return {each.name: KafkaError(ErrorCode.topic_already_exists) for each in wanted}
 
     async def auto_create_topics(self, names: Sequence[str]) -> None:
         self.created += names
@@ -79,3 +89,16 @@ async def test_metadata_shows_the_address_of_the_listener_that_was_asked() -> No
         assert (broker.host, broker.port, broker.rack) == (*address, "rack-a")
     hidden: Any = handle("Metadata", services(KnownTopics()), context(3, 9, "CONTROL"), asked)
     assert not hidden.brokers
+
+
+async def test_topics_to_create_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = CreateTopicsRequest(
+        topics=[CreatableTopic(name=f"t{number}") for number in range(20)], validate_only=True
+    )
+
+    def compared(one: object, other: object) -> bool:
+        raise AssertionError(f"{one} is compared with {other}")
+
+    monkeypatch.setattr(CreatableTopic, "__eq__", compared)
+    answer = await handle("CreateTopics", services(KnownTopics()), context(19, 7), asked)
+    assert {each.error_code for each in answer.topics} == {ErrorCode.topic_already_exists}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ottla.broker.api import Api
+from ottla.broker.apis.topics import may_create
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, OnEach, its_name, may
 from ottla.broker.services import TopicServices
@@ -28,25 +29,22 @@ from ottla.protocol.messages.create_topics import (
 async def _create_topics(
     services: TopicServices, context: RequestContext, message: CreateTopicsRequest
 ) -> CreateTopicsResponse:
-    allowed = [topic for topic in message.topics if _may_create(context, topic.name)]
+    allowed = {
+        name: may_create(context, name) for name in dict.fromkeys(each.name for each in message.topics)
+    }
     results = await services.topics.create_topics(
-        [_new_topic(topic) for topic in allowed], validate_only=message.validate_only
+        [_new_topic(topic) for topic in message.topics if allowed[topic.name]],
+        validate_only=message.validate_only,
     )
-    refused = dict.fromkeys(topic.name for topic in message.topics if topic not in allowed)
     return CreateTopicsResponse(
         topics=[
             *(_topic_result(services, context, name, result) for name, result in results.items()),
             *(
                 _topic_result(services, context, name, KafkaError(ErrorCode.topic_authorization_failed))
-                for name in refused
+                for name, is_allowed in allowed.items()
+                if not is_allowed
             ),
         ]
-    )
-
-
-def _may_create(context: RequestContext, name: str) -> bool:
-    return may(context, Operation.CREATE, ResourceType.CLUSTER, is_asked_for=False) or may(
-        context, Operation.CREATE, ResourceType.TOPIC, name
     )
 
 

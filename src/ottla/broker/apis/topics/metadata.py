@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from ottla.broker.api import Api
+from ottla.broker.apis.topics import may_create
 from ottla.broker.cluster_view import brokers_at, controller_in, leader_at, offline_replicas
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, may, operations
@@ -77,18 +78,12 @@ def _to_create(services: TopicServices, context: RequestContext, message: Metada
         and asked.name not in topics
         and is_valid_topic_name(asked.name)
         and _is_visible(context, asked.name)
-        and _may_create(context, asked.name)
+        and may_create(context, asked.name)
     ]
 
 
 def _is_visible(context: RequestContext, name: str, *, is_asked_for: bool = True) -> bool:
     return may(context, Operation.DESCRIBE, ResourceType.TOPIC, name, is_asked_for=is_asked_for)
-
-
-def _may_create(context: RequestContext, name: str) -> bool:
-    return may(context, Operation.CREATE, ResourceType.CLUSTER, is_asked_for=False) or may(
-        context, Operation.CREATE, ResourceType.TOPIC, name
-    )
 
 
 async def _create_and_answer(
@@ -198,7 +193,7 @@ def _by_name(
             valid
             and message.allow_auto_topic_creation
             and services.config.value.auto_create_topics_enable
-            and not _may_create(context, name)
+            and not may_create(context, name)
         ):
             code = ErrorCode.topic_authorization_failed
         return MetadataResponseTopic(error_code=code, name=name)
