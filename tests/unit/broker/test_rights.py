@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +14,10 @@ import pytest
 from ottla.broker.apis import APIS, load
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import All, Authorization, OnCluster, OnEach, OnNamed, itself, name_or_id, require
+from ottla.broker.services import Node, TopicServices
 from ottla.config.broker import broker_config
+from ottla.config.current import CurrentConfig
+from ottla.config.layers import BrokerLayers
 from ottla.metadata.acls import (
     CLUSTER_NAME,
     Acl,
@@ -24,12 +28,18 @@ from ottla.metadata.acls import (
     acl_key,
 )
 from ottla.metadata.image import MetadataImage
+from ottla.metadata.model import PartitionState, Topic
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_groups import (
     DeletableGroupResult,
     DeleteGroupsRequest,
     DeleteGroupsResponse,
+)
+from ottla.protocol.messages.describe_topic_partitions import (
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsRequestCursor,
+    TopicRequest,
 )
 from ottla.protocol.messages.end_txn import EndTxnRequest
 from ottla.security.principal import Principal
@@ -163,3 +173,45 @@ def test_a_topic_that_no_id_names_is_left_to_the_handler() -> None:
         topic_id = UUID(int=7)
 
     assert name_or_id(MetadataImage(), Asked()) is None
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_topics_that_may_not_be_known_are_left_out_of_pages_and_refused_by_name(is_named: bool) -> None:
+    topics = {
+        name: Topic(name, UUID(int=number), (PartitionState((1,), (1,), 1),) * 3)
+        for number, name in enumerate("abcd", 1)
+    }
+    seen = [allowed(Operation.DESCRIBE, ResourceType.TOPIC, name) for name in "bd"]
+    metadata = Metadata(*seen)
+    metadata.image = metadata.image._replace(topics=topics)
+    api = load(next(each for each in APIS if each.name == "DescribeTopicPartitions"))
+    config = CurrentConfig(broker_config(), BrokerLayers())
+    services = TopicServices(
+        node=Node(1, None),
+        config=config,
+        sources=config,
+        metadata=metadata,
+        topics=None,  # type: ignore[arg-type]
+    )
+    guarded: Any = api.right.guard(partial(api.handle, services), authorization(metadata))
+    here = context()
+    asked = DescribeTopicPartitionsRequest(
+        topics=[TopicRequest(name=name) for name in "abcd"] if is_named else [], response_partition_limit=2
+    )
+    told, hidden = [], []
+    for _ in range(4):
+        page = guarded(here, asked)
+        for topic in page.topics:
+            if topic.error_code:
+                assert topic.error_code == ErrorCode.topic_authorization_failed
+                hidden.append(topic.name)
+            told += [(topic.name, each.partition_index) for each in topic.partitions]
+        if page.next_cursor is None:
+            break
+        asked.cursor = DescribeTopicPartitionsRequestCursor(
+            topic_name=page.next_cursor.topic_name, partition_index=page.next_cursor.partition_index
+        )
+    assert told == [(name, index) for name in "bd" for index in range(3)]
+    assert hidden == (["a", "c"] if is_named else [])
+    asked.cursor = DescribeTopicPartitionsRequestCursor(topic_name="c", partition_index=2)
+    assert [each.partition_index for each in guarded(here, asked).topics[0].partitions] == [0, 1]

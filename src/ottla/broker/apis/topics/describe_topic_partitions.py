@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+
 from ottla.broker.api import Api
 from ottla.broker.cluster_view import leader_at, offline_replicas
 from ottla.broker.request import RequestContext
@@ -15,6 +18,7 @@ from ottla.metadata.topics import is_valid_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_topic_partitions import (
     DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsRequestCursor,
     DescribeTopicPartitionsResponse,
     DescribeTopicPartitionsResponseCursor,
     DescribeTopicPartitionsResponsePartition,
@@ -29,14 +33,6 @@ def _handle(
     image = services.metadata.image
     asked = dict.fromkeys(topic.name for topic in message.topics)
     names = sorted(asked or image.topics)
-    hidden = dict.fromkeys(
-        name
-        for name in names
-        if not may(context, Operation.DESCRIBE, ResourceType.TOPIC, name, is_asked_for=bool(asked))
-    )
-    if hidden:
-        names = [name for name in names if name not in hidden]
-    first_partition = 0
     if message.cursor is not None:
         cursor_name = message.cursor.topic_name
         if asked and cursor_name not in asked:
@@ -46,12 +42,12 @@ def _handle(
             )
         if message.cursor.partition_index < 0:
             raise KafkaError(ErrorCode.invalid_request)
-        names = [name for name in names if name >= cursor_name]
-        if names and names[0] == cursor_name:
-            first_partition = message.cursor.partition_index
+        names = names[bisect_left(names, cursor_name) :]
     limit = services.config.value.max_request_partition_size_limit
     room = max(1, min(message.response_partition_limit, limit))
-    response = _page(image, names, first_partition, room, context)
+    hidden: list[str] = []
+    visible = _visible(context, names, hidden, is_asked_for=bool(asked))
+    response = _page(image, visible, message.cursor, room, context)
     if hidden and asked:
         refused = [
             DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.topic_authorization_failed, name=name)
@@ -61,8 +57,23 @@ def _handle(
     return response
 
 
+def _visible(
+    context: RequestContext, names: Iterable[str], hidden: list[str], *, is_asked_for: bool
+) -> Iterator[str]:
+    """Those that the client may know of; it is asked no further than a page goes. The others are noted."""
+    for name in names:
+        if may(context, Operation.DESCRIBE, ResourceType.TOPIC, name, is_asked_for=is_asked_for):
+            yield name
+        else:
+            hidden.append(name)
+
+
 def _page(
-    image: MetadataImage, names: list[str], first_partition: int, room: int, context: RequestContext
+    image: MetadataImage,
+    names: Iterable[str],
+    cursor: DescribeTopicPartitionsRequestCursor | None,
+    room: int,
+    context: RequestContext,
 ) -> DescribeTopicPartitionsResponse:
     """Of these topics at most `room` partitions, and where the next page begins."""
     response = DescribeTopicPartitionsResponse()
@@ -70,10 +81,9 @@ def _page(
     response.topics = topics
     for name in names:
         if room == 0:
-            response.next_cursor = DescribeTopicPartitionsResponseCursor(
-                topic_name=name, partition_index=first_partition
-            )
+            response.next_cursor = DescribeTopicPartitionsResponseCursor(topic_name=name, partition_index=0)
             break
+        first_partition = cursor.partition_index if cursor is not None and cursor.topic_name == name else 0
         described = _describe(image, name, first_partition, room, context)
         topics.append(described)
         room -= len(described.partitions)
@@ -84,7 +94,6 @@ def _page(
                 topic_name=name, partition_index=next_partition
             )
             break
-        first_partition = 0
     return response
 
 
