@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from ottla.broker.api import Api
-from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, may_with
+from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, require_with
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
@@ -79,10 +79,8 @@ def _accept(
             accepted.pop(key, None)
             refused[key] = KafkaError(ErrorCode.invalid_request, "Each resource must appear at most once.")
             continue
-        refusal = may_with(context, Operation.ALTER_CONFIGS, *key)
         try:
-            if refusal:
-                raise KafkaError(refusal)
+            require_with(context, Operation.ALTER_CONFIGS, *key)
             if key.kind == ResourceType.TOPIC and not key.name:
                 raise KafkaError(ErrorCode.invalid_request, "Default topic resources are not allowed.")
             check_resource(services, key.kind, key.name)

@@ -8,10 +8,10 @@ from enum import IntEnum
 from ottla.broker.api import Api
 from ottla.broker.cluster_view import brokers_at
 from ottla.broker.request import RequestContext
-from ottla.broker.rights import OnCluster, may
+from ottla.broker.rights import OnCluster, require
 from ottla.broker.services import ConfigServices
 from ottla.metadata import acls
-from ottla.metadata.acls import CLUSTER_NAME, Operation
+from ottla.metadata.acls import Operation
 from ottla.metadata.topic_names import check_topic_name
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.list_config_resources import (
@@ -58,18 +58,14 @@ def check_resource(services: ConfigServices, resource_type: int, name: str) -> R
     return kind
 
 
-def may_with(context: RequestContext, operation: Operation, resource_type: int, name: str) -> ErrorCode:
-    """Why the client may not: `none` where it may, and for what is of no known type."""
+def require_with(context: RequestContext, operation: Operation, resource_type: int, name: str) -> None:
+    """Raises KafkaError where the client may not; of what is of no known type nothing is required."""
     if resource_type == ResourceType.TOPIC:
-        asked, refusal = acls.ResourceType.TOPIC, ErrorCode.topic_authorization_failed
+        require(context, operation, acls.ResourceType.TOPIC, name)
     elif resource_type == ResourceType.GROUP:
-        asked, refusal = acls.ResourceType.GROUP, ErrorCode.group_authorization_failed
+        require(context, operation, acls.ResourceType.GROUP, name)
     elif resource_type in list(ResourceType):
-        asked, refusal = acls.ResourceType.CLUSTER, ErrorCode.cluster_authorization_failed
-        name = CLUSTER_NAME
-    else:
-        return ErrorCode.none
-    return ErrorCode.none if may(context, operation, asked, name) else refusal
+        require(context, operation, acls.ResourceType.CLUSTER)
 
 
 def _list(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ottla.broker.api import Api
-from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, may_with
+from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, require_with
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
@@ -65,10 +65,8 @@ def _one(
     resource: DescribeConfigsResource,
 ) -> DescribeConfigsResult:
     result = DescribeConfigsResult(resource_type=resource.resource_type, resource_name=resource.resource_name)
-    refusal = may_with(context, Operation.DESCRIBE_CONFIGS, *_identity(resource))
     try:
-        if refusal:
-            raise KafkaError(refusal)
+        require_with(context, Operation.DESCRIBE_CONFIGS, *_identity(resource))
         entries = _describe(services, check_resource(services, *_identity(resource)), resource.resource_name)
     except KafkaError as error:
         result.error_code, result.error_message = error.code, error.message or ""
