@@ -52,15 +52,7 @@ def _describe(
     services: AccessServices, _context: RequestContext, message: DescribeAclsRequest
 ) -> DescribeAclsResponse:
     _check_served(services)
-    wanted = AclFilter(
-        _known(ResourceType, message.resource_type_filter),
-        _known(PatternType, message.pattern_type_filter),
-        message.resource_name_filter,
-        message.principal_filter,
-        message.host_filter,
-        _known(Operation, message.operation),
-        _known(Permission, message.permission_type),
-    )
+    wanted = _filter(message)
     wanted.check()
     found = sorted(acl for acl in services.metadata.image.acls.values() if wanted.matches(acl))
     return DescribeAclsResponse(resources=_by_resource(found))
@@ -135,7 +127,7 @@ async def _delete(
     )
 
 
-def _filter(asked: DeleteAclsFilter) -> AclFilter:
+def _filter(asked: DescribeAclsRequest | DeleteAclsFilter) -> AclFilter:
     return AclFilter(
         _known(ResourceType, asked.resource_type_filter),
         _known(PatternType, asked.pattern_type_filter),
