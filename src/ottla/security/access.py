@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ottla.metadata.acls import CLUSTER_NAME, Operation, ResourceType
+from ottla.metadata.acls import Operation, ResourceType
 from ottla.security.authorizer import Authorizer, Decision
 from ottla.security.principal import Principal
 
@@ -42,9 +42,6 @@ class Access:
 
     def may(self, operation: Operation, resource_type: ResourceType, name: str) -> bool:
         return self.decide(operation, resource_type, name).is_allowed
-
-    def may_with_cluster(self, operation: Operation) -> bool:
-        return self.may(operation, ResourceType.CLUSTER, CLUSTER_NAME)
 
     def may_with_some(self, operation: Operation, resource_type: ResourceType) -> bool:
         """As `Authorizer.may_with_some`."""

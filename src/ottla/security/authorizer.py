@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -11,7 +11,6 @@ from ottla.metadata.acls import (
     ANY_PRINCIPAL,
     WILDCARD,
     Acl,
-    AclFilter,
     Operation,
     PatternType,
     Permission,
@@ -56,8 +55,8 @@ def decides(acl: Acl, principal: str, host: str, operation: Operation) -> bool:
 class _OfType(NamedTuple):
     """The entries for resources of one type."""
 
-    literal: Mapping[str, tuple[Acl, ...]]
-    prefixed: Mapping[str, tuple[Acl, ...]]
+    literal: Mapping[str, Sequence[Acl]]
+    prefixed: Mapping[str, Sequence[Acl]]
     lengths: tuple[int, ...]
     """Of the prefixes that there are: what a name is compared with costs these, not the number of entries"""
 
@@ -78,13 +77,11 @@ _NONE: Final = _OfType({}, {}, ())
 class AclIndex:
     """All entries of a cluster, by what they speak of. Never changed."""
 
-    __slots__ = ("_by_type", "acls")
+    __slots__ = ("_by_type",)
 
     def __init__(self, acls: Iterable[Acl] = ()) -> None:
-        self.acls: Final = tuple(sorted(dict.fromkeys(acls)))
-        """In a fixed order, each once"""
         by_type: dict[ResourceType, list[Acl]] = {}
-        for acl in self.acls:
+        for acl in sorted(dict.fromkeys(acls)):  # in a fixed order, each once
             by_type.setdefault(acl.resource_type, []).append(acl)
         self._by_type: Final = {type_: _of_type(of_it) for type_, of_it in by_type.items()}
 
@@ -98,17 +95,13 @@ class AclIndex:
             for acls in patterns.values():
                 yield from acls
 
-    def matching(self, wanted: AclFilter) -> list[Acl]:
-        """In the order of `acls`."""
-        return [acl for acl in self.acls if wanted.matches(acl)]
-
 
 def _of_type(acls: Iterable[Acl]) -> _OfType:
-    literal: dict[str, tuple[Acl, ...]] = {}
-    prefixed: dict[str, tuple[Acl, ...]] = {}
+    literal: dict[str, list[Acl]] = {}
+    prefixed: dict[str, list[Acl]] = {}
     for acl in acls:
         patterns = prefixed if acl.pattern_type is PatternType.PREFIXED else literal
-        patterns[acl.name] = (*patterns.get(acl.name, ()), acl)
+        patterns.setdefault(acl.name, []).append(acl)
     return _OfType(literal, prefixed, tuple(sorted({len(name) for name in prefixed})))
 
 
