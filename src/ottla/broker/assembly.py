@@ -15,7 +15,6 @@ from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
 from ottla.broker.membership import Alone, Member, Membership
 from ottla.broker.request import Route, ServedApi
-from ottla.broker.rights import Authorization
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
     AccessServices,
@@ -63,6 +62,7 @@ from ottla.replica.throttles import follower_throttle, leader_throttle
 from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
+    from ottla.broker.rights import Authorization
     from ottla.network.peers import Address, Peers
 
 log = logging.getLogger(__name__)
@@ -248,8 +248,11 @@ class Broker:
         return Server(shared, config, self._host.bind, self._host.addresses_of)
 
     def _make_authorization(self) -> Authorization | None:
-        config = self.config
-        return Authorization(self.metadata, config) if config.authorizer_class_name else None
+        if not self.config.authorizer_class_name:
+            return None
+        from ottla.broker.rights import Authorization  # the first API that is asked for loads it, too
+
+        return Authorization(self.metadata, self.config)
 
     def _binder(self) -> Callable[[ServedApi], Route]:
         """Gives every API what its family uses."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ottla.metadata import documents
 from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.errors import ErrorCode, KafkaError
+
+if TYPE_CHECKING:
+    import ipaddress
 
 ACLS: Final = "/acls/"
 """Below it are the entries, a key each"""
@@ -19,7 +21,7 @@ WILDCARD: Final = "*"
 """Any resource of a type (as a literal name), any host; as `User:*` any principal."""
 ANY_PRINCIPAL: Final = "User:*"
 
-Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
 
 
 class Operation(IntEnum):
@@ -173,6 +175,8 @@ def _invalid(text: str) -> KafkaError:
 @lru_cache(maxsize=4096)
 def network(host: str) -> Network | None:
     """The range that `host` names; None where it is none, or has bits set outside its prefix' length."""
+    import ipaddress  # a broker that nobody has told of ranges does without
+
     address, slash, length = host.partition("/")
     if not slash or not length.isdecimal():
         return None

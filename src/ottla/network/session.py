@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ottla.security.access import Access
+from typing import TYPE_CHECKING
+
 from ottla.security.principal import Principal
+
+if TYPE_CHECKING:
+    from ottla.security.access import Access
 
 
 class Session:

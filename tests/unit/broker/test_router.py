@@ -153,7 +153,10 @@ def test_an_idle_broker_has_loaded_no_more_than_it_needs(tmp_path: Path) -> None
     started = subprocess.run([sys.executable, "-c", IDLE, tmp_path], check=True, stdout=subprocess.PIPE)
     modules = started.stdout.decode().split()
     assert "ottla.broker.apis" in modules
-    for idle in ("ottla.broker.apis.", "ottla.protocol.messages.", "ottla.coordination.", "encodings.idna"):
+    for idle in (
+        *("ottla.broker.apis.", "ottla.protocol.messages.", "ottla.coordination.", "encodings.idna"),
+        *("ottla.broker.rights", "ottla.security.authorizer", "ipaddress"),
+    ):
         assert [each for each in modules if each.startswith(idle)] == []
 
 
