@@ -1,13 +1,17 @@
-"""Changes who may do what."""
+"""Changes who may do what.
+
+How that is planned is loaded when clients ask for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ottla.controller.commit import Committer
-from ottla.metadata import access
-from ottla.metadata.acls import Acl, AclFilter
-from ottla.protocol.errors import KafkaError
+if TYPE_CHECKING:
+    from ottla.controller.commit import Committer
+    from ottla.metadata.acls import Acl, AclFilter
+    from ottla.protocol.errors import KafkaError
 
 
 class AccessController:
@@ -19,9 +23,13 @@ class AccessController:
         self._committer = committer
 
     async def create_acls(self, wanted: Sequence[Acl]) -> Mapping[Acl, KafkaError | None]:
-        return await self._committer.change(lambda image: access.create_acls(image, wanted))
+        from ottla.metadata.access import create_acls
+
+        return await self._committer.change(lambda image: create_acls(image, wanted))
 
     async def delete_acls(
         self, filters: Sequence[AclFilter]
     ) -> Mapping[AclFilter, tuple[Acl, ...] | KafkaError]:
-        return await self._committer.change(lambda image: access.delete_acls(image, filters))
+        from ottla.metadata.access import delete_acls
+
+        return await self._committer.change(lambda image: delete_acls(image, filters))

@@ -155,7 +155,7 @@ def test_an_idle_broker_has_loaded_no_more_than_it_needs(tmp_path: Path) -> None
     assert "ottla.broker.apis" in modules
     for idle in (
         *("ottla.broker.apis.", "ottla.protocol.messages.", "ottla.coordination.", "encodings.idna"),
-        *("ottla.broker.rights", "ottla.security.authorizer", "ipaddress"),
+        *("ottla.broker.rights", "ottla.metadata.access", "ottla.security.authorizer", "ipaddress"),
     ):
         assert [each for each in modules if each.startswith(idle)] == []
 
