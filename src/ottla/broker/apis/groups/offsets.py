@@ -133,6 +133,8 @@ def _shown(
     answer: OffsetFetchResponseGroup,
 ) -> OffsetFetchResponseGroup:
     """Without the topics that the client may not know of; where it named them, it is told that it may not."""
+    if context.session.access is None:
+        return answer
     image = services.metadata.image
     is_named = group.topics is not None
     topics = []
