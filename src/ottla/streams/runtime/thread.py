@@ -131,7 +131,7 @@ class StreamThread:
                     await self._turn()
                 await self._close_some(list(self._works.values()))
             except BaseException:
-                await self._close_dirty(list(self._works.values()))
+                await self._close_dirty()
                 raise
             finally:
                 self._loop = None
@@ -162,8 +162,7 @@ class StreamThread:
         if self._member.error is not None:
             raise self._member.error
         if self._member.was_lost:
-            await self._close_dirty(list(self._works.values()))
-            self._wanted = {}
+            await self._close_dirty()
             self._member.lost_was_seen()
         assignment = self._member.take_assignment()
         if assignment is not None:
@@ -440,10 +439,11 @@ class StreamThread:
                 work.commit_restored()
         self._drop(works)
 
-    async def _close_dirty(self, works: list[Work]) -> None:
-        """Give them up as of their last commit."""
+    async def _close_dirty(self) -> None:
+        """Give all tasks up as of their last commit, until they are assigned anew."""
+        self._wanted = {}
         await self._committing.give_up()
-        self._drop(works)
+        self._drop(list(self._works.values()))
 
     def _drop(self, works: list[Work]) -> None:
         gone = dict.fromkeys(partition for work in works for partition in work.partitions)

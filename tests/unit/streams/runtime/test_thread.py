@@ -1,0 +1,64 @@
+"""Stream threads against a broker in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from ottla import client
+from ottla.client.admin.topics import NewTopic
+from ottla.client.consumer.errors import CommitFailedError
+from ottla.streams.processor import Processor
+from ottla.streams.runtime.committing import Committing
+from ottla.streams.runtime.protocol import TaskId
+from ottla.streams.runtime.streams import Streams
+from ottla.streams.runtime.thread import StreamThread
+from ottla.streams.runtime.topics import Layout
+from ottla.streams.runtime.work import Work
+from ottla.streams.serdes import Text
+from ottla.streams.topology.topology import Topology
+from ottla.testing import run_broker
+
+
+def through() -> Topology:
+    topology = Topology(Text(), Text())
+    topology.add_source("source", "in")
+    topology.add_processor("through", Processor, "source")
+    topology.add_sink("sink", "out", "through")
+    return topology
+
+
+def test_a_thread_that_begins_anew_has_no_tasks_before_it_is_in_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generations: list[int] = []
+    failures: list[int] = []
+    new_work, commit = StreamThread._new_work, Committing.commit
+
+    def noted(thread: StreamThread, task_id: TaskId, layout: Layout) -> Work:
+        generations.append(thread._member.generation)
+        return new_work(thread, task_id, layout)
+
+    async def failing_once(committing: Committing, works: Collection[Work]) -> None:
+        if works and not failures:
+            failures.append(len(works))
+            raise CommitFailedError("the group has gone on", {})
+        await commit(committing, works)
+
+    monkeypatch.setattr(StreamThread, "_new_work", noted)
+    monkeypatch.setattr(Committing, "commit", failing_once)
+    with run_broker() as broker, client.connect(broker.bootstrap_servers) as c:
+        c.admin.topics.create([NewTopic("in", 1, 1), NewTopic("out", 1, 1)]).check()
+        settings = {
+            "application.id": "app",
+            "bootstrap.servers": broker.bootstrap_servers,
+            "state.dir": str(tmp_path),
+            "commit.interval.ms": 50,
+        }
+        with Streams(through(), settings) as application:
+            while len(generations) < 2:
+                application.wait(0.02)
+    assert failures == [1]
+    assert min(generations) >= 0
