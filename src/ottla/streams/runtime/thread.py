@@ -62,6 +62,8 @@ class StreamThread:
         self._works: dict[TaskId, Work] = {}
         self._wanted: dict[TaskId, tuple[Phase, tuple[TopicPartition, ...]]] = {}
         """What was assigned, whether it could be begun already or not."""
+        self._layout: Layout | None = None
+        """As of that assignment, once a task of it is begun."""
         self._environment = ThreadEnvironment(application.directory, application.cache_bytes_for_thread)
         self._paused: dict[TopicPartition, None] = {}
         self._stopping = False
@@ -73,10 +75,12 @@ class StreamThread:
 
     def stop(self) -> None:
         self._stopping = True
-        self._wake()
+        self.wake()
 
     def wake(self) -> None:
-        self._wake()
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._woken.set)
 
     def submit(self, function: Callable[[Mapping[TaskId, Work]], T]) -> T:
         """What `function` makes of the thread's tasks, called between two turns. StreamsError where it is not
@@ -188,13 +192,17 @@ class StreamThread:
         except TimeoutError:
             return
 
-    def _wake(self) -> None:
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._woken.set)
-
     def _active(self) -> list[Work]:
         return [work for work in self._works.values() if work.phase is Phase.running]
+
+    def _held(self) -> list[TopicPartition]:
+        """What active tasks read, once they have their state."""
+        return [
+            each
+            for work in self._works.values()
+            if work.phase is not Phase.standby
+            for each in work.partitions
+        ]
 
     # The group.
 
@@ -205,14 +213,9 @@ class StreamThread:
         info = Subscription(
             application.directory.process_id, sums, self._settings.application_server, self._unique
         )
-        owned = [
-            each
-            for work in self._works.values()
-            if work.phase is not Phase.standby
-            for each in work.partitions
-        ]
         topics = sorted(self._leader.counts or self._application.source_topics())
-        return MemberSubscription(topics, owned, self._member.generation, None, encode_subscription(info))
+        generation = self._member.generation
+        return MemberSubscription(topics, self._held(), generation, None, encode_subscription(info))
 
     async def _rebalance(self, data: bytes) -> None:
         partitions, user_data = decode_assignment_with_data(data)
@@ -233,7 +236,7 @@ class StreamThread:
         gone = [work for work in self._works.values() if not _is_kept(work, wanted.get(work.task_id))]
         was_active = any(work.phase is not Phase.standby for work in gone)
         await self._close_some(gone)
-        self._wanted = wanted
+        self._wanted, self._layout = wanted, None
         _log.info("%s: %d active and %d standby tasks", self.name, len(by_task), len(info.standby))
         if was_active:
             self._member.rejoin("partitions were given up for others")
@@ -248,10 +251,11 @@ class StreamThread:
         ]
         if not new and not promoted:
             return
-        layout = await self._leader.layout()
+        if self._layout is None:
+            self._layout = await self._leader.layout()
         for task in new:
             if self._application.directory.take(task, self.name):
-                self._works[task] = self._new_work(task, layout)
+                self._works[task] = self._new_work(task, self._layout)
         activated = []
         for task in (*new, *promoted):
             phase, partitions = self._wanted[task]
@@ -289,13 +293,7 @@ class StreamThread:
         """Where to read on: what is committed, or what each source says."""
         partitions = [partition for work in works for partition in work.partitions]
         committed = await self._committing.offsets.fetch(partitions)
-        held = [
-            each
-            for work in self._works.values()
-            if work.phase is not Phase.standby
-            for each in work.partitions
-        ]
-        self._consumer.assign(held)
+        self._consumer.assign(self._held())
         for work in works:
             for partition in work.partitions:
                 found = committed.get(partition)
