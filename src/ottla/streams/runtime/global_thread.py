@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from ottla.client.columns.columns import Columns
@@ -72,8 +72,10 @@ class _Nowhere:
 class GlobalThread:
     """Keeps the global stores in memory."""
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Application, failed: Callable[[Exception], None]) -> None:
+        """`failed` is told why it ended after `start`; nothing in these stores is new then any more."""
         self._application = application
+        self._failed = failed
         self._ready = threading.Event()
         self._stopping = False
         self._error: Exception | None = None
@@ -94,7 +96,9 @@ class GlobalThread:
     def _run(self) -> None:
         try:
             asyncio.run(self._follow())
-        except Exception as error:  # noqa: BLE001 # `start` raises it
+        except Exception as error:  # noqa: BLE001 # `start` raises it, or who started it is told
+            if self._ready.is_set():
+                self._failed(error)
             self._error = error
         finally:
             self._ready.set()

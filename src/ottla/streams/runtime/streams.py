@@ -82,7 +82,7 @@ class Streams:
             raise StreamsError("an application is started once")
         self._state = State.REBALANCING
         if self._topology.global_stores:
-            self._global = GlobalThread(self._application)
+            self._global = GlobalThread(self._application, self._global_failed)
             try:
                 self._global.start()
             except BaseException:
@@ -198,8 +198,15 @@ class Streams:
         if response == "replace_thread" and self._state is State.REBALANCING:
             self._start_thread(number)
             return
+        self._end(failure)
+
+    def _global_failed(self, failure: Exception) -> None:
+        _log.error("the global tables are not followed any more: %s", failure, exc_info=failure)
+        self._end(failure)
+
+    def _end(self, failure: Exception) -> None:
         self.error = failure
         self._state = State.ERROR
-        for other in self._threads:
-            other.stop()
+        for thread in self._threads:
+            thread.stop()
         self._ended.set()

@@ -10,14 +10,16 @@ import pytest
 from ottla import client
 from ottla.client.admin.topics import NewTopic
 from ottla.client.consumer.errors import CommitFailedError
+from ottla.streams.dsl.builder import StreamsBuilder
+from ottla.streams.errors import StreamsError
 from ottla.streams.processor import Processor
 from ottla.streams.runtime.committing import Committing
 from ottla.streams.runtime.protocol import TaskId
-from ottla.streams.runtime.streams import Streams
+from ottla.streams.runtime.streams import State, Streams
 from ottla.streams.runtime.thread import StreamThread
 from ottla.streams.runtime.topics import Layout
 from ottla.streams.runtime.work import Work
-from ottla.streams.serdes import Text
+from ottla.streams.serdes import Long, Text
 from ottla.streams.topology.topology import Topology
 from ottla.testing import run_broker
 
@@ -62,3 +64,22 @@ def test_a_thread_that_begins_anew_has_no_tasks_before_it_is_in_the_group(
                 application.wait(0.02)
     assert failures == [1]
     assert min(generations) >= 0
+
+
+def test_an_application_ends_where_its_global_tables_are_not_followed_any_more(tmp_path: Path) -> None:
+    builder = StreamsBuilder(default_key=Text(), default_value=Text())
+    builder.global_table("table", key=Text(), value=Long())
+    builder.stream("in").to("out")
+    with run_broker() as broker, client.connect(broker.bootstrap_servers) as c:
+        c.admin.topics.create([NewTopic(name, 1, 1) for name in ("table", "in", "out")]).check()
+        settings = {
+            "application.id": "app",
+            "bootstrap.servers": broker.bootstrap_servers,
+            "state.dir": str(tmp_path),
+        }
+        with Streams(builder.build(), settings) as application, c.producer() as producer:
+            producer.send("table", b"no long", key=b"k")
+            producer.flush()
+            with pytest.raises(StreamsError, match="table"):
+                application.wait(30)
+            assert application.state is State.ERROR
