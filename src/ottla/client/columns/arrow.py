@@ -12,6 +12,7 @@ __all__ = [
     "as_record_batch",
     "as_strings",
     "is_binary",
+    "is_list",
     "is_text",
 ]
 
@@ -73,6 +74,11 @@ def is_binary(kind: pa.DataType) -> bool:
 def is_text(kind: pa.DataType) -> bool:
     """Whether arrays of this type are text, of whatever layout."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether arrays of this type are lists, of whatever layout; views of lists are not."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
 def as_column(array: pa.Array) -> BinaryColumn:

@@ -9,7 +9,7 @@ import pyarrow as pa
 from ottla.client.columns.arrow import as_column
 from ottla.client.columns.implementation import IMPLEMENTATION
 
-__all__ = ["Rows", "binaries", "fixed_width", "is_list", "scattered", "storage_of", "with_nulls"]
+__all__ = ["Rows", "binaries", "fixed_width", "scattered", "storage_of", "with_nulls"]
 
 Rows = list[bytes]
 
@@ -47,7 +47,3 @@ def fixed_width(array: pa.Array, kind: pa.DataType) -> Rows:
 def binaries(array: pa.Array) -> Rows:
     """Texts or byte strings."""
     return [each or b"" for each in IMPLEMENTATION.strings(as_column(array).raw)]
-
-
-def is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))

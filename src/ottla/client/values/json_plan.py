@@ -21,6 +21,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ottla.client.columns.arrow import is_list
 from ottla.client.values.interface import ValuesError
 
 __all__ = ["CONVERSION_ERRORS", "Plan", "plan_of"]
@@ -61,7 +62,7 @@ def plan_of(kind: pa.DataType) -> Plan:
         return _struct(kind)
     if types.is_map(kind):
         return _map(kind)
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         return _list(kind)
     if types.is_dictionary(kind):
         return _stored_as(kind, kind.value_type)

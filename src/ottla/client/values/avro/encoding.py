@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pyarrow as pa
 
-from ottla.client.columns.arrow import is_binary, is_text
+from ottla.client.columns.arrow import is_binary, is_list, is_text
 from ottla.client.values.avro.defaults import encode_default
 from ottla.client.values.avro.places import member_names
 from ottla.client.values.avro.schema import (
@@ -28,7 +28,7 @@ from ottla.client.values.avro.schema import (
     is_null,
     members_of,
 )
-from ottla.client.values.cells import Rows, binaries, fixed_width, is_list, scattered, storage_of, with_nulls
+from ottla.client.values.cells import Rows, binaries, fixed_width, scattered, storage_of, with_nulls
 from ottla.client.values.interface import ValuesError
 from ottla.records.varint import encode_varint
 

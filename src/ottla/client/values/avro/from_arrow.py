@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from ottla.client.columns.arrow import is_binary, is_text
+from ottla.client.columns.arrow import is_binary, is_list, is_text
 from ottla.client.values.interface import ValuesError
 
 __all__ = ["record_name", "schema_text"]
@@ -39,7 +39,7 @@ def _schema(kind: pa.DataType, name: str) -> object:
         if not is_text(kind.key_type):
             raise ValuesError(f"keys of maps in Avro are text, not {kind.key_type}")
         return {"type": "map", "values": _optional(kind.item_field, f"{name}_value")}
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+    if is_list(kind):
         return {"type": "array", "items": _optional(kind.value_field, f"{name}_item")}
     return _scalar(kind, name)
 

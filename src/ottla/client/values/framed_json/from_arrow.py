@@ -6,8 +6,7 @@ import json
 
 import pyarrow as pa
 
-from ottla.client.columns.arrow import is_binary, is_text
-from ottla.client.values.cells import is_list
+from ottla.client.columns.arrow import is_binary, is_list, is_text
 from ottla.client.values.interface import ValuesError
 
 __all__ = ["schema_text"]

@@ -9,8 +9,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from ottla.client.columns.arrow import is_binary, is_text
-from ottla.client.values.cells import Rows, binaries, fixed_width, is_list, scattered, storage_of, with_nulls
+from ottla.client.columns.arrow import is_binary, is_list, is_text
+from ottla.client.values.cells import Rows, binaries, fixed_width, scattered, storage_of, with_nulls
 from ottla.client.values.interface import ValuesError
 from ottla.client.values.protobuf.places import INSTANTS, wrapped_by
 from ottla.client.values.protobuf.schema import EnumType, FieldType, MessageType

@@ -7,8 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from ottla.client.columns.arrow import is_binary, is_text
-from ottla.client.values.cells import is_list
+from ottla.client.columns.arrow import is_binary, is_list, is_text
 from ottla.client.values.interface import ValuesError
 
 __all__ = ["message_name", "schema_text"]
