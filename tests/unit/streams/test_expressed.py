@@ -7,6 +7,7 @@ import pytest
 
 from ottla.streams import (
     Json,
+    KTable,
     Record,
     SessionWindows,
     Store,
@@ -66,6 +67,30 @@ def test_rows_are_json() -> None:
     with TopologyTest(builder.build()) as test:
         test.input("orders").pipe("k", {"user": "ann", "amount": 4}, ts=0)
         assert [record.value for record in test.output("rows").read()] == [{"double": 8}]
+
+
+def test_rows_of_tables_are_json() -> None:
+    builder = StreamsBuilder()
+    doubled = builder.table("orders", key=Text(), value=ORDERS).map_values(
+        {"double": col("amount") * 2}, Store("doubled")
+    )
+    doubled.to_stream().to("rows")
+    with TopologyTest(builder.build()) as test:
+        test.input("orders").pipe("k", {"user": "ann", "amount": 4}, ts=0)
+        assert [record.value for record in test.output("rows").read()] == [{"double": 8}]
+        assert test.store("doubled").get("k").value == {"double": 8}
+
+
+def test_foreign_keys_are_expressions_too() -> None:
+    builder = StreamsBuilder()
+    orders = builder.table("orders", key=Text(), value=ORDERS)
+    cities = builder.table("cities", key=Text(), value=Text())
+    where: KTable[str, str] = orders.join(cities, lambda _, city: city, foreign_key=col("user"))
+    where.to_stream().to("where", value=Text())
+    with TopologyTest(builder.build()) as test:
+        test.input("cities").pipe("ann", "Rome", ts=0)
+        test.input("orders").pipe("k", {"user": "ann", "amount": 4}, ts=1)
+        assert test.output("where").read() == [Record("k", "Rome", 1)]
 
 
 def test_what_nothing_is_known_of_needs_a_serde() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from ottla.streams.dsl.functions import of_value
 from ottla.streams.dsl.graph import Graph, GraphNode, Named, Parameters, ProcessorGraphNode
 from ottla.streams.dsl.graph_nodes import Consumed, SinkGraphNode, SourceGraphNode
 from ottla.streams.dsl.parts import TableParts
@@ -42,19 +43,16 @@ def joined(
     joiner: Callable[[Any, Any], Any],
     given: Store[Any, Any] | None,
     name: str | None,
-    foreign_key: Callable[..., Any] | None,
+    foreign_key: object,
     with_key: bool,
 ) -> TableParts:
-    """A join by key, or by a foreign key if one is given: a function of the value, or of key and value."""
+    """A join by key, or by a foreign key if one is given (see `of_value`)."""
     if foreign_key is None:
         if with_key:
             raise TopologyError("with_key=True is for a foreign_key(key, value)")
         return table_join(table, other, joiner, given, name, kind)
 
-    def of_value(key: Any, value: Any) -> Any:  # noqa: ARG001
-        return foreign_key(value)
-
-    extract = foreign_key if with_key else of_value
+    extract = of_value(foreign_key, with_key, "foreign_key")
     return _Join(table, other, kind, joiner, extract, Named(name, table.graph)).write(given)
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ottla.streams.dsl.parts import StreamParts
 from ottla.streams.expressions.inference import Schema, infer
 from ottla.streams.expressions.nodes import Expression
 from ottla.streams.expressions.types import ANY, Type
 from ottla.streams.serdes import UUID, Boolean, Bytes, Double, Json, Long, Serde, Text
 from ottla.streams.topology.nodes import AnySerde
 
-__all__ = ["key_serde", "with_rows"]
+__all__ = ["key_serde", "value_serde"]
 
 _SERDES: dict[str, type[Serde[Any]]] = {
     "text": Text,
@@ -47,8 +46,6 @@ def _key_type(serde: AnySerde) -> Type:
     return next((Type(name) for name, made in _SERDES.items() if isinstance(serde, made)), ANY)
 
 
-def with_rows(s: StreamParts, function: object) -> StreamParts:
-    """The stream; its values are JSON if a dict of expressions made them."""
-    if isinstance(function, Mapping):
-        s.value = Json()
-    return s
+def value_serde(function: object) -> AnySerde:
+    """The serde of values that `function` gives: JSON's of a dict of expressions."""
+    return Json() if isinstance(function, Mapping) else None

@@ -16,7 +16,7 @@ from ottla.streams.columnar.stateless import (
 from ottla.streams.dsl.functions import of_key_and_value, of_value, with_expression
 from ottla.streams.dsl.graph import Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import SinkGraphNode
-from ottla.streams.dsl.inferred import key_serde
+from ottla.streams.dsl.inferred import key_serde, value_serde
 from ottla.streams.dsl.partitioning import repartition
 from ottla.streams.dsl.parts import StreamParts, derived, same
 from ottla.streams.dsl.store import Store
@@ -54,7 +54,9 @@ def values_mapped(s: StreamParts, function: object, with_key: bool, name: str | 
         return of_value(given, with_key, operator)
 
     make = with_expression(function, "map_values", MapValuesByExpression, stateless.MapValues, made)
-    return derived(s, "KSTREAM-MAPVALUES-", name, make, changes_value=True)
+    mapped = derived(s, "KSTREAM-MAPVALUES-", name, make, changes_value=True)
+    mapped.value = value_serde(function)
+    return mapped
 
 
 def batches_mapped(s: StreamParts, function: TableFunction, name: str | None) -> StreamParts:

@@ -21,7 +21,7 @@ from ottla.streams.dsl.grouping import Aggregation
 from ottla.streams.dsl.parts import StreamParts, TableParts, derived, same
 from ottla.streams.dsl.suppressed import Until, WhenFull, suppressed
 from ottla.streams.dsl.table_joins import table_join
-from ottla.streams.dsl.types import KO, KR, KT, VO, VR, A, Condition, K, Kept, Name, V
+from ottla.streams.dsl.types import KO, KR, KT, VO, VR, A, Computed, Condition, K, Kept, Name, V
 from ottla.streams.expressions.aggregates import Aggregate
 from ottla.streams.expressions.nodes import Expression
 from ottla.streams.processor import Processor
@@ -67,14 +67,11 @@ class KStream(Generic[K, V]):
         self, function: Callable[[K, V], VR], *, with_key: Literal[True], name: Name = None
     ) -> KStream[K, VR]: ...
     @overload
-    def map_values(
-        self, function: Expression | Mapping[str, Expression], *, name: Name = None
-    ) -> KStream[K, Any]: ...
+    def map_values(self, function: Computed, *, name: Name = None) -> KStream[K, Any]: ...
     def map_values(self, function: Any, *, with_key: bool = False, name: Name = None) -> KStream[K, Any]:
         """Another value for each: of a function of the value (`with_key`: of key and value), an expression,
         or a dict of expressions, which makes a dict."""
-        parts = stateless.values_mapped(self.parts, function, with_key, name)
-        return KStream(inferred.with_rows(parts, function))
+        return KStream(stateless.values_mapped(self.parts, function, with_key, name))
 
     def map_batches(self, function: TableFunction, *, name: Name = None) -> KStream[Any, Any]:
         """Other keys, values and times for many records at a time."""
@@ -373,10 +370,14 @@ class KTable(Generic[K, V]):
         with_key: Literal[True],
         name: Name = None,
     ) -> KTable[K, VR]: ...
+    @overload
+    def map_values(
+        self, function: Computed, materialized: Kept[K, Any] = None, *, name: Name = None
+    ) -> KTable[K, Any]: ...
     def map_values(
         self, function: Any, materialized: Kept[K, Any] = None, *, with_key: bool = False, name: Name = None
     ) -> KTable[K, Any]:
-        """Another value for each key; None deletes."""
+        """Another value for each key, as of a stream; None deletes."""
         return KTable(tables.map_values(self.parts, function, with_key, materialized, name))
 
     @overload
@@ -422,13 +423,13 @@ class KTable(Generic[K, V]):
         joiner: Callable[[V, VO], VR],
         materialized: Kept[K, VR] = None,
         *,
-        foreign_key: Callable[..., KO | None] | None = None,
+        foreign_key: Callable[..., KO | None] | Expression | None = None,
         with_key: bool = False,
         name: Name = None,
     ) -> KTable[K, VR]:
         """What the joiner makes of the values of a key that is in both tables; with a `foreign_key`, of a
-        value and of that which the other table has for its foreign key: a function of the value, or
-        `with_key` of key and value."""
+        value and of that which the other table has for its foreign key: a function of the value (`with_key`:
+        of key and value), or an expression."""
         args = joiner, materialized, name, foreign_key, with_key
         return KTable(foreign_keys.joined(self.parts, other.parts, "inner", *args))
 
@@ -438,7 +439,7 @@ class KTable(Generic[K, V]):
         joiner: Callable[[V, VO | None], VR],
         materialized: Kept[K, VR] = None,
         *,
-        foreign_key: Callable[..., KO | None] | None = None,
+        foreign_key: Callable[..., KO | None] | Expression | None = None,
         with_key: bool = False,
         name: Name = None,
     ) -> KTable[K, VR]:

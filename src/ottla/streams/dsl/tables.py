@@ -13,6 +13,7 @@ from ottla.streams.dsl.graph_nodes import (
     TableRepartitionGraphNode,
     TableSourceGraphNode,
 )
+from ottla.streams.dsl.inferred import value_serde
 from ottla.streams.dsl.partitioning import SUFFIX, repartition
 from ottla.streams.dsl.parts import GlobalTableParts, StreamParts, TableParts
 from ottla.streams.dsl.store import Materialized, Store, materialized
@@ -125,11 +126,12 @@ def filtered(
 def map_values(
     t: TableParts, function: object, with_key: bool, given: Store[Any, Any] | None, name: str | None
 ) -> TableParts:
-    store = _derived_store(t, given, "KTABLE-MAPVALUES-", None)
+    value = value_serde(function)
+    store = _derived_store(t, given, "KTABLE-MAPVALUES-", value)
     name = Named(name, t.graph).or_generate("KTABLE-MAPVALUES-")
     supplier = MapValuesSupplier(t, of_value(function, with_key, "map_values"), store)
     node = ProcessorGraphNode(Parameters(name, supplier, supplier.stores))
-    return _derived(t, name, supplier, node, store, None)
+    return _derived(t, name, supplier, node, store, value)
 
 
 def _derived_store(

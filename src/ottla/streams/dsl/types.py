@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from ottla.streams.dsl.store import Store
 from ottla.streams.expressions.nodes import Expression
 
-__all__ = ["KO", "KR", "KT", "VO", "VR", "A", "Condition", "K", "Kept", "Name", "V"]
+__all__ = ["KO", "KR", "KT", "VO", "VR", "A", "Computed", "Condition", "K", "Kept", "Name", "V"]
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,5 +22,7 @@ A = TypeVar("A")
 Name = str | None
 Condition = Callable[[K, V], object] | Expression
 """True of a record, or not."""
+Computed = Expression | Mapping[str, Expression]
+"""A value of each record, or a dict of several."""
 Kept = Store[K, V] | None
 """The store that an operator is given, if any."""
