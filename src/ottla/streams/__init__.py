@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         KTable,
     )
     from ottla.streams.errors import StreamsError, TopologyError
-    from ottla.streams.expressions import (
+    from ottla.streams.expressions.functions import (
         coalesce,
         col,
         concat,
@@ -140,65 +140,29 @@ __all__ = [
     "window_start",
 ]
 
-_HOMES = {
-    "Streams": "runtime.streams",
-    "Boolean": "serdes",
-    "BranchedKStream": "dsl.streams",
-    "Bytes": "serdes",
-    "Change": "records",
-    "CogroupedKStream": "dsl.streams",
-    "Double": "serdes",
-    "Float": "serdes",
-    "GlobalKTable": "dsl.global_table",
-    "Integer": "serdes",
-    "JoinWindows": "windows",
-    "Json": "serdes",
-    "KGroupedStream": "dsl.streams",
-    "KGroupedTable": "dsl.streams",
-    "KStream": "dsl.streams",
-    "KTable": "dsl.streams",
-    "List": "serdes",
-    "Long": "serdes",
-    "Processor": "processor",
-    "ProcessorContext": "processor",
-    "PunctuationType": "processor",
-    "Record": "records",
-    "Serde": "serdes",
-    "SessionWindowedSerde": "serdes",
-    "SessionWindows": "windows",
-    "Short": "serdes",
-    "SlidingWindows": "windows",
-    "Store": "dsl.store",
-    "StreamsBuilder": "dsl.builder",
-    "StreamsError": "errors",
-    "Text": "serdes",
-    "TimeWindowedSerde": "serdes",
-    "TimeWindows": "windows",
-    "Topology": "topology.topology",
-    "TopologyError": "errors",
-    "TopologyTest": "testing",
-    "UUID": "serdes",
-    "UnlimitedWindows": "windows",
-    "ValueAndTimestamp": "records",
-    "Window": "records",
-    "Windowed": "records",
-    "coalesce": "expressions",
-    "col": "expressions",
-    "concat": "expressions",
-    "count": "expressions",
-    "header": "expressions",
-    "key": "expressions",
-    "lit": "expressions",
-    "offset": "expressions",
-    "partition": "expressions",
-    "timestamp": "expressions",
-    "topic": "expressions",
-    "value": "expressions",
-    "when": "expressions",
-    "window_end": "expressions",
-    "window_start": "expressions",
+_NAMES = {
+    "dsl.builder": "StreamsBuilder",
+    "dsl.global_table": "GlobalKTable",
+    "dsl.store": "Store",
+    "dsl.streams": "BranchedKStream CogroupedKStream KGroupedStream KGroupedTable KStream KTable",
+    "errors": "StreamsError TopologyError",
+    "expressions.functions": (
+        "coalesce col concat count header key lit offset partition timestamp topic value when window_end"
+        " window_start"
+    ),
+    "processor": "Processor ProcessorContext PunctuationType",
+    "records": "Change Record ValueAndTimestamp Window Windowed",
+    "runtime.streams": "Streams",
+    "serdes": (
+        "Boolean Bytes Double Float Integer Json List Long Serde SessionWindowedSerde Short Text"
+        " TimeWindowedSerde UUID"
+    ),
+    "testing": "TopologyTest",
+    "topology.topology": "Topology",
+    "windows": "JoinWindows SessionWindows SlidingWindows TimeWindows UnlimitedWindows",
 }
-"""Where each name is defined, below this package."""
+"""What each module below this package has of them."""
+_HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> object:

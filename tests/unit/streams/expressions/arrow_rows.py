@@ -11,8 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from hypothesis import strategies as st
 
-from ottla.streams.expressions import Expression, Schema, call, col, lit, timestamp, when
 from ottla.streams.expressions.arrow_types import from_arrow
+from ottla.streams.expressions.functions import call, col, lit, timestamp, when
+from ottla.streams.expressions.inference import Schema
+from ottla.streams.expressions.nodes import Expression
 from ottla.streams.records import Record
 
 STRUCT = pa.struct(

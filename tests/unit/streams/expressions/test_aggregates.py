@@ -12,8 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.streams.expressions import Aggregate, Aggregates, ExpressionError, Schema, col, count, timestamp
+from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.expressions.arrow_types import from_arrow
+from ottla.streams.expressions.errors import ExpressionError
+from ottla.streams.expressions.functions import col, count, timestamp
+from ottla.streams.expressions.inference import Schema
+from ottla.streams.expressions.nodes import Aggregate
 from ottla.streams.records import Record
 
 ALL = {

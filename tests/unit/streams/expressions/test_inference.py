@@ -7,23 +7,11 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from ottla.streams.expressions import (
-    Expression,
-    ExpressionError,
-    ExpressionTypeError,
-    Schema,
-    UnknownColumnError,
-    bind,
-    call,
-    col,
-    infer,
-    key,
-    lit,
-    timestamp,
-    when,
-)
 from ottla.streams.expressions.arrow_types import from_arrow, to_arrow
-from ottla.streams.expressions.nodes import Call, Cast, Column, Literal
+from ottla.streams.expressions.errors import ExpressionError, ExpressionTypeError, UnknownColumnError
+from ottla.streams.expressions.functions import call, col, key, lit, timestamp, when
+from ottla.streams.expressions.inference import Schema, bind, infer
+from ottla.streams.expressions.nodes import Call, Cast, Column, Expression, Literal
 from ottla.streams.expressions.types import TEXT, parse_type
 
 SCHEMA = Schema(

@@ -9,15 +9,11 @@ from typing import Any
 
 import pytest
 
-from ottla.streams.expressions import (
-    Expression,
-    ExpressionError,
-    ExpressionTypeError,
-    bind,
+from ottla.streams.expressions.errors import ExpressionError, ExpressionTypeError
+from ottla.streams.expressions.functions import (
     call,
     coalesce,
     col,
-    compile_row,
     concat,
     header,
     key,
@@ -31,6 +27,9 @@ from ottla.streams.expressions import (
     window_end,
     window_start,
 )
+from ottla.streams.expressions.inference import bind
+from ottla.streams.expressions.nodes import Expression
+from ottla.streams.expressions.row import compile_row
 from ottla.streams.records import Record, RecordMetadata, Window, Windowed
 
 NOON = datetime(2024, 2, 29, 12, 30, 15, 250_000, tzinfo=UTC)
