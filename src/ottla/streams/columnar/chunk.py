@@ -23,7 +23,7 @@ from ottla.streams.records import Headers, Record, Windowed
 from ottla.streams.serdes import Serde
 from ottla.streams.task.input import RawRecord, raw_records
 
-__all__ = ["Chunk", "Chunks", "Origin"]
+__all__ = ["Chunk", "Chunks"]
 
 AnySerde = Serde[Any]
 

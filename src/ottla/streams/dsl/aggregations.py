@@ -13,7 +13,8 @@ from ottla.streams.dsl.store import Materialized, Store, materialized
 from ottla.streams.dsl.suppliers import AggregateSupplier, PassThroughSupplier
 from ottla.streams.dsl.tables import map_values
 from ottla.streams.errors import TopologyError
-from ottla.streams.expressions.aggregates import Aggregate, Aggregates
+from ottla.streams.expressions.aggregates import Aggregates
+from ottla.streams.expressions.nodes import Aggregate
 from ottla.streams.processors.aggregates import StreamAggregate, StreamReduce
 from ottla.streams.processors.sessions import SessionWindowAggregate
 from ottla.streams.processors.sliding import SlidingWindowAggregate

@@ -14,7 +14,7 @@ from ottla.streams.expressions.row import compile_row
 from ottla.streams.records import Record
 from ottla.streams.topology.nodes import AnyProcessor
 
-__all__ = ["KeyedFunction", "of_key_and_value", "of_value", "with_expression"]
+__all__ = ["of_key_and_value", "of_value", "with_expression"]
 
 KeyedFunction = Callable[[Any, Any], Any]
 

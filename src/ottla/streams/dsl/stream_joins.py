@@ -27,7 +27,7 @@ from ottla.streams.topology.nodes import AnySerde, StoreBuilder, serde_of
 from ottla.streams.topology.topology import Topology
 from ottla.streams.windows import Duration, JoinWindows, milliseconds
 
-__all__ = ["StreamJoinKind", "global_join", "joiner_of", "stream_join", "stream_table_join"]
+__all__ = ["StreamJoinKind", "joined", "joiner_of"]
 
 StreamJoinKind = Literal["inner", "left", "outer"]
 Joiner = Callable[..., Any]

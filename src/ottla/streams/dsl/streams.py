@@ -22,8 +22,7 @@ from ottla.streams.dsl.parts import StreamParts, TableParts, derived, same
 from ottla.streams.dsl.suppressed import Until, WhenFull, suppressed
 from ottla.streams.dsl.table_joins import table_join
 from ottla.streams.dsl.types import KO, KR, KT, VO, VR, A, Computed, Condition, K, Kept, Name, V
-from ottla.streams.expressions.aggregates import Aggregate
-from ottla.streams.expressions.nodes import Expression
+from ottla.streams.expressions.nodes import Aggregate, Expression
 from ottla.streams.processor import Processor
 from ottla.streams.processors import stateless as operators
 from ottla.streams.records import Windowed

@@ -21,7 +21,7 @@ from ottla.streams.expressions.row import compile_row
 from ottla.streams.expressions.types import ANY, DOUBLE, INTEGER, NULL, Type, list_of, struct_of, type_name
 from ottla.streams.records import Record, RecordMetadata
 
-__all__ = ["Accumulator", "Aggregate", "Aggregates", "accumulator"]
+__all__ = ["Aggregates"]
 
 # A state is whatever its accumulator keeps, a value whatever the expression gave.
 _State = Any

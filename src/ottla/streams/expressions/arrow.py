@@ -35,7 +35,7 @@ from ottla.streams.expressions.nodes import (
 from ottla.streams.expressions.operations import OPERATIONS
 from ottla.streams.expressions.types import Type, type_of
 
-__all__ = ["NotColumnar", "Rows", "evaluate", "evaluate_filter"]
+__all__ = ["Rows", "evaluate", "evaluate_filter"]
 
 
 class Rows(Protocol):

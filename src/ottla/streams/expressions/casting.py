@@ -16,13 +16,12 @@ from typing import Any, Final
 from ottla.streams.expressions.operations import fits, without_sign_of_zero
 from ottla.streams.expressions.types import Type, type_name
 
-__all__ = ["INTEGER_TEXT", "caster", "decimal_value"]
+__all__ = ["caster"]
 
 _Value = Any
 
-INTEGER_TEXT: Final = r"[+-]?[0-9]{1,20}"
 _DOUBLE_TEXT: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
-_INTEGER: Final = re.compile(INTEGER_TEXT, re.ASCII)
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}", re.ASCII)
 _DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]{1,76}(?:\.[0-9]{0,76})?|\.[0-9]{1,76})", re.ASCII)
 _NAMED_DOUBLES: Final = {
     "nan": math.nan,

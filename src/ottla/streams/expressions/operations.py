@@ -19,7 +19,15 @@ import re2
 
 from ottla.streams.expressions.types import MAX_DIGITS, MAX_INTEGER, MIN_INTEGER, type_name
 
-__all__ = ["OPERATIONS", "compare_with", "fits", "pattern_of", "without_sign_of_zero", "zone_of"]
+__all__ = [
+    "OPERATIONS",
+    "compare_with",
+    "fits",
+    "like_pattern",
+    "pattern_of",
+    "without_sign_of_zero",
+    "zone_of",
+]
 
 _EXACT: Final = decimal.Context(prec=MAX_DIGITS, traps=[decimal.InvalidOperation, decimal.Rounded])
 _ROUNDING: Final = decimal.Context(prec=80)

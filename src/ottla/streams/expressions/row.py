@@ -27,7 +27,7 @@ from ottla.streams.expressions.operations import OPERATIONS
 from ottla.streams.expressions.types import type_name
 from ottla.streams.records import Record, RecordMetadata, Windowed
 
-__all__ = ["Evaluator", "compile_row"]
+__all__ = ["compile_row"]
 
 Evaluator = Callable[["Record[Any, Any]", "RecordMetadata | None"], Any]
 """Gives an expression's value for a record. Raises ExpressionError, with the expression and its operands."""

@@ -32,7 +32,6 @@ __all__ = [
     "TIMESTAMP",
     "Type",
     "common_type",
-    "decimal_of",
     "list_of",
     "parse_type",
     "struct_of",

@@ -15,7 +15,7 @@ from ottla.streams.records import Record
 from ottla.streams.serdes import Serde
 from ottla.streams.windows import MAX_LONG, JoinWindows
 
-__all__ = ["JoinSide", "KeepWindow", "SelfJoin", "SideKey", "SideKeySerde", "SideValue", "SideValueSerde"]
+__all__ = ["JoinSide", "KeepWindow", "SelfJoin", "SideKeySerde", "SideValueSerde"]
 
 Joiner = Callable[[Any, Any, Any], Any]
 """Of the key, the left value, and the right one."""

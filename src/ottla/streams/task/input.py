@@ -13,7 +13,7 @@ from ottla.client.columns.columns import Columns
 from ottla.streams.records import Headers
 from ottla.streams.task.heap import Heap
 
-__all__ = ["UNKNOWN_TIME", "HeadRecord", "PartitionGroup", "RawRecord", "RecordQueue", "raw_records"]
+__all__ = ["HeadRecord", "PartitionGroup", "RawRecord", "RecordQueue", "raw_records"]
 
 UNKNOWN_TIME = -1
 TopicPartition = tuple[str, int]

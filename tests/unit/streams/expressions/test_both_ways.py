@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from tests.unit.streams.expressions.arrow_rows import ROWS, SCHEMA, STRUCT, ArrowRows, expressions
 
-from ottla.streams.expressions.arrow import NotColumnar, evaluate, evaluate_filter
-from ottla.streams.expressions.errors import ExpressionError
+from ottla.streams.expressions.arrow import evaluate, evaluate_filter
+from ottla.streams.expressions.errors import ExpressionError, NotColumnar
 from ottla.streams.expressions.functions import call, col, lit, when
 from ottla.streams.expressions.inference import bind
 from ottla.streams.expressions.nodes import Expression
