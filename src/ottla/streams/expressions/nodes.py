@@ -6,9 +6,8 @@ functions that there are with their types, `operations.py` says what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import is_
 from typing import Final, NoReturn
 from typing import Literal as OneOf
 
@@ -72,12 +71,6 @@ class Expression:
         yield self
         for child in self.children:
             yield from child.walk()
-
-    def transform(self, change: Callable[[Expression], Expression]) -> Expression:
-        """The tree with `change` done to each node, children first."""
-        changed = tuple(child.transform(change) for child in self.children)
-        same = all(map(is_, self.children, changed))
-        return change(self if same else self.with_children(changed))
 
     def __bool__(self) -> NoReturn:
         raise ExpressionError(
