@@ -69,12 +69,7 @@ class ClassicMembership(Membership):
         ]
 
     def identity(self) -> Identity | None:
-        member = self._member
-        if member.generation < 0:
-            return None
-        return Identity(
-            member.settings.group_id, member.generation, member.member_id, member.settings.instance_id
-        )
+        return self._link.identity()
 
     def subscription_changed(self) -> None:
         self._member.request_rejoin("the subscription changed")

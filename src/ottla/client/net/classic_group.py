@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from ottla.client.core.groups.classic import ClassicMember, Outcome
+from ottla.client.core.offsets import Identity
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.coordinators import CoordinatorKind
@@ -29,6 +30,15 @@ class ClassicLink:
         self._cluster = cluster
         self._member = member
         self._lane = lane
+
+    def identity(self) -> Identity | None:
+        """As whom the member commits; None while it is out of the group."""
+        member = self._member
+        if member.generation < 0:
+            return None
+        return Identity(
+            member.settings.group_id, member.generation, member.member_id, member.settings.instance_id
+        )
 
     async def join(
         self,

@@ -69,12 +69,7 @@ class GroupMember:
         self._member.was_lost = False
 
     def identity(self) -> Identity | None:
-        member = self._member
-        if member.generation < 0:
-            return None
-        return Identity(
-            member.settings.group_id, member.generation, member.member_id, member.settings.instance_id
-        )
+        return self._link.identity()
 
     @property
     def generation(self) -> int:
