@@ -23,7 +23,7 @@ from ottla.client.net.tls import context_from
 from ottla.client.settings import optional_text, secret, texts
 from ottla.client.values.registry import Reference, Registered, RegistryError, Schema
 
-__all__ = ["Json", "RegistrySettings", "SchemaRegistry"]
+__all__ = ["Json", "RegistrySettings", "SchemaRegistry", "body_of"]
 
 Json = dict[str, object]
 
