@@ -90,7 +90,7 @@ class TopologyTest:
     ) -> InputTopic[Any, Any]:
         """A topic to write records to; serdes are those of its source where none are given."""
         source = next(
-            (node for node in self._nodes(SourceNode) if topic in node.topics or _matches(node, topic)), None
+            (node for node in self._nodes(SourceNode) if topic in node.topics or node.matches(topic)), None
         )
         if source is None:
             raise StreamsError(f"No source of the topology reads the topic {topic}")
@@ -249,7 +249,7 @@ class TopologyTest:
 
     def _reads(self, topic: str) -> bool:
         return any(
-            topic in map(self._real, node.topics) or _matches(node, topic) for node in self._nodes(SourceNode)
+            topic in map(self._real, node.topics) or node.matches(topic) for node in self._nodes(SourceNode)
         )
 
     def _nodes(self, kind: type[Any]) -> Iterable[Any]:
@@ -278,10 +278,6 @@ def _columnar(max_records: int) -> Columnar | None:
     from ottla.streams.columnar.chunk import Chunks
 
     return Chunks(max_records)
-
-
-def _matches(node: SourceNode, topic: str) -> bool:
-    return node.pattern is not None and node.pattern.fullmatch(topic) is not None
 
 
 def _handlers(config: Mapping[str, Any]) -> Handlers:

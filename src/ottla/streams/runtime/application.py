@@ -99,7 +99,7 @@ class Application:
                     if each in topology.internal_topics
                 ):
                     return "earliest"
-                if topic in node.topics or (node.pattern is not None and node.pattern.fullmatch(topic)):
+                if topic in node.topics or node.matches(topic):
                     return node.reset or self._reset
         return self._reset
 

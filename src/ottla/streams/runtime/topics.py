@@ -68,8 +68,7 @@ def sub_topologies(
             node = topology.nodes[name]
             if isinstance(node, SourceNode):
                 sources |= dict.fromkeys(topology.real_name(topic, application_id) for topic in node.topics)
-                if node.pattern is not None:
-                    sources |= dict.fromkeys(each for each in known_topics if node.pattern.fullmatch(each))
+                sources |= dict.fromkeys(filter(node.matches, known_topics))
         by_store, from_source = {}, set()
         for store in stores:
             if store in topology.source_changelogs and store not in topology.global_stores:

@@ -306,7 +306,7 @@ class Task:
     def _source(self, topic: str) -> SourceStep:
         for node, step in self._sources:
             names = (self._topology.real_name(name, self._settings.application_id) for name in node.topics)
-            if topic in names or (node.pattern is not None and node.pattern.fullmatch(topic)):
+            if topic in names or node.matches(topic):
                 return step
         raise TopologyError(f"No source of the task {self.context.task_id} reads the topic {topic}")
 

@@ -108,6 +108,10 @@ class SourceNode:
     timestamp_extractor: TimestampExtractor | None = None
     reset: OffsetReset | None = None
 
+    def matches(self, topic: str) -> bool:
+        """Whether it reads by a pattern, and that matches the topic."""
+        return self.pattern is not None and self.pattern.fullmatch(topic) is not None
+
 
 @dataclass(slots=True)
 class ProcessorNode:

@@ -283,7 +283,8 @@ class Topology:
         if topic in self.global_topics or topic in self.source_topics():
             raise TopologyError(f"Source {source}: topic {topic} is read by another source already")
         for node in self.nodes.values():
-            if isinstance(node, SourceNode) and node.pattern is not None and node.pattern.fullmatch(topic):
+            if isinstance(node, SourceNode) and node.matches(topic):
+                assert node.pattern is not None
                 raise TopologyError(
                     f"Source {source}: topic {topic} matches the pattern {node.pattern.pattern}"
                     f" of {node.name}"
