@@ -21,7 +21,7 @@ from ottla.streams.serdes import Serde
 from ottla.streams.state.stack import InMemory
 from ottla.streams.state.stores import StateStore
 from ottla.streams.task.chunks import Columnar
-from ottla.streams.task.errors import Handlers, handler_named
+from ottla.streams.task.errors import Handlers
 from ottla.streams.task.input import RawRecord, raw_records
 from ottla.streams.task.steps import record_timestamp
 from ottla.streams.task.task import Task, TaskSettings
@@ -285,13 +285,12 @@ def _handlers(config: Mapping[str, Any]) -> Handlers:
     if given is not None:
         assert isinstance(given, Handlers)
         return given
-    dead_letters = config.get("errors_dead_letter_queue_topic_name")
-
-    def handler(kind: str) -> Any:
-        chosen = config.get(f"{kind}_exception_handler", "fail")
-        return chosen if callable(chosen) else handler_named(chosen, dead_letters)
-
-    return Handlers(handler("deserialization"), handler("processing"), handler("production"))
+    return Handlers.chosen(
+        config.get("deserialization_exception_handler", "fail"),
+        config.get("processing_exception_handler", "fail"),
+        config.get("production_exception_handler", "fail"),
+        config.get("errors_dead_letter_queue_topic_name"),
+    )
 
 
 class InputTopic(Generic[K, V]):

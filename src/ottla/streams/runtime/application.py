@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ottla.streams.errors import StateStoreError
 from ottla.streams.runtime.protocol import TaskId
@@ -14,7 +13,7 @@ from ottla.streams.runtime.settings import Config
 from ottla.streams.runtime.state_directory import StateDirectory
 from ottla.streams.state.stack import Kind, StoreEnvironment
 from ottla.streams.state.stores import StateStore
-from ottla.streams.task.errors import Handlers, handler_named
+from ottla.streams.task.errors import Handlers
 from ottla.streams.task.steps import record_timestamp
 from ottla.streams.task.task import TaskSettings
 from ottla.streams.topology.nodes import SourceNode
@@ -108,15 +107,11 @@ class Application:
 
     def _handlers(self) -> Handlers:
         settings = self.config.streams
-        dead_letters = settings.errors_dead_letter_queue_topic_name
-
-        def made(chosen: Any) -> Any:
-            return chosen if callable(chosen) else handler_named(chosen, dead_letters)
-
-        return Handlers(
-            made(settings.deserialization_exception_handler),
-            made(settings.processing_exception_handler),
-            made(settings.production_exception_handler),
+        return Handlers.chosen(
+            settings.deserialization_exception_handler,
+            settings.processing_exception_handler,
+            settings.production_exception_handler,
+            settings.errors_dead_letter_queue_topic_name,
         )
 
     def _sum_on_disk(self, task: TaskId) -> int:

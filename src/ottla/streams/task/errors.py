@@ -50,6 +50,9 @@ class Response:
 # The record as far as it was understood: None where it could not be read.
 ErrorHandler = Callable[[ErrorContext, Record[Any, Any] | None, Exception], Response]
 
+Chosen = Literal["continue", "fail"] | ErrorHandler
+"""A handler, or the name of one of Kafka's."""
+
 
 def handler_named(result: Literal["continue", "fail"], dead_letter_topic: str | None = None) -> ErrorHandler:
     """Kafka's handlers that log and fail, or log and continue; with a topic the raw record is written to
@@ -88,3 +91,11 @@ class Handlers:
     deserialization: ErrorHandler = field(default=_FAIL)
     processing: ErrorHandler = field(default=_FAIL)
     production: ErrorHandler = field(default=_FAIL)
+
+    @classmethod
+    def chosen(
+        cls, deserialization: Chosen, processing: Chosen, production: Chosen, dead_letter_topic: str | None
+    ) -> Handlers:
+        """As settings name them; those that are named write to the dead-letter topic, if there is one."""
+        given = deserialization, processing, production
+        return cls(*(each if callable(each) else handler_named(each, dead_letter_topic) for each in given))
