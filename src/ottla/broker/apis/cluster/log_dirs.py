@@ -88,8 +88,9 @@ def _asked(services: ClusterServices, message: DescribeLogDirsRequest) -> Iterab
     return [
         partition
         for topic in message.topics
+        for indexes in (frozenset(topic.partitions),)
         for partition in partitions.replicas_of(topic.topic)
-        if partition.index in topic.partitions
+        if partition.index in indexes
     ]
 
 
