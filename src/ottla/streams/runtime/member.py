@@ -66,6 +66,7 @@ class GroupMember:
         return self._member.was_lost
 
     def lost_was_seen(self) -> None:
+        self.assignment = None
         self._member.was_lost = False
 
     def identity(self) -> Identity | None:
@@ -111,6 +112,8 @@ class GroupMember:
             self._woken.set()
 
     async def _join(self) -> None:
+        # What was not taken is not owned, so that it may be somebody else's after this: too late to take it.
+        self.assignment = None
         assignment = await self._link.join([(PROTOCOL, encode_subscription(self._subscribe()))], self._joined)
         if assignment is not None:
             self.assignment = assignment

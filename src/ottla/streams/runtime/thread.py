@@ -34,7 +34,7 @@ from ottla.streams.runtime.protocol import (
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
 from ottla.streams.runtime.topics import Layout
-from ottla.streams.runtime.work import Phase, Work, decode_metadata
+from ottla.streams.runtime.work import Phase, Wanted, Work, decode_metadata
 from ottla.streams.task.input import RawRecord
 from ottla.streams.task.task import Task
 
@@ -60,7 +60,7 @@ class StreamThread:
         self._settings = application.config.streams
         self._number = number
         self._works: dict[TaskId, Work] = {}
-        self._wanted: dict[TaskId, tuple[Phase, tuple[TopicPartition, ...]]] = {}
+        self._wanted: dict[TaskId, Wanted] = {}
         """What was assigned, whether it could be begun already or not."""
         self._layout: Layout | None = None
         """As of that assignment, once a task of it is begun."""
@@ -206,6 +206,18 @@ class StreamThread:
 
     # The group.
 
+    def _owned(self) -> list[TopicPartition]:
+        """What was assigned, whether it is begun or not, and what is not given up yet. While this thread may
+        still begin to read something, or commits it, nobody else may: commits are judged by generation alone.
+        """
+        assigned = (
+            each
+            for phase, partitions in self._wanted.values()
+            if phase is Phase.running
+            for each in partitions
+        )
+        return list(dict.fromkeys((*self._held(), *assigned)))
+
     def _subscription(self) -> MemberSubscription:
         application = self._application
         sums = {task: total for task, total in application.dormant_sums().items() if task not in self._works}
@@ -215,7 +227,7 @@ class StreamThread:
         )
         topics = sorted(self._leader.counts or self._application.source_topics())
         generation = self._member.generation
-        return MemberSubscription(topics, self._held(), generation, None, encode_subscription(info))
+        return MemberSubscription(topics, self._owned(), generation, None, encode_subscription(info))
 
     async def _rebalance(self, data: bytes) -> None:
         partitions, user_data = decode_assignment_with_data(data)
@@ -225,7 +237,7 @@ class StreamThread:
             raise StreamsError("topics that are to be read are not there")
         self.metrics.rebalances += 1
         self._next_rebalance_ms = info.next_rebalance_ms
-        wanted: dict[TaskId, tuple[Phase, tuple[TopicPartition, ...]]] = {}
+        wanted: dict[TaskId, Wanted] = {}
         by_task: dict[TaskId, list[TopicPartition]] = {}
         for task, partition in zip(info.active, sorted(partitions), strict=True):
             by_task.setdefault(task, []).append(partition)
@@ -233,12 +245,12 @@ class StreamThread:
             wanted[task] = (Phase.running, tuple(owned))
         for task in info.standby:
             wanted.setdefault(task, (Phase.standby, ()))
-        gone = [work for work in self._works.values() if not _is_kept(work, wanted.get(work.task_id))]
-        was_active = any(work.phase is not Phase.standby for work in gone)
+        gone = [work for work in self._works.values() if not work.goes_on_as(wanted.get(work.task_id))]
+        has_given_up = not set(partitions).issuperset(self._owned())
         await self._close_some(gone)
         self._wanted, self._layout = wanted, None
         _log.info("%s: %d active and %d standby tasks", self.name, len(by_task), len(info.standby))
-        if was_active:
+        if has_given_up:
             self._member.rejoin("partitions were given up for others")
 
     async def _begin_wanted(self) -> None:
@@ -485,10 +497,3 @@ class StreamThread:
     def _now_s(self) -> float:
         assert self._loop is not None
         return self._loop.time()
-
-
-def _is_kept(work: Work, wanted: tuple[Phase, tuple[TopicPartition, ...]] | None) -> bool:
-    if wanted is None:
-        return False
-    phase, partitions = wanted
-    return work.phase is Phase.standby or (phase is Phase.running and partitions == work.partitions)

@@ -26,6 +26,10 @@ class Phase(Enum):
     running = "runs"
 
 
+Wanted = tuple[Phase, tuple[TopicPartition, ...]]
+"""What a task was assigned for: to run and read these partitions, or to follow."""
+
+
 class Work:
     """One task. A standby that becomes active goes on with the stores that it has."""
 
@@ -55,6 +59,13 @@ class Work:
     @property
     def offset_sum(self) -> int:
         return RUNNING if self.phase is Phase.running else sum(self.positions.values())
+
+    def goes_on_as(self, wanted: Wanted | None) -> bool:
+        """Whether it need not be closed for what is wanted of its task now; None: nothing."""
+        if wanted is None:
+            return False
+        phase, partitions = wanted
+        return self.phase is Phase.standby or (phase is Phase.running and partitions == self.partitions)
 
     @property
     def is_restored(self) -> bool:

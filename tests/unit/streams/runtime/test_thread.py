@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from ottla import client
 from ottla.client.admin.topics import NewTopic
 from ottla.client.consumer.errors import CommitFailedError
+from ottla.client.core.metadata import TopicPartition
 from ottla.streams.dsl.builder import StreamsBuilder
 from ottla.streams.errors import StreamsError
 from ottla.streams.processor import Processor
@@ -18,7 +21,7 @@ from ottla.streams.runtime.protocol import TaskId
 from ottla.streams.runtime.streams import State, Streams
 from ottla.streams.runtime.thread import StreamThread
 from ottla.streams.runtime.topics import Layout
-from ottla.streams.runtime.work import Work
+from ottla.streams.runtime.work import Phase, Wanted, Work
 from ottla.streams.serdes import Long, Text
 from ottla.streams.topology.topology import Topology
 from ottla.testing import run_broker
@@ -83,3 +86,25 @@ def test_an_application_ends_where_its_global_tables_are_not_followed_any_more(t
             with pytest.raises(StreamsError, match="table"):
                 application.wait(30)
             assert application.state is State.ERROR
+
+
+def thread_of(works: Mapping[TaskId, Work], wanted: Mapping[TaskId, Wanted]) -> Any:
+    """One that has begun `works` of what is `wanted`."""
+    thread: Any = StreamThread.__new__(StreamThread)
+    thread._works, thread._wanted = dict(works), dict(wanted)
+    return thread
+
+
+def test_what_is_assigned_is_owned_before_it_is_begun_and_until_it_is_given_up() -> None:
+    first, second, third = (TopicPartition("in", number) for number in range(3))
+    begun: Any = SimpleNamespace(phase=Phase.running, partitions=(first,))
+    follows: Any = SimpleNamespace(phase=Phase.standby, partitions=(third,))
+    wanted = {
+        TaskId(0, 0): (Phase.running, (first,)),
+        TaskId(0, 1): (Phase.running, (second,)),
+        TaskId(0, 2): (Phase.standby, ()),
+    }
+    works = {TaskId(0, 0): begun, TaskId(0, 2): follows}
+    assert thread_of(works, wanted)._owned() == [first, second]
+    assert thread_of(works, {})._owned() == [first]
+    assert thread_of({}, {})._owned() == []
