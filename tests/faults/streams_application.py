@@ -57,8 +57,8 @@ def main(servers: str, state_dir: str, guarantee: str) -> None:
         commit_interval_ms=100,
         num_stream_threads=2,
         num_standby_replicas=1,
-        session_timeout_ms=6_000,
-        heartbeat_interval_ms=500,
+        session_timeout_ms=1_500,
+        heartbeat_interval_ms=300,
         probing_rebalance_interval_ms=2_000,
     )
     with application:

@@ -17,6 +17,8 @@ from ottla.client.admin.topics import NewTopic
 from ottla.client.sync.client import Client
 from ottla.testing import run_broker
 
+from .clients import eventually
+
 HERE = Path(__file__).parent
 LINES = 6_000
 VOCABULARY = 100
@@ -52,6 +54,15 @@ def counts(c: Client) -> tuple[dict[str, int], list[tuple[str, int]]]:
     return dict(pairs), pairs
 
 
+def is_all_there(last: dict[str, int], expected: Counter[str]) -> bool:
+    return all(last.get(word, 0) >= total for word, total in expected.items())
+
+
+def more_than(seen: int, c: Client) -> int | None:
+    """How many there are now; None while there are no more."""
+    return found if (found := len(counts(c)[1])) > seen else None
+
+
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("guarantee", ["exactly_once_v2", "at_least_once"])
 def test_instances_are_killed(broker: str, tmp_path: Path, guarantee: str) -> None:
@@ -62,23 +73,21 @@ def test_instances_are_killed(broker: str, tmp_path: Path, guarantee: str) -> No
         processes = [started(broker, tmp_path / str(n), guarantee) for n in range(2)]
         try:
             with c.producer() as producer:
+                seen = 0
                 for number in range(ROUNDS):
                     for line in range(LINES // ROUNDS):
                         words = [f"w{chance.randrange(VOCABULARY)}" for _ in range(3)]
                         expected.update(words)
                         producer.send("lines", " ".join(words).encode(), key=b"%d" % line)
                     producer.flush()
-                    time.sleep(chance.uniform(1.0, 2.5))
+                    # Killed at work: those that are left must have gone on after the last kill.
+                    seen = eventually(lambda: more_than(seen, c), 60)  # noqa: B023
+                    time.sleep(chance.uniform(0, 0.5))
                     victim = number % 2
                     processes[victim].kill()
                     processes[victim].communicate()
                     processes[victim] = started(broker, tmp_path / str(victim), guarantee)
-            deadline = time.monotonic() + 90
-            while time.monotonic() < deadline:
-                last, _ = counts(c)
-                if all(last.get(word, 0) >= total for word, total in expected.items()):
-                    break
-                time.sleep(0.5)
+            eventually(lambda: is_all_there(counts(c)[0], expected), 90)
         finally:
             for process in processes:
                 process.communicate(timeout=60)
