@@ -14,10 +14,11 @@ from uuid import UUID
 
 from ottla.broker.request import BoundHandler, RequestContext, Result
 from ottla.config.security import SecurityConfig, super_users
-from ottla.metadata.acls import CLUSTER_NAME, Acl, Operation, ResourceType
+from ottla.metadata.acls import CLUSTER_NAME, Acl
 from ottla.metadata.image import ImageSource, MetadataImage
 from ottla.network.session import Session
 from ottla.protocol import messages
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.structs import Struct
 from ottla.security.access import Access

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from enum import IntEnum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from ottla.metadata import documents
 from ottla.metadata.transaction import MetadataFormatError
+from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -22,64 +22,6 @@ WILDCARD: Final = "*"
 ANY_PRINCIPAL: Final = "User:*"
 
 Network: TypeAlias = "ipaddress.IPv4Network | ipaddress.IPv6Network"
-
-
-class Operation(IntEnum):
-    """Kafka's AclOperation codes."""
-
-    UNKNOWN = 0
-    ANY = 1
-    """In a filter: each of them"""
-    ALL = 2
-    """In an ACL: each of them"""
-    READ = 3
-    WRITE = 4
-    CREATE = 5
-    DELETE = 6
-    ALTER = 7
-    DESCRIBE = 8
-    CLUSTER_ACTION = 9
-    """What brokers alone do: follow, write markers, register"""
-    DESCRIBE_CONFIGS = 10
-    ALTER_CONFIGS = 11
-    IDEMPOTENT_WRITE = 12
-    CREATE_TOKENS = 13
-    DESCRIBE_TOKENS = 14
-    TWO_PHASE_COMMIT = 15
-
-
-class ResourceType(IntEnum):
-    """Kafka's codes."""
-
-    UNKNOWN = 0
-    ANY = 1
-    TOPIC = 2
-    GROUP = 3
-    CLUSTER = 4
-    TRANSACTIONAL_ID = 5
-    DELEGATION_TOKEN = 6
-    USER = 7
-
-
-class PatternType(IntEnum):
-    """Kafka's codes: how an entry's name stands for resources."""
-
-    UNKNOWN = 0
-    ANY = 1
-    """In a filter: entries with any pattern"""
-    MATCH = 2
-    """In a filter: entries that apply to the resource of that name"""
-    LITERAL = 3
-    PREFIXED = 4
-
-
-class Permission(IntEnum):
-    """Kafka's codes."""
-
-    UNKNOWN = 0
-    ANY = 1
-    DENY = 2
-    ALLOW = 3
 
 
 CLUSTER_NAME: Final = "kafka-cluster"

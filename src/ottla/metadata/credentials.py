@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import base64
-from enum import IntEnum
 from typing import Final, NamedTuple
 
 from ottla.metadata import documents
 from ottla.metadata.transaction import MetadataFormatError
+from ottla.protocol.codes import ScramMechanism
 
 SCRAM: Final = "/scram/"
 """Below it: `<mechanism>/<user>`"""
-
-
-class ScramMechanism(IntEnum):
-    """Kafka's codes."""
-
-    UNKNOWN = 0
-    SCRAM_SHA_256 = 1
-    SCRAM_SHA_512 = 2
-
-    @property
-    def mechanism(self) -> str:
-        """Its name in SASL."""
-        return self.name.replace("_", "-")
-
-    @property
-    def hash_name(self) -> str:
-        return "sha512" if self is ScramMechanism.SCRAM_SHA_512 else "sha256"
 
 
 MECHANISMS: Final = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.security.authorizer import Authorizer, Decision
 from ottla.security.principal import Principal
 

@@ -7,16 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from ottla.metadata.acls import (
-    ANY_PRINCIPAL,
-    WILDCARD,
-    Acl,
-    Operation,
-    PatternType,
-    Permission,
-    ResourceType,
-    network,
-)
+from ottla.metadata.acls import ANY_PRINCIPAL, WILDCARD, Acl, network
+from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 
 
 def is_from(host: str, pattern: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ottla.metadata.acls import Operation
+from ottla.protocol.codes import Operation
 
 
 def bit_field(operations: Iterable[Operation]) -> int:

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ottla.metadata.credentials import ScramCredential, ScramMechanism
+from ottla.metadata.credentials import ScramCredential
+from ottla.protocol.codes import ScramMechanism
 from ottla.security.sasl import AuthenticationFailedError, Identity, IdentityRefusedError
 
 MIN_ITERATIONS: Final = 4096

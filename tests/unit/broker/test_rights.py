@@ -18,18 +18,11 @@ from ottla.broker.services import Node, TopicServices
 from ottla.config.broker import broker_config
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
-from ottla.metadata.acls import (
-    CLUSTER_NAME,
-    Acl,
-    Operation,
-    PatternType,
-    Permission,
-    ResourceType,
-    acl_key,
-)
+from ottla.metadata.acls import CLUSTER_NAME, Acl, acl_key
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import PartitionState, Topic
 from ottla.network.session import Session
+from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_groups import (
     DeletableGroupResult,

@@ -7,17 +7,12 @@ from typing import Any
 import pytest
 
 from ottla.metadata.access import alter_credentials, create_acls, delete_acls
-from ottla.metadata.acls import Acl, AclFilter, Operation, PatternType, Permission, ResourceType
-from ottla.metadata.credentials import (
-    ScramCredential,
-    ScramMechanism,
-    ScramUser,
-    credential_key,
-    encode_credential,
-)
+from ottla.metadata.acls import Acl, AclFilter
+from ottla.metadata.credentials import ScramCredential, ScramUser, credential_key, encode_credential
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Plan
 from ottla.metadata.transaction import Event, MetadataFormatError
+from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType, ScramMechanism
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 READ_T = Acl(ResourceType.TOPIC, PatternType.LITERAL, "t", "User:ann", "*", Operation.READ, Permission.ALLOW)

@@ -6,18 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.metadata.acls import (
-    Acl,
-    AclFilter,
-    Operation,
-    PatternType,
-    Permission,
-    ResourceType,
-    acl_key,
-    decode_acl,
-    encode_acl,
-)
+from ottla.metadata.acls import Acl, AclFilter, acl_key, decode_acl, encode_acl
 from ottla.metadata.transaction import MetadataFormatError
+from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.authorizer import AclIndex, Authorizer, is_from
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.client.core import sasl as client
-from ottla.metadata.credentials import ScramCredential, ScramMechanism
+from ottla.metadata.credentials import ScramCredential
+from ottla.protocol.codes import ScramMechanism
 from ottla.security.sasl import (
     AuthenticationFailedError,
     BearerToken,

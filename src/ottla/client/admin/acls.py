@@ -6,10 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
-from ottla.client.admin.codes import AclOperation, Code
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError
 from ottla.client.face import Face, awaited
+from ottla.protocol.codes import Operation as AclOperation
+from ottla.protocol.codes import PatternType
+from ottla.protocol.codes import Permission as AclPermission
+from ottla.protocol.codes import ResourceType as AclResourceType
 from ottla.protocol.messages.create_acls import AclCreation, CreateAclsRequest, CreateAclsResponse
 from ottla.protocol.messages.delete_acls import (
     DeleteAclsFilter,
@@ -36,34 +39,6 @@ __all__ = [
 ]
 
 F = TypeVar("F", DescribeAclsRequest, DeleteAclsFilter)
-
-
-class AclResourceType(Code):
-    UNKNOWN = 0
-    ANY = 1
-    TOPIC = 2
-    GROUP = 3
-    CLUSTER = 4
-    TRANSACTIONAL_ID = 5
-    DELEGATION_TOKEN = 6
-    USER = 7
-
-
-class PatternType(Code):
-    """How a resource's name is meant. ANY and MATCH are for filters: MATCH is whatever applies to a name."""
-
-    UNKNOWN = 0
-    ANY = 1
-    MATCH = 2
-    LITERAL = 3
-    PREFIXED = 4
-
-
-class AclPermission(Code):
-    UNKNOWN = 0
-    ANY = 1
-    DENY = 2
-    ALLOW = 3
 
 
 class Acl(NamedTuple):

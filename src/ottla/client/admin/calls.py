@@ -15,6 +15,7 @@ from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, RequestTimeoutError, broker_error
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.coordinators import CoordinatorKind
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.structs import Struct
 
@@ -31,8 +32,11 @@ __all__ = [
     "Route",
     "group_coordinator",
     "known",
+    "operations",
     "outcome",
 ]
+
+_NOT_ASKED: Final = -(1 << 31)
 
 K = TypeVar("K", bound=Hashable)
 K_contra = TypeVar("K_contra", contravariant=True)
@@ -189,6 +193,13 @@ def outcome(code: int, value: V, reason: str | None = None, what: str | None = N
 def known(number: int) -> int | None:
     """A number of an answer; None for -1, which says that there is none or that it is not known."""
     return number if number >= 0 else None
+
+
+def operations(bits: int) -> frozenset[Operation] | None:
+    """The operations that an answer's bits stand for; None where it was not asked for them."""
+    if bits == _NOT_ASKED:
+        return None
+    return frozenset(operation for operation in Operation if operation > 1 and bits >> operation & 1)
 
 
 class Calls:

@@ -7,11 +7,11 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ottla.client.admin.calls import ANYWHERE, Anywhere, Calls, Named, Node, Route, outcome
-from ottla.client.admin.codes import Code
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
 from ottla.client.face import Face, awaited
 from ottla.client.net.cluster import Cluster
+from ottla.protocol.codes import Code
 from ottla.protocol.messages.describe_configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,

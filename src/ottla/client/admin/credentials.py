@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, outcome
-from ottla.client.admin.codes import Code
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, ConfigurationError
 from ottla.client.face import Face, awaited
+from ottla.protocol.codes import ScramMechanism
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages import (
     alter_user_scram_credentials,
@@ -33,15 +33,6 @@ __all__ = [
 
 _DEFAULT_ITERATIONS: Final = 4096
 _SALT_BYTES: Final = 32
-
-
-class ScramMechanism(Code):
-    UNKNOWN = 0
-    SCRAM_SHA_256 = 1
-    SCRAM_SHA_512 = 2
-
-
-_HASHES: Final = {ScramMechanism.SCRAM_SHA_256: "sha256", ScramMechanism.SCRAM_SHA_512: "sha512"}
 
 
 class ScramCredential(NamedTuple):
@@ -141,13 +132,14 @@ class Credentials:
     def _upsertion(
         self, user: str, change: ScramUpsertion
     ) -> alter_user_scram_credentials.ScramCredentialUpsertion:
-        name = _HASHES.get(change.mechanism)
-        if name is None:
+        if change.mechanism is ScramMechanism.UNKNOWN:
             raise ConfigurationError(f"{change.mechanism.name} is no mechanism for SCRAM credentials")
         salt = change.salt
         if salt is None:
             salt = self._calls.cluster.host.random.randbytes(_SALT_BYTES)
-        salted = hashlib.pbkdf2_hmac(name, change.password.encode(), salt, change.iterations)
+        salted = hashlib.pbkdf2_hmac(
+            change.mechanism.hash_name, change.password.encode(), salt, change.iterations
+        )
         return alter_user_scram_credentials.ScramCredentialUpsertion(
             name=user,
             mechanism=change.mechanism,

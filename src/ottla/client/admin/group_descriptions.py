@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ottla.client.admin.codes import AclOperation, operations
+from ottla.client.admin.calls import operations
 from ottla.client.core.groups.subscription import decode_assignment
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError, broker_error
+from ottla.protocol.codes import Operation as AclOperation
 from ottla.protocol.errors import DecodeError, ErrorCode
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, known, outcome
-from ottla.client.admin.codes import AclOperation, operations
+from ottla.client.admin.calls import ANYWHERE, CONTROLLER, Calls, Node, known, operations, outcome
 from ottla.client.admin.results import Results
 from ottla.client.errors import ClientError, broker_error
 from ottla.client.face import Face, awaited
+from ottla.protocol.codes import Operation as AclOperation
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.create_partitions import (
     CreatePartitionsAssignment,

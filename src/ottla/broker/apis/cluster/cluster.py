@@ -7,8 +7,9 @@ from ottla.broker.cluster_view import brokers_at, controller_in
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, OnCluster, may, operations
 from ottla.broker.services import ClusterServices
-from ottla.metadata.acls import CLUSTER_NAME, Operation, ResourceType
+from ottla.metadata.acls import CLUSTER_NAME
 from ottla.metadata.features import FeatureUpdate
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_cluster import (
     DescribeClusterBroker,

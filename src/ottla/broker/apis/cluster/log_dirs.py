@@ -8,7 +8,7 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnCluster
 from ottla.broker.services import ClusterServices
-from ottla.metadata.acls import Operation
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.alter_replica_log_dirs import (
     AlterReplicaLogDirPartitionResult,

@@ -8,8 +8,8 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnCluster
 from ottla.broker.services import ClusterServices
-from ottla.metadata.acls import Operation
 from ottla.metadata.model import PartitionState, Topic
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import KafkaError
 from ottla.protocol.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,

@@ -12,9 +12,9 @@ from ottla.broker.apis.configs.config_resources import ResourceType, check_resou
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
-from ottla.metadata.acls import Operation
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.model import Configs
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages import alter_configs, incremental_alter_configs
 from ottla.protocol.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse

@@ -10,9 +10,9 @@ from ottla.broker.cluster_view import brokers_at
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnCluster, require
 from ottla.broker.services import ConfigServices
-from ottla.metadata import acls
-from ottla.metadata.acls import Operation
 from ottla.metadata.topic_names import check_topic_name
+from ottla.protocol import codes
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.list_config_resources import (
     ConfigResource,
@@ -61,11 +61,11 @@ def check_resource(services: ConfigServices, resource_type: int, name: str) -> R
 def require_with(context: RequestContext, operation: Operation, resource_type: int, name: str) -> None:
     """Raises KafkaError where the client may not; of what is of no known type nothing is required."""
     if resource_type == ResourceType.TOPIC:
-        require(context, operation, acls.ResourceType.TOPIC, name)
+        require(context, operation, codes.ResourceType.TOPIC, name)
     elif resource_type == ResourceType.GROUP:
-        require(context, operation, acls.ResourceType.GROUP, name)
+        require(context, operation, codes.ResourceType.GROUP, name)
     elif resource_type in list(ResourceType):
-        require(context, operation, acls.ResourceType.CLUSTER)
+        require(context, operation, codes.ResourceType.CLUSTER)
 
 
 def _list(

@@ -16,7 +16,7 @@ from ottla.config.effective import (
     describe_group,
     describe_topic,
 )
-from ottla.metadata.acls import Operation
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_configs import (
     DescribeConfigsRequest,

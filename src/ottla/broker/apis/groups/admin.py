@@ -7,7 +7,7 @@ from ottla.broker.apis.groups import client_of
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, OnEach, itself, may, operations
 from ottla.broker.services import GroupServices
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.messages.delete_groups import (
     DeletableGroupResult,
     DeleteGroupsRequest,

@@ -10,7 +10,7 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnNamed
 from ottla.broker.services import GroupServices
 from ottla.coordinator.shards import Answered
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from ottla.protocol.messages.join_group import JoinGroupRequest, JoinGroupResponse

@@ -8,8 +8,8 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import All, ByHandler, OnEach, OnNamed, itself, may, operations, require
 from ottla.broker.services import GroupServices
 from ottla.coordinator.shards import Answered
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.model import GROUP_VERSION
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.consumer_group_describe import (
     ConsumerGroupDescribeRequest,

@@ -13,8 +13,8 @@ from ottla.broker.services import GroupServices
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import partition_for
 from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.image import MetadataImage
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.find_coordinator import (
     Coordinator,

@@ -14,7 +14,7 @@ from ottla.coordination.groups.offsets.commit import commit_refusal
 from ottla.coordination.groups.offsets.fetch import fetch_refusal
 from ottla.coordination.runtime import Client
 from ottla.coordinator.shards import Answered, together, unless_refused
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.offset_commit import (
     OffsetCommitRequest,

@@ -12,7 +12,7 @@ from ottla.broker.services import GroupServices
 from ottla.coordination.groups.offsets.commit import commits_anything, transactional_commit_refusal
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.shards import settled
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.txn_offset_commit import (
     TxnOffsetCommitRequest,

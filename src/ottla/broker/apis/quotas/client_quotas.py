@@ -6,7 +6,7 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnCluster
 from ottla.broker.services import NoServices
-from ottla.metadata.acls import Operation
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.alter_client_quotas import (
     AlterClientQuotasRequest,

@@ -6,8 +6,8 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnEach, its_name
 from ottla.broker.services import RecordServices
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.topic_names import check_topic_name
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_producers import (
     DescribeProducersRequest,

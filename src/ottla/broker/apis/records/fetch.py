@@ -14,9 +14,9 @@ from ottla.broker.request import RequestContext, Result
 from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import RecordServices
 from ottla.config.replica import RACK_AWARE
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.fetch_request import FetchRequest, decode_fetch
 from ottla.replica.delayed import DelayedFetch, Source

@@ -9,8 +9,8 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnEach, its_name
 from ottla.broker.services import RecordServices
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.topic_names import INTERNAL_TOPICS
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_records import (
     DeleteRecordsPartition,

@@ -13,7 +13,7 @@ from ottla.broker.api import HandCodedApi
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import RecordServices
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.produce import (
     NodeEndpoint,

@@ -9,7 +9,8 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnCluster
 from ottla.broker.services import AccessServices
-from ottla.metadata.acls import Acl, AclFilter, Operation, PatternType, Permission, ResourceType
+from ottla.metadata.acls import Acl, AclFilter
+from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
 from ottla.protocol.messages.create_acls import (
     AclCreation,

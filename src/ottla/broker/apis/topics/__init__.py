@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import may
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 
 
 def may_create(context: RequestContext, name: str) -> bool:

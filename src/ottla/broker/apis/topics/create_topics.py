@@ -8,9 +8,9 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, OnEach, its_name, may
 from ottla.broker.services import TopicServices
 from ottla.config.effective import describe_topic
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.model import Topic
 from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.create_partitions import (
     CreatePartitionsRequest,

@@ -9,8 +9,8 @@ from ottla.broker.api import Api
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import TopicServices
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.image import MetadataImage
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.delete_topics import (
     DeletableTopicResult,

@@ -10,11 +10,11 @@ from ottla.broker.cluster_view import leader_at, offline_replicas
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, may, operations
 from ottla.broker.services import TopicServices
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import Topic
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_topic_partitions import (
     DescribeTopicPartitionsRequest,

@@ -11,9 +11,10 @@ from ottla.broker.cluster_view import brokers_at, controller_in, leader_at, offl
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, may, operations
 from ottla.broker.services import TopicServices
-from ottla.metadata.acls import CLUSTER_NAME, Operation, ResourceType
+from ottla.metadata.acls import CLUSTER_NAME
 from ottla.metadata.topic_names import INTERNAL_TOPICS
 from ottla.metadata.topics import is_valid_topic_name
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.metadata import (
     MetadataRequest,

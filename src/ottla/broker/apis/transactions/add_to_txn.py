@@ -18,8 +18,8 @@ from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import Answered, following, partition_for, together, unless_refused
-from ottla.metadata.acls import Operation, ResourceType
 from ottla.metadata.topic_names import INTERNAL_TOPICS
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 from ottla.protocol.messages.add_partitions_to_txn import (

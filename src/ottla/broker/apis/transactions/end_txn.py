@@ -11,7 +11,7 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import OnNamed
 from ottla.broker.services import TransactionServices
 from ottla.coordinator.shards import Answered, unless_refused
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.messages.end_txn import EndTxnRequest, EndTxnResponse
 
 _FENCED_SINCE = 2

@@ -11,7 +11,7 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, may, may_with_some, require
 from ottla.broker.services import TransactionServices
 from ottla.coordinator.shards import Answered, unless_refused
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.init_producer_id import InitProducerIdRequest, InitProducerIdResponse
 

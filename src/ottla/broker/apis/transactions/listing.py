@@ -8,7 +8,7 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, OnEach, itself, may
 from ottla.broker.services import TransactionServices
 from ottla.coordinator.shards import settled
-from ottla.metadata.acls import Operation, ResourceType
+from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_transactions import (
     DescribeTransactionsRequest,

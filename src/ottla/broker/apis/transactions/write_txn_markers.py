@@ -12,7 +12,7 @@ from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
 from ottla.coordination.transactions.markers import TopicPartition, TxnMarker
 from ottla.coordinator.shards import Answered, following
-from ottla.metadata.acls import Operation
+from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.write_txn_markers import (
     WritableTxnMarkerPartitionResult,
