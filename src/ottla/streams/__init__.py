@@ -23,11 +23,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ottla.streams.dsl.branched import BranchedKStream
     from ottla.streams.dsl.builder import StreamsBuilder
     from ottla.streams.dsl.global_table import GlobalKTable
     from ottla.streams.dsl.store import Store
     from ottla.streams.dsl.streams import (
-        BranchedKStream,
         CogroupedKStream,
         KGroupedStream,
         KGroupedTable,
@@ -141,10 +141,11 @@ __all__ = [
 ]
 
 _NAMES = {
+    "dsl.branched": "BranchedKStream",
     "dsl.builder": "StreamsBuilder",
     "dsl.global_table": "GlobalKTable",
     "dsl.store": "Store",
-    "dsl.streams": "BranchedKStream CogroupedKStream KGroupedStream KGroupedTable KStream KTable",
+    "dsl.streams": "CogroupedKStream KGroupedStream KGroupedTable KStream KTable",
     "errors": "StreamsError TopologyError",
     "expressions.functions": (
         "coalesce col concat count header key lit offset partition timestamp topic value when window_end"

@@ -25,7 +25,6 @@ from ottla.streams.processors import stateless
 from ottla.streams.topology.nodes import AnyProcessor, AnySerde, Partitioner, StoreBuilder, TopicNameExtractor
 
 __all__ = [
-    "Branches",
     "batches_mapped",
     "filtered",
     "for_each",
@@ -154,33 +153,3 @@ def _own_stores(supplier: object, s: StreamParts) -> tuple[StoreBuilder, ...]:
     """The stores that a supplier brings along (KIP-401): what it has under `stores`."""
     stores = getattr(supplier, "stores", ())
     return tuple(store.builder(s.graph) if isinstance(store, Store) else store for store in stores)
-
-
-class Branches:
-    """A stream that is being split."""
-
-    def __init__(self, s: StreamParts, name: str | None) -> None:
-        self.name = Named(name, s.graph).or_generate("KSTREAM-BRANCH-")
-        self._stream = s
-        self._predicates: list[Callable[..., object]] = []
-        self._children: list[str] = []
-        self._node = ProcessorGraphNode(
-            Parameters(self.name, partial(stateless.Branch, self._predicates, self._children))
-        )
-        s.graph.add(s.node, self._node)
-
-    def branch(self, function: object, name: str | None) -> StreamParts:
-        self._predicates.append(of_key_and_value(function, "branch"))
-        return self._add(str(len(self._predicates)) if name is None else name)
-
-    def default(self, name: str | None) -> StreamParts:
-        return self._add("0" if name is None else name)
-
-    def _add(self, suffix: str) -> StreamParts:
-        s = self._stream
-        name = self.name + suffix
-        self._children.append(name)
-        s.graph.new_name(name)  # takes a number, as in Java
-        node = ProcessorGraphNode(Parameters(name, stateless.PassThrough))
-        s.graph.add(self._node, node)
-        return StreamParts(name, s.key, s.value, s.sources, s.needs_repartition, node, s.graph)

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, overload
 from ottla.streams.columnar.stateless import TableFunction
 from ottla.streams.dsl import aggregations, foreign_keys, inferred, stateless, stream_joins, tables
 from ottla.streams.dsl.aggregations import By, Emit, Windows
+from ottla.streams.dsl.branched import BranchedKStream
 from ottla.streams.dsl.functions import of_key_and_value, of_value
 from ottla.streams.dsl.global_table import GlobalKTable
 from ottla.streams.dsl.graph import Named
@@ -99,9 +100,9 @@ class KStream(Generic[K, V]):
         """The records of both."""
         return KStream(stateless.merged(self.parts, other.parts, name))
 
-    def split(self, *, name: Name = None) -> BranchedKStream[K, V]:
+    def split(self, *, name: Name = None) -> BranchedKStream[K, V, KStream[K, V]]:
         """Streams of parts of the records: say with `branch` which."""
-        return BranchedKStream(stateless.Branches(self.parts, name))
+        return BranchedKStream(self.parts, name, KStream)
 
     def repartition(
         self,
@@ -221,31 +222,6 @@ class KStream(Generic[K, V]):
     ) -> KStream[K, Any]:
         function = stream_joins.joiner_of(joiner, with_key)
         return KStream(stream_joins.joined(self.parts, other.parts, kind, function, windows, options))
-
-
-class BranchedKStream(Generic[K, V]):
-    """A stream that is being split: a record goes to the first branch whose predicate takes it."""
-
-    def __init__(self, branches: stateless.Branches) -> None:
-        self._branches = branches
-        self._streams: dict[str, KStream[K, V]] = {}
-
-    def branch(self, function: Condition[K, V], *, name: Name = None) -> BranchedKStream[K, V]:
-        """A branch, whose name is that of the split and after it `name`, or its number."""
-        self._add(self._branches.branch(function, name))
-        return self
-
-    def default_branch(self, *, name: Name = None) -> dict[str, KStream[K, V]]:
-        """All branches by name, with one more for all else (its number is 0)."""
-        self._add(self._branches.default(name))
-        return self._streams
-
-    def no_default_branch(self) -> dict[str, KStream[K, V]]:
-        """All branches by name; all else is dropped."""
-        return self._streams
-
-    def _add(self, parts: StreamParts) -> None:
-        self._streams[parts.name] = KStream(parts)
 
 
 class KGroupedStream(Generic[K, V, KO]):
