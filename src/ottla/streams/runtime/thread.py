@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from ottla.client.connecting import AsyncClient
-from ottla.client.consumer.batch import Batch
-from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.core.groups.subscription import MemberSubscription, decode_assignment_with_data
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError
@@ -31,11 +29,11 @@ from ottla.streams.runtime.protocol import (
     decode_assignment,
     encode_subscription,
 )
+from ottla.streams.runtime.reading import Reading
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
 from ottla.streams.runtime.topics import Layout
-from ottla.streams.runtime.work import Phase, Wanted, Work, decode_metadata
-from ottla.streams.task.input import RawRecord
+from ottla.streams.runtime.work import Phase, Wanted, Work
 from ottla.streams.task.task import Task
 
 T = TypeVar("T")
@@ -44,7 +42,6 @@ _TURN_S: Final = 0.05
 """How long tasks may process before others get their turn: heartbeats, fetches, queries."""
 _RECORDS_BETWEEN_LOOKS: Final = 50
 _PAUSE_S: Final = 0.2
-_POLL_RECORDS: Final = 1_000
 _log: Final = logging.getLogger("ottla.streams")
 
 
@@ -65,7 +62,6 @@ class StreamThread:
         self._layout: Layout | None = None
         """As of that assignment, once a task of it is begun."""
         self._environment = ThreadEnvironment(application.directory, application.cache_bytes_for_thread)
-        self._paused: dict[TopicPartition, None] = {}
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unique = 0
@@ -150,7 +146,11 @@ class StreamThread:
             "allow.auto.create.topics": False,
             "isolation.level": isolation,
         }
-        self._consumer: AsyncConsumer = client.consumer(settings={**config.consumer, **reading})
+        self._reading = Reading(
+            client.consumer(settings={**config.consumer, **reading}),
+            self._application.reset_of,
+            self._settings.buffered_records_per_partition,
+        )
         restorer = client.consumer(settings={**config.restore_consumer, **reading})
         self._restoring = Restoring(client.cluster, restorer, self._application.directory.folder)
         producing: dict[str, object] = {"linger.ms": 100, "transaction.timeout.ms": 10_000, **config.producer}
@@ -277,7 +277,7 @@ class StreamThread:
                 work.partitions = partitions
                 activated.append(work)
         if activated:
-            await self._find_positions(activated)
+            await self._reading.begin(activated, self._held(), self._committing.offsets)
             await self._restoring.find_targets(activated)
         self._restoring.assign(self._works)
 
@@ -301,29 +301,6 @@ class StreamThread:
 
     # Restoring.
 
-    async def _find_positions(self, works: list[Work]) -> None:
-        """Where to read on: what is committed, or what each source says."""
-        partitions = [partition for work in works for partition in work.partitions]
-        committed = await self._committing.offsets.fetch(partitions)
-        self._consumer.assign(self._held())
-        for work in works:
-            for partition in work.partitions:
-                found = committed.get(partition)
-                if found is not None:
-                    self._consumer.seek(partition, found)
-                    work.task.go_on_from(partition, *decode_metadata(found.metadata))
-                elif (reset := self._application.reset_of(partition.topic)) == "latest":
-                    self._consumer.seek_to_end([partition])
-                elif reset == "earliest":
-                    self._consumer.seek_to_beginning([partition])
-                else:
-                    raise StreamsError(
-                        f"{partition.topic}-{partition.partition} has no committed offset to begin at"
-                    )
-            # Nothing is read for it until its state is there.
-            if work.stores:
-                self._pause(work.partitions)
-
     async def _restore(self) -> bool:
         """Whether some task still waits for its state."""
         if all(work.phase is Phase.running for work in self._works.values()):
@@ -332,7 +309,7 @@ class StreamThread:
         for work in done:
             work.task.initialize()
             work.phase = Phase.running
-            self._resume(work.partitions)
+            self._reading.resume(work.partitions)
         if done:
             self._restoring.assign(self._works)
         return any(work.phase is Phase.restoring for work in self._works.values())
@@ -340,38 +317,13 @@ class StreamThread:
     # Processing.
 
     async def _poll(self, is_restoring: bool) -> None:
-        if not self._consumer.assignment():
+        if self._reading.is_empty:
             await self._wait(0 if is_restoring else 0.1)
             return
         active = self._active()
         busy = is_restoring or any(work.task.is_processable() for work in active)
         timeout_s = 0.0 if busy else min(self._settings.poll_ms / 1000, self._until_due_s())
-        batch = await self._consumer.poll(_POLL_RECORDS, timeout_s=max(timeout_s, 0.0))
-        if batch is not None:
-            self._give_out(batch)
-        for work in active:
-            for partition in work.partitions:
-                if (
-                    not work.task.buffered_of(partition)
-                    and (lag := self._consumer.lag(partition)) is not None
-                ):
-                    work.task.set_lag(partition, lag)
-
-    def _give_out(self, batch: Batch) -> None:
-        by_partition: dict[int, list[RawRecord]] = {}
-        for topic, partition, offset, timestamp, _, key, value, headers in batch.records():
-            by_partition.setdefault(partition, []).append(
-                RawRecord(topic, partition, offset, timestamp, key, value, headers)
-            )
-        owners = {partition: work for work in self._active() for partition in work.partitions}
-        limit = self._settings.buffered_records_per_partition
-        for number, records in by_partition.items():
-            place = TopicPartition(batch.topic, number)
-            owner = owners.get(place)
-            if owner is not None:
-                owner.task.add_records(place, records)
-                if owner.task.buffered_of(place) > limit:
-                    self._pause([place])
+        await self._reading.poll(active, max(timeout_s, 0.0))
 
     def _process(self) -> None:
         """Until nothing can be processed, or others must have their turn."""
@@ -389,15 +341,7 @@ class StreamThread:
                     self.metrics.processed += 1
                     going = True
                 task.punctuate_stream_time()
-        limit = self._settings.buffered_records_per_partition
-        for work in active:
-            free = [
-                each
-                for each in work.partitions
-                if each in self._paused and work.task.buffered_of(each) <= limit
-            ]
-            if free:
-                self._resume(free)
+        self._reading.go_on(active)
 
     def _punctuate(self) -> None:
         for work in self._active():
@@ -411,17 +355,6 @@ class StreamThread:
             if next_ms is not None:
                 due = min(due, (next_ms - now_ms) / 1000)
         return due
-
-    def _pause(self, partitions: Iterable[TopicPartition]) -> None:
-        wanted = [each for each in partitions if each not in self._paused]
-        self._consumer.pause(wanted)
-        self._paused |= dict.fromkeys(wanted)
-
-    def _resume(self, partitions: Iterable[TopicPartition]) -> None:
-        wanted = [each for each in partitions if each in self._paused]
-        self._consumer.resume(wanted)
-        for each in wanted:
-            del self._paused[each]
 
     # Committing.
 
@@ -457,8 +390,6 @@ class StreamThread:
 
     def _drop(self, works: list[Work]) -> None:
         gone = dict.fromkeys(partition for work in works for partition in work.partitions)
-        for partition in gone:
-            self._paused.pop(partition, None)
         for work in works:
             del self._works[work.task_id]
             try:
@@ -467,7 +398,7 @@ class StreamThread:
                 self._application.note_dormant(work.task_id, sum(work.positions.values()))
                 self._application.directory.give_back(work.task_id, self.name)
         if works:
-            self._consumer.assign([each for each in self._consumer.assignment() if each not in gone])
+            self._reading.end(gone)
             self._restoring.assign(self._works)
 
     def _look_around(self) -> None:

@@ -1,0 +1,107 @@
+"""What a thread's tasks read: its consumer, from where each partition is read on, and which wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
+
+from ottla.client.consumer.batch import Batch
+from ottla.client.consumer.consumer import AsyncConsumer
+from ottla.client.consumer.offsets import Commits
+from ottla.client.core.metadata import TopicPartition
+from ottla.streams.errors import StreamsError
+from ottla.streams.runtime.work import Work, decode_metadata
+from ottla.streams.task.input import RawRecord
+
+_POLL_RECORDS: Final = 1_000
+
+
+class Reading:
+    """Partitions wait while their task has no state yet, or enough records."""
+
+    def __init__(self, consumer: AsyncConsumer, reset_of: Callable[[str], str], most_buffered: int) -> None:
+        """`reset_of` a topic: where to begin what has no committed offset, earliest, latest or none."""
+        self._consumer = consumer
+        self._reset_of = reset_of
+        self._most_buffered = most_buffered
+        self._paused: dict[TopicPartition, None] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._consumer.assignment()
+
+    async def begin(self, works: Sequence[Work], held: Sequence[TopicPartition], offsets: Commits) -> None:
+        """Read all that is `held`, and what `works` read from where it was committed, or as its source says.
+        Raises StreamsError where nothing says where."""
+        partitions = [partition for work in works for partition in work.partitions]
+        committed = await offsets.fetch(partitions)
+        self._consumer.assign(held)
+        for work in works:
+            for partition in work.partitions:
+                found = committed.get(partition)
+                if found is not None:
+                    self._consumer.seek(partition, found)
+                    work.task.go_on_from(partition, *decode_metadata(found.metadata))
+                elif (reset := self._reset_of(partition.topic)) == "latest":
+                    self._consumer.seek_to_end([partition])
+                elif reset == "earliest":
+                    self._consumer.seek_to_beginning([partition])
+                else:
+                    raise StreamsError(
+                        f"{partition.topic}-{partition.partition} has no committed offset to begin at"
+                    )
+            # Nothing is read for it until its state is there.
+            if work.stores:
+                self._pause(work.partitions)
+
+    async def poll(self, active: Collection[Work], timeout_s: float) -> None:
+        """Give tasks the records that come, and say what their partitions have left."""
+        batch = await self._consumer.poll(_POLL_RECORDS, timeout_s=timeout_s)
+        if batch is not None:
+            self._give_out(batch, active)
+        for work in active:
+            for partition in work.partitions:
+                if (
+                    not work.task.buffered_of(partition)
+                    and (lag := self._consumer.lag(partition)) is not None
+                ):
+                    work.task.set_lag(partition, lag)
+
+    def go_on(self, active: Collection[Work]) -> None:
+        """Read what tasks have room for again."""
+        for work in active:
+            self.resume(
+                each for each in work.partitions if work.task.buffered_of(each) <= self._most_buffered
+            )
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        waiting = [each for each in partitions if each in self._paused]
+        if waiting:
+            self._consumer.resume(waiting)
+            for each in waiting:
+                del self._paused[each]
+
+    def end(self, partitions: Collection[TopicPartition]) -> None:
+        for partition in partitions:
+            self._paused.pop(partition, None)
+        self._consumer.assign([each for each in self._consumer.assignment() if each not in partitions])
+
+    def _give_out(self, batch: Batch, active: Collection[Work]) -> None:
+        by_partition: dict[int, list[RawRecord]] = {}
+        for topic, partition, offset, timestamp, _, key, value, headers in batch.records():
+            by_partition.setdefault(partition, []).append(
+                RawRecord(topic, partition, offset, timestamp, key, value, headers)
+            )
+        owners = {partition: work for work in active for partition in work.partitions}
+        for number, records in by_partition.items():
+            place = TopicPartition(batch.topic, number)
+            owner = owners.get(place)
+            if owner is not None:
+                owner.task.add_records(place, records)
+                if owner.task.buffered_of(place) > self._most_buffered:
+                    self._pause([place])
+
+    def _pause(self, partitions: Iterable[TopicPartition]) -> None:
+        wanted = [each for each in partitions if each not in self._paused]
+        self._consumer.pause(wanted)
+        self._paused |= dict.fromkeys(wanted)
