@@ -1,0 +1,66 @@
+"""Connect's data model: schemas, the values that they describe, and what is done with both; pure."""
+
+from __future__ import annotations
+
+from ottla.connect.data.logical import DATE, TIME, TIMESTAMP, decimal_schema
+from ottla.connect.data.projection import project
+from ottla.connect.data.schema import Field, Schema, SchemaAndValue, Struct, Type, Value, validate_value
+from ottla.connect.data.schemas import (
+    BOOLEAN,
+    BYTES,
+    FLOAT32,
+    FLOAT64,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    OPTIONAL_BOOLEAN,
+    OPTIONAL_BYTES,
+    OPTIONAL_FLOAT32,
+    OPTIONAL_FLOAT64,
+    OPTIONAL_INT8,
+    OPTIONAL_INT16,
+    OPTIONAL_INT32,
+    OPTIONAL_INT64,
+    OPTIONAL_STRING,
+    STRING,
+    array_of,
+    map_of,
+    struct_of,
+)
+
+__all__ = [
+    "BOOLEAN",
+    "BYTES",
+    "DATE",
+    "FLOAT32",
+    "FLOAT64",
+    "INT16",
+    "INT32",
+    "INT64",
+    "INT8",
+    "OPTIONAL_BOOLEAN",
+    "OPTIONAL_BYTES",
+    "OPTIONAL_FLOAT32",
+    "OPTIONAL_FLOAT64",
+    "OPTIONAL_INT16",
+    "OPTIONAL_INT32",
+    "OPTIONAL_INT64",
+    "OPTIONAL_INT8",
+    "OPTIONAL_STRING",
+    "STRING",
+    "TIME",
+    "TIMESTAMP",
+    "Field",
+    "Schema",
+    "SchemaAndValue",
+    "Struct",
+    "Type",
+    "Value",
+    "array_of",
+    "decimal_schema",
+    "map_of",
+    "project",
+    "struct_of",
+    "validate_value",
+]
