@@ -209,4 +209,17 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
     },
     "CreateAcls": lambda _case: {"creations": [{"resource_type": TOPIC, "resource_name": "t"}]},
     "DeleteAcls": lambda _case: {"filters": [{"resource_type_filter": TOPIC, "pattern_type_filter": 3}]},
+    "DescribeUserScramCredentials": lambda _case: {"users": None},
+    "AlterUserScramCredentials": lambda case: {
+        "deletions": [],
+        "upsertions": [
+            {
+                "name": f"user-{case.topic}",
+                "mechanism": 1,
+                "iterations": 4096,
+                "salt": b"salt",
+                "salted_password": b"salted",
+            }
+        ],
+    },
 }

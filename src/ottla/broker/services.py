@@ -31,6 +31,7 @@ from ottla.replica.throttles import ReplicationThrottle
 if TYPE_CHECKING:
     from ottla.coordination.runtime import Producer
     from ottla.coordination.transactions.markers import MarkerWriter
+    from ottla.metadata.access import CredentialChange
     from ottla.replication.elections import Election
 
 EncodedMetadata: TypeAlias = dict[tuple[int, bool, bool, str], tuple[MetadataImage, bytes]]
@@ -224,7 +225,7 @@ class ClusterServices:
 
 
 class AccessChanges(Protocol):
-    """Changes who may do what; each item's result, or why it was refused."""
+    """Changes who may come and do what; each item's result, or why it was refused."""
 
     async def create_acls(self, wanted: Sequence[Acl]) -> Mapping[Acl, KafkaError | None]: ...
 
@@ -232,10 +233,14 @@ class AccessChanges(Protocol):
         self, filters: Sequence[AclFilter]
     ) -> Mapping[AclFilter, tuple[Acl, ...] | KafkaError]: ...
 
+    async def alter_credentials(
+        self, changes: Sequence[CredentialChange]
+    ) -> Mapping[str, KafkaError | None]: ...
+
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class AccessServices:
-    """Who may do what."""
+    """Who may come, and do what."""
 
     metadata: ImageSource
     access: AccessChanges

@@ -1,4 +1,4 @@
-"""Changes who may do what.
+"""Changes who may come, and who may do what.
 
 How that is planned is loaded when clients ask for it.
 """
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ottla.controller.commit import Committer
+    from ottla.metadata.access import CredentialChange
     from ottla.metadata.acls import Acl, AclFilter
     from ottla.protocol.errors import KafkaError
 
 
 class AccessController:
-    """What clients change of the ACLs; each item's result, or why it was refused. Raises as
+    """What clients change of the ACLs and credentials; each item's result, or why it was refused. Raises as
     `Committer.change`.
     """
 
@@ -33,3 +34,9 @@ class AccessController:
         from ottla.metadata.access import delete_acls
 
         return await self._committer.change(lambda image: delete_acls(image, filters))
+
+    async def alter_credentials(self, changes: Sequence[CredentialChange]) -> Mapping[str, KafkaError | None]:
+        """By the name of the user."""
+        from ottla.metadata.access import alter_credentials
+
+        return await self._committer.change(lambda image: alter_credentials(image, changes))

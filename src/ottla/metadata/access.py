@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from ottla.metadata.acls import Acl, AclFilter, acl_key, encode_acl
-from ottla.metadata.credentials import ScramCredential, ScramUser, credential_key, encode_credential
+from ottla.metadata.credentials import (
+    MAX_ITERATIONS,
+    MECHANISMS,
+    MIN_ITERATIONS,
+    ScramCredential,
+    ScramUser,
+    credential_key,
+    encode_credential,
+)
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Changes, Plan
 from ottla.metadata.transaction import Compare, Delete, Put
@@ -61,23 +70,53 @@ def delete_acls(image: MetadataImage, filters: Sequence[AclFilter]) -> Plan[AclF
     return Plan(planned.steps(), results)
 
 
-def alter_credentials(
-    image: MetadataImage, changes: Mapping[ScramUser, ScramCredential | None]
-) -> Plan[ScramUser, None]:
-    """Set each credential, or take it away: None. Raises nothing; one that is not there is not taken away
-    (resource_not_found).
+class CredentialChange(NamedTuple):
+    """A user's credential to be set, or taken away: None."""
+
+    user: ScramUser
+    credential: ScramCredential | None
+
+
+def alter_credentials(image: MetadataImage, changes: Sequence[CredentialChange]) -> Plan[str, None]:
+    """One change of each user, as KIP-554 has it: of a user who is named twice nothing is changed, nor of one
+    with a change before that was refused. The results are by his name. Raises nothing.
     """
-    planned: Changes[ScramUser] = Changes()
-    results: dict[ScramUser, KafkaError | None] = {}
-    for user, wanted in changes.items():
-        current = image.credentials.get(user)
-        if wanted is None and current is None:
-            results[user] = KafkaError(
-                ErrorCode.resource_not_found, "Attempt to delete a user credential that does not exist"
+    results: dict[str, KafkaError | None] = {}
+    accepted: dict[str, CredentialChange] = {}
+    for change in changes:
+        name = change.user.name
+        if isinstance(results.get(name), KafkaError):
+            continue
+        if accepted.pop(name, None) is not None:
+            results[name] = KafkaError(
+                ErrorCode.duplicate_resource, "A user credential cannot be altered twice in the same request"
             )
             continue
-        key = credential_key(user)
+        results[name] = _refusal(image, change)
+        if results[name] is None:
+            accepted[name] = change
+    planned: Changes[str] = Changes()
+    for name, (user, wanted) in accepted.items():
+        key, current = credential_key(user), image.credentials.get(user)
         write = Delete(key) if wanted is None else Put(key, encode_credential(wanted))
-        planned.add(user, (Compare.unchanged(key, 0 if current is None else current.revision),), (write,))
-        results[user] = None
+        planned.add(name, (Compare.unchanged(key, 0 if current is None else current.revision),), (write,))
     return Plan(planned.steps(), results)
+
+
+def _refusal(image: MetadataImage, change: CredentialChange) -> KafkaError | None:
+    user, wanted = change
+    if not user.name:
+        return KafkaError(ErrorCode.unacceptable_credential, "Username must not be empty")
+    if user.mechanism not in MECHANISMS:
+        return KafkaError(ErrorCode.unsupported_sasl_mechanism, "Unknown SCRAM mechanism")
+    if wanted is None:
+        if user in image.credentials:
+            return None
+        return KafkaError(
+            ErrorCode.resource_not_found, "Attempt to delete a user credential that does not exist"
+        )
+    if wanted.iterations < MIN_ITERATIONS:
+        return KafkaError(ErrorCode.unacceptable_credential, "Too few iterations")
+    if wanted.iterations > MAX_ITERATIONS:
+        return KafkaError(ErrorCode.unacceptable_credential, "Too many iterations")
+    return None

@@ -16,6 +16,10 @@ SCRAM: Final = "/scram/"
 MECHANISMS: Final = (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512)
 """Those that there are"""
 
+MIN_ITERATIONS: Final = 4096
+MAX_ITERATIONS: Final = 16384
+"""Of new credentials, as Kafka bounds them"""
+
 
 class ScramUser(NamedTuple):
     """A user has a credential for each mechanism that he may come with."""

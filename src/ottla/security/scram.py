@@ -12,13 +12,10 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ottla.metadata.credentials import ScramCredential
+from ottla.metadata.credentials import MIN_ITERATIONS, ScramCredential
 from ottla.protocol.codes import ScramMechanism
 from ottla.security.sasl import AuthenticationFailedError, Identity, IdentityRefusedError
 
-MIN_ITERATIONS: Final = 4096
-MAX_ITERATIONS: Final = 16384
-"""Of new credentials, as Kafka bounds them"""
 SALT_BYTES: Final = 26
 
 

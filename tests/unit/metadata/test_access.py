@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ottla.metadata.access import alter_credentials, create_acls, delete_acls
+from ottla.metadata.access import CredentialChange, alter_credentials, create_acls, delete_acls
 from ottla.metadata.acls import Acl, AclFilter
 from ottla.metadata.credentials import ScramCredential, ScramUser, credential_key, encode_credential
 from ottla.metadata.image import MetadataImage
@@ -50,18 +50,51 @@ def test_a_filter_with_codes_that_are_not_known_is_refused(cluster: Any) -> None
     assert isinstance(results[wrong], KafkaError)
 
 
+def alter(cluster: Any, *changes: tuple[ScramUser, ScramCredential | None]) -> dict[str, ErrorCode | None]:
+    """What becomes of each user."""
+    plan = alter_credentials(cluster.image, [CredentialChange(*each) for each in changes])
+    results: dict[str, KafkaError | None] = commit(cluster, plan)
+    return {name: None if error is None else error.code for name, error in results.items()}
+
+
 def test_credentials_are_set_replaced_and_taken_away(cluster: Any) -> None:
-    commit(cluster, alter_credentials(cluster.image, {ANN: KEPT}))
+    assert alter(cluster, (ANN, KEPT)) == {ANN.name: None}
     kept = cluster.image.credentials[ANN]
     assert kept[:4] == KEPT[:4]
     assert kept.revision > 0
-    commit(cluster, alter_credentials(cluster.image, {ANN: KEPT._replace(iterations=8192)}))
+    alter(cluster, (ANN, KEPT._replace(iterations=8192)))
     assert cluster.image.credentials[ANN].iterations == 8192
-    commit(cluster, alter_credentials(cluster.image, {ANN: None}))
+    assert alter(cluster, (ANN, None)) == {ANN.name: None}
     assert ANN not in cluster.image.credentials
-    missing = alter_credentials(cluster.image, {ANN: None}).results[ANN]
-    assert isinstance(missing, KafkaError)
-    assert missing.code is ErrorCode.resource_not_found
+    assert alter(cluster, (ANN, None)) == {ANN.name: ErrorCode.resource_not_found}
+
+
+def test_a_user_is_changed_once_in_a_request(cluster: Any) -> None:
+    other = ANN._replace(mechanism=ScramMechanism.SCRAM_SHA_512)
+    bob = ScramUser(ScramMechanism.SCRAM_SHA_512, "bob")
+    twice = {ANN.name: ErrorCode.duplicate_resource, "bob": None}
+    assert alter(cluster, (ANN, KEPT), (bob, KEPT), (other, KEPT)) == twice
+    assert set(cluster.image.credentials) == {bob}
+    # The first refusal of a user is his answer, and what else is asked of him is not done.
+    assert alter(cluster, (ANN, None), (other, KEPT)) == {ANN.name: ErrorCode.resource_not_found}
+    assert set(cluster.image.credentials) == {bob}
+
+
+@pytest.mark.parametrize(
+    ("user", "iterations", "refusal"),
+    [
+        (ANN._replace(name=""), 4096, ErrorCode.unacceptable_credential),
+        (ANN._replace(mechanism=ScramMechanism.UNKNOWN), 4096, ErrorCode.unsupported_sasl_mechanism),
+        (ANN, 4095, ErrorCode.unacceptable_credential),
+        (ANN, 16385, ErrorCode.unacceptable_credential),
+        (ANN, 16384, None),
+    ],
+)
+def test_what_a_credential_has_to_be(
+    cluster: Any, user: ScramUser, iterations: int, refusal: ErrorCode | None
+) -> None:
+    assert alter(cluster, (user, KEPT._replace(iterations=iterations))) == {user.name: refusal}
+    assert len(cluster.image.credentials) == (refusal is None)
 
 
 def test_a_change_of_access_says_so_in_the_delta(cluster: Any) -> None:
