@@ -14,9 +14,9 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
 
-from ottla.client.core.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
-from ottla.client.core.sasl import ABSENT_MECHANISMS, MECHANISMS, extensions_of, is_token, password_mechanism
 from ottla.client.errors import ConfigurationError
+from ottla.identity.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
+from ottla.identity.sasl import ABSENT_MECHANISMS, MECHANISMS, extensions_of, is_token, password_mechanism
 
 INT_MAX: Final = (1 << 31) - 1
 LONG_MAX: Final = (1 << 63) - 1

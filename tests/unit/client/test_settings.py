@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ottla.client.core.jaas import PLAIN_LOGIN, SCRAM_LOGIN
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import ClientSettings, address_of, names_of, parse
+from ottla.identity.jaas import PLAIN_LOGIN, SCRAM_LOGIN
 
 
 def test_names_have_dots_or_underscores_and_values_are_typed() -> None:

@@ -20,14 +20,6 @@ from ottla.client.core.connection import (
     decode_body,
 )
 from ottla.client.core.metadata import BrokerNode
-from ottla.client.core.sasl import (
-    MAX_CHALLENGE_BYTES,
-    Mechanism,
-    OAuthBearer,
-    extensions_of,
-    is_token,
-    password_mechanism,
-)
 from ottla.client.errors import (
     AuthenticationError,
     BrokerError,
@@ -41,6 +33,15 @@ from ottla.client.errors import (
 )
 from ottla.client.net.host import Host
 from ottla.client.settings import ClientSettings
+from ottla.identity.sasl import (
+    MAX_CHALLENGE_BYTES,
+    Mechanism,
+    OAuthBearer,
+    SaslError,
+    extensions_of,
+    is_token,
+    password_mechanism,
+)
 from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.api_versions import ApiVersionsRequest
@@ -173,7 +174,10 @@ class Connection(asyncio.BufferedProtocol):
             if answer.error_code:
                 reason = answer.error_message or str(broker_error(answer.error_code))
                 raise AuthenticationError(reason[:_SHOWN])
-            message = mechanism.answer(answer.auth_bytes)
+            try:
+                message = mechanism.answer(answer.auth_bytes)
+            except SaslError as error:
+                raise AuthenticationError(str(error)) from error
         if answer.session_lifetime_ms > 0:
             self.renew_at = self._loop.time() + answer.session_lifetime_ms / 1000 * _RENEW_AFTER
 

@@ -10,12 +10,12 @@ import pytest
 from tests.unit.client.scripted_broker import Answer, api_versions, metadata, scripted
 
 from ottla.client.core.metadata import BrokerNode
-from ottla.client.core.sasl import MAX_CHALLENGE_BYTES
 from ottla.client.errors import AuthenticationError, BrokerUnreachableError, ClientError, DisconnectedError
 from ottla.client.net.cluster import Cluster
 from ottla.client.net.connection import connect, mechanism_of
 from ottla.client.net.host import this_host
 from ottla.client.settings import ClientSettings, address_of, parse
+from ottla.identity.sasl import MAX_CHALLENGE_BYTES
 from ottla.protocol import wire
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.metadata import MetadataRequest

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from ottla.client.errors import AuthenticationError
-
 _HASHES: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-512": "sha512"}
 MECHANISMS: Final = ("PLAIN", *_HASHES, "OAUTHBEARER")
 ABSENT_MECHANISMS: Final = ("GSSAPI", "AWS_MSK_IAM")
@@ -32,6 +30,10 @@ _EXTENSION_NAME: Final = re.compile(r"[A-Za-z]+")
 _EXTENSION_VALUE: Final = re.compile(r"[!-~ \t\r\n]+")
 
 
+class SaslError(Exception):
+    """The other side refuses, or is not to be believed. Nothing in the text is a secret."""
+
+
 class Mechanism(Protocol):
     """One exchange."""
 
@@ -39,7 +41,7 @@ class Mechanism(Protocol):
         """What the client begins with."""
 
     def answer(self, challenge: bytes) -> bytes | None:
-        """To what the broker says next; None at the end. AuthenticationError where the broker is not to be
+        """To what the broker says next; None at the end. SaslError where the broker is not to be
         believed.
         """
 
@@ -88,7 +90,7 @@ class Plain:
 
     def answer(self, challenge: bytes) -> bytes | None:
         if challenge:
-            raise AuthenticationError("the broker asks on after PLAIN's only message")
+            raise SaslError("the broker asks on after PLAIN's only message")
         return None
 
 
@@ -108,7 +110,7 @@ class OAuthBearer:
         """A refusal comes as a challenge, and only after one more message as the end (RFC 7628, 3.2.3)."""
         if self._refusal is not None:
             shown = self._refusal.decode(errors="replace")[:_SHOWN]
-            raise AuthenticationError(f"the broker refuses: {shown}")
+            raise SaslError(f"the broker refuses: {shown}")
         if not challenge:
             return None
         self._refusal = challenge
@@ -137,25 +139,25 @@ class Scram:
             return None
         fields = _fields(challenge)
         if "e" in fields:
-            raise AuthenticationError(f"the broker refuses: {fields['e'][:_SHOWN]}")
+            raise SaslError(f"the broker refuses: {fields['e'][:_SHOWN]}")
         if self._expected is None:
             return self._prove(challenge, fields)
         if not hmac.compare_digest(_decoded(fields, "v"), self._expected):
-            raise AuthenticationError("the broker does not know the password itself")
+            raise SaslError("the broker does not know the password itself")
         self._is_over = True
         return None
 
     def _prove(self, challenge: bytes, fields: dict[str, str]) -> bytes:
         if "m" in fields:
-            raise AuthenticationError("the broker wants a SCRAM extension that is not known here")
+            raise SaslError("the broker wants a SCRAM extension that is not known here")
         nonce, iterations = fields.get("r", ""), fields.get("i", "")
         if not nonce.startswith(self._nonce) or len(nonce) == len(self._nonce):
-            raise AuthenticationError("the broker's SCRAM nonce does not go on from the client's")
+            raise SaslError("the broker's SCRAM nonce does not go on from the client's")
         count = (
             int(iterations) if iterations.isascii() and iterations.isdigit() and len(iterations) < 9 else 0
         )
         if not _FEWEST_ITERATIONS <= count <= _MOST_ITERATIONS:
-            raise AuthenticationError(f"the broker asks for {iterations[:20]} SCRAM iterations")
+            raise SaslError(f"the broker asks for {iterations[:20]} SCRAM iterations")
         salted = hashlib.pbkdf2_hmac(self._hash, self._password, _decoded(fields, "s"), count)
         without_proof = f"c=biws,r={nonce}"
         said = b",".join((self._bare.encode(), challenge, without_proof.encode()))
@@ -170,11 +172,11 @@ class Scram:
 
 
 def _fields(message: bytes) -> dict[str, str]:
-    """Of `a=...,b=...`; AuthenticationError for what is not that."""
+    """Of `a=...,b=...`; SaslError for what is not that."""
     try:
         return dict(each.split("=", 1) for each in message.decode().split(","))
     except ValueError:
-        raise AuthenticationError("the broker's SCRAM message is malformed") from None
+        raise SaslError("the broker's SCRAM message is malformed") from None
 
 
 def _decoded(fields: dict[str, str], name: str) -> bytes:
@@ -183,5 +185,5 @@ def _decoded(fields: dict[str, str], name: str) -> bytes:
     except (KeyError, ValueError):
         decoded = b""
     if not decoded:
-        raise AuthenticationError("the broker's SCRAM message is malformed")
+        raise SaslError("the broker's SCRAM message is malformed")
     return decoded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ottla.client.core.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
+from ottla.identity.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
 
 
 @pytest.mark.parametrize(
