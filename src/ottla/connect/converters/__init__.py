@@ -1,0 +1,1 @@
+"""Keys, values and headers as bytes, in the formats of Kafka's and Confluent's converters."""
