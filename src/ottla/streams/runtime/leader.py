@@ -104,7 +104,7 @@ class Leader:
                 for task in chosen.active[name]
                 for partition in layout.tasks[task]
                 # What another member still has it gives up first; then there is another rebalance.
-                if not any(owners.get(TopicPartition(*each), name) != name for each in layout.tasks[task])
+                if all(owners.get(TopicPartition(*each), [name]) == [name] for each in layout.tasks[task])
             )
             standby = {
                 task: tuple(sorted(layout.changelog_partitions(task).values()))
@@ -196,15 +196,14 @@ def _clients(infos: Mapping[str, Subscription], ends: Mapping[TaskId, int]) -> d
     return {process: Client(members[process], lags[process]) for process in members}
 
 
-def _owners(members: Mapping[str, MemberSubscription]) -> dict[TopicPartition, str]:
-    """Who has what now; what members of older generations think to have does not count."""
-    newest = max(each.generation for each in members.values())
-    return {
-        partition: name
-        for name, each in members.items()
-        if each.generation == newest
-        for partition in each.owned
-    }
+def _owners(members: Mapping[str, MemberSubscription]) -> dict[TopicPartition, list[str]]:
+    """Who says to have what still. Members of older generations count: one that missed an answer goes on with
+    what it had until it is told otherwise, and from its join on it may commit that."""
+    owners: dict[TopicPartition, list[str]] = {}
+    for name, each in members.items():
+        for partition in each.owned:
+            owners.setdefault(partition, []).append(name)
+    return owners
 
 
 def _hosts(

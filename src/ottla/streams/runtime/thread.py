@@ -247,8 +247,9 @@ class StreamThread:
             wanted.setdefault(task, (Phase.standby, ()))
         gone = [work for work in self._works.values() if not work.goes_on_as(wanted.get(work.task_id))]
         has_given_up = not set(partitions).issuperset(self._owned())
-        await self._close_some(gone)
+        # Before anything is waited for: a join that goes out meanwhile has to say that this is owned.
         self._wanted, self._layout = wanted, None
+        await self._close_some(gone)
         _log.info("%s: %d active and %d standby tasks", self.name, len(by_task), len(info.standby))
         if has_given_up:
             self._member.rejoin("partitions were given up for others")

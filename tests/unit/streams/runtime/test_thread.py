@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,12 +13,15 @@ import pytest
 from ottla import client
 from ottla.client.admin.topics import NewTopic
 from ottla.client.consumer.errors import CommitFailedError
+from ottla.client.core.groups.subscription import encode_assignment
 from ottla.client.core.metadata import TopicPartition
 from ottla.streams.dsl.builder import StreamsBuilder
 from ottla.streams.errors import StreamsError
 from ottla.streams.processor import Processor
 from ottla.streams.runtime.committing import Committing
-from ottla.streams.runtime.protocol import TaskId
+from ottla.streams.runtime.metrics import ThreadMetrics
+from ottla.streams.runtime.protocol import Assignment, TaskId
+from ottla.streams.runtime.protocol import encode_assignment as encode_info
 from ottla.streams.runtime.streams import State, Streams
 from ottla.streams.runtime.thread import StreamThread
 from ottla.streams.runtime.topics import Layout
@@ -108,3 +112,26 @@ def test_what_is_assigned_is_owned_before_it_is_begun_and_until_it_is_given_up()
     assert thread_of(works, wanted)._owned() == [first, second]
     assert thread_of(works, {})._owned() == [first]
     assert thread_of({}, {})._owned() == []
+
+
+def test_what_is_newly_assigned_is_owned_while_other_tasks_are_still_being_given_up() -> None:
+    first, second = (TopicPartition("in", number) for number in range(2))
+    given_up: Any = Work.__new__(Work)
+    given_up.task_id, given_up.phase, given_up.partitions = TaskId(0, 0), Phase.running, (first,)
+    thread = thread_of({TaskId(0, 0): given_up}, {TaskId(0, 0): (Phase.running, (first,))})
+    thread.name, thread.metrics = "thread", ThreadMetrics()
+    owned: list[list[TopicPartition]] = []
+    rejoins: list[str] = []
+    thread._member = SimpleNamespace(rejoin=rejoins.append)
+
+    async def close_some(works: list[Work]) -> None:
+        owned.append(thread._owned())  # what a join would say that is sent meanwhile
+        for work in works:
+            del thread._works[work.task_id]
+
+    thread._close_some = close_some
+    info = encode_info(Assignment((TaskId(0, 1),)))
+    asyncio.run(thread._rebalance(encode_assignment([second], info)))
+    assert owned == [[first, second]]
+    assert thread._owned() == [second]
+    assert rejoins
