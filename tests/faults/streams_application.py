@@ -1,55 +1,46 @@
-"""Word count as a process, so that it can be killed: arguments are servers, folder of state, guarantee."""
+"""An application as a process, so that it can be killed: word count, windowed totals, a stream-table join.
+
+Arguments are servers, folder of state, guarantee. It ends when its standard input does.
+"""
 
 from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
 
-from ottla.streams.processor import Processor, ProcessorContext
-from ottla.streams.records import Record
-from ottla.streams.runtime.streams import Streams
-from ottla.streams.serdes import Long, Text
-from ottla.streams.state.builders import key_value_store
-from ottla.streams.topology.nodes import InternalTopic
-from ottla.streams.topology.topology import Topology
+from ottla.streams import Long, Store, Streams, StreamsBuilder, Text, TimeWindows, Topology, Windowed
 
-APPLICATION = "word-count"
+APPLICATION = "shop"
+WINDOW_MS = 10_000
 
 
-class Split(Processor[str, str, str, str]):
-    def process(self, record: Record[str, str]) -> None:
-        for word in record.value.split():
-            self.context.forward(Record(word, word, record.timestamp))
+def windowed(key: Windowed[str], _total: int) -> str:
+    return f"{key.key}@{key.window.start}"
 
 
-class Count(Processor[str, str, str, int]):
-    def init(self, context: ProcessorContext[str, int]) -> None:
-        super().init(context)
-        self.store: Any = context.store("counts")
-
-    def process(self, record: Record[str, str]) -> None:
-        count = (self.store.get(record.key) or 0) + 1
-        self.store.put(record.key, count)
-        self.context.forward(Record(record.key, count, record.timestamp))
-
-
-def word_count() -> Topology:
-    """Lines to words by a repartition topic to counts, each change of which is written."""
-    topology = Topology()
-    topology.add_internal_topic(InternalTopic("words-repartition"))
-    topology.add_source("lines-source", "lines", key=Text(), value=Text())
-    topology.add_processor("split", Split, "lines-source")
-    topology.add_sink("words-sink", "words-repartition", "split", key=Text(), value=Text())
-    topology.add_source("words-source", "words-repartition", key=Text(), value=Text())
-    topology.add_processor("count", Count, "words-source", stores=[key_value_store("counts", Text(), Long())])
-    topology.add_sink("counts-sink", "counts", "count", key=Text(), value=Long())
-    return topology
+def topology() -> Topology:
+    """Each update of a count or a total is told, so that one that is counted twice can be seen."""
+    b = StreamsBuilder(default_key=Text(), default_value=Text())
+    words = b.stream("lines").flat_map_values(lambda line: line.split()).group_by(lambda _, word: word)
+    words.count(Store("counts", caching=False)).to_stream().to("counts", value=Long())
+    orders = b.stream("orders", value=Long())
+    totals = orders.group_by_key(value=Long()).windowed_by(TimeWindows.of(WINDOW_MS, grace="1d"))
+    totals.reduce(lambda total, amount: total + amount, Store("totals", caching=False)).to_stream(
+        windowed
+    ).to("totals", key=Text(), value=Long())
+    orders.join(b.table("users", materialized=Store("users", caching=False)), joined, value=Long()).to(
+        "joined"
+    )
+    return b.build()
 
 
-def main(servers: str, state_dir: str, guarantee: str) -> None:
-    application = Streams(
-        word_count(),
+def joined(order: int, user: str) -> str:
+    return f"{order}:{user}"
+
+
+def application(servers: str, state_dir: str, guarantee: str) -> Streams:
+    return Streams(
+        topology(),
         application_id=APPLICATION,
         bootstrap_servers=servers,
         state_dir=state_dir,
@@ -61,10 +52,13 @@ def main(servers: str, state_dir: str, guarantee: str) -> None:
         heartbeat_interval_ms=300,
         probing_rebalance_interval_ms=2_000,
     )
-    with application:
+
+
+def main(servers: str, state_dir: str, guarantee: str) -> None:
+    with application(servers, state_dir, guarantee) as running:
         print("started", flush=True)
-        threading.Thread(target=lambda: (sys.stdin.read(), application.close()), daemon=True).start()
-        application.wait()
+        threading.Thread(target=lambda: (sys.stdin.read(), running.close()), daemon=True).start()
+        running.wait()
 
 
 if __name__ == "__main__":
