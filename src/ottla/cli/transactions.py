@@ -10,7 +10,7 @@ import click
 
 from ottla.cli.arguments import NAME, OFFSET, PARTITION, SECONDS
 from ottla.cli.connection import CommandError, Connection, check_each, connected
-from ottla.cli.groups import parse_topic
+from ottla.cli.moving import parse_topic
 from ottla.cli.output import cell, json_option, show_json, show_table
 
 if TYPE_CHECKING:

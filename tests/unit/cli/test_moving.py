@@ -1,7 +1,7 @@
 import click
 import pytest
 
-from ottla.cli.groups import parse_topic
+from ottla.cli.moving import parse_topic
 
 
 def test_topics_with_partitions():
