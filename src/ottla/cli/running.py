@@ -74,8 +74,8 @@ async def _cancel_the_rest() -> None:
     await asyncio.get_running_loop().shutdown_asyncgens()
 
 
-class _Lines(logging.Handler):
-    """What the client warns of, a line each."""
+class LogLines(logging.Handler):
+    """What is logged, a line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"ottla: {printable(record.getMessage())}", err=True)
@@ -83,7 +83,7 @@ class _Lines(logging.Handler):
 
 @contextlib.contextmanager
 def _told_of_the_client() -> Any:
-    log, lines = logging.getLogger("ottla.client"), _Lines(logging.WARNING)
+    log, lines = logging.getLogger("ottla.client"), LogLines(logging.WARNING)
     log.addHandler(lines)
     try:
         yield

@@ -129,6 +129,15 @@ def decode_metadata(metadata: str) -> tuple[int, dict[str, int]]:
         return -1, {}
 
 
+def is_of_task(metadata: str) -> bool:
+    """Whether this was committed by a task of a streams application."""
+    try:
+        data = base64.b64decode(metadata, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(data) >= _HEAD.size and 1 <= data[0] <= _VERSION
+
+
 def _decode_noted(data: bytes) -> dict[str, int]:
     noted: dict[str, int] = {}
     at = _INT.size

@@ -1,0 +1,1 @@
+"""`ottla streams`: applications of `ottla.streams`, run and looked after."""
