@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 from collections.abc import Callable
@@ -158,9 +157,9 @@ class Broker:
     def _make_membership(self) -> Membership:
         node_id = self.node.node_id
         if not self._shares_store:
-            return Alone(node_id, self._store, self.data_dirs, self._new_id)
+            return Alone(node_id, self._store, self.data_dirs, self._host.new_id)
         return Member(
-            node_id, self._store, self.metadata, self.data_dirs, self._new_id, self.current, self.clock
+            node_id, self._store, self.metadata, self.data_dirs, self._host.new_id, self.current, self.clock
         )
 
     def _make_coordinators(self) -> Coordinators:
@@ -451,13 +450,6 @@ class Broker:
 
     async def _own_name(self) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._host.name)
-
-    def _new_id(self) -> str:
-        """A random id in Kafka's text form: 22 characters of URL-safe base64."""
-        while True:
-            text = base64.urlsafe_b64encode(self._host.new_uuid().bytes).rstrip(b"=").decode()
-            if not text.startswith("-"):
-                return text
 
     async def stop(self) -> None:
         """Answer no more, sync and close everything; the next start reads no logs then."""

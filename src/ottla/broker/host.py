@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import resource
 import socket
 import time
@@ -45,6 +46,13 @@ class Host(NamedTuple):
     """What other machines may find it by; takes a while"""
     shares_store: bool = False
     """The store is that of a cluster: other brokers use it too, and membership is under leases"""
+
+    def new_id(self) -> str:
+        """A random id in Kafka's text form: 22 characters of URL-safe base64."""
+        while True:
+            text = base64.urlsafe_b64encode(self.new_uuid().bytes).rstrip(b"=").decode()
+            if not text.startswith("-"):
+                return text
 
 
 def this_host() -> Host:

@@ -42,6 +42,8 @@ COMMANDS = {
         "ottla.cli.transactions:transaction",
         "List, describe and abort transactions, and find those that hang.",
     ),
+    "user": ("ottla.cli.users:user", "Add, list and remove users and their passwords (SCRAM)."),
+    "acl": ("ottla.cli.acls:acl", "Add, list and remove access control lists: who may do what."),
     "cluster": ("ottla.cli.cluster:cluster", "Describe and change a cluster, or run one on this host."),
     "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),
     "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
