@@ -117,19 +117,33 @@ def _exactly(operation: Callable[..., Decimal], *operands: Decimal) -> Decimal:
         raise OverflowError(f"the decimal does not fit in {MAX_DIGITS} digits") from None
 
 
+def _on_one_clock(time: datetime) -> datetime:
+    """Python reckons with what clocks show within a zone, and forgets that they are put forward and back."""
+    return time if time.tzinfo is None else time.astimezone(UTC)
+
+
+def _moved(time: datetime, by: timedelta) -> datetime:
+    moved = _on_one_clock(time) + by
+    return moved if time.tzinfo is None else moved.astimezone(time.tzinfo)
+
+
 def _add_others(left: _Value, right: _Value) -> _Value:
     if isinstance(left, str) and isinstance(right, str):
         return left + right
-    if isinstance(left, (datetime, timedelta)) and isinstance(right, timedelta):
-        return left + right
+    if isinstance(left, datetime) and isinstance(right, timedelta):
+        return _moved(left, right)
     if isinstance(left, timedelta) and isinstance(right, datetime):
-        return right + left
+        return _moved(right, left)
+    if isinstance(left, timedelta) and isinstance(right, timedelta):
+        return left + right
     raise TypeError(f"{type_name(left)} and {type_name(right)} cannot be added")
 
 
 def _subtract_others(left: _Value, right: _Value) -> _Value:
-    if isinstance(left, datetime) and isinstance(right, (datetime, timedelta)):
-        return left - right
+    if isinstance(left, datetime) and isinstance(right, timedelta):
+        return _moved(left, -right)
+    if isinstance(left, datetime) and isinstance(right, datetime):
+        return _on_one_clock(left) - _on_one_clock(right)
     if isinstance(left, timedelta) and isinstance(right, timedelta):
         return left - right
     raise TypeError(f"{type_name(right)} cannot be subtracted from {type_name(left)}")

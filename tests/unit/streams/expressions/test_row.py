@@ -6,6 +6,7 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -50,6 +51,17 @@ ROW: dict[str, Any] = {
 
 def _value(expression: Expression, row: Any = ROW) -> Any:
     return compile_row(bind(expression).expression)(Record("k", row, 0), None)
+
+
+def test_an_hour_is_an_hour_where_clocks_are_put_forward() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    winter, summer = datetime(2024, 3, 31, 1, tzinfo=berlin), datetime(2024, 3, 31, 4, tzinfo=berlin)
+    row = {"winter": winter, "summer": summer, "took": timedelta(hours=2)}
+
+    assert _value(col("summer") - col("winter"), row) == timedelta(hours=2)
+    assert _value(col("winter") + col("took"), row).astimezone(UTC) == summer.astimezone(UTC)
+    assert _value(col("took") + col("winter"), row).astimezone(UTC) == summer.astimezone(UTC)
+    assert _value(col("summer") - col("took"), row).astimezone(UTC) == winter.astimezone(UTC)
 
 
 @pytest.mark.parametrize(
