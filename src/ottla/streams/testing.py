@@ -80,6 +80,7 @@ class TopologyTest:
         self._outputs: dict[str, list[RawRecord]] = {}
         self._offsets: dict[str, int] = {}
         groups = topology.node_groups()
+        self._in_columns = self._topics_in_columns()
         local = {name for group in groups if not group.is_global for name in group.names}
         self._global = self._make_task({name for group in groups if group.is_global for name in group.names})
         stores = self._global.context.stores if self._global is not None else {}
@@ -216,7 +217,7 @@ class TopologyTest:
                 self._enqueue_all(topic, written)
 
     def _enqueue_all(self, topic: str, records: Sequence[RawRecord]) -> None:
-        if self._settings.columnar is None or topic in self._topology.global_topics:
+        if topic not in self._in_columns:
             for each in records:
                 self._enqueue(topic, each.key, each.value, each.timestamp, each.headers)
             return
@@ -246,6 +247,47 @@ class TopologyTest:
             assert self._task is not None
             self._task.add_topic(topic)
             self._task.add_records((topic, 0), (record,))
+
+    def _topics_in_columns(self) -> dict[str, None]:
+        """The topics whose records may be processed together: what they lead to comes together nowhere.
+
+        Each sub-topology would take its records in its own time; here all that follows from a record is done
+        before the next, and where two ways meet that can be told.
+        """
+        if self._settings.columnar is None:
+            return {}
+        groups = [group.names for group in self._topology.node_groups() if not group.is_global]
+        found: dict[str, None] = {}
+        for names in groups:
+            ways = [names]
+            for way in ways:
+                ways += [
+                    other
+                    for sink in self._nodes(SinkNode)
+                    if sink.name in way
+                    for other in self._readers(sink, groups)
+                ]
+                if len(ways) > len(groups):
+                    break
+            else:
+                if len(ways) == len(dict.fromkeys(map(tuple, ways))):
+                    found |= dict.fromkeys(self._topics_of(names))
+        return found
+
+    def _readers(self, sink: SinkNode, groups: list[list[str]]) -> list[list[str]]:
+        """The sub-topologies that read what a sink writes."""
+        topic = sink.topic
+        return [
+            names
+            for names in groups
+            for source in self._nodes(SourceNode)
+            if source.name in names
+            if not isinstance(topic, str) or topic in source.topics or source.matches(self._real(topic))
+        ]
+
+    def _topics_of(self, names: list[str]) -> list[str]:
+        sources = [node for node in self._nodes(SourceNode) if node.name in names]
+        return [self._real(topic) for node in sources for topic in node.topics]
 
     def _reads(self, topic: str) -> bool:
         return any(

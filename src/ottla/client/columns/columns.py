@@ -100,6 +100,33 @@ class Columns:
         )
 
     @classmethod
+    def unsent(
+        cls,
+        key: BinaryColumn,
+        value: BinaryColumn,
+        timestamp: memoryview,
+        headers: HeadersColumn | None = None,
+        partition: int = -1,
+    ) -> Columns:
+        """Records that are to be written: of one partition, -1 for any, and of offset -1."""
+        length = len(timestamp)
+        return cls(
+            memoryview(array("i", [partition]) * length),
+            memoryview(array("q", [-1]) * length),
+            timestamp,
+            memoryview(bytes(length)).cast("b"),
+            key,
+            value,
+            HeadersColumn.none(length) if headers is None else headers,
+        )
+
+    def to_partitions(self, partition: memoryview) -> Columns:
+        """The same records for other partitions, an int32 for each."""
+        return Columns(
+            partition, self.offset, self.timestamp, self.timestamp_type, self.key, self.value, self.headers
+        )
+
+    @classmethod
     def from_raw(cls, raw: RawColumns) -> Columns:
         """The columns that an `Implementation` gives."""
         partition, offset, timestamp, timestamp_type, key, value, headers = raw

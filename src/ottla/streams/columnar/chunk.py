@@ -6,7 +6,6 @@ handled by itself at any node.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import Any, Final
@@ -14,13 +13,15 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ottla.client.columns.binary import HeadersColumn
+from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.columns.columns import Columns
 from ottla.streams.columnar.column import Column
-from ottla.streams.columnar.objects import objects_of
+from ottla.streams.columnar.composed import ChangedValues
+from ottla.streams.columnar.objects import int64s, objects_of
 from ottla.streams.expressions.errors import NotColumnar
-from ottla.streams.records import Headers, Record, Windowed
+from ottla.streams.records import Headers, Record
 from ottla.streams.serdes import Serde
+from ottla.streams.state.stores import RecordContext
 from ottla.streams.task.input import RawRecord, raw_records
 
 __all__ = ["Chunk", "Chunks"]
@@ -130,6 +131,25 @@ class Chunk:
             places,
         )
 
+    def repeat(self, rows: pa.Array) -> Chunk:
+        """The rows at `rows`, in their order, some of them perhaps more than once."""
+        places = rows if self.places is None else self.places.take(rows)
+        if len(rows) == len(self) and rows.equals(pa.array(range(len(self)), pa.int64())):
+            return self
+        return Chunk(
+            self.origin, self.keys.take(rows), self.values.take(rows), self.timestamps.take(rows), places
+        )
+
+    def without_nulls(self, *, values: bool) -> Chunk:
+        """The rows that have a key, and a value as well if that is wanted."""
+        nulls = self.keys.is_null()
+        if values and (none := self.values.is_null()) is not None:
+            nulls = none if nulls is None else pc.or_(nulls, none)
+        return self if nulls is None else self.where(pc.invert(nulls))
+
+    def first_timestamp(self) -> int:
+        return int64s(self.timestamps)[0]
+
     def keep(self, wanted: list[bool]) -> Chunk:
         return self.where(pa.array(wanted, pa.bool_()))
 
@@ -139,6 +159,15 @@ class Chunk:
 
     def slice(self, start: int, stop: int) -> Chunk:
         return self.take(pa.array(range(start, stop), pa.int64()))
+
+    def with_changes(self, new: list[Any], old: list[Any] | None) -> Chunk:
+        return self.with_values(
+            ChangedValues(Column.of_objects(new), None if old is None else Column.of_objects(old))
+        )
+
+    def with_new_values(self) -> Chunk:
+        """What changes make of the values. Raises NotColumnar where a value is no change."""
+        return self.with_values(self.values.changes()[0])
 
     # One record at a time
 
@@ -163,6 +192,35 @@ class Chunk:
     def pairs(self) -> tuple[list[Any], list[Any]]:
         return self.keys.objects(), self.values.objects()
 
+    def changes(self) -> tuple[list[Any], list[Any] | None]:
+        """The new and the old values of changes; None where no change has an old one. Raises NotColumnar."""
+        new, old = self.values.changes()
+        return new.objects(), None if old is None else old.objects()
+
+    def contexts(self, rows: Sequence[int]) -> list[RecordContext]:
+        """Where some rows come from, with the times and headers that they have by now."""
+        columns, topic = self.origin.columns, self.origin.topic
+        places = (
+            list(rows) if self.places is None else objects_of(self.places.take(pa.array(rows, pa.int64())))
+        )
+        times = int64s(self.timestamps)
+        offsets, partition = columns.offset, columns.partition[0]
+        if not self.origin.has_headers:
+            return [
+                RecordContext(topic, partition, offsets[place], times[row])
+                for row, place in zip(rows, places, strict=True)
+            ]
+        raw = self.origin.raw
+        return [
+            RecordContext(topic, partition, offsets[place], times[row], raw[place].headers)
+            for row, place in zip(rows, places, strict=True)
+        ]
+
+    def source(self, row: int) -> tuple[RawRecord, int]:
+        """The record of the input that a row comes from, and the task's stream time at it."""
+        place = row if self.places is None else self.places[row].as_py()
+        return self.origin.raw[place], self.origin.stream_times[place]
+
     def records(self) -> list[Record[Any, Any]]:
         keys, values, timestamps = self.keys.objects(), self.values.objects(), objects_of(self.timestamps)
         return list(map(Record, keys, values, timestamps, self.headers()))
@@ -170,14 +228,7 @@ class Chunk:
     # What expressions read
 
     def field(self, part: str, path: tuple[str, ...]) -> pa.Array:
-        if part == "value":
-            return self.values.field(path)
-        keys = self.keys
-        if keys.holds_objects and any(type(each) is Windowed for each in keys.objects()):
-            keys = Column.of_objects(
-                [each.key if type(each) is Windowed else each for each in self.keys.objects()]
-            )
-        return keys.field(path)
+        return self.values.field(path) if part == "value" else self.keys.unwindowed().field(path)
 
     def metadata(self, name: str) -> pa.Array:
         if name == "timestamp":
@@ -190,12 +241,7 @@ class Chunk:
             kind = pa.int64() if name == "offset" else pa.int32()
             found = pa.Array.from_buffers(kind, len(columns), [None, pa.py_buffer(held)])
             return found if self.places is None else found.take(self.places)
-        keys = self.keys.objects()
-        if not all(type(each) is Windowed for each in keys):
-            raise NotColumnar("a key has no window")
-        return _times(
-            pa.array([getattr(each.window, name.removeprefix("window_")) for each in keys], pa.int64())
-        )
+        return _times(self.keys.window_bounds(name.removeprefix("window_")))
 
     def header(self, name: str) -> pa.Array:
         if not self.origin.has_headers:
@@ -211,21 +257,16 @@ class Chunk:
     def encode(self, topic: str, key: AnySerde, value: AnySerde) -> Columns:
         """The rows as records for `topic`, of partition -1 and offset -1. Raises NotColumnar where a serde
         does not take one, or a time is negative."""
-        length = len(self)
-        timestamps = memoryview(self.timestamps.buffers()[1] or b"").cast("B")
-        start = self.timestamps.offset * 8
-        times = timestamps[start : start + length * 8].cast("q")
-        if length and min(times) < 0:
+        times = int64s(self.timestamps)
+        if len(times) and pc.min(self.timestamps).as_py() < 0:
             raise NotColumnar("a record has no time")
-        return Columns(
-            memoryview(array("i", [-1]) * length),
-            memoryview(array("q", [-1]) * length),
-            times,
-            memoryview(bytes(length)).cast("b"),
-            self.keys.encode(key, topic),
-            self.values.encode(value, topic),
-            self._encoded_headers(),
+        return Columns.unsent(
+            self.keys.encode(key, topic), self.values.encode(value, topic), times, self._encoded_headers()
         )
+
+    def encode_keys(self, topic: str, key: AnySerde) -> BinaryColumn:
+        """The keys, of windowed ones the keys that are in windows. Raises NotColumnar."""
+        return self.keys.unwindowed().encode(key, topic)
 
     def _encoded_headers(self) -> HeadersColumn:
         if not self.origin.has_headers:

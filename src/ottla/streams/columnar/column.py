@@ -12,9 +12,10 @@ from ottla.client.columns.arrow import as_column, as_strings
 from ottla.client.columns.binary import BinaryColumn
 from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.streams.columnar.json_text import json_text
-from ottla.streams.columnar.objects import array_of, objects_of
+from ottla.streams.columnar.objects import array_of, longs_of, objects_of
 from ottla.streams.expressions.errors import NotColumnar
-from ottla.streams.serdes import Bytes, Json, Serde, Text
+from ottla.streams.records import Change, Windowed
+from ottla.streams.serdes import Bytes, Json, Long, Serde, Text
 
 __all__ = ["Column"]
 
@@ -22,12 +23,14 @@ AnySerde = Serde[Any]
 
 _BY_BYTES: Final = (Text, Bytes)
 """Serdes whose values lie in Arrow as their bytes do."""
+_ONE_WAY: Final = (Text, Bytes, Json, Long)
+"""Serdes that write a value alike whatever the topic."""
 
 
 class Column:
     """Made by one of its class methods. Immutable, but for what is kept of what was asked for."""
 
-    __slots__ = ("_array", "_bytes", "_fields", "_objects", "_serde", "_topic", "length")
+    __slots__ = ("_array", "_bytes", "_encoded", "_fields", "_objects", "_serde", "_topic", "length")
 
     def __init__(self, length: int) -> None:
         self.length = length
@@ -37,6 +40,7 @@ class Column:
         self._objects: list[Any] | None = None
         self._array: pa.Array | None = None
         self._fields: dict[tuple[str, ...], pa.Array] = {}
+        self._encoded: tuple[AnySerde, BinaryColumn] | None = None
 
     @classmethod
     def of_bytes(cls, data: BinaryColumn, serde: AnySerde, topic: str) -> Column:
@@ -64,10 +68,44 @@ class Column:
     def __len__(self) -> int:
         return self.length
 
-    @property
-    def holds_objects(self) -> bool:
-        """Whether the values are Python's alone, as windowed keys are."""
-        return self._bytes is None and self._array is None
+    def unwindowed(self) -> Column:
+        """The values, in place of a windowed key the key."""
+        if self._bytes is not None or self._array is not None or not self.length:
+            return self
+        values = self.objects()
+        if not any(type(each) is Windowed for each in values):
+            return self
+        return Column.of_objects([each.key if type(each) is Windowed else each for each in values])
+
+    def window_bounds(self, name: str) -> pa.Array:
+        """The "start" or "end" of each key's window. Raises NotColumnar where a key has none."""
+        values = self.objects()
+        if not all(type(each) is Windowed for each in values):
+            raise NotColumnar("a key has no window")
+        return pa.array([getattr(each.window, name) for each in values], pa.int64())
+
+    def changes(self) -> tuple[Column, Column | None]:
+        """The new values of changes, and the old ones; None where no change has one. Raises NotColumnar where
+        a value is no change, or not the latest."""
+        values = self.objects()
+        if not all(type(each) is Change and each.is_latest for each in values):
+            raise NotColumnar("a value is no change")
+        old = [each.old for each in values]
+        has_old = any(each is not None for each in old)
+        return Column.of_objects([each.new for each in values]), Column.of_objects(old) if has_old else None
+
+    def is_null(self) -> pa.Array | None:
+        """Where the values are null; None where none is."""
+        if self._objects is not None:
+            if None not in self._objects:
+                return None
+            return pa.array([each is None for each in self._objects], pa.bool_())
+        array = self._array
+        if array is None and self._bytes is not None and isinstance(self._serde, _BY_BYTES):
+            array = as_strings(self._bytes)
+        if array is None:
+            return None if None not in self.objects() else self.is_null()
+        return pc.is_null(array) if array.null_count else None
 
     def objects(self) -> list[Any]:
         """A value for each record."""
@@ -135,6 +173,14 @@ class Column:
         """
         if self._bytes is not None and self._serde == serde:
             return self._bytes
+        if self._encoded is not None and self._encoded[0] == serde:
+            return self._encoded[1]
+        made = self._encode(serde, topic)
+        if type(serde) in _ONE_WAY:
+            self._encoded = serde, made
+        return made
+
+    def _encode(self, serde: AnySerde, topic: str) -> BinaryColumn:
         if self._array is not None:
             if isinstance(serde, Json):
                 text = json_text(self._array)
@@ -145,6 +191,8 @@ class Column:
                 isinstance(serde, Bytes) and pa.types.is_binary(kind)
             ):
                 return as_column(self._array)
+            if isinstance(serde, Long) and pa.types.is_int64(kind) and not self._array.null_count:
+                return longs_of(self._array)
         serialize = serde.serialize
         try:
             return BinaryColumn.of([serialize(topic, value) for value in self.objects()])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from array import array as numbers_of
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -10,12 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ottla.client.columns.arrow import as_column
+from ottla.client.columns.binary import BinaryColumn
 from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.streams.expressions.arrow_types import to_arrow
 from ottla.streams.expressions.errors import ExpressionTypeError, NotColumnar
 from ottla.streams.expressions.types import type_of
 
-__all__ = ["array_of", "objects_of"]
+__all__ = ["array_of", "int64s", "longs_of", "objects_of"]
 
 _SIMPLE: Final[dict[type, pa.DataType]] = {
     int: pa.int64(),
@@ -73,10 +76,29 @@ def objects_of(array: pa.Array) -> list[Any]:
     return array.to_pylist()  # type: ignore[no-any-return]
 
 
-def _numbers(array: pa.Array, code: str) -> list[Any]:
+def int64s(array: pa.Array) -> memoryview:
+    """The numbers of an int64 array without nulls."""
+    return _eights(array).cast("q")
+
+
+def longs_of(array: pa.Array) -> BinaryColumn:
+    """The numbers of an int64 array without nulls as Java writes them: 8 bytes each, the highest first."""
+    swapped = numbers_of("q")
+    swapped.frombytes(_eights(array))
+    if sys.byteorder == "little":
+        swapped.byteswap()
+    ends = numbers_of("i", range(0, 8 * len(array) + 1, 8))
+    return BinaryColumn(memoryview(ends), swapped.tobytes())
+
+
+def _eights(array: pa.Array) -> memoryview:
     held = memoryview(array.buffers()[1] or b"").cast("B")
     start = array.offset * 8
-    view = held[start : start + len(array) * 8]
+    return held[start : start + len(array) * 8]
+
+
+def _numbers(array: pa.Array, code: str) -> list[Any]:
+    view = _eights(array)
     values: list[Any] = (view.cast("q") if code == "q" else view.cast("d")).tolist()
     if array.null_count:
         for index in pc.indices_nonzero(pc.is_null(array)).to_pylist():

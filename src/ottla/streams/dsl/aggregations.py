@@ -6,6 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ottla.streams.columnar.aggregates import (
+    ChunkedStreamAggregate,
+    ChunkedStreamReduce,
+    ChunkedTimeWindowAggregate,
+    plus_one,
+)
 from ottla.streams.dsl.graph import GraphNode, Named, Parameters, ProcessorGraphNode
 from ottla.streams.dsl.grouping import Aggregation
 from ottla.streams.dsl.parts import TableParts
@@ -15,11 +21,9 @@ from ottla.streams.dsl.tables import map_values
 from ottla.streams.errors import TopologyError
 from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.expressions.nodes import Aggregate
-from ottla.streams.processors.aggregates import StreamAggregate, StreamReduce
 from ottla.streams.processors.sessions import SessionWindowAggregate
 from ottla.streams.processors.sliding import SlidingWindowAggregate
 from ottla.streams.processors.views import FromSessions, FromStore, FromWindows, ValueGetter
-from ottla.streams.processors.windowed import TimeWindowAggregate
 from ottla.streams.serdes import Json, Long, SessionWindowedSerde, TimeWindowedSerde
 from ottla.streams.state.builders import StoreBuilder
 from ottla.streams.topology.nodes import AnyProcessor, AnySerde
@@ -101,7 +105,7 @@ class By:
 
         def make(send_old: bool) -> AnyProcessor:
             if windows is None:
-                return StreamAggregate(initializer, aggregator, store, send_old=send_old)
+                return ChunkedStreamAggregate(initializer, aggregator, store, send_old=send_old)
             if isinstance(windows, SessionWindows):
                 assert merger is not None
                 return SessionWindowAggregate(
@@ -111,7 +115,7 @@ class By:
                 return SlidingWindowAggregate(
                     windows, initializer, aggregator, store, send_old=send_old, on_close=on_close
                 )
-            return TimeWindowAggregate(
+            return ChunkedTimeWindowAggregate(
                 windows, initializer, aggregator, store, send_old=send_old, on_close=on_close
             )
 
@@ -122,7 +126,7 @@ def counted(group: Aggregation, by: By, given: Store[Any, Any] | None, name: str
     if given is not None and given.name is None:
         group.graph.new_store_name(AGGREGATE)  # takes a number, as in Java
     merger = _sum if isinstance(by.windows, SessionWindows) else None
-    return _aggregated(group, by, int, _plus_one, merger, given, name, Long())
+    return _aggregated(group, by, int, plus_one, merger, given, name, Long())
 
 
 def aggregated(
@@ -172,7 +176,7 @@ def reduced(
     if by.windows is None:
 
         def make(send_old: bool) -> AnyProcessor:
-            return StreamReduce(reducer, store.name, send_old=send_old)
+            return ChunkedStreamReduce(reducer, store.name, send_old=send_old)
 
     else:
 
@@ -251,10 +255,6 @@ def cogrouped(
 
 def _nothing() -> None:
     return None
-
-
-def _plus_one(key: object, value: object, count: int) -> int:  # noqa: ARG001
-    return count + 1
 
 
 def _sum(key: object, one: int, other: int) -> int:  # noqa: ARG001

@@ -8,9 +8,10 @@ What is kept of `count`, `sum`, `min`, `max`, `first`, `last` and of collections
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any, Final, Protocol
 
 from ottla.streams.expressions.errors import ExpressionError, ExpressionTypeError, nearest
@@ -18,7 +19,18 @@ from ottla.streams.expressions.inference import UNKNOWN, Bound, Schema, bind
 from ottla.streams.expressions.nodes import Aggregate
 from ottla.streams.expressions.operations import OPERATIONS, compare_with
 from ottla.streams.expressions.row import compile_row
-from ottla.streams.expressions.types import ANY, DOUBLE, INTEGER, NULL, Type, list_of, struct_of, type_name
+from ottla.streams.expressions.types import (
+    ANY,
+    DOUBLE,
+    INTEGER,
+    MAX_INTEGER,
+    MIN_INTEGER,
+    NULL,
+    Type,
+    list_of,
+    struct_of,
+    type_name,
+)
 from ottla.streams.records import Record, RecordMetadata
 
 __all__ = ["Aggregates"]
@@ -45,9 +57,36 @@ class Accumulator(Protocol):
         """Of two parts of a group, `later` being the one that is later in time."""
 
     def result(self, state: _State) -> _Value: ...
+    def run(self, state: _State, values: Sequence[_Value], *, has_nulls: bool) -> list[_State]:
+        """The state after each of `values`, nulls among them only if it `has_nulls`."""
+
+    def total(self, state: _State, values: Sequence[_Value], *, has_nulls: bool) -> _State:
+        """The state after all of them."""
 
 
-class _Plain:
+class _OneByOne:
+    """An accumulator that takes many values as it takes one."""
+
+    add: Callable[[_State, _Value], _State]
+
+    def run(self, state: _State, values: Sequence[_Value], *, has_nulls: bool) -> list[_State]:
+        add = self.add
+        after = []
+        for value in values:
+            if not has_nulls or value is not None:
+                state = add(state, value)
+            after.append(state)
+        return after
+
+    def total(self, state: _State, values: Sequence[_Value], *, has_nulls: bool) -> _State:
+        add = self.add
+        for value in values:
+            if not has_nulls or value is not None:
+                state = add(state, value)
+        return state
+
+
+class _Plain(_OneByOne):
     """An accumulator whose state is its result."""
 
     initial: _State = None
@@ -73,6 +112,14 @@ class _Count(_Plain):
     def merge(self, state: int, later: int) -> int:
         return state + later
 
+    def run(self, state: int, values: Sequence[_Value], *, has_nulls: bool) -> list[int]:
+        if has_nulls:
+            return super().run(state, values, has_nulls=True)
+        return list(range(state + 1, state + 1 + len(values)))
+
+    def total(self, state: int, values: Sequence[_Value], *, has_nulls: bool) -> int:
+        return state + len(values) - (values.count(None) if has_nulls else 0)
+
 
 _SUMMED: Final = frozenset({int, float, Decimal, timedelta})
 
@@ -97,6 +144,29 @@ class _Sum(_Plain):
             return later if state is None else state
         return _PLUS(state, later)
 
+    def run(self, state: _State, values: Sequence[_Value], *, has_nulls: bool) -> list[_State]:
+        if has_nulls or not _is_summed_as_it_is(state, values):
+            return super().run(state, values, has_nulls=has_nulls)
+        sums = list(accumulate(values)) if state is None else list(accumulate(values, initial=state))[1:]
+        if type(sums[-1]) is int and not (min(sums) >= MIN_INTEGER and max(sums) <= MAX_INTEGER):
+            raise OverflowError("a sum does not fit in 64 bits")
+        return sums
+
+    def total(self, state: _State, values: Sequence[_Value], *, has_nulls: bool) -> _State:
+        if has_nulls or not _is_summed_as_it_is(state, values) or type(values[0]) is float:
+            # Doubles are added one by one: `sum` would round another way.
+            sums = self.run(state, values, has_nulls=has_nulls)
+            return sums[-1] if sums else state
+        made = sum(values, state or 0)
+        if max(abs(made), sum(map(abs, values)) + abs(state or 0)) > MAX_INTEGER:
+            return self.run(state, values, has_nulls=False)[-1]
+        return made
+
+
+def _is_summed_as_it_is(state: _State, values: Sequence[_Value]) -> bool:
+    """Whether `values`, which are of one type, are numbers that Python adds as they are to be added."""
+    return bool(values) and type(values[0]) in (int, float) and type(state) in (type(None), type(values[0]))
+
 
 _PLUS: Final = OPERATIONS["add"]
 _MINUS: Final = OPERATIONS["subtract"]
@@ -104,7 +174,7 @@ _NEGATIVE: Final = OPERATIONS["negate"]
 _DIVIDED: Final = OPERATIONS["divide"]
 
 
-class _Mean:
+class _Mean(_OneByOne):
     """Keeps {"sum", "count"}."""
 
     can_subtract = True

@@ -53,9 +53,9 @@ class Operator(Processor[Any, Any, Any, Any]):
             return
         self.step.forward_chunk(made(chunk, results))
 
-    def drop(self) -> None:
-        """Count a record that nobody will see any more."""
-        self.step.task.record_dropped()
+    def drop(self, count: int = 1) -> None:
+        """Count records that nobody will see any more."""
+        self.step.task.record_dropped(count=count)
 
 
 def adding(

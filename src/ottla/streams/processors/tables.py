@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ottla.streams.errors import StreamsError
+from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.processors.base import AnyRecord, Operator
 from ottla.streams.processors.table_store import TableProcessor, TableStore, value_of
 from ottla.streams.records import Change, Record, ValueAndTimestamp
+from ottla.streams.task.chunks import Chunk
 
 __all__ = [
     "TableAggregate",
@@ -81,6 +83,23 @@ class _Derived(TableProcessor):
             put = store.put(key, new, record.timestamp)
             self.update(key, new, old, record.timestamp, record.headers, put)
 
+    def process_chunk(self, chunk: Chunk) -> None:
+        if self._store is not None:
+            raise NotColumnar("a table with a store")
+        keys = chunk.pairs()[0]
+        news, olds = chunk.changes()
+        new: list[Any] = []
+        old: list[Any] = []
+        try:
+            new.extend(map(self.compute, keys, news))
+            if self.send_old:
+                old.extend(map(self.compute, keys, [None] * len(keys) if olds is None else olds))
+        except Exception as error:  # the function may raise anything: its record will say it
+            raise NotColumnar(str(error)) from error
+        made = chunk.with_changes(new, old if self.send_old else None)
+        needed = [not self.is_needless(*each) for each in zip(new, old, strict=True)] if old else None
+        self.step.forward_chunk(made if needed is None else made.keep(needed))
+
 
 class TableFilter(_Derived):
     """What the predicate does not take is deleted from the table."""
@@ -124,12 +143,18 @@ class TableToStream(Operator):
     def process(self, record: AnyRecord) -> None:
         self.forward(Record(record.key, record.value.new, record.timestamp, record.headers))
 
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.step.forward_chunk(chunk.with_new_values())
+
 
 class TablePassThrough(Operator):
     """Brings together several operators that keep one table."""
 
     def process(self, record: AnyRecord) -> None:
         self.forward(record)
+
+    def process_chunk(self, chunk: Chunk) -> None:
+        self.step.forward_chunk(chunk)
 
 
 class TableRegroup(Operator):

@@ -102,6 +102,14 @@ class CachedBytes:
         return [below[key] if key in below else entries[key].value for key in keys]
 
     def put(self, key: bytes, value: bytes | None) -> None:
+        self._put(key, value, self._context.record_context)
+
+    def put_in_contexts(self, items: Iterable[tuple[bytes, bytes, RecordContext | None]]) -> None:
+        """Put each as if its record were being processed."""
+        for key, value, context in items:
+            self._put(key, value, context)
+
+    def _put(self, key: bytes, value: bytes | None, context: RecordContext | None) -> None:
         old = self._entries.pop(key, None)
         if old is not None:
             self._budget.used -= _size(key, old.value)
@@ -110,7 +118,7 @@ class CachedBytes:
         else:
             self._dirty_keys.add(key)
         self._dirty[key] = None
-        self._insert(key, _Entry(value, self._context.record_context, dirty=True))
+        self._insert(key, _Entry(value, context, dirty=True))
         self._shrink()
 
     def put_many(self, items: Iterable[tuple[bytes, bytes | None]]) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.records import ValueAndTimestamp
 from ottla.streams.serdes.lists import List
 from ottla.streams.serdes.scalars import Bytes
 from ottla.streams.serdes.serde import Serde
 from ottla.streams.state.stack import Stack, StoreEnvironment, StoreOptions, prefix_end
-from ottla.streams.state.stores import FlushListener, StoreContext
+from ottla.streams.state.stores import FlushListener, RecordContext, StoreContext
 from ottla.streams.state.values import TimestampedSerde, timestamp_of, with_timestamp
 
 K = TypeVar("K")
@@ -47,6 +48,17 @@ class KeyValue(Stack[K, V]):
 
     def put(self, key: K, value: V | None) -> None:
         self.top.put(self._bytes_of(key), self._value.serialize(self.topic, value))
+
+    def put_together(
+        self,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        contexts: Sequence[RecordContext | None],
+        log: Callable[[], Columns],
+    ) -> None:
+        """Put the last value that each of some keys has been given, as bytes; `log`: all of them, which go to
+        the changelog unless a cache has them."""
+        self._put_together(list(zip(keys, values, contexts, strict=True)), log)
 
     def put_if_absent(self, key: K, value: V | None) -> V | None:
         data = self._bytes_of(key)

@@ -245,11 +245,11 @@ class Segmented:
         self.layout = layout
         self._retention_ms = retention_ms
         self._expired = expired
-        self._observed = NO_TIMESTAMP
+        self.observed = NO_TIMESTAMP
         self._dropped_to = b""
 
     def put(self, key: bytes, time: int, extra: int, value: bytes | None) -> None:
-        if self._observe(time):
+        if self.observe(time):
             self._store.put(self.layout.physical(key, time, extra), value)
         else:
             self._expired()
@@ -258,7 +258,7 @@ class Segmented:
         """What comes from a changelog goes to `base`, below the cache and the changelog."""
         writes = []
         for key, time, extra, value in items:
-            if self._observe(time):
+            if self.observe(time):
                 writes.append((self.layout.physical(key, time, extra), value))
         base.put_many(writes)
 
@@ -273,7 +273,7 @@ class Segmented:
         return [value if each[1] >= oldest else None for each, value in zip(wanted, found, strict=True)]
 
     def remove(self, key: bytes, time: int, extra: int) -> None:
-        self._observed = max(self._observed, time)
+        self.observed = max(self.observed, time)
         self._store.put(self.layout.physical(key, time, extra), None)
 
     def of_key(self, key: bytes, start: int, end: int, *, reverse: bool = False) -> Iterator[Entry]:
@@ -298,13 +298,13 @@ class Segmented:
         return self.layout.between(self._store, first, last, start, end, reverse=reverse)
 
     def _oldest(self) -> int:
-        return self._observed - self._retention_ms + 1
+        return self.observed - self._retention_ms + 1
 
-    def _observe(self, time: int) -> bool:
+    def observe(self, time: int) -> bool:
         """Whether an entry of that time is still taken; what became too old is dropped."""
-        if time > self._observed:
-            self._observed = time
-        live_from = self.layout.live_from(self._observed - self._retention_ms)
+        if time > self.observed:
+            self.observed = time
+        live_from = self.layout.live_from(self.observed - self._retention_ms)
         if time < live_from:
             return False
         horizon = self.layout.horizon(live_from)

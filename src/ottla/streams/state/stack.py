@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.errors import SerializationError
 from ottla.streams.serdes.serde import Serde
 from ottla.streams.state.cache import CacheBudget, CachedBytes, LoggedBytes
 from ottla.streams.state.ordered_bytes import MemoryBytes, OrderedBytes
 from ottla.streams.state.stores import NO_TIMESTAMP, FlushListener, RecordContext, StoreContext
+from ottla.streams.state.values import TimestampedSerde
 
 K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
+Latest = Sequence[tuple[bytes, bytes, RecordContext | None]]
+"""Keys, values, and what wrote them."""
 Kind = Literal["default", "memory", "lmdb", "rocksdb"]
 
 
@@ -66,6 +70,7 @@ class Stack(Generic[K, V]):
         self.name = name
         self._key = key
         self._value = value
+        self._is_logged = options.logging
         self.context = context
         self.topic = f"{context.application_id}-{name}-changelog"
         """Given to serdes, whether there is such a topic or not (as in Java)."""
@@ -81,6 +86,20 @@ class Stack(Generic[K, V]):
     def persistent(self) -> bool:
         return self.base.persistent
 
+    @property
+    def key_serde(self) -> Serde[K]:
+        return self._key
+
+    @property
+    def value_serde(self) -> Serde[Any]:
+        """Of the values themselves, whatever is kept with them."""
+        serde: Serde[Any] = self._value
+        return serde.inner if isinstance(serde, TimestampedSerde) else serde
+
+    @property
+    def is_cached(self) -> bool:
+        return self.cached is not None
+
     def flush(self) -> None:
         if self.cached is not None:
             self.cached.flush()
@@ -93,6 +112,15 @@ class Stack(Generic[K, V]):
 
     def close(self) -> None:
         self.top.close()
+
+    def _put_together(self, latest: Latest, log: Callable[[], Columns]) -> None:
+        """Put values of different keys, the last that each has been given; without a cache `log` has all."""
+        if self.cached is not None:
+            self.cached.put_in_contexts(latest)
+            return
+        self.base.put_many((key, value) for key, value, _ in latest)
+        if self._is_logged:
+            self.context.log_columns(self.name, log())
 
     def _log(self, key: bytes, value: bytes | None) -> None:
         """Send one change, of keys and values as they lie in the bytes, to the changelog in Java's form."""

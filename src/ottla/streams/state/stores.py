@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.records import Headers, ValueAndTimestamp, Windowed
 
 K = TypeVar("K")
@@ -55,6 +56,9 @@ class StoreContext(Protocol):
         self, store: str, key: bytes, value: bytes | None, timestamp: int, headers: Headers = ()
     ) -> None:
         """Send one record to the store's changelog topic (without one, do nothing)."""
+
+    def log_columns(self, store: str, columns: Columns) -> None:
+        """Send many, of which partitions and offsets are not looked at."""
 
     def record_dropped(self, store: str) -> None:
         """A record that a store would have kept is older than its retention."""

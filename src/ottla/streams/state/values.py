@@ -17,6 +17,7 @@ class TimestampedSerde(Generic[V]):
     """A timestamp in 8 bytes, then the value (ValueAndTimestampSerializer)."""
 
     def __init__(self, inner: Serde[V]) -> None:
+        self.inner = inner
         self._serialize = inner.serialize
         self._deserialize = inner.deserialize
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.errors import StateStoreError
 from ottla.streams.records import Window, Windowed
 from ottla.streams.serdes.serde import Serde
@@ -18,7 +19,7 @@ from ottla.streams.state.segments import (
     split_java_key,
 )
 from ottla.streams.state.stack import Stack, StoreEnvironment, StoreOptions
-from ottla.streams.state.stores import FlushListener, StoreContext, Time, WindowedPairs
+from ottla.streams.state.stores import FlushListener, RecordContext, StoreContext, Time, WindowedPairs
 from ottla.streams.state.values import timestamp_of, with_timestamp
 from ottla.streams.windows import MAX_LONG, instant, window_end
 
@@ -67,6 +68,33 @@ class WindowValues(Stack[K, V]):
     def put_many(self, entries: Iterable[tuple[K, V | None, int]]) -> None:
         for key, value, start in entries:
             self.put(key, value, start)
+
+    @property
+    def observed_ms(self) -> int:
+        """The greatest start that was put; -1 for none."""
+        return self._entries.observed
+
+    def put_together(
+        self,
+        windows: Sequence[tuple[bytes, int]],
+        values: Sequence[bytes],
+        contexts: Sequence[RecordContext | None],
+        log: Callable[[], Columns],
+    ) -> None:
+        """Put the last value that each of some windows has been given, as bytes, by key and start, none of
+        them expired; `log`: all of them, which go to the changelog unless a cache has them."""
+        physical = self._layout.physical
+        places = [physical(key, start, self._sequence) for key, start in windows]
+        latest = list(zip(places, values, contexts, strict=True))
+        starts = [start for _, start in windows]
+        if not self.is_cached:
+            self._put_together(latest, log)
+            self._entries.observe(max(starts))
+            return
+        # What is dropped below a horizon is told before: windows that are put behind it wait for that.
+        for each, start in zip(latest, starts, strict=True):
+            self._entries.observe(start)
+            self._put_together((each,), log)
 
     def fetch(self, key: K, start: Time) -> V | None:
         return self._value_of(self._entries.get(self._bytes_of(key), instant(start), self._sequence))

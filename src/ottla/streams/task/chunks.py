@@ -7,12 +7,14 @@ the first has all of a run before the second has any: that nobody can tell only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from ottla.client.columns.binary import BinaryColumn
 from ottla.client.columns.columns import Columns
 from ottla.streams.records import Record
 from ottla.streams.serdes import Serde
+from ottla.streams.state.stores import RecordContext
 from ottla.streams.task.input import RawRecord
 
 __all__ = ["Chunk", "Columnar", "Reach", "are_apart"]
@@ -34,6 +36,23 @@ class Chunk(Protocol):
     def with_key_objects(self, keys: list[Any]) -> Chunk: ...
     def with_value_objects(self, values: list[Any]) -> Chunk: ...
     def with_pairs(self, pairs: list[tuple[Any, Any]]) -> Chunk: ...
+    def changes(self) -> tuple[list[Any], list[Any] | None]:
+        """The new and the old values of changes, None where no change has an old one. Raises NotColumnar
+        where values are none."""
+
+    def with_changes(self, new: list[Any], old: list[Any] | None) -> Chunk: ...
+    def with_new_values(self) -> Chunk:
+        """The new values of changes. Raises NotColumnar where values are none."""
+
+    def source(self, row: int) -> tuple[RawRecord, int]:
+        """The record of the input that a row comes from, and the task's stream time at it."""
+
+    def contexts(self, rows: Sequence[int]) -> list[RecordContext]:
+        """Where some rows come from, with the times and headers that they have by now."""
+
+    def encode_keys(self, topic: str, key: Serde[Any]) -> BinaryColumn:
+        """The keys, of windowed ones the keys that are in windows. Raises NotColumnar."""
+
     def encode(self, topic: str, key: Serde[Any], value: Serde[Any]) -> Columns:
         """The records as they are written to a topic. Raises NotColumnar."""
 

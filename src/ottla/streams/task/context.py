@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -30,7 +31,8 @@ class Collector(Protocol):
         """Write a record; without a partition, where Kafka's producer would put it."""
 
     def send_columns(self, topic: str, columns: Columns) -> None:
-        """Write records, each where Kafka's producer would put it."""
+        """Write records to the partitions that they name; where that is -1, where Kafka's producer would put
+        them. They name all of them one, or none."""
 
     def partitions(self, topic: str) -> int:
         """How many partitions a topic has."""
@@ -117,8 +119,14 @@ class TaskContext:
         if topic is not None:
             self.collector.send(topic, self.partition, key, value, timestamp, headers)
 
-    def record_dropped(self, store: str = "") -> None:  # noqa: ARG002
-        self.dropped += 1
+    def log_columns(self, store: str, columns: Columns) -> None:
+        topic = self._changelogs.get(store)
+        if topic is not None:
+            own = memoryview(array("i", [self.partition]) * len(columns))
+            self.collector.send_columns(topic, columns.to_partitions(own))
+
+    def record_dropped(self, store: str = "", count: int = 1) -> None:  # noqa: ARG002
+        self.dropped += count
 
     def deserialization_failed(self, node: str, raw: RawRecord, error: Exception) -> None:
         self._failed(DeserializationError, self.handlers.deserialization, node, None, error, raw)

@@ -4,7 +4,7 @@ sinks."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from ottla.client.columns.columns import Columns
 from ottla.client.columns.partitioner import PARTITIONERS
@@ -24,6 +24,7 @@ from ottla.streams.windows import Duration, milliseconds
 __all__ = ["AnyRecord", "ProcessorStep", "Punctuations", "SinkStep", "SourceStep", "Step", "record_timestamp"]
 
 AnyRecord = Record[Any, Any]
+_HASHED: Final = PARTITIONERS["murmur2_random"]
 
 
 class Step(Protocol):
@@ -71,6 +72,7 @@ class ProcessorStep:
         self._process = processor.process
         self._process_chunk: Callable[[Chunk], None] | None = getattr(processor, "process_chunk", None)
         self._are_children_apart: bool | None = None
+        self._is_alone: bool | None = None
         if stores:
             self.process = self._process_with_stores  # type: ignore[method-assign]
 
@@ -99,13 +101,20 @@ class ProcessorStep:
     def process_chunk(self, chunk: Chunk) -> None:
         """By the processor's own `process_chunk`, if it has one and does not raise NotColumnar, which it does
         before it has done anything."""
-        if self._process_chunk is not None:
+        if self._process_chunk is not None and self._is_alone_with_its_stores():
             try:
                 self._process_chunk(chunk)
                 return
             except NotColumnar:
                 pass
         self.process_one_by_one(chunk)
+
+    def _is_alone_with_its_stores(self) -> bool:
+        """Whether nobody below sees its stores, who would see them as they are after all records."""
+        if self._is_alone is None:
+            below = dict.fromkeys(each for child in self.children for each in child.reach)
+            self._is_alone = not any(("store", name) in below for name in self._stores)
+        return self._is_alone
 
     def process_one_by_one(self, chunk: Chunk) -> None:
         one_by_one(self.task, chunk, self.process)
@@ -285,7 +294,9 @@ class SinkStep:
         self._key = key
         self._value = value
         self._partitioner = partitioner
+        self._inner_key: Serde[Any] | None = None
         if partitioner is None and isinstance(key, TimeWindowedSerde | SessionWindowedSerde):
+            self._inner_key = key.inner
             self._partitioner = _by_inner_key(key.inner)
 
     def process(self, record: AnyRecord) -> None:
@@ -309,9 +320,11 @@ class SinkStep:
 
     def process_chunk(self, chunk: Chunk) -> None:
         topic = self._topic
-        if isinstance(topic, str) and self._partitioner is None:
+        if isinstance(topic, str) and (self._partitioner is None or self._inner_key is not None):
             try:
                 columns = chunk.encode(topic, self._key, self._value)
+                if self._inner_key is not None:
+                    columns = columns.to_partitions(self._inner_partitions(chunk, topic, self._inner_key))
             except NotColumnar:
                 pass
             else:
@@ -322,6 +335,11 @@ class SinkStep:
     @property
     def reach(self) -> Reach:
         return {("topic", self._topic if isinstance(self._topic, str) else ""): None}
+
+    def _inner_partitions(self, chunk: Chunk, topic: str, inner: Serde[Any]) -> memoryview:
+        """As `_by_inner_key`. Raises NotColumnar."""
+        keys = chunk.encode_keys(topic, inner)
+        return _HASHED.of_column(keys, self._task.collector.partitions(topic))
 
     def _partitions(self, topic: str, record: AnyRecord) -> tuple[int | None, ...]:
         if self._partitioner is None:
@@ -335,9 +353,8 @@ class SinkStep:
 
 def _by_inner_key(inner: Serde[Any]) -> Partitioner:
     """All windows of a key go where the key itself goes."""
-    hashed = PARTITIONERS["murmur2_random"]
 
     def partition(topic: str, key: Any, value: Any, partitions: int, /) -> int | None:  # noqa: ARG001
-        return None if key is None else hashed.of_key(inner.serialize(topic, key.key), partitions)
+        return None if key is None else _HASHED.of_key(inner.serialize(topic, key.key), partitions)
 
     return partition

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 from ottla.streams import (
@@ -132,6 +133,59 @@ def replay(transcript: Transcript, scenario: Scenario, topology: Topology, **set
                 )
             lines += _answers(transcript, test)
     return lines
+
+
+def replay_in_batches(
+    transcript: Transcript, scenario: Scenario, topology: Topology, size: int, **settings: object
+) -> list[str]:
+    """The scenario's answers, where up to `size` records of one topic are there before the first of them is
+    processed."""
+    lines: list[str] = []
+    waiting: list[str] = []
+    with TopologyTest(topology, CONFIG | settings, wall_clock_ms=0) as test:
+
+        def pipe() -> None:
+            records = [_record(line) for line in waiting]
+            waiting.clear()
+            for topic, group in groupby(records, lambda each: each[0]):
+                kinds = transcript.inputs[topic]
+                test.input(topic, serde(kinds[0]), serde(kinds[1])).pipe_batch(
+                    Record(_parsed(kinds[0], key), _parsed(kinds[1], value), timestamp, headers)
+                    for _, key, value, timestamp, headers in group
+                )
+            lines.extend(_answers(transcript, test))
+
+        for line in scenario.lines:
+            kind, _, rest = line.partition(" ")
+            if kind in {"<", "="}:
+                continue
+            if kind not in {"?", "+"}:
+                waiting.append(rest)
+                if len(waiting) == size:
+                    pipe()
+                continue
+            pipe()
+            lines.append(line)
+            if kind == "?":
+                lines += sorted(f"=  {_printed(key)} {_printed(value)}" for key, value in _stored(test, rest))
+            else:
+                test.advance_wall_clock(int(rest))
+                lines += _answers(transcript, test)
+        pipe()
+    return lines
+
+
+def by_place(lines: Iterable[str]) -> dict[str, list[str]]:
+    """What each topic got, in its order, and what was found in stores."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        if kind == "<":
+            topic, _, record = rest.partition(" ")
+            found.setdefault(topic, []).append(record)
+        elif kind == "=":
+            found.setdefault("", []).append(rest)
+    return found
 
 
 def _stored(test: TopologyTest, name: str) -> Iterator[tuple[object, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ottla.client.columns.columns import Columns
 from ottla.streams.state.cache import CacheBudget
 from ottla.streams.state.ordered_bytes import MemoryBytes, OrderedBytes
 from ottla.streams.state.stack import Kind
@@ -31,6 +32,11 @@ class FakeTask:
 
     def log_change(self, store: str, key: bytes, value: bytes | None, timestamp: int) -> None:
         self.changes.append((key, value, timestamp))
+
+    def log_columns(self, store: str, columns: Columns) -> None:
+        for each in columns.records():
+            assert each.key is not None
+            self.log_change(store, each.key, each.value, each.timestamp)
 
     def record_dropped(self, store: str) -> None:
         self.dropped += 1
