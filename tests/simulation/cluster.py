@@ -101,6 +101,7 @@ class Cluster:
     def __init__(self, world: World, size: int, settings: Mapping[str, str]) -> None:
         self.world = world
         self.store = MemoryStore(lambda: int(world.loop.time() * 1000))
+        self._image = image_at(0, ())
         self.machines: dict[int, Machine] = {}
         self.ways: dict[int, StoreWay] = {}
         for node_id in range(1, size + 1):
@@ -122,8 +123,11 @@ class Cluster:
 
     async def image(self) -> MetadataImage:
         """What the cluster knows, by the store itself."""
-        page = await self.store.range("")
-        return image_at(page.revision, page.entries)
+        revision = (await self.store.range("", limit=1)).revision
+        if revision != self._image.revision:
+            page = await self.store.range("")
+            self._image = image_at(page.revision, page.entries)
+        return self._image
 
     async def end_lease(self, node_id: int) -> None:
         """Though its holder believes in it."""

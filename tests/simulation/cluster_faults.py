@@ -28,6 +28,8 @@ class ClusterFaults:
         self._cluster = test.cluster
         self._world = test.world
         self._later: list[asyncio.Task[None]] = []
+        self._behind: dict[int, int] = {}
+        """The machines that have lost their power and may lack what others have, and their lives then"""
         every: list[_Fault] = [
             self.cut_one_way,
             self.cut,
@@ -42,6 +44,7 @@ class ClusterFaults:
             self.drop_history,
             self.slow_down,
             self.reset_connections,
+            self.kill,
         ]
         random = test.world.random("faults")
         # Each seed has its own few: what always happens together hides what happens alone. What seeds that
@@ -99,6 +102,7 @@ class ClusterFaults:
     async def lose_power(self, random: Random) -> None:
         node_id = self._one(random)
         if self._test.loses_all or self._others_have_all(node_id, await self._cluster.image()):
+            self._behind[node_id] = self._cluster.machines[node_id].lives
             self._lose(node_id)
             await asyncio.sleep(random.uniform(0, _WHILE_S))
             await self._switch_on(node_id)
@@ -134,17 +138,15 @@ class ClusterFaults:
         self._cluster.machines[node_id].lose_power()
 
     def _others_have_all(self, node_id: int, image: MetadataImage) -> bool:
-        """Whether what is committed is on another machine, which is on, for each partition."""
-        if any(machine.running is None for machine in self._cluster.machines.values()):
-            return False
-        return all(
-            any(
-                each != node_id and image.is_active(each) and self._test.knows_epoch(each, image)
-                for each in state.isr
-            )
-            for topic in image.topics.values()
-            for state in topic.partitions
-        )
+        """Whether no other machine lacks what it had before its power went: only one at a time may."""
+        for each, life in list(self._behind.items()):
+            if (
+                self._cluster.machines[each].lives > life
+                and self._test.knows_epoch(each, image)
+                and all(each in state.isr for topic in image.topics.values() for state in topic.partitions)
+            ):
+                del self._behind[each]
+        return not self._behind.keys() - {node_id}
 
     async def _switch_on(self, node_id: int) -> None:
         machine = self._cluster.machines[node_id]

@@ -68,7 +68,8 @@ class Machine:
         self.slowness = 1.0
         """How many times as long its threads take."""
         self.lives = 0
-        """How often it was switched on."""
+        """How often it was switched on, or a broker begun on it"""
+        self._boots = 1
         self._engine = MemoryEngine()
         self._power = Power()
         self._power.is_on = False
@@ -97,13 +98,15 @@ class Machine:
         await self._while_powered(self._start())
 
     async def switch_off(self) -> None:
-        """Stop the broker in order."""
+        """Stop the broker in order, if it serves."""
+        power = self._power
         broker, self._broker = self._broker, None
-        if broker is not None:
-            await self._while_powered(broker.stop())
-        if self.is_on:
+        if broker is None:
+            return
+        await self._while_powered(broker.stop())
+        if power.is_on:  # it was not killed meanwhile, and may run again by now
             self.running = None
-            self._power.is_on = False
+            power.is_on = False
             self.note("off")
 
     def lose_power(self) -> None:
@@ -111,8 +114,11 @@ class Machine:
         if self._power.is_on:
             self.note("loses power")
             self._end_life()
-            self.disk.lose_power()
             self._network.unplug(self.name, _NOTICE_S)
+        elif self.disk.is_off:
+            return
+        self._boots += 1
+        self.disk.lose_power()
 
     def kill_broker(self) -> None:
         """It does not go on; what it wrote is there, and those that it was connected to notice at once."""
@@ -159,11 +165,12 @@ class Machine:
         self._broker = broker
 
     async def _while_powered(self, work: Coroutine[Any, Any, None]) -> None:
+        power = self._power
         task = self._loop.create_task(work, context=self._context)
         await asyncio.wait([task, self._ended], return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled():
             error = task.exception()
-            if error is not None and self.is_on:
+            if error is not None and power.is_on:
                 raise error
 
     # -- what its broker is given
@@ -181,6 +188,7 @@ class Machine:
             addresses_of=self._network.addresses_of,
             name=lambda: self.name,
             shares_store=self._store is not None,
+            boot_id=f"{self.name}, boot {self._boots}",
         )
 
     def now_ms(self) -> int:

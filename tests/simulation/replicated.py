@@ -198,8 +198,7 @@ class Replicated:
         faults = ClusterFaults(self)
         await asyncio.gather(faults.run(until), *work)
         await faults.heal()
-        await self._rest()
-        await self._look()
+        await self.look_at_rest()
         world.stats["truncations"] += world.logged["%s is cut from offset %d to %d"]
         for task in (watching, checking):
             task.cancel()
@@ -325,6 +324,11 @@ class Replicated:
             start = self._checked[key] = after
 
     # -- in the end
+
+    async def look_at_rest(self) -> None:
+        """Once nothing is wrong any more all replicas are the same, and nothing is lost."""
+        await self._rest()
+        await self._look()
 
     async def _rest(self) -> None:
         """All replicas are in sync, and the same."""

@@ -97,7 +97,7 @@ class Broker:
         self._cleaner = host.make_executor(1, "ottla-cleaner")
         self._readers = host.make_executor(_READERS, "ottla-read")
         fs = host.open_fs(config.ottla_open_files_max)
-        self.data_dirs = DataDirs(fs, config.log_dirs, config.metadata_log_dir)
+        self.data_dirs = DataDirs(fs, config.log_dirs, config.metadata_log_dir, host.boot_id)
         self._environment = LogEnvironment(
             fs,
             host.random,

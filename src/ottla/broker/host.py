@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID, uuid4
@@ -46,6 +47,8 @@ class Host(NamedTuple):
     """What other machines may find it by; takes a while"""
     shares_store: bool = False
     """The store is that of a cluster: other brokers use it too, and membership is under leases"""
+    boot_id: str = ""
+    """The machine has another one each time it is switched on; empty where it cannot be told"""
 
     def new_id(self) -> str:
         """A random id in Kafka's text form: 22 characters of URL-safe base64."""
@@ -68,7 +71,15 @@ def this_host() -> Host:
         connect=connect_tcp,
         addresses_of=addresses_of,
         name=socket.getfqdn,
+        boot_id=_boot_id(),
     )
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except (OSError, UnicodeDecodeError):  # another system than Linux
+        return ""
 
 
 def _open_fs(open_files_max: int) -> FileSystem:

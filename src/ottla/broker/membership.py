@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ottla.config.current import CurrentConfig
     from ottla.controller.offline import OfflineReplicaReports
     from ottla.controller.publisher import MetadataSubscriber, Publisher
+    from ottla.controller.session import BrokerSession
     from ottla.metadata.model import BrokerRegistration
     from ottla.replica.data_dir import DataDirs
     from ottla.replica.partitions import Partitions
@@ -192,6 +193,7 @@ class Member:
 
         standing = Standing(self._node_id, partitions, self._metadata, lambda: self.epoch)
         self._session.tell(standing)
+        self._session.tell(_RunNotes(self._data_dirs, self._session))
         reports = self._reports = OfflineReplicaReports(
             self._store, self._metadata, self._session, self._node_id, lambda: partitions.offline
         )
@@ -199,9 +201,8 @@ class Member:
         return standing, self._session, self._controller, reports
 
     async def join(self, registration: BrokerRegistration, serve: Serve) -> None:
-        clean_epoch = self._data_dirs.clean_epoch
-        last_epoch = NEVER if clean_epoch is None else clean_epoch
-        await self._session.start(registration, last_epoch, self._config.value)
+        epoch = self._data_dirs.runs.intact_epoch
+        await self._session.start(registration, NEVER if epoch is None else epoch, self._config.value)
         self._controller.start()
         if self._reports is not None:
             self._reports.start()
@@ -217,3 +218,20 @@ class Member:
             await self._reports.stop()
         await self._controller.stop()
         await self._session.stop()
+
+
+class _RunNotes:
+    """Has the data folders say in which epoch this broker is, if that is another one."""
+
+    def __init__(self, data_dirs: DataDirs, session: BrokerSession) -> None:
+        self._data_dirs = data_dirs
+        self._session = session
+        self._noted = NEVER
+
+    def lease_in_doubt(self) -> None:
+        """It is in the same epoch, if the lease goes on."""
+
+    def lease_renewed(self) -> None:
+        if self._noted != self._session.epoch:
+            self._noted = self._session.epoch
+            self._data_dirs.runs.note(self._noted)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ottla.replica.runs import Runs
 from ottla.storage import checkpoints
 from ottla.storage.checkpoints import (
     CorruptCheckpointError,
@@ -15,6 +16,7 @@ from ottla.storage.checkpoints import (
     MetaProperties,
     OffsetCheckpoint,
     read_meta_properties,
+    remove_run,
     take_clean_shutdown,
     write_clean_shutdown,
     write_meta_properties,
@@ -233,6 +235,8 @@ class DataDir:
             self.checkpoint_log_starts(partitions)()
             if clean:
                 write_clean_shutdown(self.fs, self.path, broker_epoch)
+            else:
+                remove_run(self.fs, self.path)
         finally:
             self.release()
 
@@ -247,13 +251,16 @@ class DataDirs:
     A folder that cannot be used when the broker starts is left out; the metadata's must be usable.
     """
 
-    def __init__(self, fs: FileSystem, log_dirs: Sequence[str], metadata_log_dir: str | None) -> None:
-        """The metadata is in the first of `log_dirs` unless another folder is named."""
+    def __init__(
+        self, fs: FileSystem, log_dirs: Sequence[str], metadata_log_dir: str | None, boot_id: str = ""
+    ) -> None:
+        """The metadata is in the first of `log_dirs` unless another folder is named. `boot_id`: `Runs`."""
         self.all = tuple(DataDir(fs, path) for path in log_dirs)
         """In the configured order"""
         named = next((each for each in self.all if each.path == metadata_log_dir), None)
         self.metadata = self.all[0] if metadata_log_dir is None else named or DataDir(fs, metadata_log_dir)
         self._folders = tuple(dict.fromkeys((self.metadata, *self.all)))
+        self.runs = Runs(self.all, boot_id)
         self._absent: tuple[str, ...] = ()
         self._found: Mapping[DataDir, MetaProperties | None] = {}
         self._formatted: tuple[DataDir, ...] = ()
@@ -360,12 +367,6 @@ class DataDirs:
         """
         for folder in self.online:
             folder.begin()
-
-    @property
-    def clean_epoch(self) -> int | None:
-        """The broker's epoch at the last stop, if it left every folder in order."""
-        epochs = [each.clean_epoch if each.is_online else None for each in self.all]
-        return epochs[0] if epochs.count(epochs[0]) == len(epochs) else None
 
     # -- finding places
 

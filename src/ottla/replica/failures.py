@@ -50,6 +50,7 @@ class DiskFailures:
 
     def note(self, directory: str) -> None:
         """The disk has refused something of the log in this folder; from any thread."""
+        self._data_dirs.runs.distrust()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._note, directory)
 

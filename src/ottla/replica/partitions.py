@@ -359,6 +359,7 @@ class Partitions:
             opened = self._folders.open(topic, index, config, self._config.cordoned_log_dirs, is_new=is_new)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("cannot open the log of %s-%d: %s", topic.name, index, error)
+            self._data_dirs.runs.distrust()
             self.offline_changed()
             return Unhosted.OFFLINE
         return self._in_role(topic, index, opened, config)
@@ -387,6 +388,7 @@ class Partitions:
             place = self._in_role(topic, replica.index, opened, replica.config)
         except (OSError, KafkaError, CorruptCheckpointError) as error:
             log.error("%s is offline, as its log cannot be moved: %s", replica, error)
+            self._data_dirs.runs.distrust()
             self.offline_changed()
         self._by_id[topic.topic_id][replica.index] = place
         self._tell(topic.name, replica.index)

@@ -33,15 +33,19 @@ __all__ = [
     "DirectoryLockedError",
     "MetaProperties",
     "OffsetCheckpoint",
+    "Run",
     "decode_entries",
     "decode_offsets",
     "encode_entries",
     "has_partition_metadata",
     "read_meta_properties",
+    "read_run",
+    "remove_run",
     "take_clean_shutdown",
     "write_clean_shutdown",
     "write_meta_properties",
     "write_partition_metadata",
+    "write_run",
 ]
 
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
@@ -52,6 +56,7 @@ META_PROPERTIES = "meta.properties"
 
 _PARTITION_METADATA = "partition.metadata"
 _CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
+_RUN = ".ottla_run"
 _LOCK = ".lock"
 _BASE64_START = re.compile(rb"[A-Za-z0-9_-]{0,21}")
 
@@ -261,6 +266,34 @@ def write_clean_shutdown(fs: FileSystem, directory: str, broker_epoch: int) -> N
     """Mark the folder as closed in order. To be called last, when everything in it is synced."""
     mark = {"version": 0, "brokerEpoch": broker_epoch}
     fs.write_atomic(f"{directory}/{_CLEAN_SHUTDOWN}", json.dumps(mark, separators=(",", ":")).encode())
+
+
+class Run(NamedTuple):
+    """A broker has used the folder in this epoch, while the machine had this boot id."""
+
+    broker_epoch: int
+    boot_id: str
+
+
+def read_run(fs: FileSystem, directory: str) -> Run | None:
+    """The run that was last noted; None where there is none, or it cannot be read."""
+    try:
+        fields = json.loads(fs.read_bytes(f"{directory}/{_RUN}"))
+        epoch, boot_id = fields["brokerEpoch"], fields["bootId"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return Run(epoch, boot_id) if isinstance(epoch, int) and isinstance(boot_id, str) else None
+
+
+def write_run(fs: FileSystem, directory: str, run: Run) -> None:
+    """Not synced: it says nothing about a machine that has lost its power, and so has another boot id."""
+    mark = {"version": 0, "brokerEpoch": run.broker_epoch, "bootId": run.boot_id}
+    fs.write_aside(f"{directory}/{_RUN}", json.dumps(mark, separators=(",", ":")).encode())
+
+
+def remove_run(fs: FileSystem, directory: str) -> None:
+    """Have nothing said of a run (any thread)."""
+    fs.unlink(f"{directory}/{_RUN}")
 
 
 class DirectoryLock:

@@ -87,10 +87,13 @@ async def test_others_lead_what_a_failing_disk_holds(tmp_path: Path, disks: Disk
         bad, good = folders(tmp_path, 1)
         lost, kept = in_folder(one, bad), in_folder(one, good)
         assert len(lost) == len(kept) == 2
+        notes = [Path(each, ".ottla_run") for each in (bad, good)]
+        assert all(f'"brokerEpoch":{one._own_epoch()},' in each.read_text() for each in notes)
 
         disks.failing[bad] = errno.EIO
         assert await produce(one, lost[0]) is ErrorCode.kafka_storage_error
         states = lambda: two.image.topics["t"].partitions  # noqa: E731
+        assert not any(each.exists() for each in notes)  # killed now, it may have less than it wrote
         await until(lambda: all(states()[index].leader != 1 for index in lost))
         await until(lambda: all(1 not in states()[index].isr for index in lost))
         assert all(states()[index].leader == 1 for index in kept)
