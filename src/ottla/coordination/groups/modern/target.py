@@ -29,9 +29,10 @@ def is_target_due(group: ModernGroup[Any], group_epoch: int, interval_ms: int, n
 
     Targets are computed at most once in an interval (KIP-1263), so that a group whose members all start at
     once is not assigned once for each of them; until then members get what the last target has for them.
+    A last target of a time to come holds nobody up: the time of day was set back since.
     """
-    last_ms = group.assignment_timestamp_ms
-    return group.assignment_epoch < group_epoch and (not last_ms or now_ms >= last_ms + interval_ms)
+    age_ms = now_ms - group.assignment_timestamp_ms
+    return group.assignment_epoch < group_epoch and not 0 <= age_ms < interval_ms
 
 
 def compute_target(assignor: str, image: MetadataImage, members: Mapping[str, MemberSpec]) -> Assignment:

@@ -95,6 +95,14 @@ def test_members_hasten_while_a_target_is_still_to_be_computed(new_cluster):
     assert max(interval_of(a.beat()), interval_of(b.beat())) < SHORT_MS + 10
 
 
+def test_a_target_of_a_time_to_come_holds_nobody_up(new_cluster):
+    cluster = new_cluster(group_consumer_assignment_interval_ms=1_000)
+    cluster.member("a", "foo")
+    cluster.now_ms -= 3_600_000  # as when the time of day is set back, or by a coordinator with another one
+    cluster.member("b", "foo")
+    assert cluster.group.state_name != "Assigning"
+
+
 def test_an_interval_of_the_group_is_never_exceeded(cluster):
     cluster.group_configs["consumer.heartbeat.interval.ms"] = "300"
     a = cluster.member("a", "foo")

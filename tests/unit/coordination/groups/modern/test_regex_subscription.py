@@ -48,6 +48,14 @@ def test_new_topics_reach_a_pattern_within_ten_seconds(topics):
     topics.check_replay()
 
 
+def test_new_topics_reach_a_pattern_also_when_the_time_of_day_was_set_back(topics):
+    a = topics.member("a", regex="foo-.*")
+    topics.now_ms -= 3_600_000
+    topics.set_topics(foo_a=2, foo_b=2, foo_c=1, bar=2)
+    a.beat()
+    assert "foo-c" in a.owned
+
+
 def test_a_refresh_that_could_not_be_written_is_repeated(topics):
     a = topics.member("a", regex="foo-.*")
     topics.set_topics(foo_a=2, foo_b=2, foo_c=1)

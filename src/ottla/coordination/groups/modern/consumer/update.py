@@ -129,7 +129,8 @@ def _refresh_regexes(update: MemberUpdate) -> bool:
     if checked_ms is not None:
         may_differ = group.regexes_checked_image is not image
         interval_ms = update.state.config.group_consumer_regex_refresh_interval_ms
-        if now_ms < checked_ms + (REGEX_MIN_REFRESH_INTERVAL_MS if may_differ else interval_ms):
+        # A time to come holds nothing up: the time of day was set back since.
+        if 0 <= now_ms - checked_ms < (REGEX_MIN_REFRESH_INTERVAL_MS if may_differ else interval_ms):
             return False
     changed = False
     for pattern in sorted({m.metadata.subscribed_topic_regex for m in update.members_after.values()} - {""}):
