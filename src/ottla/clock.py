@@ -17,3 +17,7 @@ class Clock:
     def monotonic_s(self) -> float:
         """Seconds since some time, which never go back: for durations."""
         return time.monotonic()
+
+    def monotonic_ms(self) -> int:
+        """`monotonic_s` in whole milliseconds."""
+        return int(self.monotonic_s() * 1000)

@@ -147,6 +147,9 @@ class Followers(Protocol):
     def awaits_fetch(self, node_id: int) -> bool:
         """Whether the broker has yet to fetch something that this one has begun to lead."""
 
+    def monotonic_ms(self) -> int:
+        """What their progress is measured by"""
+
 
 @dataclass(slots=True, kw_only=True, eq=False, repr=False)
 class RecordServices:

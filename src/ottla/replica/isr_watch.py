@@ -35,7 +35,7 @@ class IsrWatch:
         self._node_id = node_id
         self._metadata = metadata
         self._config = config
-        self.now_ms = clock.now_ms
+        self.monotonic_ms = clock.monotonic_ms
         self.propose = changes.propose
         self._watched: dict[Partition, None] = {}
         self._awaited: dict[int, dict[Partition, None]] = {}
@@ -90,7 +90,7 @@ class IsrWatch:
     def _look(self) -> None:
         self._timer = None
         watched, self._watched = self._watched, {}
-        now_ms = self.now_ms()
+        now_ms = self.monotonic_ms()
         for partition in watched:
             if partition.check_lag(now_ms):
                 self.watch(partition)

@@ -209,7 +209,7 @@ class LogMoves:
         data = source.read(end_offset, _CHUNK_BYTES, source.log_end_offset).to_bytes()
         copy.append(data, source.high_watermark, source.log_start_offset, now_ms)
         if data:
-            self._rate.record(len(data), now_ms, self._window)
+            self._rate.record(len(data), self._clock.monotonic_ms(), self._window)
         return copy.log.log_end_offset < source.log_end_offset
 
     @property
@@ -222,7 +222,7 @@ class LogMoves:
 
     def _is_too_fast(self) -> bool:
         limit = self._config.value.replica_alter_log_dirs_io_max_bytes_per_second
-        return limit < LONG_MAX and self._rate.per_second(self._clock.now_ms(), self._window) > limit
+        return limit < LONG_MAX and self._rate.per_second(self._clock.monotonic_ms(), self._window) > limit
 
     async def _make_durable(self, future: Log) -> None:
         """Most of it, in another thread; what comes meanwhile is synced when it takes its place."""

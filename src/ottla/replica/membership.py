@@ -62,6 +62,6 @@ class Rejoining:
     async def on_metadata(self, delta: ImageDelta, image: MetadataImage) -> None:
         if not any(image.is_active(node_id) for node_id in delta.brokers_changed):
             return
-        now_ms = self._clock.now_ms()
+        now_ms = self._clock.monotonic_ms()
         for partition in self._partitions.led():
             partition.consider_joining(now_ms)

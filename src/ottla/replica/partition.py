@@ -43,7 +43,8 @@ class Cluster(Protocol):
     def lag_max_ms(self) -> int:
         """`replica.lag.time.max.ms`"""
 
-    def now_ms(self) -> int: ...
+    def monotonic_ms(self) -> int:
+        """What followers' progress is measured by: it never goes back, nor jumps."""
 
     def broker_epoch(self, node_id: int) -> int:
         """Of the broker's registration, -1 without one."""
@@ -151,7 +152,7 @@ class Partition(Replica):
         self.leader_epoch = state.leader_epoch
         self._epoch_start_offset = self.log.log_end_offset
         self.log.begin_leader_epoch(state.leader_epoch)
-        now_ms = self._cluster.now_ms()
+        now_ms = self._cluster.monotonic_ms()
         for node_id in state.isr:
             if node_id != self._cluster.node_id:
                 self._unseen[node_id] = None
@@ -173,7 +174,7 @@ class Partition(Replica):
         if self._is_alone:
             self.advance_high_watermark(self.log.log_end_offset)
         else:
-            now_ms = self._cluster.now_ms()
+            now_ms = self._cluster.monotonic_ms()
             self.consider_joining(now_ms)
             self._advance(now_ms)
             self._watch()
@@ -181,7 +182,7 @@ class Partition(Replica):
     def _new_follower(self, node_id: int) -> FollowerProgress:
         follower = FollowerProgress(node_id)
         follower.begin_term(
-            self._cluster.now_ms(), self.log.log_end_offset, is_in_sync=node_id in self._in_sync.current
+            self._cluster.monotonic_ms(), self.log.log_end_offset, is_in_sync=node_id in self._in_sync.current
         )
         return follower
 
@@ -198,7 +199,7 @@ class Partition(Replica):
         self._options = options
         self._count_in_sync()
         if not self._is_alone:
-            self._advance(self._cluster.now_ms())
+            self._advance(self._cluster.monotonic_ms())
 
     def append(
         self,
@@ -234,7 +235,7 @@ class Partition(Replica):
             if self._waiters is not None:
                 self.wake(header.size)
         else:
-            self._appended(header.size, now_ms)
+            self._appended(header.size)
         must_be_durable = False
         if end_offset >= local.flush_due_offset:
             self._sync_soon(log)
@@ -289,7 +290,7 @@ class Partition(Replica):
             self._uncommitted_bytes += header.size
             self.advance_high_watermark(log.log_end_offset)
         else:
-            self._appended(header.size, now_ms)
+            self._appended(header.size)
         if log.log_end_offset >= log.local.flush_due_offset:
             self._sync_soon(log)
         return base_offset
@@ -307,12 +308,12 @@ class Partition(Replica):
             self.wake(max(size, 1))
             self.log_end.touched()
 
-    def _appended(self, size: int, now_ms: int) -> None:
+    def _appended(self, size: int) -> None:
         """Something is to be replicated now."""
         self._uncommitted_bytes += size
         self.log_end.appended(size)
         if len(self._in_sync.maximal) <= 1:
-            self._advance(now_ms)
+            self._advance(self._cluster.monotonic_ms())
         self._watch()
 
     def _advance(self, now_ms: int) -> None:
@@ -445,7 +446,7 @@ class Partition(Replica):
         """The ISR was not changed so, and will not be."""
         if self.state is proposal.state and not self.is_closed:
             self._in_sync.withdraw()
-            self._advance(self._cluster.now_ms())
+            self._advance(self._cluster.monotonic_ms())
             self._watch()  # and then once more, should it still be so
 
     # -- where the replicas start

@@ -35,7 +35,7 @@ class ReplicationThrottle:
         """`rate_of` gives bytes for each second, and `named_in` the topic's list of throttled replicas."""
         self._node_id = node_id
         self._config = config
-        self._now_ms = clock.now_ms
+        self._now_ms = clock.monotonic_ms
         self._rate_of = rate_of
         self._named_in = named_in
         self._rate = Rate()

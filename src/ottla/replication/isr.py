@@ -11,6 +11,8 @@ from typing import Final
 
 UNKNOWN_OFFSET: Final = -1
 UNKNOWN_EPOCH: Final = -1
+NEVER_MS: Final = -(1 << 62)
+"""Before all times, also on a machine that was started a moment ago"""
 
 
 class FetchClock:
@@ -21,11 +23,13 @@ class FetchClock:
     __slots__ = ("last_ms",)
 
     def __init__(self) -> None:
-        self.last_ms = 0
+        self.last_ms = NEVER_MS
 
 
 class FollowerProgress:
-    """How far one follower has come, as its fetches say. Times are ms of the leader's wall clock."""
+    """How far one follower has come, as its fetches say. Times are ms of the leader's monotonic
+    clock, so that nobody lags, or seems to follow, because the time of day was set.
+    """
 
     __slots__ = (
         "_caught_up_ms",
@@ -45,8 +49,8 @@ class FollowerProgress:
         self.log_start_offset = UNKNOWN_OFFSET
         self.broker_epoch = UNKNOWN_EPOCH
         """Of the registration that its last fetch was made under"""
-        self._caught_up_ms = 0
-        self._fetched_ms = 0
+        self._caught_up_ms = NEVER_MS
+        self._fetched_ms = NEVER_MS
         self._fetched_end = UNKNOWN_OFFSET  # the leader's log end at the time of the last fetch
         self._clock: FetchClock | None = None  # set while it had everything at its last fetch
 
@@ -55,7 +59,7 @@ class FollowerProgress:
         does not hold the high watermark back for having been.
         """
         self._clock = None
-        self._caught_up_ms = self._fetched_ms = now_ms if is_in_sync else 0
+        self._caught_up_ms = self._fetched_ms = now_ms if is_in_sync else NEVER_MS
         self._fetched_end = leader_end_offset
 
     def fetched(

@@ -22,7 +22,7 @@ class Neighbours:
         self.awaited: dict[tuple[int, Partition], None] = {}
         self.watched: dict[Partition, None] = {}
 
-    def now_ms(self) -> int:
+    def monotonic_ms(self) -> int:
         return self.time_ms
 
     def broker_epoch(self, node_id: int) -> int:

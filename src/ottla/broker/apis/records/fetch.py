@@ -323,6 +323,7 @@ class _FollowerFetch(_Fetch):
         "_at_end",
         "_is_first",
         "_is_throttling",
+        "_received_ms",
         "_replica_epoch",
         "_replica_id",
         "_throttled_bytes",
@@ -340,6 +341,7 @@ class _FollowerFetch(_Fetch):
         super().__init__(services, context, message, asked, session)
         self._replica_id = message.replica_id
         self._replica_epoch = message.replica_epoch
+        self._received_ms = services.followers.monotonic_ms()
         self._is_first = True
         self._at_end: dict[FetchKey, None] = {}
         self._is_throttling = False
@@ -371,7 +373,7 @@ class _FollowerFetch(_Fetch):
         if self._is_first:
             self._is_first = False
             if self._session is not None:
-                self._session.clock.last_ms = self._context.received_ms
+                self._session.clock.last_ms = self._received_ms
         return size
 
     def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
@@ -414,7 +416,7 @@ class _FollowerFetch(_Fetch):
                     asked.fetch_offset,
                     asked.log_start_offset,
                     self._replica_epoch,
-                    self._context.received_ms,
+                    self._received_ms,
                     None if session is None else session.clock,
                 )
         return wire.FetchedPartition(
