@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import random
 import resource
@@ -31,6 +32,8 @@ SETTINGS: Final = {
 }
 _FILE_BYTES: Final = 100_000
 """How far files grow on a full disk"""
+_FAKE_TIME: Final = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
+"""Sets the time of day for one process alone; Debian's libfaketime"""
 
 
 class FaultyNode(Process):
@@ -60,15 +63,43 @@ class FaultyNode(Process):
         for name, value in every.items():
             command += ["--set", f"{name}={value}"]
         super().__init__(f"node-{node_id}", folder, command)
+        self._serve = command
+        self._environment: dict[str, str] = {}
+        self._time_of_day = folder / f"node-{node_id}.time"
+
+    def spawn(self) -> None:
+        self._command = [
+            "env",
+            *(f"{name}={value}" for name, value in self._environment.items()),
+            *self._serve,
+        ]
+        super().spawn()
 
     def run_with(self, python_path: Path) -> None:
         """From its next start on, another version: a folder with `ottla`, or with what changes it."""
-        at = self._command.index(sys.executable)
-        self._command = ["env", f"PYTHONPATH={python_path}", *self._command[at:]]
+        self._environment["PYTHONPATH"] = str(python_path)
 
     def run_as_it_is(self) -> None:
         """From its next start on, the version of this checkout."""
-        self._command = self._command[self._command.index(sys.executable) :]
+        self._environment.pop("PYTHONPATH", None)
+
+    def have_its_own_time(self) -> None:
+        """From its next start on, a time of day that can be set, where there is what does that."""
+        self.set_time(0)
+        if _FAKE_TIME is not None:
+            self._environment |= {
+                "LD_PRELOAD": _FAKE_TIME,
+                "FAKETIME_TIMESTAMP_FILE": str(self._time_of_day),
+                "FAKETIME_CACHE_DURATION": "1",
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "NO_FAKE_STAT": "1",
+            }
+
+    def set_time(self, ahead_s: int) -> None:
+        """Of day, so far ahead of the real one, within a second."""
+        told = self._time_of_day.with_suffix(".new")
+        told.write_text(f"{ahead_s:+d}")
+        told.replace(self._time_of_day)
 
     @property
     def is_ready(self) -> bool:
@@ -158,6 +189,12 @@ class FaultyCluster:
         time.sleep(seconds)
         node.make_room()
 
+    def set_time(self, node: FaultyNode, ahead_s: int, seconds: float) -> None:
+        """Have it jump, and back again in the end."""
+        node.set_time(ahead_s)
+        time.sleep(seconds)
+        node.set_time(0)
+
     def kill_etcd_leader(self, seconds: float) -> None:
         leader = self.etcd_leader()
         leader.kill()
@@ -219,19 +256,30 @@ def _leads(member: EtcdMember) -> bool:
 
 @contextlib.contextmanager
 def run_faulty_cluster(
-    folder: Path, settings: Mapping[str, str] | None = None, version: Path | None = None
+    folder: Path,
+    settings: Mapping[str, str] | None = None,
+    version: Path | None = None,
+    *,
+    has_own_times: bool = False,
 ) -> Iterator[FaultyCluster]:
     """It is killed in the end. Skips the test where there is no etcd."""
     with run_etcd(3) as etcd, Links() as links:
         cluster = FaultyCluster(folder, etcd, links, settings)
         for node in cluster.nodes if version else ():
             node.run_with(version)
+        for node in cluster.nodes if has_own_times else ():
+            node.have_its_own_time()
         try:
             cluster.start()
             yield cluster
         finally:
             for node in cluster.nodes:
                 node.kill()
+
+
+def can_set_time() -> bool:
+    """Whether there is what gives brokers a time of their own."""
+    return _FAKE_TIME is not None
 
 
 def faults(cluster: FaultyCluster, chosen: random.Random) -> Mapping[str, Callable[[], None]]:
@@ -244,7 +292,12 @@ def faults(cluster: FaultyCluster, chosen: random.Random) -> Mapping[str, Callab
         """Sometimes longer than a lease, sometimes not."""
         return LEASE_S * chosen.uniform(0.1, 1.7)
 
-    return {
+    def jump(sign: int) -> None:
+        """By minutes, and so far that no producer's records are of the future for the broker (an hour)."""
+        cluster.set_time(victim(), sign * chosen.randrange(1, 3300), long())
+
+    times = {"set ahead": lambda: jump(1), "set back": lambda: jump(-1)} if can_set_time() else {}
+    return times | {
         "killed": lambda: cluster.kill(victim(), long()),
         "all killed": lambda: cluster.kill_all(chosen.uniform(0, 1)),
         "frozen": lambda: cluster.freeze(victim(), long()),

@@ -37,7 +37,7 @@ def run(seed: int, folder: Path, seconds: float | None) -> Counter[str]:
     folder.mkdir()
     chosen = random.Random(seed)
     done: Counter[str] = Counter()
-    with run_faulty_cluster(folder, SETTINGS) as cluster:
+    with run_faulty_cluster(folder, SETTINGS, has_own_times=True) as cluster:
         (folder / "copies").mkdir()
         kinds = faults(cluster, chosen)
         plan = list(kinds)
