@@ -146,8 +146,8 @@ class GroupMember:
         if isinstance(error, ClientError) and self._member.error == ErrorCode.inconsistent_group_protocol:
             return StreamsError(
                 f"the group {self._member.settings.group_id} has members of another kind, such as those of"
-                " Kafka Streams in Java, which cannot share work with these: give this application an"
-                " application.id of its own"
+                " Kafka Streams in Java, which cannot share work with these: stop them first (they stay until"
+                " their session times out), or give this application an application.id of its own"
             )
         return error
 
