@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import OrderedDict
 from collections.abc import Mapping
 from decimal import Decimal
@@ -117,8 +118,9 @@ class JsonConverter(ValueConverter):
         if data is None:
             return NULL
         try:
+            data = data.removeprefix(codecs.BOM_UTF8)
             if not self._schemas_enabled:
-                return SchemaAndValue(None, self._decoder.decode(data) if data else None)
+                return SchemaAndValue(None, self._decoder.decode(data) if data.strip() else None)
             if self._content is not None:
                 return self._read(self._content, data)
             try:

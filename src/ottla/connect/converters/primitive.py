@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from ottla.connect.converters.interface import ConverterType, ValueConverter, converter_config
-from ottla.connect.data.numbers import double_text, float_text
 from ottla.connect.data.schema import RANGES, Schema, SchemaAndValue, Type, Value
 from ottla.connect.data.schemas import (
     OPTIONAL_BOOLEAN,
@@ -20,7 +19,7 @@ from ottla.connect.data.schemas import (
     OPTIONAL_INT64,
     OPTIONAL_STRING,
 )
-from ottla.connect.data.texts import value_text
+from ottla.connect.data.texts import printed
 from ottla.connect.definition import ConfigType, Importance, Width
 from ottla.connect.errors import ConfigError, DataError
 from ottla.connect.records import ConnectHeaders
@@ -84,7 +83,7 @@ class StringConverter(ValueConverter):
     ) -> bytes | None:
         if value is None:
             return None
-        text = value if isinstance(value, str) else _printed(schema, value)
+        text = value if isinstance(value, str) else printed(schema, value)
         return text.encode(self._encoding, "replace")
 
     def to_connect(
@@ -92,31 +91,6 @@ class StringConverter(ValueConverter):
     ) -> SchemaAndValue:
         text = None if data is None else data.decode(self._encoding, "replace")
         return SchemaAndValue(OPTIONAL_STRING, text)
-
-
-def _printed(schema: Schema | None, value: Value) -> str:
-    """As Java prints an object, where that says something."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return float_text(value) if schema is not None and schema.type is Type.FLOAT32 else double_text(value)
-    if isinstance(value, list):
-        inner = schema.value_schema if schema is not None else None
-        return "[" + ", ".join(_printed(inner, one) for one in value) + "]"
-    if isinstance(value, dict):
-        keys, values = (None, None) if schema is None else (schema.key_schema, schema.value_schema)
-        pairs = (f"{_printed(keys, key)}={_printed(values, inner)}" for key, inner in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if value is None:
-        return "null"
-    try:
-        return (
-            str(value)
-            if schema is not None and schema.type is Type.STRUCT
-            else value_text(schema, value) or ""
-        )
-    except DataError:
-        return str(value)
 
 
 class _NumberConverter(ValueConverter):
@@ -131,8 +105,11 @@ class _NumberConverter(ValueConverter):
             return None
         expected = float if self.SCHEMA.type not in RANGES else int
         fits = isinstance(value, expected) and not isinstance(value, bool)
-        if not fits or (expected is int and value not in RANGES[self.SCHEMA.type]):
-            raise DataError(f"Failed to serialize to {self.NAME} (was {type(value).__name__}): {value}")
+        wrong_schema = schema is not None and schema.type is not self.SCHEMA.type
+        if wrong_schema or not fits or (expected is int and value not in RANGES[self.SCHEMA.type]):
+            raise DataError(
+                f"Failed to serialize to {self.NAME} (was {type(value).__name__}): {printed(schema, value)}"
+            )
         try:
             return self.FORMAT.pack(value)
         except OverflowError as error:

@@ -18,7 +18,7 @@ from ottla.connect.data.numbers import double_text, float_text
 from ottla.connect.data.schema import Schema, Struct, Type, Value
 from ottla.connect.errors import DataError
 
-__all__ = ["millis_text", "value_text"]
+__all__ = ["millis_text", "printed", "value_text"]
 
 
 def value_text(schema: Schema | None, value: Value) -> str | None:
@@ -37,6 +37,31 @@ def millis_text(millis: int) -> str:
         return time
     date = moment.date().isoformat()
     return date if millis % MILLIS_PER_DAY == 0 else f"{date}T{time}"
+
+
+def printed(schema: Schema | None, value: Value) -> str:
+    """As Java prints an object, where that says something."""
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        inner = schema.value_schema if schema is not None and schema.type is Type.ARRAY else None
+        return "[" + ", ".join(printed(inner, one) for one in value) + "]"
+    if isinstance(value, dict):
+        of_map = schema if schema is not None and schema.type is Type.MAP else None
+        keys, values = (None, None) if of_map is None else (of_map.key_schema, of_map.value_schema)
+        return (
+            "{"
+            + ", ".join(f"{printed(keys, key)}={printed(values, one)}" for key, one in value.items())
+            + "}"
+        )
+    if isinstance(value, Struct):
+        pairs = zip(value.schema.fields, value.values, strict=True)
+        shown = (f"{field.name}={printed(field.schema, one)}" for field, one in pairs if one is not None)
+        return "Struct{" + ",".join(shown) + "}"
+    try:
+        return _text(schema, value, embedded=False)
+    except DataError:
+        return str(value)
 
 
 def _text(schema: Schema | None, value: Value, *, embedded: bool) -> str:

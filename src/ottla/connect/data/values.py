@@ -22,7 +22,7 @@ from ottla.connect.data.logical import (
     millis_of_timestamp,
     scale_of_value,
 )
-from ottla.connect.data.numbers import to_float32, to_integer
+from ottla.connect.data.numbers import double_text, to_float32, to_integer, wrap
 from ottla.connect.data.schema import (
     DATE_NAME,
     DECIMAL_NAME,
@@ -36,7 +36,7 @@ from ottla.connect.data.schema import (
     Value,
 )
 from ottla.connect.data.schemas import BOOLEAN, BYTES, FLOAT32, FLOAT64, INT64, STRING, array_of, map_of
-from ottla.connect.data.texts import value_text
+from ottla.connect.data.texts import printed, value_text
 from ottla.connect.errors import DataError
 
 __all__ = ["as_double", "as_long", "convert", "infer_schema", "parse_number", "parse_text"]
@@ -336,23 +336,28 @@ def convert(to: Schema, source: Schema | None, value: Value) -> Value:
     if to.type is Type.BYTES:
         if isinstance(value, Decimal):
             return decimal_to_bytes(to, value)
-        return value if isinstance(value, bytes) else _cannot(value, to)
+        return value if isinstance(value, bytes) else _cannot(value, to, source)
     if to.type is Type.BOOLEAN:
         return _to_boolean(source, value)
     if to.type in _INTEGERS:
-        return value if _is_integer(value, to.type) else to_integer(as_long(value, source), to.type)
-    if to.type is Type.FLOAT32:
-        return to_float32(as_double(value, source))
-    if to.type is Type.FLOAT64:
-        return as_double(value, source)
+        return value if _is_integer(value, to.type) else wrap(as_long(value, source), to.type)
+    if to.type is Type.FLOAT32 or to.type is Type.FLOAT64:
+        number = as_double(value, source)
+        return to_float32(number) if to.type is Type.FLOAT32 else number
+    return _to_container(to, source, value)
+
+
+def _to_container(to: Schema, source: Schema | None, value: Value) -> Value:
     if to.type is Type.STRUCT:
         return value if isinstance(value, Struct) else _cannot(value, to)
-    value = parse_text(value).value if isinstance(value, str) else value
-    return value if isinstance(value, list if to.type is Type.ARRAY else dict) else _cannot(value, to)
+    if isinstance(value, str):
+        source, value = parse_text(value)
+    expected = list if to.type is Type.ARRAY else dict
+    return value if isinstance(value, expected) else _cannot(value, to, source)
 
 
-def _cannot(value: Value, to: Schema) -> NoReturn:
-    raise DataError(f"Unable to convert {value} ({type(value).__name__}) to {to}")
+def _cannot(value: Value, to: Schema | str, source: Schema | None = None) -> NoReturn:
+    raise DataError(f"Unable to convert {printed(source, value)} ({type(value).__name__}) to {to}")
 
 
 def _is_integer(value: Value, kind: Type) -> bool:
@@ -383,7 +388,7 @@ def _to_logical(to: Schema, source: Schema | None, value: Value) -> Value:
     else:
         number = millis
     kind = Type.INT64 if to.name == TIMESTAMP_NAME else Type.INT32
-    return LOGICAL_TYPES[to.name or ""].from_base(to, to_integer(number, kind))
+    return LOGICAL_TYPES[to.name or ""].from_base(to, wrap(number, kind))
 
 
 def _millis(value: Value) -> int | None:
@@ -400,7 +405,7 @@ def _to_decimal(to: Schema, value: Value) -> Decimal:
     if isinstance(value, Decimal):
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return Decimal(repr(float(value)))
+        return Decimal(double_text(float(value)))
     number = _decimal(value) if isinstance(value, str) else None
     return _cannot(value, to) if number is None else number
 
@@ -416,8 +421,8 @@ def as_long(value: Value, source: Schema | None) -> int:
             base = logical.to_base(source, value)
             if isinstance(base, int):
                 return base
-        _cannot(value, source)
-    raise DataError(f"Unable to convert {value} ({type(value).__name__}) to a number")
+        _cannot(value, source, source)
+    _cannot(value, "a number")
 
 
 def as_double(value: Value, source: Schema | None) -> float:
