@@ -233,7 +233,7 @@ class Broker:
         config = self.config
         limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
         shared = Shared(
-            Router(APIS, self._binder(), limits, self.clock.now_ms),
+            Router(APIS, self._binder(), limits, self.clock.now_ms, self.clock.monotonic_s),
             ConnectionLimits(
                 frame_max_bytes=config.socket_request_max_bytes,
                 requests_in_flight_max=config.ottla_requests_in_flight_max,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from ottla.metrics.reservoir import Reservoir
 from ottla.network.output import Frame
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode
@@ -60,7 +61,19 @@ class ServedApi(NamedTuple):
 class Route:
     """An API with what its handler uses: as this broker serves it."""
 
-    __slots__ = ("decode", "error", "handle", "highest", "key", "lowest", "name", "pipelined")
+    __slots__ = (
+        "decode",
+        "error",
+        "handle",
+        "highest",
+        "key",
+        "local_ms",
+        "lowest",
+        "name",
+        "pipelined",
+        "requests",
+        "total_ms",
+    )
 
     def __init__(
         self,
@@ -80,3 +93,9 @@ class Route:
         self.decode: Final = decode
         self.error: Final = error
         self.pipelined: Final = pipelined
+        self.requests = [0] * (served.highest - served.lowest + 1)
+        """How many there were, by version from the lowest on"""
+        self.total_ms: Final = Reservoir()
+        """From the request to its answer; of some of them"""
+        self.local_ms: Final = Reservoir()
+        """Of that, until the handler waited for others"""

@@ -24,6 +24,8 @@ from ottla.protocol.wire import decode_request, encode_response, response_class
 log = logging.getLogger(__name__)
 
 API_VERSIONS_KEY: Final = 18
+_UNTIMED: Final = 7
+"""One request of eight is timed: reading the clock for each would be seen in the throughput."""
 
 
 class RequestLimits(NamedTuple):
@@ -44,6 +46,7 @@ class Router:
         bind: Callable[[ServedApi], Route],
         limits: RequestLimits,
         now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
     ) -> None:
         """`bind` is called with the first request of an API: each has modules and messages of its own, which
         a broker that is not asked for them need not load.
@@ -53,6 +56,7 @@ class Router:
         self._routes: dict[int, Route] = {}
         self._limits = limits
         self._now_ms = now_ms
+        self._monotonic_s = monotonic_s
 
     @property
     def least_frame_limit(self) -> int:
@@ -80,6 +84,39 @@ class Router:
         context = RequestContext(session, api_key, version, correlation_id, client_id, self._now_ms())
         if not route.lowest <= version <= route.highest:
             return self._version_not_served(route, context), False
+        requests, number = route.requests, version - route.lowest
+        count = requests[number]
+        requests[number] = count + 1
+        if count & _UNTIMED:
+            return self._serve(route, context, frame, position)
+        return self._serve_timed(route, context, frame, position)
+
+    @property
+    def routes(self) -> list[Route]:
+        """The APIs that were asked for so far."""
+        return list(self._routes.values())
+
+    def _serve_timed(
+        self, route: Route, context: RequestContext, frame: memoryview, position: int
+    ) -> tuple[Frame | asyncio.Future[Any] | None, bool]:
+        began_s = self._monotonic_s()
+
+        def passed_ms() -> float:
+            return (self._monotonic_s() - began_s) * 1000
+
+        outcome, pipelined = self._serve(route, context, frame, position)
+        local_ms = passed_ms()
+        route.local_ms.add(local_ms)
+        if isinstance(outcome, asyncio.Future):
+            outcome.add_done_callback(lambda _: route.total_ms.add(passed_ms()))
+        else:
+            route.total_ms.add(local_ms)
+        return outcome, pipelined
+
+    def _serve(
+        self, route: Route, context: RequestContext, frame: memoryview, position: int
+    ) -> tuple[Frame | asyncio.Future[Any] | None, bool]:
+        api_key, version = context.api_key, context.api_version
         if route.decode is None:
             message = decode_request(api_key, version, frame, position, self._limits.max_elements)
         else:

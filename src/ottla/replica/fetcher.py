@@ -369,6 +369,7 @@ class Fetcher:
             if throttle.is_on and throttle.covers(follower):
                 throttle.record(len(records))
             follower.append(records, data.high_watermark, data.log_start_offset, now_ms)
+            follower.traffic.replication_bytes_in += len(records)
             if before != (follower.log.log_end_offset, follower.log.log_start_offset):
                 self._changed[key] = None
         except LogStorageError as error:

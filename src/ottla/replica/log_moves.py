@@ -112,7 +112,7 @@ class LogMoves:
             future = self._folders.open_future(self._topic(replica), index, replica.config, folder)
         except (OSError, CorruptCheckpointError) as error:
             raise KafkaError(ErrorCode.kafka_storage_error, str(error)) from error
-        copy = Follower(topic, replica.topic_id, index, future, replica.state)
+        copy = Follower(topic, replica.topic_id, index, future, replica.state, replica.traffic)
         self._moves[topic, index] = Move(replica.topic_id, folder, copy)
         log.info("%s moves from %s to %s", replica, replica.log_dir, path)
         if self._work is None and not self._is_stopped:

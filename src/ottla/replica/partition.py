@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.records.batch import Buffer
     from ottla.records.markers import EndMarker
+    from ottla.replica.traffic import TopicTraffic
     from ottla.replication.isr import FetchClock
     from ottla.storage.local.reader import LogRead
     from ottla.storage.log import Log
@@ -125,8 +126,9 @@ class Partition(Replica):
         options: ValidationOptions,
         sync_soon: Callable[[Log], None],
         cluster: Cluster,
+        traffic: TopicTraffic,
     ) -> None:
-        super().__init__(topic, topic_id, index, log, state)
+        super().__init__(topic, topic_id, index, log, state, traffic)
         self._options = options
         self._sync_soon = sync_soon
         self._cluster = cluster
@@ -228,6 +230,8 @@ class Partition(Replica):
         base_offset, repeated = log.append(header, body, self.leader_epoch, now_ms, verification=verification)
         local = log.local
         end_offset = local.log_end_offset
+        self.traffic.bytes_in += header.size
+        self.traffic.messages_in += header.record_count
         if repeated is not None:
             append_time_ms = repeated.timestamp
         elif self._is_alone:

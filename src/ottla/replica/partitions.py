@@ -17,6 +17,7 @@ from ottla.records.validation import ValidationOptions
 from ottla.replica.follower import Follower
 from ottla.replica.partition import Partition
 from ottla.replica.replica import Replica
+from ottla.replica.traffic import Traffic
 from ottla.storage.checkpoints import CorruptCheckpointError
 from ottla.storage.errors import LogStorageError
 from ottla.storage.lifecycle import close_logs
@@ -106,6 +107,8 @@ class Partitions:
         self._group_commit = group_commit
         self.offline_changed: Callable[[], None] = _nobody_asks
         """Told that other partitions are offline than before"""
+        self.traffic = Traffic()
+        """What goes in and out, by topic"""
         self._by_topic: dict[str, list[Place]] = {}
         self._by_id: dict[UUID, list[Place]] = {}
 
@@ -307,11 +310,12 @@ class Partitions:
             validation_options(config, self._config),
             self._group_commit.sync_soon,
             self._cluster,
+            self.traffic.of(topic.name),
         )
 
     @staticmethod
     def _follower(former: Replica, state: PartitionState) -> Follower:
-        follower = Follower(former.topic, former.topic_id, former.index, former.log, state)
+        follower = Follower(former.topic, former.topic_id, former.index, former.log, state, former.traffic)
         follower.config = former.config
         return follower
 
@@ -368,7 +372,7 @@ class Partitions:
         state = topic.partitions[index]
         if self._may_lead and state.leader == self._node_id:
             return self._partition(topic, index, opened, config)
-        follower = Follower(topic.name, topic.topic_id, index, opened, state)
+        follower = Follower(topic.name, topic.topic_id, index, opened, state, self.traffic.of(topic.name))
         self._fetching.follow(follower)
         return follower
 
@@ -409,6 +413,7 @@ class Partitions:
     async def remove_topic(self, topic: Topic) -> None:
         """Close a deleted topic's logs and remove their folders: renamed at once, their files later."""
         removed = self._by_topic.pop(topic.name, [])
+        self.traffic.forget(topic.name)
         self._by_id.pop(topic.topic_id, None)
         for index, place in enumerate(removed):
             self._remove(topic.name, index, place)

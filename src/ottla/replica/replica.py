@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import PartitionState
     from ottla.records.validation import ValidationOptions
+    from ottla.replica.traffic import TopicTraffic
     from ottla.storage.local.reader import LogRead
     from ottla.storage.log import Log
 
@@ -47,9 +48,18 @@ class Replica:
         "state",
         "topic",
         "topic_id",
+        "traffic",
     )
 
-    def __init__(self, topic: str, topic_id: UUID, index: int, log: Log, state: PartitionState) -> None:
+    def __init__(
+        self,
+        topic: str,
+        topic_id: UUID,
+        index: int,
+        log: Log,
+        state: PartitionState,
+        traffic: TopicTraffic,
+    ) -> None:
         self.topic = topic
         self.topic_id = topic_id
         self.index = index
@@ -60,6 +70,7 @@ class Replica:
         self.is_closed = False
         """It was deleted, or moved away, or has another role."""
         self.config: TopicConfig = log.local.config
+        self.traffic = traffic
         self._waiters: dict[Waiter, None] | None = None
 
     def __str__(self) -> str:

@@ -51,7 +51,7 @@ def bind(served: ServedApi) -> Route:
 
 
 def router(*served: ServedApi, bind: Callable[[ServedApi], Route] = bind) -> Router:
-    return Router(served, bind, LIMITS, lambda: 1_000)
+    return Router(served, bind, LIMITS, lambda: 1_000, lambda: 0.0)
 
 
 def named(name: str) -> ServedApi:
@@ -318,3 +318,54 @@ def test_a_refusal_that_quotes_a_long_name_fits_its_response() -> None:
     _, message = read_response(api.key, 0, frame[4:])  # type: ignore[index]
     assert message["error_code"] == ErrorCode.unsupported_version
     assert len(message["error_message"]) < 2000
+
+
+def test_requests_are_counted_by_version_and_one_of_eight_is_timed() -> None:
+    times = iter(range(100))
+    api = Api(
+        SimpleNamespace,
+        HeartbeatRequest,
+        HeartbeatResponse,
+        lambda *_: HeartbeatResponse(throttle_time_ms=0, error_code=0),
+        right=Open("nothing is asked for"),
+    )
+    routed = Router(
+        [HEARTBEAT],
+        lambda served: api.bind(served, SERVICES, None),
+        LIMITS,
+        lambda: 1_000,
+        lambda: float(next(times)),
+    )
+    for _ in range(9):
+        ask(routed, 3)
+    ask(routed, 1)
+    (route,) = routed.routes
+    assert route.requests == [1, 0, 9]
+    assert (route.total_ms.times, route.total_ms.total) == (3, 3_000)
+    assert route.local_ms.times == 3
+
+
+async def test_what_waits_is_timed_until_its_answer() -> None:
+    now_s = 0.0
+
+    async def handle(*_: Any) -> HeartbeatResponse:
+        nonlocal now_s
+        await asyncio.sleep(0)
+        now_s = 5.0
+        return HeartbeatResponse(throttle_time_ms=0, error_code=0)
+
+    api = Api(
+        SimpleNamespace, HeartbeatRequest, HeartbeatResponse, handle, right=Open("nothing is asked for")
+    )
+    routed = Router(
+        [HEARTBEAT],
+        lambda served: api.bind(served, SERVICES, None),
+        LIMITS,
+        lambda: 1_000,
+        lambda: now_s,
+    )
+    outcome, _ = ask(routed)
+    await outcome
+    await asyncio.sleep(0)
+    (route,) = routed.routes
+    assert (route.local_ms.total, route.total_ms.total) == (0.0, 5_000)

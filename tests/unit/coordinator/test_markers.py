@@ -22,6 +22,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
 from ottla.replica.partitions import validation_options
+from ottla.replica.traffic import TopicTraffic
 
 
 def partition(min_in_sync: int = 1, isr: tuple[int, ...] = (1, 2)) -> Partition:
@@ -34,6 +35,7 @@ def partition(min_in_sync: int = 1, isr: tuple[int, ...] = (1, 2)) -> Partition:
         validation_options(small_segments(), broker_config()),
         lambda _log: None,
         Neighbours(b2=7),
+        TopicTraffic(),
     )
     config = small_segments()._replace(min_insync_replicas=min_in_sync)
     made.reconfigure(config, validation_options(config, broker_config()))

@@ -26,6 +26,7 @@ from ottla.protocol.messages.records.group import OffsetCommitKey, OffsetCommitV
 from ottla.records.codec import ControlType, Record, encode_batch, encode_end_transaction_marker
 from ottla.replica.partition import Partition
 from ottla.replica.partitions import validation_options
+from ottla.replica.traffic import TopicTraffic
 from ottla.storage.cleaner.cleaning import CleanedGroup, CleaningFinished, clean
 from ottla.storage.cleaner.policy import cleaning_facts, plan_cleaning
 
@@ -49,6 +50,7 @@ class OffsetsPartition:
             validation_options(small_segments(), broker_config()),
             lambda _log: None,
             Neighbours(),
+            TopicTraffic(),
         )
         self.now_ms = 1_000_000
         self.first_dirty: int | None = None

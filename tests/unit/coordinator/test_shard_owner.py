@@ -44,6 +44,7 @@ from ottla.records.codec import ControlType, Record, encode_batch, encode_end_tr
 from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
 from ottla.replica.partitions import validation_options
+from ottla.replica.traffic import TopicTraffic
 from ottla.storage.log import Log
 
 TOPICS = image(t=4)
@@ -75,6 +76,7 @@ class Owned:
             validation_options(small_segments(), broker_config()),
             lambda _log: None,
             Neighbours(),
+            TopicTraffic(),
         )
         self.commits = HeldCommits()
         config = SimpleNamespace(ottla_acks_all_flush=flush, ottla_decompressed_batch_max_bytes=1 << 20)

@@ -28,6 +28,7 @@ from ottla.records.batch import iter_headers
 from ottla.records.markers import EndMarker
 from ottla.replica.partition import Partition
 from ottla.replica.partitions import validation_options
+from ottla.replica.traffic import TopicTraffic
 from ottla.storage.verification import EXEMPT, Verification
 
 STATE = PartitionState(replicas=(1,), isr=(1,), leader=1)
@@ -49,6 +50,7 @@ class Coordinated:
             validation_options(small_segments(), broker_config()),
             lambda _log: None,
             Neighbours(),
+            TopicTraffic(),
         )
         config: Any = SimpleNamespace(value=broker_config())
         hosted: Any = SimpleNamespace(of_topic=lambda _topic: [self.partition], subscribe=lambda _: None)

@@ -28,6 +28,7 @@ from ottla.protocol.structs import Struct
 from ottla.replica.fetcher import Fetcher
 from ottla.replica.follower import Follower
 from ottla.replica.throttles import follower_throttle
+from ottla.replica.traffic import TopicTraffic
 from ottla.storage.log import Log
 
 S = TypeVar("S", bound=Struct)
@@ -90,7 +91,7 @@ class Around:
 
 def _follower(leader_epoch: int) -> Follower:
     state = PartitionState(replicas=(1, 2), isr=(1, 2), leader=1, leader_epoch=leader_epoch)
-    return Follower("t", TOPIC, 0, open_at(SimulatedDisk(), small_segments()), state)
+    return Follower("t", TOPIC, 0, open_at(SimulatedDisk(), small_segments()), state, TopicTraffic())
 
 
 @pytest.fixture

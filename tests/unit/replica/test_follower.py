@@ -11,6 +11,7 @@ from tests.unit.storage.simulated_disk import SimulatedDisk
 from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import KafkaError
 from ottla.replica.follower import Follower
+from ottla.replica.traffic import TopicTraffic
 from ottla.replication.truncation import EpochEnd
 
 NOW_MS = 2_000_000
@@ -30,7 +31,7 @@ class Waiting:
 @pytest.fixture
 def follower() -> Follower:
     state = PartitionState(replicas=(1, 2), isr=(1, 2), leader=1, leader_epoch=5)
-    return Follower("t", UUID(int=1), 0, open_at(SimulatedDisk(), small_segments()), state)
+    return Follower("t", UUID(int=1), 0, open_at(SimulatedDisk(), small_segments()), state, TopicTraffic())
 
 
 def given(follower: Follower, *at: tuple[int, int], high_watermark: int = 0, log_start: int = 0) -> None:

@@ -24,6 +24,7 @@ from ottla.replica.delayed import DelayedProduce, Unfinished
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.partition import READ_COMMITTED, Partition
 from ottla.replica.partitions import validation_options
+from ottla.replica.traffic import TopicTraffic
 from ottla.storage.fs import OsFileSystem
 from ottla.storage.log import Log
 
@@ -60,7 +61,7 @@ def partition(
     topic_config = config(**overrides)
     log = open_at(OsFileSystem(64), topic_config, directory=str(tmp_path / "t-0"))
     options = validation_options(topic_config, broker_config())
-    return Partition("t", UUID(int=1), 0, log, state, options, sync_soon, Neighbours())
+    return Partition("t", UUID(int=1), 0, log, state, options, sync_soon, Neighbours(), TopicTraffic())
 
 
 def append(to: Partition, acks: int = -1) -> int:

@@ -27,6 +27,7 @@ from ottla.replica.follower import Follower
 from ottla.replica.partition import IsrProposal, Partition
 from ottla.replica.partitions import validation_options
 from ottla.replica.replica import Replica
+from ottla.replica.traffic import TopicTraffic
 from ottla.replication.isr import FetchClock
 from ottla.replication.truncation import EpochEnd
 from ottla.storage.log import Log
@@ -66,9 +67,19 @@ class Replication(RuleBasedStateMachine):
 
     def role(self, node: int, log: Log) -> Replica:
         if node != self.state.leader:
-            return Follower("t", TOPIC_ID, 0, log, self.state)
+            return Follower("t", TOPIC_ID, 0, log, self.state, TopicTraffic())
         options = validation_options(CONFIG, broker_config())
-        return Partition("t", TOPIC_ID, 0, log, self.state, options, lambda _log: None, self.around[node])
+        return Partition(
+            "t",
+            TOPIC_ID,
+            0,
+            log,
+            self.state,
+            options,
+            lambda _log: None,
+            self.around[node],
+            TopicTraffic(),
+        )
 
     @property
     def leader(self) -> Partition:
@@ -209,7 +220,7 @@ class Replication(RuleBasedStateMachine):
             )
         else:
             self.state = dataclasses.replace(self.state, isr=isr)
-        self.roles[node] = Follower("t", TOPIC_ID, 0, self.open(node), self.state)
+        self.roles[node] = Follower("t", TOPIC_ID, 0, self.open(node), self.state, TopicTraffic())
         self.decide(self.state)
 
     @property

@@ -37,6 +37,17 @@ if TYPE_CHECKING:
 _FIRST_FROM_FOLLOWERS: Final = 11
 _AWAITED_WAIT_MS: Final = 20
 _ELSEWHERE: Final = frozenset({ErrorCode.not_leader_or_follower, ErrorCode.fenced_leader_epoch})
+_NOT_COUNTED_AS_FAILED: Final = frozenset(
+    {
+        ErrorCode.fenced_leader_epoch,
+        ErrorCode.kafka_storage_error,
+        ErrorCode.not_leader_or_follower,
+        ErrorCode.offset_out_of_range,
+        ErrorCode.unknown_leader_epoch,
+        ErrorCode.unknown_topic_id,
+        ErrorCode.unknown_topic_or_partition,
+    }
+)
 _NOT_HERE: Final = frozenset(
     {
         ErrorCode.topic_authorization_failed,
@@ -91,6 +102,7 @@ class _Fetch:
         "_isolation",
         "_min_bytes",
         "_rack",
+        "_read",
         "_results",
         "_services",
         "_session",
@@ -115,6 +127,7 @@ class _Fetch:
         self._min_bytes = message.min_bytes
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
+        self._read: list[tuple[Replica, int]] = []  # bytes of records of each partition
         self._rack = message.rack_id
         self.served: list[Source] = []
         self.failed = False
@@ -125,6 +138,7 @@ class _Fetch:
     def read(self) -> int:
         """Read every partition within the budget; returns the bytes of records."""
         self._results.clear()
+        self._read.clear()
         self.served.clear()
         self.has_unstable = False
         size = 0
@@ -138,6 +152,8 @@ class _Fetch:
                 self.failed = True
                 if session is not None:
                     asked.follow(None, session)
+                if error.code not in _NOT_COUNTED_AS_FAILED:
+                    self._services.partitions.traffic.elsewhere.failed_fetches += 1
                 result = self._refusal(asked, error.code)
             size += len(result.records)
             self._results.append((asked, result))
@@ -201,6 +217,7 @@ class _Fetch:
             )
         limit = max(0, min(asked.max_bytes, budget))
         read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
+        self._read.append((partition, len(read.records)))
         log = partition.log
         stable_offset = log.last_stable_offset
         aborted = None
@@ -252,6 +269,7 @@ class _Fetch:
 
     def answer(self) -> Frame:
         """The encoded response: everything, or in an incremental session what changed."""
+        self._count()
         session = self._session
         topics: dict[str | UUID, list[wire.FetchedPartition]] = {}
         for asked, result in self._results:
@@ -270,6 +288,12 @@ class _Fetch:
             session_id=session.session_id if session is not None else NO_SESSION,
             node_endpoints=self._leaders_endpoints() if self.failed else (),
         )
+
+    def _count(self) -> None:
+        for replica, size in self._read:
+            traffic = replica.traffic
+            traffic.fetches += 1
+            traffic.bytes_out += size
 
     def _leaders_endpoints(self) -> Sequence[NodeEndpoint]:
         """Where those are found who lead what could not be read here."""
@@ -405,6 +429,7 @@ class _FollowerFetch(_Fetch):
             else:
                 limit = max(0, min(asked.max_bytes, budget))
                 records = partition.read_to_end(asked.fetch_offset, limit, min_one=min_one).records
+                self._read.append((partition, len(records)))
                 if is_throttled:
                     self._throttled_bytes += len(records)
             if asked.fetch_offset == end_offset:
@@ -439,6 +464,12 @@ class _FollowerFetch(_Fetch):
         if self._throttled_bytes:
             self._services.leader_throttle.record(self._throttled_bytes)
         return super().answer()
+
+    def _count(self) -> None:
+        for replica, size in self._read:
+            traffic = replica.traffic
+            traffic.fetches += 1
+            traffic.replication_bytes_out += size
 
     def wait_ms(self, asked_ms: int) -> int:
         # It is about to be told that this broker leads more, and then has to ask for that.

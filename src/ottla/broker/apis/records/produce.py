@@ -48,6 +48,14 @@ _SAYS_NOTHING_OF_THE_LOG: Final = frozenset(
     }
 )
 """With any other error the producer is told where the log begins (KIP-360)."""
+_TOO_LARGE: Final = frozenset({ErrorCode.message_too_large, ErrorCode.record_list_too_large})
+_NOT_COUNTED_AS_FAILED: Final = _TOO_LARGE | {
+    ErrorCode.corrupt_message,
+    ErrorCode.kafka_storage_error,
+    ErrorCode.not_leader_or_follower,
+    ErrorCode.unknown_topic_id,
+    ErrorCode.unknown_topic_or_partition,
+}
 _MAY_WRITE_INTERNAL_TOPICS: Final = "__admin_client"
 """The only client id that may, as in Kafka: coordinators replay what is written there."""
 
@@ -196,6 +204,7 @@ def _append(
         if context.session.access is not None:
             _check_right(services, context, topic, topic_id)
         partition = partition_of(services, topic, topic_id, index)
+        partition.traffic.produces += 1
         if partition.is_internal and context.client_id != _MAY_WRITE_INTERNAL_TOPICS:
             raise KafkaError(
                 ErrorCode.invalid_topic_exception, f"Cannot append to internal topic {partition.topic}"
@@ -221,9 +230,25 @@ def _append(
         failure = _failure(data, refused.code, refused.message, refused.record_errors)
     except KafkaError as error:
         failure = _failure(data, error.code, error.message)
+    _count_failure(services, failure, data, partition)
     if partition is None or failure.error_code in _SAYS_NOTHING_OF_THE_LOG:
         return failure
     return failure._replace(log_start_offset=partition.log.log_start_offset)
+
+
+def _count_failure(
+    services: RecordServices, failure: PartitionResult, data: PartitionData, partition: Partition | None
+) -> None:
+    """As Kafka's metrics do: what is too large by its bytes, and not what is to be tried elsewhere."""
+    traffic = services.partitions.traffic.elsewhere
+    if partition is None:
+        traffic.produces += 1
+    else:
+        traffic = partition.traffic
+    if failure.error_code not in _NOT_COUNTED_AS_FAILED:
+        traffic.failed_produces += 1
+    if failure.error_code in _TOO_LARGE and data.records is not None:
+        traffic.bytes_rejected += len(data.records)
 
 
 def _check_right(
