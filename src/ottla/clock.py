@@ -21,3 +21,7 @@ class Clock:
     def monotonic_ms(self) -> int:
         """`monotonic_s` in whole milliseconds."""
         return int(self.monotonic_s() * 1000)
+
+    def processor_s(self) -> float:
+        """Seconds of processor time that the calling thread has had."""
+        return time.thread_time()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ottla.broker.apis import APIS, binder
 from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
-from ottla.broker.membership import Alone, Member, Membership
+from ottla.broker.membership import Alone, Member, Membership, registration_of
 from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
@@ -40,7 +40,6 @@ from ottla.controller.registration import note_log_dirs
 from ottla.controller.replicas import ReplicaController
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.metadata.image import MetadataImage
-from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import Server
@@ -61,6 +60,7 @@ from ottla.replica.throttles import follower_throttle, leader_throttle
 from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
+    from ottla.broker.monitoring.monitor import Monitor
     from ottla.broker.rights import Authorization
     from ottla.network.peers import Address, Peers
 
@@ -99,9 +99,7 @@ class Broker:
         fs = host.open_fs(config.ottla_open_files_max)
         self.data_dirs = DataDirs(fs, config.log_dirs, config.metadata_log_dir, host.boot_id)
         self._environment = LogEnvironment(
-            fs,
-            host.random,
-            max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes,
+            fs, host.random, max_decoded_batch_bytes=config.ottla_decompressed_batch_max_bytes
         )
         self.group_commit = GroupCommit(self._sync_worker)
         self._store = host.make_store(self.data_dirs.metadata.path, config)
@@ -151,6 +149,7 @@ class Broker:
         )
         self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
         self._request_memory = RequestMemory(config.ottla_request_memory_max_bytes)
+        self._router = self._make_router()
         self._server = self._make_server()
         self._loading: asyncio.Task[None] | None = None
 
@@ -229,11 +228,15 @@ class Broker:
             self._checkpoint,
         )
 
+    def _make_router(self) -> Router:
+        config, clock = self.config, self.clock
+        limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
+        return Router(APIS, self._binder(), limits, clock.now_ms, clock.monotonic_s)
+
     def _make_server(self) -> Server:
         config = self.config
-        limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
         shared = Shared(
-            Router(APIS, self._binder(), limits, self.clock.now_ms, self.clock.monotonic_s),
+            self._router,
             ConnectionLimits(
                 frame_max_bytes=config.socket_request_max_bytes,
                 requests_in_flight_max=config.ottla_requests_in_flight_max,
@@ -332,6 +335,25 @@ class Broker:
         """What the cluster knows at this moment."""
         return self.metadata.image
 
+    @cached_property
+    def monitor(self) -> Monitor:
+        """What is shown of it; from the start on."""
+        from ottla.broker.monitoring.monitor import broker_monitor  # only where somebody looks
+
+        client_id = f"broker-{self.node.node_id}-monitor"
+        return broker_monitor(
+            self.node.node_id,
+            self._router,
+            self._server,
+            self.partitions,
+            self.data_dirs,
+            self._isr_controller,
+            self.metadata,
+            self.groups,
+            lambda peer: self.peers.channel(peer, client_id),
+            self.clock,
+        )
+
     # -- following the metadata
 
     async def _reconfigure(self, config: BrokerConfig, image: MetadataImage) -> None:
@@ -382,7 +404,13 @@ class Broker:
                 # A name server may be asked for our name, which takes its time.
                 host = listener.host or await self._own_name()
                 node.addresses[listener.name] = host, listener.port or bound[listener.name][1]
-        registration = self._registration()
+        registration = registration_of(
+            node,
+            config.advertised_listeners,
+            self._incarnation,
+            self.data_dirs.metadata.directory_id,
+            is_fenced=self._shares_store,
+        )
         await self._membership.announce(registration)
         image = await self._membership.when_reached(self.metadata.load)
         if image.broker_overrides:
@@ -409,23 +437,6 @@ class Broker:
     def _own_epoch(self) -> int:
         """Of this broker's registration, negative without one."""
         return self._membership.epoch
-
-    def _registration(self) -> BrokerRegistration:
-        """What this process tells its cluster of itself."""
-        node = self.node
-        return BrokerRegistration(
-            node.node_id,
-            {
-                listener.name: Endpoint(*node.addresses[listener.name], listener.protocol.value)
-                for listener in self.config.advertised_listeners
-                if listener.name in node.addresses
-            },
-            node.rack,
-            self._incarnation,
-            SUPPORTED_FEATURES,
-            self.data_dirs.metadata.directory_id,
-            is_fenced=self._shares_store,
-        )
 
     async def _open_logs(self, image: MetadataImage) -> None:
         node_id = self.node.node_id

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from ottla.controller.features import finalize_newest
 from ottla.controller.registration import NEVER, agree_on_cluster_id, register
+from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
 from ottla.replica.data_dir import DataDirError
 from ottla.replica.membership import Standing
 from ottla.store.etcd import SEEN_FILE_NAME
@@ -16,12 +17,15 @@ from ottla.store.interface import OutcomeUnknownError, StoreError, UnfitStoreErr
 from ottla.store.sqlite import FILE_NAME, MIGRATED_FILE_NAME
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from ottla.broker.services import Node
     from ottla.clock import Clock
     from ottla.config.current import CurrentConfig
+    from ottla.config.listeners import Listener
     from ottla.controller.offline import OfflineReplicaReports
     from ottla.controller.publisher import MetadataSubscriber, Publisher
     from ottla.controller.session import BrokerSession
-    from ottla.metadata.model import BrokerRegistration
     from ottla.replica.data_dir import DataDirs
     from ottla.replica.partitions import Partitions
     from ottla.store.interface import Store
@@ -32,6 +36,26 @@ _RETRY_S: Final = 0.5
 
 R = TypeVar("R")
 Serve: TypeAlias = Callable[[], Awaitable[None]]
+
+
+def registration_of(
+    node: Node, advertised: Iterable[Listener], incarnation: UUID, directory_id: str, *, is_fenced: bool
+) -> BrokerRegistration:
+    """What a process tells its cluster of itself."""
+    listeners = {
+        each.name: Endpoint(*node.addresses[each.name], each.protocol.value)
+        for each in advertised
+        if each.name in node.addresses
+    }
+    return BrokerRegistration(
+        node.node_id,
+        listeners,
+        node.rack,
+        incarnation,
+        SUPPORTED_FEATURES,
+        directory_id,
+        is_fenced=is_fenced,
+    )
 
 
 class Membership(Protocol):

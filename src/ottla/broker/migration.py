@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ottla.broker.etcd import etcd_store
-from ottla.broker.process import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, load_broker_settings
+from ottla.broker.process import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, Options, load_broker_settings
 from ottla.clock import Clock
 from ottla.config.broker import BrokerConfig
 from ottla.config.definition import ConfigError
@@ -31,7 +31,7 @@ def migrate(
     The options are those of `ottla serve`.
     """
     try:
-        config = load_broker_settings(data, None, None, metadata, config_file, assignments).config
+        config = load_broker_settings(Options(data=data, metadata=metadata), config_file, assignments).config
     except (ConfigError, OSError) as error:
         return EXIT_USAGE, str(error)
     if config.ottla_metadata_store is None:

@@ -10,6 +10,7 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
@@ -17,11 +18,15 @@ from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.definition import ConfigError
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
+from ottla.config.monitoring import MonitoringConfig, metrics_address
 from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.errors import KafkaError
 from ottla.replica.data_dir import DataDirError
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
 from ottla.store.interface import StoreError
+
+if TYPE_CHECKING:
+    from ottla.broker.monitoring.page import Page
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +34,7 @@ EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 
 
 def run_process(
-    data: str | None,
-    listen: str | None,
-    node_id: int | None,
-    metadata: str | None,
-    config_file: str | None,
-    assignments: Sequence[str],
-    *,
-    verbose: bool = False,
+    options: Options, config_file: str | None, assignments: Sequence[str], *, verbose: bool = False
 ) -> int:
     """Run a broker until SIGINT or SIGTERM; returns the process's exit code."""
     logging.basicConfig(
@@ -47,7 +45,7 @@ def run_process(
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     _allow_many_descriptors()
     try:
-        settings = load_broker_settings(data, listen, node_id, metadata, config_file, assignments)
+        settings = load_broker_settings(options, config_file, assignments)
     except (ConfigError, OSError) as error:
         return _fail(error, EXIT_USAGE)
     try:
@@ -81,32 +79,42 @@ def _fail(error: Exception, code: int) -> int:
     return code
 
 
+class Options(NamedTuple):
+    """The settings that `ottla serve` has options for; None for one that is not given."""
+
+    data: str | None = None
+    listen: str | None = None
+    node_id: int | None = None
+    metadata: str | None = None
+    metrics: str | None = None
+
+    def settings(self) -> dict[str, tuple[str, str]]:
+        """By Kafka's names, with the option that each comes from. Raises ConfigError."""
+        data, listen = self.data, self.listen
+        if data is not None and "," in data:
+            raise ConfigError(f"--data {data}: it is one folder; several are --set log.dirs={data}")
+        if listen is not None and "://" not in listen:
+            listen = f"PLAINTEXT://{listen}"
+        settings = {
+            "log.dirs": (data, "--data"),
+            "listeners": (listen, "--listen"),
+            "node.id": (None if self.node_id is None else str(self.node_id), "--node-id"),
+            "ottla.metadata.store": (self.metadata, "--metadata"),
+            "ottla.metrics.listener": (self.metrics, "--metrics"),
+        }
+        return {name: (text, option) for name, (text, option) in settings.items() if text is not None}
+
+
 def load_broker_settings(
-    data: str | None,
-    listen: str | None,
-    node_id: int | None,
-    metadata: str | None,
-    config_file: str | None,
-    assignments: Sequence[str],
+    options: Options, config_file: str | None, assignments: Sequence[str]
 ) -> BrokerSettings:
     """What the options of `ottla serve` and the environment come to. Raises ConfigError and OSError."""
-    options: dict[str, tuple[str, str]] = {}
-    if data is not None:
-        if "," in data:
-            raise ConfigError(f"--data {data}: it is one folder; several are --set log.dirs={data}")
-        options["log.dirs"] = data, "--data"
-    if listen is not None:
-        options["listeners"] = (listen if "://" in listen else f"PLAINTEXT://{listen}"), "--listen"
-    if node_id is not None:
-        options["node.id"] = str(node_id), "--node-id"
-    if metadata is not None:
-        options["ottla.metadata.store"] = metadata, "--metadata"
     file = None
     if config_file:
         from pathlib import Path  # only for this: a start without a file is 5 ms shorter
 
         file = Path(config_file)
-    loaded = load_settings(Sources(file, os.environ, assignments, options))
+    loaded = load_settings(Sources(file, os.environ, assignments, options.settings()))
     for line in loaded.unknown:
         log.warning("%s", line)
     for name in loaded.without_effect:
@@ -120,6 +128,27 @@ async def _serve(settings: BrokerSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     broker = Broker(settings)
+    page = _show(broker, settings.config)
+    try:
+        await _run(broker, stopping)
+    finally:
+        if page is not None:
+            page.stop()
+
+
+def _show(broker: Broker, config: MonitoringConfig) -> Page | None:
+    """Its metrics, where they are asked for. Raises OSError for an address in use."""
+    address = metrics_address(config.ottla_metrics_listener)
+    if address is None:
+        return None
+    from ottla.broker.monitoring.page import Page  # 10 MB and 0.1 s that a broker without it does not need
+
+    page = Page(broker.monitor, *address)
+    log.info("metrics are on http://%s:%d/metrics", _shown(page.address[0]), page.address[1])
+    return page
+
+
+async def _run(broker: Broker, stopping: asyncio.Event) -> None:
     # A start may take long: logs are recovered, a store is waited for.
     starting = asyncio.ensure_future(broker.start())
     stop = asyncio.ensure_future(stopping.wait())

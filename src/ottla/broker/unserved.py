@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 from ottla.broker.etcd import etcd_store
 from ottla.broker.host import this_host
 from ottla.broker.membership import Alone
-from ottla.broker.process import load_broker_settings
+from ottla.broker.process import Options, load_broker_settings
 from ottla.config.broker import BrokerConfig
 from ottla.config.definition import ConfigError
 from ottla.controller.access import AccessController
@@ -86,7 +86,7 @@ def _change(user: ScramUser, password: Password | None) -> CredentialChange:
 def _with_metadata(where: Where, work: Callable[[Publisher, AccessController], Awaitable[R]]) -> R:
     try:
         settings = load_broker_settings(
-            where.data, None, None, where.metadata, where.config_file, where.assignments
+            Options(data=where.data, metadata=where.metadata), where.config_file, where.assignments
         )
         return asyncio.run(_run(settings.config, work))
     except KafkaError as error:

@@ -23,6 +23,11 @@ from ottla.cli.loading import loading
     help="Where the cluster's metadata is, etcd://HOST:PORT[,HOST:PORT]/CLUSTER (ottla.metadata.store).  "
     "[default: in the data folder, for a broker that is alone]",
 )
+@click.option(
+    "--metrics",
+    metavar="HOST:PORT",
+    help="Show metrics and health over HTTP there (ottla.metrics.listener).",
+)
 @click.option("--config", "config_file", metavar="FILE", help="A server.properties or a TOML file.")
 @click.option(
     "--set",
@@ -37,6 +42,7 @@ def serve(
     listen: str | None,
     node_id: int | None,
     metadata: str | None,
+    metrics: str | None,
     config_file: str | None,
     assignments: tuple[str, ...],
     verbose: bool,
@@ -48,6 +54,7 @@ def serve(
     it accepts connections it prints one line with "ready" and its address.
     """
     with loading():
-        from ottla.broker.process import run_process
+        from ottla.broker.process import Options, run_process
 
-    raise SystemExit(run_process(data, listen, node_id, metadata, config_file, assignments, verbose=verbose))
+    options = Options(data, listen, node_id, metadata, metrics)
+    raise SystemExit(run_process(options, config_file, assignments, verbose=verbose))

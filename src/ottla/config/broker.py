@@ -22,6 +22,7 @@ from ottla.config.groups import GROUP_COORDINATOR_KEYS, GroupCoordinatorConfig, 
 from ottla.config.inert import inert_keys
 from ottla.config.layers import BrokerLayers, resolve
 from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
+from ottla.config.monitoring import MONITORING_KEYS, MonitoringConfig, check_monitoring
 from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
 from ottla.config.security import SECURITY_KEYS, SecurityConfig, check_security
@@ -87,6 +88,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *CONTROLLER_KEYS,
         *STORE_KEYS,
         *SECURITY_KEYS,
+        *MONITORING_KEYS,
         *GROUP_COORDINATOR_KEYS,
         *TRANSACTION_KEYS,
         *_topic_default_keys(),
@@ -105,6 +107,7 @@ class BrokerConfig(
     TransactionConfig,
     StoreConfig,
     SecurityConfig,
+    MonitoringConfig,
 ):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 
@@ -158,6 +161,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     check_network(value)
     check_store(value)
     check_security(value)
+    check_monitoring(value)
     check_replica(value)
     check_group_coordinator(value)
     return BrokerConfig(topic_defaults=topic_defaults(layers), **values)

@@ -40,6 +40,9 @@ class IsrController:
         self._own_epoch = own_epoch
         self._proposed: list[IsrProposal] = []
         self._work: asyncio.Task[None] | None = None
+        self.shrinks = 0
+        self.expansions = 0
+        """ISRs that were committed with fewer replicas than before, and with more"""
 
     def propose(self, proposal: IsrProposal) -> None:
         """Commit it with the others that come until its turn."""
@@ -77,6 +80,7 @@ class IsrController:
     async def _commit_step(self, step: Step[IsrProposal]) -> None:
         outcome = await self._outcome_of(step.transaction)
         if outcome.committed:
+            self._count(step.items)
             return
         # One of the keys is no longer as compared, and will never be: nothing of this can be done any more.
         # But it may have been done, where that was not known: all that was has to be seen first.
@@ -86,6 +90,12 @@ class IsrController:
             return
         for each in step.items:
             await self._commit([each])
+
+    def _count(self, committed: Iterable[IsrProposal]) -> None:
+        for each in committed:
+            before, after = len(each.state.isr), len(each.isr)
+            self.shrinks += after < before
+            self.expansions += after > before
 
     async def _reach(self, revision: int) -> None:
         while True:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ottla.config.current import Current
     from ottla.config.groups import GroupCoordinatorConfig
     from ottla.config.replica import ReplicaConfig
+    from ottla.coordination.groups.offsets.store import GroupOffsets
     from ottla.coordination.groups.shard import GroupShard
     from ottla.coordination.groups.state import HeartbeatBudget
     from ottla.coordination.runtime import Client, Effects, RequestInfo
@@ -163,6 +164,10 @@ class GroupCoordinator:
     async def list_groups(self, request: ListGroupsRequest, client: Client) -> list[ListedGroup]:
         """Of all shards. Raises KafkaError(coordinator_load_in_progress) while one is still loading."""
         return await self._shards.ask_all(client, lambda shard, info, _now: shard.list_groups(request, info))
+
+    def committed_offsets(self) -> list[GroupOffsets]:
+        """Of all groups that are here; without those of shards that are still loading."""
+        return [each for owner in self._shards.serving for each in owner.shard.committed_offsets()]
 
     def _ask(self, group_id: str, client: Client, decide: Decide[R]) -> Answered[R]:
         owner = self.owner_of(group_id)

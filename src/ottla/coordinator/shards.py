@@ -101,6 +101,11 @@ class Shards(Generic[S]):
         return answers
 
     @property
+    def serving(self) -> list[ShardOwner[S]]:
+        """Those that may be asked."""
+        return [owner for owner in self._owners.values() if not (owner.is_stopped or owner.is_loading)]
+
+    @property
     def shards(self) -> list[S]:
         return [owner.shard for owner in self._owners.values()]
 

@@ -440,6 +440,11 @@ class Connection(asyncio.BufferedProtocol):
         return self._backlog is not None or self._waits_for_memory
 
     @property
+    def listener(self) -> str:
+        """The name of the listener that it came to."""
+        return self._session.listener
+
+    @property
     def idle(self) -> bool:
         """Nothing outstanding and nothing half received."""
         return not self._answers and self._frame is None and self._backlog is None

@@ -51,6 +51,10 @@ class Server:
         self._addresses_of = addresses_of
         self._per_address: Mapping[str, int] = {}
         self._listening: dict[str, Listening] = {}
+        self.is_serving = False
+        """Whether connections are accepted"""
+        self.accepted: dict[str, int] = {}
+        """How many connections came, by listener"""
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self, listeners: Iterable[Listener]) -> dict[str, tuple[str, int]]:
@@ -61,6 +65,7 @@ class Server:
         self._per_address = await self._by_address(self._config)
         for listener in listeners:
             name, host, port = listener.name, listener.host, listener.port
+            self.accepted[name] = 0
             try:
                 self._listening[name] = await self._bind(
                     partial(Connection, self._shared, name, self._admit), host, port, self._config
@@ -87,13 +92,20 @@ class Server:
                 log.warning("max.connections.per.ip.overrides: cannot find %s: %s", host, error)
         return limits
 
+    @property
+    def connections(self) -> Iterable[Connection]:
+        """Those that are open."""
+        return self._shared.connections
+
     async def serve(self) -> None:
         """Accept connections."""
         for listening in self._listening.values():
             await listening.serve()
+        self.is_serving = True
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
+        self.is_serving = False
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -112,6 +124,7 @@ class Server:
 
     def _admit(self, connection: Connection) -> str | None:
         """Why a new connection may not stay, or None."""
+        self.accepted[connection.listener] += 1
         connections = self._shared.connections
         if len(connections) > self._config.max_connections:
             return f"more than max.connections={self._config.max_connections} connections"

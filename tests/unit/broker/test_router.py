@@ -136,10 +136,10 @@ def structs(hint: Any) -> set[type[Struct]]:
 
 IDLE = """
 import asyncio, sys
-from ottla.broker.process import Broker, load_broker_settings
+from ottla.broker.process import Broker, Options, load_broker_settings
 
 async def start_and_stop():
-    broker = Broker(load_broker_settings(sys.argv[1], "127.0.0.1:0", None, None, None, ()))
+    broker = Broker(load_broker_settings(Options(sys.argv[1], "127.0.0.1:0"), None, ()))
     await broker.start()
     print(*sys.modules)
     await broker.stop()

@@ -23,6 +23,7 @@ from ottla.coordination.groups.offsets.commit import (
     replay_offset,
 )
 from ottla.coordination.groups.offsets.fetch import fetch_offsets
+from ottla.coordination.groups.offsets.store import GroupOffsets
 from ottla.coordination.groups.state import Group, GroupKind, GroupType, HeartbeatBudget, ShardState
 from ottla.coordination.runtime import (
     CancelTimer,
@@ -172,6 +173,14 @@ class GroupShard:
         return removal.delete_groups(self.state, group_ids, info)
 
     # Offsets
+
+    def committed_offsets(self) -> list[GroupOffsets]:
+        """Of all groups; also of those that have members and nothing committed."""
+        groups, offsets = self.state.groups, self.state.offsets
+        return [
+            GroupOffsets(each, groups[each].member_count if each in groups else 0, offsets.of_group(each))
+            for each in dict.fromkeys((*groups, *offsets.groups()))
+        ]
 
     def offset_commit(
         self, request: OffsetCommitRequest, info: RequestInfo[OffsetCommitResponse], now_ms: int

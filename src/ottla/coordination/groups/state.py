@@ -57,6 +57,10 @@ class Group(ABC):
     def is_empty(self) -> bool:
         """Without members, so that it may be deleted or change its kind."""
 
+    @property
+    @abstractmethod
+    def member_count(self) -> int: ...
+
     @abstractmethod
     def is_subscribed_to_topic(self, topic: str) -> bool:
         """Whether a member wants the topic, so that its offsets are neither deleted nor expired."""

@@ -128,6 +128,10 @@ class ClassicGroup(Group):
         return self.state is ClassicState.EMPTY
 
     @property
+    def member_count(self) -> int:
+        return len(self.members)
+
+    @property
     def is_simple(self) -> bool:
         """Only a place for offsets: never had a member (a standalone consumer's commits)."""
         return self._protocol_type is None and self.is_empty and not self.pending_joins

@@ -57,6 +57,10 @@ class ModernGroup(Group, Generic[M]):
     def is_empty(self) -> bool:
         return not self.members
 
+    @property
+    def member_count(self) -> int:
+        return len(self.members)
+
     def is_subscribed_to_topic(self, topic: str) -> bool:
         return topic in self.subscribed_topics
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -23,6 +23,14 @@ class StoredOffset(NamedTuple):
     """None in records older than Kafka 4.1."""
     record_offset: int
     """Where the record is in the log: the later of two commits wins when a transaction ends."""
+
+
+class GroupOffsets(NamedTuple):
+    """One group's committed offsets, and how many members it has."""
+
+    group_id: str
+    member_count: int
+    committed: Mapping[TopicPartition, StoredOffset]
 
 
 Offsets: TypeAlias = dict[str, dict[TopicPartition, StoredOffset]]
@@ -46,6 +54,10 @@ class OffsetStore:
     def of_group(self, group_id: str) -> dict[TopicPartition, StoredOffset]:
         """The group's committed offsets; not to be changed."""
         return self._committed.get(group_id, {})
+
+    def groups(self) -> list[str]:
+        """Those that have committed something."""
+        return list(self._committed)
 
     def partitions_of_group(self, group_id: str) -> list[TopicPartition]:
         """Every partition with a committed offset or one in an open transaction."""
