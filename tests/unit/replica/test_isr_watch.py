@@ -14,6 +14,7 @@ from ottla.metadata.model import PartitionState
 from ottla.replica.isr_watch import IsrWatch
 from ottla.replica.partition import IsrProposal, Partition
 from ottla.replica.partitions import validation_options
+from ottla.replica.traffic import TopicTraffic
 from ottla.storage.fs import OsFileSystem
 
 HOUR_MS, LAG_MS = 3_600_000, 10_000
@@ -52,7 +53,7 @@ async def test_a_follower_lags_by_the_time_that_passes_whatever_the_clock_says(
     log = open_at(OsFileSystem(64), config(), directory=str(tmp_path / "t-0"))
     options = validation_options(config(), broker_config())
     state = PartitionState(replicas=(1, 2), isr=(1, 2), leader=1)
-    led = Partition("t", UUID(int=1), 0, log, state, options, lambda _log: None, watch)
+    led = Partition("t", UUID(int=1), 0, log, state, options, lambda _log: None, watch, TopicTraffic())
     follower = led.follower(2, -1, is_fenced=True)
     led.fetched(follower, 0, 0, -1, watch.monotonic_ms(), None)
     led.append(batch(2), clocks.now_ms(), acks=1)
