@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ottla.streams.errors import StateStoreError
+from ottla.streams.queries.routes import Routes
 from ottla.streams.runtime.protocol import TaskId
 from ottla.streams.runtime.settings import Config
 from ottla.streams.runtime.state_directory import StateDirectory
@@ -36,6 +37,10 @@ class Application:
             settings.ottla_streams_lmdb_map_bytes,
         )
         self.is_paused = False
+        self.endpoint = settings.application_server
+        """Where this instance answers questions; empty where it does not."""
+        self.routes = Routes()
+        """Who has what, as of the last assignment of any thread."""
         self._reset = str(config.consumer.get("auto.offset.reset", "earliest"))
         self.global_stores: Mapping[str, StateStore] = {}
         self._mutex = threading.Lock()

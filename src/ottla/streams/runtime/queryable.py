@@ -6,12 +6,63 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ottla.streams.errors import StreamsError
+from ottla.streams.queries.errors import QueryError
+from ottla.streams.queries.questions import Question
+from ottla.streams.queries.routed import Answers
 from ottla.streams.runtime.protocol import TaskId
-from ottla.streams.runtime.work import Work
+from ottla.streams.runtime.work import Phase, Work
 from ottla.streams.state.stores import StateStore, Time
 
 if TYPE_CHECKING:
     from ottla.streams.runtime.thread import StreamThread
+
+
+def answers_here(threads: Sequence[StreamThread], asked: Question) -> Answers:
+    """What tasks of this instance answer to a question: those that run, and others where they lack no more of
+    their state than is allowed."""
+    found: dict[int, Any] = {}
+    refused = dict.fromkeys(asked.partitions, "the task is not there (any more, or yet)")
+
+    def answer(works: Mapping[TaskId, Work]) -> None:
+        for task, work in works.items():
+            store = work.task.context.stores.get(asked.store)
+            if store is None or task.partition not in refused:
+                continue
+            lag = work.lag_of(asked.store)
+            may = work.phase is Phase.running or (
+                asked.max_lag is not None and lag is not None and lag <= asked.max_lag
+            )
+            if may:
+                found[task.partition] = asked.ask(store)
+                del refused[task.partition]
+            else:
+                missing = "not known how many" if lag is None else lag
+                refused[task.partition] = f"the task {work.phase.value}, and lacks {missing} records"
+
+    for thread in threads:
+        try:
+            thread.submit(answer)
+        except QueryError:
+            raise
+        except (StreamsError, TimeoutError) as error:
+            refused |= {number: f"{why}; {error}" for number, why in refused.items()}
+    return Answers(found, refused)
+
+
+def lags_here(threads: Sequence[StreamThread]) -> dict[str, dict[int, int]]:
+    """By store and partition how many records of the changelog this instance lacks, where it is known."""
+    found: dict[str, dict[int, int]] = {}
+
+    def look(works: Mapping[TaskId, Work]) -> None:
+        for task, work in works.items():
+            for store in work.task.stores:
+                lag = work.lag_of(store.name)
+                if lag is not None:
+                    found.setdefault(store.name, {})[task.partition] = lag
+
+    for thread in threads:
+        thread.submit(look)
+    return found
 
 
 class QueryableStore:

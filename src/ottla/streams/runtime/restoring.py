@@ -66,10 +66,19 @@ class Restoring:
                 self._take_in(batch, works)
             elif restoring:
                 await self._see_positions(restoring)
+            self._see_lags(works)
         done = [work for work in restoring if work.is_restored]
         for work in done:
             work.commit_restored()
         return done
+
+    def _see_lags(self, works: Mapping[TaskId, Work]) -> None:
+        """What queries are told of those that do not run."""
+        for work in works.values():
+            if work.phase is not Phase.running:
+                for partition in work.stores:
+                    if (lag := self._consumer.lag(partition)) is not None:
+                        work.lags[partition] = lag
 
     def _take_in(self, batch: Batch, works: Mapping[TaskId, Work]) -> None:
         by_partition: dict[int, list[tuple[bytes, bytes | None, int]]] = {}

@@ -15,6 +15,7 @@ from ottla.client.settings import (
     LONG_MAX,
     ClientSettings,
     dotted,
+    flag,
     function,
     is_unset,
     names_of,
@@ -27,6 +28,7 @@ from ottla.client.settings import (
 _ALOS_COMMIT_INTERVAL_MS: Final = 30_000
 _EOS_COMMIT_INTERVAL_MS: Final = 100
 _PREFIXES: Final = ("main.consumer.", "restore.consumer.", "consumer.", "producer.", "topic.")
+_MAX_PORT: Final = 0xFFFF
 _OURS: Final = frozenset(
     {
         # What the runtime says itself, so that nobody else may.
@@ -53,7 +55,8 @@ def _handler() -> Any:
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StreamsSettings:
-    """`default.dsl.store` names where stores are kept whose kind nobody said: lmdb, rocksdb or memory."""
+    """`default.dsl.store` names where stores are kept whose kind nobody said: lmdb, rocksdb or memory.
+    `ottla.streams.queries=false` has nothing listen at `application.server`: somebody else does, then."""
 
     application_id: str = text("")
     application_server: str = text("")
@@ -74,6 +77,7 @@ class StreamsSettings:
     replication_factor: int = number(-1, low=-1)
     repartition_purge_interval_ms: int = number(30_000, high=LONG_MAX)
     default_dsl_store: str = text("lmdb", choices=("lmdb", "rocksdb", "memory"), fold=str.lower)
+    ottla_streams_queries: bool = flag(default=True)
     ottla_streams_lmdb_map_bytes: int = number(1 << 36, low=1 << 20, high=1 << 46)
     default_timestamp_extractor: Any = function()  # noqa: RUF009
     deserialization_exception_handler: Any = _handler()  # noqa: RUF009
@@ -86,6 +90,9 @@ class StreamsSettings:
             raise ConfigurationError("application.id is missing")
         if "/" in self.application_id or self.application_id in (".", ".."):
             raise ConfigurationError(f"application.id={self.application_id!r} is no name of a folder")
+        host, _, port = self.application_server.rpartition(":")
+        if self.application_server and not (host and port.isdigit() and int(port) <= _MAX_PORT):
+            raise ConfigurationError(f"application.server={self.application_server!r} is no HOST:PORT")
         if is_unset(self.commit_interval_ms):
             interval = _EOS_COMMIT_INTERVAL_MS if self.is_exactly_once else _ALOS_COMMIT_INTERVAL_MS
             object.__setattr__(self, "commit_interval_ms", interval)

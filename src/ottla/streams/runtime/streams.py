@@ -12,9 +12,13 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from ottla.streams.errors import StreamsError
+from ottla.streams.queries.questions import Keyed, key_bytes
+from ottla.streams.queries.routed import RoutedStore, answered
+from ottla.streams.queries.routes import Place
+from ottla.streams.queries.transport import Server
 from ottla.streams.runtime.application import Application
 from ottla.streams.runtime.global_thread import GlobalThread
-from ottla.streams.runtime.queryable import QueryableStore
+from ottla.streams.runtime.queryable import QueryableStore, answers_here, lags_here
 from ottla.streams.runtime.settings import read_config
 from ottla.streams.runtime.thread import StreamThread
 from ottla.streams.topology.topology import Topology
@@ -66,6 +70,7 @@ class Streams:
                 ", ".join(self._application.gone_stores),
             )
         self._topology = topology
+        self._server = self._listening()
         self._on_error = on_error or (lambda _: "shutdown_client")
         self._threads: list[StreamThread] = []
         self._runners: list[threading.Thread] = []
@@ -91,6 +96,9 @@ class Streams:
                 raise
         for number in range(1, self._application.config.streams.num_stream_threads + 1):
             self._start_thread(number)
+        if self._server is not None:
+            views = {"/v1/instances": self._instances, "/v1/lags": self.lags}
+            self._server.start(self._answered, views)
         return self
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
@@ -108,6 +116,8 @@ class Streams:
             if runner is not threading.current_thread():
                 runner.join(max(0.0, until - time.monotonic()))
         ended = not any(runner.is_alive() for runner in self._runners)
+        if self._server is not None:
+            self._server.close()
         if self._global is not None:
             self._global.close()
         if ended:
@@ -169,6 +179,59 @@ class Streams:
         if name not in self._topology.stores and name not in self._topology.global_stores:
             raise StreamsError(f"the topology has no store {name}")
         return QueryableStore(name, lambda: tuple(self._threads), self._application.global_stores)
+
+    def query(self, name: str, *, max_lag: int | None = None) -> RoutedStore:
+        """What all instances have of a store: `application.server` has to be set. See RoutedStore."""
+        store = self._keyed(name)
+        if store is None:
+            raise StreamsError(f"the topology has no store {name}")
+        if self._server is None:
+            raise StreamsError("other instances can be asked only where all have an application.server")
+        return RoutedStore(
+            store,
+            lambda: self._application.routes,
+            self._server.address,
+            lambda asked: answers_here(tuple(self._threads), asked),
+            max_lag,
+        )
+
+    def metadata_for_key(self, name: str, key: Any) -> Place:
+        """Who has the key, who follows it, and its partition (Java: queryMetadataForKey). QueryError."""
+        store = self._keyed(name)
+        if store is None:
+            raise StreamsError(f"the topology has no store {name}")
+        return self._application.routes.place_of_key(name, key_bytes(store, key) or b"")
+
+    def lags(self) -> dict[str, dict[int, int]]:
+        """By store and partition how many records of its changelog this instance lacks (KIP-535)."""
+        return lags_here(tuple(self._threads))
+
+    def _keyed(self, name: str) -> Keyed | None:
+        store = self._topology.stores.get(name)
+        return store if isinstance(store, Keyed) else None
+
+    def _listening(self) -> Server | None:
+        address = self._application.endpoint
+        host, _, port = address.rpartition(":")
+        if not address or not self._application.config.streams.ottla_streams_queries:
+            return None
+        server = Server(host.strip("[]"), int(port))
+        self._application.endpoint = f"{host}:{server.address[1]}"
+        return server
+
+    def _answered(self, posted: object) -> object:
+        return answered(posted, self._keyed, lambda asked: answers_here(tuple(self._threads), asked))
+
+    def _instances(self) -> object:
+        routes = self._application.routes
+        return [
+            {
+                "application.server": f"{host[0]}:{host[1]}",
+                "active": [f"{topic}-{number}" for topic, number in routes.active.get(host, ())],
+                "standby": [f"{topic}-{number}" for topic, number in routes.standby.get(host, ())],
+            }
+            for host in dict.fromkeys((*routes.active, *routes.standby))
+        ]
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """By thread."""

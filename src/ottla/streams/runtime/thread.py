@@ -32,7 +32,7 @@ from ottla.streams.runtime.protocol import (
 from ottla.streams.runtime.reading import Reading
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
-from ottla.streams.runtime.topics import Layout
+from ottla.streams.runtime.topics import Hosts, Layout
 from ottla.streams.runtime.work import Phase, Wanted, Work
 from ottla.streams.task.task import Task
 
@@ -61,6 +61,8 @@ class StreamThread:
         """What was assigned, whether it could be begun already or not."""
         self._layout: Layout | None = None
         """As of that assignment, once a task of it is begun."""
+        self._hosts: tuple[Hosts, Hosts] = {}, {}
+        """Who has what and who follows what, as of that assignment."""
         self._environment = ThreadEnvironment(application.directory, application.cache_bytes_for_thread)
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -222,9 +224,7 @@ class StreamThread:
         application = self._application
         sums = {task: total for task, total in application.dormant_sums().items() if task not in self._works}
         sums |= {task: work.offset_sum for task, work in self._works.items()}
-        info = Subscription(
-            application.directory.process_id, sums, self._settings.application_server, self._unique
-        )
+        info = Subscription(application.directory.process_id, sums, application.endpoint, self._unique)
         topics = sorted(self._leader.counts or self._application.source_topics())
         generation = self._member.generation
         return MemberSubscription(topics, self._owned(), generation, None, encode_subscription(info))
@@ -248,7 +248,7 @@ class StreamThread:
         gone = [work for work in self._works.values() if not work.goes_on_as(wanted.get(work.task_id))]
         has_given_up = not set(partitions).issuperset(self._owned())
         # Before anything is waited for: a join that goes out meanwhile has to say that this is owned.
-        self._wanted, self._layout = wanted, None
+        self._wanted, self._layout, self._hosts = wanted, None, (info.hosts, info.standby_hosts)
         await self._close_some(gone)
         _log.info("%s: %d active and %d standby tasks", self.name, len(by_task), len(info.standby))
         if has_given_up:
@@ -262,10 +262,11 @@ class StreamThread:
             for task, (phase, _) in self._wanted.items()
             if phase is Phase.running and task in self._works and self._works[task].phase is Phase.standby
         ]
-        if not new and not promoted:
-            return
-        if self._layout is None:
+        if self._layout is None and (new or promoted or self._application.endpoint):
             self._layout = await self._leader.layout()
+            self._application.routes = self._layout.routes(*self._hosts)
+        if self._layout is None or not (new or promoted):
+            return
         for task in new:
             if self._application.directory.take(task, self.name):
                 self._works[task] = self._new_work(task, self._layout)

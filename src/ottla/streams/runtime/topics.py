@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ottla.streams.errors import StreamsError, TopologyError
+from ottla.streams.queries.routes import Host, Routes, StoreSources
 from ottla.streams.runtime.protocol import Partition, TaskId
 from ottla.streams.topology.nodes import SinkNode, SourceNode
 from ottla.streams.topology.topology import Topology
+
+Hosts = Mapping[Host, Sequence[Partition]]
+"""By application.server what is read there."""
 
 
 class MissingSourceTopicsError(StreamsError):
@@ -30,6 +34,7 @@ class SubTopology:
     nodes: tuple[str, ...]
     sources: tuple[str, ...]
     """The topics it reads, by their real names."""
+    stores: tuple[str, ...]
     changelogs: Mapping[str, str]
     """By store the topic that it is restored from: its changelog, or the topic that it is a table of."""
     source_changelogs: frozenset[str]
@@ -43,6 +48,18 @@ class Layout:
     sub_topologies: Mapping[int, SubTopology]
     tasks: Mapping[TaskId, tuple[Partition, ...]]
     internal: Sequence[InternalTopicPlan]
+
+    def routes(self, active: Hosts, standby: Hosts) -> Routes:
+        """Where stores are to be asked."""
+        tasks: dict[int, int] = {}
+        for task in self.tasks:
+            tasks[task.group] = tasks.get(task.group, 0) + 1
+        stores = {
+            store: StoreSources(sub.sources, tasks.get(number, 0))
+            for number, sub in self.sub_topologies.items()
+            for store in sub.stores
+        }
+        return Routes(active, standby, stores)
 
     def changelog_partitions(self, task: TaskId) -> dict[str, Partition]:
         """By store of a task."""
@@ -76,7 +93,9 @@ def sub_topologies(
                 from_source.add(store)
             elif store in changelogs:
                 by_store[store] = changelogs[store]
-        result[number] = SubTopology(number, names, tuple(sorted(sources)), by_store, frozenset(from_source))
+        result[number] = SubTopology(
+            number, names, tuple(sorted(sources)), tuple(stores), by_store, frozenset(from_source)
+        )
     return result
 
 

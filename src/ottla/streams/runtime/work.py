@@ -55,6 +55,8 @@ class Work:
         """By changelog partition: the next offset that the store has not got."""
         self.targets: dict[TopicPartition, int] = {}
         """Until where to restore."""
+        self.lags: dict[TopicPartition, int] = {}
+        """How many records of each changelog it lacks, as far as is known, while it does not run."""
 
     @property
     def offset_sum(self) -> int:
@@ -66,6 +68,13 @@ class Work:
             return False
         phase, partitions = wanted
         return self.phase is Phase.standby or (phase is Phase.running and partitions == self.partitions)
+
+    def lag_of(self, store: str) -> int | None:
+        """How many records of its changelog a store lacks; None where that is not known."""
+        if self.phase is Phase.running:
+            return 0
+        partition = next((each for each, owned in self.stores.items() if owned.name == store), None)
+        return None if partition is None else self.lags.get(partition)
 
     @property
     def is_restored(self) -> bool:

@@ -1,0 +1,169 @@
+"""Questions over HTTP: the way to another instance, and what listens there."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from ottla.streams.errors import StreamsError
+from ottla.streams.queries.errors import QueryError, StoreUnavailableError
+from ottla.streams.queries.routes import Host
+
+_PATH: Final = "/v1/query"
+_TIMEOUT_S: Final = 30
+_MAX_QUESTION: Final = 1 << 20
+_MAX_ANSWER: Final = 1 << 28
+_CONNECTIONS: Final = 200
+_THREADS: Final = 8
+_STARTED_S: Final = 10.0
+_log: Final = logging.getLogger("ottla.streams")
+
+Answer = Callable[[object], object]
+"""What is answered to what was posted; QueryError, StoreUnavailableError."""
+Views = Mapping[str, Callable[[], object]]
+"""By path what can be looked at."""
+
+
+def ask(host: Host, question: Mapping[str, Any]) -> Any:
+    """What another instance answers. QueryError, StoreUnavailableError."""
+    shown = f"{host[0]}:{host[1]}"
+    connection = http.client.HTTPConnection(*host, timeout=_TIMEOUT_S)
+    try:
+        connection.request("POST", _PATH, json.dumps(question), {"content-type": "application/json"})
+        response = connection.getresponse()
+        body = response.read(_MAX_ANSWER + 1)
+    except (OSError, http.client.HTTPException) as error:
+        raise StoreUnavailableError(f"the instance at {shown} does not answer: {error}") from error
+    finally:
+        connection.close()
+    if len(body) > _MAX_ANSWER:
+        raise QueryError(f"the instance at {shown} answers with too much: ask for less at a time")
+    try:
+        answer = json.loads(body)
+        message = "" if response.status == 200 else str(answer["message"])
+    except (ValueError, KeyError, TypeError):
+        raise StoreUnavailableError(
+            f"at {shown} something else answers, with status {response.status}"
+        ) from None
+    if response.status == 400:
+        raise QueryError(message)
+    if message:
+        raise StoreUnavailableError(f"{shown}: {message}")
+    return answer
+
+
+class Server:
+    """Listens from the beginning, so that its port is known; answers from `start` until `close`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Raises StreamsError where nothing can be listened on there."""
+        try:
+            self._socket = socket.create_server((host, port), family=_family(host), backlog=128)
+        except OSError as error:
+            raise StreamsError(f"application.server={host}:{port} cannot be listened on: {error}") from error
+        self.address: Host = (host, self._socket.getsockname()[1])
+        self._server: Any = None
+        self._runner: threading.Thread | None = None
+
+    def start(self, answer: Answer, views: Views) -> None:
+        try:
+            import uvicorn
+        except ImportError as error:
+            raise StreamsError(
+                f"application.server needs {error.name}: pip install 'ottla[streams-queries]'"
+            ) from error
+        executor = ThreadPoolExecutor(_THREADS, "ottla-streams-query")
+        config = uvicorn.Config(
+            _App(answer, views, executor),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            limit_concurrency=_CONNECTIONS,
+            timeout_graceful_shutdown=1,
+        )
+
+        class OurServer(uvicorn.Server):
+            @contextlib.contextmanager
+            def capture_signals(self) -> Iterator[None]:
+                yield  # signals are the process's business
+
+        self._server = OurServer(config)
+
+        def run() -> None:
+            with executor:
+                asyncio.run(self._server.serve([self._socket]))
+
+        self._runner = threading.Thread(target=run, name="ottla-streams-queries", daemon=True)
+        self._runner.start()
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.should_exit = True
+        if self._runner is not None:
+            self._runner.join(_STARTED_S)
+        self._socket.close()
+
+
+class _App:
+    """ASGI's application: one path takes questions, others show what there is."""
+
+    def __init__(self, answer: Answer, views: Views, executor: ThreadPoolExecutor) -> None:
+        self._answer = answer
+        self._views = views
+        self._executor = executor
+
+    async def __call__(self, scope: Any, receive: Callable[[], Awaitable[Any]], send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        status, value = await self._respond(scope["method"], scope["path"], receive)
+        body = json.dumps(value).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _respond(
+        self, method: str, path: str, receive: Callable[[], Awaitable[Any]]
+    ) -> tuple[int, object]:
+        try:
+            if (method, path) == ("POST", _PATH):
+                posted = json.loads(await _body(receive))
+                loop = asyncio.get_running_loop()
+                return 200, await loop.run_in_executor(self._executor, self._answer, posted)
+            if method == "GET" and path in self._views:
+                return 200, self._views[path]()
+        except StoreUnavailableError as error:
+            return 503, {"message": str(error)}
+        except (QueryError, ValueError, RecursionError) as error:
+            return 400, {"message": str(error)}
+        except Exception:  # noqa: BLE001 # the connection goes on
+            _log.exception("a question failed")
+            return 500, {"message": "the question failed: see the instance's log"}
+        return 404, {"message": f"there is nothing at {path}; there is {', '.join([_PATH, *self._views])}"}
+
+
+async def _body(receive: Callable[[], Awaitable[Any]]) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > _MAX_QUESTION:
+            raise QueryError(f"a question has at most {_MAX_QUESTION} bytes")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
