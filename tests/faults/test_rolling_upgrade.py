@@ -12,6 +12,7 @@ import pytest
 
 from ottla import client
 from ottla.client.admin.cluster import FeatureUpdate
+from ottla.client.admin.credentials import ScramMechanism, ScramUpsertion
 from ottla.client.errors import ClientError
 from ottla.testing.cluster import ClusterError
 
@@ -55,8 +56,10 @@ def test_brokers_are_upgraded_in_turn_and_back_without_a_failed_write(older: Pat
         copying = Copying(Clients(cluster.bootstrap), cluster.bootstrap, tmp_path / "copies", replicas=3)
         try:
             cluster.restart_in_turn(FaultyNode.run_as_it_is)
+            assert_users_wait_for_their_level(cluster.bootstrap)
             cluster.restart_in_turn(lambda node: node.run_with(older))
             cluster.restart_in_turn(FaultyNode.run_as_it_is)
+            add_a_user_at_their_level(cluster.bootstrap)
             finish([writing])
             writing.assert_all_is_there()
             assert not writing.errors
@@ -65,6 +68,28 @@ def test_brokers_are_upgraded_in_turn_and_back_without_a_failed_write(older: Pat
             copying.end()
         assert operations["transaction", "ok"] > 20
         assert "Traceback" not in cluster.all_logs()
+
+
+def assert_users_wait_for_their_level(bootstrap: str) -> None:
+    """What the older version could not read: it may come back."""
+    with client.connect(bootstrap) as connected:
+        assert "unsupported_version" in str(add_user(connected))
+
+
+def add_a_user_at_their_level(bootstrap: str) -> None:
+    with client.connect(bootstrap) as connected:
+        level = {"ottla.metadata.version": FeatureUpdate(1)}
+        deadline = time.monotonic() + 30
+        connected.admin.cluster.update_features(level).check()
+        while (refused := add_user(connected)) is not None:  # who is asked may hear of it a moment later
+            assert time.monotonic() < deadline, refused
+            time.sleep(0.05)
+
+
+def add_user(connected: client.Client) -> ClientError | None:
+    """Why that was refused."""
+    change = ScramUpsertion(ScramMechanism.SCRAM_SHA_256, "secret")
+    return connected.admin.credentials.alter_scram({"ann": change}).errors.get("ann")
 
 
 @pytest.mark.timeout(300)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from ottla.controller.publisher import Publisher
+from ottla.metadata.features import check_may_be_written
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Plan
 from ottla.metadata.transaction import Delete, Event, Put, Transaction
@@ -45,8 +46,9 @@ class Committer:
     ) -> Mapping[_Item, _Outcome | KafkaError]:
         """Commit what is planned, and return its results when they are in force on this node.
 
-        Raises KafkaError: kafka_storage_error when the store takes no change, request_timed_out when the
-        metadata kept changing meanwhile, or when it is not known whether the change was made.
+        Raises KafkaError: unsupported_version for what not all brokers could read, kafka_storage_error when
+        the store takes no change, request_timed_out when the metadata kept changing meanwhile, or when it is
+        not known whether the change was made.
         """
         if validate_only:
             return make_plan(self._publisher.image).results
@@ -68,6 +70,8 @@ class Committer:
                 image = self._publisher.image
                 plan = make_plan(image)
                 try:
+                    for step in plan.steps:
+                        check_may_be_written(image, step.transaction)
                     if await self._perform(plan, image.revision, done):
                         return {**plan.results, **done}
                     error = KafkaError(ErrorCode.request_timed_out, "The metadata kept changing meanwhile.")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from ottla.metadata import model
+from ottla.metadata.acls import ACLS
+from ottla.metadata.credentials import SCRAM
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Plan, Step
 from ottla.metadata.transaction import Compare, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
+
+WRITTEN_SINCE: Final[Mapping[str, int]] = MappingProxyType({ACLS: 1, SCRAM: 1})
+"""The level of `ottla.metadata.version` from which on keys that begin so may be written. Brokers that do not
+serve that level could not read them, and would stop."""
 
 
 class UpgradeType(enum.IntEnum):
@@ -48,6 +55,22 @@ def update_features(image: MetadataImage, updates: Sequence[FeatureUpdate]) -> P
     return Plan((Step(change, tuple(wanted)),), results)
 
 
+def check_may_be_written(image: MetadataImage, transaction: Transaction) -> None:
+    """Raises KafkaError(unsupported_version) for keys that other brokers of the cluster may not know yet."""
+    level = image.features.get(model.OTTLA_METADATA_VERSION, 0)
+    if level == model.SUPPORTED_FEATURES[model.OTTLA_METADATA_VERSION][1]:
+        return
+    for prefix, since in WRITTEN_SINCE.items():
+        if level < since and any(
+            isinstance(write, Put) and write.key.startswith(prefix) for write in transaction.writes
+        ):
+            raise KafkaError(
+                ErrorCode.unsupported_version,
+                f"The cluster has {model.OTTLA_METADATA_VERSION} at level {level}, and this takes {since}: "
+                "raise it once all brokers run a version that has it.",
+            )
+
+
 def _check(image: MetadataImage, update: FeatureUpdate) -> None:
     name, level = update.feature, update.level
     current = image.features.get(name, 0)
@@ -58,6 +81,8 @@ def _check(image: MetadataImage, update: FeatureUpdate) -> None:
         reason = "This cluster does not have the feature."
     elif not lowest <= level <= newest:
         reason = f"This cluster has its levels from {lowest} to {newest}."
+    elif level < current and name == model.OTTLA_METADATA_VERSION:
+        reason = "What was written since would not be read any more."
     elif level < current and update.upgrade_type == UpgradeType.UPGRADE:
         reason = f"That is below its level, {current}, which takes a downgrade."
     elif level > current and update.upgrade_type != UpgradeType.UPGRADE:

@@ -25,8 +25,9 @@ One key each, values compact JSON:
     /scram/<mechanism>/<user>   what is kept of a user's password (`credentials.py`)
 
 These are of form 0, but for registrations, and topics and partitions that form 0 has no room for, which are
-of form 1. A later form is an array of its number and what it has; a broker refuses forms that it does not
-know, so none is written before the cluster's `metadata.version` says that all its brokers know it.
+of form 1. A later form is an array of its number and what it has; a broker refuses forms and keys that it
+does not know, so none is written before the cluster's `ottla.metadata.version` says that all its brokers
+know it.
 """
 
 from __future__ import annotations
@@ -70,8 +71,16 @@ TRANSACTION_VERSION = "transaction.version"
 epoch (KIP-890)."""
 GROUP_VERSION = "group.version"
 """From 1 on there are groups that the coordinator assigns for (KIP-848)."""
+OTTLA_METADATA_VERSION = "ottla.metadata.version"
+"""What the store may hold that there was not always (`features.py` has what came with which level); it is
+never lowered."""
 SUPPORTED_FEATURES: Mapping[str, tuple[int, int]] = MappingProxyType(
-    {METADATA_VERSION: (33, 33), TRANSACTION_VERSION: (0, 2), GROUP_VERSION: (0, 1)}
+    {
+        METADATA_VERSION: (33, 33),
+        TRANSACTION_VERSION: (0, 2),
+        GROUP_VERSION: (0, 1),
+        OTTLA_METADATA_VERSION: (0, 1),
+    }
 )
 """The lowest and the newest level of each feature that is served; level 0 is to be without it."""
 NEWEST_FEATURES: Mapping[str, int] = MappingProxyType(

@@ -15,7 +15,8 @@ from ottla.store.sqlite import FILE_NAME, SqliteStore
 from ottla.testing import run_broker_async
 
 UPDATE_FEATURES, GROUP_HEARTBEAT, GROUP_DESCRIBE = 57, 68, 69
-NEWEST = {"metadata.version": 33, "transaction.version": 2, "group.version": 1}
+UNRECORDED = {"metadata.version": 33, "transaction.version": 2, "group.version": 1}
+NEWEST = {**UNRECORDED, "ottla.metadata.version": 1}
 UPGRADE, SAFE = 1, 2
 
 
@@ -49,7 +50,7 @@ async def test_levels_are_shown_and_change(client: RawClient) -> None:
     assert [(each["feature"], each["error_code"]) for each in done["results"]] == [("group.version", 0)]
     later, levels = await finalized(client)
     assert later > epoch
-    assert levels == {"metadata.version": 33, "transaction.version": 2}
+    assert levels == {name: level for name, level in NEWEST.items() if name != "group.version"}
     await update(client, "group.version", 1, UPGRADE)
     assert (await finalized(client))[1] == NEWEST
 
@@ -64,7 +65,8 @@ async def test_old_clients_are_not_told_of_features_that_begin_at_level_0(client
         for version in (3, 4, 5)
     }
     assert supported[3] == {"metadata.version": (33, 33)}
-    assert supported[4] == {**supported[3], "transaction.version": (0, 2), "group.version": (0, 1)}
+    later = {"transaction.version": (0, 2), "group.version": (0, 1), "ottla.metadata.version": (0, 1)}
+    assert supported[4] == {**supported[3], **later}
     assert supported[5] == supported[4]
 
 
@@ -96,4 +98,4 @@ async def test_a_new_folder_keeps_its_levels_and_an_old_one_is_given_none(tmp_pa
         await store.transaction(Transaction(writes=(Delete(model.FEATURES),)))
         await store.close()
     async with run_broker_async(data_dir=tmp_path) as broker, connect(broker.host, broker.port) as client:
-        assert await finalized(client) == (0, NEWEST)
+        assert await finalized(client) == (0, UNRECORDED)

@@ -5,7 +5,9 @@ import pytest
 from ottla.controller import commit as commit_module
 from ottla.metadata import model
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource, OperationKind, ResourceKind
+from ottla.metadata.plan import Plan, Step
 from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.metadata.transaction import Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.store.faulty import Lost
 from ottla.store.interface import StoreError
@@ -81,6 +83,18 @@ async def test_a_store_that_cannot_be_read_back_says_so(monkeypatch, node):
     assert refused.value.code is ErrorCode.request_timed_out
     node.store.heal()
     assert (await node.topics.create_topics([NewTopic("t")]))["t"].name == "t"
+
+
+async def test_what_other_brokers_may_not_know_yet_is_not_written(node, shared):
+    def add_user(_image):
+        change = Transaction(writes=(Put("/scram/SCRAM-SHA-256/ann", b"{}"),))
+        return Plan((Step(change, ("ann",)),), {"ann": None})
+
+    before = await revision_of(shared)
+    with pytest.raises(KafkaError, match="ottla.metadata.version") as refused:
+        await node.committer.change(add_user)
+    assert refused.value.code is ErrorCode.unsupported_version
+    assert await revision_of(shared) == before
 
 
 async def test_a_store_that_takes_no_change_says_so(node):

@@ -3,7 +3,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.metadata import model
-from ottla.metadata.features import FeatureUpdate, UpgradeType, update_features
+from ottla.metadata.features import (
+    WRITTEN_SINCE,
+    FeatureUpdate,
+    UpgradeType,
+    check_may_be_written,
+    update_features,
+)
 from ottla.metadata.image import image_at
 from ottla.metadata.model import BrokerRegistration
 from ottla.metadata.transaction import Delete, MetadataFormatError, Put, Transaction
@@ -12,6 +18,7 @@ from ottla.store.memory import MemoryEngine
 
 UPGRADE, SAFE, UNSAFE = UpgradeType
 GROUP, TRANSACTION, METADATA = model.GROUP_VERSION, model.TRANSACTION_VERSION, model.METADATA_VERSION
+OTTLA = model.OTTLA_METADATA_VERSION
 NEWEST = {METADATA: 33, TRANSACTION: 2, GROUP: 1}
 
 
@@ -125,3 +132,27 @@ def test_a_level_that_a_broker_does_not_serve_is_refused(cluster):
     assert refused.value.code is ErrorCode.invalid_update_version
     cluster.store.transaction(Transaction(writes=(Delete(put.key),)))
     assert cluster.update((TRANSACTION, 2, UPGRADE)) == {TRANSACTION: 2}
+
+
+@pytest.mark.parametrize("prefix", WRITTEN_SINCE)
+def test_a_key_is_written_from_its_level_on(cluster, prefix):
+    since = WRITTEN_SINCE[prefix]
+    write, delete = (
+        Transaction(writes=(Put(prefix + "x", b"{}"),)),
+        Transaction(writes=(Delete(prefix + "x"),)),
+    )
+    cluster.write(model.encode_features({**NEWEST, OTTLA: since - 1}))
+    check_may_be_written(cluster.image, delete)
+    check_may_be_written(cluster.image, Transaction(writes=(Put("/topics/t", b"{}"),)))
+    with pytest.raises(KafkaError, match=f"level {since - 1}, and this takes {since}") as refused:
+        check_may_be_written(cluster.image, write)
+    assert refused.value.code is ErrorCode.unsupported_version
+    cluster.update((OTTLA, since, UPGRADE))
+    check_may_be_written(cluster.image, write)
+
+
+def test_levels_of_the_metadata_never_go_down(cluster):
+    cluster.update((OTTLA, 1, UPGRADE))
+    for kind in UpgradeType:
+        with pytest.raises(KafkaError, match="written since"):
+            cluster.update((OTTLA, 0, kind))
