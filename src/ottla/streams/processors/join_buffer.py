@@ -113,6 +113,7 @@ class JoinBufferBuilder:
 
     logging = True
     meaning = "a join's buffer"
+    layout = ""
 
     def __init__(self, name: str, key: Serde[Any], value: Serde[Any], grace_ms: int) -> None:
         self.name = name

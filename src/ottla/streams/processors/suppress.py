@@ -144,6 +144,7 @@ class SuppressBufferBuilder:
 
     logging = True
     meaning = "a buffer of updates"
+    layout = ""
 
     def __init__(self, name: str, key: Serde[Any], value: Serde[Any]) -> None:
         self.name = name

@@ -11,7 +11,7 @@ from ottla.streams.errors import StateStoreError
 from ottla.streams.queries.routes import Routes
 from ottla.streams.runtime.protocol import TaskId
 from ottla.streams.runtime.settings import Config
-from ottla.streams.runtime.state_directory import StateDirectory
+from ottla.streams.runtime.state_directory import StateDirectory, StoreShape
 from ottla.streams.state.stack import Kind, StoreEnvironment
 from ottla.streams.state.stores import StateStore
 from ottla.streams.task.errors import Handlers
@@ -37,6 +37,8 @@ class Application:
             settings.ottla_streams_lmdb_map_bytes,
         )
         self.is_paused = False
+        self.shall_all_end = False
+        """Whether the other instances are to be told to end as well."""
         self.endpoint = settings.application_server
         """Where this instance answers questions; empty where it does not."""
         self.routes = Routes()
@@ -46,8 +48,11 @@ class Application:
         self._mutex = threading.Lock()
         self._dormant: dict[TaskId, int] = {}
         try:
-            self.gone_stores = self.directory.check_stores(
-                {name: builder.meaning for name, builder in topology.stores.items()}
+            self.changes = self.directory.check_stores(
+                {
+                    name: StoreShape(builder.meaning, builder.layout, builder.logging)
+                    for name, builder in topology.stores.items()
+                }
             )
             for task in self.directory.tasks():
                 self._dormant[task] = self._sum_on_disk(task)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from ottla.client.admin.topics import NewTopic
@@ -18,8 +17,10 @@ from ottla.protocol.errors import ErrorCode
 from ottla.streams.errors import StreamsError
 from ottla.streams.runtime.assignment import Client, Limits, assign, lag_of
 from ottla.streams.runtime.protocol import (
+    INCOMPLETE_SOURCE_TOPICS,
     NO_REBALANCE,
     RUNNING,
+    SHUTDOWN_REQUESTED,
     Assignment,
     Subscription,
     TaskId,
@@ -31,8 +32,6 @@ from ottla.streams.runtime.topics import InternalTopicPlan, Layout, MissingSourc
 from ottla.streams.topology.nodes import SourceNode
 from ottla.streams.topology.topology import Topology
 
-INCOMPLETE_SOURCE_TOPICS: Final = 1
-"""AssignorError.INCOMPLETE_SOURCE_TOPIC_METADATA: what all members are told."""
 _TRIES: Final = 50
 _WAIT_S: Final = 0.1
 
@@ -53,6 +52,8 @@ class Leader:
         self._settings = settings
         self._topic_config = topic_config
         self._now_ms = now_ms
+        self._sources = [node for node in topology.nodes.values() if isinstance(node, SourceNode)]
+        self._patterns = [node.pattern for node in self._sources if node.pattern is not None]
         self.counts: Mapping[str, int] = {}
         """Partitions of the topics that are read, as of the last assignment that was made here."""
 
@@ -62,36 +63,39 @@ class Leader:
         self.counts = counts
         return plan(self._topology, self._settings.application_id, counts, self._topic_config)
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether topics may be read that come only later."""
+        return bool(self._patterns)
+
     def changed(self, metadata: ClusterMetadata) -> bool:
         """Whether the topics that are read have other partitions than when tasks were assigned."""
         return any(
             topic in metadata.topics and len(metadata.partitions_of(topic)) != count
             for topic, count in self.counts.items()
-        )
+        ) or any(name not in self.counts for name in self._matching(metadata))
 
     async def source_counts(self) -> dict[str, int]:
         """How many partitions each topic has that is there and is read."""
-        sources = [node for node in self._topology.nodes.values() if isinstance(node, SourceNode)]
-        patterns = [node.pattern for node in sources if node.pattern is not None]
-        names = [
-            topic for node in sources for topic in node.topics if topic not in self._topology.internal_topics
-        ]
+        internal = self._topology.internal_topics
+        names = [topic for node in self._sources for topic in node.topics if topic not in internal]
         cluster = self._client.cluster
-        wanted = None if patterns else sorted(names)
+        wanted = None if self.has_patterns else sorted(names)
         metadata = await cluster.retrying(lambda: cluster.refresh(wanted))
         found = [name for name in names if name in metadata.topics]
-        found += [topic for topic in metadata.topics if _matches(patterns, topic) and topic not in found]
+        found += [topic for topic in self._matching(metadata) if topic not in found]
         counts = {name: len(metadata.partitions_of(name)) for name in found}
         return {name: count for name, count in counts.items() if count}
 
     async def assign(self, members: Mapping[str, MemberSubscription]) -> dict[str, bytes]:
         """What each member gets, in bytes. Raises StreamsError and ClientError."""
         infos = {name: decode_subscription(each.user_data) for name, each in members.items()}
+        if any(info.error == SHUTDOWN_REQUESTED for info in infos.values()):
+            return _nothing(members, SHUTDOWN_REQUESTED)
         try:
             layout = await self.layout()
         except MissingSourceTopicsError:
-            nothing = encode_info(Assignment(error=INCOMPLETE_SOURCE_TOPICS))
-            return {name: encode_assignment([], nothing) for name in members}
+            return _nothing(members, INCOMPLETE_SOURCE_TOPICS)
         await self._make_internal(layout.internal)
         ends = await self._end_sums(layout)
         chosen = assign(layout.tasks, ends, _clients(infos, ends), self._limits())
@@ -119,6 +123,14 @@ class Leader:
             )
             result[name] = encode_assignment([partition for partition, _ in pairs], encode_info(info))
         return result
+
+    def _matching(self, metadata: ClusterMetadata) -> list[str]:
+        """What patterns match, of all topics but Kafka's own."""
+        return [
+            name
+            for name, topic in metadata.topics.items()
+            if not topic.is_internal and topic.partitions and any(p.fullmatch(name) for p in self._patterns)
+        ]
 
     def _limits(self) -> Limits:
         settings = self._settings
@@ -178,8 +190,9 @@ class Leader:
         return any(getattr(nodes[name], "stores", ()) for name in layout.sub_topologies[task.group].nodes)
 
 
-def _matches(patterns: Iterable[re.Pattern[str]], topic: str) -> bool:
-    return any(pattern.fullmatch(topic) for pattern in patterns)
+def _nothing(members: Mapping[str, MemberSubscription], error: int) -> dict[str, bytes]:
+    info = encode_info(Assignment(error=error))
+    return {name: encode_assignment([], info) for name in members}
 
 
 def _clients(infos: Mapping[str, Subscription], ends: Mapping[TaskId, int]) -> dict[str, Client]:

@@ -19,6 +19,10 @@ VERSION: Final = 11
 RUNNING: Final = -2
 """The sum of offsets of a task that runs there: it is as new as can be."""
 UNKNOWN: Final = -3
+INCOMPLETE_SOURCE_TOPICS: Final = 1
+"""AssignorError: all members are told that topics are missing."""
+SHUTDOWN_REQUESTED: Final = 4
+"""AssignorError: a member asks for the whole application to end, and all members are told (KIP-671)."""
 NO_REBALANCE: Final = 2**63 - 1
 
 _INT: Final = struct.Struct(">i")
@@ -48,6 +52,8 @@ class Subscription:
     unique: int = 0
     """Differs from the subscription before where the leader is to be asked again."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    error: int = 0
+    """SHUTDOWN_REQUESTED, or 0."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def encode_subscription(info: Subscription) -> bytes:
     parts.append(_INT.pack(len(info.offset_sums)))
     for task, total in sorted(info.offset_sums.items()):
         parts += [_INT.pack(task.group), _INT.pack(task.partition), _LONG.pack(total), b"\xff\xff"]
-    parts += [info.unique.to_bytes(1, signed=True), _INT.pack(0), _INT.pack(len(info.tags))]
+    parts += [info.unique.to_bytes(1, signed=True), _INT.pack(info.error), _INT.pack(len(info.tags))]
     for name, value in sorted(info.tags.items()):
         parts += [_bytes(name.encode()), _bytes(value.encode())]
     return b"".join(parts)
@@ -88,12 +94,12 @@ def decode_subscription(data: bytes | None) -> Subscription:
         if (length := reader.short()) != 0xFFFF:
             reader.take(length)
     unique = int.from_bytes(reader.take(1), signed=True)
-    reader.number()
+    error = reader.number()
     tags = {}
     for _ in range(reader.count(8)):
         name = reader.text(reader.take(reader.number()))
         tags[name] = reader.text(reader.take(reader.number()))
-    return Subscription(process_id, sums, endpoint, unique, tags)
+    return Subscription(process_id, sums, endpoint, unique, tags, error)
 
 
 def encode_assignment(info: Assignment) -> bytes:

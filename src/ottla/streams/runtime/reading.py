@@ -9,11 +9,13 @@ from ottla.client.consumer.batch import Batch
 from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.consumer.offsets import Commits
 from ottla.client.core.metadata import TopicPartition
+from ottla.client.errors import ClientError
 from ottla.streams.errors import StreamsError
 from ottla.streams.runtime.work import Work, decode_metadata
 from ottla.streams.task.input import RawRecord
 
 _POLL_RECORDS: Final = 1_000
+_POSITION_S: Final = 0.05
 
 
 class Reading:
@@ -25,6 +27,8 @@ class Reading:
         self._reset_of = reset_of
         self._most_buffered = most_buffered
         self._paused: dict[TopicPartition, None] = {}
+        self._lags: dict[TopicPartition, int] = {}
+        """Of partitions of which no fetch has said it."""
 
     @property
     def is_empty(self) -> bool:
@@ -59,13 +63,35 @@ class Reading:
         batch = await self._consumer.poll(_POLL_RECORDS, timeout_s=timeout_s)
         if batch is not None:
             self._give_out(batch, active)
-        for work in active:
-            for partition in work.partitions:
-                if (
-                    not work.task.buffered_of(partition)
-                    and (lag := self._consumer.lag(partition)) is not None
-                ):
-                    work.task.set_lag(partition, lag)
+        empty = {
+            partition: work
+            for work in active
+            for partition in work.partitions
+            if not work.task.buffered_of(partition)
+        }
+        if batch is None:
+            await self._look_up([each for each in empty if self._consumer.lag(each) is None])
+        for partition, work in empty.items():
+            lag = self._consumer.lag(partition)
+            lag = self._lags.get(partition) if lag is None else lag
+            if lag is not None:
+                work.task.set_lag(partition, lag)
+
+    async def _look_up(self, partitions: Sequence[TopicPartition]) -> None:
+        """The lags that no fetch says: those of partitions without news since they were assigned anew."""
+        new = [each for each in partitions if each not in self._lags]
+        if not new:
+            return
+        try:
+            ends = await self._consumer.end_offsets(new)
+            for each in new:
+                position = await self._consumer.position(each, timeout_s=_POSITION_S)
+                self._lags[each] = max(ends[each] - position, 0)
+        except TimeoutError:
+            return  # the next poll tries again
+        except ClientError as error:
+            if not error.retriable:
+                raise
 
     def go_on(self, active: Collection[Work]) -> None:
         """Read what tasks have room for again."""
@@ -84,6 +110,7 @@ class Reading:
     def end(self, partitions: Collection[TopicPartition]) -> None:
         for partition in partitions:
             self._paused.pop(partition, None)
+            self._lags.pop(partition, None)
         self._consumer.assign([each for each in self._consumer.assignment() if each not in partitions])
 
     def _give_out(self, batch: Batch, active: Collection[Work]) -> None:

@@ -67,6 +67,7 @@ class StreamsSettings:
     )
     commit_interval_ms: int = number(None, high=LONG_MAX)
     poll_ms: int = number(100, high=LONG_MAX)
+    task_timeout_ms: int = number(300_000, high=LONG_MAX)
     max_task_idle_ms: int = number(0, low=-1, high=LONG_MAX)
     buffered_records_per_partition: int = number(1_000, low=1)
     statestore_cache_max_bytes: int = number(10 * 1024 * 1024, high=LONG_MAX)

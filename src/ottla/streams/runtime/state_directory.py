@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from ottla.streams.errors import StateStoreError
@@ -20,6 +21,21 @@ from ottla.streams.state.stack import Kind
 _LOCK: Final = ".lock"
 _PROCESS: Final = "process.json"
 _STORES: Final = "stores.json"
+
+
+class StoreShape(NamedTuple):
+    """What the bytes of a store depend on, beside its serdes (see StoreBuilder)."""
+
+    meaning: str
+    layout: str = ""
+    is_logged: bool = True
+
+
+class Changes(NamedTuple):
+    """The stores that the topology has no more, and those whose state here was deleted to be restored."""
+
+    gone: list[str]
+    laid_out_anew: list[str]
 
 
 class StateDirectory:
@@ -92,27 +108,35 @@ class StateDirectory:
                 f"state in {chosen} needs its library: pip install 'ottla[streams]'"
             ) from error
 
-    def check_stores(self, stores: Mapping[str, str]) -> list[str]:
-        """Compare what each store is with what it was when the state was written; says what has gone. Raises
-        StateStoreError where a store of the same name is another kind of store now."""
+    def check_stores(self, stores: Mapping[str, StoreShape]) -> Changes:
+        """Compare what each store is with what it was when the state was written. Raises StateStoreError
+        where a store of the same name is another kind of store now. What lies otherwise than it would now is
+        deleted, where a changelog has it, too."""
         path = self.folder / _STORES
-        try:
-            before: dict[str, str] = json.loads(path.read_text())
-        except FileNotFoundError:
-            before = {}
-        except ValueError as error:
-            raise StateStoreError(f"{path} cannot be read: {error}") from error
-        for name, kind in stores.items():
-            if name in before and before[name] != kind:
+        before = _shapes(path)
+        laid_out_anew = []
+        for name, now in stores.items():
+            was = before.get(name, now)
+            if was.meaning != now.meaning:
                 raise StateStoreError(
-                    f"the topology has changed: the store {name} has {kind} now and had {before[name]}, so"
-                    f" that what is in {self.folder} and in its changelog cannot be read. Give the store"
+                    f"the topology has changed: the store {name} has {now.meaning} now and had {was.meaning},"
+                    f" so that what is in {self.folder} and in its changelog cannot be read. Give the store"
                     " another name, or delete that folder and the changelog's topic"
                 )
+            if was.layout != now.layout:
+                if not now.is_logged:
+                    raise StateStoreError(
+                        f"the topology has changed: the store {name} has {now.layout} now and had"
+                        f" {was.layout}, of another retention, and no changelog. Delete {self.folder}"
+                    )
+                for folder in self.folder.glob(f"*_*/*/{glob.escape(name)}"):
+                    shutil.rmtree(folder)
+                laid_out_anew.append(name)
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(dict(stores), indent=1, sort_keys=True))
+        shapes = {name: shape._asdict() for name, shape in stores.items()}
+        temporary.write_text(json.dumps(shapes, indent=1, sort_keys=True))
         temporary.replace(path)
-        return sorted(before.keys() - stores.keys())
+        return Changes(sorted(before.keys() - stores.keys()), laid_out_anew)
 
     def _process_id(self) -> UUID:
         """Kept over restarts: so state stays with the process that comes back."""
@@ -134,6 +158,16 @@ class ThreadEnvironment:
 
     def open_bytes(self, task_id: str, store: str, kind: Kind) -> OrderedBytes:
         return self._directory.open_bytes(task_id, store, kind)
+
+
+def _shapes(path: Path) -> dict[str, StoreShape]:
+    """Raises StateStoreError where they cannot be read."""
+    try:
+        return {name: StoreShape(**shape) for name, shape in json.loads(path.read_text()).items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StateStoreError(f"{path} cannot be read: {error}") from error
 
 
 def forget(base: Path, application_id: str) -> bool:

@@ -20,13 +20,13 @@ from ottla.streams.runtime.application import Application
 from ottla.streams.runtime.global_thread import GlobalThread
 from ottla.streams.runtime.queryable import QueryableStore, answers_here, lags_here
 from ottla.streams.runtime.settings import read_config
-from ottla.streams.runtime.thread import StreamThread
+from ottla.streams.runtime.thread import ShutdownRequestedError, StreamThread
 from ottla.streams.topology.topology import Topology
 
 _log: Final = logging.getLogger("ottla.streams")
 _CLOSE_TIMEOUT_S: Final = 30.0
 
-Response = Literal["replace_thread", "shutdown_client"]
+Response = Literal["replace_thread", "shutdown_client", "shutdown_application"]
 
 
 class State(Enum):
@@ -47,8 +47,9 @@ class Streams:
             app.wait()
 
     Settings are Kafka Streams', with `_` for `.` as keywords; those of consumers and producers may have their
-    prefix. `on_error` is asked what to do when a thread fails: "replace_thread" or "shutdown_client" (the
-    default). Raises ConfigurationError, TopologyError, StateStoreError.
+    prefix. `on_error` is asked what to do when a thread fails: "replace_thread", "shutdown_client" (the
+    default), or "shutdown_application", which has all instances end (KIP-671). Raises ConfigurationError,
+    TopologyError, StateStoreError.
     """
 
     def __init__(
@@ -63,12 +64,7 @@ class Streams:
         if repeated:
             raise StreamsError(f"given twice: {', '.join(sorted(repeated))}")
         self._application = Application(topology, read_config({**settings, **more}))
-        if self._application.gone_stores:
-            _log.warning(
-                "the topology has changed: the stores %s are gone; their changelog topics and what is on disk"
-                " of them are left",
-                ", ".join(self._application.gone_stores),
-            )
+        self._tell_changes()
         self._topology = topology
         self._server = self._listening()
         self._on_error = on_error or (lambda _: "shutdown_client")
@@ -78,8 +74,25 @@ class Streams:
         self._mutex = threading.Lock()
         self._ended = threading.Event()
         self._state = State.CREATED
+        self._first_failure: Exception | None = None
+        """Why the whole application is to end."""
         self.error: Exception | None = None
         """What ended it."""
+
+    def _tell_changes(self) -> None:
+        gone, laid_out_anew = self._application.changes
+        if gone:
+            _log.warning(
+                "the topology has changed: the stores %s are gone; their changelog topics and what is on disk"
+                " of them are left",
+                ", ".join(gone),
+            )
+        if laid_out_anew:
+            _log.warning(
+                "the topology has changed: the stores %s have another retention; what was on disk of them lay"
+                " otherwise, and is read back from their changelogs",
+                ", ".join(laid_out_anew),
+            )
 
     def start(self) -> Self:
         """Begin. Tables that every instance has in whole are read first."""
@@ -253,15 +266,26 @@ class Streams:
         except Exception as error:  # noqa: BLE001 # whatever it is, the application says what follows
             failure = error
         _log.error("%s failed: %s", thread.name, failure, exc_info=failure)
-        try:
-            response = self._on_error(failure)
-        except Exception as error:  # noqa: BLE001 # the user's
-            _log.error("on_error failed: %s", error)
-            response = "shutdown_client"
+        response = self._response_to(failure)
         if response == "replace_thread" and self._state is State.REBALANCING:
             self._start_thread(number)
             return
-        self._end(failure)
+        if response == "shutdown_application" and self._state is State.REBALANCING:
+            # A thread has to say it to the group: then all threads of all instances are told.
+            self._first_failure = failure
+            self._application.shall_all_end = True
+            self._start_thread(number)
+            return
+        self._end(self._first_failure or failure)
+
+    def _response_to(self, failure: Exception) -> Response:
+        if isinstance(failure, ShutdownRequestedError):
+            return "shutdown_client"
+        try:
+            return self._on_error(failure)
+        except Exception as error:  # noqa: BLE001 # the user's
+            _log.error("on_error failed: %s", error)
+            return "shutdown_client"
 
     def _global_failed(self, failure: Exception) -> None:
         _log.error("the global tables are not followed any more: %s", failure, exc_info=failure)

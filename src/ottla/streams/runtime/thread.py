@@ -18,11 +18,13 @@ from ottla.client.producer.producer import AsyncProducer
 from ottla.streams.errors import StreamsError
 from ottla.streams.runtime.application import Application
 from ottla.streams.runtime.committing import Committing, passes
-from ottla.streams.runtime.leader import INCOMPLETE_SOURCE_TOPICS, Leader
+from ottla.streams.runtime.leader import Leader
 from ottla.streams.runtime.member import GroupMember, group_settings
 from ottla.streams.runtime.metrics import ThreadMetrics
 from ottla.streams.runtime.protocol import (
+    INCOMPLETE_SOURCE_TOPICS,
     NO_REBALANCE,
+    SHUTDOWN_REQUESTED,
     Assignment,
     Subscription,
     TaskId,
@@ -43,6 +45,10 @@ _TURN_S: Final = 0.05
 _RECORDS_BETWEEN_LOOKS: Final = 50
 _PAUSE_S: Final = 0.2
 _log: Final = logging.getLogger("ottla.streams")
+
+
+class ShutdownRequestedError(StreamsError):
+    """All instances of the application end, since one asked for that."""
 
 
 class StreamThread:
@@ -67,6 +73,8 @@ class StreamThread:
         self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unique = 0
+        self._fails_since_ms: int | None = None
+        """Since when nothing could be committed, for errors that may pass."""
         self._next_rebalance_ms = NO_REBALANCE
 
     # Called from other threads.
@@ -99,10 +107,23 @@ class StreamThread:
             try:
                 asyncio.run(self._run())
             except ClientError as error:
+                self.is_running = False
                 if not passes(error):
                     raise
+                self._check_timeout(error)
                 _log.warning("%s begins anew: %s", self.name, error)
                 asyncio.run(asyncio.sleep(_PAUSE_S))
+
+    def _check_timeout(self, error: ClientError) -> None:
+        """StreamsError where what could pass has not passed in time (KIP-572)."""
+        if not error.retriable:
+            return  # others have the tasks now
+        now_ms = self._application.now_ms()
+        self._fails_since_ms = now_ms if self._fails_since_ms is None else self._fails_since_ms
+        if now_ms - self._fails_since_ms >= self._settings.task_timeout_ms:
+            raise StreamsError(
+                f"{self.name} has got nowhere for task.timeout.ms={self._settings.task_timeout_ms}: {error}"
+            ) from error
 
     # The loop.
 
@@ -125,6 +146,7 @@ class StreamThread:
             self._open_clients(client)
             self._next_commit_s = self._loop.time() + self._settings.commit_interval_ms / 1000
             self._next_purge_s = self._loop.time() + self._settings.repartition_purge_interval_ms / 1000
+            self._next_look_s = self._loop.time()
             try:
                 await self._producer.start()
                 self._task_settings = application.task_settings(self._environment)
@@ -184,6 +206,7 @@ class StreamThread:
             await self._wait(0.1)
         await self._commit_if_due()
         await self._purge_if_due()
+        await self._look_for_topics_if_due()
         self._look_around()
 
     async def _wait(self, seconds: float) -> None:
@@ -224,7 +247,13 @@ class StreamThread:
         application = self._application
         sums = {task: total for task, total in application.dormant_sums().items() if task not in self._works}
         sums |= {task: work.offset_sum for task, work in self._works.items()}
-        info = Subscription(application.directory.process_id, sums, application.endpoint, self._unique)
+        info = Subscription(
+            application.directory.process_id,
+            sums,
+            application.endpoint,
+            self._unique,
+            error=SHUTDOWN_REQUESTED if application.shall_all_end else 0,
+        )
         topics = sorted(self._leader.counts or self._application.source_topics())
         generation = self._member.generation
         return MemberSubscription(topics, self._owned(), generation, None, encode_subscription(info))
@@ -235,6 +264,8 @@ class StreamThread:
         if info.error == INCOMPLETE_SOURCE_TOPICS:
             await self._leader.layout()  # which says what is missing
             raise StreamsError("topics that are to be read are not there")
+        if info.error == SHUTDOWN_REQUESTED:
+            raise ShutdownRequestedError("an instance asked for the whole application to end")
         self.metrics.rebalances += 1
         self._next_rebalance_ms = info.next_rebalance_ms
         wanted: dict[TaskId, Wanted] = {}
@@ -366,11 +397,18 @@ class StreamThread:
         if is_due or any(work.task.commit_requested for work in active):
             await self._committing.commit(active)
             self._next_commit_s = self._now_s() + self._settings.commit_interval_ms / 1000
+            self._fails_since_ms = None
 
     async def _purge_if_due(self) -> None:
         if self._now_s() >= self._next_purge_s:
             self._next_purge_s = self._now_s() + self._settings.repartition_purge_interval_ms / 1000
             await self._committing.purge()
+
+    async def _look_for_topics_if_due(self) -> None:
+        """Topics that patterns match may be new; those that are read are looked at by the client anyway."""
+        if self._member.is_leader and self._leader.has_patterns and self._now_s() >= self._next_look_s:
+            self._next_look_s = self._now_s() + self._client.cluster.settings.metadata_max_age_ms / 1000
+            await self._leader.source_counts()
 
     # Ending.
 
@@ -382,7 +420,9 @@ class StreamThread:
         for work in works:
             if work.phase is not Phase.running:
                 work.commit_restored()
-        self._drop(works)
+        failures = self._drop(works)
+        if failures:
+            raise failures[0]
 
     async def _close_dirty(self) -> None:
         """Give all tasks up as of their last commit, until they are assigned anew."""
@@ -390,18 +430,23 @@ class StreamThread:
         await self._committing.give_up()
         self._drop(list(self._works.values()))
 
-    def _drop(self, works: list[Work]) -> None:
+    def _drop(self, works: list[Work]) -> list[Exception]:
+        """All of them, whatever closing one raises, which is given."""
+        failures: list[Exception] = []
         gone = dict.fromkeys(partition for work in works for partition in work.partitions)
         for work in works:
             del self._works[work.task_id]
             try:
                 work.task.close()
-            finally:
-                self._application.note_dormant(work.task_id, sum(work.positions.values()))
-                self._application.directory.give_back(work.task_id, self.name)
+            except Exception as error:  # noqa: BLE001 # a processor may raise anything
+                _log.error("task %s was not closed well: %s", work.task_id, error, exc_info=error)
+                failures.append(error)
+            self._application.note_dormant(work.task_id, sum(work.positions.values()))
+            self._application.directory.give_back(work.task_id, self.name)
         if works:
             self._reading.end(gone)
             self._restoring.assign(self._works)
+        return failures
 
     def _look_around(self) -> None:
         """What others may want to know, and what a rebalance is asked for."""

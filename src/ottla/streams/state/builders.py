@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ottla.streams.serdes.serde import Serde
 from ottla.streams.state.key_value import KeyValue, ListValue, timestamped_key_value
+from ottla.streams.state.segments import segment_interval
 from ottla.streams.state.session import SessionValues
 from ottla.streams.state.stack import InMemory, StoreEnvironment, StoreOptions
 from ottla.streams.state.stores import StateStore, StoreContext
@@ -36,6 +37,8 @@ class StoreBuilder:
     make: _Make
     meaning: str
     """What its bytes depend on beside its serdes, in words."""
+    layout: str = ""
+    """How they lie on disk, in words."""
     options: StoreOptions = field(default_factory=StoreOptions)
     retention_ms: int | None = None
     """Of windows and sessions."""
@@ -65,21 +68,21 @@ def key_value_store(
     name: str, key: Serde[Any], value: Serde[Any], options: StoreOptions = DEFAULTS
 ) -> StoreBuilder:
     """A value for each key."""
-    return StoreBuilder(name, key, value, KeyValue, "values by key", options)
+    return StoreBuilder(name, key, value, KeyValue, "values by key", options=options)
 
 
 def timestamped_key_value_store(
     name: str, key: Serde[Any], value: Serde[Any], options: StoreOptions = DEFAULTS
 ) -> StoreBuilder:
     """A ValueAndTimestamp for each key: what tables are kept in."""
-    return StoreBuilder(name, key, value, timestamped_key_value, "timestamped values by key", options)
+    return StoreBuilder(name, key, value, timestamped_key_value, "timestamped values by key", options=options)
 
 
 def list_store(
     name: str, key: Serde[Any], value: Serde[Any], options: StoreOptions = UNCACHED
 ) -> StoreBuilder:
     """Several values for each key."""
-    return StoreBuilder(name, key, value, ListValue, "lists by key", options)
+    return StoreBuilder(name, key, value, ListValue, "lists by key", options=options)
 
 
 def versioned_store(
@@ -97,7 +100,7 @@ def versioned_store(
     def make(*parts: Any) -> StateStore:
         return VersionedValues(*parts, history_retention_ms=history_ms)
 
-    return StoreBuilder(name, key, value, make, "versions", options, history_retention_ms=history_ms)
+    return StoreBuilder(name, key, value, make, "versions", options=options, history_retention_ms=history_ms)
 
 
 def window_store(
@@ -149,7 +152,8 @@ def window_store(
         )
 
     meaning = ("timestamped " if timestamped else "") + "windows" + (" by time" if time_ordered else "")
-    return StoreBuilder(name, key, value, make, meaning, options, retention_ms=retention_ms)
+    layout = "" if time_ordered else _segments(retention_ms)
+    return StoreBuilder(name, key, value, make, meaning, layout, options, retention_ms=retention_ms)
 
 
 def session_store(
@@ -170,4 +174,9 @@ def session_store(
         return SessionValues(*parts, retention_ms=retention_ms, time_ordered=time_ordered)
 
     meaning = "sessions by time" if time_ordered else "sessions"
-    return StoreBuilder(name, key, value, make, meaning, options, retention_ms=retention_ms)
+    layout = "" if time_ordered else _segments(retention_ms)
+    return StoreBuilder(name, key, value, make, meaning, layout, options, retention_ms=retention_ms)
+
+
+def _segments(retention_ms: int) -> str:
+    return f"segments of {segment_interval(retention_ms)} ms"

@@ -4,6 +4,7 @@ to commit."""
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -239,11 +240,12 @@ class Task:
         self.context.commit_requested = False
 
     def close(self) -> None:
-        """Have the processors end, and close the stores."""
-        for step in self._steps.values():
-            step.processor.close()
-        for store in self.stores:
-            store.close()
+        """Have the processors end, and close the stores: all, whatever one raises, which is raised then."""
+        closings = [step.processor.close for step in self._steps.values()]
+        closings += [store.close for store in self.stores]
+        with ExitStack() as stack:
+            for close in reversed(closings):
+                stack.callback(close)
         self._group.clear()
         self._punctuations.stream_time.clear()
         self._punctuations.wall_clock_time.clear()

@@ -67,6 +67,10 @@ class StoreBuilder(Protocol):
     def meaning(self) -> str:
         """What its bytes depend on beside its serdes, in words: where it changes, state cannot be read."""
 
+    @property
+    def layout(self) -> str:
+        """How its bytes lie on disk, in words: where it changes, they are had from the changelog again."""
+
     def build(self, context: StoreContext, environment: StoreEnvironment | None, /) -> StateStore:
         """Without an environment in memory, and without a cache."""
 

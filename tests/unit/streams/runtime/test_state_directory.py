@@ -9,7 +9,7 @@ import pytest
 
 from ottla.streams.errors import StateStoreError
 from ottla.streams.runtime.protocol import TaskId
-from ottla.streams.runtime.state_directory import StateDirectory, forget
+from ottla.streams.runtime.state_directory import StateDirectory, StoreShape, forget
 
 
 def opened(base: Path) -> StateDirectory:
@@ -66,10 +66,28 @@ def test_a_task_is_one_threads(tmp_path: Path) -> None:
 
 def test_changed_stores_are_recognised(tmp_path: Path) -> None:
     directory = opened(tmp_path)
-    assert directory.check_stores({"a": "kv", "b": "kv"}) == []
-    assert directory.check_stores({"a": "kv", "c": "kv"}) == ["b"]
+    shape = StoreShape("kv")
+    assert directory.check_stores({"a": shape, "b": shape}) == ([], [])
+    assert directory.check_stores({"a": shape, "c": shape}) == (["b"], [])
     with pytest.raises(StateStoreError, match="the store a has windows now and had kv"):
-        directory.check_stores({"a": "windows"})
+        directory.check_stores({"a": StoreShape("windows")})
+    directory.close()
+
+
+def test_what_lies_otherwise_is_deleted_where_a_changelog_has_it(tmp_path: Path) -> None:
+    directory = opened(tmp_path)
+    hours, days = (StoreShape("windows", f"segments of {each}") for each in ("1 h", "1 d"))
+    directory.check_stores({"a": hours, "b": hours})
+    for name in ("a", "b"):
+        directory.open_bytes("0_3", name, "default").close()
+    assert directory.check_stores({"a": days, "b": hours}) == ([], ["a"])
+    assert [each.name for each in (tmp_path / "app" / "0_3" / "lmdb").iterdir()] == ["b"]
+    assert directory.check_stores({"a": days, "b": hours}) == ([], [])
+    with pytest.raises(StateStoreError, match="b has segments of 1 d now and had segments of 1 h"):
+        directory.check_stores({"b": days._replace(is_logged=False)})
+    (tmp_path / "app" / "stores.json").write_text('{"a": "windows"}')
+    with pytest.raises(StateStoreError, match=r"stores\.json cannot be read"):
+        directory.check_stores({"a": days})
     directory.close()
 
 

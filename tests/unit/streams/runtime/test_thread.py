@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,9 +16,11 @@ from ottla.client.admin.topics import NewTopic
 from ottla.client.consumer.errors import CommitFailedError
 from ottla.client.core.groups.subscription import encode_assignment
 from ottla.client.core.metadata import TopicPartition
+from ottla.client.errors import BrokerUnreachableError
 from ottla.streams.dsl.builder import StreamsBuilder
 from ottla.streams.errors import StreamsError
 from ottla.streams.processor import Processor
+from ottla.streams.records import Record
 from ottla.streams.runtime.committing import Committing
 from ottla.streams.runtime.metrics import ThreadMetrics
 from ottla.streams.runtime.protocol import Assignment, TaskId
@@ -135,3 +138,129 @@ def test_what_is_newly_assigned_is_owned_while_other_tasks_are_still_being_given
     assert owned == [[first, second]]
     assert thread._owned() == [second]
     assert rejoins
+
+
+class Poisoned(Processor[str, str, str, str]):
+    def process(self, record: Record[str, str]) -> None:
+        if record.value == "poison":
+            raise ValueError("it is poisoned")
+        self.context.forward(record)
+
+
+def poisoned() -> Topology:
+    topology = Topology(Text(), Text())
+    topology.add_source("source", "in")
+    topology.add_processor("poisoned", Poisoned, "source")
+    topology.add_sink("sink", "out", "poisoned")
+    return topology
+
+
+def test_one_instance_has_all_of_them_end(tmp_path: Path) -> None:
+    with run_broker({"group.initial.rebalance.delay.ms": 0}) as broker:
+        settings = {
+            "application.id": "app",
+            "bootstrap.servers": broker.bootstrap_servers,
+            "heartbeat.interval.ms": 100,
+        }
+        with client.connect(broker.bootstrap_servers) as c:
+            c.admin.topics.create([NewTopic("in", 2, 1), NewTopic("out", 1, 1)]).check()
+            with (
+                Streams(
+                    poisoned(),
+                    settings,
+                    state_dir=str(tmp_path / "one"),
+                    on_error=lambda _: "shutdown_application",
+                ) as one,
+                Streams(
+                    poisoned(),
+                    settings,
+                    state_dir=str(tmp_path / "two"),
+                    on_error=lambda _: "shutdown_application",
+                ) as two,
+                c.producer() as producer,
+            ):
+                while [each.metrics()["app-StreamThread-1"]["active_tasks"] for each in (one, two)] != [1, 1]:
+                    one.wait(0.02)
+                producer.send("in", b"poison", key=b"k", partition=0)
+                producer.flush()
+                errors: list[str] = []
+                for each in (one, two):
+                    with pytest.raises(StreamsError) as raised:
+                        each.wait(30)
+                    errors.append(str(raised.value))
+                    assert each.state is State.ERROR
+    told = "an instance asked for the whole application to end"
+    assert told in errors
+    (other,) = [each for each in errors if each != told]
+    assert "it is poisoned" in other
+
+
+def test_topics_that_a_pattern_matches_are_read_when_they_come(tmp_path: Path) -> None:
+    builder = StreamsBuilder(default_key=Text(), default_value=Text())
+    builder.stream(re.compile(r"in-.*|.*offsets")).to("out")
+    with run_broker() as broker, client.connect(broker.bootstrap_servers) as c, c.producer() as producer:
+        c.admin.topics.create([NewTopic("in-a", 1, 1), NewTopic("out", 1, 1)]).check()
+        settings = {
+            "application.id": "app",
+            "bootstrap.servers": broker.bootstrap_servers,
+            "state.dir": str(tmp_path),
+            "metadata.max.age.ms": 100,
+            "heartbeat.interval.ms": 100,
+            "commit.interval.ms": 50,
+        }
+        with Streams(builder.build(), settings) as application:
+            application.wait_until_running()
+            c.admin.topics.create([NewTopic("in-b", 2, 1)]).check()
+            for partition in range(2):
+                producer.send("in-b", b"%d" % partition, key=b"k", partition=partition)
+            producer.flush()
+            while len(c.read("out")) < 2:
+                application.wait(0.02)
+            # Kafka's own topics match the pattern too, and are not read.
+            assert application.metrics()["app-StreamThread-1"]["active_tasks"] == 2
+
+
+class _Raising(Processor[str, str, str, str]):
+    closed: ClassVar[list[str]] = []
+
+    def close(self) -> None:
+        self.closed.append(self.context.task_id)
+        raise ValueError(f"closing {self.context.task_id}")
+
+
+def test_all_tasks_are_closed_where_processors_raise(tmp_path: Path) -> None:
+    topology = Topology(Text(), Text())
+    topology.add_source("source", "in")
+    topology.add_processor("raising", _Raising, "source")
+    topology.add_processor("raising too", _Raising, "raising")
+    _Raising.closed.clear()
+    with run_broker() as broker, client.connect(broker.bootstrap_servers) as c:
+        c.admin.topics.create([NewTopic("in", 2, 1)]).check()
+        settings = {
+            "application.id": "app",
+            "bootstrap.servers": broker.bootstrap_servers,
+            "state.dir": str(tmp_path),
+        }
+        application = Streams(topology, settings).start()
+        application.wait_until_running()
+        application.close()
+        assert _Raising.closed == ["0_0", "0_0", "0_1", "0_1"]
+        with pytest.raises(ValueError, match="closing 0_0"):
+            application.wait(1)
+
+
+def test_what_may_pass_passes_in_time_or_is_an_error() -> None:
+    now_ms = 0
+    thread: Any = StreamThread.__new__(StreamThread)
+    thread.name, thread._fails_since_ms = "thread", None
+    thread._settings = SimpleNamespace(task_timeout_ms=100)
+    thread._application = SimpleNamespace(now_ms=lambda: now_ms)
+    away, moved = BrokerUnreachableError("away"), CommitFailedError("others have it", {})
+    for now_ms in (0, 50, 99):  # noqa: B007 # the clock's
+        thread._check_timeout(away)
+    now_ms = 100
+    thread._check_timeout(moved)
+    with pytest.raises(StreamsError, match=r"thread has got nowhere for task\.timeout\.ms=100: away"):
+        thread._check_timeout(away)
+    thread._fails_since_ms = None  # a commit
+    thread._check_timeout(away)
