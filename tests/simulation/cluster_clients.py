@@ -51,6 +51,8 @@ class Finder:
             node_id: test.world.client(name, machine) for node_id, machine in test.cluster.machines.items()
         }
         self._leaders: dict[Log, tuple[int, int]] = {}
+        self._epochs: dict[Log, int] = {}
+        """The newest that each was heard of in: older ones are news of the past (KIP-320)"""
 
     def any(self) -> Client:
         return self._brokers[self._random.choice(list(self._brokers))]
@@ -75,8 +77,12 @@ class Finder:
         response = await self.any().call(request, 12, MetadataResponse)
         for topic in response.topics:
             for partition in topic.partitions:
-                if partition.partition_index == log.partition and partition.leader_id in self._brokers:
-                    self._leaders[log] = partition.leader_id, partition.leader_epoch
+                epoch = partition.leader_epoch
+                if partition.partition_index != log.partition or epoch < self._epochs.get(log, 0):
+                    continue
+                self._epochs[log] = epoch
+                if partition.leader_id in self._brokers:
+                    self._leaders[log] = partition.leader_id, epoch
 
 
 class ReplicatedProducer:

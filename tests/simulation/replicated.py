@@ -278,7 +278,9 @@ class Replicated:
             if not isinstance(copy.replica, Partition):
                 continue
             me = copy.node_id, copy.life
-            if self.world.loop.time() - self._registered.get(me, 0) > _LEASE_S + 2 * _CHECK_S:
+            now = self.world.loop.time()
+            # Its registration may have come and gone between two looks.
+            if now - self._registered.setdefault(me, now) > _LEASE_S + 2 * _CHECK_S:
                 self.history.forbid(f"{log} is led by (machine, life) {me}, whose lease has ended")
             leader = self._leaders.setdefault((log, copy.replica.leader_epoch), me)
             if leader != me:
