@@ -1,17 +1,19 @@
 """Bugs that a broker may have, planted into the real one, and the seeds that find them.
 
 python -m tests.simulation.planted --seeds 200      looks for seeds, from --start on
+python -m tests.simulation.planted --cluster        those of clusters (`planted_cluster.py`)
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.simulation import planted_cluster
 from tests.simulation.exactly_once import exactly_once
-from tests.simulation.world import Scenario, simulate
+from tests.simulation.planting import Planted
+from tests.simulation.replicated import replicated
 
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import Producer
@@ -22,8 +24,6 @@ from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
 from ottla.records.batch import BatchHeader
 from ottla.storage.log import Log
 from ottla.storage.producer_state import ProducerState
-
-Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def marker_before_the_log_is_committed(patch: pytest.MonkeyPatch) -> None:
@@ -107,37 +107,33 @@ def initialising_bumps_no_epoch(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(initialize, "_next_producer", same_producer)
 
 
-FOUND: list[tuple[Plant, int, list[str]]] = [
-    (marker_before_the_log_is_committed, 2, ["aborted read", "unseen", "offset commit lost"]),
-    (last_stable_offset_one_too_far, 0, ["precommitted read", "aborted read"]),
-    (batches_of_zombies_are_taken, 16, ["zombie", "aborted read"]),
-    (offsets_are_committed_at_abort, 0, ["unfounded offset"]),
-    (the_end_bumps_no_epoch, 0, ["lost write", "hanging transaction", "unseen"]),
-    (initialising_bumps_no_epoch, 1, ["zombie"]),
+FOUND = [
+    Planted(marker_before_the_log_is_committed, 2, ["aborted read", "unseen", "offset commit lost"]),
+    Planted(last_stable_offset_one_too_far, 0, ["precommitted read", "aborted read"]),
+    Planted(batches_of_zombies_are_taken, 16, ["zombie", "aborted read"]),
+    Planted(offsets_are_committed_at_abort, 0, ["unfounded offset"]),
+    Planted(the_end_bumps_no_epoch, 0, ["lost write", "hanging transaction", "unseen"]),
+    Planted(initialising_bumps_no_epoch, 1, ["zombie"]),
 ]
-"""Each with a seed, and what is found in it: one of these anomalies."""
-
-
-def violations_with(plant: Plant, seed: int, scenario: Scenario = exactly_once) -> list[str]:
-    """What a seed finds in the planted broker."""
-    with pytest.MonkeyPatch.context() as patch:
-        plant(patch)
-        return simulate(seed, scenario).violations
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation.planted", description=__doc__)
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--start", type=int, default=0)
+    parser.add_argument("--cluster", action="store_true", help="bugs of clusters")
+    parser.add_argument("--only", help="the one of this name")
     options = parser.parse_args()
-    for plant, _, names in FOUND:
+    for each in (*planted_cluster.FOUND, *planted_cluster.SOUGHT) if options.cluster else FOUND:
+        if options.only not in (None, each.name):
+            continue
         for seed in range(options.start, options.start + options.seeds):
-            found = [each for each in violations_with(plant, seed) if each.startswith(tuple(names))]
+            found = each.found(seed, replicated if options.cluster else exactly_once)
             if found:
-                print(f"{plant.__name__}: seed {seed}: {found[0]}")
+                print(f"{each.name}: seed {seed}: {found[0]}", flush=True)
                 break
         else:
-            print(f"{plant.__name__}: not found")
+            print(f"{each.name}: not found", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+from tests.simulation.planted_cluster import FOUND
+from tests.simulation.planting import Planted
 from tests.simulation.replicated import counts, replicated
 from tests.simulation.world import simulate
 
@@ -26,3 +30,9 @@ def test_a_seed_is_the_same_again() -> None:
 
 def test_another_seed_is_another_run() -> None:
     assert simulate(1, replicated).digest != simulate(2, replicated).digest
+
+
+@pytest.mark.skipif("OTTLA_TEST_COMPILED" in os.environ, reason="what is compiled can't be patched")
+@pytest.mark.parametrize("planted", FOUND, ids=[planted.name for planted in FOUND])
+def test_a_planted_bug_is_found(planted: Planted) -> None:
+    assert planted.is_found(replicated, others=60)
