@@ -48,6 +48,10 @@ COMMANDS = {
     "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),
     "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
     "schema": ("ottla.cli.schema:schema", "List, get, register, check, compare and delete schemas."),
+    "connect": (
+        "ottla.cli.connect:connect",
+        "Run workers of Connect, and make, watch and change what they run.",
+    ),
     "streams": (
         "ottla.cli.streams.command:streams",
         "Run streams applications, describe and reset them, and see how far they are.",

@@ -7,16 +7,15 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
-
-import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from ottla.client.connecting import AsyncClient
 from ottla.client.net.tls import context_from
 from ottla.client.settings import ClientSettings
+from ottla.http.app import App, Request
+from ottla.http.server import GRACE_S, WILDCARDS, HttpServer, Tls, listen
 from ottla.registry.server.api.compatibility import Compatibility
 from ottla.registry.server.api.configs import Configs
 from ottla.registry.server.api.schemas import Schemas
@@ -24,9 +23,9 @@ from ottla.registry.server.api.server import Server
 from ottla.registry.server.api.services import Services
 from ottla.registry.server.api.subjects import Subjects
 from ottla.registry.server.contexts import leave_context
+from ottla.registry.server.dialect import DIALECT
 from ottla.registry.server.election import Election
 from ottla.registry.server.forwarding import Forwarder
-from ottla.registry.server.http import App, Request
 from ottla.registry.server.leadership import Leadership
 from ottla.registry.server.log import SchemasLog, Writer
 from ottla.registry.server.security import Security
@@ -39,12 +38,6 @@ from ottla.schemas.parsing import parse
 
 _log: Final = logging.getLogger(__name__)
 
-_GRACE_S: Final = 2
-"""For requests under way when the server stops"""
-_HEAD_S: Final = 10.0
-"""For a request's head to come in"""
-_WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - what is listened on is the user's to say
-
 
 class Registry:
     """`start` it, wait for `run`, which ends when `stop` is called or it cannot go on, and `close` it."""
@@ -53,7 +46,7 @@ class Registry:
         self._settings = settings
         self._host = host
         self._trust = _trust(settings)
-        self._socket = _listen(host, port)
+        self._socket = listen(host, port)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         # What is heavy, one after the other: the loop stays free for who only reads.
         self._executor = ThreadPoolExecutor(1, "ottla-registry")
@@ -64,7 +57,7 @@ class Registry:
         self._leadership = Leadership(settings, self._schemas, self._writer, self._executor, self._again)
         self._security = Security(settings, self._in_thread, asyncio.get_running_loop().time)
         self._election: Election | None = None
-        self._server: _Server | None = None
+        self._server: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -81,8 +74,8 @@ class Registry:
         self._tasks.remove(loading)
         self._spawn(self._election.run(), "election")
         self._spawn(self._leadership.keep_ready(), "leadership")
-        self._server = _Server(self._config())
-        serving = self._spawn(self._server.serve([self._socket]), "http")
+        self._server = self._http()
+        serving = self._spawn(self._server.serve(), "http")
         while not self._server.started:
             if serving.done():
                 serving.result()
@@ -100,13 +93,17 @@ class Registry:
 
     def stop(self) -> None:
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.stop()
+
+    @property
+    def is_secure(self) -> bool:
+        return self._settings.is_secure
 
     async def close(self) -> None:
         self.stop()
         if self._server is not None:
             http = next(task for task in self._tasks if task.get_name() == "ottla-registry-http")
-            await asyncio.wait([http], timeout=_GRACE_S + 1)
+            await asyncio.wait([http], timeout=GRACE_S + 1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -133,7 +130,7 @@ class Registry:
 
     def _identity(self) -> Identity:
         settings = self._settings
-        host = settings.host_name or (socket.gethostname() if self._host in _WILDCARDS else self.address[0])
+        host = settings.host_name or (socket.gethostname() if self._host in WILDCARDS else self.address[0])
         scheme = "https" if settings.is_secure else "http"
         return Identity(scheme, host, self.address[1], settings.leader_eligibility)
 
@@ -154,7 +151,7 @@ class Registry:
             self._client.cluster.metadata.cluster_id or "",
         )
 
-    def _config(self) -> uvicorn.Config:
+    def _http(self) -> HttpServer:
         settings, services = self._settings, self._services()
         rooms = (Subjects, Schemas, Compatibility, Configs, Server)
         routes = [each for room in rooms for each in room(services).routes()]
@@ -163,73 +160,15 @@ class Registry:
             leave_context(request)
             await self._security.authenticate(request)
 
-        needed = {"NONE": ssl.CERT_NONE, "REQUESTED": ssl.CERT_OPTIONAL, "REQUIRED": ssl.CERT_REQUIRED}
-        return uvicorn.Config(
-            App(routes, prepare, settings.ottla_registry_request_max_bytes),
-            http=_Connection,
-            ws="none",
-            loop="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=settings.ottla_registry_connections_max,
-            timeout_graceful_shutdown=_GRACE_S,
-            ssl_certfile=settings.listener_ssl_certificate_location,
-            ssl_keyfile=settings.listener_ssl_key_location,
-            ssl_keyfile_password=settings.listener_ssl_key_password,
-            ssl_ca_certs=settings.listener_ssl_ca_location,
-            ssl_cert_reqs=needed[settings.ssl_client_authentication],
+        tls = Tls(
+            settings.listener_ssl_certificate_location,
+            settings.listener_ssl_key_location,
+            settings.listener_ssl_key_password,
+            settings.listener_ssl_ca_location,
+            settings.ssl_client_authentication,
         )
-
-
-class _Server(uvicorn.Server):
-    """Signals are the process's business."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Connection(H11Protocol):
-    """Tells the application of the client's certificate, and waits for no request's head for ever."""
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        secured: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
-        certificate = None if secured is None else secured.getpeercert()
-        if certificate:
-            app = self.app
-
-            async def with_certificate(scope: Any, receive: Any, send: Any) -> None:
-                scope.setdefault("extensions", {})["ottla.certificate"] = certificate
-                await app(scope, receive, send)
-
-            self.app = with_certificate
-        self._await_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._stop_waiting()
-        elif self._head_timer is None:
-            self._await_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(_HEAD_S, self.transport.close)
-
-    def _stop_waiting(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        app = App(routes, prepare, settings.ottla_registry_request_max_bytes, DIALECT)
+        return HttpServer(app, self._socket, tls, settings.ottla_registry_connections_max)
 
 
 def _trust(settings: RegistrySettings) -> ssl.SSLContext | None:
@@ -245,17 +184,3 @@ def _trust(settings: RegistrySettings) -> ssl.SSLContext | None:
         settings.listener_ssl_key_password,
         prefix="listener.ssl.",
     )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """OSError where that is not possible."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.setblocking(False)
-    except OSError:
-        made.close()
-        raise
-    return made

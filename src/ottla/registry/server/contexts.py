@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ottla.registry.server.http import Request
+from ottla.http.app import Request
 from ottla.registry.state.errors import RegistryError
 from ottla.registry.state.subjects import ANY_CONTEXT, DEFAULT_CONTEXT, normalised_context, prefix_of
 

@@ -12,6 +12,7 @@ from ottla.client.core.groups.classic import ClassicMember, GroupSettings
 from ottla.client.errors import ClientError
 from ottla.client.net.classic_group import ClassicLink
 from ottla.client.net.cluster import Cluster
+from ottla.http.fields import FieldError
 from ottla.protocol.messages.leave_group import LeaveGroupResponse
 from ottla.registry.settings import RegistrySettings
 from ottla.registry.state.election import (
@@ -25,7 +26,6 @@ from ottla.registry.state.election import (
     encode_identity,
     encode_outcome,
 )
-from ottla.registry.state.fields import FieldError
 
 _log: Final = logging.getLogger(__name__)
 

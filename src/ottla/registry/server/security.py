@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from ottla.client.errors import ConfigurationError, missing_extra
-from ottla.registry.server.http import Request
+from ottla.http.app import Request
 from ottla.registry.settings import RegistrySettings
 from ottla.registry.state.errors import RegistryError
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from ottla.registry.state.fields import Fields, dump, load
+from ottla.http.fields import Fields, dump, load
 
 PROTOCOL_TYPE: Final = "sr"
 PROTOCOL: Final = "v0"

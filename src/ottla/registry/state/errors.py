@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from ottla.http.errors import HttpError
 
-class RegistryError(Exception):
-    """An answer that is not the wished one. `code` is one of Confluent's, whose first three digits are the
-    HTTP status, or a status itself.
-    """
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
+class RegistryError(HttpError):
+    """`code` is one of Confluent's, or a status."""
 
-    @property
-    def status(self) -> int:
-        return self.code if self.code < 1000 else self.code // 100
+    message: str
 
 
 def subject_not_found(subject: str) -> RegistryError:

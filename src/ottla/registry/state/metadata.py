@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ottla.http.fields import FieldError, Fields
 from ottla.registry.state.errors import RegistryError
-from ottla.registry.state.fields import FieldError, Fields
 
 VERSION_PROPERTY: Final = "confluent:version"
 MAX_ENTRIES: Final = 1_000

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
-from ottla.registry.state.fields import FieldError, Fields, dump, load
+from ottla.http.fields import FieldError, Fields, dump, load
 from ottla.registry.state.metadata import Metadata, RuleSet, read_metadata, read_rule_set
 from ottla.schemas.schema import SchemaType
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from ottla.http.fields import INT_MAX
 from ottla.registry.state.errors import RegistryError, invalid_schema, not_permitted
-from ottla.registry.state.fields import INT_MAX
 from ottla.registry.state.metadata import (
     VERSION_PROPERTY,
     Metadata,

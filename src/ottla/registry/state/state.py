@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeVar
 
-from ottla.registry.state.fields import FieldError
+from ottla.http.fields import FieldError
 from ottla.registry.state.records import (
     LATEST,
     ClearSubjectKey,

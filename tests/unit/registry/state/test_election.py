@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ottla.http.fields import FieldError
 from ottla.registry.state.election import (
     Identity,
     Outcome,
@@ -13,7 +14,6 @@ from ottla.registry.state.election import (
     encode_identity,
     encode_outcome,
 )
-from ottla.registry.state.fields import FieldError
 
 
 def member(port: int, *, may: bool = True, leads: bool = False) -> Identity:

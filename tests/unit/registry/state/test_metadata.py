@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ottla.http.fields import FieldError
 from ottla.registry.state.errors import RegistryError
-from ottla.registry.state.fields import FieldError
 from ottla.registry.state.metadata import (
     check_rules,
     merge_metadata,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ottla.registry.state.fields import FieldError
+from ottla.http.fields import FieldError
 from ottla.registry.state.metadata import read_metadata, read_rule_set
 from ottla.registry.state.records import (
     ClearSubjectKey,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ottla.http.app import Request, Response, Route, route
 from ottla.registry.server.api.services import Services, version_number
-from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.errors import RegistryError, subject_not_found, version_not_found
 from ottla.registry.state.records import LATEST
 from ottla.registry.state.state import Version

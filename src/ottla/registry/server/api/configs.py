@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ottla.http.app import Request, Response, Route, route
+from ottla.http.fields import FieldError, Fields
 from ottla.registry.server.api.services import Services, page
-from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.changes import delete_config, delete_context, delete_mode, set_mode, update_config
 from ottla.registry.state.errors import RegistryError, not_permitted, subject_not_found
-from ottla.registry.state.fields import FieldError, Fields
 from ottla.registry.state.metadata import check_rules
 from ottla.registry.state.records import CONFIG_NAMES, Config, Mode, Write, read_config, read_mode
 from ottla.registry.state.subjects import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ottla.http.app import Request, Response, Route, route
+from ottla.http.fields import INT_MAX
 from ottla.registry.server.api.services import Services, page, qualified_references, schema_json
 from ottla.registry.server.api.subjects import subjects_with_prefix
-from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.errors import RegistryError, schema_not_found
-from ottla.registry.state.fields import INT_MAX
 from ottla.registry.state.state import Version
 from ottla.registry.state.subjects import DEFAULT_CONTEXT, Subject, parse_subject
 from ottla.schemas.schema import SchemaType

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ottla import __version__
+from ottla.http.app import Request, Response, Route, route
 from ottla.registry.server.api.services import Services
-from ottla.registry.server.http import Request, Response, Route, route
 
 
 class Server:

@@ -7,15 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from ottla.registry.server.forwarding import Forwarder, UnreachableError
-from ottla.registry.server.http import OFFSET_HEADER, Request, Response
+from ottla.http.app import Request, Response
+from ottla.http.client import UnreachableError
+from ottla.http.fields import INT_MAX, FieldError, Fields
+from ottla.registry.server.dialect import OFFSET_HEADER, was_forwarded
+from ottla.registry.server.forwarding import Forwarder
 from ottla.registry.server.leadership import Leadership, NotLeadingError
 from ottla.registry.server.log import SchemasLog
 from ottla.registry.server.security import Security
 from ottla.registry.settings import RegistrySettings
 from ottla.registry.state.election import Identity
 from ottla.registry.state.errors import RegistryError, invalid_version
-from ottla.registry.state.fields import INT_MAX, FieldError, Fields
 from ottla.registry.state.metadata import check_rules, read_metadata, read_rule_set
 from ottla.registry.state.records import LATEST, Write, read_kind, read_references
 from ottla.registry.state.registration import NO_ID, Registration, SchemaRequest
@@ -59,9 +61,9 @@ class Services:
             try:
                 if leader is None:
                     decided, offset = await self.leadership.write(decide)
-                    headers = {OFFSET_HEADER: str(offset)} if request.was_forwarded else {}
+                    headers = {OFFSET_HEADER: str(offset)} if was_forwarded(request) else {}
                     return Response(answer(decided), headers=headers)
-                if request.was_forwarded:
+                if was_forwarded(request):
                     raise RegistryError(50004, "This instance does not lead.")
                 response = await self._forward(leader, request)
                 if not repeatable or response.status < 500 or loop.time() > until:

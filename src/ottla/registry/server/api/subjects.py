@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ottla.http.app import Request, Response, Route, route
 from ottla.registry.server.api.services import Services, page, qualified_references, version_number
-from ottla.registry.server.http import Request, Response, Route, route
 from ottla.registry.state.changes import delete_subject, delete_version
 from ottla.registry.state.errors import RegistryError, schema_not_found, subject_not_found, version_not_found
 from ottla.registry.state.records import Write

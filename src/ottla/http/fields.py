@@ -1,4 +1,4 @@
-"""Fields of JSON objects with their types checked, as requests and records have them."""
+"""JSON with its types checked, as requests and records have it. Pure."""
 
 from __future__ import annotations
 

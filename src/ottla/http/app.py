@@ -1,6 +1,6 @@
-"""HTTP as the registry's API needs it, over ASGI: requests read within bounds, answers as Confluent's.
+"""HTTP over ASGI: requests read within bounds, routes, answers in JSON.
 
-Paths are cut before they are decoded, as names of subjects may hold a slash.
+Paths are cut before they are decoded, as a name in them may hold a slash.
 """
 
 from __future__ import annotations
@@ -9,25 +9,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote
 
-from ottla.registry.state.errors import RegistryError
-from ottla.registry.state.fields import FieldError, dump, load
+from ottla.http.errors import HttpError
+from ottla.http.fields import FieldError, dump, load
 
 Scope = Mapping[str, Any]  # ASGI's own types
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
-V1: Final = "application/vnd.schemaregistry.v1+json"
-_ANSWERED: Final = (V1, "application/vnd.schemaregistry+json", "application/json")
-_TAKEN: Final = (*_ANSWERED, "application/octet-stream")
 _MAX_PATH: Final = 16 * 1024
 _MAX_PARAMETERS: Final = 100
 _BODY_S: Final = 30
-OFFSET_HEADER: Final = "ottla-registry-offset"
-"""Up to where the log must be read to see what was written"""
-FORWARD_HEADER: Final = "x-forward"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -47,13 +41,13 @@ class Request:
     """What `SSLSocket.getpeercert` says of the client, where that showed one"""
 
     def json(self) -> object:
-        """The body. RegistryError where it is none."""
+        """The body. HttpError where it is none."""
         if not self.body.strip():
-            raise RegistryError(422, "The request body must not be empty")
+            raise HttpError(422, "The request body must not be empty")
         try:
             return load(self.body)
         except FieldError as error:
-            raise RegistryError(400, str(error)) from None
+            raise HttpError(400, str(error)) from None
 
     def text(self, name: str, default: str = "") -> str:
         return self.query.get(name, [default])[-1]
@@ -68,11 +62,7 @@ class Request:
         try:
             return int(text) if len(text) < 12 else default
         except ValueError:
-            raise RegistryError(404, "HTTP 404 Not Found") from None
-
-    @property
-    def was_forwarded(self) -> bool:
-        return self.headers.get(FORWARD_HEADER) == "false"
+            raise HttpError(404, "HTTP 404 Not Found") from None
 
 
 @dataclass(slots=True)
@@ -107,6 +97,18 @@ def route(method: str, path: str, handler: Handler) -> Route:
     return Route(method, tuple(None if each.startswith("{") else each for each in parts), handler)
 
 
+class Dialect(NamedTuple):
+    """What differs from API to API: the media types that are answered, preferred ones first, and those that
+    are taken, and as whose part one signs in.
+    """
+
+    answered: tuple[str, ...] = ("application/json",)
+    taken: tuple[str, ...] = ("application/json",)
+    realm: str = "ottla"
+    refusal: Callable[[Exception], HttpError | None] = lambda _: None
+    """What an exception of a handler is answered with; None: with 500"""
+
+
 class App:
     """ASGI's application. `prepare` is called with each request before it is routed."""
 
@@ -115,10 +117,12 @@ class App:
         routes: Iterable[Route],
         prepare: Callable[[Request], Awaitable[None]],
         max_body_bytes: int,
+        dialect: Dialect,
     ) -> None:
         self._routes = tuple(routes)
         self._prepare = prepare
         self._max_body_bytes = max_body_bytes
+        self._dialect = dialect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -126,22 +130,25 @@ class App:
         headers = {
             name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
-        type_ = V1
+        dialect = self._dialect
+        type_ = dialect.answered[0]
         try:
-            type_ = _answer_type(headers.get("accept", ""))
+            type_ = _answer_type(headers.get("accept", ""), dialect.answered)
             response = await self._answer(await self._read(scope, headers, receive))
-        except RegistryError as error:
-            response = _refusal(error)
-        except Exception:  # noqa: BLE001 - the connection goes on
-            _log.exception("a request failed: %s %s", scope["method"], scope["path"])
-            response = _refusal(RegistryError(500, "Internal Server Error"))
+        except HttpError as error:
+            response = _refusal(error, dialect.realm)
+        except Exception as error:  # noqa: BLE001 - the connection goes on
+            refusal = dialect.refusal(error)
+            if refusal is None:
+                _log.exception("a request failed: %s %s", scope["method"], scope["path"])
+            response = _refusal(refusal or HttpError(500, "Internal Server Error"), dialect.realm)
         await _send(response, type_, send, with_body=scope["method"] != "HEAD")
 
     async def _read(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Request:
         raw_path: bytes = scope["raw_path"]
         query: bytes = scope["query_string"]
         if len(raw_path) + len(query) > _MAX_PATH:
-            raise RegistryError(414, "URI Too Long")
+            raise HttpError(414, "URI Too Long")
         try:
             path = tuple(unquote(each, errors="strict") for each in raw_path.decode("ascii").split("/")[1:])
             parameters = parse_qs(
@@ -151,38 +158,38 @@ class App:
                 errors="strict",
             )
         except ValueError:  # UnicodeError among them
-            raise RegistryError(400, "HTTP 400 Bad Request") from None
+            raise HttpError(400, "HTTP 400 Bad Request") from None
         if path[-1:] == ("",):
             path = path[:-1]
         target = raw_path.decode("ascii") + (f"?{query.decode('ascii')}" if query else "")
         method: str = scope["method"]
-        if method in ("POST", "PUT") and (given := headers.get("content-type")):
-            if given.partition(";")[0].strip().lower() not in _TAKEN:
-                raise RegistryError(415, "HTTP 415 Unsupported Media Type")
+        if method in ("POST", "PUT", "PATCH") and (given := headers.get("content-type")):
+            if given.partition(";")[0].strip().lower() not in self._dialect.taken:
+                raise HttpError(415, "HTTP 415 Unsupported Media Type")
             if headers.get("content-encoding", "identity") != "identity":
-                raise RegistryError(415, "HTTP 415 Unsupported Media Type")
+                raise HttpError(415, "HTTP 415 Unsupported Media Type")
         try:
             async with asyncio.timeout(_BODY_S):
                 body = await self._body(headers, receive)
         except TimeoutError:
-            raise RegistryError(408, f"The request did not come in within {_BODY_S} s") from None
+            raise HttpError(408, f"The request did not come in within {_BODY_S} s") from None
         certificate = scope.get("extensions", {}).get("ottla.certificate")
         return Request(method, path, parameters, headers, body, target, certificate=certificate)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "0")
         if not announced.isdecimal() or int(announced) > self._max_body_bytes:
-            raise RegistryError(413, f"The request body has more than {self._max_body_bytes} bytes")
+            raise HttpError(413, f"The request body has more than {self._max_body_bytes} bytes")
         parts: list[bytes] = []
         size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                raise RegistryError(400, "The request was not sent to its end")
+                raise HttpError(400, "The request was not sent to its end")
             part: bytes = message.get("body", b"")
             size += len(part)
             if size > self._max_body_bytes:
-                raise RegistryError(413, f"The request body has more than {self._max_body_bytes} bytes")
+                raise HttpError(413, f"The request body has more than {self._max_body_bytes} bytes")
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
@@ -198,23 +205,23 @@ class App:
                     return await each.handler(request, *names)
                 others = True
         if others:
-            raise RegistryError(405, "HTTP 405 Method Not Allowed")
-        raise RegistryError(404, "HTTP 404 Not Found")
+            raise HttpError(405, "HTTP 405 Method Not Allowed")
+        raise HttpError(404, "HTTP 404 Not Found")
 
 
-def _answer_type(accept: str) -> str:
-    """The first of ours that the client takes; RegistryError where it takes none."""
+def _answer_type(accept: str, answered: Sequence[str]) -> str:
+    """The first of ours that the client takes; HttpError where it takes none."""
     wanted = [part.partition(";")[0].strip().lower() for part in accept.split(",")]
     for each in wanted:
         if each in ("", "*/*", "application/*"):
-            return V1
-        if each in _ANSWERED:
+            return answered[0]
+        if each in answered:
             return each
-    raise RegistryError(406, "HTTP 406 Not Acceptable")
+    raise HttpError(406, "HTTP 406 Not Acceptable")
 
 
-def _refusal(error: RegistryError) -> Response:
-    headers = {"www-authenticate": 'Basic realm="schema registry"'} if error.status == 401 else {}
+def _refusal(error: HttpError, realm: str) -> Response:
+    headers = {"www-authenticate": f'Basic realm="{realm}"'} if error.status == 401 else {}
     return Response({"error_code": error.code, "message": error.message}, error.status, headers)
 
 

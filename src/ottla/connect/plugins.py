@@ -1,0 +1,205 @@
+"""What can be named in a configuration: connectors, converters, transforms, predicates; by which names, and
+where.
+
+A plugin is named by its class as Kafka or Confluent calls it, by the last part of that (`FileStreamSource`
+for `...FileStreamSourceConnector`), or by its place in Python (`package.module.Class` or
+`package.module:Class`). Others' packages bring theirs by entry points of the groups
+`ottla.connect.connectors`, `.converters`, `.transforms` and `.predicates`, whose name is the plugin's.
+Nothing is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from ottla.connect.errors import ConfigError
+from ottla.connect.transforms.catalogue import PREDICATES, TRANSFORMS
+from ottla.connect.version import VERSION
+
+__all__ = ["Kind", "Plugin", "Plugins"]
+
+_KAFKA: Final = "org.apache.kafka.connect"
+_GROUP: Final = "ottla.connect."
+
+
+class Kind(Enum):
+    """As `GET /connector-plugins` says it."""
+
+    SINK = "sink"
+    SOURCE = "source"
+    TRANSFORMATION = "transformation"
+    PREDICATE = "predicate"
+    CONVERTER = "converter"
+    HEADER_CONVERTER = "header_converter"
+
+
+CONNECTORS: Final = (Kind.SINK, Kind.SOURCE)
+
+
+class Plugin(NamedTuple):
+    name: str
+    """The one that it is shown under"""
+    kind: Kind
+    target: str
+    """`module:Class`"""
+    version: str | None = VERSION
+    aliases: tuple[str, ...] = ()
+
+
+def _converters() -> Iterable[Plugin]:
+    for kind in (Kind.CONVERTER, Kind.HEADER_CONVERTER):
+        for short in ("Boolean", "ByteArray", "Double", "Float", "Integer", "Long", "Short"):
+            target = f"ottla.connect.converters.primitive:{short}Converter"
+            yield Plugin(f"{_KAFKA}.converters.{short}Converter", kind, target)
+        yield Plugin(f"{_KAFKA}.json.JsonConverter", kind, "ottla.connect.converters.json:JsonConverter")
+        yield Plugin(
+            f"{_KAFKA}.storage.StringConverter", kind, "ottla.connect.converters.primitive:StringConverter"
+        )
+    yield Plugin(
+        f"{_KAFKA}.storage.SimpleHeaderConverter",
+        Kind.HEADER_CONVERTER,
+        "ottla.connect.converters.simple_header:SimpleHeaderConverter",
+    )
+
+
+_BUILT_IN: Final = (
+    Plugin(
+        f"{_KAFKA}.file.FileStreamSinkConnector",
+        Kind.SINK,
+        "ottla.connect.connectors.files:FileStreamSinkConnector",
+    ),
+    Plugin(
+        f"{_KAFKA}.file.FileStreamSourceConnector",
+        Kind.SOURCE,
+        "ottla.connect.connectors.files:FileStreamSourceConnector",
+    ),
+    *_converters(),
+    *(Plugin(name, Kind.TRANSFORMATION, target) for name, target in TRANSFORMS.items()),
+    *(Plugin(name, Kind.PREDICATE, target) for name, target in PREDICATES.items()),
+)
+
+_SUGGESTED: Final[Mapping[str, str]] = MappingProxyType({})
+"""Classes that people paste and that we have another for: the name of ours"""
+
+_SUFFIXES: Final = ("Connector", "Converter", "HeaderConverter")
+
+
+class Plugins:
+    """All that there is on this machine."""
+
+    @cached_property
+    def all(self) -> tuple[Plugin, ...]:
+        return (*_BUILT_IN, *_installed())
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[Kind, str], Plugin]:
+        found: dict[tuple[Kind, str], Plugin] = {}
+        for plugin in self.all:
+            short = plugin.name.rpartition(".")[2]
+            names = [plugin.name, plugin.target, plugin.target.replace(":", "."), short, *plugin.aliases]
+            names += [
+                short.removesuffix(each) for each in _SUFFIXES if short.endswith(each) and short != each
+            ]
+            for name in names:
+                found.setdefault((plugin.kind, name), plugin)
+        return found
+
+    def of(self, *kinds: Kind) -> list[Plugin]:
+        """In the order of the kinds, each kind by name."""
+        return [
+            each for kind in kinds for each in sorted(self.all, key=lambda one: one.name) if each.kind is kind
+        ]
+
+    def find(self, name: str, *kinds: Kind) -> Plugin | None:
+        """One of these kinds by any of its names; a class that is nobody's plugin by its place in Python."""
+        for kind in kinds or tuple(Kind):
+            if (kind, name) in self._by_name:
+                return self._by_name[kind, name]
+        return self._by_place(name, kinds or tuple(Kind))
+
+    def _by_place(self, name: str, kinds: Iterable[Kind]) -> Plugin | None:
+        module, _, qualified = name.partition(":") if ":" in name else name.rpartition(".")
+        if not module or not all(part.isidentifier() for part in f"{module}.{qualified}".split(".")):
+            return None
+        try:
+            class_ = _resolve(f"{module}:{qualified}")
+        except ConfigError:
+            return None
+        kind = kind_of(class_)
+        return (
+            None if kind is None or kind not in kinds else Plugin(name, kind, f"{module}:{qualified}", None)
+        )
+
+    def load(self, name: str, *kinds: Kind) -> Any:
+        """The class. ConfigError where there is none, saying what there is."""
+        plugin = self.find(name, *kinds)
+        if plugin is None:
+            raise ConfigError(self.unknown(name, *kinds))
+        return _resolve(plugin.target)
+
+    def unknown(self, name: str, *kinds: Kind) -> str:
+        """What to say of a name that is nobody's."""
+        if name in _SUGGESTED:
+            return f"Class {name} could not be found: {_SUGGESTED[name]} is what Ottla has for it."
+        there = ", ".join(each.name for each in self.of(*kinds))
+        return f"Class {name} could not be found. There are: {there}"
+
+
+def kind_of(class_: object) -> Kind | None:
+    """Of a class, by what it is made from."""
+    from ottla.connect.converters.interface import Converter, HeaderConverter
+    from ottla.connect.sdk import SinkConnector, SourceConnector
+
+    if not isinstance(class_, type):
+        return None
+    for base, kind in (
+        (SourceConnector, Kind.SOURCE),
+        (SinkConnector, Kind.SINK),
+        (Converter, Kind.CONVERTER),
+        (HeaderConverter, Kind.HEADER_CONVERTER),
+    ):
+        if issubclass(class_, base):
+            return kind
+    from ottla.connect.transforms.interface import Predicate, Transformation
+
+    if issubclass(class_, Transformation):
+        return Kind.TRANSFORMATION
+    return Kind.PREDICATE if issubclass(class_, Predicate) else None
+
+
+def _resolve(target: str) -> Any:
+    module, _, qualified = target.partition(":")
+    try:
+        found: Any = importlib.import_module(module)
+        for part in qualified.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"Class {target} cannot be loaded: {error}") from error
+    return found
+
+
+def _installed() -> Iterable[Plugin]:
+    """Of other packages. What a connector is (a source or a sink) only its class says, so that these are
+    loaded.
+    """
+    kinds = {"converters": Kind.CONVERTER, "transforms": Kind.TRANSFORMATION, "predicates": Kind.PREDICATE}
+    for group, kind in kinds.items():
+        for point in entry_points(group=_GROUP + group):
+            yield Plugin(point.name, kind, point.value, _version(point))
+    for point in entry_points(group=f"{_GROUP}connectors"):
+        try:
+            found = kind_of(_resolve(point.value))
+        except ConfigError:
+            continue  # its package lacks something
+        if found in CONNECTORS:
+            yield Plugin(point.name, found, point.value, _version(point))
+
+
+def _version(point: EntryPoint) -> str | None:
+    return None if point.dist is None else point.dist.version

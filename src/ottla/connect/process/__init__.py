@@ -1,0 +1,1 @@
+"""What runs inside a worker's processes: a connector, a task, or whoever answers questions about plugins."""
