@@ -98,3 +98,28 @@ def test_what_nothing_is_known_of_needs_a_serde() -> None:
     grouped = builder.stream("orders", key=Text(), value=Json()).group_by(col("user"))
     with pytest.raises(TopologyError, match=r"The store .* has no serde for its keys"):
         grouped.count()
+
+
+def test_groups_of_a_table_take_back_what_is_replaced() -> None:
+    builder = StreamsBuilder()
+    grouped = builder.table("orders", key=Text(), value=ORDERS).group_by(
+        lambda _, order: (order["user"], order), key=Text(), value=ORDERS
+    )
+    sums = {"n": count(), "total": col("amount").sum(), "mean": col("amount").mean()}
+    grouped.aggregate(sums, materialized=Store("totals")).to_stream().to("totals", value=Json())
+    with TopologyTest(builder.build()) as test:
+        orders = test.input("orders")
+        orders.pipe("1", {"user": "ann", "amount": 60}, ts=0)
+        orders.pipe("2", {"user": "ann", "amount": 20}, ts=1)
+        orders.pipe("1", {"user": "bob", "amount": 70}, ts=2)
+        orders.pipe("2", None, ts=3)
+        last = {record.key: record.value for record in test.output("totals", Text(), Json()).read()}
+        nothing = {"n": 0, "total": 0, "mean": None}  # a sum does not say that there is nothing in it
+        assert last == {"ann": nothing, "bob": {"n": 1, "total": 70, "mean": 70.0}}
+
+
+def test_groups_of_a_table_have_no_first_or_least() -> None:
+    builder = StreamsBuilder()
+    grouped = builder.table("orders", key=Text(), value=ORDERS).group_by(lambda key, order: (key, order))
+    with pytest.raises(TopologyError, match="take values back, which .*min.* cannot"):
+        grouped.aggregate({"n": count(), "least": col("amount").min()})

@@ -456,6 +456,7 @@ class KGroupedTable(Generic[K, V]):
         value)`."""
         return KTable(tables.grouped_reduce(self._grouped, adder, subtractor, materialized, name))
 
+    @overload
     def aggregate(
         self,
         initializer: Callable[[], A],
@@ -464,9 +465,22 @@ class KGroupedTable(Generic[K, V]):
         materialized: Kept[K, A] = None,
         *,
         name: Name = None,
-    ) -> KTable[K, A]:
+    ) -> KTable[K, A]: ...
+    @overload
+    def aggregate(
+        self, initializer: Mapping[str, Aggregate], *, materialized: Kept[K, Any] = None, name: Name = None
+    ) -> KTable[K, dict[str, Any]]: ...
+    def aggregate(
+        self,
+        initializer: Any,
+        adder: Any = None,
+        subtractor: Any = None,
+        materialized: Any = None,
+        *,
+        name: Name = None,
+    ) -> KTable[K, Any]:
         """What the functions of key, value and aggregate make of each group, beginning with the initializer's
-        value."""
-        return KTable(
-            tables.grouped_aggregate(self._grouped, initializer, adder, subtractor, materialized, name)
-        )
+        value. Or, of a dict of aggregates that values can be taken back from (count, sum, mean, collect), the
+        rows of their results; a sum of nothing left is 0."""
+        functions = initializer, adder, subtractor
+        return KTable(tables.grouped_aggregated(self._grouped, *functions, materialized, name))

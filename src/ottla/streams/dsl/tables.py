@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ottla.streams.dsl.functions import of_key_and_value, of_value
@@ -25,16 +25,20 @@ from ottla.streams.dsl.suppliers import (
     TableSupplier,
 )
 from ottla.streams.errors import TopologyError
+from ottla.streams.expressions.aggregates import Aggregates
+from ottla.streams.expressions.nodes import Aggregate
 from ottla.streams.processors.tables import TableAggregate, TableReduce, TableRegroup, TableToStream
 from ottla.streams.processors.views import FromStore
-from ottla.streams.serdes import ChangeSerde, Long
+from ottla.streams.records import Record
+from ottla.streams.serdes import ChangeSerde, Json, Long
+from ottla.streams.state.stores import NO_TIMESTAMP
 from ottla.streams.topology.nodes import AnyProcessor, AnySerde, InternalTopic, serde_of
 
 __all__ = [
     "GroupedTable",
     "filtered",
     "global_table",
-    "grouped_aggregate",
+    "grouped_aggregated",
     "grouped_count",
     "grouped_reduce",
     "map_values",
@@ -233,10 +237,26 @@ def regrouped(
 
 
 def grouped_count(g: GroupedTable, given: Store[Any, Any] | None, name: str | None) -> TableParts:
-    return grouped_aggregate(g, int, _plus_one, _minus_one, given, name, Long())
+    return _grouped_aggregate(g, int, _plus_one, _minus_one, given, name, Long())
 
 
-def grouped_aggregate(
+def grouped_aggregated(
+    g: GroupedTable,
+    initializer: Callable[[], Any] | Mapping[str, Aggregate],
+    adder: Callable[[Any, Any, Any], Any] | None,
+    subtractor: Callable[[Any, Any, Any], Any] | None,
+    given: Store[Any, Any] | None,
+    name: str | None,
+) -> TableParts:
+    """By functions, or by named aggregates of expressions."""
+    if isinstance(initializer, Mapping):
+        return _grouped_expressed(g, Aggregates(initializer), given, name)
+    if adder is None or subtractor is None:
+        raise TopologyError("aggregate takes an initializer, an adder and a subtractor, or a dict")
+    return _grouped_aggregate(g, initializer, adder, subtractor, given, name)
+
+
+def _grouped_aggregate(
     g: GroupedTable,
     initializer: Callable[[], Any],
     adder: Callable[[Any, Any, Any], Any],
@@ -251,6 +271,30 @@ def grouped_aggregate(
         return TableAggregate(initializer, adder, subtractor, store.name, send_old=send_old)
 
     return g.place(make, store, AGGREGATE, name)
+
+
+def _grouped_expressed(
+    g: GroupedTable, aggregates: Aggregates, given: Store[Any, Any] | None, name: str | None
+) -> TableParts:
+    """Rows of results, which are JSON unless the store has another serde."""
+    if aggregates.irreversible:
+        raise TopologyError(
+            f"a table's groups take values back, which {', '.join(aggregates.irreversible)} cannot:"
+            " what remains of a group does not say what came second"
+        )
+
+    def add(key: Any, value: Any, state: Any) -> Any:
+        return aggregates.add(Record(key, value, NO_TIMESTAMP), None, state)
+
+    def subtract(key: Any, value: Any, state: Any) -> Any:
+        return aggregates.subtract(Record(key, value, NO_TIMESTAMP), None, state)
+
+    table = _grouped_aggregate(g, aggregates.initial, add, subtract, given, name, Json())
+    if aggregates.is_plain:
+        return table
+    shown = map_values(table, aggregates.result, False, None, None)
+    shown.value = table.value
+    return shown
 
 
 def grouped_reduce(
