@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 
 from ottla.client.connecting import AsyncClient
@@ -48,12 +49,15 @@ class Committing:
         settings: StreamsSettings,
         topology: Topology,
         identity: Callable[[], Identity | None],
+        between_joins: Callable[[], AbstractAsyncContextManager[None]],
     ) -> None:
+        """The member of the group: as whom it commits, and when."""
         self._client = client
         self._producer = producer
         self._settings = settings
         self._topology = topology
         self._identity = identity
+        self._between_joins = between_joins
         self._purgeable: dict[TopicPartition, int] = {}
         self.offsets = Commits(client.cluster, settings.application_id, identity, require_stable=True)
         self.collector = ThreadCollector(client.cluster, producer, is_transactional=settings.is_exactly_once)
@@ -71,7 +75,8 @@ class Committing:
             await self._producer.flush()
             self.collector.check()
             if offsets:
-                await self.offsets.commit(offsets)
+                async with self._between_joins():
+                    await self.offsets.commit(offsets)
         ends = self.collector.ends()
         consumed = {partition: each.offset for partition, each in offsets.items()}
         for work in works:
@@ -104,10 +109,11 @@ class Committing:
             if not offsets:
                 return
             await producer.begin_transaction()
-        identity = self._identity()
-        if identity is None:
-            raise CommitFailedError("the member is out of the group", {})
-        await producer.send_offsets(offsets, identity)
+        async with self._between_joins():
+            identity = self._identity()
+            if identity is None:
+                raise CommitFailedError("the member is out of the group", {})
+            await producer.send_offsets(offsets, identity)
         await producer.commit_transaction()
 
     def _note_purgeable(self, consumed: Mapping[TopicPartition, int]) -> None:

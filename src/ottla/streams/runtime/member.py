@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Final
 
 from ottla.client.core.groups.classic import ClassicMember, GroupSettings
@@ -23,6 +24,8 @@ from ottla.streams.runtime.protocol import PROTOCOL
 from ottla.streams.runtime.settings import Config
 
 _LEAVE_TIMEOUT_S: Final = 5.0
+_SETTLE_S: Final = 5.0
+"""A transaction that waits for longer may be over before it is committed."""
 
 Assign = Callable[[Mapping[str, MemberSubscription]], Awaitable[Mapping[str, bytes]]]
 Subscribe = Callable[[], MemberSubscription]
@@ -47,6 +50,12 @@ class GroupMember:
         self._assign = assign
         self._woken = woken
         self._changed = asyncio.Event()
+        self._settled = asyncio.Event()
+        """No join is under way."""
+        self._settled.set()
+        self._idle = asyncio.Event()
+        """Nothing is being committed as this generation's member."""
+        self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self.assignment: bytes | None = None
         """The newest one, until it is taken."""
@@ -80,6 +89,17 @@ class GroupMember:
         self._member.request_rejoin(reason)
         self._changed.set()
 
+    @contextlib.asynccontextmanager
+    async def between_joins(self) -> AsyncIterator[None]:
+        """For a commit, which the coordinator takes from the generation that is: a join that is under way is
+        waited for, and none begins meanwhile, both for some time."""
+        await _within(_SETTLE_S, self._settled.wait())
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._idle.set()
+
     def take_assignment(self) -> bytes | None:
         taken, self.assignment = self.assignment, None
         return taken
@@ -112,9 +132,15 @@ class GroupMember:
             self._woken.set()
 
     async def _join(self) -> None:
+        await _within(self._member.settings.heartbeat_interval_ms / 1000, self._idle.wait())
         # What was not taken is not owned, so that it may be somebody else's after this: too late to take it.
         self.assignment = None
-        assignment = await self._link.join([(PROTOCOL, encode_subscription(self._subscribe()))], self._joined)
+        self._settled.clear()
+        try:
+            protocols = [(PROTOCOL, encode_subscription(self._subscribe()))]
+            assignment = await self._link.join(protocols, self._joined)
+        finally:
+            self._settled.set()
         if assignment is not None:
             self.assignment = assignment
             self._woken.set()
@@ -150,6 +176,15 @@ class GroupMember:
                 " their session times out), or give this application an application.id of its own"
             )
         return error
+
+
+async def _within(seconds: float, waiting: Awaitable[object]) -> None:
+    """Wait so long at most."""
+    try:
+        async with asyncio.timeout(seconds):
+            await waiting
+    except TimeoutError:
+        return
 
 
 def group_settings(config: Config, number: int) -> GroupSettings:

@@ -182,8 +182,14 @@ class StreamThread:
             process = self._application.directory.process_id
             producing["transactional.id"] = f"{self._settings.application_id}-{process}-{self._number}"
         self._producer: AsyncProducer = client.producer(producing)
+        member = self._member
         self._committing = Committing(
-            client, self._producer, self._settings, self._application.topology, self._member.identity
+            client,
+            self._producer,
+            self._settings,
+            self._application.topology,
+            member.identity,
+            member.between_joins,
         )
 
     async def _turn(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+from ottla.client.core.groups.classic import GroupSettings
 from ottla.client.core.groups.subscription import MemberSubscription
 from ottla.streams.runtime.member import GroupMember
 
@@ -26,7 +27,10 @@ def member(link: Link) -> GroupMember:
     made = GroupMember.__new__(GroupMember)
     made._link, made._woken = link, asyncio.Event()  # type: ignore[assignment]
     made._subscribe = lambda: MemberSubscription(["in"], [], 1, None, b"")
-    made._member = SimpleNamespace(was_lost=True)  # type: ignore[assignment]
+    made._member = SimpleNamespace(was_lost=True, settings=GroupSettings("app"))  # type: ignore[assignment]
+    made._settled, made._idle = asyncio.Event(), asyncio.Event()
+    made._settled.set()
+    made._idle.set()
     made.assignment = None
     return made
 
@@ -57,3 +61,43 @@ def test_an_assignment_of_a_membership_that_was_lost_is_not_taken() -> None:
         assert waiting.take_assignment() is None
 
     asyncio.run(lost())
+
+
+def test_a_commit_waits_for_a_join_and_a_join_for_a_commit() -> None:
+    seen: list[str] = []
+
+    async def run() -> None:
+        answered, committed = asyncio.Event(), asyncio.Event()
+
+        class Slow(Link):
+            async def join(self, _protocols: object, _joined: object) -> bytes | None:
+                seen.append("join")
+                await answered.wait()
+                seen.append("joined")
+                return b""
+
+        made = member(Slow())
+
+        async def commit() -> None:
+            async with made.between_joins():
+                seen.append("commit")
+                await committed.wait()
+                seen.append("committed")
+
+        joining = asyncio.create_task(made._join())
+        await asyncio.sleep(0)
+        committing = asyncio.create_task(commit())
+        await asyncio.sleep(0.01)
+        assert seen == ["join"]
+        answered.set()
+        await joining
+        await asyncio.sleep(0.01)
+        assert seen == ["join", "joined", "commit"]
+        again = asyncio.create_task(made._join())
+        await asyncio.sleep(0.01)
+        assert seen == ["join", "joined", "commit"]
+        committed.set()
+        await asyncio.gather(committing, again)
+        assert seen == ["join", "joined", "commit", "committed", "join", "joined"]
+
+    asyncio.run(run())
