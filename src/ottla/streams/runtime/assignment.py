@@ -18,6 +18,8 @@ class Client:
     members: Mapping[str, Sequence[TaskId]]
     lags: Mapping[TaskId, int] = field(default_factory=dict)
     """How many changelog records the state there lacks; 0 where the task runs."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Where it is: its zone, its rack, by names of the application's choice (KIP-708)."""
 
     @property
     def running(self) -> dict[TaskId, None]:
@@ -29,6 +31,8 @@ class Limits:
     acceptable_recovery_lag: int = 10_000
     max_warmup_replicas: int = 2
     standby_replicas: int = 0
+    tags: Sequence[str] = ()
+    """The tags that a task's standbys shall differ in, from where it runs and from one another."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,27 @@ class _Work:
                     if task not in self._active[name] and task not in self._standby[name]
                 ]
                 if free:
+                    free = self._farthest(free, task)
                     known = [name for name in free if task in self._clients[name].lags]
                     # Where state is already it stays, unless that one has far more than others.
                     least = min(map(self._total_load, free))
                     kept = [name for name in known if self._total_load(name) <= least + 1]
                     self._standby[min(kept or free, key=self._total_load)].append(task)
+
+    def _farthest(self, names: Sequence[str], task: TaskId) -> list[str]:
+        """Those that share fewest tags with who has the task already."""
+        used = {
+            (tag, client.tags.get(tag))
+            for name, client in self._clients.items()
+            if task in self._active[name] or task in self._standby[name]
+            for tag in self._limits.tags
+        }
+        shared = {
+            name: sum((tag, self._clients[name].tags.get(tag)) in used for tag in self._limits.tags)
+            for name in names
+        }
+        least = min(shared.values())
+        return [name for name in names if shared[name] == least]
 
     def plan(self) -> Plan:
         active: dict[str, Sequence[TaskId]] = {}

@@ -135,7 +135,10 @@ class Leader:
     def _limits(self) -> Limits:
         settings = self._settings
         return Limits(
-            settings.acceptable_recovery_lag, settings.max_warmup_replicas, settings.num_standby_replicas
+            settings.acceptable_recovery_lag,
+            settings.max_warmup_replicas,
+            settings.num_standby_replicas,
+            settings.rack_aware_assignment_tags,
         )
 
     async def _make_internal(self, topics: Sequence[InternalTopicPlan]) -> None:
@@ -198,6 +201,7 @@ def _nothing(members: Mapping[str, MemberSubscription], error: int) -> dict[str,
 def _clients(infos: Mapping[str, Subscription], ends: Mapping[TaskId, int]) -> dict[str, Client]:
     members: dict[str, dict[str, list[TaskId]]] = {}
     lags: dict[str, dict[TaskId, int]] = {}
+    tags = {str(info.process_id): info.tags for info in infos.values()}
     for name, info in sorted(infos.items()):
         process = str(info.process_id)
         running = [task for task, total in info.offset_sums.items() if total == RUNNING]
@@ -206,7 +210,7 @@ def _clients(infos: Mapping[str, Subscription], ends: Mapping[TaskId, int]) -> d
         for task, total in info.offset_sums.items():
             if task in ends:
                 known[task] = min(known.get(task, ends[task]), lag_of(total, ends[task]))
-    return {process: Client(members[process], lags[process]) for process in members}
+    return {process: Client(members[process], lags[process], tags[process]) for process in members}
 
 
 def _owners(members: Mapping[str, MemberSubscription]) -> dict[TopicPartition, list[str]]:

@@ -23,11 +23,12 @@ from ottla.client.settings import (
     optional_text,
     parse,
     text,
+    texts,
 )
 
 _ALOS_COMMIT_INTERVAL_MS: Final = 30_000
 _EOS_COMMIT_INTERVAL_MS: Final = 100
-_PREFIXES: Final = ("main.consumer.", "restore.consumer.", "consumer.", "producer.", "topic.")
+_PREFIXES: Final = ("main.consumer.", "restore.consumer.", "consumer.", "producer.", "topic.", "client.tag.")
 _MAX_PORT: Final = 0xFFFF
 _OURS: Final = frozenset(
     {
@@ -72,6 +73,7 @@ class StreamsSettings:
     buffered_records_per_partition: int = number(1_000, low=1)
     statestore_cache_max_bytes: int = number(10 * 1024 * 1024, high=LONG_MAX)
     num_standby_replicas: int = number(0)
+    rack_aware_assignment_tags: tuple[str, ...] = texts()
     acceptable_recovery_lag: int = number(10_000, high=LONG_MAX)
     max_warmup_replicas: int = number(2, low=1)
     probing_rebalance_interval_ms: int = number(600_000, high=LONG_MAX)
@@ -113,6 +115,8 @@ class Config:
     restore_consumer: Mapping[str, object]
     producer: Mapping[str, object]
     topic: Mapping[str, str]
+    tags: Mapping[str, str]
+    """Of `client.tag.NAME`."""
 
 
 def read_config(given: Mapping[str, object]) -> Config:
@@ -130,7 +134,7 @@ def read_config(given: Mapping[str, object]) -> Config:
         name = dotted(raw_name)
         prefix = next((each for each in _PREFIXES if name.startswith(each)), None)
         bare = name if prefix is None else name.removeprefix(prefix)
-        if bare in _OURS and prefix != "topic.":
+        if bare in _OURS and prefix not in ("topic.", "client.tag."):
             raise ConfigurationError(f"{name} is what streams set themselves")
         if prefix is not None:
             parts[prefix][bare] = value
@@ -158,5 +162,5 @@ def read_config(given: Mapping[str, object]) -> Config:
         consumer | parts["main.consumer."],
         consumer | parts["restore.consumer."],
         plain_producer | parts["producer."],
-        {name: str(value) for name, value in parts["topic."].items()},
+        *({name: str(value) for name, value in parts[each].items()} for each in ("topic.", "client.tag.")),
     )

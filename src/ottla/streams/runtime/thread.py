@@ -258,7 +258,8 @@ class StreamThread:
             sums,
             application.endpoint,
             self._unique,
-            error=SHUTDOWN_REQUESTED if application.shall_all_end else 0,
+            application.config.tags,
+            SHUTDOWN_REQUESTED if application.shall_all_end else 0,
         )
         topics = sorted(self._leader.counts or self._application.source_topics())
         generation = self._member.generation

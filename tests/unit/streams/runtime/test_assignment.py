@@ -132,3 +132,18 @@ def test_what_lags_mean() -> None:
     assert lag_of(None, 100) == 100
     assert lag_of(70, 100) == 30
     assert lag_of(170, 100) == 100  # of a topic that was made anew
+
+
+def test_standbys_are_in_other_places_than_what_they_stand_by() -> None:
+    tasks = [TaskId(0, 0), TaskId(0, 1)]
+    zones = {"A": "north", "B": "north", "C": "south", "D": "west"}
+    clients = {name: Client({name: []}, {}, {"zone": zone, "cluster": "one"}) for name, zone in zones.items()}
+    limits = Limits(standby_replicas=2, tags=("zone", "cluster"))
+    plan = assign(tasks, tasks, clients, limits)
+    for task in tasks:
+        holders = [name for name in zones if task in plan.active[name] or task in plan.standby[name]]
+        assert sorted(zones[name] for name in holders) == ["north", "south", "west"]
+    # Where there are too few places, somebody stands by all the same.
+    crowded = {name: Client({name: []}, {}, {"zone": "north"}) for name in "AB"}
+    plan = assign(tasks, tasks, crowded, Limits(standby_replicas=1, tags=("zone",)))
+    assert sum(map(len, plan.standby.values())) == 2

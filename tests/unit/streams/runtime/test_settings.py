@@ -24,6 +24,8 @@ def test_each_setting_goes_where_it_belongs() -> None:
             "main.consumer.max.poll.records": 6,
             "restore.consumer.fetch.max.bytes": 10,
             "topic.segment.bytes": 100,
+            "client.tag.zone": "north",
+            "rack.aware.assignment.tags": "zone,cluster",
         }
     )
     assert config.streams.num_stream_threads == 3
@@ -36,6 +38,8 @@ def test_each_setting_goes_where_it_belongs() -> None:
     }
     assert config.producer == {"linger.ms": 8}
     assert config.topic == {"segment.bytes": "100"}
+    assert config.tags == {"zone": "north"}
+    assert config.streams.rack_aware_assignment_tags == ("zone", "cluster")
 
 
 def test_the_interval_of_commits_follows_from_the_guarantee() -> None:
