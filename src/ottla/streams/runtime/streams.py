@@ -196,8 +196,6 @@ class Streams:
     def query(self, name: str, *, max_lag: int | None = None) -> RoutedStore:
         """What all instances have of a store: `application.server` has to be set. See RoutedStore."""
         store = self._keyed(name)
-        if store is None:
-            raise StreamsError(f"the topology has no store {name}")
         if self._server is None:
             raise StreamsError("other instances can be asked only where all have an application.server")
         return RoutedStore(
@@ -210,16 +208,21 @@ class Streams:
 
     def metadata_for_key(self, name: str, key: Any) -> Place:
         """Who has the key, who follows it, and its partition (Java: queryMetadataForKey). QueryError."""
-        store = self._keyed(name)
-        if store is None:
-            raise StreamsError(f"the topology has no store {name}")
-        return self._application.routes.place_of_key(name, key_bytes(store, key) or b"")
+        return self._application.routes.place_of_key(name, key_bytes(self._keyed(name), key) or b"")
 
     def lags(self) -> dict[str, dict[int, int]]:
         """By store and partition how many records of its changelog this instance lacks (KIP-535)."""
         return lags_here(tuple(self._threads))
 
-    def _keyed(self, name: str) -> Keyed | None:
+    def _keyed(self, name: str) -> Keyed:
+        if name in self._topology.global_stores:
+            raise StreamsError(f"every instance has all of the store {name}: ask it with store()")
+        store = self._store_of(name)
+        if store is None:
+            raise StreamsError(f"the topology has no store {name}")
+        return store
+
+    def _store_of(self, name: str) -> Keyed | None:
         store = self._topology.stores.get(name)
         return store if isinstance(store, Keyed) else None
 
@@ -233,7 +236,7 @@ class Streams:
         return server
 
     def _answered(self, posted: object) -> object:
-        return answered(posted, self._keyed, lambda asked: answers_here(tuple(self._threads), asked))
+        return answered(posted, self._store_of, lambda asked: answers_here(tuple(self._threads), asked))
 
     def _instances(self) -> object:
         routes = self._application.routes

@@ -173,9 +173,14 @@ def test_what_is_no_question_is_refused(servers: str, tmp_path: Path) -> None:
 
 def test_without_an_application_server_only_what_is_here_is_asked(servers: str, tmp_path: Path) -> None:
     settings = {"application.id": "alone", "bootstrap.servers": servers, "state.dir": str(tmp_path)}
-    app = Streams(topology(), settings)
+    b = StreamsBuilder(default_key=Text(), default_value=Long())
+    b.global_table("users", key=Text(), value=Text(), materialized=Store("users"))
+    b.stream("orders").group_by_key().count(Store("counts"))
+    app = Streams(b.build(), settings)
     with pytest.raises(StreamsError, match=r"application\.server"):
         app.query("counts")
+    with pytest.raises(StreamsError, match="every instance has all of the store users"):
+        app.query("users")
     app.close()
     with pytest.raises(Exception, match="no HOST:PORT"):
         Streams(topology(), settings, application_server="host")
