@@ -127,13 +127,6 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("test_quorum", "DescribeQuorum.nodes[]", ANY, ABSENT, _NO_QUORUM, range(2, 3)),
     Deviation("test_alter_quotas", "AlterClientQuotas.entries[].error_code", ANY, 35, _NO_QUOTAS),
     Deviation(
-        "test_describe_broker_loggers",
-        "DescribeConfigs.results[8 1].error_code",
-        0,
-        42,
-        "there are no log4j loggers to configure",
-    ),
-    Deviation(
         "test_describe_broker",
         "DescribeConfigs.results[].configs[broker.id]*",
         ANY,

@@ -74,6 +74,28 @@ def test_describe_broker_loggers(ask: Ask) -> None:
         describe(ask, BROKER_LOGGER, name, ["no.such.logger"])
 
 
+@scenario("IncrementalAlterConfigs", versions=(1,))
+def test_alter_broker_loggers(ask: Ask) -> None:
+    for name, key, kind, value in (
+        ("2", "root", SET, "INFO"),
+        ("", "root", SET, "INFO"),
+        ("1", "no.such.logger", SET, "INFO"),
+        ("1", "no.such.logger", DELETE, None),
+        ("1", "root", SET, "LOUD"),
+        ("1", "root", SET, "info"),
+        ("1", "root", SET, None),
+        ("1", "root", SET, "INFO"),
+        ("1", "root", DELETE, None),
+        ("1", "root", APPEND, "INFO"),
+        ("1", "root", SUBTRACT, "INFO"),
+        ("1", "root", 9, "INFO"),
+    ):
+        change = {"name": key, "config_operation": kind, "value": value}
+        resource = {"resource_type": BROKER_LOGGER, "resource_name": name, "configs": [change]}
+        ask("IncrementalAlterConfigs", resources=[resource])
+        ask("IncrementalAlterConfigs", resources=[resource], validate_only=True)
+
+
 def alter(ask: Ask, type_: int, name: str, *configs: tuple[str, str | None], **fields: Any) -> None:
     wanted = [{"name": key, "value": value} for key, value in configs]
     ask(

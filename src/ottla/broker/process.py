@@ -48,6 +48,11 @@ def run_process(
         settings = load_broker_settings(options, config_file, assignments)
     except (ConfigError, OSError) as error:
         return _fail(error, EXIT_USAGE)
+    if settings.config.ottla_log_format == "json":
+        from ottla.broker.loggers import JsonFormatter  # only where it is asked for
+
+        for handler in logging.root.handlers:
+            handler.setFormatter(JsonFormatter())
     try:
         uvloop.run(_serve(settings))
     except ConfigError as error:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ottla.config.definition import STRING, ConfigDef, ConfigError, Values
+from ottla.config.definition import STRING, ConfigDef, ConfigError, Values, one_of
 
 MONITORING_KEYS = (
+    ConfigDef(
+        "ottla.log.format",
+        STRING,
+        "text",
+        "How `ottla serve` logs to standard error: `text`, or `json` for an object a line.",
+        one_of("text", "json"),
+    ),
     ConfigDef(
         "ottla.metrics.listener",
         STRING,
@@ -20,8 +27,9 @@ MONITORING_KEYS = (
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class MonitoringConfig:
-    """Where a broker shows its metrics."""
+    """Where a broker shows its metrics, and how it logs."""
 
+    ottla_log_format: str
     ottla_metrics_listener: str | None
 
 

@@ -152,6 +152,7 @@ SAMPLES = (
         "compact",
         "range",
         "classic",
+        "json",
     ),
     *("upgrade", "127.0.0.1:3", "/elsewhere", "PLAINTEXT", "SSL", "NONE", "PLAINTEXT://127.0.0.1:1"),
 )

@@ -7,13 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
+from ottla.broker import loggers
 from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, require_with
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
 from ottla.metadata.config_changes import ConfigOperation, ConfigResource
-from ottla.metadata.model import Configs
+from ottla.metadata.model import NO_OVERRIDES, Configs
 from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages import alter_configs, incremental_alter_configs
@@ -44,6 +45,10 @@ async def _replace(
         if len({config.name for config in resource.configs}) != len(resource.configs):
             del accepted[key]
             refused[key] = KafkaError(ErrorCode.invalid_request, "Error due to duplicate config keys")
+    for key in list(accepted):
+        if key.kind == ResourceType.BROKER_LOGGER:
+            del accepted[key]
+            refused[key] = KafkaError(ErrorCode.invalid_request, f"Unknown resource type {key.kind}")
     replacements = {
         key: {config.name: config.value for config in resource.configs} for key, resource in accepted.items()
     }
@@ -59,8 +64,28 @@ async def _change(
         key: [ConfigOperation(each.name, each.config_operation, each.value) for each in resource.configs]
         for key, resource in accepted.items()
     }
+    of_loggers = {key: changes.pop(key) for key in accepted if key.kind == ResourceType.BROKER_LOGGER}
     results = await services.configs.alter_configs(changes, validate_only=message.validate_only)
-    return _changed(message, {**refused, **results})
+    return _changed(message, {**refused, **results, **_change_loggers(of_loggers, message.validate_only)})
+
+
+def _change_loggers(
+    changes: Mapping[ConfigResource, Sequence[ConfigOperation]], validate_only: bool
+) -> dict[ConfigResource, Configs | KafkaError]:
+    """Of this process alone, at once (KIP-412)."""
+    results: dict[ConfigResource, Configs | KafkaError] = {}
+    for resource, operations in changes.items():
+        try:
+            if len({each.name for each in operations}) != len(operations):
+                raise KafkaError(ErrorCode.invalid_request, "Error due to duplicate config keys")
+            loggers.check(operations)
+        except KafkaError as error:
+            results[resource] = error
+            continue
+        if not validate_only:
+            loggers.apply(operations)
+        results[resource] = NO_OVERRIDES
+    return results
 
 
 def _key(resource: _Resource) -> ConfigResource:
@@ -157,6 +182,6 @@ APIS = (
         _change,
         right=_ALTER,
         error=_change_error,
-        kips=(339, 848),
+        kips=(339, 412, 848),
     ),
 )

@@ -53,8 +53,15 @@ def check_resource(services: ConfigServices, resource_type: int, name: str) -> R
     elif kind is ResourceType.GROUP:
         if not name:
             raise KafkaError(ErrorCode.invalid_request, "Group name must not be empty")
-    else:
+    elif kind is ResourceType.CLIENT_METRICS:
         raise KafkaError(ErrorCode.invalid_request, f"{kind.name} resources are not supported.")
+    elif name != str(services.node.node_id):
+        raise KafkaError(
+            ErrorCode.invalid_request,
+            f"Unexpected broker id, expected {services.node.node_id} but received {name}"
+            if name
+            else "Broker id must not be empty",
+        )
     return kind
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ottla.broker import loggers
 from ottla.broker.api import Api
 from ottla.broker.apis.configs.config_resources import ResourceType, check_resource, require_with
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler
 from ottla.broker.services import ConfigServices
+from ottla.config.definition import ConfigType
 from ottla.config.effective import (
     ConfigEntry,
     describe_broker,
@@ -16,6 +18,7 @@ from ottla.config.effective import (
     describe_group,
     describe_topic,
 )
+from ottla.config.layers import ConfigSource
 from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_configs import (
@@ -87,10 +90,25 @@ def _describe(services: ConfigServices, kind: ResourceType, name: str) -> list[C
     image = services.metadata.image
     if kind is ResourceType.TOPIC:
         return describe_topic(image.topics[name].configs, services.config.layers)
+    if kind is ResourceType.BROKER_LOGGER:
+        return [_logger(*each) for each in loggers.levels().items()]
     if kind is ResourceType.GROUP:
         return describe_group(image.group_configs(name), services.config.layers)
     return (
         describe_broker(services.config.layers) if name else describe_cluster_default(services.config.layers)
+    )
+
+
+def _logger(name: str, level: str) -> ConfigEntry:
+    return ConfigEntry(
+        name,
+        level,
+        ConfigSource.DYNAMIC_BROKER_LOGGER_CONFIG,
+        is_sensitive=False,
+        read_only=False,
+        type=ConfigType.UNKNOWN,
+        documentation=None,
+        synonyms=(),
     )
 
 
@@ -122,9 +140,9 @@ APIS = (
         DescribeConfigsResponse,
         _handle,
         right=ByHandler("DESCRIBE_CONFIGS on each topic or group, or on the cluster"),
-        kips=(133, 226, 569, 848),
+        kips=(133, 226, 412, 569, 848),
         gaps=(
-            "Loggers and client metrics are not described.",
+            "Client metrics are not described.",
             f"No more than {GROUPS_MAX} groups are described in one request.",
         ),
     ),
