@@ -217,6 +217,20 @@ REPLICA_KEYS = (
         "A follower that has not had all of its leader's records for so long is no longer in sync.",
     ),
     ConfigDef(
+        "num.replica.fetchers",
+        INT,
+        1,
+        "Over how many connections a follower fetches from each leader; more help where answers take long.",
+        at_least(1),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
+        "replica.high.watermark.checkpoint.interval.ms",
+        LONG,
+        5000,
+        "How often the high watermarks are written down, where they have moved.",
+    ),
+    ConfigDef(
         "replica.fetch.wait.max.ms",
         INT,
         500,
@@ -338,6 +352,8 @@ class ReplicaConfig(TopicDefaults):
     producer_id_expiration_ms: int
     producer_id_expiration_check_interval_ms: int
     replica_lag_time_max_ms: int
+    num_replica_fetchers: int
+    replica_high_watermark_checkpoint_interval_ms: int
     replica_fetch_wait_max_ms: int
     replica_fetch_min_bytes: int
     replica_fetch_max_bytes: int

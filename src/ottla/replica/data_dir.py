@@ -63,6 +63,7 @@ class DataDir:
         self._recovery_points = OffsetCheckpoint(fs, path, checkpoints.RECOVERY_POINTS)
         self._log_starts = OffsetCheckpoint(fs, path, checkpoints.LOG_START_OFFSETS)
         self._high_watermarks = OffsetCheckpoint(fs, path, checkpoints.HIGH_WATERMARKS)
+        self._written_high_watermarks: dict[tuple[str, int], int] | None = None
         self.cleaner_offsets = OffsetCheckpoint(fs, path, checkpoints.CLEANER_OFFSETS)
         self.recovery_points: dict[tuple[str, int], int] = {}
         self._knows_recovery_points = False
@@ -201,16 +202,28 @@ class DataDir:
         """
         self.recovery_points = _of_offline(self.recovery_points, partitions)
         recovery_points = self.recovery_points.copy()
-        self.high_watermarks = _of_offline(self.high_watermarks, partitions)
-        high_watermarks = self.high_watermarks.copy()
         for partition in self.mine(partitions):
-            key = (partition.topic, partition.index)
-            recovery_points[key] = partition.log.recovery_point
-            high_watermarks[key] = partition.high_watermark
+            recovery_points[partition.topic, partition.index] = partition.log.recovery_point
+        write_high_watermarks = self.checkpoint_high_watermarks(partitions)
 
         def write() -> None:
             self._recovery_points.write(recovery_points)
-            self._high_watermarks.write(high_watermarks)
+            write_high_watermarks()
+
+        return write
+
+    def checkpoint_high_watermarks(self, partitions: Hosted) -> Callable[[], None]:
+        """Note what is committed, if that is not what was noted last; as `checkpoint`."""
+        self.high_watermarks = _of_offline(self.high_watermarks, partitions)
+        high_watermarks = self.high_watermarks.copy()
+        for partition in self.mine(partitions):
+            high_watermarks[partition.topic, partition.index] = partition.high_watermark
+
+        def write() -> None:
+            if high_watermarks != self._written_high_watermarks:
+                self._written_high_watermarks = None  # should it fail
+                self._high_watermarks.write(high_watermarks)
+                self._written_high_watermarks = high_watermarks
 
         return write
 
@@ -404,6 +417,10 @@ class DataDirs:
     def checkpoint(self, partitions: Hosted) -> Callable[[], None]:
         """As `DataDir.checkpoint`, of all folders."""
         return _each([folder.checkpoint(partitions) for folder in self.online])
+
+    def checkpoint_high_watermarks(self, partitions: Hosted) -> Callable[[], None]:
+        """As `DataDir.checkpoint_high_watermarks`, of all folders."""
+        return _each([folder.checkpoint_high_watermarks(partitions) for folder in self.online])
 
     def checkpoint_log_starts(self, partitions: Hosted) -> Callable[[], None]:
         """As `DataDir.checkpoint_log_starts`, of all folders."""

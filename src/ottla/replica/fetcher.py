@@ -129,6 +129,11 @@ class Fetcher:
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     @property
+    def followers(self) -> list[Follower]:
+        """All that it fetches"""
+        return [followed.follower for followed in self._followed.values()]
+
+    @property
     def is_idle(self) -> bool:
         return not self._followed
 

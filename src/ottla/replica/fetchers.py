@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from uuid import UUID
 
 if TYPE_CHECKING:
@@ -24,8 +24,15 @@ Key: TypeAlias = tuple[UUID, int]
 """Topic id and partition"""
 
 
+class _Lane(NamedTuple):
+    """One of the connections to a leader (`num.replica.fetchers`)."""
+
+    leader: int
+    number: int
+
+
 class Fetchers:
-    """The fetchers of one broker, by leader."""
+    """The fetchers of one broker."""
 
     def __init__(
         self,
@@ -49,8 +56,9 @@ class Fetchers:
         self.now_ms = clock.now_ms
         self._connect = connect
         self._config = config
-        self._fetchers: dict[int, Fetcher] = {}
-        self._leaders: dict[Key, int] = {}
+        self._fetchers: dict[_Lane, Fetcher] = {}
+        self._lanes: dict[Key, _Lane] = {}
+        self._per_leader = config.value.num_replica_fetchers
 
     @property
     def config(self) -> ReplicaConfig:
@@ -59,27 +67,28 @@ class Fetchers:
     def follow(self, follower: Follower) -> None:
         """Fetch from the leader of its state; from nobody where there is none."""
         key, leader = (follower.topic_id, follower.index), follower.state.leader
-        if self._leaders.get(key, leader) != leader:
+        lane = _Lane(leader, (follower.topic_id.int + follower.index) % self._per_leader)
+        if self._lanes.get(key, lane) != lane:
             self.leave(follower)
         if leader < 0 or leader == self.node_id:
             return
-        fetcher = self._fetchers.get(leader)
+        fetcher = self._fetchers.get(lane)
         if fetcher is None:
             from ottla.replica.fetcher import Fetcher  # with its messages, which a single broker never needs
 
-            fetcher = self._fetchers[leader] = Fetcher(self, leader, self._connect(leader))
-        self._leaders[key] = leader
+            fetcher = self._fetchers[lane] = Fetcher(self, leader, self._connect(leader))
+        self._lanes[key] = lane
         fetcher.add(follower)
 
     def leave(self, follower: Follower) -> None:
         """Fetch it no more."""
         key = (follower.topic_id, follower.index)
-        leader = self._leaders.pop(key, None)
-        if leader is not None:
-            fetcher = self._fetchers[leader]
+        lane = self._lanes.pop(key, None)
+        if lane is not None:
+            fetcher = self._fetchers[lane]
             fetcher.remove(key)
             if fetcher.is_idle:
-                del self._fetchers[leader]
+                del self._fetchers[lane]
                 fetcher.close()
 
     async def make_durable(self, logs: Sequence[Log]) -> None:
@@ -94,18 +103,18 @@ class Fetchers:
             log.error("cannot write checkpoints: %s", error)
 
     async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
-        """Try at once where a broker came, or moved."""
-        self._poke(delta.brokers_changed)
-
-    def _poke(self, node_ids: Iterable[int]) -> None:
-        for node_id in sorted(node_ids):
-            fetcher = self._fetchers.get(node_id)
-            if fetcher is not None:
+        """Try at once where a broker came, or moved; and follow over as many connections as is set now."""
+        for lane, fetcher in self._fetchers.items():
+            if lane.leader in delta.brokers_changed:
                 fetcher.poke()
+        if self._per_leader != self.config.num_replica_fetchers:
+            self._per_leader = self.config.num_replica_fetchers
+            for follower in [each for fetcher in self._fetchers.values() for each in fetcher.followers]:
+                self.follow(follower)
 
     async def stop(self) -> None:
         """End all."""
         fetchers, self._fetchers = list(self._fetchers.values()), {}
-        self._leaders.clear()
+        self._lanes.clear()
         for fetcher in fetchers:
             await fetcher.stop()

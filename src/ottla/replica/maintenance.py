@@ -115,6 +115,7 @@ class Maintenance:
             (self.checkpoint_log_starts, config.log_flush_start_offset_checkpoint_interval_ms),
         ):
             self._every(interval_ms, work, first_ms)
+        self._every(config.replica_high_watermark_checkpoint_interval_ms, self.checkpoint_high_watermarks)
         self._every(config.producer_id_expiration_check_interval_ms, self.expire_producers)
         self._every(_REMOVAL_INTERVAL_MS, self.remove_files)
         self._every(_REOPEN_INTERVAL_MS, self.reopen)
@@ -176,6 +177,11 @@ class Maintenance:
     async def checkpoint(self) -> None:
         """Write down how far the logs are on the disk, and what is committed."""
         write = self._data_dirs.checkpoint(self._partitions)
+        await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
+
+    async def checkpoint_high_watermarks(self) -> None:
+        """Write down what is committed."""
+        write = self._data_dirs.checkpoint_high_watermarks(self._partitions)
         await asyncio.get_running_loop().run_in_executor(self._sync_worker, write)
 
     async def checkpoint_log_starts(self) -> None:

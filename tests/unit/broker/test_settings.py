@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.raw_client import API_VERSIONS, CREATE_TOPICS, METADATA, RawClient, connect
+from tests.unit.storage.logs import batch
 
 from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.broker import broker_config
@@ -258,6 +259,26 @@ async def test_log_starts_are_written_down_at_an_interval_of_their_own(tmp_path:
         log = broker.partitions.get("t", 0).log
         log.truncate_fully_and_start_at(5, 0)
         await eventually(lambda: is_written(tmp_path / "data/log-start-offset-checkpoint", "t 0 5"))
+        assert not is_written(tmp_path / "data/recovery-point-offset-checkpoint", "t 0 5")
+
+
+async def test_high_watermarks_are_written_down_at_an_interval_of_their_own_where_they_moved(
+    tmp_path: Path,
+) -> None:
+    settings = {
+        "log.initial.task.delay.ms": "3600000",
+        "replica.high.watermark.checkpoint.interval.ms": "10",
+    }
+    checkpoint = tmp_path / "data/replication-offset-checkpoint"
+    async with running(tmp_path, settings) as broker, client_of(broker) as client:
+        await create_topic(client, "t")
+        await client.call(METADATA, 12, {"topics": [{"name": "t"}]})
+        await eventually(lambda: is_written(checkpoint, "t 0 0"))
+        checkpoint.unlink()
+        await broker.maintenance.checkpoint_high_watermarks()
+        assert not checkpoint.exists()
+        broker.partitions.get("t", 0).append_own(batch(5), 0)
+        await eventually(lambda: is_written(checkpoint, "t 0 5"))
         assert not is_written(tmp_path / "data/recovery-point-offset-checkpoint", "t 0 5")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from ottla.config.broker import BrokerConfig
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.config.load import Sources, load_settings
+from ottla.metadata.image import ImageDelta, image_at
 from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.fetch import (
@@ -26,7 +28,9 @@ from ottla.protocol.messages.fetch import (
 )
 from ottla.protocol.structs import Struct
 from ottla.replica.fetcher import Fetcher
+from ottla.replica.fetchers import Fetchers
 from ottla.replica.follower import Follower
+from ottla.replica.group_commit import GroupCommit
 from ottla.replica.throttles import follower_throttle
 from ottla.replica.traffic import TopicTraffic
 from ottla.storage.log import Log
@@ -47,6 +51,7 @@ class StandInLeader:
         self.error_code = ErrorCode.not_leader_or_follower
         self.requests: list[FetchRequest] = []
         self.known: dict[int, None] = {}
+        self.is_closed = False
 
     async def send(self, request: Struct, response_class: type[S], timeout_s: float) -> S:
         assert isinstance(request, FetchRequest)
@@ -65,7 +70,8 @@ class StandInLeader:
         )
         return cast("S", response)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class Around:
@@ -89,9 +95,12 @@ class Around:
     async def note_cut(self) -> None: ...
 
 
-def _follower(leader_epoch: int) -> Follower:
+async def _nothing() -> None: ...
+
+
+def _follower(leader_epoch: int, index: int = 0) -> Follower:
     state = PartitionState(replicas=(1, 2), isr=(1, 2), leader=1, leader_epoch=leader_epoch)
-    return Follower("t", TOPIC, 0, open_at(SimulatedDisk(), small_segments()), state, TopicTraffic())
+    return Follower("t", TOPIC, index, open_at(SimulatedDisk(), small_segments()), state, TopicTraffic())
 
 
 @pytest.fixture
@@ -126,3 +135,32 @@ async def test_a_leader_that_knows_of_nothing_is_not_asked(fetcher: Fetcher, lea
     (again,) = leader.requests[2:]
     assert (again.session_id, again.session_epoch) == (SESSION, 2)
     assert [each.current_leader_epoch for topic in again.topics for each in topic.partitions] == [6]
+
+
+async def test_replicas_are_fetched_over_as_many_connections_as_is_set() -> None:
+    leaders: list[StandInLeader] = []
+
+    def connect(_node_id: int) -> StandInLeader:
+        leaders.append(StandInLeader())
+        return leaders[-1]
+
+    current = CurrentConfig(load_settings(Sources()).config, BrokerLayers(static={}))
+    around = Around(current.value)
+    group_commit = GroupCommit(ThreadPoolExecutor(1))  # which nobody has sync anything
+    fetchers = Fetchers(
+        2, connect, around.own_epoch, _nothing, group_commit, around.throttle, current, Clock()
+    )
+    followers = [_follower(5, index) for index in range(4)]
+    for each in followers:
+        fetchers.follow(each)
+    await _turns()
+    for count, dealt in ((1, [[0, 1, 2, 3]]), (2, [[0, 2], [1, 3]]), (1, [[0, 1, 2, 3]])):
+        current.value = load_settings(Sources(assignments=[f"num.replica.fetchers={count}"])).config
+        await fetchers.on_metadata(ImageDelta(), image_at(1, ()))
+        await _turns()
+        found = [[each.index for each in fetcher.followers] for fetcher in fetchers._fetchers.values()]
+        assert sorted(map(sorted, found)) == dealt
+        assert sum(not each.is_closed for each in leaders) == count
+    for each in followers:
+        fetchers.leave(each)
+    assert all(each.is_closed for each in leaders)
