@@ -148,6 +148,13 @@ GROUP_COORDINATOR_KEYS = (
         at_least(1),
     ),
     ConfigDef(
+        "offsets.commit.timeout.ms",
+        INT,
+        5000,
+        "How long what groups and offsets are written with may take to be replicated, before it is refused.",
+        at_least(1),
+    ),
+    ConfigDef(
         "offsets.topic.num.partitions",
         INT,
         50,
@@ -218,6 +225,7 @@ class GroupCoordinatorConfig:
     ottla_group_consumer_rebalance_heartbeat_interval_ms: int
     ottla_group_consumer_rebalance_settling_ms: int
     ottla_group_consumer_rebalance_heartbeats_per_second_max: int
+    offsets_commit_timeout_ms: int
     offsets_topic_num_partitions: int
     offsets_topic_replication_factor: int
     offsets_topic_segment_bytes: int

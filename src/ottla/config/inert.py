@@ -293,7 +293,6 @@ broker: there are no quotas yet.
   quota.window.size.seconds int 1 [1,...]
 broker: a part of replication that there is not yet.
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
-  offsets.commit.timeout.ms int 5000 [1,...]
   replica.socket.receive.buffer.bytes int 65536
   socket.connection.setup.timeout.max.ms long 30000
   unclean.leader.election.interval.ms long 300000 internal [1,...]

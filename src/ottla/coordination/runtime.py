@@ -274,18 +274,39 @@ _TOLD: Final[Mapping[ErrorCode, ErrorCode]] = {
 S = TypeVar("S", bound=Shard)
 
 
+class _Uncommitted(NamedTuple):
+    """Answers that wait until what is written below `end_offset` is committed."""
+
+    end_offset: int
+    deadline_ms: int
+    replies: list[Reply]
+
+
+_COMMIT_TIMER: Final = ("commit",)
+
+
 class CoordinatorRuntime(Generic[S]):
     """One shard at work. All of it happens in its owner's turn, so nothing comes in between."""
 
-    def __init__(self, shard: S, log: CoordinatorLog, timers: Timers, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        shard: S,
+        log: CoordinatorLog,
+        timers: Timers,
+        now_ms: Callable[[], int],
+        commit_timeout_ms: int | None = None,
+    ) -> None:
+        """Answers wait `commit_timeout_ms` at most for what they tell of to be committed; None: for ever."""
         self.shard = shard
+        self._commit_timeout_ms = commit_timeout_ms
         self._log = log
         self._timers = timers
         self._now_ms = now_ms
         self._end_offset = 0
         """The end of what was loaded and written."""
-        self._uncommitted: deque[tuple[int, list[Reply]]] = deque()
-        """Answers, and the end offset that has to be committed before they are handed out."""
+        self._uncommitted: deque[_Uncommitted] = deque()
+        self._is_timed = False
+        """Whether there is a timer for the first of them, or one that was handed out since"""
 
     def request(self, info: RequestInfo[R], decide: Callable[[RequestInfo[R], int], Effects]) -> None:
         """Have the shard decide; the answer comes to `info.answer`."""
@@ -297,6 +318,9 @@ class CoordinatorRuntime(Generic[S]):
 
     def on_timer(self, key: TimerKey) -> None:
         """A deadline has passed."""
+        if key == _COMMIT_TIMER:
+            self._give_up()
+            return
         self.obey(self.shard.on_timer(key, self._now_ms()))
 
     def on_image(self, image: MetadataImage) -> None:
@@ -330,13 +354,28 @@ class CoordinatorRuntime(Generic[S]):
     def committed(self) -> None:
         """The log's committed offset has moved: hand out the answers that waited for it."""
         committed_offset = self._log.committed_offset
-        while self._uncommitted and self._uncommitted[0][0] <= committed_offset:
-            _hand_out(self._uncommitted.popleft()[1])
+        while self._uncommitted and self._uncommitted[0].end_offset <= committed_offset:
+            _hand_out(self._uncommitted.popleft().replies)
 
     def fail(self, error: KafkaError) -> None:
         """What was written may never be committed: refuse all who wait for it."""
         while self._uncommitted:
-            _hand_out(_refused(self._uncommitted.popleft()[1], _told(error)))
+            _hand_out(_refused(self._uncommitted.popleft().replies, _told(error)))
+
+    def _give_up(self) -> None:
+        """Refuse those who have waited for too long. What was written stays, and may be committed yet."""
+        self._is_timed = False
+        error = _told(KafkaError(ErrorCode.request_timed_out))
+        waiting, now_ms = self._uncommitted, self._now_ms()
+        # A deadline that is further off than the timeout is of a time before the time of day was set back.
+        while waiting and not 0 < waiting[0].deadline_ms - now_ms <= (self._commit_timeout_ms or 0):
+            _hand_out(_refused(waiting.popleft().replies, error))
+        self._time()
+
+    def _time(self) -> None:
+        if self._commit_timeout_ms is not None and self._uncommitted and not self._is_timed:
+            self._is_timed = True
+            self._timers.set(_COMMIT_TIMER, self._uncommitted[0].deadline_ms)
 
     def obey(self, effects: Effects) -> None:
         """Do what was decided, until nothing more follows from it."""
@@ -378,7 +417,9 @@ class CoordinatorRuntime(Generic[S]):
         if not replies:
             return
         if self._uncommitted or self._log.committed_offset < self._end_offset:
-            self._uncommitted.append((self._end_offset, replies))
+            deadline_ms = self._now_ms() + (self._commit_timeout_ms or 0)
+            self._uncommitted.append(_Uncommitted(self._end_offset, deadline_ms, replies))
+            self._time()
         else:
             _hand_out(replies)
 

@@ -224,6 +224,7 @@ class GroupCoordinator:
                 config=self._replica_config,
                 group_commit=self._group_commit,
                 codec=lambda: self._config.value.offsets_topic_compression_codec,
+                commit_timeout_ms=self._config.value.offsets_commit_timeout_ms,
             )
             self._shared = surroundings, HeartbeatBudget()
         surroundings, budget = self._shared

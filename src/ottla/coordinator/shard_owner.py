@@ -64,6 +64,8 @@ class Surroundings:
     group_commit: GroupCommit
     codec: Callable[[], int]
     """How the internal topic's batches are compressed."""
+    commit_timeout_ms: int | None = None
+    """How long answers wait until what they tell of is committed; None: for ever"""
 
 
 class ShardOwner(Generic[S]):
@@ -79,7 +81,9 @@ class ShardOwner(Generic[S]):
         self._config = surroundings.config
         self._log = _PartitionLog(partition, surroundings, self._on_committed)
         self._timers = _LoopTimers(surroundings.clock, self._on_timer)
-        self._runtime = CoordinatorRuntime(shard, self._log, self._timers, surroundings.clock.now_ms)
+        self._runtime = CoordinatorRuntime(
+            shard, self._log, self._timers, surroundings.clock.now_ms, surroundings.commit_timeout_ms
+        )
 
     def ask(
         self, client: Client | None, decide: Callable[[RequestInfo[R], int], Effects]

@@ -92,9 +92,12 @@ class Register:
 class Run:
     """The runtime around a register."""
 
-    def __init__(self) -> None:
+    def __init__(self, commit_timeout_ms: int | None = None) -> None:
+        self.now_ms = 100
         self.log, self.timers, self.shard = MemoryLog(), MemoryTimers(), Register()
-        self.runtime = CoordinatorRuntime(self.shard, self.log, self.timers, lambda: 100)
+        self.runtime = CoordinatorRuntime(
+            self.shard, self.log, self.timers, lambda: self.now_ms, commit_timeout_ms
+        )
 
     def ask(self, decide: Any) -> Pending[int]:
         answer: Pending[int] = Pending()
@@ -106,6 +109,12 @@ class Run:
 
     def read(self) -> Pending[int]:
         return self.ask(self.shard.read)
+
+    def run_timers(self, *, set_back_ms: int = 0) -> None:
+        """Let the time of the first timer come, by a clock that is set back just before."""
+        key = min(self.timers, key=self.timers.__getitem__)
+        self.now_ms = self.timers.pop(key) - set_back_ms
+        self.runtime.on_timer(key)
 
 
 @pytest.fixture
@@ -135,6 +144,34 @@ def test_answers_wait_until_all_before_them_is_committed(run: Run) -> None:
     run.runtime.committed()
     assert second.outcome == 6
     assert run.read().result() == 6
+
+
+def test_answers_wait_for_so_long_for_what_is_not_committed() -> None:
+    run = Run(commit_timeout_ms=50)
+    run.log.held_at = 0
+    first = run.write(5)
+    run.now_ms += 20
+    second = run.write(6)
+    run.run_timers()
+    assert (run.now_ms, second.outcome) == (150, None)
+    with pytest.raises(KafkaError) as refused:
+        first.result()
+    assert refused.value.code is ErrorCode.coordinator_not_available
+    run.log.held_at = None
+    run.runtime.committed()
+    assert second.outcome == 6
+    run.run_timers()  # nobody waits any more
+    assert not run.timers
+    assert run.read().result() == 6
+
+
+def test_an_answer_waits_no_longer_where_the_time_of_day_is_set_back() -> None:
+    run = Run(commit_timeout_ms=50)
+    run.log.held_at = 0
+    waiting = run.write(5)
+    run.run_timers(set_back_ms=3_600_000)
+    assert isinstance(waiting.outcome, KafkaError)
+    assert not run.timers
 
 
 def test_what_was_loaded_has_to_be_committed_too(run: Run) -> None:
