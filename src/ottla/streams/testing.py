@@ -317,7 +317,7 @@ class TopologyTest:
 def _columnar(max_records: int) -> Columnar | None:
     if not max_records:
         return None
-    from ottla.streams.columnar.chunk import Chunks
+    from ottla.streams.columnar.chunks import Chunks
 
     return Chunks(max_records)
 

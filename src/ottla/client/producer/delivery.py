@@ -87,11 +87,22 @@ class WriteDelivery:
         for batch in self._batches:
             _when_over(batch, call)
 
+    def result(self) -> Written:
+        """Once all of it is delivered."""
+        if not all(_is_settled(batch) for batch in self._batches):
+            raise asyncio.InvalidStateError("the rows are not delivered yet")
+        return self._written()
+
     def __await__(self) -> Generator[Any, None, Written]:
+        for whole in self._batches:
+            yield from settled(whole).__await__()
+            whole.whereabouts(0, NO_TIMESTAMP)  # the first failure is raised before others are waited for
+        return self._written()
+
+    def _written(self) -> Written:
         records = 0
         offsets: dict[int, tuple[int, int]] = {}
         for whole in self._batches:
-            yield from settled(whole).__await__()
             first = whole.whereabouts(0, NO_TIMESTAMP).offset
             last = whole.whereabouts(whole.count - 1, NO_TIMESTAMP).offset
             records += whole.count
@@ -119,6 +130,10 @@ def _when_over(batch: Batch, call: Callable[[int, ClientError | None], object]) 
             _when_over(part, call)
     else:
         call(batch.count, batch.error)
+
+
+def _is_settled(batch: Batch) -> bool:
+    return batch.is_done and all(map(_is_settled, batch.parts))
 
 
 async def _over(batch: Batch) -> None:

@@ -24,7 +24,7 @@ from ottla.streams.serdes import Serde
 from ottla.streams.state.stores import RecordContext
 from ottla.streams.task.input import RawRecord, raw_records
 
-__all__ = ["Chunk", "Chunks"]
+__all__ = ["Chunk"]
 
 AnySerde = Serde[Any]
 
@@ -284,13 +284,3 @@ class Chunk:
 def _times(milliseconds: pa.Array) -> pa.Array:
     known = pc.if_else(pc.less(milliseconds, 0), pa.scalar(None, pa.int64()), milliseconds)
     return known.cast(pa.timestamp("ms", "UTC"))
-
-
-class Chunks:
-    """Has a task take up to so many records together (`task.chunks.Columnar`)."""
-
-    def __init__(self, max_records: int = 10_000) -> None:
-        self.max_records: Final = max_records
-
-    def read(self, topic: str, columns: Columns, key: AnySerde, value: AnySerde, stream_time: int) -> Chunk:
-        return Chunk.read(topic, columns, key, value, stream_time)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
+from ottla.streams.columnar.chunks import Chunks
 from ottla.streams.errors import StateStoreError
 from ottla.streams.queries.routes import Routes
 from ottla.streams.runtime.protocol import TaskId
@@ -19,6 +22,9 @@ from ottla.streams.task.steps import record_timestamp
 from ottla.streams.task.task import TaskSettings
 from ottla.streams.topology.nodes import SourceNode
 from ottla.streams.topology.topology import Topology
+
+_LEAST_IN_COLUMNS: Final = 32
+"""Records that are together worth the kernels' calls."""
 
 
 class Application:
@@ -77,6 +83,7 @@ class Application:
             max_task_idle_ms=settings.max_task_idle_ms,
             handlers=self._handlers(),
             environment=environment,
+            columnar=_columnar(settings.ottla_streams_columnar_records),
         )
 
     def dormant_sums(self) -> dict[TaskId, int]:
@@ -138,6 +145,13 @@ class Application:
                 except StateStoreError:
                     return 0
         return total
+
+
+def _columnar(max_records: int) -> Chunks | None:
+    """None: one at a time, which all is where pyarrow is missing."""
+    if not max_records or find_spec("pyarrow") is None:
+        return None
+    return Chunks(max_records, min(_LEAST_IN_COLUMNS, max_records))
 
 
 def _kind(name: str) -> Kind:

@@ -8,11 +8,10 @@ from ottla.client.columns.columns import Columns
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError
 from ottla.client.net.cluster import Cluster
-from ottla.client.producer.delivery import Delivery
+from ottla.client.producer.delivery import Delivery, WriteDelivery
 from ottla.client.producer.producer import AsyncProducer
 from ottla.streams.errors import StreamsError
 from ottla.streams.records import Headers
-from ottla.streams.task.input import raw_records
 
 
 class Outgoing(NamedTuple):
@@ -31,8 +30,8 @@ class ThreadCollector:
         self._cluster = cluster
         self._producer = producer
         self._is_transactional = is_transactional
-        self._waiting: list[Outgoing] = []
-        self._last: dict[TopicPartition, Delivery] = {}
+        self._waiting: list[Outgoing | tuple[str, Columns]] = []
+        self._last: dict[TopicPartition, Delivery | WriteDelivery] = {}
         self._failure: ClientError | None = None
         self.sent = 0
 
@@ -48,8 +47,7 @@ class ThreadCollector:
         self._waiting.append(Outgoing(topic, partition, key, value, timestamp, headers))
 
     def send_columns(self, topic: str, columns: Columns) -> None:
-        for record in raw_records(topic, columns):
-            self.send(topic, None, record.key, record.value, record.timestamp, record.headers)
+        self._waiting.append((topic, columns))
 
     def partitions(self, topic: str) -> int:
         count = (
@@ -69,7 +67,11 @@ class ThreadCollector:
         producer = self._producer
         if self._is_transactional and not producer.has_open_transaction:
             await producer.begin_transaction()
-        for topic, partition, key, value, timestamp, headers in waiting:
+        for each in waiting:
+            if not isinstance(each, Outgoing):
+                await self._write(*each)
+                continue
+            topic, partition, key, value, timestamp, headers = each
             delivery = await producer.send(
                 topic, value, key=key, headers=headers, timestamp=timestamp, partition=partition
             )
@@ -77,7 +79,20 @@ class ThreadCollector:
                 delivery.on_batch(self._over)
             if partition is not None:
                 self._last[TopicPartition(topic, partition)] = delivery
-        self.sent += len(waiting)
+            self.sent += 1
+
+    async def _write(self, topic: str, columns: Columns) -> None:
+        if not len(columns):
+            return
+        is_placed = columns.partition[0] >= 0
+        delivery = await self._producer.write(
+            topic, columns, partition=columns.partition if is_placed else None
+        )
+        delivery.on_batch(self._over)
+        if is_placed:
+            for partition in dict.fromkeys(columns.partition.tolist()):
+                self._last[TopicPartition(topic, partition)] = delivery
+        self.sent += len(columns)
 
     def check(self) -> None:
         """After a flush: raise what was not delivered."""
@@ -88,7 +103,7 @@ class ThreadCollector:
     def ends(self) -> dict[TopicPartition, int]:
         """After a flush: the offset behind the last record of each partition that was named since then."""
         last, self._last = self._last, {}
-        return {partition: delivery.result().offset + 1 for partition, delivery in last.items()}
+        return {partition: _end(delivery, partition) for partition, delivery in last.items()}
 
     def forget(self) -> None:
         """What waits is not sent: what it came from will be processed again."""
@@ -99,3 +114,10 @@ class ThreadCollector:
     def _over(self, records: int, error: ClientError | None) -> None:  # noqa: ARG002
         if error is not None and self._failure is None:
             self._failure = error
+
+
+def _end(delivery: Delivery | WriteDelivery, partition: TopicPartition) -> int:
+    """The offset behind what was written."""
+    if isinstance(delivery, Delivery):
+        return delivery.result().offset + 1
+    return delivery.result().offsets[partition.partition][1] + 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import Final
 
+from ottla.client.columns.columns import Columns
 from ottla.client.consumer.batch import Batch
 from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.consumer.offsets import Commits
@@ -12,7 +14,6 @@ from ottla.client.core.metadata import TopicPartition
 from ottla.client.errors import ClientError
 from ottla.streams.errors import StreamsError
 from ottla.streams.runtime.work import Work, decode_metadata
-from ottla.streams.task.input import RawRecord
 
 _POLL_RECORDS: Final = 1_000
 _POSITION_S: Final = 0.05
@@ -21,11 +22,15 @@ _POSITION_S: Final = 0.05
 class Reading:
     """Partitions wait while their task has no state yet, or enough records."""
 
-    def __init__(self, consumer: AsyncConsumer, reset_of: Callable[[str], str], most_buffered: int) -> None:
-        """`reset_of` a topic: where to begin what has no committed offset, earliest, latest or none."""
+    def __init__(
+        self, consumer: AsyncConsumer, reset_of: Callable[[str], str], most_buffered: int, together: int
+    ) -> None:
+        """`reset_of` a topic: where to begin what has no committed offset, earliest, latest or none;
+        `together`: how many records a task would take at once."""
         self._consumer = consumer
         self._reset_of = reset_of
-        self._most_buffered = most_buffered
+        self._most_buffered = max(most_buffered, together)
+        self._poll_records = max(_POLL_RECORDS, together)
         self._paused: dict[TopicPartition, None] = {}
         self._lags: dict[TopicPartition, int] = {}
         """Of partitions of which no fetch has said it."""
@@ -60,7 +65,7 @@ class Reading:
 
     async def poll(self, active: Collection[Work], timeout_s: float) -> None:
         """Give tasks the records that come, and say what their partitions have left."""
-        batch = await self._consumer.poll(_POLL_RECORDS, timeout_s=timeout_s)
+        batch = await self._consumer.poll(self._poll_records, timeout_s=timeout_s)
         if batch is not None:
             self._give_out(batch, active)
         empty = {
@@ -114,17 +119,12 @@ class Reading:
         self._consumer.assign([each for each in self._consumer.assignment() if each not in partitions])
 
     def _give_out(self, batch: Batch, active: Collection[Work]) -> None:
-        by_partition: dict[int, list[RawRecord]] = {}
-        for topic, partition, offset, timestamp, _, key, value, headers in batch.records():
-            by_partition.setdefault(partition, []).append(
-                RawRecord(topic, partition, offset, timestamp, key, value, headers)
-            )
         owners = {partition: work for work in active for partition in work.partitions}
-        for number, records in by_partition.items():
-            place = TopicPartition(batch.topic, number)
+        for columns in _of_one_partition(batch.columns):
+            place = TopicPartition(batch.topic, columns.partition[0])
             owner = owners.get(place)
             if owner is not None:
-                owner.task.add_records(place, records)
+                owner.task.add_columns(place, columns)
                 if owner.task.buffered_of(place) > self._most_buffered:
                     self._pause([place])
 
@@ -132,3 +132,12 @@ class Reading:
         wanted = [each for each in partitions if each not in self._paused]
         self._consumer.pause(wanted)
         self._paused |= dict.fromkeys(wanted)
+
+
+def _of_one_partition(columns: Columns) -> Iterator[Columns]:
+    """The parts that are of one partition each."""
+    start = 0
+    for _, rows in groupby(columns.partition.tolist()):
+        stop = start + sum(1 for _ in rows)
+        yield columns[start:stop]
+        start = stop

@@ -57,7 +57,9 @@ def _handler() -> Any:
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class StreamsSettings:
     """`default.dsl.store` names where stores are kept whose kind nobody said: lmdb, rocksdb or memory.
-    `ottla.streams.queries=false` has nothing listen at `application.server`: somebody else does, then."""
+    `ottla.streams.queries=false` has nothing listen at `application.server`: somebody else does, then.
+    `ottla.streams.columnar.records`: how many records of a partition may be processed together, as columns;
+    0: one at a time."""
 
     application_id: str = text("")
     application_server: str = text("")
@@ -81,6 +83,7 @@ class StreamsSettings:
     repartition_purge_interval_ms: int = number(30_000, high=LONG_MAX)
     default_dsl_store: str = text("lmdb", choices=("lmdb", "rocksdb", "memory"), fold=str.lower)
     ottla_streams_queries: bool = flag(default=True)
+    ottla_streams_columnar_records: int = number(10_000)
     ottla_streams_lmdb_map_bytes: int = number(1 << 36, low=1 << 20, high=1 << 46)
     default_timestamp_extractor: Any = function()  # noqa: RUF009
     deserialization_exception_handler: Any = _handler()  # noqa: RUF009

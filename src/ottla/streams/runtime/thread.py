@@ -174,6 +174,7 @@ class StreamThread:
             client.consumer(settings={**config.consumer, **reading}),
             self._application.reset_of,
             self._settings.buffered_records_per_partition,
+            self._settings.ottla_streams_columnar_records,
         )
         restorer = client.consumer(settings={**config.restore_consumer, **reading})
         self._restoring = Restoring(client.cluster, restorer, self._application.directory.folder)
@@ -377,8 +378,7 @@ class StreamThread:
                 for _ in range(_RECORDS_BETWEEN_LOOKS):
                     if not task.is_processable():
                         break
-                    task.process()
-                    self.metrics.processed += 1
+                    self.metrics.processed += task.process()
                     going = True
                 task.punctuate_stream_time()
         self._reading.go_on(active)

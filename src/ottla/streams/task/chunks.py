@@ -58,10 +58,12 @@ class Chunk(Protocol):
 
 
 class Columnar(Protocol):
-    """Makes chunks. `max_records`: the most that go together."""
+    """Makes chunks. `max_records`: the most that go together; `min_records`: fewer are not worth it."""
 
     @property
     def max_records(self) -> int: ...
+    @property
+    def min_records(self) -> int: ...
     def read(
         self, topic: str, columns: Columns, key: Serde[Any], value: Serde[Any], stream_time: int
     ) -> Chunk:

@@ -96,10 +96,17 @@ class RecordQueue:
 
     def put_back(self, columns: Columns) -> None:
         """Have a run come one record at a time."""
-        rest = list(self._taken_apart())
-        self._columns.append(columns)
-        self._raw.extend(self._taken_apart())
-        self._raw.extend(rest)
+        self._raw.extend(raw_records(self.partition[0], columns))
+        self._fill()
+
+    def take_apart(self, count: int) -> None:
+        """Have so many more records come one at a time."""
+        while count > 0 and self._columns:
+            columns = self._columns.popleft()
+            if len(columns) > count:
+                self._columns.appendleft(columns[count:])
+            self._raw.extend(raw_records(self.partition[0], columns[:count]))
+            count -= len(columns)
         self._fill()
 
     def head_time(self) -> int:
@@ -191,14 +198,20 @@ class PartitionGroup:
             self.stream_time = record.timestamp
         return record
 
-    def begin_run(self, limit: int) -> tuple[RecordQueue, Columns] | None:
+    def begin_run(self, limit: int, least: int = 1) -> tuple[RecordQueue, Columns] | None:
         """The records, up to `limit`, that `pop` would give from here on out of one partition; None where
-        they are no columns. There must be one record. `end_run` ends it."""
+        they are no columns, or fewer than `least`. There must be one record. `end_run` ends it."""
         if not self._waiting.peek().has_run:
             return None
         queue = self._waiting.pop()
         before = self._waiting.peek().head_time() if self._waiting else None
         columns = queue.take_run(limit, before)
+        if len(columns) < least:
+            queue.put_back(columns)
+            queue.take_apart(least - len(columns))
+            if len(queue):
+                self._waiting.push(queue)
+            return None
         self._waiting.rotate(queue, len(columns) - 1)
         return queue, columns
 

@@ -163,11 +163,14 @@ class Task:
     def is_processable(self) -> bool:
         return len(self._group) > 0 and self._group.is_ready(self._settings.wall_clock())
 
-    def process(self) -> None:
+    def process(self) -> int:
         """Process the record with the lowest time, or a run of records from there on; there must be one
-        (`is_processable`)."""
-        if self._process_run():
-            return
+        (`is_processable`). Gives how many it was."""
+        count = self._process_run()
+        if count is not None:
+            return count
+        if not self._group:
+            return 0
         record = self._group.pop()
         context = self.context
         raw = record.raw
@@ -180,16 +183,17 @@ class Task:
         finally:
             context.raw = None
         self._consumed[partition] = raw.offset + 1
+        return 1
 
-    def _process_run(self) -> bool:
-        """Process what is next as columns, up to where another partition's records are earlier; False where
+    def _process_run(self) -> int | None:
+        """Process what is next as columns, up to where another partition's records are earlier; None where
         it is none. A run that cannot be read comes once more, one record at a time."""
         columnar = self._settings.columnar
         if columnar is None or self._punctuations.stream_time.next_time() is not None:
-            return False
-        run = self._group.begin_run(columnar.max_records)
+            return None
+        run = self._group.begin_run(columnar.max_records, columnar.min_records)
         if run is None:
-            return False
+            return None
         queue, columns = run
         partition = queue.partition
         source = self._source_of[partition]
@@ -197,13 +201,13 @@ class Task:
             chunk = source.read_run(columnar, partition[0], columns)
         except NotColumnar:
             self._group.end_run(queue, columns, is_done=False)
-            return True
+            return 0
         self._group.end_run(queue, columns, is_done=True)
         self.context.stream_time = self._group.stream_time
         self.commit_needed = True
         source.forward_chunk(chunk)
         self._consumed[partition] = columns.offset[-1] + 1
-        return True
+        return len(columns)
 
     def punctuate_stream_time(self) -> bool:
         """Call what is due by stream time; whether anything was."""
