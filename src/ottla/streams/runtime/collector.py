@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ottla.client.columns.columns import Columns
-from ottla.client.core.metadata import TopicPartition
+from ottla.client.core.metadata import ClusterMetadata, TopicPartition
 from ottla.client.errors import ClientError
 from ottla.client.net.cluster import Cluster
 from ottla.client.producer.delivery import Delivery, WriteDelivery
@@ -26,8 +27,13 @@ class Outgoing(NamedTuple):
 class ThreadCollector:
     """`send` takes records at any time; `drain` has them sent, in a transaction where that is wanted."""
 
-    def __init__(self, cluster: Cluster, producer: AsyncProducer, *, is_transactional: bool) -> None:
+    def __init__(
+        self, cluster: Cluster, producer: AsyncProducer, topics: Sequence[str], *, is_transactional: bool
+    ) -> None:
+        """`topics` are those that are written to by name."""
         self._cluster = cluster
+        self._topics = topics
+        cluster.follow(self)
         self._producer = producer
         self._is_transactional = is_transactional
         self._waiting: list[Outgoing | tuple[str, Columns]] = []
@@ -48,6 +54,16 @@ class ThreadCollector:
 
     def send_columns(self, topic: str, columns: Columns) -> None:
         self._waiting.append((topic, columns))
+
+    async def find_topics(self) -> None:
+        """Know their partitions, before a partitioner asks. Raises ClientError."""
+        await self._cluster.refresh(self._topics)
+
+    def topics_wanted(self) -> Sequence[str]:
+        return self._topics
+
+    def metadata_changed(self, metadata: ClusterMetadata) -> None:
+        """It is asked when it is needed."""
 
     def partitions(self, topic: str) -> int:
         count = (

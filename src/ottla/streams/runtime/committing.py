@@ -60,7 +60,10 @@ class Committing:
         self._between_joins = between_joins
         self._purgeable: dict[TopicPartition, int] = {}
         self.offsets = Commits(client.cluster, settings.application_id, identity, require_stable=True)
-        self.collector = ThreadCollector(client.cluster, producer, is_transactional=settings.is_exactly_once)
+        topics = topology.sink_topics(settings.application_id)
+        self.collector = ThreadCollector(
+            client.cluster, producer, topics, is_transactional=settings.is_exactly_once
+        )
         self.commits = 0
 
     async def commit(self, works: Collection[Work]) -> None:

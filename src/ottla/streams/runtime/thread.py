@@ -318,6 +318,7 @@ class StreamThread:
                 work.partitions = partitions
                 activated.append(work)
         if activated:
+            await self._committing.collector.find_topics()
             await self._reading.begin(activated, self._held(), self._committing.offsets)
             await self._restoring.find_targets(activated)
         self._restoring.assign(self._works)

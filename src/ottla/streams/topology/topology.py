@@ -205,6 +205,12 @@ class Topology:
             topic for node in self.nodes.values() if isinstance(node, SourceNode) for topic in node.topics
         ]
 
+    def sink_topics(self, application_id: str) -> list[str]:
+        """The topics that are written to by name, by their real names."""
+        sinks = (node for node in self.nodes.values() if isinstance(node, SinkNode))
+        named = [sink.topic for sink in sinks if isinstance(sink.topic, str)]
+        return list(dict.fromkeys(self.real_name(topic, application_id) for topic in named))
+
     def node_groups(self) -> list[NodeGroup]:
         """The nodes of each sub-topology; the place is the id."""
         groups: dict[str, list[str]] = {}
