@@ -232,7 +232,7 @@ class ChunkedTimeWindowAggregate(TimeWindowAggregate):
             self.drop(dropped)
             return
         spread = kept.repeat(rows)
-        pairs, group_keys, group_starts = combined(codes.take(rows), starts)
+        pairs, group_keys, group_starts = combined(codes if rows is None else codes.take(rows), starts)
         groups = Groups(pairs, len(group_keys))
         windows = [(keys[key], start) for key, start in zip(group_keys, group_starts, strict=True)]
         found = _read(partial(store.fetch_many, windows))

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.columns.columns import Columns
+from ottla.client.columns.implementation import IMPLEMENTATION
 from ottla.streams.columnar.column import Column
 from ottla.streams.columnar.composed import ChangedValues
 from ottla.streams.columnar.objects import int64s, objects_of
@@ -22,6 +23,7 @@ from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.records import Headers, Record
 from ottla.streams.serdes import Serde
 from ottla.streams.state.stores import RecordContext
+from ottla.streams.task.chunks import Updates
 from ottla.streams.task.input import RawRecord, raw_records
 
 __all__ = ["Chunk"]
@@ -131,18 +133,18 @@ class Chunk:
             places,
         )
 
-    def repeat(self, rows: pa.Array) -> Chunk:
-        """The rows at `rows`, in their order, some of them perhaps more than once."""
-        places = rows if self.places is None else self.places.take(rows)
-        if len(rows) == len(self) and rows.equals(pa.array(range(len(self)), pa.int64())):
+    def repeat(self, rows: pa.Array | None) -> Chunk:
+        """The rows at `rows` (None: all), in their order, some of them perhaps more than once."""
+        if rows is None:
             return self
+        places = rows if self.places is None else self.places.take(rows)
         return Chunk(
             self.origin, self.keys.take(rows), self.values.take(rows), self.timestamps.take(rows), places
         )
 
-    def without_nulls(self, *, values: bool) -> Chunk:
-        """The rows that have a key, and a value as well if that is wanted."""
-        nulls = self.keys.is_null()
+    def without_nulls(self, *, values: bool, keys: bool = True) -> Chunk:
+        """The rows that have a key, and a value as well if that is wanted; or a value alone."""
+        nulls = self.keys.is_null() if keys else None
         if values and (none := self.values.is_null()) is not None:
             nulls = none if nulls is None else pc.or_(nulls, none)
         return self if nulls is None else self.where(pc.invert(nulls))
@@ -216,6 +218,12 @@ class Chunk:
             for row, place in zip(rows, places, strict=True)
         ]
 
+    def times(self) -> list[int]:
+        return objects_of(self.timestamps)
+
+    def window_ends(self) -> list[int]:
+        return objects_of(self.keys.window_bounds("end"))
+
     def source(self, row: int) -> tuple[RawRecord, int]:
         """The record of the input that a row comes from, and the task's stream time at it."""
         place = row if self.places is None else self.places[row].as_py()
@@ -263,6 +271,15 @@ class Chunk:
         return Columns.unsent(
             self.keys.encode(key, topic), self.values.encode(value, topic), times, self._encoded_headers()
         )
+
+    def encode_changes(self, topic: str, key: AnySerde, value: AnySerde) -> Updates:
+        new, old = self.values.changes()
+        keys = IMPLEMENTATION.strings(self.keys.encode(key, topic).raw)
+        if None in keys:
+            raise NotColumnar("a change of nothing")
+        news = IMPLEMENTATION.strings(new.encode(value, topic).raw)
+        olds = None if old is None else IMPLEMENTATION.strings(old.encode(value, topic).raw)
+        return keys, news, olds  # type: ignore[return-value] # no key is None
 
     def encode_keys(self, topic: str, key: AnySerde) -> BinaryColumn:
         """The keys, of windowed ones the keys that are in windows. Raises NotColumnar."""

@@ -14,9 +14,9 @@ from ottla.streams.columnar.objects import longs_of, objects_of
 from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.records import Change, Window, Windowed
 from ottla.streams.serdes import TimeWindowedSerde
-from ottla.streams.windows import window_end
+from ottla.streams.windows import MAX_LONG, window_end
 
-__all__ = ["ChangedValues", "Sides", "WindowedKeys", "window_places"]
+__all__ = ["ChangedValues", "Sides", "Taken", "WindowedKeys", "window_places"]
 
 
 class WindowedKeys(Column):
@@ -44,7 +44,10 @@ class WindowedKeys(Column):
         return self._keys
 
     def window_bounds(self, name: str) -> pa.Array:
-        return self._starts if name == "start" else pc.add(self._starts, self._size_ms)
+        if name == "start":
+            return self._starts
+        most = pc.subtract(pa.scalar(MAX_LONG, pa.int64()), self._size_ms)
+        return pc.add(pc.min_element_wise(self._starts, most), self._size_ms)
 
     def is_null(self) -> None:
         return None
@@ -129,3 +132,33 @@ class Sides(Column):
     def _field(self, path: tuple[str, ...]) -> pa.Array:
         side = self._sides.get(path[0])
         return pa.nulls(self.length) if side is None else side.field(path[1:])
+
+
+class Taken(Column):
+    """Values by their numbers among a few."""
+
+    __slots__ = ("_few", "_indices")
+
+    def __init__(self, few: Column, indices: pa.Array) -> None:
+        super().__init__(len(indices))
+        self._few: Final = few
+        self._indices: Final = indices
+
+    def objects(self) -> list[Any]:
+        if self._objects is None:
+            few = self._few.objects()
+            self._objects = [few[index] for index in self._indices.to_pylist()]
+        return self._objects
+
+    def array(self) -> pa.Array:
+        return self._few.array().take(self._indices)
+
+    def is_null(self) -> pa.Array | None:
+        nulls = self._few.is_null()
+        return None if nulls is None else nulls.take(self._indices)
+
+    def take(self, indices: pa.Array) -> Column:
+        return Taken(self._few, self._indices.take(indices))
+
+    def _field(self, path: tuple[str, ...]) -> pa.Array:
+        return self._few.field(path).take(self._indices)

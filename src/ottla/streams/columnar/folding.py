@@ -122,6 +122,8 @@ class ExpressionFold:
         except NotColumnar:
             rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
             return Column.of_objects(groups.listed_in_row_order(rows) if sort else rows)
+        if any(pa.types.is_floating(each.type) and not _are_finite(each) for each in arrays):
+            raise NotColumnar("no number")
         if sort:
             arrays = [groups.in_row_order(each) for each in arrays]
         return Column.of_array(pa.StructArray.from_arrays(arrays, list(names)))
@@ -181,12 +183,17 @@ def _whole_numbers(numbers: list[int]) -> Column:
         raise NotColumnar(str(error)) from error
 
 
+def _are_finite(numbers: pa.Array) -> bool:
+    finite: bool = pc.all(pc.is_finite(numbers), min_count=0).as_py()
+    return finite
+
+
 def _checked(values: pa.Array, aggregates: Aggregates, name: str) -> pa.Array:
     """Arguments whose aggregates a store keeps as they are."""
     kind, types = values.type, pa.types
     if aggregates.aggregates[aggregates.names.index(name)].function == "count":
         return values
-    if types.is_floating(kind) and not pc.all(pc.is_finite(values), min_count=0).as_py():
+    if types.is_floating(kind) and not _are_finite(values):
         raise NotColumnar("no number")
     if not (
         types.is_int64(kind)
@@ -219,7 +226,7 @@ def _after_each(
                 old += run[:-1]
     except Exception as error:
         raise NotColumnar(str(error)) from error
-    _check_doubles(new)
+    _check_means(new)
     return new, old if with_old else None
 
 
@@ -233,13 +240,13 @@ def _after_all(part: Accumulator, array: pa.Array, spans: Spans, states: list[St
         ]
     except Exception as error:
         raise NotColumnar(str(error)) from error
-    _check_doubles(totals)
+    _check_means(totals)
     return totals
 
 
-def _check_doubles(states: list[State]) -> None:
+def _check_means(states: list[State]) -> None:
     """Infinity is written as null."""
-    for each in states:
-        number = each["sum"] if type(each) is dict else each
-        if type(number) is float and not math.isfinite(number):
-            raise NotColumnar("no number")
+    if states and type(states[0]) is dict:
+        for each in states:
+            if type(each["sum"]) is float and not math.isfinite(each["sum"]):
+                raise NotColumnar("no number")

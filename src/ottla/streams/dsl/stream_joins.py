@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
+from ottla.streams.columnar.joins import ChunkedStreamTableJoin, ExpressionJoiner
 from ottla.streams.dsl.graph import GraphNode, Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import StreamJoinGraphNode
 from ottla.streams.dsl.partitioning import repartition
 from ottla.streams.dsl.parts import GlobalTableParts, StreamParts, TableParts
 from ottla.streams.errors import TopologyError
+from ottla.streams.expressions.errors import ExpressionError
+from ottla.streams.expressions.inference import bind
+from ottla.streams.expressions.nodes import Expression, as_expression
 from ottla.streams.processors.join_buffer import JoinBufferBuilder
 from ottla.streams.processors.stateless import PassThrough
 from ottla.streams.processors.stream_joins import (
@@ -27,15 +31,23 @@ from ottla.streams.topology.nodes import AnySerde, StoreBuilder, serde_of
 from ottla.streams.topology.topology import Topology
 from ottla.streams.windows import Duration, JoinWindows, milliseconds
 
-__all__ = ["StreamJoinKind", "joined", "joiner_of"]
+__all__ = ["Joiner", "StreamJoinKind", "joined", "joiner_of"]
 
 StreamJoinKind = Literal["inner", "left", "outer"]
-Joiner = Callable[..., Any]
+Joiner = Callable[..., Any] | Mapping[str, Any] | Expression
 _PLAIN = StoreOptions(caching=False)
 
 
 def joiner_of(joiner: Joiner, with_key: bool) -> Callable[[Any, Any, Any], Any]:
-    """The joiner as a function of the key, the left value and the right one."""
+    """The joiner as a function of the key, the left value and the right one. Expressions have both values as
+    the fields `left` and `right` of one."""
+    if isinstance(joiner, Mapping | Expression):
+        try:
+            return ExpressionJoiner(bind(as_expression(joiner)))
+        except ExpressionError as error:
+            raise TopologyError(f"join: {error}") from None
+    if not callable(joiner):
+        raise TopologyError(f"a join takes a function of two values, or an expression: not {joiner!r}")
     if with_key:
         return joiner
 
@@ -217,7 +229,7 @@ def stream_table_join(
     buffer_name = None if buffer is None else buffer.name
 
     def make() -> StreamTableJoin:
-        return StreamTableJoin(view.make(), None, joiner, buffer_name, is_left=left)
+        return ChunkedStreamTableJoin(view.make(), None, joiner, buffer_name, is_left=left)
 
     node = _TableJoinGraphNode(Parameters(name, make, _constant(buffer)), view.stores, grace_ms)
     node.takes_null_keys = left

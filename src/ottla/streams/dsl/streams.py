@@ -176,6 +176,10 @@ class KStream(Generic[K, V]):
     def join(self, other: KTable[K, VO], joiner: Callable[[V, VO], VR], **options: Any) -> KStream[K, VR]: ...
     @overload
     def join(
+        self, other: KTable[K, VO], joiner: Mapping[str, Any] | Expression, **options: Any
+    ) -> KStream[K, Any]: ...
+    @overload
+    def join(
         self,
         other: GlobalKTable[KT, VO],
         joiner: Callable[[V, VO], VR],
@@ -184,7 +188,7 @@ class KStream(Generic[K, V]):
         **options: Any,
     ) -> KStream[K, VR]: ...
     def join(
-        self, other: Any, joiner: Callable[..., Any], windows: JoinWindows | None = None, **options: Any
+        self, other: Any, joiner: stream_joins.Joiner, windows: JoinWindows | None = None, **options: Any
     ) -> KStream[K, Any]:
         """What the joiner makes of a record's value and of that which
 
@@ -193,13 +197,14 @@ class KStream(Generic[K, V]):
         - a table has for its key now (a versioned one: had then). Options: `key`, `value`, `grace`: wait so
           long for the table, which then has to be versioned;
         - a global table has for what `key_mapper(key, value)` gives.
-        `with_key=True`: the joiner takes the key first.
+        `with_key=True`: the joiner takes the key first. It may be an expression, or a dict of them, of the
+        two values as the fields `left` and `right` of one: `{"city": col("right.city")}`.
         """
         return self._joined("inner", other, joiner, windows, **options)
 
     def left_join(
-        self, other: Any, joiner: Callable[..., VR], windows: JoinWindows | None = None, **options: Any
-    ) -> KStream[K, VR]:
+        self, other: Any, joiner: stream_joins.Joiner, windows: JoinWindows | None = None, **options: Any
+    ) -> KStream[K, Any]:
         """As `join`, with None where there is nothing to join with: of a stream, once nothing can come any
         more."""
         return self._joined("left", other, joiner, windows, **options)
@@ -214,14 +219,16 @@ class KStream(Generic[K, V]):
         self,
         kind: stream_joins.StreamJoinKind,
         other: KStream[Any, Any] | KTable[Any, Any] | GlobalKTable[Any, Any],
-        joiner: Callable[..., Any],
+        joiner: stream_joins.Joiner,
         windows: JoinWindows | None = None,
         *,
         with_key: bool = False,
         **options: Any,
     ) -> KStream[K, Any]:
         function = stream_joins.joiner_of(joiner, with_key)
-        return KStream(stream_joins.joined(self.parts, other.parts, kind, function, windows, options))
+        parts = stream_joins.joined(self.parts, other.parts, kind, function, windows, options)
+        parts.value = inferred.value_serde(joiner)
+        return KStream(parts)
 
 
 class KGroupedStream(Generic[K, V, KO]):

@@ -7,9 +7,11 @@ import struct
 from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 from ottla.streams.errors import StreamsError
+from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.processors.base import AnyRecord, Operator
 from ottla.streams.processors.buffered import Buffered, decode_buffered, encode_buffered
 from ottla.streams.processors.views import Found, ValueGetter
@@ -17,6 +19,7 @@ from ottla.streams.records import Change, Record, ValueAndTimestamp
 from ottla.streams.serdes import Serde
 from ottla.streams.state.stack import StoreEnvironment
 from ottla.streams.state.stores import StoreContext
+from ottla.streams.task.chunks import Chunk, Updates
 from ottla.streams.task.steps import ProcessorStep
 
 __all__ = ["Suppress", "SuppressBuffer", "SuppressBufferBuilder", "SuppressedTable", "SuppressLimits"]
@@ -72,6 +75,24 @@ class SuppressBuffer:
         assert context is not None
         self._keep(time, key, Buffered(old if before is None else before.prior, old, new, context))
         self._dirty[key] = None
+
+    def encoded(self, chunk: Chunk) -> Updates:
+        """What `put_many` takes. Raises NotColumnar."""
+        return chunk.encode_changes(self._topic, self._key, self._value)
+
+    def put_many(self, chunk: Chunk, updates: Updates, ends: list[int], rows: range) -> None:
+        """Put some rows of a chunk, which wait until their windows' `ends`: of each key the last is kept."""
+        keys, news, olds = updates
+        some = keys[rows.start : rows.stop]
+        last = dict(zip(some, rows, strict=True))
+        first = last if olds is None else dict(zip(reversed(some), reversed(rows), strict=True))
+        contexts = chunk.contexts(list(last.values()))
+        for (key, row), context in zip(last.items(), contexts, strict=True):
+            before = self._values.get(key)
+            prior = before.prior if before is not None else None if olds is None else olds[first[key]]
+            old = None if olds is None else olds[row]
+            self._keep(ends[row], key, Buffered(prior, old, news[row], context))
+            self._dirty[key] = None
 
     def first(self) -> tuple[bytes, Any, Change[Any], Buffered]:
         """The oldest: its bytes, its key, the change, and what is kept of it."""
@@ -186,6 +207,38 @@ class Suppress(Operator):
             )
         while self._is_full():
             self._let_go()
+
+    def process_chunk(self, chunk: Chunk) -> None:
+        limits = self._limits
+        if not self._by_window or limits.max_records is not None or limits.max_bytes is not None:
+            raise NotColumnar("each update may let others go")
+        buffer = self._buffer
+        updates, ends = buffer.encoded(chunk), chunk.window_ends()
+        times = list(accumulate(chunk.times(), max, initial=self._stream_time))[1:]
+        least = list(accumulate(reversed(ends), min))[::-1]
+        start = 0
+        while start < len(times):
+            # Nothing is due before the stream's time reaches the earliest end of all that waits or comes.
+            first = buffer.first_time()
+            earliest = least[start] if first is None else min(first, least[start])
+            stop = min(bisect_left(times, earliest + self._wait_ms, start) + 1, len(times))
+            buffer.put_many(chunk, updates, ends, range(start, stop))
+            self._stream_time = times[stop - 1]
+            self._let_due_go_at(chunk, stop - 1)
+            start = stop
+
+    def _let_due_go_at(self, chunk: Chunk, row: int) -> None:
+        task, due = self.step.task, self._stream_time - self._wait_ms
+        first = self._buffer.first_time()
+        if first is None or first > due:
+            return
+        raw, stream_time = task.raw, task.stream_time
+        task.raw, task.stream_time = chunk.source(row)
+        try:
+            while (first := self._buffer.first_time()) is not None and first <= due:
+                self._let_go()
+        finally:
+            task.raw, task.stream_time = raw, stream_time
 
     def _is_full(self) -> bool:
         limits, buffer = self._limits, self._buffer

@@ -42,7 +42,8 @@ class FromStore:
         self._name = name
 
     def prepare(self, step: ProcessorStep) -> None:
-        self._store: TableStore = table_store(step.store(self._name))
+        self.store = step.store(self._name)
+        self._store: TableStore = table_store(self.store)
         self.get = self._store.get
         self.get_as_of = self._store.get_as_of
         self.is_versioned = self._store.is_versioned

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from ottla.client.columns.columns import Columns
 from ottla.streams.records import Headers, ValueAndTimestamp, Windowed
@@ -25,8 +25,7 @@ Time = int | datetime
 WindowedPairs = Iterator[tuple[Windowed[K], V]]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordContext:
+class RecordContext(NamedTuple):
     """Where the record came from that is being processed, its time and headers."""
 
     topic: str

@@ -17,7 +17,11 @@ from ottla.streams.serdes import Serde
 from ottla.streams.state.stores import RecordContext
 from ottla.streams.task.input import RawRecord
 
-__all__ = ["Chunk", "Columnar", "Reach", "are_apart"]
+__all__ = ["Chunk", "Columnar", "Reach", "Updates", "are_apart"]
+
+
+Updates = tuple[list[bytes], list[bytes | None], list[bytes | None] | None]
+"""Keys, new values and old ones of a table's changes, as bytes; None where no change has an old one."""
 
 
 class Chunk(Protocol):
@@ -52,6 +56,15 @@ class Chunk(Protocol):
 
     def encode_keys(self, topic: str, key: Serde[Any]) -> BinaryColumn:
         """The keys, of windowed ones the keys that are in windows. Raises NotColumnar."""
+
+    def encode_changes(self, topic: str, key: Serde[Any], value: Serde[Any]) -> Updates:
+        """Raises NotColumnar where values are no changes, or keys are nothing."""
+
+    def times(self) -> list[int]:
+        """In milliseconds."""
+
+    def window_ends(self) -> list[int]:
+        """Of windowed keys. Raises NotColumnar where they are not."""
 
     def encode(self, topic: str, key: Serde[Any], value: Serde[Any]) -> Columns:
         """The records as they are written to a topic. Raises NotColumnar."""
