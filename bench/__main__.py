@@ -2,7 +2,8 @@
 
 `python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit;
 `python -m bench page` writes what the first measured. `python -m bench clients` measures Ottla's client
-beside others, `python -m bench cluster` three brokers beside three of Kafka's.
+beside others, `python -m bench streams` its streams, `python -m bench cluster` three brokers beside three of
+Kafka's.
 """
 
 from __future__ import annotations
@@ -95,6 +96,10 @@ def main() -> int:
         from bench.clients import run
 
         return run.main(sys.argv[2:])
+    if sys.argv[1:2] == ["streams"]:
+        from bench.streams import run as streams
+
+        return streams.main(sys.argv[2:])
     if sys.argv[1:2] == ["cluster"]:
         from bench.cluster import run as cluster
 

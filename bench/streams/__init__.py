@@ -1,0 +1,1 @@
+"""`python -m bench streams`: Ottla's streams beside Kafka Streams, Quix Streams and Faust."""
