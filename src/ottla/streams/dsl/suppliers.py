@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ottla.streams.columnar.tables import ChunkedTableSource
 from ottla.streams.dsl.store import Materialized
 from ottla.streams.processors import tables
 from ottla.streams.processors.views import Computed, Found, FromStore, ValueGetter, View
@@ -64,7 +65,7 @@ class SourceSupplier(TableSupplier):
         self._builder: StoreBuilder | None = None
 
     def __call__(self) -> AnyProcessor:
-        return tables.TableSource(self._store.name if self._is_stored else None, send_old=self.send_old)
+        return ChunkedTableSource(self._store.name if self._is_stored else None, send_old=self.send_old)
 
     def stores(self) -> Sequence[StoreBuilder]:
         if not self._is_stored:

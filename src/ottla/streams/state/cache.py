@@ -104,7 +104,7 @@ class CachedBytes:
     def put(self, key: bytes, value: bytes | None) -> None:
         self._put(key, value, self._context.record_context)
 
-    def put_in_contexts(self, items: Iterable[tuple[bytes, bytes, RecordContext | None]]) -> None:
+    def put_in_contexts(self, items: Iterable[tuple[bytes, bytes | None, RecordContext | None]]) -> None:
         """Put each as if its record were being processed."""
         for key, value, context in items:
             self._put(key, value, context)

@@ -52,7 +52,7 @@ class KeyValue(Stack[K, V]):
     def put_together(
         self,
         keys: Sequence[bytes],
-        values: Sequence[bytes],
+        values: Sequence[bytes | None],
         contexts: Sequence[RecordContext | None],
         log: Callable[[], Columns],
     ) -> None:

@@ -17,7 +17,7 @@ from ottla.streams.state.values import TimestampedSerde
 K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
-Latest = Sequence[tuple[bytes, bytes, RecordContext | None]]
+Latest = Sequence[tuple[bytes, bytes | None, RecordContext | None]]
 """Keys, values, and what wrote them."""
 Kind = Literal["default", "memory", "lmdb", "rocksdb"]
 
