@@ -29,6 +29,7 @@ from bench.workloads.model import Start, delete_topics, new_topic
 
 OTTLA, JAVA, QUIX, FAUST = "ottla", "kafka streams", "quix", "faust"
 SYSTEMS = (OTTLA, JAVA, QUIX, FAUST)
+"""Faust is measured only where it is asked for: its agents got no record after they had joined."""
 PARTITIONS = 4
 RATE = "records/CPU s"
 _JAVA = Path(__file__).with_name("java")
@@ -80,7 +81,7 @@ def main(given: list[str]) -> int:
         "--rounds", type=int, default=3, help="rounds of which medians are shown (default: 3)"
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the records (default: 1)")
-    parser.add_argument("--systems", default=",".join(SYSTEMS), help="which of them, by commas")
+    parser.add_argument("--systems", default=",".join(SYSTEMS[:3]), help="which of them, by commas")
     parser.add_argument("--broker", choices=("ottla", "kafka"), default="ottla", help="what they work on")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples; kept up to date")
     parser.add_argument(
