@@ -79,6 +79,23 @@ _BUILT_IN: Final = (
         Kind.SOURCE,
         "ottla.connect.connectors.files:FileStreamSourceConnector",
     ),
+    Plugin(
+        "io.confluent.connect.jdbc.JdbcSinkConnector",
+        Kind.SINK,
+        "ottla.connect.connectors.sql.sink:SqlSinkConnector",
+        aliases=("SqlSink", "SqlSinkConnector"),
+    ),
+    Plugin(
+        "io.confluent.connect.jdbc.JdbcSourceConnector",
+        Kind.SOURCE,
+        "ottla.connect.connectors.sql.source:SqlSourceConnector",
+        aliases=("SqlSource", "SqlSourceConnector"),
+    ),
+    Plugin(
+        "io.confluent.connect.avro.AvroConverter",
+        Kind.CONVERTER,
+        "ottla.connect.converters.avro:AvroConverter",
+    ),
     *_converters(),
     *(Plugin(name, Kind.TRANSFORMATION, target) for name, target in TRANSFORMS.items()),
     *(Plugin(name, Kind.PREDICATE, target) for name, target in PREDICATES.items()),

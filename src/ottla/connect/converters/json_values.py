@@ -309,7 +309,7 @@ def _plain_writer(schema: Schema, _rules: JsonRules) -> Writer:
     def write(value: Value) -> Json:
         if not isinstance(value, expected) or (expected is int and isinstance(value, bool)):
             raise _wrong_class(schema, value)
-        return value
+        return value if type(value) is expected else expected(value)  # of a subclass the value alone
 
     return write
 

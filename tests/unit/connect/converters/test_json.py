@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import enum
 import json
 import math
 from decimal import Decimal
@@ -167,6 +168,15 @@ def test_nulls_become_defaults_unless_told_otherwise() -> None:
     assert b'"payload":{"n":null,"s":null}' in bare
     assert replaced.to_connect("t", bare).value == Struct(schema, {"n": 7})
     assert kept.to_connect("t", bare).value == Struct(schema)
+
+
+class Text(str):
+    __slots__ = ()
+
+
+def test_values_of_subclasses_are_written_as_what_they_are() -> None:
+    assert converter(schemas_enable="false").from_connect("t", STRING, Text("a")) == b'"a"'
+    assert converter(schemas_enable="false").from_connect("t", INT32, enum.IntEnum("Few", "ONE").ONE) == b"1"  # type: ignore[attr-defined]
 
 
 def test_schemas_are_remembered_up_to_a_number() -> None:

@@ -1,0 +1,1 @@
+"""Relational tables in and out over SQLAlchemy, with the settings of Confluent's JDBC connectors."""

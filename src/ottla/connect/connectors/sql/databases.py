@@ -1,0 +1,114 @@
+"""Databases by their URLs, SQLAlchemy's or JDBC's, and whether an error of theirs may pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import parse_qsl
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, make_url
+
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
+from ottla.connect.errors import ConfigError, ConnectError, RetriableError
+from ottla.connect.settings import Settings
+from ottla.connect.validators import NonEmptyString
+
+__all__ = ["connection_config", "database_url", "engine_of", "failure"]
+
+_DRIVERS: Final[Mapping[str, str]] = {
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+    "sqlite": "sqlite",
+    "sqlserver": "mssql+pyodbc",
+    "mssql": "mssql+pyodbc",
+    "oracle": "oracle+oracledb",
+    "sap": "hana+hdbcli",
+    "hana": "hana+hdbcli",
+}
+"""The dialect and driver for each way in which databases are called."""
+_SQL_SERVER: Final = re.compile(r"sqlserver://([^;/]+);?(.*)")
+_ORACLE: Final = re.compile(r"oracle:thin:@(?://)?([^/]+)[:/](\w+)")
+
+
+def connection_config() -> ConfigDef:
+    """The settings of what every connection needs."""
+    return (
+        ConfigDef()
+        .define("connection.url", ConfigType.STRING, REQUIRED, Importance.HIGH,
+                "The database: `postgresql://host/name`, `mariadb://host/name`, `sqlite:///file` and so on, "
+                "or as JDBC has it (`jdbc:postgresql://host:5432/name`).",
+                validator=NonEmptyString(), group="Database", order=1)
+        .define("connection.user", ConfigType.STRING, None, Importance.HIGH, "Who connects.",
+                group="Database", order=2)
+        .define("connection.password", ConfigType.PASSWORD, None, Importance.HIGH, "That user's password.",
+                group="Database", order=3)
+    )  # fmt: skip
+
+
+def database_url(text: str, user: str | None = None, password: str | None = None) -> URL:
+    """SQLAlchemy's URL. Raises ConfigError, which tells no password, for what is none."""
+    try:
+        url = _plain(text.removeprefix("jdbc:"))
+    except (sa.exc.ArgumentError, ValueError):
+        raise ConfigError("connection.url is no URL of a database: postgresql://host:5432/name") from None
+    query = dict(url.query)
+    given_user, given_password = query.pop("user", None), query.pop("password", None)
+    if url.drivername.split("+")[0] not in {name.split("+")[0] for name in _DRIVERS.values()}:
+        known = ", ".join(sorted(_DRIVERS))
+        raise ConfigError(f"connection.url is of a database {url.drivername!r}; there are {known}")
+    kept = {
+        name: value for name, value in query.items() if name in ("sslmode", "driver", "charset", "options")
+    }
+    return url.set(
+        username=user or url.username or _one(given_user),
+        password=password or url.password or _one(given_password),
+        query=kept,
+    )
+
+
+def _one(given: str | tuple[str, ...] | None) -> str | None:
+    return given[0] if isinstance(given, tuple) else given
+
+
+def _plain(text: str) -> URL:
+    server = _SQL_SERVER.fullmatch(text)
+    if server is not None:
+        properties = dict(parse_qsl(server[2].replace(";", "&")))
+        return make_url(f"mssql+pyodbc://{server[1]}/{properties.get('databaseName', '')}")
+    oracle = _ORACLE.fullmatch(text)
+    if oracle is not None:
+        return make_url(f"oracle+oracledb://{oracle[1]}/?service_name={oracle[2]}")
+    if text.startswith("sqlite:") and not text.startswith("sqlite://"):
+        return make_url(f"sqlite:///{text.removeprefix('sqlite:')}")
+    url = make_url(text)
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def engine_of(settings: Settings) -> sa.Engine:
+    """An engine that connects with the first use, and looks whether connections that it kept still work.
+
+    Raises ConfigError for a URL that is none, or whose driver is not installed.
+    """
+    password = settings.secret("connection.password")
+    url = database_url(
+        settings.string("connection.url"),
+        settings.optional_string("connection.user"),
+        None if password is None else password.value,
+    )
+    try:
+        return sa.create_engine(url, pool_pre_ping=True, pool_size=1)
+    except (ImportError, sa.exc.NoSuchModuleError) as error:
+        raise ConfigError(f"the driver of {url.drivername} is not installed: {error}") from error
+
+
+def failure(what: str, error: sa.exc.SQLAlchemyError) -> ConnectError:
+    """What to raise for a database's error: RetriableError for one that may pass."""
+    original = getattr(error, "orig", None) or error
+    text = f"{what}: {type(original).__name__}: {str(original).strip()}"
+    lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
+    passing = lost or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)
+    return RetriableError(text) if passing else ConnectError(text)

@@ -1,0 +1,103 @@
+"""Databases for tests: SQLite's file, and servers of PostgreSQL and MariaDB where they are installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the server takes connections."""
+    engine = sa.create_engine(url)
+    for _ in range(300):
+        if server.poll() is not None:
+            pytest.fail(f"the server ended: {log.read_text()[-2000:]}")
+        try:
+            engine.connect().close()
+        except sa.exc.OperationalError:
+            time.sleep(0.1)
+        else:
+            engine.dispose()
+            return
+    pytest.fail(f"the server does not answer: {log.read_text()[-2000:]}")
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'file.db'}"
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    if not POSTGRES:
+        pytest.skip("PostgreSQL is not installed")
+    # The server refuses to be root's, and another user cannot reach pytest's folders.
+    with tempfile.TemporaryDirectory(prefix="ottla-postgresql-") as folder:
+        yield from _postgresql(Path(folder))
+
+
+def _postgresql(folder: Path) -> Iterator[str]:
+    user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+    if user:
+        shutil.chown(folder, "postgres")
+    data, log, port = folder / "data", folder / "log", free_port()
+    initdb = [POSTGRES[0] / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"]
+    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **user)
+    command = [
+        POSTGRES[0] / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F",
+    ]  # fmt: skip
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, **user) as server,
+    ):
+        try:
+            answers(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", server, log)
+            yield f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=postgres"
+        finally:
+            server.send_signal(signal.SIGQUIT)  # at once
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
+        pytest.skip("MariaDB is not installed")
+    folder = tmp_path_factory.mktemp("mariadb")
+    data, log, port = folder / "data", folder / "log", free_port()
+    subprocess.run(
+        ["mariadb-install-db", "--no-defaults", f"--datadir={data}", "--user=root", "--skip-test-db",
+         "--auth-root-authentication-method=normal"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    command = [
+        "mariadbd", "--no-defaults", f"--datadir={data}", "--user=root", f"--port={port}",
+        "--bind-address=127.0.0.1", f"--socket={folder}/s", f"--pid-file={folder}/pid",
+        "--innodb-flush-log-at-trx-commit=0",
+    ]  # fmt: skip
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+        try:
+            answers(f"mariadb+pymysql://root@127.0.0.1:{port}/mysql", server, log)
+            engine = sa.create_engine(f"mariadb+pymysql://root@127.0.0.1:{port}/mysql")
+            with engine.begin() as connection:
+                connection.execute(sa.text("CREATE DATABASE shop"))
+            engine.dispose()
+            yield f"jdbc:mariadb://127.0.0.1:{port}/shop?user=root"
+        finally:
+            server.kill()
