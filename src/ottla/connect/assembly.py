@@ -162,7 +162,7 @@ class ConnectWorker:
         own = {
             key: value
             for key, value in given.items()
-            if key not in ("topic", "partitions", "replication.factor")
+            if key not in ("topic", "partitions", "replication.factor", "file.filename")
         }
         return TopicLog(
             self._client,

@@ -24,7 +24,11 @@ from ottla.connect.sdk import (
 from ottla.connect.worker.connector_config import check_sink_topics, embed_plugins, sink_config, source_config
 from ottla.connect.worker.frames import Message
 
-_PLUGIN_VERSION: Final = "plugin.version"
+_CONVERTERS: Final = (
+    ("header", Kind.HEADER_CONVERTER),
+    ("key", Kind.CONVERTER),
+    ("value", Kind.CONVERTER),
+)
 
 
 def serve(sock: socket.socket) -> int:
@@ -86,6 +90,7 @@ class Inspector:
     def _base(self, plugin: Plugin, config: Mapping[str, str], converters: Mapping[str, str]) -> ConfigDef:
         """Connect's own settings, and those of the transforms and predicates of a configuration."""
         make = source_config if plugin.kind is Kind.SOURCE else sink_config
+        converters = {**converters, **self._versions(config, converters)}
         base = make(
             partial(self._name, Kind.CONVERTER),
             partial(self._name, Kind.HEADER_CONVERTER),
@@ -93,8 +98,25 @@ class Inspector:
             plugin.version,
         )
         for which, kind in (("transforms", Kind.TRANSFORMATION), ("predicates", Kind.PREDICATE)):
-            embed_plugins(base, config, which, partial(self._definition_of, kind), partial(self._name, kind))
+            embed_plugins(
+                base,
+                config,
+                which,
+                partial(self._definition_of, kind),
+                partial(self._name, kind),
+                partial(self._version_of, kind),
+            )
         return base
+
+    def _versions(self, config: Mapping[str, str], converters: Mapping[str, str]) -> dict[str, str]:
+        """Of the converters that are named, by setting."""
+        versions: dict[str, str] = {}
+        for part, kind in _CONVERTERS:
+            setting = f"{part}.converter"
+            plugin = self._plugins.find(config.get(setting) or converters.get(setting, ""), kind)
+            if plugin is not None and plugin.version is not None:
+                versions.setdefault(f"{setting}.plugin.version", plugin.version)
+        return versions
 
     def _name(self, kind: Kind, name: str) -> str | None:
         plugin = self._plugins.find(name, kind)
@@ -103,6 +125,10 @@ class Inspector:
     def _definition_of(self, kind: Kind, name: str) -> ConfigDef | None:
         plugin = self._plugins.find(name, kind)
         return None if plugin is None else self._definition(plugin)
+
+    def _version_of(self, kind: Kind, name: str) -> str | None:
+        plugin = self._plugins.find(name, kind)
+        return None if plugin is None else plugin.version
 
     def validate(self, message: Message) -> dict[str, Json]:
         """What `PUT /connector-plugins/NAME/config/validate` answers. ConfigError for a class that there is
@@ -149,11 +175,7 @@ class Inspector:
         configs, errors = found["configs"], found["error_count"]
         assert isinstance(configs, list)
         assert isinstance(errors, int)
-        for part, kind in (
-            ("header", Kind.HEADER_CONVERTER),
-            ("key", Kind.CONVERTER),
-            ("value", Kind.CONVERTER),
-        ):
+        for part, kind in _CONVERTERS:
             setting = f"{part}.converter"
             if setting not in texts or values[setting].errors:
                 continue

@@ -423,7 +423,11 @@ class Server:
         included = config.get("connector.class")
         if included is not None and not _plain(included).endswith(_plain(name)):
             raise HttpError(400, f"Included connector type {included} does not match request type {name}")
-        return Response(await self._herder.validate(config))
+        try:
+            return Response(await self._herder.validate(config))
+        except BadRequestError as error:  # which Kafka's workers take for a failure of theirs
+            kind = "org.apache.kafka.connect.runtime.rest.errors.BadRequestException"
+            raise HttpError(500, f"{kind}: {error}") from error
 
     async def loggers(self, request: Request) -> Response:  # noqa: ARG002
         return Response(self._loggers.all())

@@ -16,6 +16,7 @@ from ottla.connect.definition import (
     ConfigType,
     ConfigValue,
     Importance,
+    Recommender,
     Validator,
     Width,
 )
@@ -85,6 +86,20 @@ class _TopicsList:
         return "any non-duplicate values, empty config allowed, null value not allowed"
 
 
+class _VersionOf:
+    """The version of a converter matters where there is that converter."""
+
+    def __init__(self, setting: str, version: str | None) -> None:
+        self._setting = setting
+        self._version = version
+
+    def valid_values(self, name: str, settings: Mapping[str, SettingValue]) -> Sequence[SettingValue]:  # noqa: ARG002
+        return [] if self._version is None else [self._version]
+
+    def visible(self, name: str, settings: Mapping[str, SettingValue]) -> bool:  # noqa: ARG002
+        return settings.get(self._setting) is not None
+
+
 class _Row(NamedTuple):
     name: str
     kind: ConfigType
@@ -138,11 +153,18 @@ _TOPIC_ROWS: Final = (
 # fmt: on
 
 
-def _add(config: ConfigDef, group: str, order: int, row: _Row, resolve: Resolve | None = None) -> None:
+def _add(
+    config: ConfigDef,
+    group: str,
+    order: int,
+    row: _Row,
+    resolve: Resolve | None = None,
+    recommender: Recommender | None = None,
+) -> None:
     default = REQUIRED if row.name in _REQUIRED else row.default
     key = ConfigKey(
         row.name, row.kind, default, row.importance, row.doc, row.validator, group, order, row.width,
-        row.display, resolve=resolve,
+        row.display, recommender=recommender, resolve=resolve,
     )  # fmt: skip
     config.add(key)
 
@@ -164,7 +186,7 @@ def _common(
         row = _Row(
             versioned, _STRING, converters.get(versioned), _LOW, Width.SHORT, f"{display} version", doc
         )
-        _add(config, _COMMON, next(order), row)
+        _add(config, _COMMON, next(order), row, recommender=_VersionOf(name, converters.get(versioned)))
     for name, what, group in (
         ("transforms", "transformation", _TRANSFORMS),
         ("predicates", "predicate", _PREDICATES),
@@ -285,6 +307,7 @@ def embed_plugins(
     which: str,
     definition_of: Callable[[str], ConfigDef | None],
     resolve: Resolve,
+    version_of: Callable[[str], str | None],
 ) -> None:
     """Take in the settings of each alias in `transforms` or `predicates` (`which`). ConfigError."""
     is_transform = which == "transforms"
@@ -293,6 +316,7 @@ def embed_plugins(
     for alias in dict.fromkeys(each for each in parts if each):
         prefix, group = f"{which}.{alias}.", f"{which.capitalize()}: {alias}"
         type_name = f"{prefix}type"
+        named = given.get(type_name)
         check = _check_negate(given, prefix) if is_transform else None
         config.define(
             type_name,
@@ -310,7 +334,7 @@ def embed_plugins(
         config.define(
             f"{prefix}plugin.version",
             _STRING,
-            None,
+            None if named is None else version_of(named),
             _HIGH,
             f"The version of the {kind} {alias}.",
             group=group,
@@ -318,7 +342,6 @@ def embed_plugins(
             width=Width.LONG,
             display_name=f"{base} version for {alias}",
         )
-        named = given.get(type_name)
         own = None if named is None else definition_of(named)
         if own is None:
             continue

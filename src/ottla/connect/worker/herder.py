@@ -24,6 +24,9 @@ from ottla.connect.worker.stores import ConfigStore, OffsetStores, StatusStore
 _log: Final = logging.getLogger(__name__)
 
 _SETTLE_S: Final = 30.0
+_REBALANCE_S: Final = 15.0
+"""How long a request waits for the group"""
+_LOOK_S: Final = 0.05
 
 Json = dict[str, Any]
 
@@ -193,9 +196,16 @@ class Herder:
 
     # Changes. Those that only the leader makes raise TargetError elsewhere.
 
-    def _check_leads(self, text: str) -> None:
-        if not self._membership.is_settled:
-            raise RebalancingError("the group is rebalancing")
+    async def _until_settled(self) -> None:
+        """A rebalance is soon over; RebalancingError where it is not."""
+        deadline = asyncio.get_running_loop().time() + _REBALANCE_S
+        while not self._membership.is_settled:
+            if asyncio.get_running_loop().time() >= deadline:
+                raise RebalancingError("the group is rebalancing")
+            await asyncio.sleep(_LOOK_S)
+
+    async def _check_leads(self, text: str) -> None:
+        await self._until_settled()
         if not self._membership.is_leader:
             raise TargetError(text, self._membership.leader_url)
 
@@ -209,7 +219,7 @@ class Herder:
     ) -> Created:
         """BadRequestError, AlreadyExistsError, TargetError."""
         await self._check(config)
-        self._check_leads("Only the leader can set connector configs.")
+        await self._check_leads("Only the leader can set connector configs.")
         is_new = name not in self._configs.state.connectors
         if not is_new and not may_replace:
             raise AlreadyExistsError(f"Connector {name} already exists")
@@ -228,14 +238,14 @@ class Herder:
 
     async def patch_config(self, name: str, patch: Mapping[str, str | None]) -> Created:
         """None in place of a value takes it away."""
-        self._check_leads("Only the leader can set connector configs.")
+        await self._check_leads("Only the leader can set connector configs.")
         self._check_known(name)
         merged = {**self._configs.state.connectors[name], **patch}
         config = {key: value for key, value in merged.items() if value is not None}
         return await self.put_config(name, config, may_replace=True)
 
     async def delete(self, name: str) -> None:
-        self._check_leads("Only the leader can delete connector configs.")
+        await self._check_leads("Only the leader can delete connector configs.")
         self._check_known(name)
         await self._configs.remove_connector(name)
         if self._is_standalone:
@@ -248,7 +258,7 @@ class Herder:
 
     async def stop(self, name: str) -> None:
         self._check_known(name, "Connector {} not found" if self._is_standalone else "Unknown connector {}")
-        self._check_leads("Only the leader can transition connectors to the STOPPED state.")
+        await self._check_leads("Only the leader can transition connectors to the STOPPED state.")
         await self._configs.put_tasks(name, [])
         await self._configs.put_target_state(name, TargetState.STOPPED)
         if self._is_standalone:
@@ -256,7 +266,7 @@ class Herder:
 
     async def put_tasks(self, name: str, configs: Sequence[Config]) -> None:
         """What another worker's connector wants."""
-        self._check_leads("Only the leader may write task configurations.")
+        await self._check_leads("Only the leader may write task configurations.")
         self._check_known(name)
         if configs and self._configs.state.target_state(name) is TargetState.STOPPED:
             raise BadRequestError(f"Cannot submit non-empty set of task configs for stopped connector {name}")
@@ -268,7 +278,7 @@ class Herder:
     async def restart_connector(self, name: str) -> None:
         text = "Connector {} not found" if self._is_standalone else "Unknown connector: {}"
         self._check_known(name, text)
-        self._check_mine(
+        await self._check_mine(
             name,
             "Cannot restart connector since it is not assigned to this member",
             "Only the leader can process restart requests.",
@@ -282,14 +292,13 @@ class Herder:
         if task not in self._configs.state.tasks(task.connector):
             raise NotFoundError(f"Task {task} not found" if self._is_standalone else f"Unknown task: {task}")
         elsewhere = "Cannot restart task since it is not assigned to this member"
-        self._check_mine(task, elsewhere, elsewhere)
+        await self._check_mine(task, elsewhere, elsewhere)
         async with self._crew.lock:
             await self._crew.restart_tasks([task])
 
-    def _check_mine(self, subject: str | ConnectorTaskId, elsewhere: str, not_leading: str) -> None:
+    async def _check_mine(self, subject: str | ConnectorTaskId, elsewhere: str, not_leading: str) -> None:
+        await self._until_settled()
         membership = self._membership
-        if not membership.is_settled:
-            raise RebalancingError("the group is rebalancing")
         mine = membership.assignment
         if subject in (mine.tasks if isinstance(subject, ConnectorTaskId) else mine.connectors):
             return
@@ -301,7 +310,7 @@ class Herder:
         """What will be restarted, by whoever runs it."""
         name = request.connector
         self._check_known(name, "Unknown connector: {}")
-        self._check_leads("Only the leader can process restart requests.")
+        await self._check_leads("Only the leader can process restart requests.")
         state = self._statuses.state
         plan = plan_restart(request, state.connectors.get(name), state.tasks.get(name, {}))
         if plan is None:
@@ -335,7 +344,7 @@ class Herder:
         """None: all are reset."""
         if changes is not None and not changes:
             raise ConnectError("The offsets to be altered may not be null or empty")
-        self._check_leads("Only the leader can process external offsets modification requests")
+        await self._check_leads("Only the leader can process external offsets modification requests")
         self._check_known(name)
         known = self._configs.state
         if known.target_state(name) is not TargetState.STOPPED or known.task_counts.get(name, 0):

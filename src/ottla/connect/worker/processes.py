@@ -172,6 +172,7 @@ class Processes:
         self._spawning = asyncio.Lock()
         self._pid: asyncio.Future[int] | None = None
         self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # if nobody asks
         self._running: dict[int, Process] = {}
         self._early: dict[int, int] = {}
         """Exit statuses that came before the process was known"""
