@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_COUNTS: Final = (
+    "bytes_in",
+    "bytes_out",
+    "bytes_rejected",
+    "failed_fetches",
+    "failed_produces",
+    "fetches",
+    "messages_in",
+    "produces",
+    "replication_bytes_in",
+    "replication_bytes_out",
+)
+
 
 class TopicTraffic:
     """Counts since the topic came to this broker. Times that a partition was asked for, bytes of batches."""
 
-    __slots__ = (
-        "bytes_in",
-        "bytes_out",
-        "bytes_rejected",
-        "failed_fetches",
-        "failed_produces",
-        "fetches",
-        "messages_in",
-        "produces",
-        "replication_bytes_in",
-        "replication_bytes_out",
-    )
+    __slots__ = _COUNTS
 
     def __init__(self) -> None:
         self.messages_in = 0
@@ -34,7 +38,7 @@ class TopicTraffic:
 
     def add(self, other: TopicTraffic) -> None:
         """Count what another one has counted, too."""
-        for name in TopicTraffic.__slots__:
+        for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
