@@ -1,4 +1,4 @@
-"""`ottla user` and `ottla acl`, against a broker with an authorizer, and on a folder that is not served."""
+"""`ottla user`, `acl` and `quota`: on a broker with an authorizer, and a folder that is not served."""
 
 from __future__ import annotations
 
@@ -171,3 +171,33 @@ def test_what_makes_no_sense(call: Call, arguments: tuple[str, ...], said: Any) 
 def test_a_broker_without_an_authorizer_says_so(broker: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["acl", "list", "-b", broker.bootstrap]) == 1
     assert capsys.readouterr().err == "ottla: No Authorizer is configured.\n"
+
+
+def test_quotas(call: Call) -> None:
+    call("quota", "set", "--user", "ann", "producer_byte_rate=1000", "request_percentage=12.5")
+    call("quota", "set", "--user", "ann", "--client-id-default", "consumer_byte_rate=5")
+    call("quota", "set", "--ip", "192.0.2.1", "connection_creation_rate=7")
+    call("quota", "set", "--client-id", "app", "consumer_byte_rate=5", "--validate-only")
+    of_ann = {
+        ("ann", None, None, "producer_byte_rate", 1000),
+        ("ann", None, None, "request_percentage", 12.5),
+    }
+    by_default = {("ann", "<default>", None, "consumer_byte_rate", 5)}
+    of_address = {(None, None, "192.0.2.1", "connection_creation_rate", 7)}
+    assert rows(call("quota", "list", "--json")) == of_ann | by_default | of_address
+    assert rows(call("quota", "list", "--user", "ann", "--json")) == of_ann | by_default
+    assert rows(call("quota", "list", "--user", "ann", "--strict", "--json")) == of_ann
+    call("quota", "remove", "--user", "ann", "request_percentage")
+    call("quota", "remove", "--user", "ann", "--client-id-default")
+    assert rows(call("quota", "list", "--user", "ann", "--json")) == {
+        ("ann", None, None, "producer_byte_rate", 1000)
+    }
+    call("quota", "remove", "--user", "ann")
+    call("quota", "remove", "--ip", "192.0.2.1")
+    assert rows(call("quota", "list", "--json")) == set()
+    assert "Invalid configuration key" in call(
+        "quota", "set", "--user", "ann", "connection_creation_rate=1", code=1
+    )
+    assert "Say whose" in call("quota", "set", "producer_byte_rate=1", code=2)
+    assert "no number above 0" in call("quota", "set", "--user", "ann", "producer_byte_rate=0", code=2)
+    assert "exclude" in call("quota", "remove", "--user", "ann", "--user-default", code=2)

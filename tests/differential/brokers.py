@@ -49,14 +49,18 @@ class Unanswered(Exception):  # noqa: N818 -- no error: an answer that scenarios
 class Connection:
     """One request at a time."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, host: str | None = None) -> None:
+        """From that address of this machine, or any."""
         self._codec = broker.codec
-        self._socket = socket.create_connection(broker.address, _ANSWER_TIMEOUT_S)
+        source = None if host is None else (host, 0)
+        self._socket = socket.create_connection(broker.address, _ANSWER_TIMEOUT_S, source)
         self._correlation_ids = itertools.count(1)
 
-    def ask(self, api: str, version: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    def ask(
+        self, api: str, version: int, body: Mapping[str, Any], client_id: str = "differential"
+    ) -> dict[str, Any]:
         """The answer to a request; Unanswered where there is none."""
-        self.send(self._codec.request(api, version, next(self._correlation_ids), body))
+        self.send(self._codec.request(api, version, next(self._correlation_ids), body, client_id))
         return self._codec.response(api, version, self.receive())[1]
 
     def send(self, request: bytes) -> None:

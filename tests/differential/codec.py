@@ -124,11 +124,18 @@ class Codec:
 
     apis: dict[str, Api] = field(default_factory=dict)
 
-    def request(self, name: str, version: int, correlation_id: int, body: Mapping[str, Any]) -> bytes:
+    def request(
+        self,
+        name: str,
+        version: int,
+        correlation_id: int,
+        body: Mapping[str, Any],
+        client_id: str = "differential",
+    ) -> bytes:
         """A request without its size: header and message. KeyError for a field that no version has."""
         api = self.apis[name]
         flexible = version in api.request.flexible
-        client = b"differential"
+        client = client_id.encode()
         header = struct.pack(">hhih", api.key, version, correlation_id, len(client)) + client
         writer = _Writer(version, flexible)
         writer.struct(api.request.fields, body)

@@ -54,7 +54,6 @@ _NO_FEATURE = {
     "streams.version": "there are no streams groups yet",
 }
 _NO_QUORUM = "there is no KRaft quorum to describe"
-_NO_QUOTAS = "there are no quotas yet, and none are taken"
 _AT_ONCE = "a topic that Metadata creates is there at once, so that the client need not ask again"
 _ONCE = "what is asked for twice is told once, so that an answer is no large multiple of its request"
 _NAMED = "every mention is answered; Kafka answers by partition, and forgets the others"
@@ -125,7 +124,6 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("test_quorum", "DescribeQuorum.error_code", 0, 35, _NO_QUORUM),
     Deviation("test_quorum", "DescribeQuorum.topics[]", ANY, ABSENT, _NO_QUORUM),
     Deviation("test_quorum", "DescribeQuorum.nodes[]", ANY, ABSENT, _NO_QUORUM, range(2, 3)),
-    Deviation("test_alter_quotas", "AlterClientQuotas.entries[].error_code", ANY, 35, _NO_QUOTAS),
     Deviation(
         "test_describe_broker",
         "DescribeConfigs.results[].configs[broker.id]*",

@@ -30,7 +30,7 @@ _POSITIVE = {"total_bytes", "transaction_start_time_ms", "usable_bytes"}
 _NOT_SET = (None, "", -1, 0, uuid.UUID(int=0))
 _IDENTITY = (
     "name", "topic", "topic_name", "topic_id", "resource_type", "resource_name", "config_name", "group_id",
-    "group", "user", "mechanism",
+    "group", "user", "mechanism", "entity_type",
     "key", "api_key", "partition_index", "partition", "index", "node_id", "broker_id", "member_id", "source",
     "transactional_id", "producer_id",
 )  # fmt: skip

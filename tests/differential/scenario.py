@@ -35,6 +35,8 @@ class Ask:
         self._connection = Connection(broker)
         self.notes: list[tuple[str, dict[str, Any]]] = []
         self.settle = broker.settle
+        self.client_id = "differential"
+        """Of its requests; it may choose another"""
 
     def close(self) -> None:
         self._connection.close()
@@ -52,9 +54,9 @@ class Ask:
     def quietly(self, api: str, version: int | None = None, /, **body: Any) -> dict[str, Any]:
         """The same without comparing: for what only prepares."""
         try:
-            return self._connection.ask(api, self._at(api, version), body)
+            return self._connection.ask(api, self._at(api, version), body, self.client_id)
         except Unanswered as how:
-            self._reconnect()
+            self.reconnect()
             return {"connection": str(how)}
 
     def eventually(self, api: str, version: int | None = None, /, **body: Any) -> dict[str, Any]:
@@ -69,10 +71,11 @@ class Ask:
             self._connection.send(request)
             return self._connection.receive()
         except Unanswered as how:
-            self._reconnect()
+            self.reconnect()
             return str(how)
 
-    def _reconnect(self) -> None:
+    def reconnect(self) -> None:
+        """Go on with a new connection."""
         self._connection.close()
         self._connection = Connection(self.broker)
 

@@ -13,6 +13,7 @@ from ottla.broker.apis import APIS, binder
 from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
 from ottla.broker.membership import Alone, Member, Membership, registration_of
+from ottla.broker.quotas import ClientQuotas
 from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
@@ -22,6 +23,7 @@ from ottla.broker.services import (
     GroupServices,
     Node,
     NoServices,
+    QuotaServices,
     RecordServices,
     TopicServices,
     TransactionServices,
@@ -36,6 +38,7 @@ from ottla.controller.features import FeatureController
 from ottla.controller.isr import IsrController
 from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
+from ottla.controller.quotas import QuotaController
 from ottla.controller.registration import note_log_dirs
 from ottla.controller.replicas import ReplicaController
 from ottla.controller.topics import InternalTopics, TopicController
@@ -149,6 +152,7 @@ class Broker:
         )
         self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
         self._request_memory = RequestMemory(config.ottla_request_memory_max_bytes)
+        self._quotas = ClientQuotas(config, host.clock)
         self._router = self._make_router()
         self._server = self._make_server()
         self._loading: asyncio.Task[None] | None = None
@@ -231,7 +235,7 @@ class Broker:
     def _make_router(self) -> Router:
         config, clock = self.config, self.clock
         limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
-        return Router(APIS, self._binder(), limits, clock.now_ms, clock.monotonic_s)
+        return Router(APIS, self._binder(), limits, clock.now_ms, clock.monotonic_s, self._quotas)
 
     def _make_server(self) -> Server:
         config = self.config
@@ -258,7 +262,7 @@ class Broker:
 
     def _binder(self) -> Callable[[ServedApi], Route]:
         """Gives every API what its family uses."""
-        node, config, metadata = self.node, self.current, self.metadata
+        node, config, metadata, quotas = self.node, self.current, self.metadata, self._quotas
         topics = TopicController(self._committer, config, self._host.new_uuid)
         sessions = FetchSessions(
             config.value.max_incremental_fetch_session_cache_slots,
@@ -277,15 +281,15 @@ class Broker:
                 unsent=self._unsent,
                 transactions=self._coordinators.transaction_partitions,
                 leader_throttle=self.leader_throttle,
+                quotas=quotas,
                 request_memory=self._request_memory,
                 config=config,
             ),
-            TopicServices(node=node, config=config, sources=config, metadata=metadata, topics=topics),
+            TopicServices(
+                node=node, config=config, sources=config, metadata=metadata, topics=topics, quotas=quotas
+            ),
             ConfigServices(
-                node=node,
-                config=config,
-                metadata=metadata,
-                configs=ConfigController(self._committer, config),
+                node=node, config=config, metadata=metadata, configs=ConfigController(self._committer, config)
             ),
             GroupServices(
                 node=node,
@@ -320,6 +324,7 @@ class Broker:
                 access=AccessController(self._committer),
                 is_authorized=bool(config.value.authorizer_class_name),
             ),
+            QuotaServices(metadata, QuotaController(self._committer), self._host.addresses_of),
             NoServices(),
         )
 
@@ -416,10 +421,13 @@ class Broker:
         if image.broker_overrides:
             await self._dynamic_config.load(image)
         members = self._membership.subscribers(self.partitions)
+        self._quotas.limit_rates = self._server.limit_rates
+        await self._quotas.follow(image)
         await self._open_logs(image)
         self.metadata.start(
             [
                 self._dynamic_config,
+                self._quotas,
                 self.partitions,
                 self._fetchers,
                 Rejoining(self.partitions, self.clock),

@@ -1,12 +1,16 @@
-"""Which partitions a Fetch request asks for: those that it names, or those of its session (KIP-227)."""
+"""Which partitions a Fetch request asks for: those that it names, or those of its session (KIP-227); and
+whether it may have what they give.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ottla.broker.request import RequestContext
 from ottla.broker.services import RecordServices
+from ottla.network.output import Frame
 from ottla.protocol import fetch as wire
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.fetch_request import FetchRequest
@@ -23,6 +27,9 @@ if TYPE_CHECKING:
     from ottla.protocol.fetch_request import AskedTopic, ForgottenTopic
 
 _NO_TOPIC_ID: Final = UUID(int=0)
+_RESPONSE_BYTES: Final = 40
+_PARTITION_BYTES: Final = 48
+"""About what is around records in a response, as quotas count it"""
 
 
 def resolve_session(
@@ -84,3 +91,26 @@ def _name_of(topic: AskedTopic | ForgottenTopic, *, uses_topic_ids: bool) -> str
         return topic.topic_id or _NO_TOPIC_ID
     assert topic.topic is not None
     return topic.topic
+
+
+def throttled(
+    services: RecordServices,
+    context: RequestContext,
+    session: FetchSession | None,
+    found: Sequence[tuple[FetchedPartition, wire.FetchedPartition]],
+) -> Frame | None:
+    """An empty response where the consumer has taken more than it may, after which it asks for the same
+    again; no session begins with it. None where it may have what was found.
+    """
+    told = [each for _, each in found if session is None or len(each.records) or each.error_code]
+    size = _RESPONSE_BYTES + sum(_PARTITION_BYTES + len(each.records) for each in told)
+    wait_ms = services.quotas.fetched(context, size)
+    if not wait_ms:
+        return None
+    session_id = NO_SESSION if session is None else session.session_id
+    if session is not None and session.epoch == 1:
+        services.sessions.close(session_id)
+        session_id = NO_SESSION
+    return wire.encode_fetch_response(
+        context.api_version, context.correlation_id, (), session_id=session_id, throttle_time_ms=wait_ms
+    )

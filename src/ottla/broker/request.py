@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from ottla.metrics.reservoir import Reservoir
 from ottla.network.output import Frame
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.structs import Struct
+
+if TYPE_CHECKING:
+    from ottla.broker.meter import Meter
 
 Result: TypeAlias = Struct | Frame | None
 """What a handler answers with: a response to encode, a frame that is encoded already, or no answer."""
@@ -22,7 +25,16 @@ ErrorResponse: TypeAlias = Callable[[Any, ErrorCode, str | None], Struct]
 class RequestContext:
     """Who asks, and how: all that a handler needs beside its services and the decoded message."""
 
-    __slots__ = ("api_key", "api_version", "client_id", "correlation_id", "received_ms", "session")
+    __slots__ = (
+        "api_key",
+        "api_version",
+        "body_bytes",
+        "client_id",
+        "correlation_id",
+        "meter",
+        "received_ms",
+        "session",
+    )
 
     def __init__(
         self,
@@ -40,6 +52,10 @@ class RequestContext:
         self.correlation_id = correlation_id
         self.client_id = client_id
         self.received_ms = received_ms
+        self.body_bytes = 0
+        """Of the request without its header, where a quota asks for that"""
+        self.meter: Meter | None = None
+        """Where the time is counted that is spent on it"""
 
 
 class ServedApi(NamedTuple):

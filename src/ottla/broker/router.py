@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import struct
 from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ottla.broker.request import RequestContext, Result, Route, ServedApi
 from ottla.network.output import Frame
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError, MalformedRequest
-from ottla.protocol.headers import parse_request_header
+from ottla.protocol.headers import parse_request_header, response_header_version
 from ottla.protocol.layout import layout_of
 from ottla.protocol.structs import Struct
 from ottla.protocol.wire import decode_request, encode_response, response_class
 
+if TYPE_CHECKING:
+    from ottla.broker.quotas import ClientQuotas
+
 log = logging.getLogger(__name__)
+
+_INT32: Final = struct.Struct(">i")
 
 API_VERSIONS_KEY: Final = 18
 _UNTIMED: Final = 7
@@ -47,6 +53,7 @@ class Router:
         limits: RequestLimits,
         now_ms: Callable[[], int],
         monotonic_s: Callable[[], float],
+        quotas: ClientQuotas | None = None,
     ) -> None:
         """`bind` is called with the first request of an API: each has modules and messages of its own, which
         a broker that is not asked for them need not load.
@@ -57,6 +64,7 @@ class Router:
         self._limits = limits
         self._now_ms = now_ms
         self._monotonic_s = monotonic_s
+        self._quotas: Final = quotas
 
     @property
     def least_frame_limit(self) -> int:
@@ -82,6 +90,8 @@ class Router:
         api_key, version, correlation_id, client_id, position = parse_request_header(frame)
         route = self._routes.get(api_key) or self._first(api_key)
         context = RequestContext(session, api_key, version, correlation_id, client_id, self._now_ms())
+        if self._quotas is not None and self._quotas.time is not None:
+            context.meter = self._quotas.meter()
         if not route.lowest <= version <= route.highest:
             return self._version_not_served(route, context), False
         requests, number = route.requests, version - route.lowest
@@ -125,13 +135,16 @@ class Router:
             result = route.handle(context, message)
         except Exception as error:  # noqa: BLE001 - the boundary: any failure becomes an error code
             return self._failed(route, context, message, error), False
-        if type(result) is bytes:  # the usual case of the produce path, without the costlier question below
+        # The usual case of the produce path, without the costlier questions below.
+        if type(result) is bytes and context.meter is None:
             return result, False
         if isinstance(result, Awaitable):
+            if context.meter is not None:
+                context.meter.pause()
             # A coroutine has its effects still before it, and with them the order of the connection.
             pipelined = route.pipelined and isinstance(result, asyncio.Future)
             return self._eventually(route, context, message, result), pipelined
-        return _encode(context, result), False
+        return self._encode(route, context, result), False
 
     def _first(self, api_key: int) -> Route:
         served = self._table.get(api_key)
@@ -164,12 +177,19 @@ class Router:
         self, route: Route, context: RequestContext, message: Any, result: Awaitable[Result]
     ) -> Frame | None:
         try:
-            return _encode(context, await result)
+            if context.meter is not None:
+                result = context.meter.counted(result)
+            return self._encode(route, context, await result)
         except Exception as error:  # noqa: BLE001
             return self._failed(route, context, message, error)
 
-    @staticmethod
-    def _failed(route: Route, context: RequestContext, message: Any, error: Exception) -> Frame | None:
+    def _encode(self, route: Route, context: RequestContext, result: Result) -> Frame | None:
+        if context.meter is not None and route.decode is None and self._quotas is not None:
+            # Produce and Fetch say by themselves how long their clients have to wait.
+            result = _throttled(context, result, self._quotas.answered(context))
+        return _encode(context, result)
+
+    def _failed(self, route: Route, context: RequestContext, message: Any, error: Exception) -> Frame | None:
         if isinstance(error, KafkaError):
             code, text = error.code, error.message
         elif isinstance(error, MalformedRequest):
@@ -178,11 +198,11 @@ class Router:
             log.error("%s version %d failed", route.name, context.api_version, exc_info=error)
             code, text = ErrorCode.unknown_server_error, None
         if route.error is not None:
-            return _encode(context, route.error(message, code, text))
+            return self._encode(route, context, route.error(message, code, text))
         if not has_top_level_error(route.key, context.api_version):
             # Closing is better than an empty response, which would look like success.
             raise MalformedRequest(f"{route.name} version {context.api_version} failed with {code.name}")
-        return _encode(context, _top_level_error(route.key, code, text))
+        return self._encode(route, context, _top_level_error(route.key, code, text))
 
 
 @cache
@@ -195,6 +215,32 @@ def _top_level_error(api_key: int, code: ErrorCode, text: str | None) -> Struct:
     response = response_class(api_key)
     told: dict[str, Any] = {"error_code": code, "error_message": text}
     return response(**{name: value for name, value in told.items() if name in response.__fields__})
+
+
+def _throttled(context: RequestContext, result: Result, wait_ms: int) -> Result:
+    """The answer, saying how long the client has to wait."""
+    if not wait_ms or result is None or isinstance(result, list):
+        return result
+    if isinstance(result, bytes):
+        place = throttle_time_at(context.api_key, context.api_version)
+        if place is None:
+            return result
+        return b"".join((result[:place], _INT32.pack(wait_ms), result[place + 4 :]))
+    if "throttle_time_ms" in result.__fields__:
+        told: Any = result
+        told.throttle_time_ms = max(told.throttle_time_ms, wait_ms)
+    return result
+
+
+@cache
+def throttle_time_at(api_key: int, version: int) -> int | None:
+    """Where a response's frame has its throttle time, which comes first in all that have one but Produce's;
+    None where it has none.
+    """
+    layout = layout_of(response_class(api_key), version)
+    if not layout.fields or layout.fields[0].name != "throttle_time_ms":
+        return None
+    return 8 + (1 if response_header_version(api_key, version) else 0)
 
 
 def _encode(context: RequestContext, result: Result) -> Frame | None:

@@ -18,7 +18,8 @@ from ottla.metadata.config_changes import ConfigOperation, ConfigResource
 from ottla.metadata.features import FeatureUpdate
 from ottla.metadata.image import ImageSource, MetadataImage
 from ottla.metadata.model import Configs, PartitionState, Topic
-from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.metadata.quotas import QuotaEntity
+from ottla.metadata.topics import NewPartitions, NewTopic, Take, unlimited
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.replica.data_dir import DataDirs
@@ -29,9 +30,12 @@ from ottla.replica.partitions import Partitions
 from ottla.replica.throttles import ReplicationThrottle
 
 if TYPE_CHECKING:
+    from ottla.broker.quotas import ClientQuotas
     from ottla.coordination.runtime import Producer
     from ottla.coordination.transactions.markers import MarkerWriter
     from ottla.metadata.access import CredentialChange
+    from ottla.metadata.quota_changes import QuotaAlteration
+    from ottla.network.server import AddressesOf
     from ottla.replication.elections import Election
 
 EncodedMetadata: TypeAlias = dict[tuple[int, bool, bool, str], tuple[MetadataImage, bytes]]
@@ -59,14 +63,16 @@ class TopicChanges(Protocol):
     """Creates and deletes topics; each item's result, or why it was refused."""
 
     async def create_topics(
-        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False, take: Take = unlimited
     ) -> Mapping[str, Topic | KafkaError]: ...
 
     async def create_partitions(
-        self, wanted: Sequence[NewPartitions], *, validate_only: bool = False
+        self, wanted: Sequence[NewPartitions], *, validate_only: bool = False, take: Take = unlimited
     ) -> Mapping[str, Topic | KafkaError]: ...
 
-    async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]: ...
+    async def delete_topics(
+        self, names: Sequence[str], *, take: Take = unlimited
+    ) -> Mapping[str, Topic | KafkaError]: ...
 
     async def auto_create_topics(self, names: Iterable[str]) -> None: ...
 
@@ -164,6 +170,7 @@ class RecordServices:
     request_memory: RequestMemory
     transactions: TransactionPartitions
     leader_throttle: ReplicationThrottle
+    quotas: ClientQuotas
     config: Current[ReplicaConfig]
 
 
@@ -187,6 +194,7 @@ class TopicServices:
     sources: CurrentLayers
     metadata: ImageSource
     topics: TopicChanges
+    quotas: ClientQuotas
     encoded: EncodedMetadata = field(default_factory=dict)
 
 
@@ -249,6 +257,23 @@ class AccessServices:
     access: AccessChanges
     is_authorized: bool
     """There is an authorizer that judges by the ACLs"""
+
+
+class QuotaChanges(Protocol):
+    """Changes how much clients may take; each entity's result, or why it was refused."""
+
+    async def alter_client_quotas(
+        self, alterations: Sequence[QuotaAlteration], *, validate_only: bool = False
+    ) -> Mapping[QuotaEntity, KafkaError | None]: ...
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class QuotaServices:
+    """How much clients may take."""
+
+    metadata: ImageSource
+    quotas: QuotaChanges
+    addresses_of: AddressesOf
 
 
 class NoServices:

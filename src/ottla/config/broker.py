@@ -24,6 +24,7 @@ from ottla.config.layers import BrokerLayers, resolve
 from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
 from ottla.config.monitoring import MONITORING_KEYS, MonitoringConfig, check_monitoring
 from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
+from ottla.config.quotas import QUOTA_KEYS, QuotaConfig
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
 from ottla.config.security import SECURITY_KEYS, SecurityConfig, check_security
 from ottla.config.store import STORE_KEYS, StoreConfig, check_store
@@ -89,6 +90,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *STORE_KEYS,
         *SECURITY_KEYS,
         *MONITORING_KEYS,
+        *QUOTA_KEYS,
         *GROUP_COORDINATOR_KEYS,
         *TRANSACTION_KEYS,
         *_topic_default_keys(),
@@ -108,6 +110,7 @@ class BrokerConfig(
     StoreConfig,
     SecurityConfig,
     MonitoringConfig,
+    QuotaConfig,
 ):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
 

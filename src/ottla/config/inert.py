@@ -48,8 +48,6 @@ broker: Ottla has no KRaft controller quorum.
   controller.quorum.request.timeout.ms int 2000 [0,...]
   controller.quorum.retry.backoff.ms int 20 [0,...]
   controller.quorum.voters list ""
-  controller.quota.window.num int 11 [1,...]
-  controller.quota.window.size.seconds int 1 [1,...]
   controller.socket.timeout.ms int 30000
   internal.metadata.delete.delay.millis long 60000 internal
   internal.metadata.log.segment.bytes int null internal
@@ -287,10 +285,6 @@ broker: there are no metric reporters or client telemetry.
   metrics.recording.level string INFO
   metrics.sample.window.ms long 30000 [1,...]
   telemetry.max.bytes int 1048576 [1,...]
-broker: there are no quotas yet.
-  max.connection.creation.rate int 2147483647 cluster-wide [0,...]
-  quota.window.num int 11 [1,...]
-  quota.window.size.seconds int 1 [1,...]
 broker: a part of replication that there is not yet.
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
   replica.socket.receive.buffer.bytes int 65536

@@ -125,6 +125,14 @@ NETWORK_KEYS = (
         update_mode=UpdateMode.CLUSTER_WIDE,
     ),
     ConfigDef(
+        "max.connection.creation.rate",
+        INT,
+        INT_MAX,
+        "How many connections the broker takes in a second; more have to wait for their turn.",
+        at_least(0),
+        update_mode=UpdateMode.CLUSTER_WIDE,
+    ),
+    ConfigDef(
         "connections.max.idle.ms",
         LONG,
         600_000,
@@ -198,6 +206,7 @@ class NetworkConfig:
     max_connections: int
     max_connections_per_ip: int
     max_connections_per_ip_overrides: Mapping[str, int]
+    max_connection_creation_rate: int
     connections_max_idle_ms: int
     ottla_request_max_bytes: int
     ottla_request_max_elements: int

@@ -14,7 +14,7 @@ from ottla.controller.commit import Committer
 from ottla.metadata import topics
 from ottla.metadata.image import ImageSource
 from ottla.metadata.model import Topic
-from ottla.metadata.topics import NewPartitions, NewTopic
+from ottla.metadata.topics import NewPartitions, NewTopic, Take, unlimited
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 log = logging.getLogger(__name__)
@@ -33,22 +33,24 @@ class TopicController:
         self._new_uuid = new_uuid
 
     async def create_topics(
-        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False, take: Take = unlimited
     ) -> Mapping[str, Topic | KafkaError]:
         return await self._committer.change(
-            lambda image: topics.create_topics(image, wanted, self._config.value, self._random_ids()),
+            lambda image: topics.create_topics(image, wanted, self._config.value, self._random_ids(), take),
             validate_only=validate_only,
         )
 
     async def create_partitions(
-        self, wanted: Sequence[NewPartitions], *, validate_only: bool = False
+        self, wanted: Sequence[NewPartitions], *, validate_only: bool = False, take: Take = unlimited
     ) -> Mapping[str, Topic | KafkaError]:
         return await self._committer.change(
-            lambda image: topics.create_partitions(image, wanted), validate_only=validate_only
+            lambda image: topics.create_partitions(image, wanted, take), validate_only=validate_only
         )
 
-    async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]:
-        return await self._committer.change(lambda image: topics.delete_topics(image, names))
+    async def delete_topics(
+        self, names: Sequence[str], *, take: Take = unlimited
+    ) -> Mapping[str, Topic | KafkaError]:
+        return await self._committer.change(lambda image: topics.delete_topics(image, names, take))
 
     async def auto_create_topics(self, names: Iterable[str]) -> None:
         """Create what clients asked for by name alone; one that cannot be made stays unknown."""

@@ -27,6 +27,7 @@ from ottla.metadata.model import (
     PartitionState,
     Topic,
 )
+from ottla.metadata.quotas import QUOTAS, EntityQuotas, QuotaEntity, decode_quotas, parse_quota_key
 from ottla.metadata.transaction import Event, KeyValue, MetadataFormatError
 
 __all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "image_at"]
@@ -62,6 +63,7 @@ class ImageDelta(NamedTuple):
     features_changed: bool = False
     acls_changed: bool = False
     credentials_changed: frozenset[ScramUser] = frozenset()
+    quotas_changed: bool = False
 
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -95,6 +97,8 @@ class MetadataImage(NamedTuple):
     acls: Mapping[str, Acl] = _NOTHING
     """By key; the same object as long as none changes"""
     credentials: Mapping[ScramUser, ScramCredential] = _NOTHING
+    quotas: Mapping[QuotaEntity, EntityQuotas] = _NOTHING
+    """The same object as long as none changes"""
 
     def broker_configs(self, name: str) -> Mapping[str, str]:
         """A broker's dynamic settings by its number as text; "" for those of the whole cluster."""
@@ -190,6 +194,7 @@ class _Draft:
         self._features, self._features_epoch = base.features, base.features_epoch
         self._acls: dict[str, Acl] | None = None
         self._credentials: dict[ScramUser, ScramCredential] | None = None
+        self._quotas: dict[QuotaEntity, EntityQuotas] | None = None
         self.touched_topics: dict[str, None] = {}
 
     def apply(self, revision: int, changes: list[Event]) -> None:
@@ -219,6 +224,7 @@ class _Draft:
             features_epoch=self._features_epoch,
             acls=self._base.acls if self._acls is None else self._acls,
             credentials=self._base.credentials if self._credentials is None else self._credentials,
+            quotas=self._base.quotas if self._quotas is None else self._quotas,
         )
 
     def _note_topic(self, event: Event, topics: dict[str, _TopicChange]) -> bool:
@@ -306,6 +312,13 @@ class _Draft:
             self._credentials.pop(user, None)
             if value is not None:
                 self._credentials[user] = decode_credential(key, value, event.revision)
+        elif key.startswith(QUOTAS):
+            if self._quotas is None:
+                self._quotas = dict(self._base.quotas)
+            entity = parse_quota_key(key)
+            self._quotas.pop(entity, None)
+            if value is not None:
+                self._quotas[entity] = decode_quotas(value, event.revision)
         else:
             return False
         return True
@@ -375,6 +388,7 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         frozenset()
         if old_image.credentials is new_image.credentials
         else _differing(old_image.credentials, new_image.credentials),
+        old_image.quotas is not new_image.quotas and old_image.quotas != new_image.quotas,
     )
 
 

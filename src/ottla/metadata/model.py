@@ -23,6 +23,7 @@ One key each, values compact JSON:
     /features                   the finalized level of each feature (KIP-584)
     /acls/<digest>              an entry of the access control list (`acls.py`)
     /scram/<mechanism>/<user>   what is kept of a user's password (`credentials.py`)
+    /quotas/<entity>            how much an entity may take (`quotas.py`)
 
 These are of form 0, but for registrations, and topics and partitions that form 0 has no room for, which are
 of form 1. A later form is an array of its number and what it has; a broker refuses forms and keys that it

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
 from ottla.config.controller import ControllerConfig
@@ -37,6 +37,15 @@ __all__ = [
     "is_valid_topic_name",
 ]
 
+Take: TypeAlias = Callable[[str, int], None]
+"""Asked before so many partitions of a topic come or go; raises KafkaError where they are too many for the
+client's quota (KIP-599). It may be asked again for the same, as plans are made again."""
+
+
+def unlimited(_topic: str, _partitions: int) -> None:
+    """Where nothing is counted."""
+
+
 _UNSET = -1
 _LARGEST_RESERVED_ID = 99
 
@@ -66,7 +75,11 @@ def is_usable_topic_id(topic_id: UUID) -> bool:
 
 
 def create_topics(
-    image: MetadataImage, requests: Sequence[NewTopic], broker: ControllerConfig, topic_ids: Iterator[UUID]
+    image: MetadataImage,
+    requests: Sequence[NewTopic],
+    broker: ControllerConfig,
+    topic_ids: Iterator[UUID],
+    take: Take = unlimited,
 ) -> Plan[str, Topic]:
     """Plan the topics that can be created; `topic_ids` supplies random ids, unusable ones are passed over."""
     try:
@@ -83,6 +96,7 @@ def create_topics(
                 raise KafkaError(ErrorCode.invalid_request, "Found multiple entries for this topic.")
             _check_new_name(request.name, image, taken)
             topic = _new_topic(request, image, broker, topic_ids)
+            take(topic.name, len(topic.partitions))
             changes.add(topic.name, *_creation(topic))
         except KafkaError as error:
             results[request.name] = error
@@ -92,7 +106,7 @@ def create_topics(
     return Plan(changes.steps(), results)
 
 
-def delete_topics(image: MetadataImage, names: Iterable[str]) -> Plan[str, Topic]:
+def delete_topics(image: MetadataImage, names: Iterable[str], take: Take = unlimited) -> Plan[str, Topic]:
     """Plan the deletion of whole topics with their settings."""
     changes: Changes[str] = Changes()
     results: dict[str, Topic | KafkaError] = {}
@@ -100,6 +114,11 @@ def delete_topics(image: MetadataImage, names: Iterable[str]) -> Plan[str, Topic
         topic = image.topics.get(name)
         if topic is None:
             results[name] = KafkaError(ErrorCode.unknown_topic_or_partition)
+            continue
+        try:
+            take(name, len(topic.partitions))
+        except KafkaError as error:
+            results[name] = error
             continue
         results[name] = topic
         key, config_key = model.topic_key(name), model.TOPIC_CONFIGS + name
@@ -111,7 +130,9 @@ def delete_topics(image: MetadataImage, names: Iterable[str]) -> Plan[str, Topic
     return Plan(changes.steps(), results)
 
 
-def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -> Plan[str, Topic]:
+def create_partitions(
+    image: MetadataImage, requests: Sequence[NewPartitions], take: Take = unlimited
+) -> Plan[str, Topic]:
     """Plan the growth of topics; the results are the topics as they will be."""
     times_named = Counter(request.name for request in requests)
     changes: Changes[str] = Changes()
@@ -126,6 +147,7 @@ def create_partitions(image: MetadataImage, requests: Sequence[NewPartitions]) -
                 raise KafkaError(ErrorCode.unknown_topic_or_partition)
             _check_growth(topic, request)
             check_partition_count(added + request.num_partitions - len(topic.partitions))
+            take(topic.name, request.num_partitions - len(topic.partitions))
             grown = _grown_topic(topic, request, image)
             key = model.topic_key(topic.name)
             changes.add(

@@ -124,6 +124,8 @@ class Connection(asyncio.BufferedProtocol):
         "_backlog",
         "_filled",
         "_frame",
+        "_mute_timer",
+        "_muted_until_s",
         "_need",
         "_output",
         "_reserved",
@@ -157,6 +159,9 @@ class Connection(asyncio.BufferedProtocol):
         self._answers: deque[_Answer] = deque()
         self._serial = False
         self._writable = True
+        self._mute_timer: asyncio.TimerHandle | None = None
+        self._muted_until_s = 0.0
+        self._session.mute = self.mute
         self._streamed: StreamedOutput | None = None
         # What the server's sweeps remember of this connection.
         self.active = True
@@ -189,6 +194,9 @@ class Connection(asyncio.BufferedProtocol):
                 answer.pending.cancel()
         self._answers.clear()
         self._serial = True
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+            self._mute_timer = None
         if self._streamed is not None:
             self._streamed.close()
             self._streamed = None
@@ -264,6 +272,7 @@ class Connection(asyncio.BufferedProtocol):
         return (
             self._serial
             or not self._writable
+            or self._mute_timer is not None
             or (self._streamed is not None and self._streamed.is_busy)
             or len(self._answers) >= self._shared.limits.requests_in_flight_max
         )
@@ -336,6 +345,21 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._send(outcome)
         return True
+
+    def mute(self, wait_ms: int) -> None:
+        """Handle no more requests for so long: the client has taken more than it may (KIP-219)."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + wait_ms / 1000
+        if until_s <= self._muted_until_s:
+            return
+        self._muted_until_s = until_s
+        if self._mute_timer is not None:
+            self._mute_timer.cancel()
+        self._mute_timer = loop.call_at(until_s, self._unmute)
+
+    def _unmute(self) -> None:
+        self._mute_timer = None
+        self._go_on()
 
     def refuse(self, why: str) -> None:
         """Close over bad input, with one line in the log."""

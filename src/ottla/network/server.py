@@ -12,6 +12,8 @@ from typing import Protocol, TypeAlias
 from ottla.config.listeners import Listener
 from ottla.config.network import NetworkConfig
 from ottla.network.connection import Connection, Shared
+from ottla.quotas.connections import ConnectionRates
+from ottla.quotas.rates import Window
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,8 @@ class Server:
         self._bind = bind
         self._addresses_of = addresses_of
         self._per_address: Mapping[str, int] = {}
+        self._rates: ConnectionRates | None = None
+        self._rate_bounds: Mapping[str | None, float] = {}
         self._listening: dict[str, Listening] = {}
         self.is_serving = False
         """Whether connections are accepted"""
@@ -97,6 +101,18 @@ class Server:
         """Those that are open."""
         return self._shared.connections
 
+    async def limit_rates(self, quotas: Mapping[str | None, float], window: Window) -> None:
+        """Hold addresses to so many connections a second, None being all that are not named."""
+        bounds: dict[str | None, float] = {}
+        for host, bound in quotas.items():
+            try:
+                named = [None] if host is None else await self._addresses_of(host)
+                bounds |= dict.fromkeys(named, bound)
+            except OSError as error:
+                log.warning("the quota of connections from %s: cannot find it: %s", host, error)
+        self._rate_bounds = bounds
+        self._rates = self._rates or ConnectionRates(window)
+
     async def serve(self) -> None:
         """Accept connections."""
         for listening in self._listening.values():
@@ -132,7 +148,30 @@ class Server:
         limit = self._per_address.get(host, self._config.max_connections_per_ip)
         if limit < len(connections) and sum(each.peer_host == host for each in connections) > limit:
             return f"more than max.connections.per.ip={limit} connections"
+        if self._rates is not None:
+            self._have_wait(connection, self._rates)
         return None
+
+    def _have_wait(self, connection: Connection, rates: ConnectionRates) -> None:
+        """Where connections come too fast, as Kafka does it: the broker's for their turn, an address's to be
+        refused.
+        """
+        loop = asyncio.get_running_loop()
+        turn = rates.came(
+            connection.listener,
+            connection.peer_host,
+            int(loop.time() * 1000),
+            self._config.max_connection_creation_rate,
+            self._rate_bounds,
+        )
+        if turn.wait_ms:
+            connection.mute(turn.wait_ms)
+        if turn.is_refused:
+            loop.call_later(turn.wait_ms / 1000, self._refuse, connection)
+
+    def _refuse(self, connection: Connection) -> None:
+        if connection in self._shared.connections:
+            connection.refuse("connections from there come too fast")
 
     async def _sweep(self) -> None:
         """Look at every connection once in `ottla.request.stalled.ms`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ottla.security.principal import Principal
@@ -10,15 +11,21 @@ if TYPE_CHECKING:
     from ottla.security.access import Access
 
 
+def _no_connection(_wait_ms: int) -> None:
+    """Where a request came on none."""
+
+
 class Session:
     """What holds for all requests of one connection."""
 
-    __slots__ = ("access", "listener", "peer_host", "principal")
+    __slots__ = ("access", "listener", "mute", "peer_host", "principal")
 
     def __init__(self, principal: Principal, listener: str, peer_host: str) -> None:
         """`listener` is the name of the listener that accepted it, `peer_host` the client's address."""
         self.principal = principal
         self.listener = listener
         self.peer_host = peer_host
+        self.mute: Callable[[int], None] = _no_connection
+        """Has nothing read from the connection for so many milliseconds"""
         self.access: Access | None = None
         """What it may do, from the first request on that asks for a right; None where all may do all"""

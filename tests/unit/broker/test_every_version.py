@@ -24,7 +24,6 @@ NO_TOPIC = uuid.UUID(int=0)
 EXPECTED_ERRORS = {
     "JoinGroup": {ErrorCode.none, ErrorCode.member_id_required},
     "ElectLeaders": {ErrorCode.none, ErrorCode.election_not_needed},
-    "AlterClientQuotas": {ErrorCode.unsupported_version},
     "DescribeQuorum": {ErrorCode.unsupported_version},
     "UnregisterBroker": {ErrorCode.broker_id_not_registered},
     "ConsumerGroupDescribe": {ErrorCode.group_id_not_found},

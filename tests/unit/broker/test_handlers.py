@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from ottla.broker.apis import APIS, load
+from ottla.broker.quotas import ClientQuotas
 from ottla.broker.request import RequestContext
 from ottla.broker.services import Node, TopicServices
+from ottla.clock import Clock
 from ottla.config.broker import broker_config
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import BrokerRegistration, Endpoint, PartitionState, Topic
-from ottla.metadata.topics import NewTopic
+from ottla.metadata.topics import NewTopic, Take, unlimited
 from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.create_topics import CreatableTopic, CreateTopicsRequest
@@ -41,12 +43,16 @@ class KnownTopics:
         self.deleted: list[str] = []
         self.created: list[str] = []
 
-    async def delete_topics(self, names: Sequence[str]) -> Mapping[str, Topic | KafkaError]:
+    async def delete_topics(
+        self, names: Sequence[str], *, take: Take = unlimited
+    ) -> Mapping[str, Topic | KafkaError]:
+        for name in names:
+            take(name, 1)
         self.deleted += names
         return dict.fromkeys(names, TOPIC)
 
     async def create_topics(
-        self, wanted: Sequence[NewTopic], *, validate_only: bool = False
+        self, wanted: Sequence[NewTopic], *, validate_only: bool = False, take: Take = unlimited
     ) -> Mapping[str, Topic | KafkaError]:
         assert validate_only
         return {each.name: KafkaError(ErrorCode.topic_already_exists) for each in wanted}
@@ -59,7 +65,15 @@ def services(known: KnownTopics, **settings: Any) -> TopicServices:
     node = Node(1, "rack-a")
     node.cluster_id = "cluster"
     config = CurrentConfig(replace(broker_config(), **settings), BrokerLayers())
-    return TopicServices(node=node, config=config, sources=config, metadata=known, topics=known)  # type: ignore[arg-type]
+    quotas = ClientQuotas(broker_config(), Clock())
+    return TopicServices(
+        node=node,
+        config=config,
+        sources=config,
+        metadata=known,  # type: ignore[arg-type]
+        topics=known,
+        quotas=quotas,
+    )
 
 
 def context(api_key: int, version: int, listener: str = "INSIDE") -> RequestContext:

@@ -12,9 +12,11 @@ from uuid import UUID
 import pytest
 
 from ottla.broker.apis import APIS, load
+from ottla.broker.quotas import ClientQuotas
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import All, Authorization, OnCluster, OnEach, OnNamed, itself, name_or_id, require
 from ottla.broker.services import Node, TopicServices
+from ottla.clock import Clock
 from ottla.config.broker import broker_config
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
@@ -185,6 +187,7 @@ def test_topics_that_may_not_be_known_are_left_out_of_pages_and_refused_by_name(
         sources=config,
         metadata=metadata,
         topics=None,  # type: ignore[arg-type]
+        quotas=ClientQuotas(broker_config(), Clock()),
     )
     guarded: Any = api.right.guard(partial(api.handle, services), authorization(metadata))
     here = context()

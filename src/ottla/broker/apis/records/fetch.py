@@ -9,7 +9,7 @@ from uuid import UUID
 
 from ottla.broker import leader_hints
 from ottla.broker.api import HandCodedApi
-from ottla.broker.fetch_asked import resolve_session
+from ottla.broker.fetch_asked import resolve_session, throttled
 from ottla.broker.request import RequestContext, Result
 from ottla.broker.rights import ByHandler, may
 from ottla.broker.services import RecordServices
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _FIRST_FROM_FOLLOWERS: Final = 11
 _AWAITED_WAIT_MS: Final = 20
 _ELSEWHERE: Final = frozenset({ErrorCode.not_leader_or_follower, ErrorCode.fenced_leader_epoch})
+_UNKNOWN: Final = (ErrorCode.unknown_topic_id, ErrorCode.unknown_topic_or_partition)
 _NOT_COUNTED_AS_FAILED: Final = frozenset(
     {
         ErrorCode.fenced_leader_epoch,
@@ -44,17 +45,10 @@ _NOT_COUNTED_AS_FAILED: Final = frozenset(
         ErrorCode.not_leader_or_follower,
         ErrorCode.offset_out_of_range,
         ErrorCode.unknown_leader_epoch,
-        ErrorCode.unknown_topic_id,
-        ErrorCode.unknown_topic_or_partition,
+        *_UNKNOWN,
     }
 )
-_NOT_HERE: Final = frozenset(
-    {
-        ErrorCode.topic_authorization_failed,
-        ErrorCode.unknown_topic_id,
-        ErrorCode.unknown_topic_or_partition,
-    }
-)
+_NOT_HERE: Final = frozenset({ErrorCode.topic_authorization_failed, *_UNKNOWN})
 
 
 def _decode(
@@ -77,6 +71,8 @@ def _handle(
     elif message.replica_id >= 0:
         fetch = _FollowerFetch(services, context, message, asked, session)
     else:
+        if services.quotas.fetch is not None:
+            message = services.quotas.at_most(context, message)
         fetch = _Fetch(services, context, message, asked, session)
     size = fetch.read()
     if size >= message.min_bytes or fetch.failed or message.max_wait_ms <= 0 or not asked:
@@ -262,13 +258,22 @@ class _Fetch:
 
     def look_again(self, is_last: bool) -> Frame | None:
         """Another try, when data came or the deadline passed; None to wait on, as nothing of it is stable."""
+        if self._context.meter is not None:
+            self._context.meter.resume()
         size = self.read()
         if self.has_unstable and size < self._min_bytes and not (is_last or self.failed):
             return None
         return self.answer()
 
     def answer(self) -> Frame:
-        """The encoded response: everything, or in an incremental session what changed."""
+        """The encoded response, unless the consumer has taken more than it may."""
+        empty = None
+        if self._services.quotas.fetch is not None or self._context.meter is not None:
+            empty = throttled(self._services, self._context, self._session, self._results)
+        return self._packed() if empty is None else empty
+
+    def _packed(self) -> Frame:
+        """Everything, or in an incremental session what changed."""
         self._count()
         session = self._session
         topics: dict[str | UUID, list[wire.FetchedPartition]] = {}
@@ -463,7 +468,7 @@ class _FollowerFetch(_Fetch):
     def answer(self) -> Frame:
         if self._throttled_bytes:
             self._services.leader_throttle.record(self._throttled_bytes)
-        return super().answer()
+        return self._packed()
 
     def _count(self) -> None:
         for replica, size in self._read:

@@ -63,6 +63,8 @@ _MAY_WRITE_INTERNAL_TOPICS: Final = "__admin_client"
 def _decode(
     services: RecordServices, context: RequestContext, frame: memoryview, position: int
 ) -> ProduceRequest:
+    if services.quotas.produce is not None:
+        context.body_bytes = len(frame) - position
     limit = services.config.value.ottla_request_max_partitions
     return decode_produce(context.api_version, frame, position, max_partitions=limit)
 
@@ -150,6 +152,8 @@ def _finish(
     unfinished: list[Unfinished],
 ) -> Result | asyncio.Future[Any]:
     if produce.acks == ACKS_NONE:
+        if services.quotas.produce is not None:
+            services.quotas.produced(context, time_counts=False)
         failed = next((result for result in results if result.error_code), None)
         if failed is not None:
             # As Kafka: a producer that waits for no answer learns from the closed connection.
@@ -181,8 +185,11 @@ def _encode(services: RecordServices, context: RequestContext, results: list[Par
                 known = [each.node_id for each in node_endpoints]
                 if leader[0] not in known:
                     node_endpoints += leader_hints.endpoints(services, context.session.listener, leader[:1])
+    wait_ms = 0
+    if services.quotas.produce is not None or context.meter is not None:
+        wait_ms = services.quotas.produced(context, time_counts=True)
     return encode_produce_response(
-        context.api_version, context.correlation_id, results, node_endpoints=node_endpoints
+        context.api_version, context.correlation_id, results, wait_ms, node_endpoints
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ottla.broker.api import Api
 from ottla.broker.apis.topics import may_create
 from ottla.broker.request import RequestContext
@@ -25,6 +27,10 @@ from ottla.protocol.messages.create_topics import (
     CreateTopicsResponse,
 )
 
+_STRICT_TOPICS: Final = 6
+_STRICT_PARTITIONS: Final = 3
+"""Versions whose clients know that a quota may refuse what they ask for (KIP-599)"""
+
 
 async def _create_topics(
     services: TopicServices, context: RequestContext, message: CreateTopicsRequest
@@ -32,11 +38,14 @@ async def _create_topics(
     allowed = {
         name: may_create(context, name) for name in dict.fromkeys(each.name for each in message.topics)
     }
+    permit = services.quotas.permit(context, strict_from=_STRICT_TOPICS)
     results = await services.topics.create_topics(
         [_new_topic(topic) for topic in message.topics if allowed[topic.name]],
         validate_only=message.validate_only,
+        take=permit.take,
     )
     return CreateTopicsResponse(
+        throttle_time_ms=permit.wait_ms(),
         topics=[
             *(_topic_result(services, context, name, result) for name, result in results.items()),
             *(
@@ -44,7 +53,7 @@ async def _create_topics(
                 for name, is_allowed in allowed.items()
                 if not is_allowed
             ),
-        ]
+        ],
     )
 
 
@@ -102,7 +111,7 @@ def _topics_error(message: CreateTopicsRequest, code: ErrorCode, text: str | Non
 
 
 async def _create_partitions(
-    services: TopicServices, _context: RequestContext, message: CreatePartitionsRequest
+    services: TopicServices, context: RequestContext, message: CreatePartitionsRequest
 ) -> CreatePartitionsResponse:
     wanted = [
         NewPartitions(
@@ -112,14 +121,18 @@ async def _create_partitions(
         )
         for topic in message.topics
     ]
-    results = await services.topics.create_partitions(wanted, validate_only=message.validate_only)
+    permit = services.quotas.permit(context, strict_from=_STRICT_PARTITIONS)
+    results = await services.topics.create_partitions(
+        wanted, validate_only=message.validate_only, take=permit.take
+    )
     return CreatePartitionsResponse(
+        throttle_time_ms=permit.wait_ms(),
         results=[
             _partitions_refusal(name, result.code, result.message)
             if isinstance(result, KafkaError)
             else CreatePartitionsTopicResult(name=name)
             for name, result in results.items()
-        ]
+        ],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 from uuid import UUID
 
 from ottla.broker.api import Api
@@ -19,6 +20,8 @@ from ottla.protocol.messages.delete_topics import (
 )
 
 VERSION_WITH_TOPIC_IDS = 6
+_STRICT: Final = 5
+"""Versions whose clients know that a quota may refuse what they ask for (KIP-599)"""
 
 
 async def _handle(
@@ -50,13 +53,14 @@ async def _handle(
             responses.append(_result(found, topic_id, ErrorCode.invalid_request, text))
         else:
             names[found] = topic_id
-    results = await services.topics.delete_topics(list(names)) if names else {}
+    permit = services.quotas.permit(context, strict_from=_STRICT)
+    results = await services.topics.delete_topics(list(names), take=permit.take) if names else {}
     for name, topic in results.items():
         if isinstance(topic, KafkaError):
             responses.append(_result(name, names[name], topic.code, topic.message))
         else:
             responses.append(_result(name, topic.topic_id, ErrorCode.none, None))
-    return DeleteTopicsResponse(responses=responses)
+    return DeleteTopicsResponse(responses=responses, throttle_time_ms=permit.wait_ms())
 
 
 class _NotDeletableError(Exception):

@@ -1,0 +1,33 @@
+"""How often connections may come."""
+
+from __future__ import annotations
+
+from ottla.quotas.connections import NO_BOUND, ConnectionRates, Turn
+from ottla.quotas.rates import Window
+
+WINDOW = Window(11, 1000)
+
+
+def test_without_bounds_nobody_waits() -> None:
+    rates = ConnectionRates(WINDOW)
+    assert {rates.came("A", "::1", 0, NO_BOUND, {}) for _ in range(1000)} == {Turn(0)}
+
+
+def test_more_than_the_broker_takes_come_in_turn() -> None:
+    rates = ConnectionRates(WINDOW)
+    turns = [rates.came("A", "::1", 0, 10, {}).wait_ms for _ in range(140)]
+    assert turns[:100] == [0] * 100  # ten seconds' worth
+    assert turns == sorted(turns)
+    assert turns[139] >= 3500  # the rest at ten a second
+    assert rates.came("A", "::1", 60_000, 10, {}) == Turn(0)
+
+
+def test_an_address_that_comes_too_often_is_refused_after_a_while() -> None:
+    rates = ConnectionRates(WINDOW)
+    bounds = {"192.0.2.1": 1.0, None: 2.0}
+    turns = [rates.came("A", "192.0.2.1", 0, NO_BOUND, bounds) for _ in range(12)]
+    assert turns == [Turn(0)] * 10 + [Turn(1000, is_refused=True)] * 2
+    others = [rates.came("A", "192.0.2.2", 0, NO_BOUND, bounds).is_refused for _ in range(21)]
+    assert others == [False] * 20 + [True]
+    # What was refused does not count.
+    assert rates.came("A", "192.0.2.1", 11_000, NO_BOUND, bounds) == Turn(0)
