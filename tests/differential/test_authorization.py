@@ -8,17 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from bench.kafka.install import KafkaUnavailableError
 
 from .batches import batch
-from .brokers import Broker, both
+from .brokers import Broker
 from .scenario import Ask, scenario
 
-SETTINGS = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "true",
-}
-"""Everybody is `User:ANONYMOUS`, and may do what no ACL forbids him."""
 TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 2, 3, 4, 5
 ALL, READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS = range(
     2, 12
@@ -39,15 +33,9 @@ ANY = {
 NOWHERE = uuid.UUID(int=77)
 
 
-@pytest.fixture(scope="module")
-def brokers() -> Iterator[tuple[Broker, Broker]]:
-    """As those of the other scenarios, but with an authorizer."""
-    with contextlib.ExitStack() as stack:
-        try:
-            started = stack.enter_context(both(SETTINGS))
-        except KafkaUnavailableError as error:
-            pytest.skip(f"Apache Kafka cannot be run here: {error}")
-        yield started
+@pytest.fixture
+def brokers(guarded_brokers: tuple[Broker, Broker]) -> tuple[Broker, Broker]:
+    return guarded_brokers
 
 
 def entry(

@@ -53,6 +53,11 @@ def _answer(code: ErrorCode, codes: Mapping[tuple[str, int], ErrorCode]) -> Elec
     )
 
 
+def _error(message: ElectLeadersRequest, code: ErrorCode, _text: str | None) -> ElectLeadersResponse:
+    asked = message.topic_partitions or ()
+    return _answer(code, {(topic.topic, index): code for topic in asked for index in topic.partitions})
+
+
 APIS = (
     Api(
         ClusterServices,
@@ -60,6 +65,7 @@ APIS = (
         ElectLeadersResponse,
         _handle,
         right=OnCluster(Operation.ALTER),
+        error=_error,
         kips=(183, 460),
     ),
 )

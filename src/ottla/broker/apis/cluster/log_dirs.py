@@ -123,6 +123,31 @@ def _alter_one(services: ClusterServices, path: str, topic: str, index: int) -> 
     return ErrorCode.none
 
 
+def _describe_error(
+    _message: DescribeLogDirsRequest, code: ErrorCode, _text: str | None
+) -> DescribeLogDirsResponse:
+    """Before version 3 there is nothing that could have the error, and nothing is told."""
+    return DescribeLogDirsResponse(error_code=code)
+
+
+def _alter_error(
+    message: AlterReplicaLogDirsRequest, code: ErrorCode, _text: str | None
+) -> AlterReplicaLogDirsResponse:
+    return AlterReplicaLogDirsResponse(
+        results=[
+            AlterReplicaLogDirTopicResult(
+                topic_name=topic.name,
+                partitions=[
+                    AlterReplicaLogDirPartitionResult(partition_index=index, error_code=code)
+                    for index in topic.partitions
+                ],
+            )
+            for directory in message.dirs
+            for topic in directory.topics
+        ]
+    )
+
+
 APIS = (
     Api(
         ClusterServices,
@@ -130,6 +155,7 @@ APIS = (
         DescribeLogDirsResponse,
         _describe,
         right=OnCluster(Operation.DESCRIBE),
+        error=_describe_error,
         kips=(113, 827, 1066),
     ),
     Api(
@@ -138,6 +164,7 @@ APIS = (
         AlterReplicaLogDirsResponse,
         _alter,
         right=OnCluster(Operation.ALTER),
+        error=_alter_error,
         kips=(113, 1066),
     ),
 )

@@ -10,7 +10,7 @@ from ottla.broker.rights import OnCluster
 from ottla.broker.services import ClusterServices
 from ottla.metadata.model import PartitionState, Topic
 from ottla.protocol.codes import Operation
-from ottla.protocol.errors import KafkaError
+from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.alter_partition_reassignments import (
     AlterPartitionReassignmentsRequest,
     AlterPartitionReassignmentsResponse,
@@ -59,6 +59,22 @@ def _one(index: int, result: PartitionState | KafkaError) -> ReassignablePartiti
     return answer
 
 
+def _alter_error(
+    message: AlterPartitionReassignmentsRequest, code: ErrorCode, text: str | None
+) -> AlterPartitionReassignmentsResponse:
+    return AlterPartitionReassignmentsResponse(
+        error_code=code,
+        error_message=text,
+        responses=[
+            ReassignableTopicResponse(
+                name=topic.name,
+                partitions=[_one(each.partition_index, KafkaError(code, text)) for each in topic.partitions],
+            )
+            for topic in message.topics
+        ],
+    )
+
+
 def _list(
     services: ClusterServices, _context: RequestContext, message: ListPartitionReassignmentsRequest
 ) -> ListPartitionReassignmentsResponse:
@@ -95,6 +111,7 @@ APIS = (
         AlterPartitionReassignmentsResponse,
         _alter,
         right=OnCluster(Operation.ALTER),
+        error=_alter_error,
         kips=(455, 860),
     ),
     Api(
