@@ -151,7 +151,7 @@ class Broker:
             self._reopen_partitions,
         )
         self._unsent = UnsentOutput(config.ottla_response_memory_max_bytes)
-        self._request_memory = RequestMemory(config.ottla_request_memory_max_bytes)
+        self._request_memory = RequestMemory(config.request_memory_max_bytes)
         self._quotas = ClientQuotas(config, host.clock)
         self._router = self._make_router()
         self._server = self._make_server()

@@ -312,7 +312,6 @@ broker: Ottla has no such thread, buffer, cache or plug-in to tune.
   num.replica.alter.log.dirs.threads int null
   offsets.load.buffer.size int 5242880 [1,...]
   producer.purgatory.purge.interval.requests int 1000
-  queued.max.request.bytes long -1
   queued.max.requests int 500 [1,...]
   transaction.state.log.load.buffer.size int 5242880 [1,...]
   unstable.api.versions.enable boolean false internal

@@ -161,6 +161,12 @@ NETWORK_KEYS = (
         at_least(1 << 20),
     ),
     ConfigDef(
+        "queued.max.request.bytes",
+        LONG,
+        -1,
+        "Kafka's name for `ottla.request.memory.max.bytes`, which it goes before where it is positive.",
+    ),
+    ConfigDef(
         "ottla.request.stalled.ms",
         INT,
         30_000,
@@ -211,10 +217,17 @@ class NetworkConfig:
     ottla_request_max_bytes: int
     ottla_request_max_elements: int
     ottla_request_memory_max_bytes: int
+    queued_max_request_bytes: int
     ottla_request_stalled_ms: int
     ottla_requests_in_flight_max: int
     ottla_response_buffer_max_bytes: int
     ottla_response_memory_max_bytes: int
+
+    @property
+    def request_memory_max_bytes(self) -> int:
+        """What requests may take while they come in, all connections together."""
+        asked = self.queued_max_request_bytes
+        return asked if asked > 0 else self.ottla_request_memory_max_bytes
 
 
 def check_network(value: Values) -> None:

@@ -243,3 +243,9 @@ def test_a_group_may_be_given_what_the_broker_allows():
         "errors.deadletterqueue.topic.name": "dlq.x",
     }
     check_group_configs(overrides, broker_values(BrokerLayers()))
+
+
+def test_kafkas_name_for_the_memory_of_requests_goes_first() -> None:
+    assert broker_config(BrokerLayers()).request_memory_max_bytes == 128 << 20
+    layers = BrokerLayers(static={"queued.max.request.bytes": str(200 << 20)})
+    assert broker_config(layers).request_memory_max_bytes == 200 << 20
