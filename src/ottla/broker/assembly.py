@@ -63,9 +63,10 @@ from ottla.replica.throttles import follower_throttle, leader_throttle
 from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
+    from ottla.broker.authentication import Authentication
     from ottla.broker.monitoring.monitor import Monitor
     from ottla.broker.rights import Authorization
-    from ottla.network.peers import Address, Peers
+    from ottla.network.peers import Peers
 
 log = logging.getLogger(__name__)
 
@@ -180,21 +181,9 @@ class Broker:
     @cached_property
     def peers(self) -> Peers:
         """The other brokers."""
-        from ottla.network.peers import PeerLimits, Peers  # there are none where this one is alone
+        from ottla.broker.peering import make_peers  # there are none where this one is alone
 
-        config = self.config
-
-        def address_of(node_id: int) -> Address | None:
-            registration = self.image.brokers.get(node_id)
-            endpoint = registration and registration.listeners.get(config.inter_broker_listener_name)
-            return (endpoint.host, endpoint.port) if endpoint else None
-
-        limits = PeerLimits(
-            request_max_bytes=config.ottla_request_max_bytes,
-            response_max_bytes=config.socket_request_max_bytes,
-            connect_timeout_s=config.socket_connection_setup_timeout_ms / 1000,
-        )
-        return Peers(self._host.connect, address_of, limits)
+        return make_peers(self._host, self.current, self.metadata)
 
     def _make_partitions(self) -> Partitions:
         return Partitions(
@@ -251,7 +240,19 @@ class Broker:
             _RECEIVE_BUFFER_BYTES,
             self._readers,
         )
-        return Server(shared, config, self._host.bind, self._host.addresses_of)
+        return Server(
+            shared,
+            config,
+            self._host.bind,
+            self._host.addresses_of,
+            lambda name: self._authentication.listener(name),
+        )
+
+    @cached_property
+    def _authentication(self) -> Authentication:
+        from ottla.broker.authentication import Authentication  # what a plain listener does not need
+
+        return Authentication(self.metadata, self.current, self._host.random, self.clock)
 
     def _make_authorization(self) -> Authorization | None:
         if not self.config.authorizer_class_name:
@@ -402,6 +403,8 @@ class Broker:
 
     async def _start(self) -> tuple[str, int]:
         config, node = self.config, self.node
+        if self._shares_store:
+            _ = self.peers  # what is wrong with how they are to be reached is told now
         node.cluster_id = await self._membership.open()
         bound = await self._server.start(config.listeners)
         for listener in config.advertised_listeners:

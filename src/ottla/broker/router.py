@@ -146,6 +146,16 @@ class Router:
             return self._eventually(route, context, message, result), pipelined
         return self._encode(route, context, result), False
 
+    def refuse(self, session: Session, frame: memoryview, error: KafkaError) -> Frame | None:
+        """The answer to a request that is not handled. MalformedRequest where there can be none."""
+        api_key, version, correlation_id, client_id, position = parse_request_header(frame)
+        route = self._routes.get(api_key) or self._first(api_key)
+        if route.decode is not None or not route.lowest <= version <= route.highest:
+            raise MalformedRequest(error.message or error.code.name)
+        message = decode_request(api_key, version, frame, position, self._limits.max_elements)
+        context = RequestContext(session, api_key, version, correlation_id, client_id, self._now_ms())
+        return self._failed(route, context, message, error)
+
     def _first(self, api_key: int) -> Route:
         served = self._table.get(api_key)
         if served is None:

@@ -21,13 +21,16 @@ from ottla.config.definition import (
 from ottla.config.groups import GROUP_COORDINATOR_KEYS, GroupCoordinatorConfig, check_group_coordinator
 from ottla.config.inert import inert_keys
 from ottla.config.layers import BrokerLayers, resolve
+from ottla.config.listener_security import listener_security
 from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
 from ottla.config.monitoring import MONITORING_KEYS, MonitoringConfig, check_monitoring
 from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, connection_overrides
 from ottla.config.quotas import QUOTA_KEYS, QuotaConfig
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
+from ottla.config.sasl import SASL_KEYS
 from ottla.config.security import SECURITY_KEYS, SecurityConfig, check_security
 from ottla.config.store import STORE_KEYS, StoreConfig, check_store
+from ottla.config.tls import TLS_KEYS
 from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, TopicDefaults, check_topic_config
 from ottla.config.transactions import TRANSACTION_KEYS, TransactionConfig
 
@@ -91,6 +94,8 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *SECURITY_KEYS,
         *MONITORING_KEYS,
         *QUOTA_KEYS,
+        *TLS_KEYS,
+        *SASL_KEYS,
         *GROUP_COORDINATOR_KEYS,
         *TRANSACTION_KEYS,
         *_topic_default_keys(),
@@ -156,6 +161,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     listeners = _listeners(value, layers.names())
     values["listeners"], values["advertised_listeners"] = listeners.opened, listeners.advertised
     values["inter_broker_listener_name"] = listeners.inter_broker_name
+    values["listener_security"] = listener_security(listeners.opened, layers, BROKER_CONFIGS)
     values["max_connections_per_ip_overrides"] = connection_overrides(
         values["max_connections_per_ip_overrides"]
     )

@@ -61,18 +61,13 @@ broker: Ottla has no KRaft controller quorum.
   metadata.max.retention.ms long 604800000
   process.roles list null non-empty [broker, controller]
   server.max.startup.time.ms long 9223372036854775807 internal [0,...]
-broker: Ottla's listeners have neither TLS nor authentication yet.
+broker: Kerberos, delegation tokens, tokens of OAUTHBEARER and plug-ins of TLS and SASL are not there.
   client.quota.callback.class class null
-  connection.failed.authentication.delay.ms int 100 [0,...]
-  connections.max.reauth.ms long 0
   delegation.token.expiry.check.interval.ms long 3600000 [1,...]
   delegation.token.expiry.time.ms long 86400000 [1,...]
   delegation.token.max.lifetime.ms long 604800000 [1,...]
   delegation.token.secret.key password null
-  principal.builder.class class org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder per-broker
   sasl.client.callback.handler.class class null
-  sasl.enabled.mechanisms list GSSAPI per-broker distinct values
-  sasl.jaas.config password null per-broker
   sasl.kerberos.kinit.cmd string /usr/bin/kinit per-broker
   sasl.kerberos.min.time.before.relogin long 60000 per-broker
   sasl.kerberos.principal.to.local.rules list DEFAULT per-broker distinct values
@@ -90,7 +85,6 @@ broker: Ottla's listeners have neither TLS nor authentication yet.
   sasl.login.retry.backoff.max.ms long 10000
   sasl.login.retry.backoff.ms long 100
   sasl.mechanism.controller.protocol string GSSAPI
-  sasl.mechanism.inter.broker.protocol string GSSAPI per-broker
   sasl.oauthbearer.allow.unverified.audience boolean false
   sasl.oauthbearer.allow.unverified.issuer boolean false
   sasl.oauthbearer.assertion.algorithm string RS256 (case insensitive) [ES256, RS256]
@@ -120,30 +114,17 @@ broker: Ottla's listeners have neither TLS nor authentication yet.
   sasl.oauthbearer.sub.claim.name string sub
   sasl.oauthbearer.token.endpoint.url string null
   sasl.server.callback.handler.class class null
-  sasl.server.max.receive.size int 524288
   security.providers string null
   ssl.allow.dn.changes boolean false
   ssl.allow.san.changes boolean false
-  ssl.cipher.suites list "" per-broker distinct values
-  ssl.client.auth string none per-broker [required, requested, none]
-  ssl.enabled.protocols list TLSv1.2,TLSv1.3 per-broker distinct values
-  ssl.endpoint.identification.algorithm string https per-broker
   ssl.engine.factory.class class null per-broker
-  ssl.key.password password null per-broker
   ssl.keymanager.algorithm string SunX509 per-broker
-  ssl.keystore.certificate.chain password null per-broker
-  ssl.keystore.key password null per-broker
-  ssl.keystore.location string null per-broker
-  ssl.keystore.password password null per-broker
-  ssl.keystore.type string JKS per-broker
-  ssl.principal.mapping.rules string DEFAULT
   ssl.protocol string TLSv1.3 per-broker
   ssl.provider string null per-broker
   ssl.secure.random.implementation string null per-broker
   ssl.trustmanager.algorithm string PKIX per-broker
-  ssl.truststore.certificates password null per-broker
-  ssl.truststore.location string null per-broker
-  ssl.truststore.password password null per-broker
+broker: what a store of keys and certificates is, is seen in its file.
+  ssl.keystore.type string JKS per-broker
   ssl.truststore.type string JKS per-broker
 broker: Ottla keeps all segments on local disk.
   remote.fetch.max.wait.ms int 500 cluster-wide [1,...]

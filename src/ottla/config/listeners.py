@@ -59,7 +59,7 @@ class Listeners(NamedTuple):
 
 
 def resolve_listeners(settings: ListenerSettings) -> Listeners:
-    """Raises ConfigError for what Kafka refuses, and for protocols that cannot be spoken yet."""
+    """Raises ConfigError for what Kafka refuses."""
     controllers = {name.upper() for name in settings.controller_listener_names}
     protocols = _protocols(settings, controllers)
     every = _parse("listeners", settings.listeners, protocols)
@@ -76,15 +76,6 @@ def resolve_listeners(settings: ListenerSettings) -> Listeners:
         given = _parse("advertised.listeners", settings.advertised_listeners, protocols)
         advertised = tuple(listener for listener in given if listener.name not in controllers)
     _check_advertised(advertised, opened, is_set=settings.advertised_listeners is not None)
-    for listener in opened:
-        # An open port must not pass for a secured one.
-        if listener.protocol is not SecurityProtocol.PLAINTEXT:
-            protocol = listener.protocol.value
-            _refuse(
-                "listeners",
-                listener,
-                f"{protocol} is not supported yet, only PLAINTEXT is: it must not be reachable",
-            )
     return Listeners(opened, advertised, _inter_broker_name(settings, protocols, advertised))
 
 
@@ -211,6 +202,8 @@ def _inter_broker_name(
         protocol_key = "security.inter.broker.protocol"
         text = settings.security_inter_broker_protocol
         name = _protocol(protocol_key, text, text).value
+        if len(advertised) == 1 and not settings.is_inter_broker_protocol_set:
+            return advertised[0].name  # there is no choice, though Kafka asks for it to be said
     else:
         name = settings.inter_broker_listener_name.upper()
         if settings.is_inter_broker_protocol_set:

@@ -19,6 +19,7 @@ from ottla.config.definition import (
     list_of,
     one_of,
 )
+from ottla.config.listener_security import ListenerSecurity
 from ottla.config.listeners import Listener
 
 NETWORK_KEYS = (
@@ -42,7 +43,7 @@ NETWORK_KEYS = (
         "listener.security.protocol.map",
         STRING,
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
-        "The security protocol of each listener name; only PLAINTEXT listeners can be opened.",
+        "The security protocol of each listener name.",
     ),
     ConfigDef(
         "controller.listener.names",
@@ -204,6 +205,12 @@ class NetworkConfig:
     listeners: tuple[Listener, ...]
     advertised_listeners: tuple[Listener, ...]
     inter_broker_listener_name: str
+    listener_security: Mapping[str, ListenerSecurity]
+    """By the names of `listeners`"""
+    connection_failed_authentication_delay_ms: int
+    ottla_authentication_timeout_ms: int
+    ottla_tls_handshake_timeout_ms: int
+    ottla_tls_files_check_ms: int
     socket_request_max_bytes: int
     socket_send_buffer_bytes: int
     socket_receive_buffer_bytes: int

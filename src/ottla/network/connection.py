@@ -17,10 +17,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from ottla.network.dispatcher import SMALLEST_REQUEST, Dispatcher, guess
 from ottla.network.memory import RequestMemory, UnsentOutput, keep_freed_memory
-from ottla.network.output import Frame, Outbox, Piece, StreamedOutput, in_memory
+from ottla.network.output import Frame, Outbox, Piece, StreamedOutput, in_memory, streamed_output
 from ottla.network.session import Session
 from ottla.protocol.errors import KafkaError, MalformedRequest
 from ottla.security.principal import ANONYMOUS
@@ -31,7 +32,6 @@ _SIZE: Final = struct.Struct(">i")
 _PREFIX: Final = struct.Struct(">ih")
 _PREFIX_BYTES: Final = 8
 """Frame size, API key and version: what decides whether a frame may come in."""
-_SMALLEST_REQUEST: Final = 8
 _FIRST_GRANT_BYTES: Final = 64 * 1024
 _ANSWERS_TOGETHER: Final = 64
 _SMALL_ANSWER_BYTES: Final = 16 * 1024
@@ -51,27 +51,10 @@ class ConnectionLimits:
     """`ottla.response.buffer.max.bytes`: unsent output above which a connection is not read"""
 
 
-class Dispatcher(Protocol):
-    """Whom requests are handed to: the router."""
-
-    @property
-    def least_frame_limit(self) -> int:
-        """In bytes; no API has a lower one."""
-
-    def frame_limit(self, api_key: int, general_limit: int) -> int:
-        """The largest frame in bytes that a request of this API may have."""
-
-    def dispatch(
-        self, session: Session, frame: memoryview
-    ) -> tuple[Frame | asyncio.Future[Any] | None, bool]:
-        """The encoded answer, None for no answer, or a future of either; and whether the next may go on."""
-
-
 class Shared:
     """What the connections of one server have in common."""
 
     __slots__ = (
-        "always_acceptable_bytes",
         "connections",
         "limits",
         "memory",
@@ -95,7 +78,6 @@ class Shared:
         """`reader` has the threads that wait for the disk while an answer is sent from a file."""
         self.router = router
         self.limits = limits
-        self.always_acceptable_bytes = min(limits.frame_max_bytes, router.least_frame_limit)
         self.memory = memory
         self.unsent = unsent
         self.reader = reader
@@ -119,19 +101,23 @@ class Connection(asyncio.BufferedProtocol):
     """The protocol object of one accepted socket."""
 
     __slots__ = (
+        "_acceptable_bytes",
         "_admit",
         "_answers",
+        "_authenticate",
         "_backlog",
         "_filled",
         "_frame",
+        "_leave",
         "_mute_timer",
         "_muted_until_s",
         "_need",
         "_output",
         "_reserved",
+        "_router",
         "_serial",
-        "_session",
         "_shared",
+        "_smallest_frame",
         "_streamed",
         "_transport",
         "_waits_for_memory",
@@ -140,14 +126,26 @@ class Connection(asyncio.BufferedProtocol):
         "peer_host",
         "quiet_rounds",
         "request_rounds",
+        "session",
         "unsent_bytes_before",
     )
 
-    def __init__(self, shared: Shared, listener: str, admit: Callable[[Connection], str | None]) -> None:
-        """`listener` is the name of the listener that it came to; `admit` says why it may not stay."""
+    def __init__(
+        self,
+        shared: Shared,
+        listener: str,
+        admit: Callable[[Connection], str | None],
+        authenticate: Callable[[Connection], Callable[[], None]] | None = None,
+    ) -> None:
+        """`listener` is the name of the one that it came to; `admit` says why it may not stay. `authenticate`
+        has requests routed to whoever finds out who the client is; what it gives is called at the end.
+        """
         self._admit = admit
-        self._session = Session(ANONYMOUS, listener, "")
+        self._authenticate = authenticate
+        self._leave: Callable[[], None] | None = None
+        self.session = Session(ANONYMOUS, listener, "")
         self._shared = shared
+        self.route_to(shared.router)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._frame: bytearray | None = None
         self._filled = 0
@@ -161,7 +159,7 @@ class Connection(asyncio.BufferedProtocol):
         self._writable = True
         self._mute_timer: asyncio.TimerHandle | None = None
         self._muted_until_s = 0.0
-        self._session.mute = self.mute
+        self.session.mute = self.mute
         self._streamed: StreamedOutput | None = None
         # What the server's sweeps remember of this connection.
         self.active = True
@@ -175,14 +173,24 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         peer = transport.get_extra_info("peername")
-        self.peer_host = self._session.peer_host = peer[0] if peer else ""
+        self.peer_host = self.session.peer_host = peer[0] if peer else ""
         self._transport.set_write_buffer_limits(high=self._shared.limits.response_buffer_max_bytes)
         self._shared.connections[self] = None
         refusal = self._admit(self)
         if refusal is not None:
             self.refuse(refusal)
+        elif self._authenticate is not None:
+            self._leave = self._authenticate(self)
+
+    def route_to(self, router: Dispatcher, smallest_frame: int = SMALLEST_REQUEST) -> None:
+        """Have the requests that come from now on handled by another, who may take smaller ones."""
+        self._router = router
+        self._acceptable_bytes = min(self._shared.limits.frame_max_bytes, router.least_frame_limit)
+        self._smallest_frame = smallest_frame
 
     def connection_lost(self, _exc: Exception | None) -> None:
+        if self._leave is not None:
+            self._leave()
         self._shared.connections.pop(self, None)
         self._shared.unsent.discard(self)
         self._release_frame()
@@ -235,6 +243,8 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self._writable = True
         self._shared.unsent.discard(self)
+        if self._streamed is not None:
+            self._streamed.resume()
         self._go_on()
 
     # -- frames in
@@ -252,10 +262,17 @@ class Connection(asyncio.BufferedProtocol):
             if end - position < _PREFIX_BYTES:
                 if end - position >= 4:
                     (size,) = _SIZE.unpack_from(data, position)
-                    if size < _SMALLEST_REQUEST:
-                        self.refuse(f"a frame of {size} bytes{_guess(size)}")
+                    if size < self._smallest_frame:
+                        self.refuse(f"a frame of {size} bytes{guess(size)}")
                         return
-                self._begin(data[position:], _PREFIX_BYTES)
+                    if 4 + size <= end - position:
+                        if not self._handle(data[position + 4 : position + 4 + size]):
+                            return
+                        position += 4 + size
+                        continue
+                    self._begin(data[position:], min(_PREFIX_BYTES, 4 + size))
+                    return
+                self._begin(data[position:], 4 if self._smallest_frame < 4 else _PREFIX_BYTES)
                 return
             size, api_key = _PREFIX.unpack_from(data, position)
             if not self._acceptable(size, api_key):
@@ -278,12 +295,12 @@ class Connection(asyncio.BufferedProtocol):
         )
 
     def _acceptable(self, size: int, api_key: int) -> bool:
-        if _SMALLEST_REQUEST <= size <= self._shared.always_acceptable_bytes:
+        if self._smallest_frame <= size <= self._acceptable_bytes:
             return True
-        limit = self._shared.router.frame_limit(api_key, self._shared.limits.frame_max_bytes)
-        if _SMALLEST_REQUEST <= size <= limit:
+        limit = self._router.frame_limit(api_key, self._shared.limits.frame_max_bytes)
+        if self._smallest_frame <= size <= limit:
             return True
-        self.refuse(f"a frame of {size} bytes for API {api_key} (limit {limit}){_guess(size)}")
+        self.refuse(f"a frame of {size} bytes for API {api_key} (limit {limit}){guess(size)}")
         return False
 
     def _begin(self, data: memoryview, need: int) -> None:
@@ -325,7 +342,7 @@ class Connection(asyncio.BufferedProtocol):
     def _handle(self, request: memoryview) -> bool:
         """Route one request; False when the connection was closed over it."""
         try:
-            outcome, pipelined = self._shared.router.dispatch(self._session, request)
+            outcome, pipelined = self._router.dispatch(self.session, request)
         except Exception as error:  # noqa: BLE001 - whatever it is, it concerns this connection alone
             self._fail(error)
             return False
@@ -413,7 +430,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def _stream(self, frame: list[Piece]) -> None:
         """Send records from their files, behind the answers that are not written yet."""
-        if self._transport.get_write_buffer_size() or not self._can_stream():
+        streamed = self._streamed
+        if streamed is None:
+            high, reader = self._shared.limits.response_buffer_max_bytes, self._shared.reader
+            streamed = streamed_output(self._transport, high, self._go_on, self._stream_failed, reader)
+            self._streamed = streamed
+        if self._transport.get_write_buffer_size() and type(streamed) is StreamedOutput:
             # Not past what the transport has: then in memory, within the bound on unsent output.
             self.flush_output()
             try:
@@ -421,22 +443,10 @@ class Connection(asyncio.BufferedProtocol):
             except OSError as error:
                 self._stream_failed(error)
             return
-        assert self._streamed is not None
         if self._output:
             frame = [*self._output, *frame]
             self._output = []
-        self._streamed.send(frame)
-
-    def _can_stream(self) -> bool:
-        """Whether the transport is a plain socket, which can be written to beside it."""
-        if self._streamed is None:
-            plain = self._transport.get_extra_info("socket")
-            if plain is None or self._transport.get_extra_info("sslcontext") is not None:
-                return False
-            self._streamed = StreamedOutput(
-                plain.fileno(), self._go_on, self._stream_failed, self._shared.reader
-            )
-        return True
+        streamed.send(frame)
 
     def _stream_failed(self, error: OSError) -> None:
         if isinstance(error, ConnectionError):
@@ -466,7 +476,7 @@ class Connection(asyncio.BufferedProtocol):
     @property
     def listener(self) -> str:
         """The name of the listener that it came to."""
-        return self._session.listener
+        return self.session.listener
 
     @property
     def idle(self) -> bool:
@@ -483,12 +493,3 @@ class Connection(asyncio.BufferedProtocol):
         """Output that the client has not taken yet."""
         streamed = self._streamed.unsent_bytes if self._streamed is not None else 0
         return streamed + self._transport.get_write_buffer_size()
-
-
-def _guess(size: int) -> str:
-    start = _SIZE.pack(size)
-    if start[0] == 0x16 and start[1] == 0x03:
-        return "; this looks like TLS on a plaintext listener"
-    if start in {b"GET ", b"POST", b"HEAD", b"PUT "}:
-        return "; this looks like HTTP"
-    return ""

@@ -32,6 +32,7 @@ CONNECTIONS_TOGETHER = 32
 """As many wait for each other at most."""
 TURN_BYTES = 2 * 1024 * 1024
 """After as many others get their turn of the event loop."""
+_PACE_BYTES = 128 * 1024
 _MORE_FOLLOWS = getattr(socket, "MSG_MORE", 0)
 """Keeps the few bytes before records from a packet of their own."""
 
@@ -121,9 +122,10 @@ class StreamedOutput:
         """`finished` is called when all was sent after a wait, `failed` once when it cannot be. `reader` has
         the threads that wait for the disk.
         """
-        # Its own descriptor, as the event loop watches one for one purpose.
-        self._socket = socket.socket(fileno=os.dup(descriptor))
-        self._socket.setblocking(False)
+        if descriptor >= 0:
+            # Its own descriptor, as the event loop watches one for one purpose.
+            self._socket = socket.socket(fileno=os.dup(descriptor))
+            self._socket.setblocking(False)
         self._finished = finished
         self._failed = failed
         self._pieces: deque[Piece] = deque()
@@ -156,6 +158,9 @@ class StreamedOutput:
             self._loading.cancel()
         self._pieces.clear()
         self.unsent_bytes = 0
+        self._close_socket()
+
+    def _close_socket(self) -> None:
         self._socket.close()
 
     def _go_on(self) -> None:
@@ -178,12 +183,19 @@ class StreamedOutput:
         if self._pieces:
             if not self._is_waiting:
                 self._is_waiting = self._is_late = True
-                asyncio.get_running_loop().add_writer(self._socket.fileno(), self._go_on)
+                self._wait()
             return
         self._stop_waiting()
         if self._is_late:
             self._is_late = False
             self._finished()
+
+    def resume(self) -> None:
+        """The transport has little left to send."""
+
+    def _wait(self) -> None:
+        """Have `_go_on` called when more can be sent."""
+        asyncio.get_running_loop().add_writer(self._socket.fileno(), self._go_on)
 
     def _stop_waiting(self) -> None:
         if self._is_waiting:
@@ -231,3 +243,66 @@ class StreamedOutput:
             sent -= len(self._pieces.popleft())
             self._at_hand = 0
         self._sent = sent
+
+
+class PacedOutput(StreamedOutput):
+    """Sends through the transport, which is no plain socket: piece by piece, so that neither what is still in
+    files nor what is encrypted of it is in memory as a whole.
+    """
+
+    __slots__ = ("_high", "_transport")
+
+    def __init__(
+        self,
+        transport: asyncio.WriteTransport,
+        high: int,
+        finished: Callable[[], None],
+        failed: Callable[[OSError], None],
+        reader: Executor,
+    ) -> None:
+        """`high` is the transport's limit of unsent bytes, above which it tells when it has sent them."""
+        super().__init__(-1, finished, failed, reader)
+        self._transport = transport
+        self._high = high
+
+    def resume(self) -> None:
+        """The transport has little left to send."""
+        if self._is_waiting and self._transport.get_write_buffer_size() <= self._high:
+            self._is_waiting = False
+            self._go_on()
+
+    def _wait(self) -> None:
+        if self._transport.get_write_buffer_size() <= self._high:  # it is only others' turn
+            asyncio.get_running_loop().call_soon(self.resume)
+
+    def _stop_waiting(self) -> None:
+        self._is_waiting = False
+
+    def _close_socket(self) -> None:
+        """There is none."""
+
+    def _send_first(self, most: int) -> tuple[int, int]:
+        if self._transport.get_write_buffer_size() > self._high:
+            raise BlockingIOError
+        first, start = self._pieces[0], self._sent
+        wanted = min(len(first) - start, most, _PACE_BYTES)
+        if isinstance(first, bytes | memoryview):
+            self._transport.write(memoryview(first)[start : start + wanted])
+        else:
+            wanted = min(wanted, self._at_hand - start)
+            self._transport.write(first.read(start, wanted))
+        return wanted, wanted
+
+
+def streamed_output(
+    transport: asyncio.Transport,
+    high: int,
+    finished: Callable[[], None],
+    failed: Callable[[OSError], None],
+    reader: Executor,
+) -> StreamedOutput:
+    """Beside the transport of a plain socket; through any other, which nobody may pass by (TLS)."""
+    plain = transport.get_extra_info("socket")
+    if plain is None or transport.get_extra_info("sslcontext") is not None:
+        return PacedOutput(transport, high, finished, failed, reader)
+    return StreamedOutput(plain.fileno(), finished, failed, reader)

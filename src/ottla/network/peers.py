@@ -14,6 +14,7 @@ from ssl import SSLContext
 from typing import Final, NamedTuple, Protocol, TypeAlias, TypeVar, cast
 
 from ottla import __version__
+from ottla.config.definition import ConfigError
 from ottla.protocol import wire
 from ottla.protocol.errors import DecodeError, EncodeError, ErrorCode
 from ottla.protocol.messages import APIS
@@ -27,6 +28,9 @@ _MAX_ELEMENTS: Final = 4_000_000
 """Of all arrays of an answer"""
 _MAX_IN_FLIGHT: Final = 1000
 _MAX_CORRELATION_ID: Final = 2**31 - 1
+_NEVER: Final = float("inf")
+_RENEW_AFTER: Final = 0.85
+"""Of a session's time, as Java's client does it"""
 _INT32: Final = binary.Struct(">i")
 
 R = TypeVar("R", bound=Struct)
@@ -53,9 +57,11 @@ class Sender(Protocol):
 class PeerSecurity(NamedTuple):
     """How peers are talked to on their listener."""
 
-    tls: SSLContext | None = None
-    authenticate: Callable[[Sender], Awaitable[None]] | None = None
-    """Called on each new connection once its versions are known; raises PeerError"""
+    tls: Callable[[], SSLContext] | None = None
+    authenticate: Callable[[Sender], Awaitable[float | None]] | None = None
+    """Called on each new connection once its versions are known; gives for how many seconds the peer believes
+    it, None for good; raises PeerError
+    """
 
 
 OPEN: Final = PeerSecurity()
@@ -83,6 +89,9 @@ class PeerConnection(asyncio.BufferedProtocol):
         self.name = name
         self.error: PeerError | None = None
         """Why it is closed; None while it is open."""
+        self.renew_at = _NEVER
+        """On the loop's clock: from then on it takes no new requests, as the peer would not believe them"""
+        self._is_retired = False
         self._client_id = client_id
         self._limits = limits
         self._loop = asyncio.get_running_loop()
@@ -94,6 +103,17 @@ class PeerConnection(asyncio.BufferedProtocol):
         self._small = memoryview(bytearray(_RECEIVE_BYTES))
         self._large: memoryview | None = None
         self._filled = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether another connection has to take its place."""
+        return self._loop.time() >= self.renew_at
+
+    def retire(self) -> None:
+        """Close it once what waits is answered."""
+        self._is_retired = True
+        if not self._waiting:
+            self.close()
 
     async def negotiate(self, timeout_s: float) -> None:
         """Find out what the peer speaks; nothing else may be sent before. Raises PeerError."""
@@ -234,6 +254,8 @@ class PeerConnection(asyncio.BufferedProtocol):
         future = self._waiting.popleft().future
         if not future.done():
             future.set_result(frame)
+        if self._is_retired and not self._waiting:
+            self.close()
 
 
 class Channel:
@@ -267,7 +289,9 @@ class Channel:
             connection.close()
 
     def _is_current(self, connection: PeerConnection) -> bool:
-        return connection.error is None and self._peers.address_of(self._node_id) == self._address
+        if connection.error is not None or connection.is_due:
+            return False
+        return self._peers.address_of(self._node_id) == self._address
 
     async def _connected(self) -> PeerConnection:
         async with self._connecting:  # those who come meanwhile take the same
@@ -275,6 +299,9 @@ class Channel:
             connection = self._connection
             if connection is not None and self._is_current(connection):
                 return connection
+            if connection is not None and connection.is_due:
+                self._connection = None
+                connection.retire()
             self.disconnect()
             address = self._peers.address_of(self._node_id)
             if address is None:
@@ -320,14 +347,19 @@ class Peers:
         timeout_s = self._limits.connect_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                await self._connect(lambda: connection, host, port, self._security.tls)
+                tls = None if self._security.tls is None else self._security.tls()
+                await self._connect(lambda: connection, host, port, tls)
                 await connection.negotiate(timeout_s)
                 if self._security.authenticate is not None:
-                    await self._security.authenticate(connection)
+                    lifetime_s = await self._security.authenticate(connection)
+                    if lifetime_s is not None:
+                        connection.renew_at = asyncio.get_running_loop().time() + lifetime_s * _RENEW_AFTER
         except BaseException as error:
             connection.close()
             if isinstance(error, TimeoutError):
                 raise PeerError(f"{connection.name}: no connection within {timeout_s:g} s") from None
+            if isinstance(error, ConfigError):  # of certificates
+                raise PeerError(f"{connection.name}: {error.message}") from error
             if isinstance(error, OSError) and not isinstance(error, PeerError):
                 raise PeerError(f"{connection.name}: {error}") from error
             raise

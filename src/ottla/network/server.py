@@ -7,13 +7,19 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from ottla.config.listener_security import ListenerSecurity
 from ottla.config.listeners import Listener
 from ottla.config.network import NetworkConfig
 from ottla.network.connection import Connection, Shared
 from ottla.quotas.connections import ConnectionRates
 from ottla.quotas.rates import Window
+
+if TYPE_CHECKING:
+    from ottla.network.authenticator import SaslListener
+    from ottla.network.secured import SecuredTransport
+    from ottla.network.tls import ServerTls
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +45,8 @@ Bind: TypeAlias = Callable[
     [Callable[[], asyncio.BufferedProtocol], str, int, NetworkConfig], Awaitable[Listening]
 ]
 """Binds to a host and port, makes a protocol for each connection; raises OSError."""
+MakeSasl: TypeAlias = Callable[[str], "SaslListener"]
+"""How clients of the listener of that name say who they are."""
 AddressesOf: TypeAlias = Callable[[str], Awaitable[list[str]]]
 """What a host's name stands for, as the system writes it; raises OSError."""
 
@@ -46,8 +54,19 @@ AddressesOf: TypeAlias = Callable[[str], Awaitable[list[str]]]
 class Server:
     """Listens on the addresses of one broker and owns the connections accepted there."""
 
-    def __init__(self, shared: Shared, config: NetworkConfig, bind: Bind, addresses_of: AddressesOf) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        config: NetworkConfig,
+        bind: Bind,
+        addresses_of: AddressesOf,
+        make_sasl: MakeSasl,
+    ) -> None:
         self._shared = shared
+        self._make_sasl = make_sasl
+        self._tls: dict[str, ServerTls] = {}
+        self._shaking_hands: dict[SecuredTransport, None] = {}
+        self._files_watch: asyncio.Task[None] | None = None
         self._config = config
         self._bind = bind
         self._addresses_of = addresses_of
@@ -64,27 +83,62 @@ class Server:
     async def start(self, listeners: Iterable[Listener]) -> dict[str, tuple[str, int]]:
         """Bind and listen; returns by listener name the address, with the port that was given for 0.
 
-        Raises OSError; what was bound before is closed by `stop`.
+        Raises OSError, and ConfigError for certificates; what was bound before is closed by `stop`.
         """
         self._per_address = await self._by_address(self._config)
         for listener in listeners:
             name, host, port = listener.name, listener.host, listener.port
             self.accepted[name] = 0
             try:
-                self._listening[name] = await self._bind(
-                    partial(Connection, self._shared, name, self._admit), host, port, self._config
-                )
+                make = self._connections_of(name, self._config.listener_security[name])
+                self._listening[name] = await self._bind(make, host, port, self._config)
             except OSError as error:
                 reason = error.strerror or str(error)
                 raise OSError(f"cannot listen on {host}:{port}: {reason.lower()}") from error
         self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
+        if self._tls:
+            self._files_watch = asyncio.get_running_loop().create_task(self._watch_files())
         return {name: listening.address for name, listening in self._listening.items()}
+
+    def _connections_of(
+        self, name: str, security: ListenerSecurity
+    ) -> Callable[[], asyncio.BufferedProtocol]:
+        """What makes the protocol of each of a listener's connections."""
+        authenticate = None
+        if security.sasl is not None:
+            from ottla.network.authenticator import authentication
+
+            authenticate = authentication(self._shared.router, partial(self._make_sasl, name))
+        if security.tls is None:
+            return partial(Connection, self._shared, name, self._admit, authenticate)
+        from ottla.network.secured import secured_connections  # what a plain listener does not need
+        from ottla.network.tls import ServerTls
+
+        tls = self._tls[name] = ServerTls(security.tls)
+        return secured_connections(
+            tls, self._shared, name, self._admit, authenticate, self._shaking_hands, self._handshake_timeout_s
+        )
+
+    def _handshake_timeout_s(self) -> float:
+        return self._config.ottla_tls_handshake_timeout_ms / 1000
+
+    async def _watch_files(self) -> None:
+        while True:
+            await asyncio.sleep(self._config.ottla_tls_files_check_ms / 1000)
+            self._renew_certificates()
+
+    def _renew_certificates(self) -> None:
+        for name, tls in self._tls.items():
+            settings = self._config.listener_security[name].tls
+            if settings is not None:
+                tls.renew(settings)
 
     async def reconfigure(self, config: NetworkConfig) -> None:
         """Apply changed bounds to connections that come from now on."""
         if config.max_connections_per_ip_overrides != self._config.max_connections_per_ip_overrides:
             self._per_address = await self._by_address(config)
         self._config = config
+        self._renew_certificates()
 
     async def _by_address(self, config: NetworkConfig) -> dict[str, int]:
         """`max.connections.per.ip.overrides` by address; host names are looked up."""
@@ -122,12 +176,14 @@ class Server:
     async def stop(self) -> None:
         """Stop listening and close every connection."""
         self.is_serving = False
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for task in filter(None, (self._sweeper, self._files_watch)):
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._sweeper
+                await task
         for listening in self._listening.values():
             listening.close()
+        for begun in list(self._shaking_hands):
+            begun.abort()
         for connection in list(self._shared.connections):
             connection.close()
         # One turn lets the transports send what is written and drop their sockets.
@@ -138,21 +194,21 @@ class Server:
         for connection in list(self._shared.connections):
             connection.refuse("the broker stops")
 
-    def _admit(self, connection: Connection) -> str | None:
+    def _admit(self, connection: Connection | SecuredTransport) -> str | None:
         """Why a new connection may not stay, or None."""
         self.accepted[connection.listener] += 1
-        connections = self._shared.connections
-        if len(connections) > self._config.max_connections:
+        count = len(self._shared.connections) + len(self._shaking_hands)
+        if count > self._config.max_connections:
             return f"more than max.connections={self._config.max_connections} connections"
         host = connection.peer_host
         limit = self._per_address.get(host, self._config.max_connections_per_ip)
-        if limit < len(connections) and sum(each.peer_host == host for each in connections) > limit:
+        if limit < count and self._count_from(host) > limit:
             return f"more than max.connections.per.ip={limit} connections"
         if self._rates is not None:
             self._have_wait(connection, self._rates)
         return None
 
-    def _have_wait(self, connection: Connection, rates: ConnectionRates) -> None:
+    def _have_wait(self, connection: Connection | SecuredTransport, rates: ConnectionRates) -> None:
         """Where connections come too fast, as Kafka does it: the broker's for their turn, an address's to be
         refused.
         """
@@ -169,9 +225,15 @@ class Server:
         if turn.is_refused:
             loop.call_later(turn.wait_ms / 1000, self._refuse, connection)
 
-    def _refuse(self, connection: Connection) -> None:
-        if connection in self._shared.connections:
+    def _refuse(self, connection: Connection | SecuredTransport) -> None:
+        if connection in self._shared.connections or connection in self._shaking_hands:
             connection.refuse("connections from there come too fast")
+
+    def _count_from(self, host: str) -> int:
+        ours, shaking_hands = self._shared.connections, self._shaking_hands
+        return sum(each.peer_host == host for each in ours) + sum(
+            each.peer_host == host for each in shaking_hands
+        )
 
     async def _sweep(self) -> None:
         """Look at every connection once in `ottla.request.stalled.ms`."""

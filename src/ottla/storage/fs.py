@@ -44,6 +44,9 @@ class Source(Protocol):
     def __bytes__(self) -> bytes:
         """All of them, in memory. Raises OSError."""
 
+    def read(self, start: int, size: int) -> bytes:
+        """Some of them, in memory. Raises OSError."""
+
     def is_at_hand(self, start: int, size: int) -> bool:
         """Whether these can be sent without waiting for whoever has them."""
 
@@ -74,8 +77,11 @@ class FileSlice:
         return self._size
 
     def __bytes__(self) -> bytes:
-        data = os.pread(self._descriptor.fd, self._size, self._position)
-        if len(data) < self._size:
+        return self.read(0, self._size)
+
+    def read(self, start: int, size: int) -> bytes:
+        data = os.pread(self._descriptor.fd, size, self._position + start)
+        if len(data) < size:
             raise _cut_off()
         return data
 

@@ -31,6 +31,8 @@ CLASSES = {
     "GroupCoordinatorConfig": "config/groups.py",
     "NetworkConfig": "config/network.py",
     "ReplicaConfig": "config/replica.py",
+    "SaslSettings": "config/sasl.py",
+    "TlsSettings": "config/tls.py",
     "TopicConfig": "config/topic.py",
     "TransactionConfig": "config/transactions.py",
     # What values are copied into:
@@ -158,6 +160,20 @@ SAMPLES = (
 )
 
 
+SECURED = {
+    "listeners": "SSL://127.0.0.1:1,SASL_SSL://127.0.0.1:2",
+    "security.inter.broker.protocol": "SSL",
+    "ssl.keystore.location": "keys",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+}
+"""What has listeners of their own to be seen on"""
+
+
+def base(name: str) -> Mapping[str, str]:
+    is_of_listeners = name.startswith(("ssl.", "sasl.", "connections.max.reauth"))
+    return SECURED if is_of_listeners or name == "principal.builder.class" else {}
+
+
 def effects(definition: ConfigDef) -> Iterator[tuple[str, BrokerConfig | TopicConfig | str]]:
     """What comes of each sample that the key takes as a value: a configuration, or why it is refused."""
     for sample in SAMPLES:
@@ -169,7 +185,10 @@ def effects(definition: ConfigDef) -> Iterator[tuple[str, BrokerConfig | TopicCo
             if TOPIC_CONFIGS.get(definition.name) is definition:
                 yield sample, topic_config({definition.name: sample}, broker_config())
             else:
-                yield sample, broker_config(BrokerLayers(static={definition.name: sample}))
+                name = definition.name
+                of_listener = {"sasl.jaas.config": f"listener.name.sasl_ssl.scram-sha-512.{name}"}
+                settings = {**base(name), of_listener.get(name, name): sample}
+                yield sample, broker_config(BrokerLayers(static=settings))
         except ConfigError as error:
             yield sample, error.message
 
@@ -190,7 +209,11 @@ KEYS = [
 @pytest.mark.parametrize("definition", KEYS, ids=lambda entry: entry.name)
 def test_a_key_has_an_effect_unless_the_table_says_that_it_has_none(definition: ConfigDef) -> None:
     is_topic = TOPIC_CONFIGS.get(definition.name) is definition
-    before = broker_config().topic_defaults if is_topic else broker_config()
+    before = (
+        broker_config().topic_defaults
+        if is_topic
+        else broker_config(BrokerLayers(static=base(definition.name)))
+    )
     came_of = dict(effects(definition))
     changed = {sample for sample, after in came_of.items() if values_of(after) != values_of(before)}
     assert came_of, "no sample is a value of it"

@@ -12,6 +12,9 @@ from ottla.config.broker import (
 from ottla.config.definition import ConfigError
 from ottla.config.groups import GROUP_CONFIGS, check_group_configs
 from ottla.config.layers import BrokerLayers
+from ottla.config.network import NetworkConfig
+from ottla.config.sasl import SASL_KEYS
+from ottla.config.tls import TLS_KEYS
 from ottla.config.topic import TOPIC_CONFIGS
 
 # Keys that are honoured without a field of their own: they supply another key's value.
@@ -25,6 +28,11 @@ SUPPLYING = {
     "group.consumer.min.session.timeout.ms",
     "inter.broker.listener.name",
     "listener.security.protocol.map",
+    *(
+        entry.name
+        for entry in (*TLS_KEYS, *SASL_KEYS)
+        if entry.field not in NetworkConfig.__dataclass_fields__
+    ),
     "log.dir",
     "security.inter.broker.protocol",
 }

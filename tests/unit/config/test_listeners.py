@@ -143,14 +143,6 @@ def test_every_interface_is_no_address_to_advertise(host: str) -> None:
         ({"listeners": "PLAINTEXT://localhost:-1"}, "expected name://host:port"),
         ({"listeners": "PLAINTEXT://a:b:9092"}, "expected name://host:port"),
         ({"listeners": "PLAINTEXT://a:1,plaintext://b:2"}, "each listener must have its own name"),
-        ({"listeners": "SSL://localhost:9093"}, "SSL is not supported yet, only PLAINTEXT"),
-        (
-            {
-                "listeners": "PLAINTEXT://a:1,OUT://a:2",
-                "listener_security_protocol_map": "PLAINTEXT:PLAINTEXT,OUT:SASL_SSL",
-            },
-            "SASL_SSL is not supported yet",
-        ),
         ({"listeners": "INSIDE://localhost:9093"}, "no protocol for INSIDE"),
         ({"listeners": ""}, "must not be empty"),
         ({"listeners": "C://:1", "controller_listener_names": "C"}, "every listener is in controller"),

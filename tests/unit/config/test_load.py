@@ -170,8 +170,8 @@ def test_toml_takes_tables_dotted_keys_lists_and_numbers(tmp_path):
         ("a.properties", "x=\\u1", ":1: Malformed"),
         (
             "a.properties",
-            "listeners=SSL://:1",
-            ":1: Invalid value SSL://:1 for configuration listeners: SSL is not",
+            "listeners=SSL://:70000",
+            ":1: Invalid value SSL://:70000 for configuration listeners: expected name",
         ),
         (
             "a.properties",

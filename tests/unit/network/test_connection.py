@@ -267,13 +267,13 @@ async def test_a_client_that_does_not_read_is_not_read() -> None:
 
 async def test_writing_pauses_in_the_middle_of_a_read() -> None:
     wire = Wire()
-    write = wire.transport.writelines
+    write = wire.transport.write
 
-    def write_and_pause(buffers: list[bytes]) -> None:
-        write(buffers)
+    def write_and_pause(data: bytes) -> None:
+        write(data)
         wire.connection.pause_writing()
 
-    wire.transport.writelines = write_and_pause  # type: ignore[method-assign]
+    wire.transport.write = write_and_pause  # type: ignore[method-assign]
     wire.router.planned |= {body: [body] for body in (b"1", b"2", b"3")}
     wire.receive(request(b"1") + request(b"2") + request(b"3"))
     assert wire.written == [b"1"]
@@ -288,7 +288,7 @@ def test_small_answers_to_one_read_are_written_together_and_before_records() -> 
     wire = Wire()
     wire.router.planned[b"fetch"] = [b"head", b"records"]
     wire.receive(b"".join(map(request, (b"1", b"2", b"fetch", b"3"))))
-    assert wire.written == [b"12", b"headrecords", b"3"]
+    assert wire.written == [b"12headrecords", b"3"]
 
 
 async def test_a_lost_connection_drops_waiting_fetches_and_keeps_tasks() -> None:

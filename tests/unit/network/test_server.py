@@ -12,6 +12,7 @@ from tests.raw_client import connect
 from ottla.config.broker import default_view
 from ottla.config.listeners import Listener, SecurityProtocol
 from ottla.config.network import NetworkConfig
+from ottla.network.authenticator import SaslListener
 from ottla.network.server import Server, _sweep_one
 from ottla.network.sockets import addresses_of, bind_tcp
 from ottla.testing import run_broker_async
@@ -19,6 +20,10 @@ from ottla.testing import run_broker_async
 from .transport import Wire, request
 
 IDLE_ROUNDS = 3
+
+
+def no_sasl(name: str) -> SaslListener:
+    raise AssertionError(name)
 
 
 def sweep(wire: Wire, rounds: int, *, idle_rounds: int | None = IDLE_ROUNDS) -> int:
@@ -142,7 +147,7 @@ async def test_only_loopback_is_never_paced(host: str) -> None:
         of_the_system = _congestion_control(other)
     shared = Wire().shared
     shared.connections.clear()
-    server = Server(shared, default_view(NetworkConfig), bind_tcp, addresses_of)
+    server = Server(shared, default_view(NetworkConfig), bind_tcp, addresses_of, no_sasl)
     ((_, port),) = (await server.start([Listener("PLAINTEXT", SecurityProtocol.PLAINTEXT, host, 0)])).values()
     await server.serve()
     async with connect("127.0.0.1", port):

@@ -12,7 +12,7 @@ from ottla.network.connection import Connection, ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.output import Outbox
 from ottla.network.session import Session
-from ottla.protocol.errors import MalformedRequest
+from ottla.protocol.errors import KafkaError, MalformedRequest
 
 API = 3
 PIPELINED_API = 0
@@ -71,6 +71,9 @@ class FakeRouter:
 
     def frame_limit(self, api_key: int, general_limit: int) -> int:
         return min(self.limits.get(api_key, general_limit), general_limit)
+
+    def refuse(self, session: Session, frame: memoryview, error: KafkaError) -> bytes:
+        return str(error).encode()
 
     def dispatch(self, session: Session, frame: memoryview) -> tuple[Any, bool]:
         assert (session.peer_host, session.listener) == ("192.0.2.1", "PLAINTEXT")

@@ -1,4 +1,7 @@
-"""SaslHandshake, SaslAuthenticate: who a client is, which no listener asks for yet (KIP-43, KIP-152)."""
+"""SaslHandshake, SaslAuthenticate: who a client is, where there is nothing to say (KIP-43, KIP-152).
+
+A listener with SASL has them answered by `network/authenticator.py`, before all others.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,6 @@ from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, SaslAuthenticateResponse
 from ottla.protocol.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 
-_GAPS = ("There is no authentication yet: answered as by Kafka on a listener without it.",)
-
 
 def _handshake(
     _services: NoServices, _context: RequestContext, _message: SaslHandshakeRequest
@@ -22,7 +23,7 @@ def _handshake(
 def _authenticate(
     _services: NoServices, _context: RequestContext, _message: SaslAuthenticateRequest
 ) -> SaslAuthenticateResponse:
-    text = "This listener does not authenticate its clients."
+    text = "SaslAuthenticate request received after successful authentication"
     return SaslAuthenticateResponse(error_code=ErrorCode.illegal_sasl_state, error_message=text)
 
 
@@ -36,7 +37,6 @@ APIS = (
         _handshake,
         right=_OPEN,
         kips=(43, 152),
-        gaps=_GAPS,
     ),
     Api(
         NoServices,
@@ -45,6 +45,5 @@ APIS = (
         _authenticate,
         right=_OPEN,
         kips=(152, 368),
-        gaps=_GAPS,
     ),
 )
