@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,15 +46,16 @@ class FaultyNode(Process):
         self.who = f"broker {node_id}"
         client, internal = free_ports(2)
         self.address = f"127.0.0.1:{client}"
+        self.internal_port = internal
         proxy = links.open(self.who, internal)
         members = [
             f"127.0.0.1:{links.open(member.name, int(member.endpoint.rpartition(':')[2]), self.who)}"
             for member in etcd.members
         ]
         every = {
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT",
             **settings,
             "advertised.listeners": f"PLAINTEXT://{self.address},INTERNAL://127.0.0.1:{proxy}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,INTERNAL:PLAINTEXT",
             "inter.broker.listener.name": "INTERNAL",
         }
         command = [sys.executable, "-m", "ottla", "serve", "--data", str(folder / f"node-{node_id}")]
@@ -136,6 +137,11 @@ class FaultyCluster:
     @property
     def bootstrap(self) -> str:
         return ",".join(node.address for node in self.nodes)
+
+    @property
+    def internal_ports(self) -> list[int]:
+        """Where brokers listen to one another."""
+        return [node.internal_port for node in self.nodes]
 
     def start(self) -> None:
         """Raises ClusterError."""
@@ -261,9 +267,12 @@ def run_faulty_cluster(
     version: Path | None = None,
     *,
     has_own_times: bool = False,
+    etcd_options: Sequence[str] = (),
 ) -> Iterator[FaultyCluster]:
-    """It is killed in the end. Skips the test where there is no etcd."""
-    with run_etcd(3) as etcd, Links() as links:
+    """It is killed in the end. With `etcd_options`, certificates, etcd speaks TLS. Skips the test where there
+    is no etcd.
+    """
+    with run_etcd(3, *etcd_options, tls=bool(etcd_options)) as etcd, Links() as links:
         cluster = FaultyCluster(folder, etcd, links, settings)
         for node in cluster.nodes if version else ():
             node.run_with(version)
