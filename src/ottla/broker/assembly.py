@@ -252,7 +252,10 @@ class Broker:
     def _authentication(self) -> Authentication:
         from ottla.broker.authentication import Authentication  # what a plain listener does not need
 
-        return Authentication(self.metadata, self.current, self._host.random, self.clock)
+        def in_thread(work: Callable[[], object]) -> None:
+            asyncio.get_running_loop().run_in_executor(self._readers, work)
+
+        return Authentication(self.metadata, self.current, self._host.random, self.clock, in_thread)
 
     def _make_authorization(self) -> Authorization | None:
         if not self.config.authorizer_class_name:
@@ -405,6 +408,9 @@ class Broker:
         config, node = self.config, self.node
         if self._shares_store:
             _ = self.peers  # what is wrong with how they are to be reached is told now
+        for security in config.listener_security.values():
+            if security.sasl is not None:
+                self._authentication.prepare(security.sasl)
         node.cluster_id = await self._membership.open()
         bound = await self._server.start(config.listeners)
         for listener in config.advertised_listeners:

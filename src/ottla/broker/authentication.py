@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Final
 from ottla.clock import Clock
 from ottla.config.current import Current
 from ottla.config.network import NetworkConfig
-from ottla.config.sasl import SaslSettings
+from ottla.config.sasl import SaslSettings, TokenSettings
 from ottla.metadata.credentials import ScramUser
 from ottla.metadata.image import ImageSource
 from ottla.network.authenticator import SaslListener
 from ottla.protocol.codes import ScramMechanism
-from ottla.security.sasl import Exchange, Identity, Plain, is_password_of
+from ottla.security.sasl import Exchange, Identity, OAuthBearer, Plain, is_password_of
 from ottla.security.scram import Lookup, Scram
 
 if TYPE_CHECKING:
     from random import Random  # noqa: TID251 - that it is given
+
+    from ottla.broker.tokens import InThread, Tokens
 
 _SCRAM: Final[Mapping[str, ScramMechanism]] = {
     "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
@@ -31,12 +33,20 @@ class Authentication:
     """Of one broker."""
 
     def __init__(
-        self, metadata: ImageSource, config: Current[NetworkConfig], random: Random, clock: Clock
+        self,
+        metadata: ImageSource,
+        config: Current[NetworkConfig],
+        random: Random,
+        clock: Clock,
+        in_thread: InThread,
     ) -> None:
+        """`in_thread` has something done that takes a while."""
         self._metadata = metadata
         self._config = config
         self._random = random
         self._clock = clock
+        self._in_thread = in_thread
+        self._tokens: dict[TokenSettings, Tokens] = {}
         self._secret = random.getrandbits(256).to_bytes(32, "big")
 
     def listener(self, name: str) -> SaslListener:
@@ -46,7 +56,7 @@ class Authentication:
         assert sasl is not None
         return SaslListener(
             mechanisms=sasl.mechanisms,
-            begin=partial(self._begin, sasl.users),
+            begin=partial(self._begin, sasl),
             max_receive_bytes=sasl.max_receive_bytes,
             max_reauth_ms=sasl.max_reauth_ms,
             failure_delay_s=config.connection_failed_authentication_delay_ms / 1000,
@@ -54,9 +64,25 @@ class Authentication:
             now_ms=self._clock.now_ms,
         )
 
-    def _begin(self, users: Mapping[str, str], mechanism: str) -> Exchange:
+    def prepare(self, settings: SaslSettings) -> None:
+        """Read the keys of tokens, if the listener takes any. Raises ConfigError."""
+        if settings.tokens is not None:
+            self._tokens_of(settings.tokens)
+
+    def _tokens_of(self, settings: TokenSettings) -> Tokens:
+        tokens = self._tokens.get(settings)
+        if tokens is None:
+            from ottla.broker.tokens import Tokens
+
+            tokens = self._tokens[settings] = Tokens(settings, self._clock, self._in_thread)
+        return tokens
+
+    def _begin(self, settings: SaslSettings, mechanism: str) -> Exchange:
         if mechanism == "PLAIN":
-            return Plain(partial(is_password_of, users))
+            return Plain(partial(is_password_of, settings.users))
+        if mechanism == "OAUTHBEARER":
+            assert settings.tokens is not None
+            return OAuthBearer(self._tokens_of(settings.tokens).identity)
         return Scram(
             _SCRAM[mechanism],
             partial(self._look_up, _SCRAM[mechanism]),

@@ -61,7 +61,7 @@ broker: Ottla has no KRaft controller quorum.
   metadata.max.retention.ms long 604800000
   process.roles list null non-empty [broker, controller]
   server.max.startup.time.ms long 9223372036854775807 internal [0,...]
-broker: Kerberos, delegation tokens, tokens of OAUTHBEARER and plug-ins of TLS and SASL are not there.
+broker: Kerberos, delegation tokens, logins of this broker by OAUTHBEARER and plug-ins of TLS and SASL are not there.
   client.quota.callback.class class null
   delegation.token.expiry.check.interval.ms long 3600000 [1,...]
   delegation.token.expiry.time.ms long 86400000 [1,...]
@@ -85,8 +85,6 @@ broker: Kerberos, delegation tokens, tokens of OAUTHBEARER and plug-ins of TLS a
   sasl.login.retry.backoff.max.ms long 10000
   sasl.login.retry.backoff.ms long 100
   sasl.mechanism.controller.protocol string GSSAPI
-  sasl.oauthbearer.allow.unverified.audience boolean false
-  sasl.oauthbearer.allow.unverified.issuer boolean false
   sasl.oauthbearer.assertion.algorithm string RS256 (case insensitive) [ES256, RS256]
   sasl.oauthbearer.assertion.claim.aud string null
   sasl.oauthbearer.assertion.claim.exp.seconds int 300 [0,...,86400]
@@ -100,18 +98,11 @@ broker: Kerberos, delegation tokens, tokens of OAUTHBEARER and plug-ins of TLS a
   sasl.oauthbearer.assertion.template.file string null
   sasl.oauthbearer.client.credentials.client.id string null
   sasl.oauthbearer.client.credentials.client.secret password null
-  sasl.oauthbearer.clock.skew.seconds int 30
-  sasl.oauthbearer.expected.audience list "" distinct values
-  sasl.oauthbearer.expected.issuer string null
-  sasl.oauthbearer.jwks.endpoint.refresh.ms long 3600000
   sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms long 10000
   sasl.oauthbearer.jwks.endpoint.retry.backoff.ms long 100
-  sasl.oauthbearer.jwks.endpoint.url string null
   sasl.oauthbearer.jwt.retriever.class class org.apache.kafka.common.security.oauthbearer.DefaultJwtRetriever
   sasl.oauthbearer.jwt.validator.class class org.apache.kafka.common.security.oauthbearer.DefaultJwtValidator
   sasl.oauthbearer.scope string null
-  sasl.oauthbearer.scope.claim.name string scope
-  sasl.oauthbearer.sub.claim.name string sub
   sasl.oauthbearer.token.endpoint.url string null
   sasl.server.callback.handler.class class null
   security.providers string null

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ottla.config.definition import (
+    BOOLEAN,
     CLASS,
     INT,
     LIST,
@@ -19,7 +20,7 @@ from ottla.config.definition import (
     at_least,
     list_of,
 )
-from ottla.identity.jaas import PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
+from ottla.identity.jaas import OAUTH_LOGIN, PLAIN_LOGIN, SCRAM_LOGIN, parse_jaas
 
 _PER_BROKER: Final = UpdateMode.PER_BROKER
 PRINCIPAL_BUILDER: Final = "org.apache.kafka.common.security.authenticator.DefaultKafkaPrincipalBuilder"
@@ -27,6 +28,7 @@ _LOGINS: Final = {
     "PLAIN": PLAIN_LOGIN,
     "SCRAM-SHA-256": SCRAM_LOGIN,
     "SCRAM-SHA-512": SCRAM_LOGIN,
+    "OAUTHBEARER": OAUTH_LOGIN,
 }
 
 SASL_KEYS = (
@@ -83,6 +85,56 @@ SASL_KEYS = (
         update_mode=_PER_BROKER,
     ),
     ConfigDef(
+        "sasl.oauthbearer.jwks.endpoint.url",
+        STRING,
+        None,
+        "The keys that tokens of OAUTHBEARER are signed by: a JWKS at a `file:` or `https:` URL. "
+        "Needs `ottla[security]`.",
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.jwks.endpoint.refresh.ms",
+        LONG,
+        3_600_000,
+        "How often the keys are read anew; a token of an unknown key has it done as well.",
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.expected.issuer",
+        STRING,
+        None,
+        "Who must have issued a token (`iss`); null for anybody.",
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.expected.audience",
+        LIST,
+        (),
+        "Whom a token must be meant for (`aud`), one of these; empty for anybody.",
+        list_of(),
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.clock.skew.seconds",
+        INT,
+        30,
+        "How far the clock of who issues tokens may be from this one.",
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.sub.claim.name", STRING, "sub", "The claim of a token that names the principal."
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.scope.claim.name", STRING, "scope", "The claim of a token that has its scopes."
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.allow.unverified.issuer",
+        BOOLEAN,
+        False,
+        "Whether it is allowed to set no `sasl.oauthbearer.expected.issuer`.",
+    ),
+    ConfigDef(
+        "sasl.oauthbearer.allow.unverified.audience",
+        BOOLEAN,
+        False,
+        "Whether it is allowed to set no `sasl.oauthbearer.expected.audience`.",
+    ),
+    ConfigDef(
         "ottla.authentication.timeout.ms",
         INT,
         30_000,
@@ -92,6 +144,19 @@ SASL_KEYS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class TokenSettings:
+    """What is asked of the tokens of OAUTHBEARER."""
+
+    jwks_endpoint_url: str
+    jwks_endpoint_refresh_ms: int
+    expected_issuer: str | None
+    expected_audience: tuple[str, ...]
+    clock_skew_seconds: int
+    sub_claim_name: str
+    scope_claim_name: str
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class SaslSettings:
     """Of one listener. Its passwords are in no `repr`."""
@@ -99,6 +164,8 @@ class SaslSettings:
     mechanisms: tuple[str, ...]
     users: Mapping[str, str]
     """Passwords by name, for PLAIN"""
+    tokens: TokenSettings | None
+    """Where OAUTHBEARER is one of the mechanisms"""
     max_reauth_ms: Mapping[str, int]
     """By mechanism; 0 for none"""
     max_receive_bytes: int
@@ -136,6 +203,7 @@ def sasl_settings(value: Callable[..., Any], listener: str) -> SaslSettings:
             for name, password in (logins["PLAIN"] or {}).items()
             if name.startswith("user_")
         },
+        tokens=_token_settings(value, listener) if "OAUTHBEARER" in mechanisms else None,
         max_reauth_ms={each: value("connections.max.reauth.ms", each) for each in mechanisms},
         max_receive_bytes=value("sasl.server.max.receive.size"),
         inter_broker_mechanism=inter_broker,
@@ -143,6 +211,26 @@ def sasl_settings(value: Callable[..., Any], listener: str) -> SaslSettings:
         if {"username", "password"} <= login.keys()
         else None,
     )
+
+
+def _token_settings(value: Callable[..., Any], listener: str) -> TokenSettings:
+    def of(name: str) -> Any:
+        return value(f"sasl.oauthbearer.{name}", "OAUTHBEARER")
+
+    key = "sasl.oauthbearer.jwks.endpoint.url"
+    if of("jwks.endpoint.url") is None:
+        raise ConfigError(f"{key} is needed by listener {listener}: an unsigned token is nobody's", key)
+    settings = TokenSettings(
+        **{name: of(name.replace("_", ".")) for name in TokenSettings.__dataclass_fields__}
+    )
+    for what, given in (("issuer", settings.expected_issuer), ("audience", settings.expected_audience)):
+        if not given and not of(f"allow.unverified.{what}"):
+            key = f"sasl.oauthbearer.expected.{what}"
+            raise ConfigError(
+                f"{key} is needed by listener {listener}, or sasl.oauthbearer.allow.unverified.{what}=true",
+                key,
+            )
+    return settings
 
 
 def jaas_key(listener: str, mechanism: str) -> str:

@@ -1,1 +1,1 @@
-"""How one proves who one is, for clients and for brokers among themselves. Pure."""
+"""How one proves who one is, for clients and for brokers among themselves."""

@@ -8,6 +8,7 @@ from typing import Final
 _PREFIX: Final = "org.apache.kafka.common.security."
 PLAIN_LOGIN: Final = f"{_PREFIX}plain.PlainLoginModule"
 SCRAM_LOGIN: Final = f"{_PREFIX}scram.ScramLoginModule"
+OAUTH_LOGIN: Final = f"{_PREFIX}oauthbearer.OAuthBearerLoginModule"
 
 _TOKEN: Final = re.compile(r"""\s*(?:"((?:[^"\\\n]|\\.)*)"|'((?:[^'\\\n]|\\.)*)'|([^\s=;"']+|[=;]))\s*""")
 _ESCAPE: Final = re.compile(r"\\([0-3]?[0-7]{1,2}|.)")

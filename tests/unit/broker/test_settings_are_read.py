@@ -33,6 +33,7 @@ CLASSES = {
     "ReplicaConfig": "config/replica.py",
     "SaslSettings": "config/sasl.py",
     "TlsSettings": "config/tls.py",
+    "TokenSettings": "config/sasl.py",
     "TopicConfig": "config/topic.py",
     "TransactionConfig": "config/transactions.py",
     # What values are copied into:
@@ -164,7 +165,10 @@ SECURED = {
     "listeners": "SSL://127.0.0.1:1,SASL_SSL://127.0.0.1:2",
     "security.inter.broker.protocol": "SSL",
     "ssl.keystore.location": "keys",
-    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512,OAUTHBEARER",
+    "sasl.oauthbearer.jwks.endpoint.url": "file:///keys",
+    "sasl.oauthbearer.expected.issuer": "me",
+    "sasl.oauthbearer.expected.audience": "us",
 }
 """What has listeners of their own to be seen on"""
 
@@ -186,8 +190,9 @@ def effects(definition: ConfigDef) -> Iterator[tuple[str, BrokerConfig | TopicCo
                 yield sample, topic_config({definition.name: sample}, broker_config())
             else:
                 name = definition.name
+                without = {name.replace("allow.unverified", "expected"): ""} if "unverified" in name else {}
                 of_listener = {"sasl.jaas.config": f"listener.name.sasl_ssl.scram-sha-512.{name}"}
-                settings = {**base(name), of_listener.get(name, name): sample}
+                settings = {**base(name), **without, of_listener.get(name, name): sample}
                 yield sample, broker_config(BrokerLayers(static=settings))
         except ConfigError as error:
             yield sample, error.message
