@@ -45,7 +45,7 @@ from ottla.controller.topics import InternalTopics, TopicController
 from ottla.metadata.image import MetadataImage
 from ottla.network.connection import ConnectionLimits, Shared
 from ottla.network.memory import RequestMemory, UnsentOutput
-from ottla.network.server import Server
+from ottla.network.server import MakeSasl, Server
 from ottla.protocol.errors import KafkaError
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dir import DataDirs
@@ -63,7 +63,6 @@ from ottla.replica.throttles import follower_throttle, leader_throttle
 from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
-    from ottla.broker.authentication import Authentication
     from ottla.broker.monitoring.monitor import Monitor
     from ottla.broker.rights import Authorization
     from ottla.network.peers import Peers
@@ -240,22 +239,13 @@ class Broker:
             _RECEIVE_BUFFER_BYTES,
             self._readers,
         )
-        return Server(
-            shared,
-            config,
-            self._host.bind,
-            self._host.addresses_of,
-            lambda name: self._authentication.listener(name),
-        )
+        return Server(shared, config, self._host.bind, self._host.addresses_of, self._sasl_listeners)
 
-    @cached_property
-    def _authentication(self) -> Authentication:
-        from ottla.broker.authentication import Authentication  # what a plain listener does not need
+    def _sasl_listeners(self) -> MakeSasl:
+        from ottla.broker.authentication import Authentication  # what plain listeners do not need
 
-        def in_thread(work: Callable[[], object]) -> None:
-            asyncio.get_running_loop().run_in_executor(self._readers, work)
-
-        return Authentication(self.metadata, self.current, self._host.random, self.clock, in_thread)
+        random, clock = self._host.random, self.clock
+        return Authentication(self.metadata, self.current, random, clock, self._readers).listener
 
     def _make_authorization(self) -> Authorization | None:
         if not self.config.authorizer_class_name:
@@ -408,9 +398,6 @@ class Broker:
         config, node = self.config, self.node
         if self._shares_store:
             _ = self.peers  # what is wrong with how they are to be reached is told now
-        for security in config.listener_security.values():
-            if security.sasl is not None:
-                self._authentication.prepare(security.sasl)
         node.cluster_id = await self._membership.open()
         bound = await self._server.start(config.listeners)
         for listener in config.advertised_listeners:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +21,7 @@ from ottla.security.scram import Lookup, Scram
 if TYPE_CHECKING:
     from random import Random  # noqa: TID251 - that it is given
 
-    from ottla.broker.tokens import InThread, Tokens
+    from ottla.broker.tokens import Tokens
 
 _SCRAM: Final[Mapping[str, ScramMechanism]] = {
     "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
@@ -38,22 +39,24 @@ class Authentication:
         config: Current[NetworkConfig],
         random: Random,
         clock: Clock,
-        in_thread: InThread,
+        threads: Executor,
     ) -> None:
-        """`in_thread` has something done that takes a while."""
+        """`threads` are for what takes a while."""
         self._metadata = metadata
         self._config = config
         self._random = random
         self._clock = clock
-        self._in_thread = in_thread
+        self._threads = threads
         self._tokens: dict[TokenSettings, Tokens] = {}
         self._secret = random.getrandbits(256).to_bytes(32, "big")
 
     def listener(self, name: str) -> SaslListener:
-        """As the configuration has it now."""
+        """As the configuration has it now. Raises ConfigError where keys of tokens cannot be read."""
         config = self._config.value
         sasl: SaslSettings | None = config.listener_security[name].sasl
         assert sasl is not None
+        if sasl.tokens is not None:
+            self._tokens_of(sasl.tokens)
         return SaslListener(
             mechanisms=sasl.mechanisms,
             begin=partial(self._begin, sasl),
@@ -64,17 +67,12 @@ class Authentication:
             now_ms=self._clock.now_ms,
         )
 
-    def prepare(self, settings: SaslSettings) -> None:
-        """Read the keys of tokens, if the listener takes any. Raises ConfigError."""
-        if settings.tokens is not None:
-            self._tokens_of(settings.tokens)
-
     def _tokens_of(self, settings: TokenSettings) -> Tokens:
         tokens = self._tokens.get(settings)
         if tokens is None:
             from ottla.broker.tokens import Tokens
 
-            tokens = self._tokens[settings] = Tokens(settings, self._clock, self._in_thread)
+            tokens = self._tokens[settings] = Tokens(settings, self._clock, self._threads)
         return tokens
 
     def _begin(self, settings: SaslSettings, mechanism: str) -> Exchange:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final, TypeAlias
+from concurrent.futures import Executor
+from typing import Final
 
 from ottla.clock import Clock
 from ottla.config.definition import ConfigError
@@ -17,8 +17,6 @@ except ImportError as error:
         f"OAUTHBEARER needs what `pip install 'ottla[security]'` brings ({error})", "sasl.enabled.mechanisms"
     ) from error
 
-InThread: TypeAlias = Callable[[Callable[[], object]], None]
-
 _LEAST_BETWEEN_MS: Final = 10_000
 """However many tokens of unknown keys come"""
 
@@ -26,10 +24,10 @@ _LEAST_BETWEEN_MS: Final = 10_000
 class Tokens:
     """By one listener's settings."""
 
-    def __init__(self, settings: TokenSettings, clock: Clock, in_thread: InThread) -> None:
+    def __init__(self, settings: TokenSettings, clock: Clock, threads: Executor) -> None:
         """Raises ConfigError where the keys cannot be read."""
         self._clock = clock
-        self._in_thread = in_thread
+        self._threads = threads
         self._refresh_ms = settings.jwks_endpoint_refresh_ms
         rules = TokenRules(
             settings.expected_issuer or None,
@@ -62,7 +60,7 @@ class Tokens:
     def _read_again_after(self, milliseconds: int) -> None:
         if (self._now_s() - self._tokens.read_at_s) * 1000 > milliseconds:
             self._tokens.read_at_s = self._now_s()  # once is enough
-            self._in_thread(self._tokens.read_again)
+            self._threads.submit(self._tokens.read_again)
 
     def _now_s(self) -> float:
         return self._clock.now_ms() / 1000

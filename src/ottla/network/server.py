@@ -60,10 +60,12 @@ class Server:
         config: NetworkConfig,
         bind: Bind,
         addresses_of: AddressesOf,
-        make_sasl: MakeSasl,
+        sasl: Callable[[], MakeSasl],
     ) -> None:
+        """`sasl` is asked for where a listener wants to know who its clients are."""
         self._shared = shared
-        self._make_sasl = make_sasl
+        self._sasl = sasl
+        self._make_sasl: MakeSasl | None = None
         self._tls: dict[str, ServerTls] = {}
         self._shaking_hands: dict[SecuredTransport, None] = {}
         self._files_watch: asyncio.Task[None] | None = None
@@ -108,7 +110,11 @@ class Server:
         if security.sasl is not None:
             from ottla.network.authenticator import authentication
 
-            authenticate = authentication(self._shared.router, partial(self._make_sasl, name))
+            if self._make_sasl is None:
+                self._make_sasl = self._sasl()
+            make_sasl = partial(self._make_sasl, name)
+            make_sasl()  # so that what is wrong is told now
+            authenticate = authentication(self._shared.router, make_sasl)
         if security.tls is None:
             return partial(Connection, self._shared, name, self._admit, authenticate)
         from ottla.network.secured import secured_connections  # what a plain listener does not need

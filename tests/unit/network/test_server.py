@@ -12,8 +12,7 @@ from tests.raw_client import connect
 from ottla.config.broker import default_view
 from ottla.config.listeners import Listener, SecurityProtocol
 from ottla.config.network import NetworkConfig
-from ottla.network.authenticator import SaslListener
-from ottla.network.server import Server, _sweep_one
+from ottla.network.server import MakeSasl, Server, _sweep_one
 from ottla.network.sockets import addresses_of, bind_tcp
 from ottla.testing import run_broker_async
 
@@ -22,8 +21,8 @@ from .transport import Wire, request
 IDLE_ROUNDS = 3
 
 
-def no_sasl(name: str) -> SaslListener:
-    raise AssertionError(name)
+def no_sasl() -> MakeSasl:
+    raise AssertionError
 
 
 def sweep(wire: Wire, rounds: int, *, idle_rounds: int | None = IDLE_ROUNDS) -> int:
