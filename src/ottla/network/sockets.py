@@ -62,8 +62,15 @@ async def connect_tcp(
 ) -> None:
     """Connect a protocol to host and port, with TLS where a context is given. Raises OSError."""
     loop = asyncio.get_running_loop()
-    server_hostname = None if tls is None else host
-    await loop.create_connection(make_protocol, host, port, ssl=tls, server_hostname=server_hostname)
+    if tls is None:
+        await loop.create_connection(make_protocol, host, port)
+        return
+    # A handshake that is cancelled in the middle leaves its failure for nobody, which uvloop would log.
+    connecting = loop.create_task(
+        loop.create_connection(make_protocol, host, port, ssl=tls, server_hostname=host)
+    )
+    connecting.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.shield(connecting)
 
 
 async def addresses_of(host: str) -> list[str]:
