@@ -82,6 +82,7 @@ class Tap:
     def __init__(self, broker: InProcessBroker) -> None:
         self.broker = broker
         self.sent = bytearray()
+        self.is_over = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         theirs, ours = await asyncio.open_connection(self.broker.host, self.broker.port)
@@ -93,8 +94,13 @@ class Tap:
                 await sink.drain()
             sink.close()
 
-        with contextlib.suppress(OSError):
-            await asyncio.gather(forward(reader, ours, bytearray()), forward(theirs, writer, self.sent))
+        try:
+            with contextlib.suppress(OSError):
+                await asyncio.gather(forward(reader, ours, bytearray()), forward(theirs, writer, self.sent))
+        finally:
+            ours.close()
+            writer.close()
+            self.is_over.set()
 
 
 async def test_nothing_of_records_is_readable_on_the_wire(broker: InProcessBroker) -> None:
@@ -109,6 +115,7 @@ async def test_nothing_of_records_is_readable_on_the_wire(broker: InProcessBroke
             assert (await topic.produce(batch(whole)))["error_code"] == 0
         fetched = await topic.fetch(max_bytes=1 << 25, partition_max_bytes=1 << 25)
         assert fetched["records"].count(whole) == 3
+    await asyncio.wait_for(tap.is_over.wait(), 20)
     position = 0
     while position < len(tap.sent):  # all of it is records of TLS
         assert tap.sent[position] in (20, 21, 22, 23)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ottla.client.core import sasl as client
+from ottla.identity import sasl as client
 from ottla.metadata.credentials import ScramCredential
 from ottla.protocol.codes import ScramMechanism
 from ottla.security.sasl import (
