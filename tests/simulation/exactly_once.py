@@ -16,6 +16,8 @@ from enum import Enum, auto
 from tests.checker import Kind, Operation, Outcome, Partition, Transform, judge
 from tests.simulation.client import Client, NoAnswerError
 from tests.simulation.faults import Faults
+from tests.simulation.groups import group_of
+from tests.simulation.inputs import Input, NewInput, new_inputs
 from tests.simulation.machine import Machine
 from tests.simulation.records import Topic, create_topics
 from tests.simulation.scenario import SETTINGS
@@ -52,8 +54,10 @@ from ottla.records.codec import Record, encode_batch
 DURATION_S = 8.0
 """For as long as faults come; what is left then is looked at in peace."""
 _PAUSE_S = 0.1
-_LIFE_S = 2.5
+_LIFE_S, _STILL_S = 2.5, 1.5
 """The mean."""
+_SESSION_MS = 600
+"""Of workers that share the input."""
 _END_S = 30.0
 """After this no transaction may be open any more."""
 _SMALL_SEGMENTS = {"internal.segment.bytes": "1500"}
@@ -68,6 +72,7 @@ COORDINATORS = (Topic("__consumer_offsets", 1, _INTERNAL), Topic("__transaction_
 
 TRANSACTION_SETTINGS = {
     **SETTINGS,
+    "group.min.session.timeout.ms": str(_SESSION_MS),
     "log.cleaner.min.cleanable.ratio": "0.1",
     "offsets.topic.num.partitions": "1",
     "ottla.acks.all.flush": "true",
@@ -94,10 +99,14 @@ async def exactly_once(world: World) -> None:
     await machine.switch_on()
     await create_topics(world.client("admin", machine), [INPUT, OUTPUT, PLAIN, *COORDINATORS])
     until = world.loop.time() + DURATION_S
+    workers = group_of(world, GROUP, machine, INPUT, _SESSION_MS)
     clients: list[_Lives | _PlainProducer | _Watcher] = [
         _Lives(world, machine, "producer 1", None),
         _Lives(world, machine, "producer 2", None),
-        *(_Lives(world, machine, f"worker {n}", Partition(INPUT.name, n)) for n in range(INPUT.partitions)),
+        *(
+            _Lives(world, machine, f"worker {number}", new_input)
+            for number, new_input in enumerate(new_inputs(workers))
+        ),
         _PlainProducer(world, machine, "plain producer"),
         _Watcher(world, machine, "watcher", is_committed=True),
         _Watcher(world, machine, "uncommitted watcher", is_committed=False),
@@ -120,21 +129,23 @@ class _Next(Enum):
 
 
 class _Lives:
-    """Of the user of a transactional id: a producer, or a worker with a partition of the input to itself."""
+    """Of the user of a transactional id: a producer, or a worker that has an input."""
 
-    def __init__(self, world: World, machine: Machine, name: str, partition: Partition | None) -> None:
+    def __init__(self, world: World, machine: Machine, name: str, new_input: NewInput | None) -> None:
         self.name = name
         self._world = world
         self._machine = machine
         self._random = world.random(name)
-        self._partition = partition
+        self._new_input = new_input
 
     async def run(self, until: float) -> None:
         """Live, and again."""
         loop = self._world.loop
         lives: list[asyncio.Task[None]] = []
         while loop.time() < until:
-            life = _Life(self._world, self._machine, self.name, f"{self.name}.{len(lives)}", self._partition)
+            process = f"{self.name}.{len(lives)}"
+            input_ = None if self._new_input is None else self._new_input(process)
+            life = _Life(self._world, self._machine, self.name, process, input_)
             lives.append(loop.create_task(life.run(until)))
             await asyncio.wait([lives[-1]], timeout=self._random.expovariate(1 / _LIFE_S))
             if not lives[-1].done() and self._random.random() < 0.5:
@@ -150,13 +161,11 @@ class _Lives:
 class _Life:
     """One process."""
 
-    def __init__(
-        self, world: World, machine: Machine, id_: str, process: str, partition: Partition | None
-    ) -> None:
+    def __init__(self, world: World, machine: Machine, id_: str, process: str, input_: Input | None) -> None:
         self._world = world
         self._id = id_
         self._process = process
-        self._partition = partition
+        self._input = input_
         self._history = world.operations
         self._random = world.random(f"life of {process}")
         protocol = self._random.choice([NEWER, NEWER, OLDER])
@@ -164,7 +173,7 @@ class _Life:
         self._reader = Reader(world, machine, id_)
         self._offsets = world.client(id_, machine)
         self._machine = machine
-        self._position = 0
+        self._positions: dict[Partition, int] = {}
         self._sent = 0
 
     async def run(self, until: float) -> None:
@@ -176,6 +185,9 @@ class _Life:
             self._world.stats["fenced"] += 1
         except NoAnswerError:
             self._world.stats["gave up"] += 1
+        else:
+            if self._input is not None:
+                await self._input.leave()
         finally:
             for client in (self._producer, self._reader, self._offsets):
                 client.close()
@@ -196,10 +208,11 @@ class _Life:
         """As long as one may with one initialisation."""
         follows = _Next.rewind
         while self._world.loop.time() < until and follows is not _Next.initialise:
-            if follows is _Next.rewind and self._partition is not None:
+            if follows is _Next.rewind and self._input is not None:
+                partitions = await self._input.assign()
                 offsets = await read_offsets(self._world, self._offsets, self._process)
-                self._position = offsets.get(self._partition, 0)
-                self._history.note(Kind.assign, self._process, [(self._partition, self._position)])
+                self._positions = {at: offsets.get(at, 0) for at in partitions}
+                self._history.note(Kind.assign, self._process, self._positions.items())
             try:
                 follows = await self._transact()
             except FencedError:
@@ -211,8 +224,12 @@ class _Life:
 
     async def _transact(self) -> _Next:
         fetched: Fetched | None = None
-        if self._partition is not None:
-            fetched = await self._poll(self._partition)
+        if self._input is not None:
+            if not await self._input.is_current():
+                return _Next.rewind
+            if not self._positions:
+                return _Next.another
+            fetched = await self._poll(self._random.choice(list(self._positions)))
             if fetched is None:
                 return _Next.rewind
             if not fetched.records:
@@ -234,7 +251,7 @@ class _Life:
     async def _poll(self, partition: Partition) -> Fetched | None:
         """None where nothing was read, and nobody knows why."""
         try:
-            fetched = await self._reader.fetch({partition: self._position})
+            fetched = await self._reader.fetch({partition: self._positions[partition]})
         except NoAnswerError:
             self._world.stats["answers lost"] += 1
             return None
@@ -247,6 +264,7 @@ class _Life:
                 for _ in range(self._some())
             ]
         else:
+            await self._stand_still()
             target = Partition(OUTPUT.name, fetched.partition.number)
             batches = [(target, [f"{value}|"]) for _, value in fetched.records]
         for partition, made_of in batches:
@@ -257,11 +275,18 @@ class _Life:
             offset = await self._producer.send(partition, [send.value for send in sends])
             for number, send in enumerate(sends):
                 send.acknowledge(None if offset is None else offset + number, self._machine.lives)
-        if fetched is not None:
+        if fetched is not None and self._input is not None:
             # Behind the last record, and no further: a marker may be lost and written again.
-            self._position = fetched.records[-1][0] + 1
-            operation.commit_offset(GROUP, fetched.partition, self._position)
-            await self._producer.commit_offsets(GROUP, {fetched.partition: self._position})
+            await self._stand_still()
+            at, position = fetched.partition, fetched.records[-1][0] + 1
+            self._positions[at] = position
+            operation.commit_offset(GROUP, at, position)
+            await self._producer.commit_offsets(GROUP, {at: position}, self._input.membership)
+
+    async def _stand_still(self) -> None:
+        """Perhaps: for so long that others take the input over, or that the transaction is aborted."""
+        if self._random.random() < 0.12:
+            await asyncio.sleep(self._random.expovariate(1 / _STILL_S))
 
     def _some(self) -> int:
         return self._random.randrange(1, 4)

@@ -70,6 +70,8 @@ class Group(NamedTuple):
     name: str
     machine: Machine
     topic: Topic
+    session_timeout_ms: int
+    """Of its members, and for how long a rebalance waits for them."""
     numbers: defaultdict[Log, Iterable[int]]
     """What is committed next, for each log."""
 
@@ -77,8 +79,10 @@ class Group(NamedTuple):
         return self.machine.name, self.name, log
 
 
-def group_of(world: World, name: str, machine: Machine, topic: Topic) -> Group:
-    return Group(world, name, machine, topic, defaultdict(lambda: count(1)))
+def group_of(
+    world: World, name: str, machine: Machine, topic: Topic, session_timeout_ms: int = SESSION_TIMEOUT_MS
+) -> Group:
+    return Group(world, name, machine, topic, session_timeout_ms, defaultdict(lambda: count(1)))
 
 
 class Offsets:
@@ -178,13 +182,16 @@ class _Member:
         """Join, work and leave, again and again."""
         while self._world.loop.time() < until:
             try:
-                await self._offsets.find_coordinator()
+                await self.find_coordinator()
                 await self._live(until)
             except NoAnswerError:
                 self._world.stats["answers lost"] += 1
             except FencedError:
                 self._world.stats["members fenced"] += 1
             await asyncio.sleep(self._random.expovariate(1 / _RETRY_S))
+
+    async def find_coordinator(self) -> None:
+        await self._offsets.find_coordinator()
 
     async def _live(self, until: float) -> None:
         raise NotImplementedError
@@ -205,29 +212,29 @@ class ClassicMember(_Member):
 
     def __init__(self, group: Group, name: str) -> None:
         super().__init__(group, name)
-        self._member_id = ""
+        self.member_id = ""
 
     async def _live(self, until: float) -> None:
         while self._world.loop.time() < until:
-            generation, logs = await self._rejoin()
+            generation, logs = await self.rejoin()
             await self._offsets.fetch()
-            while await self._heartbeat(generation):
-                await self._commit(logs, self._member_id, generation)
+            while await self.heartbeat(generation):
+                await self._commit(logs, self.member_id, generation)
                 if self._world.loop.time() > until or self._random.random() < 0.02:
-                    await self._leave()
+                    await self.leave()
                     return
                 await asyncio.sleep(self._random.expovariate(1000 / HEARTBEAT_MS))
 
-    async def _rejoin(self) -> tuple[int, list[Log]]:
+    async def rejoin(self) -> tuple[int, list[Log]]:
         """A generation, and the partitions that are this member's in it."""
         subscription = ConsumerProtocolSubscription(topics=[self._group.topic.name])
         while True:
             joined = await self._client.call(
                 JoinGroupRequest(
                     group_id=self._group.name,
-                    session_timeout_ms=SESSION_TIMEOUT_MS,
-                    rebalance_timeout_ms=SESSION_TIMEOUT_MS,
-                    member_id=self._member_id,
+                    session_timeout_ms=self._group.session_timeout_ms,
+                    rebalance_timeout_ms=self._group.session_timeout_ms,
+                    member_id=self.member_id,
                     protocol_type=_PROTOCOL_TYPE,
                     protocols=[
                         JoinGroupRequestProtocol(
@@ -240,13 +247,13 @@ class ClassicMember(_Member):
             )
             code = ErrorCode(joined.error_code)
             if code is ErrorCode.member_id_required:
-                self._member_id = joined.member_id
+                self.member_id = joined.member_id
             elif code is ErrorCode.unknown_member_id:
-                self._member_id = ""
+                self.member_id = ""
             elif code is not ErrorCode.none:
                 await asyncio.sleep(_RETRY_S)
             else:
-                self._member_id = joined.member_id
+                self.member_id = joined.member_id
                 logs = await self._sync(joined)
                 if logs is not None:
                     return joined.generation_id, logs
@@ -265,10 +272,10 @@ class ClassicMember(_Member):
             SyncGroupRequest(
                 group_id=self._group.name,
                 generation_id=joined.generation_id,
-                member_id=self._member_id,
+                member_id=self.member_id,
                 protocol_type=_PROTOCOL_TYPE,
                 protocol_name=_PROTOCOL,
-                assignments=assignments if joined.leader == self._member_id else [],
+                assignments=assignments if joined.leader == self.member_id else [],
             ),
             5,
             SyncGroupResponse,
@@ -288,18 +295,18 @@ class ClassicMember(_Member):
         )
         return wire.encode_prefixed(ConsumerProtocolAssignment(assigned_partitions=[mine]), 1)
 
-    async def _heartbeat(self, generation: int) -> bool:
+    async def heartbeat(self, generation: int) -> bool:
         """Whether this generation goes on."""
         response = await self._client.call(
-            HeartbeatRequest(group_id=self._group.name, generation_id=generation, member_id=self._member_id),
+            HeartbeatRequest(group_id=self._group.name, generation_id=generation, member_id=self.member_id),
             4,
             HeartbeatResponse,
         )
         return not response.error_code
 
-    async def _leave(self) -> None:
-        member = MemberIdentity(member_id=self._member_id)
-        self._member_id = ""
+    async def leave(self) -> None:
+        member = MemberIdentity(member_id=self.member_id)
+        self.member_id = ""
         request = LeaveGroupRequest(group_id=self._group.name, members=[member])
         await self._client.call(request, 4, LeaveGroupResponse)
 

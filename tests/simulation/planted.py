@@ -15,6 +15,7 @@ from tests.simulation.exactly_once import exactly_once
 from tests.simulation.planting import Planted
 from tests.simulation.replicated import replicated
 
+from ottla.coordination.groups.offsets import commit
 from ottla.coordination.groups.shard import GroupShard
 from ottla.coordination.runtime import Producer
 from ottla.coordination.transactions import initialize
@@ -84,6 +85,11 @@ def offsets_are_committed_at_abort(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(GroupShard, "replay_transaction_end", replay_commit)
 
 
+def former_members_commit(patch: pytest.MonkeyPatch) -> None:
+    """A worker that stood still goes on with what its group has given to others (KIP-447)."""
+    patch.setattr(commit, "_validate_transactional", lambda *_how: None)
+
+
 def the_end_bumps_no_epoch(patch: pytest.MonkeyPatch) -> None:
     """What was on its way when a producer gave up may come into its next transaction."""
     prepared = Transaction.prepared
@@ -112,6 +118,7 @@ FOUND = [
     Planted(last_stable_offset_one_too_far, 0, ["precommitted read", "aborted read"]),
     Planted(batches_of_zombies_are_taken, 16, ["zombie", "aborted read"]),
     Planted(offsets_are_committed_at_abort, 0, ["unfounded offset"]),
+    Planted(former_members_commit, 0, ["doubled output"]),
     Planted(the_end_bumps_no_epoch, 0, ["lost write", "hanging transaction", "unseen"]),
     Planted(initialising_bumps_no_epoch, 1, ["zombie"]),
 ]

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from tests.checker.history import Outcome, Partition
 from tests.simulation.client import NoAnswerError
+from tests.simulation.inputs import Membership
 from tests.simulation.machine import Machine
 from tests.simulation.world import World
 
@@ -179,7 +180,9 @@ class TransactionalProducer:
         result = response.responses[0].partition_responses[0]
         return result.base_offset if result.base_offset >= 0 else None
 
-    async def commit_offsets(self, group: str, offsets: Mapping[Partition, int]) -> None:
+    async def commit_offsets(
+        self, group: str, offsets: Mapping[Partition, int], membership: Membership
+    ) -> None:
         """With the transaction; raises what `send` raises."""
         if self._protocol.adds:
             add = AddOffsetsToTxnRequest(
@@ -197,6 +200,8 @@ class TransactionalProducer:
             group_id=group,
             producer_id=self._producer_id,
             producer_epoch=self._epoch,
+            member_id=membership.member_id,
+            generation_id_or_member_epoch=membership.generation,
             topics=[
                 TxnOffsetCommitRequestTopic(
                     name=partition.topic,
