@@ -87,6 +87,8 @@ class Poll:
     is_committed: bool = True
     """Isolation: read_committed, or read_uncommitted."""
     era: int = 0
+    leader_epoch: int = -1
+    """Of who answered, where there are several: another one may not know yet how far its predecessor came."""
 
     @property
     def next_position(self) -> int | None:

@@ -133,8 +133,8 @@ def unseen_without_offset(facts: Facts) -> Iterator[Anomaly]:
 
 
 def watermarks_backwards(facts: Facts) -> Iterator[Anomaly]:
-    """One process sees each watermark go forward alone, as long as the broker is up."""
-    before: dict[tuple[str, Partition, int, str], tuple[int, Operation]] = {}
+    """One process sees each watermark of a leader go forward alone, as long as that is up."""
+    before: dict[tuple[str, Partition, int, int, str], tuple[int, Operation]] = {}
     for operation, poll in facts.polls():
         for name, mark in (
             ("high watermark", poll.high_watermark),
@@ -142,7 +142,7 @@ def watermarks_backwards(facts: Facts) -> Iterator[Anomaly]:
         ):
             if mark is None:
                 continue
-            which = operation.process, poll.partition, poll.era, name
+            which = operation.process, poll.partition, poll.era, poll.leader_epoch, name
             last, by = before.get(which, (mark, operation))
             if mark < last:
                 yield anomaly(

@@ -184,3 +184,15 @@ def test_a_rebalance_may_move_a_position(history: History, kind: Kind | None, na
             history.note(kind, "reader")
     drain(history, list(enumerate("abc")), 3)
     assert [each.name for each in judge(history)] == names
+
+
+def test_a_new_leader_may_not_know_yet_how_far_its_predecessor_came() -> None:
+    history = History()
+    for mark, leader_epoch in ((2, 4), (1, 5), (2, 5)):
+        operation = history.begin(Kind.poll, "reader")
+        operation.poll(P, [], high_watermark=mark, stable_offset=mark, leader_epoch=leader_epoch)
+        operation.end(Outcome.ok)
+    assert judge(history) == []
+    for operation in history.operations:
+        operation.polls[0].leader_epoch = 5
+    assert len(judge(history)) == 2

@@ -9,6 +9,8 @@
                                                     transactions; goes on where it was stopped
     python -m tests.simulation --cluster --seeds 1000
                                                     clusters: replication and elections (`replicated.py`)
+    python -m tests.simulation --cluster --transactions --seeds 1000
+                                                    clusters whose clients use them (`coordinated.py`)
     python -m tests.simulation.planted              seeds that find each of the planted bugs
 
 Nothing of the broker is replaced but its `ottla.broker.host.Host`, what it takes from the machine it runs on:
@@ -28,7 +30,7 @@ variable says which code is whose. What was not synced is gone; then the machine
 
 Clients (`client.py`) speak the wire in typed messages. What they do and see goes into a `History`, which
 says what must not be in it. A request without an answer is unknown, never failed. Beside that nothing may
-hang, and no broker may log a traceback. Those that use transactions (`transactional.py`, `exactly_once.py`)
+hang, and no broker may log a traceback. Those that use transactions (`transactional.py`, `lives.py`)
 write the history of `tests.checker`, in `world.operations`; `--save` keeps it where something is wrong.
 
 To write a scenario, take a `World` and be done when all is said:

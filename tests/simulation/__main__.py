@@ -9,7 +9,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from tests.simulation import exactly_once, replicated
+from tests.simulation import coordinated, exactly_once, replicated
 from tests.simulation.campaign import Campaign, Line
 from tests.simulation.scenario import three_brokers
 from tests.simulation.shrink import shrink
@@ -51,6 +51,8 @@ def main() -> int:
 
 
 def _campaign(options: argparse.Namespace) -> Campaign:
+    if options.transactions and options.cluster:
+        return Campaign(coordinated.coordinated, coordinated.counts, options.save)
     if options.transactions:
         return Campaign(exactly_once.exactly_once, exactly_once.counts, options.save)
     if options.cluster:
@@ -72,7 +74,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--transactions",
         action="store_true",
-        help="the scenario of transactions; only seeds with aborts, fencings and restarts count",
+        help="the scenario of transactions; only seeds with aborts, fencings and restarts count "
+        "(with --cluster: and elections of coordinators)",
     )
     parser.add_argument(
         "--cluster",

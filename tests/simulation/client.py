@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from tests.simulation.network import Address, Network
 
@@ -17,6 +17,30 @@ R = TypeVar("R", bound=Struct)
 
 class NoAnswerError(Exception):
     """There is no answer, and no telling whether the request was carried out."""
+
+
+class Caller(Protocol):
+    """Asks one broker, or those of a cluster whichever is asked what."""
+
+    async def call(self, request: Struct, version: int, answer: type[R]) -> R:
+        """Ask, and wait for the answer; raises NoAnswerError."""
+
+    def close(self) -> None: ...
+
+
+class Brokers(Protocol):
+    """What clients talk to: one broker, or a cluster."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def era(self) -> int:
+        """Ends where what was read, and not acknowledged, may go."""
+
+    def now_ms(self) -> int: ...
+
+    def client(self, name: str) -> Caller: ...
 
 
 class Client:

@@ -47,15 +47,19 @@ class Finder:
 
     def __init__(self, test: Replicated, name: str) -> None:
         self._random = test.world.random(f"finder of {name}")
-        self._brokers = {
+        self.brokers = {
             node_id: test.world.client(name, machine) for node_id, machine in test.cluster.machines.items()
         }
         self._leaders: dict[Log, tuple[int, int]] = {}
         self._epochs: dict[Log, int] = {}
         """The newest that each was heard of in: older ones are news of the past (KIP-320)"""
 
+    def close(self) -> None:
+        for client in self.brokers.values():
+            client.close()
+
     def any(self) -> Client:
-        return self._brokers[self._random.choice(list(self._brokers))]
+        return self.brokers[self._random.choice(list(self.brokers))]
 
     async def leader(self, log: Log) -> tuple[Client, int]:
         """And its epoch. Raises NoAnswerError while there is none, or nobody says."""
@@ -64,7 +68,7 @@ class Finder:
         if log not in self._leaders:
             raise NoAnswerError
         node_id, epoch = self._leaders[log]
-        return self._brokers[node_id], epoch
+        return self.brokers[node_id], epoch
 
     def forget(self, log: Log) -> None:
         """Ask again before the next try."""
@@ -81,7 +85,7 @@ class Finder:
                 if partition.partition_index != log.partition or epoch < self._epochs.get(log, 0):
                     continue
                 self._epochs[log] = epoch
-                if partition.leader_id in self._brokers:
+                if partition.leader_id in self.brokers:
                     self._leaders[log] = partition.leader_id, epoch
 
 

@@ -13,9 +13,8 @@ from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
-from tests.simulation.client import Client, NoAnswerError
+from tests.simulation.client import Brokers, Caller, NoAnswerError
 from tests.simulation.history import Commit, FetchedOffset, Log, Ownership, Place
-from tests.simulation.machine import Machine
 from tests.simulation.records import Topic
 from tests.simulation.world import World
 
@@ -68,7 +67,7 @@ class Group(NamedTuple):
 
     world: World
     name: str
-    machine: Machine
+    brokers: Brokers
     topic: Topic
     session_timeout_ms: int
     """Of its members, and for how long a rebalance waits for them."""
@@ -76,19 +75,19 @@ class Group(NamedTuple):
     """What is committed next, for each log."""
 
     def place(self, log: Log) -> Place:
-        return self.machine.name, self.name, log
+        return self.brokers.name, self.name, log
 
 
 def group_of(
-    world: World, name: str, machine: Machine, topic: Topic, session_timeout_ms: int = SESSION_TIMEOUT_MS
+    world: World, name: str, brokers: Brokers, topic: Topic, session_timeout_ms: int = SESSION_TIMEOUT_MS
 ) -> Group:
-    return Group(world, name, machine, topic, session_timeout_ms, defaultdict(lambda: count(1)))
+    return Group(world, name, brokers, topic, session_timeout_ms, defaultdict(lambda: count(1)))
 
 
 class Offsets:
     """Commits and fetches the offsets of a group, and notes what came of it."""
 
-    def __init__(self, group: Group, client: Client) -> None:
+    def __init__(self, group: Group, client: Caller) -> None:
         self._group = group
         self._client = client
 
@@ -142,7 +141,7 @@ class Offsets:
                 break
             await asyncio.sleep(_RETRY_S)
         for each in answer.topics[0].partitions:
-            log = Log(group.machine.name, group.topic.name, each.partition_index)
+            log = Log(group.brokers.name, group.topic.name, each.partition_index)
             offset = None if each.committed_offset < 0 else each.committed_offset
             group.world.history.fetched[group.place(log)].append(FetchedOffset(offset, began, loop.time()))
             group.world.stats["offsets fetched"] += 1
@@ -155,7 +154,7 @@ class Onlooker:
         self.name = name
         self._world = group.world
         self._random = group.world.random(name)
-        self._offsets = Offsets(group, group.world.client(name, group.machine))
+        self._offsets = Offsets(group, group.brokers.client(name))
 
     async def run(self, until: float) -> None:
         while self._world.loop.time() < until:
@@ -175,7 +174,7 @@ class _Member:
         self._group = group
         self._world = group.world
         self._random = group.world.random(name)
-        self._client = group.world.client(name, group.machine)
+        self._client = group.brokers.client(name)
         self._offsets = Offsets(group, self._client)
 
     async def run(self, until: float) -> None:
@@ -284,7 +283,7 @@ class ClassicMember(_Member):
             return None
         assignment = wire.decode_prefixed(ConsumerProtocolAssignment, synced.assignment)[1]
         return [
-            Log(self._group.machine.name, each.topic, partition)
+            Log(self._group.brokers.name, each.topic, partition)
             for each in assignment.assigned_partitions
             for partition in each.partitions
         ]
@@ -387,7 +386,7 @@ class ModernMember(_Member):
 
     def _own(self, assignment: Assignment) -> None:
         assigned = [
-            Log(self._group.machine.name, self._group.topic.name, partition)
+            Log(self._group.brokers.name, self._group.topic.name, partition)
             for topic in assignment.topic_partitions
             for partition in topic.partitions
         ]

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, ParamSpec, TypeVar
 from uuid import UUID
 
+from tests.simulation.client import Client
 from tests.simulation.loop import POWER, START_S, Power, Trace, VirtualLoop
 from tests.simulation.network import Network
 from tests.unit.storage.simulated_disk import PowerLossError, SimulatedDisk
@@ -82,6 +83,15 @@ class Machine:
     @property
     def is_on(self) -> bool:
         return self._power.is_on
+
+    @property
+    def era(self) -> int:
+        """For those who have but this broker."""
+        return self.lives
+
+    def client(self, name: str) -> Client:
+        """Of its broker."""
+        return Client(self._network, name, self.address)
 
     # -- power
 

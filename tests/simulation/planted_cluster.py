@@ -235,9 +235,9 @@ FOUND = [
     Planted(anyone_is_eligible, 12, ["differs below the high watermark", "lost"]),
     Planted(unclean_stops_are_forgotten, 12, ["consumer has read", "lost"]),
     Planted(a_reboot_is_not_noticed, 85, ["lost"]),
+    Planted(a_killed_broker_is_as_one_that_lost_its_power, 234, ["lost"]),
 ]
 SOUGHT = [
-    Planted(a_killed_broker_is_as_one_that_lost_its_power, 0, ["lost"]),
     Planted(an_unknown_outcome_is_a_failure, 0, ["the high watermark", "lost"]),
     Planted(recovery_sees_no_hole, 0, ["lost", "has nothing of"]),
 ]

@@ -19,8 +19,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from tests.simulation.client import NoAnswerError
 from tests.simulation.cluster import Cluster
@@ -45,6 +45,7 @@ _REST_S = 40.0
 _CHECK_S = 0.1
 _LEASE_S = 1.5
 _MAX_BYTES = 1 << 24
+_INTERNAL = f"{model.PARTITIONS}__"
 
 TOPICS = (
     Topic("first", 2, {"min.insync.replicas": "2", "internal.segment.bytes": "1500"}),
@@ -154,12 +155,17 @@ class _Copy(NamedTuple):
 class Replicated:
     """One run."""
 
+    topics: Sequence[Topic] = TOPICS
+    """Whose copies are compared"""
+    internal_topics: Sequence[Topic] = ()
+    settings: Mapping[str, str] = SETTINGS
+
     def __init__(self, world: World) -> None:
         self.world = world
         self.random = world.random("scenario")
         self.loses_all = self.random.random() < 0.5
         world.stats["seeds in which all lose power"] += self.loses_all
-        settings = {**SETTINGS, "ottla.acks.all.flush": str(self.loses_all).lower()}
+        settings = {**self.settings, "ottla.acks.all.flush": str(self.loses_all).lower()}
         self.cluster = Cluster(world, 2 + world.has("a third broker"), settings)
         self.history = ReplicatedHistory(self._forbid)
         self.is_over = False
@@ -178,23 +184,13 @@ class Replicated:
     async def run(self) -> None:
         world, cluster = self.world, self.cluster
         await cluster.start()
-        await create_topics(world.client("admin", cluster.machines[1]), TOPICS, len(cluster.machines))
+        topics = [*self.topics, *self.internal_topics]
+        await create_topics(world.client("admin", cluster.machines[1]), topics, len(cluster.machines))
         seconds = sum(world.has(f"second {number + 1}") for number in range(DURATION_S))
         until = world.loop.time() + seconds
         watching = asyncio.create_task(self._watch())
         checking = asyncio.create_task(self._check_on())
-        producers = [
-            ReplicatedProducer(
-                self,
-                f"producer {number}",
-                self.random.choice(TOPICS),
-                is_idempotent=self.random.random() < 0.6,
-            )
-            for number in range(3)
-        ]
-        work = [each.run(until, pause_s=0.15) for each in producers if world.has(each.name)]
-        if world.has("consumer"):
-            work.append(ReplicatedConsumer(self, "consumer", TOPICS[0]).run(until, pause_s=0.2))
+        work = self.work(until)
         faults = ClusterFaults(self)
         await asyncio.gather(faults.run(until), *work)
         await faults.heal()
@@ -207,6 +203,24 @@ class Replicated:
             if not task.cancelled():
                 task.result()
         await cluster.stop()
+
+    def work(self, until: float) -> list[Coroutine[Any, Any, None]]:
+        """What clients do meanwhile."""
+        producers = [
+            ReplicatedProducer(
+                self,
+                f"producer {number}",
+                self.random.choice(TOPICS),
+                is_idempotent=self.random.random() < 0.6,
+            )
+            for number in range(3)
+        ]
+        work: list[Coroutine[Any, Any, None]] = [
+            each.run(until, pause_s=0.15) for each in producers if self.world.has(each.name)
+        ]
+        if self.world.has("consumer"):
+            work.append(ReplicatedConsumer(self, "consumer", TOPICS[0]).run(until, pause_s=0.2))
+        return work
 
     # -- what the store says
 
@@ -226,7 +240,9 @@ class Replicated:
                 if known != state.leader:
                     forbid(f"{event.key} is led by {known} and {state.leader} in epoch {state.leader_epoch}")
                 before = states.get(event.key) or model.initial_state(state.replicas, state.replicas)
-                stats["elections"] += state.leader_epoch != before.leader_epoch and state.leader >= 0
+                is_elected = state.leader_epoch != before.leader_epoch and state.leader >= 0
+                stats["elections"] += is_elected
+                stats["elections of coordinators"] += is_elected and event.key.startswith(_INTERNAL)
                 stats["ISR shrinks"] += not set(before.isr) <= set(state.isr)
                 stats["ISR growths"] += not set(state.isr) <= set(before.isr)
                 if (
@@ -245,7 +261,7 @@ class Replicated:
             for node_id, machine in self.cluster.machines.items():
                 if self.knows_epoch(node_id, image):
                     self._registered[node_id, machine.lives] = self.world.loop.time()
-            for topic in TOPICS:
+            for topic in self.topics:
                 for log in logs_of(topic):
                     self._check(log, image)
 
@@ -336,7 +352,7 @@ class Replicated:
         """All replicas are in sync, and the same."""
         loop = self.world.loop
         until = loop.time() + _REST_S
-        logs = [log for topic in TOPICS for log in logs_of(topic)]
+        logs = [log for topic in self.topics for log in logs_of(topic)]
         while left := [why for log in logs if (why := await self._restless(log))]:
             if loop.time() > until:
                 for why in left:
@@ -356,7 +372,7 @@ class Replicated:
         return "" if is_well else f"{log}: {state}, ends and high watermarks {ends}"
 
     async def _look(self) -> None:
-        for topic in TOPICS:
+        for topic in self.topics:
             for _ in range(50):
                 try:
                     found = await ReplicatedConsumer(self, f"reader of {topic.name}", topic).drain()

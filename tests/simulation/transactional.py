@@ -12,9 +12,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from tests.checker.history import Outcome, Partition
-from tests.simulation.client import NoAnswerError
+from tests.simulation.client import Brokers, NoAnswerError
 from tests.simulation.inputs import Membership
-from tests.simulation.machine import Machine
 from tests.simulation.world import World
 
 from ottla.protocol.errors import ErrorCode
@@ -105,14 +104,14 @@ class TransactionalProducer:
     """One life of the user of a transactional id."""
 
     def __init__(
-        self, world: World, machine: Machine, transactional_id: str, process: str, protocol: Protocol
+        self, world: World, brokers: Brokers, transactional_id: str, process: str, protocol: Protocol
     ) -> None:
         self._world = world
-        self._machine = machine
+        self._brokers = brokers
         self._id = transactional_id
         self._process = process
         self._random = world.random(process)
-        self._client = world.client(transactional_id, machine)
+        self._client = brokers.client(transactional_id)
         self._protocol = protocol
         self._producer_id, self._epoch = NO_PRODUCER_ID, NO_PRODUCER_EPOCH
         self._sequences: dict[Partition, int] = {}
@@ -153,7 +152,7 @@ class TransactionalProducer:
         """
         await self._add(partition)
         sequence = self._sequences.get(partition, 0)
-        now_ms = self._machine.now_ms()
+        now_ms = self._brokers.now_ms()
         batch = encode_batch(
             [Record(number, now_ms, None, value.encode(), ()) for number, value in enumerate(values)],
             producer_id=self._producer_id,
@@ -322,14 +321,15 @@ class Fetched(NamedTuple):
     high_watermark: int
     stable_offset: int
     era: int
+    leader_epoch: int
 
 
 class Reader:
     """Reads from positions that it is given."""
 
-    def __init__(self, world: World, machine: Machine, name: str, *, is_committed: bool = True) -> None:
-        self._machine = machine
-        self._client = world.client(name, machine)
+    def __init__(self, brokers: Brokers, name: str, *, is_committed: bool = True) -> None:
+        self._brokers = brokers
+        self._client = brokers.client(name)
         self.is_committed = is_committed
 
     def close(self) -> None:
@@ -340,7 +340,7 @@ class Reader:
 
         Raises NoAnswerError; so it does when the machine has been switched on meanwhile.
         """
-        era = self._machine.lives
+        era = self._brokers.era
         topics: dict[str, list[FetchPartition]] = {}
         for at, position in positions.items():
             asked = FetchPartition(partition=at.number, fetch_offset=position, partition_max_bytes=_MAX_BYTES)
@@ -353,7 +353,7 @@ class Reader:
             topics=[FetchTopic(topic=topic, partitions=some) for topic, some in topics.items()],
         )
         response = await self._client.call(request, 12, FetchResponse)
-        if self._machine.lives != era:
+        if self._brokers.era != era:
             raise NoAnswerError
         fetched: list[Fetched] = []
         for topic in response.responses:
@@ -364,7 +364,9 @@ class Reader:
                 if data.error_code:
                     continue
                 records, end = _records(data, positions[at])
-                fetched.append(Fetched(at, records, end, data.high_watermark, data.last_stable_offset, era))
+                epoch = data.current_leader.leader_epoch
+                marks = data.high_watermark, data.last_stable_offset
+                fetched.append(Fetched(at, records, end, *marks, era, epoch))
         return fetched
 
 

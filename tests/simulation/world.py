@@ -80,7 +80,7 @@ class World:
 
     def client(self, name: str, machine: Machine) -> Client:
         """Of the broker on a machine."""
-        return Client(self.network, name, machine.address)
+        return machine.client(name)
 
 
 class Outcome(NamedTuple):
