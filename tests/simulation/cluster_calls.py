@@ -88,10 +88,10 @@ class ClusterClient:
             return (await self._leader(Log(CLUSTER, topic.name, topic.partition_data[0].index)))[0]
         if isinstance(request, OffsetFetchRequest):
             return await self._coordinator(_GROUP, request.groups[0].group_id)
-        names = _OF_TRANSACTIONS.get(type(request))
-        if names is not None and getattr(request, names):
-            return await self._coordinator(_TRANSACTION, getattr(request, names))
-        if names is None and getattr(request, "group_id", ""):
+        name = _OF_TRANSACTIONS.get(type(request))
+        if name is not None and getattr(request, name):
+            return await self._coordinator(_TRANSACTION, getattr(request, name))
+        if name is None and getattr(request, "group_id", ""):
             return await self._coordinator(_GROUP, request.group_id)
         return self._finder.any()
 
