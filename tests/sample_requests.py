@@ -168,7 +168,13 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
         "components": [{"entity_type": "user", "match_type": 0, "match": "u"}]
     },
     "AlterClientQuotas": lambda _case: {
-        "entries": [{"entity": [{"entity_type": "user", "entity_name": "u"}], "ops": [{"key": "k"}]}]
+        "entries": [
+            {
+                "entity": [{"entity_type": "user", "entity_name": "u"}],
+                "ops": [{"key": "producer_byte_rate", "value": 1e9}],
+            }
+        ],
+        "validate_only": True,
     },
     "DescribeQuorum": lambda _case: {"topics": []},
     "UpdateFeatures": lambda _case: {"feature_updates": []},

@@ -27,8 +27,9 @@ class FakeTransactions:
     def __init__(self):
         self.aborted = []
         self.asked = []
+        now_ms = int(time.time() * 1000)  # the module may have been loaded long ago
         self.states = {
-            T0: [state(1), state(2), state(3, start=None), state(4, last_ms=NOW_MS)],
+            T0: [state(1), state(2), state(3, start=None), state(4, last_ms=now_ms)],
             T1: [state(5, start=70)],
             U0: [state(6)],
         }
