@@ -348,11 +348,14 @@ def test_plugins(workers: tuple[Api, Api]) -> None:
     kafkas = {(each["class"], each["type"]) for each in java if "mirror" not in each["class"]}
     assert kafkas - {(each["class"], each["type"]) for each in own} == set()
     connectors = [each["class"] for each in workers[1].get("/connector-plugins")]
-    assert connectors == [SINK, SOURCE]
+    jdbc = [f"io.confluent.connect.jdbc.Jdbc{each}Connector" for each in ("Sink", "Source")]
+    assert sorted(connectors) == [*jdbc, SINK, SOURCE]
 
 
-def test_state_moves_both_ways(broker: InProcessBroker, tmp_path: Path) -> None:
+def test_state_moves_both_ways(broker: InProcessBroker, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """A source made by Kafka's worker goes on in ours, paused ones stay so, and the reverse."""
+    if not pytestconfig.getoption("--full"):
+        pytest.skip("starts Kafka's worker twice more: with --full")
     file = tmp_path / "in.txt"
     config = {"connector.class": SOURCE, "file": str(file), "topic": "moved"}
     written: list[bytes] = []
