@@ -183,7 +183,7 @@ class ConnectWorker:
         return f"{scheme.lower()}://{shown}:{settings.rest_advertised_port or self.address[1]}/"
 
     def _tell_level(self, logger: str, level: int) -> None:
-        self._crew.runtime.set_log_level(logger, logging.getLevelName(level))
+        self._crew.runtime.set_log_level(logger, level)
 
     def _level_set(self, namespace: str, level: str) -> None:
         if self._loggers.is_level(level):

@@ -6,6 +6,7 @@ A thread reads what the worker says. When the worker is gone, the process ends a
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -15,6 +16,8 @@ from typing import Any, Final
 
 from ottla.connect.errors import ConnectError
 from ottla.connect.worker.frames import Decoder, FrameError, Message, encode
+
+_log: Final = logging.getLogger(__name__)
 
 _READ: Final = 1 << 16
 
@@ -94,7 +97,10 @@ class Parent:
 
     def _received(self, message: Message) -> None:
         if "event" in message:
-            self._on_event(message["event"], message)
+            try:
+                self._on_event(message["event"], message)
+            except Exception:  # noqa: BLE001 - the worker is heard on
+                _log.exception("what the worker said was not dealt with: %s", message["event"])
         elif "call" in message:
             threading.Thread(target=self._answer, args=(message,), daemon=True).start()
         elif (answer := self._calls.pop(message["id"], None)) is not None:

@@ -117,7 +117,7 @@ class Runtime:
         self._processes = Processes()
         self._connectors: dict[str, _Running] = {}
         self._tasks: dict[ConnectorTaskId, _Running] = {}
-        self._log_levels: dict[str, str] = {}
+        self._log_levels: dict[str, int] = {}
         self.inspector = Inspector(self._spawn)
 
     async def start(self) -> None:
@@ -129,7 +129,7 @@ class Runtime:
 
     async def _spawn(self, what: Message, process: Process) -> Process:
         levels = {
-            "log_level": logging.getLevelName(logging.getLogger().level),
+            "log_level": logging.getLogger().level,
             "log_levels": self._log_levels,
         }
         return await self._processes.spawn({**levels, **what}, process)
@@ -142,7 +142,7 @@ class Runtime:
         safe = "".join(each if each.isalnum() or each in "-_." else "_" for each in connector)
         return os.path.join(folder, f"{safe}.log")
 
-    def set_log_level(self, logger: str, level: str) -> None:
+    def set_log_level(self, logger: str, level: int) -> None:
         self._log_levels[logger] = level
         for running in (*self._connectors.values(), *self._tasks.values()):
             running.process.tell("log_level", logger=logger, level=level)
