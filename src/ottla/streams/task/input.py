@@ -128,6 +128,7 @@ class RecordQueue:
         self._raw.clear()
         self._columns.clear()
         self.head = None
+        self.skipped_to = None
         self.partition_time = UNKNOWN_TIME
 
     def _taken_apart(self) -> Iterable[RawRecord]:
@@ -220,6 +221,7 @@ class PartitionGroup:
         if is_done:
             latest = max(columns.timestamp)
             queue.partition_time = max(queue.partition_time, latest)
+            queue.skipped_to = None  # what was dropped lies behind the run
             self.stream_time = max(self.stream_time, latest)
         else:
             queue.put_back(columns)

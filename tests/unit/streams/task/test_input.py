@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ottla.client.columns.columns import Columns, Record
 from ottla.streams.task.input import HeadRecord, PartitionGroup, RawRecord, RecordQueue
 
 ONE, TWO, THREE = ("t", 0), ("u", 0), ("v", 0)
@@ -90,3 +91,14 @@ def test_times_go_on_from_a_commit() -> None:
     inputs.add(ONE, [record(ONE, 0, 5)])
     inputs.pop()
     assert (inputs.stream_time, inputs.queues[ONE].partition_time) == (50, 50)
+
+
+def test_what_was_dropped_before_a_run_lies_behind_it() -> None:
+    inputs = group(ONE)
+    inputs.add(ONE, [record(ONE, 0, 1, None)])
+    inputs.add_columns(ONE, Columns.of([Record("t", 0, 1, 2, 0, None, b"", ())]))
+    assert inputs.queues[ONE].skipped_to == 1
+    run = inputs.begin_run(10)
+    assert run is not None
+    inputs.end_run(*run, is_done=True)
+    assert inputs.queues[ONE].skipped_to is None
