@@ -150,6 +150,11 @@ class CachedBytes:
                 entry.dirty = False
             self._write(entries)
 
+    def drop_clean(self) -> None:
+        """Forget what was only read: it changes below."""
+        for key in [key for key, entry in self._entries.items() if not entry.dirty]:
+            self._budget.used -= _size(key, self._entries.pop(key).value)
+
     def close(self) -> None:
         for key, entry in self._entries.items():
             self._budget.used -= _size(key, entry.value)

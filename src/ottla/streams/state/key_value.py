@@ -96,10 +96,11 @@ class KeyValue(Stack[K, V]):
         return self.top.approximate_count()
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None, int]]) -> None:
+        base = self._base_to_restore()
         if self._timestamped:
-            self.base.put_many((key, with_timestamp(value, timestamp)) for key, value, timestamp in records)
+            base.put_many((key, with_timestamp(value, timestamp)) for key, value, timestamp in records)
         else:
-            self.base.put_many((key, value) for key, value, _ in records)
+            base.put_many((key, value) for key, value, _ in records)
 
     def _log(self, key: bytes, value: bytes | None) -> None:
         if self._timestamped and value is not None:
@@ -157,7 +158,7 @@ class ListValue(Stack[K, V]):
         return self._scan(low, None if end is None else self._bytes_of(end) + b"\0")
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None, int]]) -> None:
-        self.base.put_many((key, value) for key, value, _ in records)
+        self._base_to_restore().put_many((key, value) for key, value, _ in records)
 
     def _log(self, key: bytes, value: bytes | None) -> None:
         self.context.log_change(self.name, key, value, self._timestamp())

@@ -104,7 +104,7 @@ class SessionValues(Stack[K, V]):
                 items.append((*split_java_key(SESSION, place), value))
             except ValueError as error:
                 raise StateStoreError(f"the changelog {self.topic} has {error}") from None
-        self._entries.put_many(items, self.base)
+        self._entries.put_many(items, self._base_to_restore())
 
     def _log(self, place: bytes, value: bytes | None) -> None:
         key = java_key(SESSION, *self._layout.split(place))

@@ -113,6 +113,12 @@ class Stack(Generic[K, V]):
     def close(self) -> None:
         self.top.close()
 
+    def _base_to_restore(self) -> OrderedBytes:
+        """`base`, of which the cache keeps nothing: a query may have read what a restore changes."""
+        if self.cached is not None:
+            self.cached.drop_clean()
+        return self.base
+
     def _put_together(self, latest: Latest, log: Callable[[], Columns]) -> None:
         """Put values of different keys, the last that each has been given; without a cache `log` has all."""
         if self.cached is not None:

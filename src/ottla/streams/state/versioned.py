@@ -82,8 +82,9 @@ class VersionedValues(Stack[K, V]):
         return self._record(found[1], _timestamp(found[0]), valid_to)
 
     def restore(self, records: Iterable[tuple[bytes, bytes | None, int]]) -> None:
+        base = self._base_to_restore()
         for key, value, timestamp in records:
-            self._write(self.base, key, value, timestamp)
+            self._write(base, key, value, timestamp)
 
     def _write(self, store: OrderedBytes, key: bytes, value: bytes | None, timestamp: int) -> int:
         self._observed = max(self._observed, timestamp)

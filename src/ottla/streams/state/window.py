@@ -139,7 +139,7 @@ class WindowValues(Stack[K, V]):
             items.append(
                 (key, start, sequence, with_timestamp(value, timestamp) if self._timestamped else value)
             )
-        self._entries.put_many(items, self.base)
+        self._entries.put_many(items, self._base_to_restore())
 
     def _log(self, place: bytes, value: bytes | None) -> None:
         key = java_key(WINDOW, *self._layout.split(place))

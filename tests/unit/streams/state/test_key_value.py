@@ -207,3 +207,17 @@ def test_lists_keep_all_values_of_a_key() -> None:
     assert list(restored.all()) == list(store.all())
     store.put("a", None)
     assert list(store.range("a", "b")) == [("b", "2")]
+
+
+def test_what_was_read_during_a_restore_is_read_again() -> None:
+    environment = Environment(cache_max_bytes=10**6)
+    store = built(FakeTask(), environment)
+    writer = FakeTask()
+    source = built(writer, Environment())
+    source.put("a", 1)
+    source.put("a", 2)
+    first, second = writer.changes
+    store.restore([first])
+    assert store.get("a") == 1
+    store.restore([second])
+    assert store.get("a") == 2
