@@ -168,7 +168,8 @@ def reset(
     from ottla.cli.streams import reset as resetting
 
     where = target(targets, Position(Kind.BEGINNING))
-    folder = (state_dir or _default_state_dir()) / application_id
+    base = state_dir or _default_state_dir()
+    folder = resetting.state_folder(base, application_id)
     admin = connection.admin
     resetting.refuse_while_active(admin, application_id, removes=force and not dry_run)
     topics = resetting.internal_topics(admin, application_id, internal_topics)
@@ -176,7 +177,7 @@ def reset(
     rows = moved(admin, committed_offsets(admin, application_id), wanted, where) if wanted else []
     state = folder if folder.is_dir() else None
     if not dry_run:
-        resetting.delete_state(folder.parent, application_id)
+        resetting.delete_state(base, application_id)
         commit(admin, application_id, rows)
         resetting.delete_topics(admin, topics)
     if as_json:

@@ -82,8 +82,19 @@ def delete_topics(admin: Admin, topics: Sequence[str]) -> None:
         check_each(admin.topics.delete(topics))
 
 
+def state_folder(state_dir: Path, application_id: str) -> Path:
+    """Where this host's state would be. CommandError where the id is no folder's name."""
+    from ottla.streams.errors import StateStoreError
+    from ottla.streams.runtime.state_directory import folder_of
+
+    try:
+        return folder_of(state_dir, application_id)
+    except StateStoreError as error:
+        raise CommandError(str(error)) from error
+
+
 def delete_state(state_dir: Path, application_id: str) -> None:
-    """What this host has. CommandError where an instance uses it."""
+    """What this host has. CommandError where an instance uses it, or it is none."""
     from ottla.streams.errors import StateStoreError
     from ottla.streams.runtime.state_directory import forget
 

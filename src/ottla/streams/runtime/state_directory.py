@@ -170,11 +170,22 @@ def _shapes(path: Path) -> dict[str, StoreShape]:
         raise StateStoreError(f"{path} cannot be read: {error}") from error
 
 
+def folder_of(base: Path, application_id: str) -> Path:
+    """The folder of an application's state. StateStoreError where the id would lead elsewhere."""
+    if application_id in ("", ".", "..") or "/" in application_id or "\0" in application_id:
+        raise StateStoreError(
+            f"{application_id!r} cannot be an application's id: its state is a folder's name"
+        )
+    return base / application_id
+
+
 def forget(base: Path, application_id: str) -> bool:
-    """Delete an application's state; whether there was any. StateStoreError where it is in use."""
-    folder = base / application_id
+    """Delete an application's state; whether there was any. StateStoreError where it is in use, or none."""
+    folder = folder_of(base, application_id)
     if not folder.exists():
         return False
+    if not (folder / _PROCESS).is_file() or not (folder / _LOCK).is_file():
+        raise StateStoreError(f"{folder} is not an application's state: delete it by hand if it may go")
     directory = StateDirectory(base, application_id, "memory", 0)
     try:
         shutil.rmtree(folder)

@@ -9,7 +9,7 @@ import pytest
 
 from ottla.streams.errors import StateStoreError
 from ottla.streams.runtime.protocol import TaskId
-from ottla.streams.runtime.state_directory import StateDirectory, StoreShape, forget
+from ottla.streams.runtime.state_directory import StateDirectory, StoreShape, folder_of, forget
 
 
 def opened(base: Path) -> StateDirectory:
@@ -99,3 +99,22 @@ def test_forgetting_needs_the_directory(tmp_path: Path) -> None:
     directory.close()
     assert forget(tmp_path, "app")
     assert not (tmp_path / "app").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../other", "/tmp", "a\0b"])
+def test_an_id_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / "base" / "a" / "b").mkdir(parents=True)
+    for refuses in (folder_of, forget):
+        with pytest.raises(StateStoreError, match="cannot be an application's id"):
+            refuses(tmp_path / "base", name)
+    assert (tmp_path / "base" / "a" / "b").is_dir()
+
+
+@pytest.mark.parametrize("there", [[], ["process.json"], [".lock"]])
+def test_what_is_no_state_is_not_forgotten(tmp_path: Path, there: list[str]) -> None:
+    (tmp_path / "app").mkdir()
+    for name in [*there, "letter.txt"]:
+        (tmp_path / "app" / name).touch()
+    with pytest.raises(StateStoreError, match="is not an application's state"):
+        forget(tmp_path, "app")
+    assert sorted(each.name for each in (tmp_path / "app").iterdir()) == sorted([*there, "letter.txt"])
