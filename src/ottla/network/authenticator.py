@@ -106,6 +106,8 @@ class Authenticator:
         """As the router's."""
         if self._state is _State.KNOWN:
             return self._of_known(session, frame)
+        if self._state is _State.FAILED:  # what was sent behind it, until the connection is closed
+            return None, False
         try:
             if self._state is _State.TOKENS:
                 return (self._request if self._has_headers else self._token)(session, frame), False

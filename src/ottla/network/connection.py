@@ -145,7 +145,8 @@ class Connection(asyncio.BufferedProtocol):
         self._leave: Callable[[], None] | None = None
         self.session = Session(ANONYMOUS, listener, "")
         self._shared = shared
-        self.route_to(shared.router)
+        if authenticate is None:
+            self.route_to(shared.router)
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._frame: bytearray | None = None
         self._filled = 0
@@ -180,7 +181,10 @@ class Connection(asyncio.BufferedProtocol):
         if refusal is not None:
             self.refuse(refusal)
         elif self._authenticate is not None:
-            self._leave = self._authenticate(self)
+            try:
+                self._leave = self._authenticate(self)
+            except Exception as error:  # noqa: BLE001 - whatever it is, nobody is let in over it
+                self.refuse(f"nobody can find out who it is: {error}")
 
     def route_to(self, router: Dispatcher, smallest_frame: int = SMALLEST_REQUEST) -> None:
         """Have the requests that come from now on handled by another, who may take smaller ones."""

@@ -126,7 +126,6 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
             self._send_outgoing()
             return
         except ssl.SSLError as error:
-            self._send_outgoing()  # the alert
             self._fail(getattr(error, "verify_message", None) or error.reason or "what came is no TLS")
             return
         self._stop_timer()
@@ -146,7 +145,8 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         log.info("failed TLS handshake of %s on listener %s: %s", self.peer_host, self.listener, why)
         self._is_closing = True
         self._stop_timer()
-        self._beneath.close()  # after the alert
+        self._send_outgoing()  # the alert: whoever has it finds the line in the log
+        self._beneath.close()
 
     def _stop_timer(self) -> None:
         if self._timer is not None:

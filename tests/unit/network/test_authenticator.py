@@ -125,6 +125,17 @@ async def test_a_failure_is_told_late() -> None:
             await asyncio.wait_for(late.receive_frame(), 0.3)
 
 
+async def test_nothing_that_was_sent_behind_a_wrong_password_is_handled(client: Client) -> None:
+    await client.handshake()
+    client.send(AUTHENTICATE, 2, {"auth_bytes": WRONG})
+    client.send(HANDSHAKE, 1, {"mechanism": "PLAIN"})
+    client.send(AUTHENTICATE, 2, {"auth_bytes": ANN})
+    client.send(METADATA, 9, {"topics": []})
+    answer = await client.receive(AUTHENTICATE, 2)
+    assert answer["error_code"] == ErrorCode.sasl_authentication_failed
+    assert await client.reader.read() == b""
+
+
 async def test_what_is_not_known_of_a_user_looks_as_a_wrong_password(client: Client) -> None:
     await client.handshake("SCRAM-SHA-256")
     first = await client.authenticate(b"n,,n=nobody,r=abc")

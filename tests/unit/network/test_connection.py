@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from ottla.network.connection import Connection
 from ottla.network.memory import RequestMemory
 
-from .transport import API, PIPELINED_API, Wire, malformed, request
+from .transport import API, PIPELINED_API, FakeTransport, Wire, malformed, request
 
 KIB = 1024
 
@@ -340,3 +342,21 @@ async def test_half_received_and_idle() -> None:
     parked.set_result(b"")
     await settle()
     assert wire.connection.half_received
+
+
+def test_nobody_is_let_in_where_it_cannot_be_found_out_who_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(_connection: Connection) -> Callable[[], None]:
+        raise ValueError("the keys cannot be read")
+
+    wire = Wire()
+    transport = FakeTransport()
+    connection = Connection(wire.shared, "PLAINTEXT", lambda _connection: None, fail)
+    connection.connection_made(transport)
+    assert transport.aborted
+    assert "192.0.2.1: nobody can find out who it is: the keys cannot be read" in caplog.text
+    frame = request(b"a")
+    connection.get_buffer(-1)[: len(frame)] = frame
+    connection.buffer_updated(len(frame))
+    connection.connection_lost(None)
+    assert wire.router.received == []
+    assert transport.written == []
