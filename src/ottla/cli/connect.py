@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import click
 
@@ -156,7 +157,7 @@ _url = click.option(
     envvar="OTTLA_CONNECT_URL",
     show_envvar=True,
     metavar="URL",
-    help="A worker's REST face.",
+    help="A worker's REST face; NAME:PASSWORD@ before its host signs in.",
 )
 _name = click.argument("name", type=TEXT)
 
@@ -168,6 +169,7 @@ def _ask(url: str, method: str, path: str, body: object = None) -> Any:
     from urllib.parse import urlsplit
 
     parts = urlsplit(url if "://" in url else f"http://{url}")
+    url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # as it is shown
     host, port = parts.hostname or "", parts.port
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
@@ -177,6 +179,9 @@ def _ask(url: str, method: str, path: str, body: object = None) -> Any:
         connection = http.client.HTTPConnection(host, port or 80, timeout=_TIMEOUT_S)
     data = None if body is None else json.dumps(body).encode()
     headers = {} if data is None else {"content-type": "application/json"}
+    if parts.username is not None:
+        who = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+        headers["authorization"] = f"Basic {base64.b64encode(who.encode()).decode()}"
     try:
         connection.request(method, parts.path.rstrip("/") + path, data, headers)
         answer = connection.getresponse()

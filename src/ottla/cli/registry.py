@@ -98,7 +98,7 @@ def serve(
 def password() -> None:
     """Read a password from the terminal or from standard input, and print its hash for the file of users."""
     with loading():
-        from ottla.registry.server.security import hash_password
+        from ottla.http.basic import hash_password
     if sys.stdin.isatty():
         given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     else:

@@ -19,7 +19,7 @@ from ottla.client.net.tls import context_from
 from ottla.client.settings import ClientSettings, parse
 from ottla.connect.errors import ConfigError, ConnectError
 from ottla.connect.providers import PROVIDERS, ConfigProvider, resolve_settings
-from ottla.connect.rest.forwarding import Forwarder
+from ottla.connect.rest.forwarding import Forwarder, is_between_workers
 from ottla.connect.rest.loggers import Loggers
 from ottla.connect.rest.resources import DIALECT, Connectors, Server
 from ottla.connect.version import VERSION
@@ -36,6 +36,8 @@ from ottla.connect.worker.runtime import Runtime
 from ottla.connect.worker.settings import WorkerConfig
 from ottla.connect.worker.stores import ConfigStore, OffsetStores, StatusStore
 from ottla.http.app import App, Request
+from ottla.http.basic import Users
+from ottla.http.errors import HttpError
 from ottla.http.server import GRACE_S, WILDCARDS, HttpServer, Tls, listen
 
 _log: Final = logging.getLogger(__name__)
@@ -108,6 +110,8 @@ class ConnectWorker:
         if is_distributed and config.exactly_once:
             self._crew.fence = self._leading.fence
         self._forwarder = forwarder
+        file = settings.authentication_users_file
+        self._users = None if file is None else Users(file, asyncio.to_thread)
         self._server: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -241,8 +245,13 @@ class ConnectWorker:
         )
         server.is_ready = True
 
+        users = self._users
+
         async def prepare(request: Request) -> None:
-            del request  # everybody may ask
+            if users is None or (verifies and is_between_workers(request)):
+                return
+            if await users.name_of(request.headers.get("authorization", "")) is None:
+                raise HttpError(401, "User cannot access the resource.")
 
         app = App(
             [*server.routes(), *connectors.routes()],

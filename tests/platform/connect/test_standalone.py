@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from tests.platform.connect.worker_process import Api, WorkerProcess, wait_until
 
 from ottla import client
+from ottla.cli.connect import connect
 from ottla.client.sync.client import Client
+from ottla.http.basic import hash_password
 from ottla.testing import InProcessBroker
 
 
@@ -232,3 +235,17 @@ def test_wrong_configurations_name_the_key(api: Api) -> None:
     }
     assert list(wrong) == ["tasks.max"]
     assert answer.json["error_count"] >= 1
+
+
+def test_users_sign_in(start: Callable[..., WorkerProcess], tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.write_text(f"alice:{hash_password('p:w', b'salt' * 4)}\n")
+    api = start("standalone", authentication_users_file=str(users)).ready()
+    for method, path in (("GET", "/"), ("GET", "/connectors"), ("POST", "/connectors/x/tasks")):
+        refused = api.call(method, path)
+        assert (refused.status, refused.json["error_code"]) == (401, 401)
+    scheme, _, host = api.url.partition("://")
+    for who, message in (("alice:p%3Aw@", ""), ("alice:wrong@", "cannot access"), ("", "cannot access")):
+        told = CliRunner().invoke(connect, ["list", "--url", f"{scheme}://{who}{host}"])
+        assert (told.exit_code == 0) is (message == "")
+        assert message in told.output

@@ -17,7 +17,7 @@ import pytest
 from tests.platform.registry.conftest import Start
 from tests.platform.registry.registry_process import Api, RegistryProcess
 
-from ottla.registry.server.security import hash_password
+from ottla.http.basic import hash_password
 
 TOKEN = "s3cret-token"
 RULES = """

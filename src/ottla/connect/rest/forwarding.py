@@ -43,6 +43,14 @@ def sign(key: SessionKey, algorithm: str, body: bytes) -> dict[str, str]:
     return {SIGNATURE: base64.b64encode(mac).decode(), ALGORITHM: algorithm}
 
 
+def is_between_workers(request: Request) -> bool:
+    """Whether only workers may make it: such a one is signed instead of signed in."""
+    return request.path[0:1] == ("connectors",) and (request.method, request.path[2:]) in (
+        ("POST", ("tasks",)),
+        ("PUT", ("fence",)),
+    )
+
+
 def is_signed(key: SessionKey, algorithm: str, signature: str, body: bytes) -> bool:
     try:
         given = base64.b64decode(signature, validate=True)

@@ -8,32 +8,21 @@ listener's authorities signed names one by its common name. Rights are lines `PR
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import hmac
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ottla.client.errors import ConfigurationError, missing_extra
 from ottla.http.app import Request
+from ottla.http.basic import InThread, Users, lines_of, pairs_of
 from ottla.registry.settings import RegistrySettings
 from ottla.registry.state.errors import RegistryError
 
 if TYPE_CHECKING:
     from ottla.registry.server.jwt import JsonWebTokens
 
-T = TypeVar("T")
-
 ANONYMOUS: Final = "ANONYMOUS"
 OPERATIONS: Final = ("read", "write", "delete", "config")
-_SCRYPT: Final = {"n": 1 << 14, "r": 8, "p": 1, "maxmem": 64 << 20}
-_REMEMBERED: Final = 10_000
-_MAX_FILE: Final = 16 << 20
-
-InThread = Callable[[Callable[[], bool]], Awaitable[bool]]
 
 
 class Rule(NamedTuple):
@@ -54,24 +43,14 @@ class Rule(NamedTuple):
         )
 
 
-def hash_password(password: str, salt: bytes) -> str:
-    made = hashlib.scrypt(password.encode(), salt=salt, **_SCRYPT)
-    return f"scrypt${base64.b64encode(salt).decode()}${base64.b64encode(made).decode()}"
-
-
-def _is_password(password: str, hashed: str) -> bool:
-    salt = base64.b64decode(hashed.split("$")[1])
-    return hmac.compare_digest(hash_password(password, salt), hashed)
-
-
 class Security:
     """ConfigurationError for files that make no sense. `in_thread` runs what takes long."""
 
     def __init__(self, settings: RegistrySettings, in_thread: InThread, now_s: Callable[[], float]) -> None:
-        self._users = _pairs(settings.authentication_users_file, "authentication.users.file", _check_hash)
+        self._users = Users(settings.authentication_users_file, in_thread)
         self._tokens = {
             digest: name
-            for name, digest in _pairs(
+            for name, digest in pairs_of(
                 settings.authentication_tokens_file, "authentication.tokens.file", _check_digest
             ).items()
         }
@@ -83,9 +62,6 @@ class Security:
             or settings.oauthbearer_jwks_endpoint_url is not None
         )
         self._jwt = _json_web_tokens(settings, in_thread, now_s)
-        self._in_thread = in_thread
-        self._known: OrderedDict[bytes, str] = OrderedDict()
-        """Who showed these credentials before: a password takes long to check"""
 
     async def authenticate(self, request: Request) -> None:
         """Say in the request who asks. RegistryError for who is nobody."""
@@ -99,32 +75,11 @@ class Security:
 
     async def _named_by(self, header: str) -> str | None:
         scheme, _, credentials = header.partition(" ")
+        if scheme.lower() != "bearer":
+            return await self._users.name_of(header)
         credentials = credentials.strip()
-        match scheme.lower():
-            case "bearer":
-                name = self._tokens.get(hashlib.sha256(credentials.encode()).hexdigest())
-                return name if name is not None or self._jwt is None else await self._jwt.name_of(credentials)
-            case "basic":
-                return await self._user(credentials)
-        return None
-
-    async def _user(self, credentials: str) -> str | None:
-        try:
-            name, colon, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            return None
-        hashed = self._users.get(name)
-        if hashed is None or not colon:
-            return None
-        digest = hashlib.sha256(credentials.encode()).digest()
-        if self._known.get(digest) == name:
-            return name
-        if not await self._in_thread(lambda: _is_password(password, hashed)):
-            return None
-        self._known[digest] = name
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
-        return name
+        name = self._tokens.get(hashlib.sha256(credentials.encode()).hexdigest())
+        return name if name is not None or self._jwt is None else await self._jwt.name_of(credentials)
 
     def may(self, request: Request, operation: str, subject: str) -> bool:
         if self._rules is None:
@@ -158,35 +113,6 @@ def _common_name(certificate: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _lines(location: str, setting: str) -> list[str]:
-    try:
-        data = Path(location).read_bytes()[:_MAX_FILE].decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{setting}={location}: {error}") from None
-    lines = (line.strip() for line in data.splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
-
-
-def _pairs(location: str | None, setting: str, check: Callable[[str], bool]) -> dict[str, str]:
-    made: dict[str, str] = {}
-    for line in [] if location is None else _lines(location, setting):
-        name, _, value = line.partition(":")
-        if not name or not check(value):
-            raise ConfigurationError(f"{setting}={location}: the line of {name!r} is not NAME:HASH")
-        made[name] = value
-    return made
-
-
-def _check_hash(value: str) -> bool:
-    try:
-        kind, salt, hashed = value.split("$")
-        base64.b64decode(salt, validate=True)
-        base64.b64decode(hashed, validate=True)
-    except (ValueError, binascii.Error):
-        return False
-    return kind == "scrypt"
-
-
 def _check_digest(value: str) -> bool:
     return len(value) == 64 and all(letter in "0123456789abcdef" for letter in value)
 
@@ -195,7 +121,7 @@ def _rules(location: str | None) -> list[Rule] | None:
     if location is None:
         return None
     rules = []
-    for line in _lines(location, "authorization.rules.file"):
+    for line in lines_of(location, "authorization.rules.file"):
         words = line.split()
         operations = frozenset(words[1].split(",")) if len(words) == 3 else frozenset({""})
         if operations == {"all"}:
