@@ -237,12 +237,14 @@ class Group:
 
     async def _assigned(self, new: Assignment) -> None:
         if new.error == CONFIG_MISMATCH or self._configs.state.offset < new.offset:
+            settings = self._config.settings
             try:
-                await self._configs.refresh()
-            except ConnectError as error:
-                _log.warning("the configs are not read to their end: %s", error)
-                await asyncio.sleep(self._config.settings.worker_unsync_backoff_ms / 1000)
-        if new.error:
+                async with asyncio.timeout(settings.worker_sync_timeout_ms / 1000):
+                    await self._configs.refresh()
+            except (ConnectError, TimeoutError) as error:
+                _log.warning("the configs are not read to their end: %s", error or "it takes too long")
+                await asyncio.sleep(settings.worker_unsync_backoff_ms / 1000)
+        if new.error or self._configs.state.offset < new.offset:
             self._member.request_rejoin("the configs had not been read to their end")
             return
         held = self.assignment

@@ -252,7 +252,12 @@ class Runtime:
             if name == "offsets":
                 return await self._offsets.read(connector, message["partitions"])
             if name == "commit":
-                await self._offsets.write(connector, [(one, other) for one, other in message["offsets"]])
+                timeout_ms = self._config.settings.offset_flush_timeout_ms
+                try:
+                    async with asyncio.timeout(timeout_ms / 1000):
+                        await self._offsets.write(connector, [(one, two) for one, two in message["offsets"]])
+                except TimeoutError:
+                    raise ConnectError(f"offsets were not written within {timeout_ms} ms") from None
                 return None
             raise ConnectError(f"there is no call {name}")
 

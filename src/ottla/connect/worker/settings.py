@@ -13,6 +13,16 @@ from ottla.connect.worker.protocol import Protocol
 
 _SHORT_MAX: Final = 32_767
 
+_OVERRIDE_ALL: Final = "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"
+_UNSERVED: Final[Mapping[str, tuple[str, ...]]] = {
+    "connector_client_config_override_policy": ("all", _OVERRIDE_ALL.lower()),
+    "response_http_headers_config": ("",),
+    "access_control_allow_origin": ("",),
+    "access_control_allow_methods": ("",),
+    "admin_listeners": ("",),
+}
+"""Settings of Kafka's that would change who may do what, and the values that are as if they were not given"""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkerSettings:
@@ -68,10 +78,10 @@ class WorkerSettings:
     rest_advertised_port: int = number(0, high=65_535)
     """0: that of the listener"""
     rest_advertised_listener: str | None = optional_text()
-    response_http_headers_config: str | None = optional_text()
+    response_http_headers_config: str = text("")
     access_control_allow_origin: str = text("")
     access_control_allow_methods: str = text("")
-    admin_listeners: tuple[str, ...] = texts()
+    admin_listeners: str = text("")
     ssl_certificate_location: str | None = optional_text()
     """With it and a https listener the REST face is HTTPS"""
     ssl_key_location: str | None = optional_text()
@@ -92,6 +102,20 @@ class WorkerSettings:
     ottla_connect_connections_max: int = number(1_000, low=1)
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            if (
+                field.name in _UNSERVED
+                and str(getattr(self, field.name)).lower() not in _UNSERVED[field.name]
+            ):
+                name = field.name.replace("_", ".")
+                raise ConfigurationError(f"{name}: Ottla's workers serve its default alone")
+        if self.authentication_users_file is not None and self.group_id is not None and (
+            self.connect_protocol != "sessioned"
+        ):  # fmt: skip
+            raise ConfigurationError(
+                "authentication.users.file needs connect.protocol=sessioned: workers sign what they ask each "
+                "other"
+            )
         if self.group_id is not None and self.heartbeat_interval_ms >= self.session_timeout_ms:
             raise ConfigurationError("heartbeat.interval.ms must be less than session.timeout.ms")
 
