@@ -48,7 +48,7 @@ from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.network.server import MakeSasl, Server
 from ottla.protocol.errors import KafkaError
 from ottla.replica.compaction import Compaction
-from ottla.replica.data_dir import DataDirs
+from ottla.replica.data_dirs import DataDirs
 from ottla.replica.failures import DiskFailures
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.fetchers import Fetchers

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ottla.controller.offline import OfflineReplicaReports
     from ottla.controller.publisher import MetadataSubscriber, Publisher
     from ottla.controller.session import BrokerSession
-    from ottla.replica.data_dir import DataDirs
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.partitions import Partitions
     from ottla.store.interface import Store
 

@@ -13,7 +13,8 @@ from ottla.config.broker import BrokerConfig
 from ottla.config.definition import ConfigError
 from ottla.controller.migration import MigrationError, copy_metadata
 from ottla.metadata.transaction import KeyValue, MetadataFormatError
-from ottla.replica.data_dir import DataDirError, DataDirs
+from ottla.replica.data_dir import DataDirError
+from ottla.replica.data_dirs import DataDirs
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError, read_meta_properties
 from ottla.storage.fs import OsFileSystem
 from ottla.store.interface import OutcomeUnknownError, StoreError, read_all

@@ -22,7 +22,7 @@ from ottla.metadata.quotas import QuotaEntity
 from ottla.metadata.topics import NewPartitions, NewTopic, Take, unlimited
 from ottla.network.memory import RequestMemory, UnsentOutput
 from ottla.protocol.errors import ErrorCode, KafkaError
-from ottla.replica.data_dir import DataDirs
+from ottla.replica.data_dirs import DataDirs
 from ottla.replica.fetch_sessions import FetchSessions
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.log_moves import LogMoves

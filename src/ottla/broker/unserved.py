@@ -21,7 +21,8 @@ from ottla.metadata.credentials import ScramUser
 from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.codes import ScramMechanism
 from ottla.protocol.errors import KafkaError
-from ottla.replica.data_dir import DataDirError, DataDirs
+from ottla.replica.data_dir import DataDirError
+from ottla.replica.data_dirs import DataDirs
 from ottla.security.scram import SALT_BYTES, credential, salted_password
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError, read_meta_properties
 from ottla.storage.fs import OsFileSystem

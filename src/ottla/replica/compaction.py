@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from ottla.config.current import Current
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageSource
-    from ottla.replica.data_dir import DataDir, DataDirs
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.partitions import Partitions
     from ottla.replica.replica import Replica
     from ottla.storage.environment import LogEnvironment

@@ -13,7 +13,8 @@ from ottla.replica.data_dir import DataDirError
 from ottla.storage.checkpoints import CorruptCheckpointError, DirectoryLockedError
 
 if TYPE_CHECKING:
-    from ottla.replica.data_dir import DataDir, DataDirs
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.partitions import Partitions
     from ottla.replica.replica import Replica
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from ottla.clock import Clock
     from ottla.config.topic import TopicConfig
     from ottla.metadata.model import Topic
-    from ottla.replica.data_dir import DataDir, DataDirs
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.data_dirs import DataDirs
     from ottla.storage.environment import LogEnvironment
     from ottla.storage.log import Log
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageSource
     from ottla.metadata.model import Topic
-    from ottla.replica.data_dir import DataDir, DataDirs
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.folders import LogFolders
     from ottla.replica.partitions import Partitions
     from ottla.replica.replica import Replica

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ottla.config.replica import ReplicaConfig
     from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.replica.compaction import Compaction
-    from ottla.replica.data_dir import DataDirs
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.partitions import Partitions
     from ottla.storage.environment import LogEnvironment
 

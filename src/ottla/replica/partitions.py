@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ottla.config.topic import TopicConfig
     from ottla.metadata.image import ImageDelta, MetadataImage
     from ottla.metadata.model import PartitionState, Topic
-    from ottla.replica.data_dir import DataDir, DataDirs
+    from ottla.replica.data_dir import DataDir
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.folders import LogFolders
     from ottla.replica.group_commit import GroupCommit
     from ottla.replica.partition import Cluster

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from tests.unit.storage.simulated_disk import PowerLossError, SimulatedDisk
 
-from ottla.replica.data_dir import DataDirError, DataDirs
+from ottla.replica.data_dir import DataDirError
+from ottla.replica.data_dirs import DataDirs
 from ottla.storage.checkpoints import (
     DirectoryLockedError,
     MetaProperties,

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.replica.test_data_dir import METADATA, ids
 from tests.unit.storage.simulated_disk import SimulatedDisk
 
-from ottla.replica.data_dir import DataDirs
+from ottla.replica.data_dirs import DataDirs
 
 MARK = ".ottla_run"
 

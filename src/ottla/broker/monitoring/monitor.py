@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ottla.metadata.image import ImageSource
     from ottla.network.peers import Channel
     from ottla.network.server import Server
-    from ottla.replica.data_dir import DataDirs
+    from ottla.replica.data_dirs import DataDirs
     from ottla.replica.partitions import Partitions
 
 FAMILIES: Final[tuple[Family, ...]] = (
