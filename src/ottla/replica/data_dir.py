@@ -138,6 +138,9 @@ class DataDir:
                     f"{self.path} is another folder now, with directory.id {self.directory_id}"
                 )
             self.check()
+            # It could not be taken away when the disk failed.
+            remove_run(self.fs, self.path)
+            self.fs.sync_dir(self.path)
             self.begin()
         except BaseException:
             self.directory_id, self.is_online = directory_id, False
@@ -240,14 +243,20 @@ class DataDir:
         return self.fs.space(self.path)
 
     def close(self, partitions: Hosted, *, clean: bool, broker_epoch: int) -> None:
-        """Give the folder back; `clean` when every log was closed and synced."""
+        """Give the folder back; `clean` when every log was closed and synced.
+
+        Raises OSError; then neither a stop in order nor a kill that left them whole is said of its logs.
+        """
         try:
+            if not clean:
+                remove_run(self.fs, self.path)
             self.checkpoint(partitions)()
             self.checkpoint_log_starts(partitions)()
             if clean:
                 write_clean_shutdown(self.fs, self.path, broker_epoch)
-            else:
-                remove_run(self.fs, self.path)
+        except OSError:
+            remove_run(self.fs, self.path)
+            raise
         finally:
             self.release()
 

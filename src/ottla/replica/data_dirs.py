@@ -192,11 +192,12 @@ class DataDirs:
 
     def close(self, partitions: Hosted, clean: Collection[DataDir], broker_epoch: int) -> None:
         """Give the folders back; `clean` are those whose logs were all closed and synced, in which they are
-        marked with the broker's epoch (-1 where it has none).
+        marked with the broker's epoch (-1 where it has none, or a disk has failed meanwhile).
         """
+        epoch = -1 if self.runs.has_failed else broker_epoch
 
         def closing(folder: DataDir) -> Callable[[], None]:
-            return lambda: folder.close(partitions, clean=folder in clean, broker_epoch=broker_epoch)
+            return lambda: folder.close(partitions, clean=folder in clean, broker_epoch=epoch)
 
         try:
             _each([closing(folder) for folder in self.online])()

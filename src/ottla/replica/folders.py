@@ -66,7 +66,19 @@ class LogFolders:
             topic, index, config, cordoned, is_new=is_new
         )
         folder.hosted_count += 1
+        if not is_new:
+            self._compare(topic.name, index, opened)
         return opened
+
+    def _compare(self, topic: str, index: int, opened: Log) -> None:
+        """A killed broker's log has all that was committed or synced; else its disk has lost something."""
+        known = max(_known_end(each, (topic, index)) for each in self._data_dirs.online)
+        runs = self._data_dirs.runs
+        if opened.log_end_offset < known and runs.intact_epoch is not None:
+            log.warning(
+                "%s-%d ended at %d before the kill, at %d now", topic, index, known, opened.log_end_offset
+            )
+            runs.distrust()
 
     def homes(self, topic: str, index: int) -> list[DataDir]:
         """The data folders that have the partition's; the only one there is has, or will."""
@@ -96,6 +108,7 @@ class LogFolders:
                     raise
                 # An older topic of that name, whose deletion a crash has undone on the disk.
                 self._move_aside(folder, topic.name, index)
+                _forget(folder, (topic.name, index))
         return None
 
     def _cleared_of_older(self, folder: DataDir, topic: Topic, index: int) -> bool:
@@ -106,6 +119,7 @@ class LogFolders:
             )
         except KafkaError:
             self._move_aside(folder, topic.name, index)
+            _forget(folder, (topic.name, index))
             return True
         return False
 
@@ -277,3 +291,16 @@ class LogFolders:
                     ):
                         self._move_aside(data_dir, folder.topic, folder.partition)
         return again
+
+
+def _known_end(folder: DataDir, key: tuple[str, int]) -> int:
+    """Where a log ended at least before a kill, as the checkpoints say; 0 after a stop in order."""
+    if folder.clean:
+        return 0
+    return max(folder.recovery_points.get(key, 0), folder.high_watermarks.get(key, 0))
+
+
+def _forget(folder: DataDir, key: tuple[str, int]) -> None:
+    """What the checkpoints say is of an older topic of that name."""
+    for known in (folder.recovery_points, folder.log_starts, folder.high_watermarks):
+        known.pop(key, None)

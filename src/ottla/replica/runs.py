@@ -47,7 +47,7 @@ class Runs:
     @property
     def intact_epoch(self) -> int | None:
         """The broker's epoch in which all logs were what they are now, where that is known. To be asked for
-        once they are open.
+        once they are open. After `distrust` only a stop in order before this run still tells it.
         """
         epochs = [self._intact_epoch(each) if each.is_online else None for each in self._folders]
         return epochs[0] if epochs.count(epochs[0]) == len(epochs) else None
@@ -55,10 +55,17 @@ class Runs:
     def _intact_epoch(self, folder: RunFolder) -> int | None:
         if folder.clean_epoch is not None:
             return folder.clean_epoch
+        if self._has_failed:
+            return None
         run = read_run(folder.fs, folder.path)
         if run is None or not self._boot_id or run.boot_id != self._boot_id:
             return None
         return run.broker_epoch
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether `distrust` was called: a stop in order says nothing either."""
+        return self._has_failed
 
     def note(self, broker_epoch: int) -> None:
         """The broker is in this epoch from now on."""
@@ -76,8 +83,8 @@ class Runs:
             self._remove()
 
     def distrust(self) -> None:
-        """A disk has refused something (any thread). What was written may be gone without another word, so a
-        kill is like a loss of power from now on, for as long as this process runs.
+        """A disk has refused something, or lost it (any thread). What was written may be gone without another
+        word, so a kill is like a loss of power from now on, for as long as this process runs.
         """
         if not self._has_failed:
             self._has_failed = True
