@@ -43,8 +43,8 @@ from ottla.controller.registration import note_log_dirs
 from ottla.controller.replicas import ReplicaController
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.metadata.image import MetadataImage
-from ottla.network.connection import ConnectionLimits, Shared
-from ottla.network.memory import RequestMemory, UnsentOutput
+from ottla.network.connection import Shared
+from ottla.network.memory import ConnectionLimits, RequestMemory, UnsentOutput
 from ottla.network.server import MakeSasl, Server
 from ottla.protocol.errors import KafkaError
 from ottla.replica.compaction import Compaction

@@ -16,11 +16,10 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ottla.network.dispatcher import SMALLEST_REQUEST, Dispatcher, guess
-from ottla.network.memory import RequestMemory, UnsentOutput, keep_freed_memory
+from ottla.network.memory import ConnectionLimits, RequestMemory, UnsentOutput, keep_freed_memory
 from ottla.network.output import Frame, Outbox, Piece, StreamedOutput, in_memory, streamed_output
 from ottla.network.session import Session
 from ottla.protocol.errors import KafkaError, MalformedRequest
@@ -37,18 +36,6 @@ _ANSWERS_TOGETHER: Final = 64
 _SMALL_ANSWER_BYTES: Final = 16 * 1024
 _GENEROUS_GRANT_BYTES: Final = 1024 * 1024
 """Most frames fit, and need not be moved as they grow."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLimits:
-    """What one connection may occupy; each a setting."""
-
-    frame_max_bytes: int
-    """`socket.request.max.bytes`"""
-    requests_in_flight_max: int
-    """`ottla.requests.in.flight.max`: answers of one connection that may be outstanding"""
-    response_buffer_max_bytes: int
-    """`ottla.response.buffer.max.bytes`: unsent output above which a connection is not read"""
 
 
 class Shared:
@@ -471,11 +458,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         backlog, self._backlog = self._backlog, None
         self._consume(backlog)
-        if not self._is_held_up() and not self._transport.is_closing():
+        is_held_up = self._backlog is not None or self._waits_for_memory
+        if not is_held_up and not self._transport.is_closing():
             self._transport.resume_reading()
-
-    def _is_held_up(self) -> bool:
-        return self._backlog is not None or self._waits_for_memory
 
     @property
     def listener(self) -> str:

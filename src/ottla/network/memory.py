@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 from typing import Protocol
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
 _KEPT_BYTES = 8 << 20
 _FROM_HEAP_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """What one connection may occupy; each a setting."""
+
+    frame_max_bytes: int
+    """`socket.request.max.bytes`"""
+    requests_in_flight_max: int
+    """`ottla.requests.in.flight.max`: answers of one connection that may be outstanding"""
+    response_buffer_max_bytes: int
+    """`ottla.response.buffer.max.bytes`: unsent output above which a connection is not read"""
 
 
 class Receiver(Protocol):

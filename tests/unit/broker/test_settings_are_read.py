@@ -38,7 +38,7 @@ CLASSES = {
     "TransactionConfig": "config/transactions.py",
     # What values are copied into:
     "CleanerSettings": "storage/cleaner/cleaning.py",
-    "ConnectionLimits": "network/connection.py",
+    "ConnectionLimits": "network/memory.py",
     "LogEnvironment": "storage/environment.py",
     "RequestLimits": "broker/router.py",
     "ValidationOptions": "records/validation.py",

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ottla.network.connection import Connection, ConnectionLimits, Shared
-from ottla.network.memory import RequestMemory, UnsentOutput
+from ottla.network.connection import Connection, Shared
+from ottla.network.memory import ConnectionLimits, RequestMemory, UnsentOutput
 from ottla.network.output import Outbox
 from ottla.network.session import Session
 from ottla.protocol.errors import KafkaError, MalformedRequest
