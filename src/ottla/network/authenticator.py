@@ -42,6 +42,8 @@ class Client(Protocol):
 
     session: Session
 
+    @property
+    def is_muted(self) -> bool: ...
     def route_to(self, router: Dispatcher, smallest_frame: int = SMALLEST_REQUEST) -> None: ...
     def refuse(self, why: str) -> None: ...
     def close(self) -> None: ...
@@ -300,6 +302,9 @@ class Authenticator:
             self._timer = None
 
     def _too_late(self) -> None:
+        if self._client.is_muted:  # so that it could not
+            self._begin_timer()
+            return
         self._timer = None
         self._client.refuse(f"it has not said who it is within {self._listener.timeout_s:g} s")
 

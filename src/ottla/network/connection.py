@@ -468,6 +468,10 @@ class Connection(asyncio.BufferedProtocol):
         return self.session.listener
 
     @property
+    def is_muted(self) -> bool:
+        return self._mute_timer is not None
+
+    @property
     def idle(self) -> bool:
         """Nothing outstanding and nothing half received."""
         return not self._answers and self._frame is None and self._backlog is None

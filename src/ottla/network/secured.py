@@ -51,6 +51,8 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         self._beneath: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._protocol: asyncio.BufferedProtocol | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._waits_s = 0.0
+        self._is_muted = False
         self._is_paused = False
         self._is_closing = False
         self._has_ended = False
@@ -66,7 +68,7 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         if refusal is not None:
             self.refuse(refusal)
             return
-        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._too_late)
+        self._timer = asyncio.get_running_loop().call_later(self._waits_s + self._timeout_s, self._too_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
@@ -80,7 +82,9 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
 
     def buffer_updated(self, nbytes: int) -> None:
         self._incoming.write(self._receive_buffer[:nbytes])
-        if self._protocol is None:
+        if self._is_muted:  # uvloop reads behind `connection_made`, though it was asked there not to
+            self._beneath.pause_reading()
+        elif self._protocol is None:
             self._shake_hands()
         else:
             self._read()
@@ -103,11 +107,17 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
 
     def mute(self, milliseconds: int) -> None:
         """Have the client wait with its handshake."""
+        self._is_muted = True
+        self._waits_s = milliseconds / 1000
         self._beneath.pause_reading()
-        asyncio.get_running_loop().call_later(milliseconds / 1000, self._unmute)
+        asyncio.get_running_loop().call_later(self._waits_s, self._unmute)
 
     def _unmute(self) -> None:
-        if not self.is_closing():
+        self._is_muted = False
+        if self.is_closing():
+            return
+        self._shake_hands()  # with what came meanwhile
+        if not self._is_paused and not self.is_closing():
             self._beneath.resume_reading()
 
     def refuse(self, why: str) -> None:
@@ -133,6 +143,7 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         protocol = self._begin(self)
         if protocol is None:
             self.close()
+            self._abort_later()
             return
         self._protocol = protocol
         protocol.connection_made(self)
@@ -143,10 +154,18 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _fail(self, why: str) -> None:
         log.info("failed TLS handshake of %s on listener %s: %s", self.peer_host, self.listener, why)
+        self._give_up()  # with the alert: whoever has it finds the line in the log
+
+    def _give_up(self) -> None:
+        """Close it once what is written has been sent, for which there is no more than a handshake's time."""
         self._is_closing = True
-        self._stop_timer()
-        self._send_outgoing()  # the alert: whoever has it finds the line in the log
+        self._send_outgoing()
         self._beneath.close()
+        self._abort_later()
+
+    def _abort_later(self) -> None:
+        self._stop_timer()
+        self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._beneath.abort)
 
     def _stop_timer(self) -> None:
         if self._timer is not None:
@@ -193,11 +212,9 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
 
     def _broken(self, error: ssl.SSLError) -> None:
         """What came is not what the other side can have sent."""
-        self._send_outgoing()
         if not isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError):
             log.warning("closed connection from %s: TLS: %s", self.peer_host, error.reason)
-        self._is_closing = True
-        self._beneath.close()
+        self._give_up()
 
     # -- the transport of the protocol above
 
@@ -303,7 +320,6 @@ def secured_connections(
         return admit(transport)
 
     def begin(transport: SecuredTransport) -> Connection | None:
-        shaking_hands.pop(transport, None)
         connection = Connection(shared, listener, lambda _: None, authenticate)  # it was asked already
         if authenticate is None:
             try:
@@ -313,6 +329,7 @@ def secured_connections(
                     "failed authentication of %s on listener %s: %s", transport.peer_host, listener, error
                 )
                 return None
+        del shaking_hands[transport]  # the others count until they are gone
         return connection
 
     def gone(transport: SecuredTransport) -> None:

@@ -226,10 +226,10 @@ class Server:
             self._config.max_connection_creation_rate,
             self._rate_bounds,
         )
+        if turn.is_refused:  # before the end of the wait is scheduled, so that nothing is read in between
+            loop.call_later(turn.wait_ms / 1000, self._refuse, connection)
         if turn.wait_ms:
             connection.mute(turn.wait_ms)
-        if turn.is_refused:
-            loop.call_later(turn.wait_ms / 1000, self._refuse, connection)
 
     def _refuse(self, connection: Connection | SecuredTransport) -> None:
         if connection in self._shared.connections or connection in self._shaking_hands:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.raw_client import API_VERSIONS, METADATA, PRODUCE, RawClient, connect, frame
+from tests.raw_client import API_VERSIONS, METADATA, PRODUCE, RawClient, connect, frame, request_frame
 
 from ottla.protocol.errors import ErrorCode
 from ottla.testing import InProcessBroker, run_broker, run_broker_async
@@ -128,14 +127,17 @@ async def test_a_failure_is_told_late() -> None:
 
 async def test_nothing_that_was_sent_behind_a_wrong_password_is_handled(client: Client) -> None:
     await client.handshake()
-    client.send(AUTHENTICATE, 2, {"auth_bytes": WRONG})
-    client.send(HANDSHAKE, 1, {"mechanism": "PLAIN"})
-    client.send(AUTHENTICATE, 2, {"auth_bytes": ANN})
-    client.send(METADATA, 9, {"topics": []})
+    requests: list[tuple[int, int, dict[str, Any]]] = [
+        (AUTHENTICATE, 2, {"auth_bytes": WRONG}),
+        (HANDSHAKE, 1, {"mechanism": "PLAIN"}),
+        (AUTHENTICATE, 2, {"auth_bytes": ANN}),
+        (METADATA, 9, {"topics": []}),
+    ]
+    # At once, so that all of it waits here when the first is answered.
+    client.writer.write(b"".join(request_frame(key, version, 7, each) for key, version, each in requests))
     answer = await client.receive(AUTHENTICATE, 2)
     assert answer["error_code"] == ErrorCode.sasl_authentication_failed
-    with contextlib.suppress(ConnectionResetError):  # as what came behind it was not read
-        assert await client.reader.read() == b""
+    assert await client.reader.read() == b""
 
 
 async def test_what_is_not_known_of_a_user_looks_as_a_wrong_password(client: Client) -> None:
