@@ -134,10 +134,10 @@ class Crew:
         try:
             config = self.resolve(known.connectors[name])
             await self.runtime.start_connector(name, config, state)
-        except ConnectError as error:
+        except Exception as error:  # noqa: BLE001 - of one connector; others go on
             if not self.runtime.has_connector(name):
-                self.failed(name, None, str(error))
-            _log.error("connector %s does not start: %s", name, error)
+                self.failed(name, None, _why(error))
+            _log.error("connector %s does not start: %s", name, _why(error))
             return False
         if state is TargetState.STARTED:
             self.reconfigure(name)
@@ -145,16 +145,23 @@ class Crew:
 
     async def _start_tasks(self, tasks: Sequence[ConnectorTaskId]) -> None:
         for name in dict.fromkeys(each.connector for each in tasks):
-            kind = await self.kind_of(name)
             of_connector = [each for each in tasks if each.connector == name]
             try:
+                kind = await self.kind_of(name)
                 if self.fence is not None and kind == "source":
                     await self.fence(name)
-                await asyncio.gather(*(self._start_task(each, kind) for each in of_connector))
-            except ConnectError as error:
+            except Exception as error:  # noqa: BLE001 - of one connector; others go on
                 for task in of_connector:
-                    if not self.runtime.runs_task(task):
-                        self.failed(task, None, str(error))
+                    self.failed(task, None, _why(error))
+                continue
+            await asyncio.gather(*(self._start_or_fail(each, kind) for each in of_connector))
+
+    async def _start_or_fail(self, task: ConnectorTaskId, kind: str | None) -> None:
+        try:
+            await self._start_task(task, kind)
+        except Exception as error:  # noqa: BLE001 - of one task; others go on
+            _log.error("task %s does not start: %s", task, _why(error))
+            self.failed(task, None, _why(error))
 
     async def _start_task(self, task: ConnectorTaskId, kind: str | None) -> None:
         known = self._configs.state
@@ -162,12 +169,10 @@ class Crew:
             raise ConnectError(
                 f"Failed to start task {task} since it is not a recognizable type (source or sink)"
             )
-        config = known.connectors[task.connector]
-        most, count = int(config.get("tasks.max", 1)), len(known.tasks(task.connector))
-        if count > most and config.get("tasks.max.enforce", "true").strip().lower() == "true":
-            raise ConnectError(too_many_tasks(task.connector, count, most))
-        resolved, task_config = self.resolve(config), self.resolve(known.task_configs[task])
-        await self.runtime.start_task(task, resolved, task_config, known.target_state(task.connector), kind)
+        config, task_config = self.resolve(known.connectors[task.connector]), known.task_configs[task]
+        _check_count(task.connector, len(known.tasks(task.connector)), config)
+        state = known.target_state(task.connector)
+        await self.runtime.start_task(task, config, self.resolve(task_config), state, kind)
 
     async def kind_of(self, name: str) -> str | None:
         """source, sink, or None for a connector of a class that there is not here."""
@@ -214,7 +219,10 @@ class Crew:
                 changes, self._changes = self._changes, []
                 # Once each: changes of two kinds about one connector are equal tuples.
                 for change in {(type(each), each): each for each in changes}.values():
-                    await self._apply(change)
+                    try:
+                        await self._apply(change)
+                    except Exception:  # noqa: BLE001 - the next change is another matter
+                        _log.exception("a change of the configuration was not dealt with: %s", change)
             due, self._reconfigure = self._reconfigure, {}
             for name, failures in due.items():
                 await self._make_tasks(name, failures)
@@ -252,6 +260,8 @@ class Crew:
         for task in self.membership.assignment.tasks:
             if task.connector == name:
                 self.runtime.set_task_state(task, state)
+        if state is TargetState.STOPPED and self.membership.is_leader and self._configs.state.tasks(name):
+            await self.publish_tasks(name, [])  # they were made while it was being stopped
         if not self.runtime.has_connector(name):
             return
         try:
@@ -298,10 +308,10 @@ class Crew:
         try:
             async with self.lock:
                 configs = await self._task_configs(name)
-            if known.tasks_differ(name, configs):
+            if known.target_state(name) is TargetState.STARTED and known.tasks_differ(name, configs):
                 await self.publish_tasks(name, configs)
-        except ConnectError as error:
-            _log.warning("the tasks of connector %s are not made: %s", name, error)
+        except Exception as error:  # noqa: BLE001 - of one connector; others go on
+            _log.warning("the tasks of connector %s are not made: %s", name, _why(error))
             if isinstance(error, TooManyTasksError):
                 self.failed(name, self.runtime.version_of(name), str(error))
                 return
@@ -315,10 +325,9 @@ class Crew:
     async def _task_configs(self, name: str) -> list[Config]:
         """As they are to be written: with the tasks' class, and `${...}` as it was given."""
         raw = self._configs.state.connectors[name]
-        most = int(raw.get("tasks.max", 1))
-        configs, class_ = await self.runtime.task_configs(name, most)
-        if len(configs) > most and raw.get("tasks.max.enforce", "true").strip().lower() == "true":
-            raise TooManyTasksError(too_many_tasks(name, len(configs), most))
+        resolved = self.resolve(raw)
+        configs, class_ = await self.runtime.task_configs(name, _tasks_max(resolved))
+        _check_count(name, len(configs), resolved)
         variables = {key: value for key, value in raw.items() if "${" in value}
         topics = {key: raw[key] for key in ("topics", "topics.regex") if key in raw}
         is_sink = await self.kind_of(name) == "sink"
@@ -415,11 +424,24 @@ class TooManyTasksError(ConnectError):
     kafka_name = "org.apache.kafka.connect.runtime.TooManyTasksException"
 
 
-def too_many_tasks(name: str, count: int, most: int) -> str:
-    return (
+def _tasks_max(config: Config) -> int:
+    return int(config.get("tasks.max", 1))
+
+
+def _check_count(name: str, count: int, config: Config) -> None:
+    """TooManyTasksError where a connector has more tasks than it may."""
+    most = _tasks_max(config)
+    if count <= most or config.get("tasks.max.enforce", "true").strip().lower() != "true":
+        return
+    raise TooManyTasksError(
         f"The connector {name} has generated {count} tasks, which is greater than {most}, the maximum "
         "number of tasks it is "
         "configured to create. This behaviour should be considered a bug and is disallowed. If necessary, "
         "it can be "
         "permitted by reconfiguring the connector with 'tasks.max.enforce' set to false."
     )
+
+
+def _why(error: Exception) -> str:
+    """What its status says: an error of ours speaks for itself."""
+    return str(error) if isinstance(error, ConnectError) else f"{type(error).__name__}: {error}"

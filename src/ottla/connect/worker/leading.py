@@ -17,7 +17,7 @@ from ottla.connect.errors import ConnectError, NotFoundError
 from ottla.connect.worker.client_configs import transactional_id
 from ottla.connect.worker.configs import Config, SessionKey, session_key_written, task_count_written
 from ottla.connect.worker.crew import Crew
-from ottla.connect.worker.ids import ConnectorTaskId
+from ottla.connect.worker.ids import ConnectorTaskId, TargetState
 from ottla.connect.worker.protocol import Protocol as GroupProtocol
 from ottla.connect.worker.settings import WorkerConfig
 from ottla.connect.worker.stores import ConfigStore
@@ -79,7 +79,8 @@ class Leading:
         """ConnectError where the leader did not take them."""
         membership = self._crew.membership
         if membership.is_leader:
-            await self._configs.put_tasks(name, configs)
+            if not configs or self._configs.state.target_state(name) is not TargetState.STOPPED:
+                await self._configs.put_tasks(name, configs)
             return
         await self._ask_leader(
             "POST", f"/connectors/{quote(name, safe='')}/tasks", [dict(each) for each in configs]

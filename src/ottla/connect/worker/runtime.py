@@ -165,13 +165,13 @@ class Runtime:
             Process(self._handler(name), lambda event, it: self._connector_told(name, event, it))
         )
         self._connectors[name] = running
-        what = {
-            "role": "connector",
-            "name": f"{name}|worker",
-            "config": dict(config),
-            "log_file": self._log_file(name),
-        }
         try:
+            what = {
+                "role": "connector",
+                "name": f"{name}|worker",
+                "config": dict(config),
+                "log_file": self._log_file(name),
+            }
             await self._spawn(what, running.process)
             running.watch = asyncio.ensure_future(self._watch_connector(name, running))
             running.version = await running.process.call("version", timeout_s=_CALL_S)
@@ -181,7 +181,7 @@ class Runtime:
                 self._listener.paused(name, running.version)
             else:
                 self._listener.stopped(name, running.version)
-        except (RemoteError, ProcessError) as error:
+        except Exception as error:
             running.is_failed = True
             trace = error.trace if isinstance(error, RemoteError) and error.trace else str(error)
             self._listener.failed(name, running.version, trace)
@@ -277,7 +277,6 @@ class Runtime:
             return await offsets(name, message)
 
         running = _Running(Process(answer, lambda event, it: self._task_told(task, running, event, it)))
-        self._tasks[task] = running
         what: dict[str, object] = {
             "role": kind,
             "name": f"{task.connector}|task-{task.task}",
@@ -291,7 +290,12 @@ class Runtime:
             "log_file": self._log_file(task.connector),
         }
         what |= self._source(task, config) if kind == "source" else _sink(self._config.given, task, config)
-        await self._spawn(what, running.process)
+        self._tasks[task] = running
+        try:
+            await self._spawn(what, running.process)
+        except BaseException:
+            self._tasks.pop(task, None)
+            raise
         running.watch = asyncio.ensure_future(self._watch_task(task, running))
 
     def _source(self, task: ConnectorTaskId, config: Config) -> Message:
