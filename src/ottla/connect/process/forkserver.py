@@ -5,7 +5,7 @@ Forked memory is shared until it is written to, so that a task costs little more
 When the worker is gone, however that came, all of its processes are killed at once: none goes on as a zombie.
 
 It is told `{"spawn": {...}}` with a socket, and answers `{"pid": N}`; `{"exited": PID, "status": N}` comes
-when a process has ended.
+when a process has ended, and `{"refused": WHY}` where there can be no more.
 """
 
 from __future__ import annotations
@@ -60,6 +60,12 @@ class _ForkServer:
         signal.set_wakeup_fd(self._waker.fileno(), warn_on_full_buffer=False)
 
     def serve(self) -> int:
+        try:
+            return self._serve()
+        finally:
+            self._kill_all()
+
+    def _serve(self) -> int:
         self._control.sendall(encode({"ready": os.getpid()}))
         decoder = Decoder()
         with selectors.DefaultSelector() as selector:
@@ -73,14 +79,18 @@ class _ForkServer:
                         continue
                     data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
                     if not data:
-                        self._kill_all()
                         return 0
                     self._sockets += fds  # they come with a message's first byte
                     for message in decoder.feed(data):
                         self._spawn(message["spawn"], self._sockets.pop(0))
 
     def _spawn(self, what: Message, fd: int) -> None:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            os.close(fd)
+            self._control.sendall(encode({"refused": str(error)}))
+            return
         if pid == 0:
             self._become(what, fd)
         os.close(fd)

@@ -20,6 +20,8 @@ from ottla.connect.worker.frames import Decoder, FrameError, Message, encode
 
 _log: Final = logging.getLogger(__name__)
 
+_SERVER_END_S: Final = 5.0
+
 Handler = Callable[[str, Message], Awaitable[object]]
 """Answers what a process asks: the name of the call, and the message"""
 
@@ -118,6 +120,11 @@ class Process:
         if self._link.transport is not None:
             self._link.transport.close()
 
+    def unwanted(self, made: asyncio.Future[Process]) -> None:
+        """Whoever had it made does not wait for it any more."""
+        if not made.cancelled() and made.exception() is None:
+            self.close()
+
     def exited(self, status: int) -> None:
         if not self.ended.done():
             self.ended.set_result(status)
@@ -168,17 +175,21 @@ class Processes:
     def __init__(self) -> None:
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
-        self._link = _Link(self._received, self._lost)
+        self._link: _Link
+        self._is_lost = False
         self._spawning = asyncio.Lock()
         self._pid: asyncio.Future[int] | None = None
-        self._ready: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # if nobody asks
+        self._ready: asyncio.Future[int]
         self._running: dict[int, Process] = {}
         self._early: dict[int, int] = {}
         """Exit statuses that came before the process was known"""
 
     async def start(self) -> None:
-        """Returns at once; the first `spawn` waits until the server has imported what it needs."""
+        """Returns at once; the first `spawn` waits until the server has imported what it needs. OSError."""
+        self._is_lost = False
+        self._link = _Link(self._received, self._lost)
+        self._ready = asyncio.get_running_loop().create_future()
+        self._ready.add_done_callback(lambda done: done.cancelled() or done.exception())  # if nobody asks
         ours, theirs = socket.socketpair()
         with theirs:
             self._server = subprocess.Popen(  # noqa: S603 - our own
@@ -193,14 +204,31 @@ class Processes:
 
     async def spawn(self, what: Mapping[str, object], process: Process) -> Process:
         """A process that is what `what` says (`ottla.connect.process.main.run`). ProcessError."""
+        making = asyncio.ensure_future(self._spawn(what, process))
+        try:
+            return await asyncio.shield(making)
+        except OSError as error:
+            raise ProcessError(f"a process cannot be started: {error}") from error
+        except asyncio.CancelledError:  # the server answers all the same: what it made ends at once
+            making.add_done_callback(process.unwanted)
+            raise
+
+    async def _spawn(self, what: Mapping[str, object], process: Process) -> Process:
         async with self._spawning:
-            await asyncio.shield(self._ready)
+            if self._is_lost:
+                await self._end_server()
+                await self.start()
+            await self._ready
             assert self._control is not None
             ours, theirs = socket.socketpair()
             self._pid = asyncio.get_running_loop().create_future()
-            with theirs:
-                await self._send(encode({"spawn": what}), theirs.fileno())
-            process.pid = await self._pid
+            try:
+                with theirs:
+                    await self._send(encode({"spawn": what}), theirs.fileno())
+                process.pid = await self._pid
+            except BaseException:
+                ours.close()
+                raise
         self._running[process.pid] = process
         if process.pid in self._early:
             process.exited(self._early.pop(process.pid))
@@ -218,8 +246,10 @@ class Processes:
     def _received(self, message: Message) -> None:
         if "ready" in message:
             self._ready.set_result(message["ready"])
-        elif "pid" in message and self._pid is not None:
+        elif "pid" in message and self._pid is not None and not self._pid.done():
             self._pid.set_result(message["pid"])
+        elif "refused" in message and self._pid is not None and not self._pid.done():
+            self._pid.set_exception(ProcessError(f"a process cannot be started: {message['refused']}"))
         elif "exited" in message:
             process = self._running.pop(message["exited"], None)
             if process is None:
@@ -228,21 +258,36 @@ class Processes:
                 process.exited(message["status"])
 
     def _lost(self) -> None:
-        """The fork server ended: so have its children, whose sockets say so."""
+        """The fork server ended: so do its children, and the next process is another server's."""
+        self._is_lost = True
         error = ProcessError("the process that starts tasks has ended")
         for waiting in (self._ready, self._pid):
             if waiting is not None and not waiting.done():
                 waiting.set_exception(error)
         for process in self._running.values():
+            process.kill()
             process.exited(-signal.SIGKILL)
         self._running.clear()
 
     async def close(self) -> None:
         """Kills whatever is still there."""
+        if self._server is not None:
+            await self._end_server()
+
+    async def _end_server(self) -> None:
+        """It ends when its socket is closed, and kills what it made."""
         if self._control is not None:
             self._control.close()
         if self._link.transport is not None:
             self._link.transport.close()
         if self._server is not None:
-            server = self._server
-            await asyncio.get_running_loop().run_in_executor(None, server.wait)
+            server, self._server = self._server, None
+            await asyncio.get_running_loop().run_in_executor(None, _wait_or_kill, server)
+
+
+def _wait_or_kill(server: subprocess.Popen[bytes]) -> None:
+    try:
+        server.wait(_SERVER_END_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
