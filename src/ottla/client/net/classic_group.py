@@ -62,11 +62,13 @@ class ClassicLink:
             return None
         return synced.assignment if await self._goes_on(member.synced(synced, self._now_ms())) else None
 
-    async def heartbeat(self) -> None:
+    async def heartbeat(self) -> bool:
+        """Whether it was answered."""
         request = self._member.heartbeat(self._now_ms())
         answer = await self.ask(request, HeartbeatResponse, self._member.settings.session_timeout_ms)
         if answer is not None:
             await self._goes_on(self._member.heartbeat_answered(request, answer))
+        return answer is not None
 
     async def ask(self, request: Struct, response: type[R], timeout_ms: int) -> R | None:
         """None where no answer came: the coordinator is looked for again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ _log: Final = logging.getLogger(__name__)
 
 _LANE: Final = "connect-group"
 _GOODBYE_S: Final = 1.0
+_CLAIM_AGAIN_S: Final = 1.0
 
 
 class Group:
@@ -63,12 +65,17 @@ class Group:
         self._assignor = IncrementalAssignor(settings.scheduled_rebalance_max_delay_ms)
         self._current: Assignment | None = None
         self._completed_generation = -1
+        self._session_s = settings.session_timeout_ms / 1000
         self._members: Mapping[str, WorkerState] = {}
         self._total: Mapping[str, Work] = {}
         self._rejoin_at_s: float | None = None
         self._wake = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._led = False
+        self._heard_s = 0.0
+        """When the coordinator answered last"""
+        self._is_out = False
+        configs.on_fenced = lambda: self.rejoin("the leader could not write, and is to claim that again")
         self.on_lead: Callable[[], Awaitable[None]]
 
     # As the herder sees it.
@@ -114,6 +121,8 @@ class Group:
         try:
             while True:
                 self._wake.clear()
+                if self._is_out:
+                    await self._give_up()
                 if self._member.needs_join:
                     await self._join()
                 else:
@@ -149,9 +158,24 @@ class Group:
                 )
                 await asyncio.sleep(wait_ms / 1000)
                 continue
-            await self._link.heartbeat()
-            if member.needs_join:
+            if await self._link.heartbeat():
+                self._heard_s = self._loop.time()
+            elif self._loop.time() - self._heard_s >= self._session_s:
+                self._is_out = self._current is not None
+            if member.needs_join or self._is_out:
                 self._wake.set()
+
+    async def _give_up(self) -> None:
+        """The coordinator was not heard for a session: what runs here is given to others by now."""
+        self._is_out = False
+        if self._current is None or self._loop.time() - self._heard_s < self._session_s:
+            return  # it was heard meanwhile
+        _log.warning("the group's coordinator does not answer: what this worker runs is given up")
+        work, self._current = self._current.work, None
+        self._rejoin_at_s = None
+        self._member.request_rejoin("the coordinator did not answer for a session")
+        await self._crew.revoked(work)
+        await self._lead_or_not()
 
     async def leave(self) -> None:
         request = self._member.leave("the worker is being stopped")
@@ -168,6 +192,7 @@ class Group:
         answer = await self._link.join(self._protocols(), self._assign)
         if answer is None:
             return
+        self._heard_s = self._loop.time()
         try:
             await self._assigned(decode_assignment(answer))
         except ProtocolError as error:
@@ -271,3 +296,4 @@ class Group:
             self._led = True
         except ConnectError as error:
             _log.warning("this worker leads, and cannot do what a leader does yet: %s", error)
+            self._rejoin_at_s = min(self._rejoin_at_s or math.inf, self._loop.time() + _CLAIM_AGAIN_S)

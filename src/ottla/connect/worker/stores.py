@@ -52,6 +52,9 @@ class ConfigStore:
         self._records = log
         self._transactions = transactions
         self._writer: AsyncProducer | None = None
+        self._writing = asyncio.Lock()
+        self.on_fenced: Callable[[], None] = lambda: None
+        """A write failed, and whoever leads is to claim again"""
         self.state = ClusterConfigs()
         self.on_change: Callable[[Change], None] = lambda _: None
 
@@ -93,18 +96,23 @@ class ConfigStore:
 
     async def write(self, writes: Sequence[Write]) -> None:
         """As who leads, and take it in. ConnectError, also where another leads."""
-        if self._transactions is None:
-            await self._records.append(writes)
-        else:
-            if self._writer is None:
-                raise ConnectError("Cannot produce to config topic without claiming write privileges first")
-            assert isinstance(self._records, TopicLog)
-            try:
-                await self._records.append_in_transaction(self._writer, writes)
-            except ConnectError:
-                await self.give_up()
-                raise
+        async with self._writing:
+            if self._transactions is None:
+                await self._records.append(writes)
+            else:
+                await self._write_in_transaction(writes)
         await self._records.read_to_end()
+
+    async def _write_in_transaction(self, writes: Sequence[Write]) -> None:
+        if self._writer is None:
+            raise ConnectError("Cannot produce to config topic without claiming write privileges first")
+        assert isinstance(self._records, TopicLog)
+        try:
+            await self._records.append_in_transaction(self._writer, writes)
+        except ConnectError:
+            await self.give_up()
+            self.on_fenced()
+            raise
 
     async def write_unprivileged(self, write: Write) -> None:
         """What every worker may write: target states and levels of loggers."""
@@ -118,9 +126,7 @@ class ConfigStore:
         await self.write(connector_removed(name))
 
     async def put_tasks(self, name: str, configs: Sequence[Config]) -> None:
-        if configs:
-            await self.write(tasks_written(name, configs))
-        await self.write([tasks_committed(name, len(configs))])
+        await self.write([*tasks_written(name, configs), tasks_committed(name, len(configs))])
 
     async def put_target_state(self, name: str, state: TargetState) -> None:
         await self.write_unprivileged(target_state_written(name, state))
