@@ -179,7 +179,7 @@ class _ByKeyInChunks(TableProcessor):
         data = _serialized(store.key_serde, store.topic, keys)
         values = result.folded.new.encode(store.value_serde, store.topic)
         latest = result.latest(values)
-        all_keys = kept.keys.encode(store.key_serde, store.topic) if each else None
+        all_keys = kept.keys.encode(store.key_serde, store.topic, as_keys=True) if each else None
         contexts = [None] * groups.count if each else kept.contexts(result.last)
         self.drop(dropped)
         store.put_together(
@@ -241,7 +241,7 @@ class ChunkedTimeWindowAggregate(TimeWindowAggregate):
         data = _serialized(store.key_serde, store.topic, keys)
         values = result.folded.new.encode(store.value_serde, store.topic)
         latest = result.latest(values)
-        all_keys = spread.keys.encode(store.key_serde, store.topic) if each else None
+        all_keys = spread.keys.encode(store.key_serde, store.topic, as_keys=True) if each else None
         contexts = [None] * groups.count if each else spread.contexts(result.last)
         self._stream_time = stream_time
         self.drop(dropped)

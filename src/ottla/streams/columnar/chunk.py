@@ -269,12 +269,15 @@ class Chunk:
         if len(times) and pc.min(self.timestamps).as_py() < 0:
             raise NotColumnar("a record has no time")
         return Columns.unsent(
-            self.keys.encode(key, topic), self.values.encode(value, topic), times, self._encoded_headers()
+            self.keys.encode(key, topic, as_keys=True),
+            self.values.encode(value, topic),
+            times,
+            self._encoded_headers(),
         )
 
     def encode_changes(self, topic: str, key: AnySerde, value: AnySerde) -> Updates:
         new, old = self.values.changes()
-        keys = IMPLEMENTATION.strings(self.keys.encode(key, topic).raw)
+        keys = IMPLEMENTATION.strings(self.keys.encode(key, topic, as_keys=True).raw)
         if None in keys:
             raise NotColumnar("a change of nothing")
         news = IMPLEMENTATION.strings(new.encode(value, topic).raw)
@@ -283,7 +286,7 @@ class Chunk:
 
     def encode_keys(self, topic: str, key: AnySerde) -> BinaryColumn:
         """The keys, of windowed ones the keys that are in windows. Raises NotColumnar."""
-        return self.keys.unwindowed().encode(key, topic)
+        return self.keys.unwindowed().encode(key, topic, as_keys=True)
 
     def _encoded_headers(self) -> HeadersColumn:
         if not self.origin.has_headers:

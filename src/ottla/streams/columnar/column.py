@@ -15,7 +15,7 @@ from ottla.streams.columnar.json_text import json_text
 from ottla.streams.columnar.objects import array_of, longs_of, objects_of
 from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.records import Change, Windowed
-from ottla.streams.serdes import Bytes, Json, Long, Serde, Text
+from ottla.streams.serdes import Bytes, Integer, Json, Long, Serde, Short, Text
 
 __all__ = ["Column"]
 
@@ -25,6 +25,8 @@ _BY_BYTES: Final = (Text, Bytes)
 """Serdes whose values lie in Arrow as their bytes do."""
 _ONE_WAY: Final = (Text, Bytes, Json, Long)
 """Serdes that write a value alike whatever the topic."""
+_ONE_SPELLING: Final = (Text, Bytes, Long, Integer, Short)
+"""Serdes that read a value of no other bytes than those that they write for it."""
 
 
 class Column:
@@ -166,12 +168,17 @@ class Column:
         made._fields = {path: array.take(indices) for path, array in self._fields.items()}
         return made
 
-    def encode(self, serde: AnySerde, topic: str) -> BinaryColumn:
+    def encode(self, serde: AnySerde, topic: str, *, as_keys: bool = False) -> BinaryColumn:
         """The bytes that `serde` makes for `topic`. Raises NotColumnar where it does not take a value.
 
-        What the same serde has read, and nobody has changed, is not made anew.
+        What the same serde has read, and nobody has changed, is not made anew. `as_keys`: equal values have
+        the same bytes, however others wrote them, so that they are one key and lie in one partition.
         """
-        if self._bytes is not None and self._serde == serde:
+        if (
+            self._bytes is not None
+            and self._serde == serde
+            and not (as_keys and type(serde) not in _ONE_SPELLING)
+        ):
             return self._bytes
         if self._encoded is not None and self._encoded[0] == serde:
             return self._encoded[1]

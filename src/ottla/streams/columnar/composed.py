@@ -58,7 +58,7 @@ class WindowedKeys(Column):
     def _encode(self, serde: AnySerde, topic: str) -> BinaryColumn:
         if not isinstance(serde, TimeWindowedSerde):
             return super()._encode(serde, topic)
-        keys = as_strings(self._keys.encode(serde.inner, topic))
+        keys = as_strings(self._keys.encode(serde.inner, topic, as_keys=True))
         return as_column(_joined(keys, as_strings(longs_of(self._starts))))
 
 

@@ -61,7 +61,7 @@ class ChunkedTableSource(TableSource):
         from ottla.client.columns.implementation import IMPLEMENTATION
         from ottla.streams.columnar.objects import int64s, longs_of
 
-        keys = chunk.keys.encode(store.key_serde, store.topic)
+        keys = chunk.keys.encode(store.key_serde, store.topic, as_keys=True)
         values = chunk.values.encode(store.value_serde, store.topic)
         rows = groups.last if not store.is_cached else sorted(groups.last)
         all_keys = IMPLEMENTATION.strings(keys.raw)
