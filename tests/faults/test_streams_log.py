@@ -127,13 +127,12 @@ class Instances:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1_800)
+@pytest.mark.timeout(2_000)
 def test_each_alert_is_told_once_while_an_instance_is_killed(
     start_broker: Callable[..., BrokerProcess], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    if not request.config.getoption("--full"):
-        pytest.skip("alerts were missing once when an instance was killed, and why is not known: --full")
-    count = 1_000_000
+    is_full = request.config.getoption("--full")
+    count, within_s = (1_000_000, 600) if is_full else (10_000, 60)
     chance = random.Random(3)
     end_ms = int(time.time() * 1000) // 1000 * 1000
     start_ms = end_ms - 3_600_000 - count * 36
@@ -146,10 +145,13 @@ def test_each_alert_is_told_once_while_an_instance_is_killed(
         names = {"access-log": PARTITIONS, "owners": PARTITIONS, "alerts": 2}
         c.admin.topics.create([NewTopic(name, number, 1) for name, number in names.items()]).check()
         text = {"key": client.text(), "value": client.text()}
-        c.write("owners", pa.table({"key": list(owners), "value": list(owners.values())}), **text)
-        keys, values, times = zip(*log, strict=True)
-        columns = {"key": keys, "value": values, "timestamp": pa.array(times, pa.timestamp("ms", "UTC"))}
-        c.write("access-log", pa.table(columns), **text)
+        # Owners are there before the log's time: who takes a task over and finds both unread takes them by
+        # their times, and an alert is joined with what the table had by then.
+        known = [(host, owner, start_ms - 60_000) for host, owner in owners.items()]
+        for name, records in (("owners", known), ("access-log", log)):
+            keys, values, times = zip(*records, strict=True)
+            columns = {"key": keys, "value": values, "timestamp": pa.array(times, pa.timestamp("ms", "UTC"))}
+            c.write(name, pa.table(columns), **text)
         with c.producer() as producer:
             for partition in range(PARTITIONS):  # time goes on everywhere, so that all sessions close
                 line = b'end - - [x] "GET / HTTP/1.1" 500 0'
@@ -158,11 +160,11 @@ def test_each_alert_is_told_once_while_an_instance_is_killed(
         instances = Instances(broker.bootstrap, tmp_path, 3)
         began_s = time.monotonic()
         try:
-            eventually(lambda: instances.check() or processed(c) > count // 3, 600)
+            eventually(lambda: instances.check() or processed(c) > count // 3, within_s)
             instances.kill(1)
-            eventually(lambda: processed(c) > count // 2, 600)
+            eventually(lambda: processed(c) > count // 2, within_s)
             instances.start(1)
-            eventually(lambda: instances.check() or alerts(c).total() >= wanted.total(), 900)
+            eventually(lambda: instances.check() or alerts(c).total() >= wanted.total(), within_s)
             seconds = time.monotonic() - began_s
         finally:
             instances.stop()

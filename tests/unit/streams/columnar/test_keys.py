@@ -19,7 +19,7 @@ from ottla.streams import (
     TopologyTest,
 )
 
-SPELLINGS = ['"caf\\u00e9"'.encode(), '"café"'.encode(), ' "café" '.encode(), b'"b"']
+SPELLINGS = [b'"caf\\u00e9"', '"café"'.encode(), ' "café" '.encode(), b'"b"']
 ROWS = [Record(key, b'{"n": %d}' % at, at) for at, key in enumerate(SPELLINGS * 2)]
 
 
