@@ -35,14 +35,13 @@ from ottla.streams.runtime.reading import Reading
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
 from ottla.streams.runtime.topics import Hosts, Layout
-from ottla.streams.runtime.work import Phase, Wanted, Work
+from ottla.streams.runtime.work import TURN_S, Phase, Wanted, Work
 from ottla.streams.task.task import Task
 
 T = TypeVar("T")
 
-_TURN_S: Final = 0.05
-"""How long tasks may process before others get their turn: heartbeats, fetches, queries."""
-_RECORDS_BETWEEN_LOOKS: Final = 50
+_CALLS_OF_A_TASK: Final = 50
+"""Before the next task gets its turn."""
 _PAUSE_S: Final = 0.2
 _log: Final = logging.getLogger("ottla.streams")
 
@@ -71,6 +70,7 @@ class StreamThread:
         """Who has what and who follows what, as of that assignment."""
         self._environment = ThreadEnvironment(application.directory, application.cache_bytes_for_thread)
         self._stopping = False
+        self._turns = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unique = 0
         self._fails_since_ms: int | None = None
@@ -369,17 +369,23 @@ class StreamThread:
 
     def _process(self) -> None:
         """Until nothing can be processed, or others must have their turn."""
-        until = self._now_s() + _TURN_S
         active = self._active()
+        self._turns += 1
+        first = self._turns % max(len(active), 1)  # whoever it is that uses up the turn
+        now_s = self._now_s()
+        until_s = now_s + TURN_S
         going = True
-        while going and self._now_s() < until:
+        while going and now_s < until_s:
             going = False
-            for work in active:
+            for work in (*active[first:], *active[:first]):
                 task = work.task
-                for _ in range(_RECORDS_BETWEEN_LOOKS):
-                    if not task.is_processable():
+                for _ in range(_CALLS_OF_A_TASK):
+                    if now_s >= until_s or not task.is_processable():
                         break
-                    self.metrics.processed += task.process()
+                    count, began_s = task.process(work.pace.records), now_s
+                    now_s = self._now_s()
+                    work.pace.took(count, now_s - began_s)
+                    self.metrics.processed += count
                     going = True
                 task.punctuate_stream_time()
         self._reading.go_on(active)

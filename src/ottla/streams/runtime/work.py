@@ -7,6 +7,7 @@ import binascii
 import struct
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from typing import Final
 
 from ottla.client.core.metadata import TopicPartition
 from ottla.client.core.offsets import CommittedOffset
@@ -14,6 +15,10 @@ from ottla.streams.runtime.protocol import RUNNING, TaskId
 from ottla.streams.state.stores import StateStore
 from ottla.streams.task.task import Task
 
+TURN_S: Final = 0.05
+"""How long tasks may process before others get their turn: heartbeats, fetches, queries."""
+_FIRST_RECORDS: Final = 500
+_MOST_RECORDS: Final = 1 << 20
 _VERSION = 2
 _HEAD = struct.Struct(">bq")
 _INT = struct.Struct(">i")
@@ -30,6 +35,20 @@ Wanted = tuple[Phase, tuple[TopicPartition, ...]]
 """What a task was assigned for: to run and read these partitions, or to follow."""
 
 
+class Pace:
+    """How many records of a task go together at a time, so that others have their turn in between."""
+
+    def __init__(self) -> None:
+        self.records = _FIRST_RECORDS
+
+    def took(self, count: int, seconds: float) -> None:
+        """So many went together, and took so long."""
+        if seconds > TURN_S:
+            self.records = max(count // 2, 1)
+        elif count >= self.records and seconds < TURN_S / 4:
+            self.records = min(self.records * 2, _MOST_RECORDS)
+
+
 class Work:
     """One task. A standby that becomes active goes on with the stores that it has."""
 
@@ -42,6 +61,7 @@ class Work:
     ) -> None:
         self.task_id = task_id
         self.task = task
+        self.pace = Pace()
         self.partitions: tuple[TopicPartition, ...] = ()
         """What it reads, once it is active."""
         self.stores: dict[TopicPartition, StateStore] = {

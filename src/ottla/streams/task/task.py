@@ -163,10 +163,10 @@ class Task:
     def is_processable(self) -> bool:
         return len(self._group) > 0 and self._group.is_ready(self._settings.wall_clock())
 
-    def process(self) -> int:
-        """Process the record with the lowest time, or a run of records from there on; there must be one
-        (`is_processable`). Gives how many it was."""
-        count = self._process_run()
+    def process(self, limit: int | None = None) -> int:
+        """Process the record with the lowest time, or a run of records from there on, of up to `limit` where
+        that is worth it; there must be one (`is_processable`). Gives how many it was."""
+        count = self._process_run(limit)
         if count is not None:
             return count
         if not self._group:
@@ -185,13 +185,14 @@ class Task:
         self._consumed[partition] = raw.offset + 1
         return 1
 
-    def _process_run(self) -> int | None:
+    def _process_run(self, limit: int | None) -> int | None:
         """Process what is next as columns, up to where another partition's records are earlier; None where
         it is none. A run that cannot be read comes once more, one record at a time."""
         columnar = self._settings.columnar
         if columnar is None or self._punctuations.stream_time.next_time() is not None:
             return None
-        run = self._group.begin_run(columnar.max_records, columnar.min_records)
+        most, least = columnar.max_records, columnar.min_records
+        run = self._group.begin_run(most if limit is None else max(least, min(limit, most)), least)
         if run is None:
             return None
         queue, columns = run

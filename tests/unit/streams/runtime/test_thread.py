@@ -28,7 +28,7 @@ from ottla.streams.runtime.protocol import encode_assignment as encode_info
 from ottla.streams.runtime.streams import State, Streams
 from ottla.streams.runtime.thread import StreamThread
 from ottla.streams.runtime.topics import Layout
-from ottla.streams.runtime.work import Phase, Wanted, Work
+from ottla.streams.runtime.work import TURN_S, Pace, Phase, Wanted, Work
 from ottla.streams.serdes import Long, Text
 from ottla.streams.topology.topology import Topology
 from ottla.testing import run_broker
@@ -138,6 +138,46 @@ def test_what_is_newly_assigned_is_owned_while_other_tasks_are_still_being_given
     assert owned == [[first, second]]
     assert thread._owned() == [second]
     assert rejoins
+
+
+class SlowTask:
+    """One that always has more, in runs as long as it may."""
+
+    def __init__(self, clock: list[float], each_s: float) -> None:
+        self.done: list[int] = []
+        self._clock, self._each_s = clock, each_s
+
+    def is_processable(self) -> bool:
+        return True
+
+    def process(self, limit: int) -> int:
+        count = min(limit, 10_000)
+        self._clock[0] += count * self._each_s
+        self.done.append(count)
+        return count
+
+    def punctuate_stream_time(self) -> bool:
+        return False
+
+
+def test_slow_records_leave_others_their_turn() -> None:
+    clock = [0.0]
+    tasks = [SlowTask(clock, 0.001), SlowTask(clock, 0.002)]
+    works: Any = [SimpleNamespace(task=task, pace=Pace()) for task in tasks]
+    thread = thread_of({}, {})
+    thread._turns, thread.metrics = 0, ThreadMetrics()
+    thread._active, thread._now_s = lambda: works, lambda: clock[0]
+    thread._reading = SimpleNamespace(go_on=lambda active: None)
+    turns = []
+    for _ in range(40):
+        began = clock[0]
+        thread._process()
+        turns.append(clock[0] - began)
+
+    assert max(turns[20:]) < 2 * TURN_S  # it is seen when the turn is over, by a run that was begun within it
+    for task in tasks:
+        assert sum(task.done[5:]) > 100
+    assert thread.metrics.processed == sum(map(sum, (task.done for task in tasks)))
 
 
 class Poisoned(Processor[str, str, str, str]):

@@ -12,7 +12,7 @@ from ottla.streams import KGroupedStream, SessionWindows, SlidingWindows, Stream
 from ottla.streams.dsl.aggregations import Windows
 from ottla.streams.records import Headers
 from ottla.streams.runtime.protocol import TaskId
-from ottla.streams.runtime.work import Work, decode_metadata, encode_metadata
+from ottla.streams.runtime.work import TURN_S, Pace, Work, decode_metadata, encode_metadata
 from ottla.streams.task.input import RawRecord
 from ottla.streams.task.task import Task, TaskSettings
 from ottla.streams.topology.topology import Topology
@@ -111,3 +111,29 @@ def test_windows_that_closed_are_told_once_across_a_restart(windows: Windows, cl
     assert len(written.to("out")) == 1
     process(after, closing + 12)
     assert len(written.to("out")) > 1
+
+
+def test_a_run_is_as_long_as_a_turn_allows() -> None:
+    pace, longest = Pace(), 0.0
+
+    def run(records: int, each_s: float) -> None:
+        nonlocal longest
+        for _ in range(records):
+            pace.took(pace.records, pace.records * each_s)
+            longest = pace.records * each_s
+
+    run(20, 1e-6)
+    assert TURN_S / 4 < longest <= TURN_S
+    run(20, 1e-3)
+    assert TURN_S / 4 < longest <= TURN_S
+    run(20, 1.0)
+    assert pace.records == 1
+    run(20, 1e-6)
+    assert longest > TURN_S / 4
+
+
+def test_fewer_that_were_there_say_nothing() -> None:
+    pace = Pace()
+    before = pace.records
+    pace.took(before // 2, 0.0)
+    assert pace.records == before
