@@ -144,6 +144,10 @@ class Taken(Column):
         self._few: Final = few
         self._indices: Final = indices
 
+    def few(self) -> list[Any]:
+        """Each of the values once."""
+        return self._few.objects()
+
     def objects(self) -> list[Any]:
         if self._objects is None:
             few = self._few.objects()

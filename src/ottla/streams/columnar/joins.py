@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.expressions.inference import Bound
-from ottla.streams.expressions.row import compile_row
-from ottla.streams.processors.stream_table_joins import StreamTableJoin
+from ottla.streams.processors.stream_table_joins import ExpressionJoiner, StreamTableJoin
 from ottla.streams.processors.table_store import value_of
 from ottla.streams.processors.views import FromStore
-from ottla.streams.records import Record
 from ottla.streams.state.key_value import KeyValue
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from ottla.streams.columnar.chunk import Chunk
-    from ottla.streams.columnar.column import Column
+    from ottla.streams.columnar.composed import Taken
 
-__all__ = ["ChunkedStreamTableJoin", "ExpressionJoiner"]
+__all__ = ["ChunkedStreamTableJoin"]
 
-
-class ExpressionJoiner:
-    """A joiner by an expression of a value with two fields: `left` and `right`, what the two sides have."""
-
-    def __init__(self, bound: Bound) -> None:
-        self.bound = bound
-        self._evaluate = compile_row(bound.expression)
-
-    def __call__(self, key: Any, left: Any, right: Any) -> Any:
-        return self._evaluate(Record(key, {"left": left, "right": right}, -1), None)
+_UNCHANGING: Final = frozenset({str, bytes, int, float, bool, type(None)})
 
 
 class ChunkedStreamTableJoin(StreamTableJoin):
@@ -48,9 +37,9 @@ class ChunkedStreamTableJoin(StreamTableJoin):
             matched, right = self._matched(kept, store)
         self.drop(len(chunk) - len(kept))
         if len(kept):
-            self._join_all(matched, right)
+            self._join_all(matched, right, store)
 
-    def _matched(self, chunk: Chunk, store: KeyValue[Any, Any]) -> tuple[Chunk, Column]:
+    def _matched(self, chunk: Chunk, store: KeyValue[Any, Any]) -> tuple[Chunk, Taken]:
         """The rows that have somebody to be joined with, and what the table has for them."""
         import pyarrow as pa
 
@@ -68,7 +57,7 @@ class ChunkedStreamTableJoin(StreamTableJoin):
             chunk, codes = chunk.where(is_there), codes.filter(is_there)
         return chunk, Taken(Column.of_objects(others), codes)
 
-    def _join_all(self, chunk: Chunk, right: Column) -> None:
+    def _join_all(self, chunk: Chunk, right: Taken, store: KeyValue[Any, Any]) -> None:
         from ottla.streams.columnar.column import Column
         from ottla.streams.columnar.composed import Sides
 
@@ -81,9 +70,16 @@ class ChunkedStreamTableJoin(StreamTableJoin):
             else:
                 self.step.forward_chunk(chunk.with_values(Column.of_array(made)))
                 return
+        if isinstance(joiner, ExpressionJoiner):
+            self.step.process_one_by_one(chunk)  # it may ask for more of a record than its key and value
+            return
+        others = right.objects()
+        if not _UNCHANGING.issuperset(map(type, right.few())):
+            # A joiner may change what it is given: each row has an object of its own.
+            others = [value_of(found) for found in store.get_many(chunk.keys.objects())]
         results: list[Any] = []
         try:
-            results.extend(map(joiner, *chunk.pairs(), right.objects()))
+            results.extend(map(joiner, *chunk.pairs(), others))
         except Exception:  # noqa: BLE001 # it may raise anything, and will raise it again for the record
             self.step.forward_chunk(chunk.slice(0, len(results)).with_value_objects(results))
             self.step.process_one_by_one(chunk.slice(len(results), len(chunk)))

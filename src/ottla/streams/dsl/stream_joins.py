@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Literal
 
-from ottla.streams.columnar.joins import ChunkedStreamTableJoin, ExpressionJoiner
+from ottla.streams.columnar.joins import ChunkedStreamTableJoin
 from ottla.streams.dsl.graph import GraphNode, Named, Parameters, ProcessorGraphNode, union
 from ottla.streams.dsl.graph_nodes import StreamJoinGraphNode
 from ottla.streams.dsl.partitioning import repartition
@@ -24,7 +24,7 @@ from ottla.streams.processors.stream_joins import (
     SideKeySerde,
     SideValueSerde,
 )
-from ottla.streams.processors.stream_table_joins import StreamTableJoin
+from ottla.streams.processors.stream_table_joins import ExpressionJoiner, StreamTableJoin
 from ottla.streams.state import builders
 from ottla.streams.state.stack import StoreOptions
 from ottla.streams.topology.nodes import AnySerde, StoreBuilder, serde_of
@@ -270,6 +270,10 @@ def joined(
     if isinstance(other, StreamParts):
         if windows is None:
             raise TopologyError("A join of two streams takes windows=JoinWindows.of(...)")
+        if isinstance(joiner, ExpressionJoiner) and joiner.asks_for_the_record:
+            raise TopologyError(
+                "What joins two streams comes of two records: it has no time, place or header"
+            )
         given = _options(options, "a join of streams", "key", "value", "other_value", "name", "store_name")
         serdes = (given["key"], given["value"], given["other_value"])
         return stream_join(s, other, joiner, windows, kind, serdes, given["name"], given["store_name"])

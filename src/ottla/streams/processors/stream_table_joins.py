@@ -7,13 +7,37 @@ from collections.abc import Callable
 from typing import Any
 
 from ottla.streams.errors import StreamsError
+from ottla.streams.expressions.inference import Bound
+from ottla.streams.expressions.nodes import Header, Metadata
+from ottla.streams.expressions.row import compile_row
 from ottla.streams.processors.base import AnyRecord, Operator
 from ottla.streams.processors.join_buffer import JoinBuffer
 from ottla.streams.processors.table_store import value_of
 from ottla.streams.processors.views import ValueGetter
-from ottla.streams.records import Record
+from ottla.streams.records import Record, RecordMetadata
 
-__all__ = ["StreamTableJoin"]
+__all__ = ["ExpressionJoiner", "StreamTableJoin"]
+
+
+class ExpressionJoiner:
+    """A joiner by an expression of a value with two fields: `left` and `right`, what the two sides have."""
+
+    def __init__(self, bound: Bound) -> None:
+        self.bound = bound
+        self._evaluate = compile_row(bound.expression)
+
+    @property
+    def asks_for_the_record(self) -> bool:
+        """Whether it needs more than key and values: a time, a place, a header."""
+        return any(isinstance(node, Metadata | Header) for node in self.bound.expression.walk())
+
+    def __call__(self, key: Any, left: Any, right: Any) -> Any:
+        return self._evaluate(Record(key, {"left": left, "right": right}, -1), None)
+
+    def joined(self, record: AnyRecord, where: RecordMetadata | None, right: Any) -> Any:
+        """What comes of a record of the stream, and where it is from."""
+        sides = {"left": record.value, "right": right}
+        return self._evaluate(Record(record.key, sides, record.timestamp, record.headers), where)
 
 
 class StreamTableJoin(Operator):
@@ -74,5 +98,9 @@ class StreamTableJoin(Operator):
             found = table.get(table_key)
         other = value_of(found)
         if other is not None or self._is_left:
-            joined = self._joiner(record.key, record.value, other)
+            joiner = self._joiner
+            if isinstance(joiner, ExpressionJoiner):
+                joined = joiner.joined(record, self.step.record_metadata, other)
+            else:
+                joined = joiner(record.key, record.value, other)
             self.forward(Record(record.key, joined, record.timestamp, record.headers))

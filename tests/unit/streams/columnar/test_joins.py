@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ottla.streams import (
+    JoinWindows,
     Json,
     KStream,
     Record,
@@ -16,13 +17,16 @@ from ottla.streams import (
     TopologyError,
     TopologyTest,
     col,
+    header,
     key,
+    timestamp,
+    topic,
 )
 from ottla.streams.columnar.chunk import Chunk
 
 USERS = [Record("a", {"city": "Ulm", "n": 1}, 0), Record("b", {"city": None}, 0), Record("c", None, 0)]
 ORDERS = [
-    Record(each, None if at == 3 else {"n": at, "s": "x"}, at + 1)
+    Record(each, None if at == 3 else {"n": at, "s": "x"}, at + 1, (("trace", b"t%d" % at),))
     for at, each in enumerate(["a", "b", "c", "a", None, "d", "b", "a"])
 ]
 EXPRESSIONS: Any = {
@@ -30,10 +34,22 @@ EXPRESSIONS: Any = {
     "city": col("right.city"),
     "sum": col("left.n") + col("right.n"),
     "k": key(),
+    "at": timestamp(),
+    "from": topic(),
+    "trace": header("trace").cast("string"),
 }
+
+
+def with_its_city(order: Any, user: Any) -> Any:
+    """Changes what it is given."""
+    user["orders"] = [*user.get("orders", ()), order["n"]]
+    return user
+
+
 JOINERS: dict[str, Any] = {
     "expressions": EXPRESSIONS,
     "an expression": col("right.city"),
+    "a function that changes the table's": with_its_city,
     "a function": lambda order, user: {"n": order["n"], "user": user},
     "a function that fails": lambda order, user: {"n": 10 // (order["n"] - 6), "user": user},
 }
@@ -74,10 +90,20 @@ def test_no_record_is_taken_by_itself(name: str, monkeypatch: pytest.MonkeyPatch
     assert taken == []
 
 
+def place(at: int) -> dict[str, str]:
+    return {"at": f"1970-01-01T00:00:00.00{at + 1}000Z", "from": "in", "trace": f"t{at}"}
+
+
+def test_two_streams_are_joined_by_no_time_of_one_record() -> None:
+    b = StreamsBuilder(Text(), Json())
+    with pytest.raises(TopologyError, match="comes of two records"):
+        b.stream("in").join(b.stream("other"), {"at": timestamp()}, windows=JoinWindows.of("1s"))
+
+
 def test_values_of_expressions() -> None:
     records, _ = run(EXPRESSIONS, True, 100)
-    assert records[0].value == {"n": 0, "city": "Ulm", "sum": 1, "k": "a"}
-    assert records[2].value == {"n": 2, "city": None, "sum": None, "k": "c"}
+    assert records[0].value == {"n": 0, "city": "Ulm", "sum": 1, "k": "a", **place(0)}
+    assert records[2].value == {"n": 2, "city": None, "sum": None, "k": "c", **place(2)}
 
 
 def test_what_is_no_joiner_is_said() -> None:
