@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ottla.streams import Long, StreamsBuilder, Text, TopologyTest
+from ottla.streams import Json, Long, Processor, Record, StreamsBuilder, Text, TopologyTest, col
+from ottla.streams.columnar.stateless import FilterByExpression
 from ottla.streams.errors import DeserializationError, ProcessingError, ProductionError, StreamsError
 
 
@@ -68,3 +69,33 @@ def test_records_without_a_time_are_refused() -> None:
     builder.stream("in").to("out")
     with TopologyTest(builder.build()) as test, pytest.raises(StreamsError, match="has the timestamp -1"):
         test.input("in").pipe("a", 5, ts=-1)
+
+
+class _WithAMethodOfThatName(Processor[str, int, str, int]):
+    def process(self, record: Record[str, int]) -> None:
+        self.context.forward(record)
+
+    def process_chunk(self, chunk: object) -> None:
+        raise AssertionError("that is none of ours")
+
+
+def test_a_users_processor_is_given_no_chunks() -> None:
+    b = StreamsBuilder(Text(), Long())
+    b.stream("in").process(_WithAMethodOfThatName).to("out")
+    with TopologyTest(b.build(), {"columnar_max_records": 100}) as test:
+        test.input("in").pipe_batch([Record("a", number, number) for number in range(3)])
+        assert [record.value for record in test.output("out").read()] == [0, 1, 2]
+
+
+def test_what_is_raised_for_a_chunk_says_where_that_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: object, chunk: object) -> None:
+        raise KeyError("a slip of ours")
+
+    monkeypatch.setattr(FilterByExpression, "process_chunk", failing)
+    b = StreamsBuilder(Text(), Json())
+    b.stream("in").filter(col("n") > 0).to("out")
+    config = {"columnar_max_records": 100, "processing_exception_handler": "continue"}
+    with TopologyTest(b.build(), config) as test:
+        with pytest.raises(ProcessingError, match=r"KeyError.*KSTREAM-FILTER.*in-0 at offset 0") as raised:
+            test.input("in").pipe_batch([Record("a", {"n": number}, number) for number in range(3)])
+        assert isinstance(raised.value.__cause__, KeyError)

@@ -52,10 +52,6 @@ def _fold_of(initializer: Callable[[], Any], aggregator: object, store: Any) -> 
     return folding.FunctionFold(initializer, aggregator, serde)
 
 
-def _before(fold: Fold, found: Sequence[Found]) -> list[Any]:
-    return [fold.initial() if each is None else each.value for each in found]
-
-
 class _Result:
     """What becomes of a chunk's groups: rows of updates, and where the last of each group stands."""
 
@@ -64,7 +60,11 @@ class _Result:
     ) -> None:
         """`each`: an update for each row, else one for each group, in the order of their last rows. Raises
         NotColumnar."""
-        self.folded: Folded = fold.run(chunk, groups, _before(fold, found), each=each, with_old=with_old)
+        try:
+            before = [fold.initial() if one is None else one.value for one in found]
+            self.folded: Folded = fold.run(chunk, groups, before, each=each, with_old=with_old)
+        except Exception as error:  # a state may be what another program left: the record will say it
+            raise NotColumnar(str(error)) from error
         self.groups = groups
         self.is_each = each
         self.sequence = list(range(groups.count)) if each else groups.by_last_row()

@@ -100,16 +100,24 @@ class ExpressionFold:
     ) -> Folded:
         aggregates = self._aggregates
         found: list[tuple[list[State], list[State] | None]] = []
-        for name, part, argument in zip(
-            aggregates.names, aggregates.accumulators, aggregates.arguments, strict=True
+        for name, part, argument, aggregate in zip(
+            aggregates.names,
+            aggregates.accumulators,
+            aggregates.arguments,
+            aggregates.aggregates,
+            strict=True,
         ):
-            values = _checked(evaluate(argument, chunk).take(groups.order), aggregates, name)
+            values = evaluate(argument, chunk).take(groups.order)
+            if aggregate.function != "count":
+                _check(values)
             before = [state[name] for state in states]
             if each:
                 found.append(_after_each(part, values, groups.spans, before, with_old=with_old))
             else:
                 totals = _after_all(part, values, groups.spans, before)
                 found.append(([totals[group] for group in groups.by_last_row()], None))
+            if aggregate.function == "mean":
+                _check_means(found[-1][0])
         new = self._rows(groups, [new for new, _ in found], sort=each)
         if not with_old:
             return Folded(new, None)
@@ -188,11 +196,9 @@ def _are_finite(numbers: pa.Array) -> bool:
     return finite
 
 
-def _checked(values: pa.Array, aggregates: Aggregates, name: str) -> pa.Array:
-    """Arguments whose aggregates a store keeps as they are."""
+def _check(values: pa.Array) -> None:
+    """Raises NotColumnar for arguments whose aggregates a store does not keep as they are."""
     kind, types = values.type, pa.types
-    if aggregates.aggregates[aggregates.names.index(name)].function == "count":
-        return values
     if types.is_floating(kind) and not _are_finite(values):
         raise NotColumnar("no number")
     if not (
@@ -203,7 +209,6 @@ def _checked(values: pa.Array, aggregates: Aggregates, name: str) -> pa.Array:
         or types.is_null(kind)
     ):
         raise NotColumnar(f"aggregates of {kind} are not kept as they are")
-    return values
 
 
 Spans = Sequence[tuple[int, int]]
@@ -226,7 +231,6 @@ def _after_each(
                 old += run[:-1]
     except Exception as error:
         raise NotColumnar(str(error)) from error
-    _check_means(new)
     return new, old if with_old else None
 
 
@@ -240,13 +244,10 @@ def _after_all(part: Accumulator, array: pa.Array, spans: Spans, states: list[St
         ]
     except Exception as error:
         raise NotColumnar(str(error)) from error
-    _check_means(totals)
     return totals
 
 
 def _check_means(states: list[State]) -> None:
     """Infinity is written as null."""
-    if states and type(states[0]) is dict:
-        for each in states:
-            if type(each["sum"]) is float and not math.isfinite(each["sum"]):
-                raise NotColumnar("no number")
+    if any(type(each["sum"]) is float and not math.isfinite(each["sum"]) for each in states):
+        raise NotColumnar("no number")

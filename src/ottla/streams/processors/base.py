@@ -8,7 +8,7 @@ from typing import Any
 from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.processor import Processor, ProcessorContext
 from ottla.streams.records import Record
-from ottla.streams.task.chunks import Chunk
+from ottla.streams.task.chunks import Chunk, InChunks
 from ottla.streams.task.steps import ProcessorStep
 
 __all__ = ["AnyRecord", "Operator", "adding"]
@@ -16,7 +16,7 @@ __all__ = ["AnyRecord", "Operator", "adding"]
 AnyRecord = Record[Any, Any]
 
 
-class Operator(Processor[Any, Any, Any, Any]):
+class Operator(InChunks, Processor[Any, Any, Any, Any]):
     """A processor of Ottla's own. Keys and values have types in the DSL; here a record is any record."""
 
     forward: Callable[[AnyRecord], None]

@@ -17,7 +17,7 @@ from ottla.streams.serdes import Serde
 from ottla.streams.state.stores import RecordContext
 from ottla.streams.task.input import RawRecord
 
-__all__ = ["Chunk", "Columnar", "Reach", "Updates", "are_apart"]
+__all__ = ["Chunk", "Columnar", "InChunks", "Reach", "Updates", "are_apart"]
 
 
 Updates = tuple[list[bytes], list[bytes | None], list[bytes | None] | None]
@@ -82,6 +82,10 @@ class Columnar(Protocol):
     ) -> Chunk:
         """Records as their source reads them, by the task's stream time before. Raises NotColumnar where a
         serde cannot read one."""
+
+
+class InChunks:
+    """Marks processors that may have a `process_chunk(chunk)`: Ottla's own."""
 
 
 Reach = Mapping[tuple[str, str], None]

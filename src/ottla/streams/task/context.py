@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from ottla.client.columns.columns import Columns
 from ottla.streams.errors import DeserializationError, ProcessingError, ProductionError, RecordError
 from ottla.streams.records import Headers, Record, RecordMetadata
 from ottla.streams.state.stores import RecordContext, StateStore
+from ottla.streams.task.chunks import Chunk
 from ottla.streams.task.errors import ErrorContext, ErrorHandler, Handlers
 from ottla.streams.task.input import RawRecord
 
@@ -135,6 +136,16 @@ class TaskContext:
         if isinstance(error, RecordError):
             raise error  # from a node below, which has asked already
         self._failed(ProcessingError, self.handlers.processing, node, record, error, self.raw)
+
+    def chunk_failed(self, node: str, chunk: Chunk, error: Exception) -> NoReturn:
+        """Raises what says where the chunk began."""
+        if isinstance(error, RecordError):
+            raise error  # which says what and where already
+        raw, _ = chunk.source(0)
+        what = f"{type(error).__name__}: {error}, in records from there on"
+        raise ProcessingError(
+            what, topic=raw.topic, partition=raw.partition, offset=raw.offset, node=node
+        ) from error
 
     def production_failed(self, node: str, record: Record[Any, Any], error: Exception) -> None:
         self._failed(ProductionError, self.handlers.production, node, record, error, self.raw)

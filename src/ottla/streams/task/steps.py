@@ -14,7 +14,7 @@ from ottla.streams.processor import PunctuationType
 from ottla.streams.records import Record, RecordMetadata
 from ottla.streams.serdes import Serde, SessionWindowedSerde, TimeWindowedSerde
 from ottla.streams.state.stores import StateStore
-from ottla.streams.task.chunks import Chunk, Columnar, Reach, are_apart
+from ottla.streams.task.chunks import Chunk, Columnar, InChunks, Reach, are_apart
 from ottla.streams.task.context import TaskContext
 from ottla.streams.task.input import HeadRecord, RawRecord
 from ottla.streams.task.punctuation import PunctuationQueue, Schedule
@@ -70,7 +70,9 @@ class ProcessorStep:
         self._stores = stores
         self._punctuations = punctuations
         self._process = processor.process
-        self._process_chunk: Callable[[Chunk], None] | None = getattr(processor, "process_chunk", None)
+        self._process_chunk: Callable[[Chunk], None] | None = (
+            getattr(processor, "process_chunk", None) if isinstance(processor, InChunks) else None
+        )
         self._are_children_apart: bool | None = None
         self._is_alone: bool | None = None
         if stores:
@@ -107,6 +109,8 @@ class ProcessorStep:
                 return
             except NotColumnar:
                 pass
+            except Exception as error:  # noqa: BLE001 # some of it may be done: no handler can go on without it
+                self.task.chunk_failed(self.name, chunk, error)
         self.process_one_by_one(chunk)
 
     def _is_alone_with_its_stores(self) -> bool:

@@ -23,6 +23,8 @@ from ottla.streams import (
     lit,
 )
 from ottla.streams.columnar.chunk import Chunk
+from ottla.streams.errors import ProcessingError
+from ottla.streams.records import ValueAndTimestamp
 
 Build = Callable[[StreamsBuilder], None]
 TOTALS = {
@@ -184,6 +186,29 @@ def test_what_is_no_column_or_fails_goes_one_by_one(values: list[Any]) -> None:
     expected = answer(0)
     assert answer(2) == expected
     assert answer(100) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "fails"), [({"other": 1}, True), (7, True), ({"last": {"x": 1}, "mean": None}, False)]
+)
+def test_states_that_another_program_left_are_told_of_with_the_record(left: Any, fails: bool) -> None:
+    def answer(size: int, handler: str) -> Any:
+        b = StreamsBuilder(Text(), Json())
+        aggregates = {"last": col("n").last(), "mean": col("n").mean()}
+        table = b.stream("in").group_by_key().aggregate(aggregates, materialized=Store("store"))
+        table.to_stream().to("out")
+        config = {"columnar_max_records": size, "processing_exception_handler": handler}
+        with TopologyTest(b.build(), config) as test:
+            store: Any = test.store("store")
+            store.put("a", ValueAndTimestamp(left, 0))
+            test.input("in").pipe_batch([Record(key, {"n": None}, at) for at, key in enumerate("ba")])
+            return test.output("out").read()
+
+    assert answer(100, "continue") == answer(0, "continue")
+    if fails:
+        for size in (0, 100):
+            with pytest.raises(ProcessingError, match=r"AGGREGATE.*in-0 at offset 1"):
+                answer(size, "fail")
 
 
 def test_a_store_that_is_read_below_has_what_it_had_at_each_record() -> None:
