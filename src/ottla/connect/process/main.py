@@ -148,6 +148,7 @@ class _Runtime:
             once = ExactlyOnce(task, self._kafka, sender, transactions, tolerance, self._id.connector)
             task.context = SourceContext(self._parent, self._lifecycle, once.boundaries)
             delivering = once
+        delivering.prepare()
         self._start(task)
         try:
             SourceRunner(task, self._lifecycle, delivering, self._tell).run()

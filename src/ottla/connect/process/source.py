@@ -63,7 +63,11 @@ class SourceContext:
 class Delivering(Protocol):
     """How records get into topics and offsets to where they are kept: at least once, or exactly once."""
 
-    def start(self) -> None: ...
+    def prepare(self) -> None:
+        """Before the task starts: nobody else is this task any more. ClientError."""
+
+    def start(self) -> None:
+        """The task has started."""
 
     def send(self, records: Sequence[SourceRecord]) -> None: ...
 
@@ -72,6 +76,9 @@ class Delivering(Protocol):
 
     def commit(self, *, is_last: bool) -> None:
         """Wait for what is on its way if it is the last time, and commit the offsets of what is over."""
+
+    def rest(self) -> None:
+        """The task is paused."""
 
     def abandon(self) -> None:
         """The task has failed."""
@@ -199,6 +206,14 @@ def _settled(done: Delivery, record: SourceRecord, batch: Batch) -> None:
     batch.settled(1, None)
 
 
+def tell_task(call: Callable[..., None], *arguments: object) -> None:
+    """What a task does when its records or offsets are kept: they are, whatever becomes of that."""
+    try:
+        call(*arguments)
+    except Exception:  # noqa: BLE001 - the task's
+        _log.exception("the task's %s failed", call.__name__)
+
+
 class AtLeastOnce:
     """Offsets are committed by the worker, every `offset.flush.interval.ms`, from a thread beside the "
     "task's."""
@@ -224,8 +239,10 @@ class AtLeastOnce:
         self._one_by_one = type(task).commit_record is not SourceTask.commit_record
         self._failure: Exception | None = None
 
-    def start(self) -> None:
+    def prepare(self) -> None:
         self._sender = self._make_sender(self._kafka.producer())
+
+    def start(self) -> None:
         threading.Thread(target=self._commit_regularly, name="ottla-offsets", daemon=True).start()
 
     def send(self, records: Sequence[SourceRecord]) -> None:
@@ -247,7 +264,7 @@ class AtLeastOnce:
             raise self._failure
         for batch in self._submitted.over():
             for record, produced in batch.outcomes:
-                self._task.commit_record(record, produced)
+                tell_task(self._task.commit_record, record, produced)
             if batch.error is not None:
                 try:
                     self._tolerance.failed(Failure(Stage.KAFKA_PRODUCE, "ottla.client", batch.error, 1, None))
@@ -270,7 +287,7 @@ class AtLeastOnce:
                     self._submitted.give_back(offsets)
                     _log.error("offsets were not committed: %s", error)
                     return
-            self._task.commit()
+            tell_task(self._task.commit)
 
     def _commit_regularly(self) -> None:
         while not self._ended.wait(self._flush_interval_ms / 1000):
@@ -278,6 +295,9 @@ class AtLeastOnce:
                 self.commit(is_last=False)
             except Exception:  # noqa: BLE001 - the task's thread finds it; offsets come with the next round
                 _log.exception("offsets were not committed")
+
+    def rest(self) -> None:
+        self.commit(is_last=True)
 
     def abandon(self) -> None:
         """What is in its topic is not read again, if that can be said."""
@@ -307,7 +327,7 @@ class SourceRunner:
             while not lifecycle.is_stopping:
                 if lifecycle.is_paused:
                     self._tell("paused")
-                    delivering.commit(is_last=True)
+                    delivering.rest()
                     lifecycle.wait_while_paused()
                     if not lifecycle.is_stopping:
                         self._tell("running")

@@ -15,7 +15,7 @@ from ottla.client.producer.producer import AsyncProducer
 from ottla.connect.errors import ConnectError
 from ottla.connect.process.kafka import Kafka
 from ottla.connect.process.lifecycle import now_ms
-from ottla.connect.process.source import Sender
+from ottla.connect.process.source import Sender, tell_task
 from ottla.connect.process.submitted import Batch, PartitionOffset, Submitted, offsets_of
 from ottla.connect.process.tolerance import Failure, Stage, Tolerance
 from ottla.connect.records import SourceRecord
@@ -98,10 +98,15 @@ class ExactlyOnce:
         self._is_open = False
         self._began_ms = 0
 
-    def start(self) -> None:
-        """Fences whoever was this task before. ClientError."""
+    def prepare(self) -> None:
+        """Fences whoever was this task before, so that what the task reads of its offsets is their end.
+        ClientError.
+        """
         self._producer = self._kafka.producer()
         self._sender = self._make_sender(self._producer)
+
+    def start(self) -> None:
+        """Commits go with what is sent."""
 
     def send(self, records: Sequence[SourceRecord]) -> None:
         if self.boundaries is None:
@@ -186,11 +191,16 @@ class ExactlyOnce:
         batches, self._open = self._open, []
         for batch in batches:
             for record, produced in batch.outcomes:
-                self._task.commit_record(record, produced if committed else None)
+                tell_task(self._task.commit_record, record, produced if committed else None)
         self._submitted.over()
         self._submitted.take()
         if committed:
-            self._task.commit()
+            tell_task(self._task.commit)
+
+    def rest(self) -> None:
+        """A transaction of which the task says the end stays open: it goes on with it."""
+        if self.boundaries is None:
+            self._commit()
 
     def commit(self, *, is_last: bool) -> None:
         """At the end what is open is committed, unless the task says where transactions end: then aborted."""
