@@ -247,9 +247,12 @@ class SinkRunner:
         for each in partitions:
             position = self._kafka.call(self._consumer.position(each))
             self._read[each] = self._put[each] = self._committed[each] = position
-        self._is_paused = False
-        self._is_redelivering = False
+        if self._is_paused or self._is_redelivering:
+            self._consumer_pause(partitions)
         self._task.open(partitions)
+        self._rewind()  # before anything of them is put
+        if self._context.pauses_changed:
+            self._consumer_pause(list(self._context.paused))
 
     def closed(self, partitions: Sequence[TopicPartition], *, is_lost: bool) -> None:
         gone = frozenset(partitions)
@@ -269,6 +272,8 @@ class SinkRunner:
                 for each in self._pending
                 if TopicPartition(each.original_topic, each.original_partition or 0) not in gone
             ]
+            if self._is_redelivering and not self._pending:
+                self._delivered()
 
     # What the task and the worker want.
 
@@ -341,8 +346,12 @@ class SinkRunner:
         self._pending = []
         self._put |= self._read
         if self._is_redelivering:
-            self._is_redelivering = False
-            self._context.pauses_changed = True
+            self._delivered()
+
+    def _delivered(self) -> None:
+        """Nothing is left that is to be given again: what was held up for that goes on."""
+        self._is_redelivering = False
+        self._context.pauses_changed = True
 
     # Offsets.
 
