@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, TypeAlias
 
 from ottla.metadata.quotas import CLIENT_ID, USER, EntityQuotas, QuotaEntity
-from ottla.quotas.rates import SampledRate, TokenBucket, Window
+from ottla.quotas.rates import SampledRate, TokenBucket, Window, with_room
 
 _KEPT_MAX: Final = 10_000
 """Clients whose rates are remembered at a time: their ids are their own choice"""
@@ -114,11 +114,8 @@ class RateQuota:
 
     def _add(self, sharer: Sharer, now_ms: int) -> SampledRate:
         if len(self._rates) >= _KEPT_MAX:
-            self._rates = {
-                each: rate for each, rate in self._rates.items() if not rate.is_over(now_ms, self._window)
-            }
-            if len(self._rates) >= _KEPT_MAX:
-                del self._rates[next(iter(self._rates))]
+            window = self._window
+            self._rates = with_room(self._rates, _KEPT_MAX, lambda rate: rate.is_over(now_ms, window))
         rate = self._rates[sharer] = SampledRate()
         return rate
 
@@ -155,6 +152,6 @@ class MutationQuota:
 
     def _add(self, sharer: Sharer, bound: float, now_ms: int) -> TokenBucket:
         if len(self._buckets) >= _KEPT_MAX:
-            del self._buckets[next(iter(self._buckets))]
+            self._buckets = with_room(self._buckets, _KEPT_MAX, lambda _: False)
         bucket = self._buckets[sharer] = TokenBucket(now_ms, bound, self._window)
         return bucket

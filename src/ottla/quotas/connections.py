@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from ottla.quotas.rates import SampledRate, Window
+from ottla.quotas.rates import SampledRate, Window, with_room
 
 NO_BOUND: Final = 2**31 - 1
 """Kafka's default"""
@@ -64,10 +64,9 @@ class ConnectionRates:
 
     def _add(self, address: str, now_ms: int) -> SampledRate:
         if len(self._addresses) >= _ADDRESSES_MAX:
-            self._addresses = {
-                each: rate for each, rate in self._addresses.items() if not rate.is_over(now_ms, self._window)
-            }
-            if len(self._addresses) >= _ADDRESSES_MAX:
-                del self._addresses[next(iter(self._addresses))]
+            window = self._window
+            self._addresses = with_room(
+                self._addresses, _ADDRESSES_MAX, lambda rate: rate.is_over(now_ms, window)
+            )
         rate = self._addresses[address] = SampledRate()
         return rate

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Window(NamedTuple):
@@ -102,3 +106,11 @@ class TokenBucket:
         come = bound * (now_ms - self._last_ms) / 1000
         self._tokens = min(window.seconds * bound, self._tokens + come)
         self._last_ms = now_ms
+
+
+def with_room(kept: dict[K, V], most: int, is_over: Callable[[V], bool]) -> dict[K, V]:
+    """The newest of those that are not over, at most nine tenths of `most`: it looks at all of them, which
+    is not to happen whenever one more comes.
+    """
+    left = [(key, each) for key, each in kept.items() if not is_over(each)]
+    return dict(left[max(0, len(left) - most * 9 // 10) :])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ottla.quotas import connections
 from ottla.quotas.connections import NO_BOUND, ConnectionRates, Turn
 from ottla.quotas.rates import Window
 
@@ -31,3 +34,12 @@ def test_an_address_that_comes_too_often_is_refused_after_a_while() -> None:
     assert others == [False] * 20 + [True]
     # What was refused does not count.
     assert rates.came("A", "192.0.2.1", 11_000, NO_BOUND, bounds) == Turn(0)
+
+
+def test_addresses_without_number_are_not_all_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "_ADDRESSES_MAX", 10)
+    rates = ConnectionRates(WINDOW)
+    for number in range(100):
+        rates.came("A", f"192.0.2.{number}", number, NO_BOUND, {None: 1.0})
+        assert len(rates._addresses) <= 10
+    assert "192.0.2.99" in rates._addresses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ottla.quotas.rates import SampledRate, TokenBucket, Window
+from ottla.quotas.rates import SampledRate, TokenBucket, Window, with_room
 
 KAFKAS = Window(11, 1000)
 
@@ -80,3 +80,11 @@ def test_a_bucket_is_overdrawn_once_and_paid_for() -> None:
     assert bucket.wait_ms(2.0, 1_000_000, KAFKAS) == 0
     bucket.take(1, 2.0, 1_000_000, KAFKAS)
     assert bucket.wait_ms(2.0, 1_000_000, KAFKAS) == 500
+
+
+def test_room_is_made_for_many_at_once() -> None:
+    """So that it is seldom that all are looked at."""
+    kept = {number: number for number in range(100)}
+    assert list(with_room(kept, 100, lambda _: False)) == list(range(10, 100))
+    assert list(with_room(kept, 100, lambda each: each % 2 == 0)) == list(range(1, 100, 2))
+    assert list(with_room(kept, 100, lambda each: each > 94)) == list(range(5, 95))
