@@ -23,6 +23,7 @@ from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.structs import Struct
 from ottla.security.access import Access
 from ottla.security.authorizer import AclIndex, Authorizer
+from ottla.security.principal import in_one_line
 
 audit = logging.getLogger("ottla.authorizer")
 
@@ -108,7 +109,7 @@ def may(
             operation.name,
             access.host,
             resource_type.name.title().replace("_", ""),
-            name,
+            in_one_line(name),
             messages.APIS[context.api_key].name,
             _rule_text(decision.rule),
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.error import URLError
@@ -23,6 +24,9 @@ _ALGORITHMS: Final = (
 _MAX_KEYS: Final = 1 << 20  # bytes
 _MAX_TOKEN: Final = 16 << 10
 _TIMEOUT_S: Final = 10
+_LATEST_MS: Final = (1 << 63) - 1
+_MALFORMED: Final = (ValueError, TypeError, OverflowError, RecursionError)
+"""What JSON of others leads to, and the numbers in it"""
 
 
 class KeysError(ValueError):
@@ -99,12 +103,16 @@ class JsonWebTokens:
             raise TokenError(str(error)) from error
         except TokenError:
             raise
-        except (ValueError, TypeError) as error:
+        except _MALFORMED as error:
             raise TokenError("it is malformed") from error
         name = claims.get(self._rules.subject_claim)
         if not isinstance(name, str) or not name.strip():
             raise TokenError(f"it has no claim {self._rules.subject_claim}")
-        return Claims(name.strip(), int(claims["exp"] * 1000), self._scopes(claims))
+        try:
+            expires_ms = min(int(claims["exp"] * 1000), _LATEST_MS)
+        except _MALFORMED as error:
+            raise TokenError("it has no claim exp that is a time") from error
+        return Claims(name.strip(), expires_ms, self._scopes(claims))
 
     def _scopes(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         given = claims.get(self._rules.scope_claim, ())
@@ -119,7 +127,7 @@ def _read(url: str) -> dict[str | None, jwt.PyJWK]:
     """The public keys, by their ids. Raises KeysError."""
     try:
         return _keys(_content(url))
-    except (OSError, URLError, ValueError, jwt.PyJWTError) as error:
+    except (OSError, URLError, HTTPException, jwt.PyJWTError, *_MALFORMED) as error:
         raise KeysError(str(error)) from None
 
 

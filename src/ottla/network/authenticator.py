@@ -22,7 +22,7 @@ from ottla.protocol.messages.sasl_authenticate import SaslAuthenticateRequest, S
 from ottla.protocol.messages.sasl_handshake import SaslHandshakeRequest, SaslHandshakeResponse
 from ottla.protocol.structs import Struct
 from ottla.protocol.wire import decode_request, encode_response
-from ottla.security.principal import Principal
+from ottla.security.principal import Principal, in_one_line
 from ottla.security.sasl import AuthenticationFailedError, Exchange, Identity, IdentityRefusedError
 
 log = logging.getLogger("ottla.authentication")
@@ -282,7 +282,7 @@ class Authenticator:
             "" if self._proved is None else "re-",
             session.peer_host,
             session.listener,
-            failure.line(),
+            in_one_line(failure.line()),
         )
         ending: asyncio.Future[Frame | None] = self._loop.create_future()
         self._loop.call_later(self._listener.failure_delay_s, self._end, ending, failure.answer)

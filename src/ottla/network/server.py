@@ -131,7 +131,10 @@ class Server:
     async def _watch_files(self) -> None:
         while True:
             await asyncio.sleep(self._config.ottla_tls_files_check_ms / 1000)
-            self._renew_certificates()
+            try:
+                self._renew_certificates()
+            except Exception:
+                log.exception("the certificates stay as they were")
 
     def _renew_certificates(self) -> None:
         for name, tls in self._tls.items():

@@ -68,6 +68,8 @@ def _set_ciphers(context: ssl.SSLContext, suites: tuple[str, ...]) -> None:
             context.minimum_version = ssl.TLSVersion.TLSv1_3
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"{key}={','.join(suites)}: there is none of these", key) from error
+    if context.minimum_version > context.maximum_version:
+        raise ConfigError(f"{key}={','.join(suites)}: none is for a version of ssl.enabled.protocols", key)
 
 
 def _is_of_tls_1_3(suite: str) -> bool:
@@ -164,11 +166,11 @@ def _of_pkcs12(key: str, origin: str, data: bytes, password: str | None, *, with
         ) from None
     try:
         store = pkcs12.load_pkcs12(data, None if password is None else password.encode())
-    except ValueError:
+        found = [store.cert] if store.cert is not None else []
+        certificates = [each.certificate for each in [*found, *store.additional_certs]]
+        pem = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
+    except Exception:  # noqa: BLE001 - of others' files, which can be wrong in many ways
         raise ConfigError(f"{origin}: it is neither PEM nor PKCS12, or the password is wrong", key) from None
-    found = [store.cert] if store.cert is not None else []
-    certificates = [each.certificate for each in [*found, *store.additional_certs]]
-    pem = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
     if not with_key:
         return pem
     if store.key is None or store.cert is None:

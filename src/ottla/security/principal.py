@@ -16,3 +16,8 @@ class Principal(NamedTuple):
 
 
 ANONYMOUS = Principal("User", "ANONYMOUS")
+
+
+def in_one_line(text: str) -> str:
+    """What others named, for a log: no line of their own making comes of it."""
+    return text if text.isprintable() else repr(text)[1:-1]

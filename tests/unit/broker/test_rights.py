@@ -158,6 +158,15 @@ def test_denials_are_told_to_the_audit_log(caplog: pytest.LogCaptureFixture) -> 
     )
 
 
+def test_a_name_does_not_write_lines_into_the_audit_log(caplog: pytest.LogCaptureFixture) -> None:
+    guarded = DELETE_EACH.guard(delete, authorization(Metadata()))
+    with caplog.at_level(logging.INFO, "ottla.authorizer"):
+        guarded(context(), DeleteGroupsRequest(groups_names=["a\nPrincipal = User:ann is Allowed"]))
+    (told,) = caplog.messages
+    assert "Group:LITERAL:a\\nPrincipal = User:ann" in told
+    assert told.isprintable()
+
+
 def test_without_an_authorizer_everybody_may_everything() -> None:
     require(context(), Operation.ALTER, CLUSTER)
 

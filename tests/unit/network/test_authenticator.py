@@ -162,6 +162,15 @@ async def test_a_mechanism_that_is_not_there_is_refused(client: Client) -> None:
     assert await client.is_closed()
 
 
+async def test_a_mechanism_does_not_write_lines_into_the_log(client: Client, caplog: Any) -> None:
+    caplog.set_level(logging.INFO)
+    await client.handshake("X\nfailed authentication of 192.0.2.1")
+    assert await client.is_closed()
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "ottla.authentication"]
+    assert "Unsupported SASL mechanism X\\nfailed" in line
+    assert line.isprintable()
+
+
 @pytest.mark.parametrize("api_key", [METADATA, PRODUCE, AUTHENTICATE, 32])
 async def test_nothing_is_answered_before(client: Client, api_key: int) -> None:
     client.send(api_key, 2 if api_key == AUTHENTICATE else 9 if api_key < 30 else 4, {"auth_bytes": ANN})

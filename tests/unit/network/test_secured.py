@@ -378,3 +378,41 @@ def test_a_suite_that_there_is_not_is_refused(tmp_path: Path) -> None:
     keys = SERVER.write(tmp_path / "keys")
     with pytest.raises(ConfigError, match="there is none of these"):
         server_context(settings(keystore_location=keys, cipher_suites=("TLS_X_WITH_Y",)))
+    with pytest.raises(ConfigError, match="none is for a version of ssl.enabled.protocols"):
+        server_context(
+            settings(
+                keystore_location=keys,
+                cipher_suites=("TLS_AES_256_GCM_SHA384",),
+                enabled_protocols=("TLSv1.2",),
+            )
+        )
+
+
+def test_whatever_is_wrong_with_a_store_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise TypeError("Password was given but private key is not encrypted")
+
+    monkeypatch.setattr(pkcs12, "load_pkcs12", fail)
+    with pytest.raises(ConfigError, match="neither PEM nor PKCS12"):
+        server_context(settings(keystore_location=store(tmp_path / "a.p12", SERVER, b"hush")))
+
+
+async def test_the_watch_of_certificates_survives_what_nobody_thought_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    SERVER.write(tmp_path / "server.pem")
+    AUTHORITY.write(tmp_path / "ca.pem")
+    async with run_broker_async(listening(tmp_path, ottla_tls_files_check_ms="10")) as broker:
+        with monkeypatch.context() as patched:
+            patched.setattr("ottla.network.tls.server_context", lambda _settings: 1 / 0)
+            AUTHORITY.give_to("second").write(tmp_path / "server.pem")
+            async with asyncio.timeout(10):
+                while "stay as they were" not in caplog.text:
+                    await asyncio.sleep(0.01)
+        third = AUTHORITY.give_to("third")
+        third.write(tmp_path / "server.pem")
+        async with asyncio.timeout(10):
+            while await served_serial(broker) != third.certificate.serial_number:
+                await asyncio.sleep(0.02)

@@ -1,0 +1,54 @@
+"""Tokens that nobody honest writes, and keys that nobody can read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from ottla.identity.jwt import JsonWebTokens, KeysError, TokenError, TokenRules
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+RULES = TokenRules(None, ())
+NESTED = "[" * 5000 + "]" * 5000
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> JsonWebTokens:
+    jwk = {**jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True), "kid": "a"}
+    (tmp_path / "keys").write_text(json.dumps({"keys": [jwk]}))
+    return JsonWebTokens((tmp_path / "keys").as_uri(), RULES, time.time)
+
+
+def signed(**claims: Any) -> str:
+    return jwt.encode({"sub": "ann", **claims}, KEY, "ES256", {"kid": "a"})
+
+
+def test_a_header_that_is_nested_without_end_is_refused(tokens: JsonWebTokens) -> None:
+    header = base64.urlsafe_b64encode(NESTED.encode()).decode().rstrip("=")
+    assert len(header) < 16_000
+    with pytest.raises(TokenError):
+        tokens.claims(f"{header}.e30.x")
+
+
+@pytest.mark.parametrize("end", [1e308, float("inf"), "soon", [], True])
+def test_ends_that_are_no_times_are_refused(tokens: JsonWebTokens, end: Any) -> None:
+    with pytest.raises(TokenError):
+        tokens.claims(signed(exp=end))
+
+
+def test_an_end_beyond_all_times_fits_into_an_answer(tokens: JsonWebTokens) -> None:
+    assert tokens.claims(signed(exp=1e30)).expires_ms == (1 << 63) - 1
+
+
+@pytest.mark.parametrize("content", [NESTED, '{"keys": ' + NESTED * 20 + "}", "1", "{}", '{"keys": [7]}'])
+def test_keys_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "keys").write_text(content)
+    with pytest.raises(KeysError):
+        JsonWebTokens((tmp_path / "keys").as_uri(), RULES, time.time)
