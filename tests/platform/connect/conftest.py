@@ -1,4 +1,4 @@
-"""A broker for the tests of a module, and workers on it."""
+"""A broker for the tests of a module, workers on it, and databases."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.platform.connect.databases import mariadb, postgresql, sqlite
+from tests.platform.connect.tables import engine, url
 from tests.platform.connect.worker_process import WorkerProcess
 
 from ottla.broker import apis
 from ottla.testing import InProcessBroker, run_broker
+
+__all__ = ["engine", "mariadb", "postgresql", "sqlite", "url"]  # fixtures
 
 Start = Callable[..., WorkerProcess]
 

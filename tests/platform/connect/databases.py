@@ -40,12 +40,12 @@ def answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
     pytest.fail(f"the server does not answer: {log.read_text()[-2000:]}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def sqlite(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'file.db'}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     if not POSTGRES:
         pytest.skip("PostgreSQL is not installed")
@@ -75,7 +75,7 @@ def _postgresql(folder: Path) -> Iterator[str]:
             server.send_signal(signal.SIGQUIT)  # at once
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if shutil.which("mariadbd") is None or shutil.which("mariadb-install-db") is None:
         pytest.skip("MariaDB is not installed")

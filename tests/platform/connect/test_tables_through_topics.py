@@ -6,12 +6,9 @@ import datetime as dt
 
 import sqlalchemy as sa
 from tests.platform.connect.conftest import Start
-from tests.platform.connect.databases import mariadb, postgresql
 from tests.platform.connect.worker_process import wait_until
 
 from ottla.connect.connectors.sql.databases import database_url
-
-__all__ = ["mariadb", "postgresql"]  # fixtures
 
 ROWS = 2_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -15,7 +16,7 @@ from ottla.connect.errors import ConfigError, ConnectError, RetriableError
 from ottla.connect.settings import Settings
 from ottla.connect.validators import NonEmptyString
 
-__all__ = ["connection_config", "database_url", "engine_of", "failure"]
+__all__ = ["NoConnectionError", "connect", "connection_config", "database_url", "engine_of", "failure"]
 
 _DRIVERS: Final[Mapping[str, str]] = {
     "postgresql": "postgresql+psycopg",
@@ -32,6 +33,16 @@ _DRIVERS: Final[Mapping[str, str]] = {
 """The dialect and driver for each way in which databases are called."""
 _SQL_SERVER: Final = re.compile(r"sqlserver://([^;/]+);?(.*)")
 _ORACLE: Final = re.compile(r"oracle:thin:@(?://)?([^/]+)[:/](\w+)")
+
+_SQLITE_PASSING: Final = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL))
+_MYSQL_PASSING: Final = frozenset(
+    (0, 1020, 1040, 1047, 1053, 1203, 1205, 1213, 1226, 1927, 2002, 2003, 2006, 2013, 2055)
+)
+"""Connections that are lost, refused for now or too many, locks and deadlocks."""
+_STATES_PASSING: Final = frozenset(("08", "40", "53", "55", "57"))
+"""Classes of SQLSTATE: connections, rolled back, too little of something, locks, an operator's doing."""
+_REFUSED: Final = re.compile(r"FATAL: .*(does not exist|authentication failed|no pg_hba\.conf entry)")
+"""PostgreSQL's words, without a code, for connections that it will not take later either."""
 
 
 def connection_config() -> ConfigDef:
@@ -105,10 +116,41 @@ def engine_of(settings: Settings) -> sa.Engine:
         raise ConfigError(f"the driver of {url.drivername} is not installed: {error}") from error
 
 
+class NoConnectionError(ConnectError):
+    """The database will not let this one in, which is no record's fault."""
+
+
+def connect(engine: sa.Engine) -> sa.Connection:
+    """Raises RetriableError, or NoConnectionError."""
+    try:
+        return engine.connect()
+    except sa.exc.SQLAlchemyError as error:
+        failed = failure("connecting failed", error)
+        raise failed if isinstance(failed, RetriableError) else NoConnectionError(str(failed)) from error
+
+
 def failure(what: str, error: sa.exc.SQLAlchemyError) -> ConnectError:
     """What to raise for a database's error: RetriableError for one that may pass."""
     original = getattr(error, "orig", None) or error
     text = f"{what}: {type(original).__name__}: {str(original).strip()}"
-    lost = isinstance(error, sa.exc.DBAPIError) and error.connection_invalidated
-    passing = lost or isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError)
-    return RetriableError(text) if passing else ConnectError(text)
+    return RetriableError(text) if _passes(error) else ConnectError(text)
+
+
+def _passes(error: sa.exc.SQLAlchemyError) -> bool:
+    """By the database's code where its driver tells one: drivers call nearly all errors operational."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return isinstance(error, sa.exc.TimeoutError)
+    if error.connection_invalidated:
+        return True
+    original = error.orig
+    of_sqlite = getattr(original, "sqlite_errorcode", None)
+    if of_sqlite is not None:
+        return of_sqlite & 0xFF in _SQLITE_PASSING
+    first = original.args[0] if original is not None and original.args else None
+    if isinstance(first, int):
+        return first in _MYSQL_PASSING
+    state = getattr(original, "sqlstate", None)
+    if state is not None:
+        return state[:2] in _STATES_PASSING
+    operational = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+    return operational and not _REFUSED.search(str(original))

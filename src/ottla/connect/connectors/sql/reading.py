@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
+from ottla.connect.connectors.sql.times import TimeColumn, moment_of
 from ottla.connect.connectors.sql.types import NumericMapping, column_schema, from_database
 from ottla.connect.data.logical import EPOCH
 from ottla.connect.data.schema import Schema, Struct, Type, Value
@@ -38,8 +39,8 @@ class Reading(NamedTuple):
     delay: dt.timedelta
     """How old a row is when it is read, so that transactions that began earlier can end."""
     numbers: NumericMapping
-    since: dt.datetime | None = None
-    """For timestamps: where to begin where no offset is known."""
+    since: dt.datetime | None = EPOCH
+    """For timestamps: where to begin where no offset is known; None for the database's now."""
 
 
 class Row(NamedTuple):
@@ -62,7 +63,12 @@ class RowReader:
     """Goes on behind an offset, query by query; rows of one query come in the order of their offsets."""
 
     def __init__(
-        self, source: sa.Table | sa.Subquery, name: str, reading: Reading, offset: Offset | None
+        self,
+        source: sa.Table | sa.Subquery,
+        name: str,
+        reading: Reading,
+        offset: Offset | None,
+        dialect: str,
     ) -> None:
         """Raises ConfigError for a column that is not there."""
         self._source: Final = source
@@ -70,7 +76,9 @@ class RowReader:
         self._reading: Final = reading
         self.offset: Offset = dict(offset or {})
         self._incrementing: Final = self._column(reading.incrementing)
-        self._timestamp: Final = self._column(reading.timestamp)
+        timestamp = self._column(reading.timestamp)
+        self._timestamp: Final = None if timestamp is None else TimeColumn(timestamp, dialect)
+        self._since = reading.since
         self.schema: Final = _schema_of(source, name, reading)
         self._names: Final = [str(column.name) for column in source.columns]
 
@@ -83,19 +91,21 @@ class RowReader:
             raise ConfigError(f"{self._name} has no column {name}; there are {there}")
         return found
 
-    def query(self, now: dt.datetime) -> sa.Select[Any]:
+    def query(self, connection: sa.Connection) -> sa.Select[Any]:
         """For what is new at this moment, by the database's clock."""
         query = sa.select(self._source)
         grows, time = self._incrementing, self._timestamp
-        last_number, last_time = self.offset.get("incrementing"), self._last_time()
+        last_number = self.offset.get("incrementing")
         if time is not None:
-            end = now - self._reading.delay
-            query = query.where(time < _for(time, end))
-            since = last_time or self._reading.since or EPOCH
-            later: sa.ColumnElement[bool] = time > _for(time, since)
+            end = time.end(connection, self._reading.delay)
+            if self._since is None:
+                self._since = end - time.resolution
+            since = self._last_time() or self._since
+            later = time.after(since)
             if grows is not None and last_number is not None:
-                later = sa.or_(later, sa.and_(time == _for(time, since), grows > last_number))
-            return query.where(later).order_by(time, *([] if grows is None else [grows]))
+                later = sa.or_(later, sa.and_(time.at(since), grows > last_number))
+            order = [time.column] if grows is None else [time.column, grows]
+            return query.where(time.before(end), later).order_by(*order)
         if grows is not None:
             if last_number is not None:
                 query = query.where(grows > last_number)
@@ -136,7 +146,7 @@ class RowReader:
                 raise ConnectError(f"{self._name}.{self._incrementing.name} is null, which has no order")
             offset["incrementing"] = int(number)
         if self._timestamp is not None:
-            moment = _moment(cells[self._names.index(self._timestamp.name)])
+            moment = moment_of(cells[self._names.index(self._timestamp.column.name)])
             offset["timestamp"] = (moment - EPOCH) // dt.timedelta(milliseconds=1)
             offset["timestamp_nanos"] = moment.microsecond * 1000
         return offset
@@ -159,17 +169,3 @@ def _schema_of(source: sa.Table | sa.Subquery, name: str, reading: Reading) -> S
 
 def _nullable(column: sa.ColumnElement[Any]) -> bool:
     return not isinstance(column, sa.Column) or bool(column.nullable and not column.primary_key)
-
-
-def _moment(cell: Any) -> dt.datetime:
-    if isinstance(cell, dt.date) and not isinstance(cell, dt.datetime):
-        cell = dt.datetime(cell.year, cell.month, cell.day, tzinfo=dt.UTC)
-    moment = cell if isinstance(cell, dt.datetime) else dt.datetime.fromisoformat(str(cell))
-    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
-
-
-def _for(column: sa.ColumnElement[Any], moment: dt.datetime) -> Any:
-    """A moment as the column is compared with it."""
-    zoned = bool(getattr(column.type, "timezone", False))
-    moment = moment.astimezone(dt.UTC) if zoned else moment.astimezone(dt.UTC).replace(tzinfo=None)
-    return moment if isinstance(column.type, sa.DateTime) else moment.isoformat(sep=" ")

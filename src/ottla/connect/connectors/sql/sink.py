@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ottla.connect.connectors.sql.databases import connection_config, engine_of
+from ottla.connect.connectors.sql.databases import NoConnectionError, connection_config, engine_of
 from ottla.connect.connectors.sql.writing import InsertMode, KeyMode, RowWriter, Writing
 from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
@@ -25,7 +25,8 @@ def _config() -> ConfigDef:
                 "`update` changes rows that are there and nothing else.",
                 validator=OneOf(*(mode.value for mode in InsertMode)), group="Writes", order=1)
         .define("batch.size", ConfigType.INT, 3000, Importance.MEDIUM,
-                "How many records one transaction takes at most.",
+                "How many rows one statement is given at most. All records of a `put`, which are as many as "
+                "the consumer's `max.poll.records` says, are in one transaction.",
                 validator=AtLeast(1), group="Writes", order=2)
         .define("delete.enabled", ConfigType.BOOLEAN, False, Importance.MEDIUM,
                 "Whether a record without a value deletes the row of its key; needs `pk.mode=record_key`.",
@@ -72,7 +73,7 @@ def _writing(settings: Settings) -> Writing:
         raise ConfigError("pk.mode=kafka takes three pk.fields, for topic, partition and offset, or none")
     return Writing(
         insert, key, fields, settings.list("fields.whitelist"), deletes, settings.boolean("auto.create"),
-        settings.boolean("auto.evolve"), settings.string("table.name.format"),
+        settings.boolean("auto.evolve"), settings.string("table.name.format"), settings.integer("batch.size"),
     )  # fmt: skip
 
 
@@ -122,11 +123,6 @@ class SqlSinkTask(SinkTask):
         self._left = self._settings.integer("max.retries")
 
     def put(self, records: Sequence[SinkRecord]) -> None:
-        size = self._settings.integer("batch.size")
-        for start in range(0, len(records), size):
-            self._write(records[start : start + size])
-
-    def _write(self, records: Sequence[SinkRecord]) -> None:
         try:
             self._writer.write(records)
         except RetriableError as error:
@@ -134,6 +130,8 @@ class SqlSinkTask(SinkTask):
                 raise ConnectError(f"max.retries is used up: {error}") from error
             self._left -= 1
             self.context.timeout(self._settings.integer("retry.backoff.ms"))
+            raise
+        except NoConnectionError:
             raise
         except ConnectError as error:
             reporter = self.context.errant_record_reporter
@@ -144,7 +142,7 @@ class SqlSinkTask(SinkTask):
                 return
             # Which of them it is shows when each is written by itself.
             for record in records:
-                self._write([record])
+                self.put([record])
         self._left = self._settings.integer("max.retries")
 
     def stop(self) -> None:

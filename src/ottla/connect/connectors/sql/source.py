@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import itertools
+import json
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +18,7 @@ from ottla.connect.connectors.sql.reading import Mode, Reading, Row, RowReader, 
 from ottla.connect.data.logical import EPOCH
 from ottla.connect.data.schema import Value
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
-from ottla.connect.errors import ConfigError
+from ottla.connect.errors import ConfigError, ConnectError, DataError
 from ottla.connect.records import SourceRecord
 from ottla.connect.sdk import Config, Offset, SourceConnector, SourceTask
 from ottla.connect.settings import Settings, SettingValue, invalid
@@ -26,6 +29,8 @@ __all__ = ["SqlSourceConnector", "SqlSourceTask"]
 
 _TABLES: Final = "ottla.tables"
 _WAIT_S: Final = 0.2
+_RETRY_S: Final = 1.0
+"""How long a database that did not answer is left alone, at least"""
 _SYSTEM: Final = re.compile(r"pg_|sqlite_|information_schema")
 
 
@@ -89,9 +94,7 @@ def _reading(settings: Settings) -> Reading:
     if mode in (Mode.TIMESTAMP, Mode.BOTH) and not moved:
         raise ConfigError(f"mode {mode.value} needs timestamp.column.name")
     initial = settings.optional_integer("timestamp.initial")
-    since = None
-    if initial is not None:
-        since = dt.datetime.now(dt.UTC) if initial == -1 else EPOCH + dt.timedelta(milliseconds=initial)
+    since = None if initial == -1 else EPOCH + dt.timedelta(milliseconds=initial or 0)
     return Reading(
         mode,
         grows if mode in (Mode.INCREMENTING, Mode.BOTH) else None,
@@ -138,7 +141,7 @@ class SqlSourceConnector(SourceConnector):
     def task_configs(self, max_tasks: int) -> Sequence[Config]:
         count = max(1, min(max_tasks, len(self._tables)))
         return [
-            {**self.started_with, _TABLES: ",".join(self._tables[number::count])} for number in range(count)
+            {**self.started_with, _TABLES: json.dumps(self._tables[number::count])} for number in range(count)
         ]
 
 
@@ -185,7 +188,7 @@ class SqlSourceTask(SourceTask):
         self._settings = settings
         self._reading = _reading(settings)
         self._engine = engine_of(settings)
-        self._names = config[_TABLES].split(",") if _TABLES in config else _tables(settings)
+        self._names = json.loads(config[_TABLES]) if _TABLES in config else _tables(settings)
         self._readers: dict[str, RowReader] = {}
         self._due = dict.fromkeys(self._names, 0.0)
         self._open: _Open | None = None
@@ -195,7 +198,16 @@ class SqlSourceTask(SourceTask):
             return self._next()
         except sa.exc.SQLAlchemyError as error:
             self._close()
+            # Who asks again asks at once: what may pass is given the time to.
+            again = time.monotonic() + max(_RETRY_S, self._settings.integer("poll.interval.ms") / 1000)
+            self._due = dict.fromkeys(self._names, again)
             raise failure(f"reading {', '.join(self._names)} failed", error) from error
+        except BaseException as error:
+            self._close()
+            if isinstance(error, TypeError | ValueError) and not isinstance(error, ConnectError):
+                # A driver's, of a value that its column should not have.
+                raise DataError(f"reading {', '.join(self._names)} failed: {error}") from error
+            raise
 
     def _next(self) -> Sequence[SourceRecord] | None:
         if self._open is None:
@@ -207,11 +219,13 @@ class SqlSourceTask(SourceTask):
         assert self._open is not None  # it was begun
         name, rows = self._open.name, self._open.rows
         reader, records = self._readers[name], list[SourceRecord]()
-        for row in rows:
-            reader.offset = row.offset
+        for row in itertools.islice(rows, self._settings.integer("batch.max.rows")):
             records.append(self._record(name, row))
-            if len(records) == self._settings.integer("batch.max.rows"):
-                return records
+        if records:
+            # Not before all were read: none of them is given away if one cannot be.
+            reader.offset = records[-1].source_offset
+        if len(records) == self._settings.integer("batch.max.rows"):
+            return records
         self._close()
         self._due[name] = time.monotonic() + self._settings.integer("poll.interval.ms") / 1000
         return records or None
@@ -221,11 +235,15 @@ class SqlSourceTask(SourceTask):
         if reader is None:
             table = table_of(self._engine, name)
             offset = self.context.offset(self._partition(name))
-            reader = self._readers[name] = RowReader(table, name, self._reading, offset)
-        connection = self._engine.connect()
-        now = _now(connection)
-        streaming = connection.execution_options(stream_results=True, yield_per=1000)
-        result = streaming.execute(reader.query(now))
+            reader = self._readers[name] = RowReader(
+                table, name, self._reading, offset, self._engine.dialect.name
+            )
+        with contextlib.ExitStack() as at_failure:
+            connection = at_failure.enter_context(self._engine.connect())
+            query = reader.query(connection)
+            streaming = connection.execution_options(stream_results=True, yield_per=1000)
+            result = streaming.execute(query)
+            at_failure.pop_all()
         self._open = _Open(name, connection, result, reader.rows(iter(result)))
 
     def _record(self, name: str, row: Row) -> SourceRecord:
@@ -247,11 +265,3 @@ class SqlSourceTask(SourceTask):
     def stop(self) -> None:
         self._close()
         self._engine.dispose()
-
-
-def _now(connection: sa.Connection) -> dt.datetime:
-    """The database's time, or this machine's where it has none that tells its zone."""
-    found: Any = connection.execute(sa.select(sa.func.current_timestamp())).scalar_one()
-    if isinstance(found, dt.datetime) and found.tzinfo is not None:
-        return found.astimezone(dt.UTC)
-    return dt.datetime.now(dt.UTC)

@@ -21,6 +21,7 @@ from ottla.connect.data.schema import (
     TIME_NAME,
     TIMESTAMP_NAME,
     Schema,
+    Struct,
     Type,
     Value,
 )
@@ -202,8 +203,20 @@ _NEW_TYPES: Final[dict[Type, sa.types.TypeEngine[Any]]] = {
 }
 
 
-def to_database(kind: sa.types.TypeEngine[Any], value: Value) -> Any:
-    """A value as the driver takes it for a column of this type: times without a zone are UTC's."""
+def to_database(kind: sa.types.TypeEngine[Any], value: Value, column: str) -> Any:
+    """A value as the driver takes it for a column of this type: times without a zone are UTC's.
+
+    Raises DataError, which names the column.
+    """
+    try:
+        return _driver_value(kind, value)
+    except (ValueError, InvalidOperation, OverflowError) as error:
+        raise DataError(f"the column {column}: {value!r} is no {kind}: {error}") from None
+
+
+def _driver_value(kind: sa.types.TypeEngine[Any], value: Value) -> Any:
+    if isinstance(value, Struct | dict) or (isinstance(value, list) and not isinstance(kind, sa.ARRAY)):
+        raise ValueError("it has no column")
     if isinstance(value, dt.datetime) and not getattr(kind, "timezone", False):
         return value.astimezone(dt.UTC).replace(tzinfo=None)
     if isinstance(value, str) and isinstance(kind, sa.JSON):

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from ottla.connect.connectors.sql.databases import failure
+from ottla.connect.connectors.sql.databases import connect, failure
 from ottla.connect.connectors.sql.types import column_type, to_database
 from ottla.connect.data.schema import Schema, Struct, Value
 from ottla.connect.data.schemas import INT32, INT64, STRING
@@ -19,6 +19,9 @@ from ottla.connect.records import SinkRecord
 __all__ = ["InsertMode", "KeyMode", "RowWriter", "Writing"]
 
 _COORDINATES: Final = ("__connect_topic", "__connect_partition", "__connect_offset")
+_OLD: Final = "__old_"
+_NEW: Final = "__new_"
+"""In front of parameters' names, which may not be columns'"""
 
 
 class InsertMode(enum.Enum):
@@ -50,6 +53,8 @@ class Writing(NamedTuple):
     creates: bool
     evolves: bool
     table_format: str
+    batch_size: int
+    """How many rows go with one statement at most."""
 
 
 class _Row(NamedTuple):
@@ -77,12 +82,16 @@ class RowWriter:
             name = self._writing.table_format.replace("${topic}", record.topic)
             rows.setdefault(name, []).append(self._row(record))
         try:
-            with self._engine.begin() as connection:
+            with connect(self._engine) as connection, connection.begin():
                 for name, of_table in rows.items():
                     self._write(connection, name, of_table)
-        except sa.exc.SQLAlchemyError as error:
-            self._tables.clear()
-            raise failure(f"writing into {', '.join(rows)} failed", error) from error
+        except BaseException as error:
+            self._tables.clear()  # tables that were made may be gone with the transaction
+            if isinstance(error, sa.exc.SQLAlchemyError):
+                raise failure(f"writing into {', '.join(rows)} failed", error) from error
+            if isinstance(error, ValueError) and not isinstance(error, ConnectError):
+                raise DataError(f"writing into {', '.join(rows)} failed: {error}") from error
+            raise
 
     def _row(self, record: SinkRecord) -> _Row:
         where = f"{record.topic}-{record.partition}@{record.offset}"
@@ -131,7 +140,9 @@ class RowWriter:
     def _write(self, connection: sa.Connection, name: str, rows: Sequence[_Row]) -> None:
         run: list[_Row] = []
         for row in rows:
-            if run and (run[0].cells is None, run[0].schemas) != (row.cells is None, row.schemas):
+            if len(run) == self._writing.batch_size or (
+                run and (run[0].cells is None, run[0].schemas) != (row.cells is None, row.schemas)
+            ):
                 self._write_run(connection, name, run)
                 run = []
             run.append(row)
@@ -143,8 +154,10 @@ class RowWriter:
         table = self._table(connection, name, rows[0])
         keys = list(rows[0].key)
         if rows[0].cells is None:
-            statement = sa.delete(table).where(*(table.c[key] == sa.bindparam(f"k_{key}") for key in keys))
-            connection.execute(statement, [self._parameters(table, row.key, "k_") for row in rows])
+            statement = sa.delete(table).where(
+                *(table.c[key] == sa.bindparam(f"{_OLD}{key}") for key in keys)
+            )
+            connection.execute(statement, [self._parameters(table, row.key, _OLD) for row in rows])
             return
         if keys and self._writing.insert is not InsertMode.INSERT:
             # The last row of each key is what would be left.
@@ -158,7 +171,10 @@ class RowWriter:
             self._update(connection, table, keys, rows)
 
     def _parameters(self, table: sa.Table, cells: Mapping[str, Value], prefix: str = "") -> dict[str, Any]:
-        return {f"{prefix}{name}": to_database(table.c[name].type, cell) for name, cell in cells.items()}
+        return {
+            f"{prefix}{name}": to_database(table.c[name].type, cell, f"{table.fullname}.{name}")
+            for name, cell in cells.items()
+        }
 
     def _upsert(
         self,
@@ -197,12 +213,12 @@ class RowWriter:
             return
         statement = (
             sa.update(table)
-            .where(*(table.c[key] == sa.bindparam(f"k_{key}") for key in keys))
-            .values({name: sa.bindparam(f"v_{name}") for name in others})
+            .where(*(table.c[key] == sa.bindparam(f"{_OLD}{key}") for key in keys))
+            .values({name: sa.bindparam(f"{_NEW}{name}") for name in others})
         )
         parameters = [
-            self._parameters(table, row.key, "k_")
-            | self._parameters(table, {name: (row.cells or {})[name] for name in others}, "v_")
+            self._parameters(table, row.key, _OLD)
+            | self._parameters(table, {name: (row.cells or {})[name] for name in others}, _NEW)
             for row in rows
         ]
         connection.execute(statement, parameters)
