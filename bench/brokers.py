@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import processes, wire
 
-_NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"
+_BYTECODE_ELSEWHERE = {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"}
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def free_port() -> int:
 
 def environment(**added: str) -> dict[str, str]:
     """For a broker's process: with compiled modules kept, as an installed package has them."""
-    return {**{name: value for name, value in os.environ.items() if name != _NO_BYTECODE}, **added}
+    return {**{name: value for name, value in os.environ.items() if name not in _BYTECODE_ELSEWHERE}, **added}
 
 
 @contextlib.contextmanager
