@@ -165,7 +165,9 @@ class Coordinator:
 
     def _load(self, shard: GroupShard) -> None:
         self.shard = shard
-        self.runtime = CoordinatorRuntime(shard, self.log, self.timers, lambda: self.now_ms)
+        self.runtime = CoordinatorRuntime(
+            shard, self.log, self.timers, lambda: self.now_ms, lambda: self.now_ms
+        )
         self.runtime.loaded(len(self.log))
 
     def rebuilt(self, *, compacted: bool = False) -> GroupShard:

@@ -279,6 +279,7 @@ class _Uncommitted(NamedTuple):
 
     end_offset: int
     deadline_ms: int
+    """By the monotonic clock"""
     replies: list[Reply]
 
 
@@ -294,10 +295,14 @@ class CoordinatorRuntime(Generic[S]):
         log: CoordinatorLog,
         timers: Timers,
         now_ms: Callable[[], int],
+        monotonic_ms: Callable[[], int],
         commit_timeout_ms: int | None = None,
     ) -> None:
-        """Answers wait `commit_timeout_ms` at most for what they tell of to be committed; None: for ever."""
+        """`now_ms` gives the time of day, `monotonic_ms` what never goes back.
+
+        Answers wait `commit_timeout_ms` at most for what they tell of to be committed; None: for ever."""
         self.shard = shard
+        self._monotonic_ms = monotonic_ms
         self._commit_timeout_ms = commit_timeout_ms
         self._log = log
         self._timers = timers
@@ -366,16 +371,16 @@ class CoordinatorRuntime(Generic[S]):
         """Refuse those who have waited for too long. What was written stays, and may be committed yet."""
         self._is_timed = False
         error = _told(KafkaError(ErrorCode.request_timed_out))
-        waiting, now_ms = self._uncommitted, self._now_ms()
-        # A deadline that is further off than the timeout is of a time before the time of day was set back.
-        while waiting and not 0 < waiting[0].deadline_ms - now_ms <= (self._commit_timeout_ms or 0):
+        waiting, now_ms = self._uncommitted, self._monotonic_ms()
+        while waiting and waiting[0].deadline_ms <= now_ms:
             _hand_out(_refused(waiting.popleft().replies, error))
         self._time()
 
     def _time(self) -> None:
         if self._commit_timeout_ms is not None and self._uncommitted and not self._is_timed:
             self._is_timed = True
-            self._timers.set(_COMMIT_TIMER, self._uncommitted[0].deadline_ms)
+            left_ms = self._uncommitted[0].deadline_ms - self._monotonic_ms()
+            self._timers.set(_COMMIT_TIMER, self._now_ms() + left_ms)
 
     def obey(self, effects: Effects) -> None:
         """Do what was decided, until nothing more follows from it."""
@@ -417,7 +422,7 @@ class CoordinatorRuntime(Generic[S]):
         if not replies:
             return
         if self._uncommitted or self._log.committed_offset < self._end_offset:
-            deadline_ms = self._now_ms() + (self._commit_timeout_ms or 0)
+            deadline_ms = self._monotonic_ms() + (self._commit_timeout_ms or 0)
             self._uncommitted.append(_Uncommitted(self._end_offset, deadline_ms, replies))
             self._time()
         else:

@@ -82,7 +82,12 @@ class ShardOwner(Generic[S]):
         self._log = _PartitionLog(partition, surroundings, self._on_committed)
         self._timers = _LoopTimers(surroundings.clock, self._on_timer)
         self._runtime = CoordinatorRuntime(
-            shard, self._log, self._timers, surroundings.clock.now_ms, surroundings.commit_timeout_ms
+            shard,
+            self._log,
+            self._timers,
+            surroundings.clock.now_ms,
+            surroundings.clock.monotonic_ms,
+            surroundings.commit_timeout_ms,
         )
 
     def ask(

@@ -94,9 +94,16 @@ class Run:
 
     def __init__(self, commit_timeout_ms: int | None = None) -> None:
         self.now_ms = 100
+        self.set_back_ms = 0
+        """By so much the time of day was set back."""
         self.log, self.timers, self.shard = MemoryLog(), MemoryTimers(), Register()
         self.runtime = CoordinatorRuntime(
-            self.shard, self.log, self.timers, lambda: self.now_ms, commit_timeout_ms
+            self.shard,
+            self.log,
+            self.timers,
+            lambda: self.now_ms,
+            lambda: self.now_ms + self.set_back_ms,
+            commit_timeout_ms,
         )
 
     def ask(self, decide: Any) -> Pending[int]:
@@ -114,6 +121,7 @@ class Run:
         """Let the time of the first timer come, by a clock that is set back just before."""
         key = min(self.timers, key=self.timers.__getitem__)
         self.now_ms = self.timers.pop(key) - set_back_ms
+        self.set_back_ms += set_back_ms
         self.runtime.on_timer(key)
 
 
@@ -172,6 +180,21 @@ def test_an_answer_waits_no_longer_where_the_time_of_day_is_set_back() -> None:
     run.run_timers(set_back_ms=3_600_000)
     assert isinstance(waiting.outcome, KafkaError)
     assert not run.timers
+
+
+@pytest.mark.parametrize("set_back_ms", [-3_600_000, -5, 5, 40, 3_600_000])
+def test_whoever_came_before_the_time_of_day_was_set_waits_as_long_as_others(set_back_ms: int) -> None:
+    run = Run(commit_timeout_ms=50)
+    run.log.held_at = 0
+    first = run.write(5)
+    run.now_ms += 20
+    second = run.write(6)
+    run.run_timers(set_back_ms=set_back_ms)
+    assert isinstance(first.outcome, KafkaError)
+    assert second.outcome is None
+    assert [at - run.now_ms for at in run.timers.values()] == [20]
+    run.run_timers()
+    assert isinstance(second.outcome, KafkaError)
 
 
 def test_what_was_loaded_has_to_be_committed_too(run: Run) -> None:
