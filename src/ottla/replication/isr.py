@@ -92,10 +92,12 @@ class FollowerProgress:
         self._fetched_ms = now_ms
         self._fetched_end = max(self._fetched_end, leader_end_offset)
 
-    def left(self) -> None:
-        """It fetches no more in its session: that says nothing of it from now on."""
-        if self._clock is not None:
-            self._caught_up_ms = max(self._caught_up_ms, self._clock.last_ms)
+    def left(self, clock: FetchClock) -> None:
+        """It fetches no more in the session of that clock, which says nothing of it from now on; in another
+        it may already.
+        """
+        if self._clock is clock:
+            self._caught_up_ms = max(self._caught_up_ms, clock.last_ms)
             self._clock = None
 
     @property

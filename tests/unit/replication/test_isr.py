@@ -75,9 +75,19 @@ def test_a_session_does_not_speak_for_what_is_fetched_no_more_in_it() -> None:
     each, clock = follower(), FetchClock()
     fetch(each, 5, 10, 5, clock)
     clock.last_ms = 20
-    each.left()
+    each.left(clock)
     clock.last_ms = 400
     assert each.caught_up_ms == 20
+
+
+def test_who_goes_on_in_another_session_is_not_left_by_the_former_one() -> None:
+    each, former, clock = follower(), FetchClock(), FetchClock()
+    fetch(each, 5, 10, 5, former)
+    fetch(each, 5, 20, 5, clock)
+    clock.last_ms = 20
+    each.left(former)
+    clock.last_ms = 400
+    assert each.caught_up_ms == 400
 
 
 # -- the ISR

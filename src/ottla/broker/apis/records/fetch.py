@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ottla.protocol.fetch_request import ForgottenTopic
     from ottla.protocol.produce import NodeEndpoint
     from ottla.replica.replica import Replica
+    from ottla.replication.isr import FetchClock
 
 
 _FIRST_FROM_FOLLOWERS: Final = 11
@@ -377,11 +378,12 @@ class _FollowerFetch(_Fetch):
         self._throttled_bytes = 0
         self.is_held_back = False
         """There are records that it does not get yet."""
-        for topic in message.forgotten_topics_data:
-            for index in topic.partitions:
-                self._leave(topic, index)
+        if session is not None:
+            for topic in message.forgotten_topics_data:
+                for index in topic.partitions:
+                    self._leave(topic, index, session.clock)
 
-    def _leave(self, topic: ForgottenTopic, index: int) -> None:
+    def _leave(self, topic: ForgottenTopic, index: int, clock: FetchClock) -> None:
         partitions = self._services.partitions
         try:
             partition = (
@@ -389,7 +391,7 @@ class _FollowerFetch(_Fetch):
                 if topic.topic is None
                 else partitions.get(topic.topic, index)
             )
-            partition.follower(self._replica_id, self._replica_epoch, is_fenced=False).left()
+            partition.follower(self._replica_id, self._replica_epoch, is_fenced=False).left(clock)
         except KafkaError:
             pass  # nobody counts on it
 
