@@ -6,11 +6,15 @@ It has threads of its own, which ask the broker's event loop: when that hangs, `
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 import socket
 import socketserver
+import threading
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -23,15 +27,15 @@ from ottla.metrics.families import Distribution, Kind, Metric
 
 log = logging.getLogger(__name__)
 
-_THREADS: Final = 3
-"""One that accepts; the others answer"""
+_CONNECTIONS_MAX: Final = 16
+"""Each with a thread of its own while it is open; more are turned away"""
+_REQUEST_S: Final = 3.0
+"""For a request to come, and for its answer to be taken"""
 _ANSWER_S: Final = 5.0
 """The event loop counts as hung when it has not answered by then"""
 _POLL_S: Final = 0.1
 """How soon the page has seen that it is to stop"""
 _COLLECT_S: Final = 30.0
-_QUEUED_MAX: Final = 16
-"""Requests that may wait for a thread; more are turned away"""
 
 T = TypeVar("T")
 _Application: TypeAlias = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -45,7 +49,10 @@ class Page:
         """Port 0 is a free one. Raises OSError for an address that cannot be listened on."""
         self._monitor = monitor
         self._loop = asyncio.get_running_loop()
-        self._threads = ThreadPoolExecutor(_THREADS, "ottla-page")
+        self._threads = ThreadPoolExecutor(1 + _CONNECTIONS_MAX, "ottla-page")
+        self._asked: dict[Future[Any], None] = {}
+        self._is_stopped = False
+        self._collects = threading.Lock()
         registry = CollectorRegistry(auto_describe=False)
         for own in (ProcessCollector, PlatformCollector, GCCollector):
             own(registry=registry)
@@ -66,20 +73,26 @@ class Page:
         return str(host), int(port)
 
     def stop(self) -> None:
-        """Accept no more; blocks until the thread has seen it, a tenth of a second."""
+        """Accept no more, and answer nobody; blocks until the threads have seen it, a tenth of a second."""
+        self._is_stopped = True
         self._server.shutdown()
         self._server.server_close()
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for asked in list(self._asked):
+            asked.cancel()
+        self._threads.shutdown(wait=False)
         self._monitor.close()
 
     def _ask(self, question: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        """From a thread of the page. Raises TimeoutError where the event loop hangs."""
+        """From a thread of the page. Raises TimeoutError where the event loop hangs, or the page stops."""
         asked = asyncio.run_coroutine_threadsafe(question, self._loop)
+        self._asked[asked] = None
         try:
-            return asked.result(timeout_s)
-        except TimeoutError:
+            return asked.result(0 if self._is_stopped else timeout_s)
+        except CancelledError as error:
+            raise TimeoutError from error
+        finally:
+            del self._asked[asked]
             asked.cancel()
-            raise
 
     def _answer(self, request: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
         if request["REQUEST_METHOD"] != "GET":
@@ -87,7 +100,7 @@ class Page:
         path = request["PATH_INFO"]
         try:
             if path == "/metrics":
-                return list(self._metrics(request, begin))
+                return self._show_metrics(request, begin)
             if path == "/livez":
                 self._ask(asyncio.sleep(0), _ANSWER_S)
                 return _text(begin, "200 OK", "lives\n")
@@ -101,6 +114,14 @@ class Page:
         if path == "/":
             return _text(begin, "200 OK", _INDEX)
         return _text(begin, "404 Not Found", _INDEX)
+
+    def _show_metrics(self, request: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
+        if not self._collects.acquire(timeout=_ANSWER_S):
+            return _text(begin, "503 Service Unavailable", "another request for metrics is under way\n")
+        try:
+            return list(self._metrics(request, begin))
+        finally:
+            self._collects.release()
 
 
 def _text(begin: Callable[..., Any], status: str, text: str) -> list[bytes]:
@@ -150,13 +171,13 @@ def exposed(metric: Metric) -> Exposed:
 
 
 class _Server(WSGIServer):
-    """Answers in a bounded number of threads."""
+    """Answers each connection in a thread of its own; there are but so many."""
 
     allow_reuse_address = True
 
     def __init__(self, host: str, port: int, application: _Application, threads: Executor) -> None:
         self._threads = threads
-        self._under_way: list[Future[None]] = []
+        self._open: dict[socket.socket, float] = {}  # until when its request has to have come
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Request)
         self.set_app(application)
@@ -168,11 +189,27 @@ class _Server(WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._under_way = [each for each in self._under_way if not each.done()]
-        if len(self._under_way) >= _QUEUED_MAX:
+        if len(self._open) >= _CONNECTIONS_MAX:
             self.shutdown_request(request)
         else:
-            self._under_way.append(self._threads.submit(self._handle, request, client_address))
+            self._open[request] = time.monotonic() + _REQUEST_S
+            self._threads.submit(self._handle, request, client_address)
+
+    def has_come(self, connection: socket.socket) -> None:
+        """Its request is there."""
+        self._open[connection] = math.inf
+
+    def service_actions(self) -> None:
+        now = time.monotonic()
+        for connection, deadline in list(self._open.items()):
+            if deadline <= now:
+                _cut(connection)
+
+    def server_close(self) -> None:
+        """Whoever reads or writes sees an end at once."""
+        super().server_close()
+        for connection in list(self._open):
+            _cut(connection)
 
     def _handle(self, request: Any, client_address: Any) -> None:
         try:
@@ -182,11 +219,23 @@ class _Server(WSGIServer):
         except Exception:  # one request failed; the others go on
             log.exception("a request of %s failed", client_address[0])
         finally:
+            del self._open[request]
             self.shutdown_request(request)
 
 
+def _cut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # it has gone by itself
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Request(WSGIRequestHandler):
-    timeout = 10  # seconds until more of a request has come
+    timeout = _REQUEST_S  # for each piece of the request; for all of an answer
+    server: _Server
+
+    def parse_request(self) -> bool:
+        is_whole = super().parse_request()
+        self.server.has_come(self.connection)
+        return is_whole
 
     def log_message(self, _format: str, *arguments: Any) -> None:
         log.debug(_format, *arguments)

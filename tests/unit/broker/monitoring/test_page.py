@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import re
 import socket
@@ -23,7 +24,7 @@ from ottla.broker.monitoring.monitor import FAMILIES, Monitor
 from ottla.broker.monitoring.page import Page
 from ottla.broker.monitoring.reference import page as reference_page
 from ottla.broker.process import Options, load_broker_settings
-from ottla.metrics.families import Kind
+from ottla.metrics.families import Kind, Metric
 from ottla.protocol.errors import ErrorCode
 from ottla.records.codec import Record, encode_batch
 
@@ -175,7 +176,7 @@ async def test_other_requests(page: Page, path: str, method: str, status: int) -
 
 
 async def test_garbage_and_silence_leave_the_page_to_others(page: Page) -> None:
-    silent = [socket.create_connection(page.address) for _ in range(1)]
+    silent = [socket.create_connection(page.address) for _ in range(4)]
     with socket.create_connection(page.address) as garbage:
         garbage.sendall(b"\x16\x03\x01" + bytes(range(256)) * 20)
     assert (await ask(page, "/livez"))[0] == 200
@@ -198,6 +199,68 @@ async def test_a_hung_event_loop_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
         assert (status, text) == (503, "the broker's event loop does not answer\n")
     finally:
         await asyncio.to_thread(page.stop)
+
+
+async def test_a_request_that_comes_too_slowly_is_cut_off(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ottla.broker.monitoring.page._REQUEST_S", 0.3)
+
+    def drip() -> None:
+        with socket.create_connection(page.address) as slow:
+            slow.settimeout(0.05)
+            slow.sendall(b"GET /livez HTTP/1.1\r\n")
+            for number in range(1000):
+                slow.sendall(b"X-%d: y\r\n" % number)
+                with contextlib.suppress(TimeoutError):
+                    assert slow.recv(1) == b""
+                    return
+        raise AssertionError("it was let go on for ever")
+
+    with contextlib.suppress(ConnectionError):
+        await asyncio.to_thread(drip)
+    assert (await ask(page, "/livez"))[0] == 200
+
+
+class HungMonitor(Monitor):
+    """Of an event loop that never gets to what is asked."""
+
+    def __init__(self) -> None:
+        super().__init__((), (), lambda: None, lambda: None)
+        self.is_asked = asyncio.Event()
+
+    async def collect(self) -> list[Metric]:
+        self.is_asked.set()
+        await asyncio.Event().wait()
+        return []
+
+
+async def test_nobody_asks_for_metrics_while_they_are_collected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ottla.broker.monitoring.page._ANSWER_S", 0.05)
+    monitor = HungMonitor()
+    page = Page(monitor, "127.0.0.1", 0)
+    first = asyncio.create_task(ask(page, "/metrics"))
+    await monitor.is_asked.wait()
+    assert await ask(page, "/metrics") == (503, "another request for metrics is under way\n")
+    assert (await ask(page, "/livez"))[0] == 200
+    await asyncio.to_thread(page.stop)
+    with pytest.raises((OSError, http.client.HTTPException)):
+        await first
+
+
+async def test_nothing_keeps_a_page_from_its_end() -> None:
+    monitor = HungMonitor()
+    page = Page(monitor, "127.0.0.1", 0)
+    asked = asyncio.create_task(ask(page, "/metrics"))
+    await monitor.is_asked.wait()
+    with socket.create_connection(page.address) as idle:
+        assert (await ask(page, "/livez"))[0] == 200  # it has been accepted
+        async with asyncio.timeout(10):  # less than a question may take
+            await asyncio.to_thread(page.stop)
+            await asyncio.to_thread(page._threads.shutdown, wait=True)
+        assert idle.recv(1) == b""
+    with pytest.raises((OSError, http.client.HTTPException)):
+        await asked
 
 
 async def test_an_address_in_use_is_said(page: Page, broker: Broker) -> None:
