@@ -87,6 +87,7 @@ class IsrController:
         await self._reach(outcome.revision)
         if len(step.items) == 1:
             _withdraw([each for each in step.items if _is_open(each, self._publisher.image)])
+            self._count(filter(_was_made, step.items))
             return
         for each in step.items:
             await self._commit([each])
@@ -124,6 +125,12 @@ def _is_open(proposal: IsrProposal, image: MetadataImage) -> bool:
     partition = proposal.partition
     is_led = not partition.is_closed and partition.state is proposal.state
     return is_led and partition.topic_id in image.topics_by_id
+
+
+def _was_made(proposal: IsrProposal) -> bool:
+    """Whether the state is the one that was proposed: nobody was told so when it was written."""
+    former, state = proposal.state, proposal.partition.state
+    return state.partition_epoch == former.partition_epoch + 1 and state.isr == proposal.isr
 
 
 def _withdraw(proposals: Sequence[IsrProposal]) -> None:

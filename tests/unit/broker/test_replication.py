@@ -14,6 +14,7 @@ from tests.unit.broker.cluster import ask_peer, run_cluster
 from tests.unit.storage.logs import batch
 
 from ottla.broker.assembly import Broker
+from ottla.broker.monitoring.replicas import SHRINKS
 from ottla.config.replica import RACK_AWARE
 from ottla.metadata import model
 from ottla.metadata.model import PartitionState
@@ -154,13 +155,24 @@ async def test_with_too_few_in_sync_nothing_is_acknowledged(cluster: Cluster) ->
     assert cluster.leader("t").high_watermark == 2
 
 
+async def isr_shrinks(broker: Broker) -> int:
+    """How many ISRs it had shrunk, as its metrics say."""
+    collected = await broker.monitor.collect()
+    shown = next(each for each in collected if each.family is SHRINKS)
+    return int(shown.samples[0][1])
+
+
 async def test_an_isr_change_whose_outcome_is_not_known_is_found_out(cluster: Cluster) -> None:
     await cluster.create_topic("t", (1, 2, 3))
     await produce(cluster, "t", b"0")
+    shrinks = await isr_shrinks(cluster.brokers[1])
     cluster.stores[1].lose(Lost.ANSWER)
     await cluster.stop(3)
     assert await produce(cluster, "t", b"1") == (ErrorCode.none, 1)
     assert cluster.state("t").isr == (1, 2)
+    async with asyncio.timeout(10):
+        while await isr_shrinks(cluster.brokers[1]) != shrinks + 1:
+            await asyncio.sleep(0.05)
 
 
 async def test_an_isr_change_that_comes_late_changes_nothing_twice(cluster: Cluster) -> None:
