@@ -57,6 +57,10 @@ class Traffic:
             found = self.by_topic[topic] = TopicTraffic()
         return found
 
+    def at(self, topic: str) -> TopicTraffic:
+        """Where that of a topic is counted which may not be here."""
+        return self.by_topic.get(topic, self.elsewhere)
+
     def forget(self, topic: str) -> None:
         """It was deleted; what was counted stays in the sum of all."""
         gone = self.by_topic.pop(topic, None)

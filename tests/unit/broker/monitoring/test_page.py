@@ -117,13 +117,18 @@ async def test_what_went_in_and_out_is_counted(page: Page, topic: Topic) -> None
     await topic.produce(records)
     await topic.fetch()
     await topic.produce(records, partition=77)
+    assert (await topic.fetch(7))["error_code"] == ErrorCode.offset_out_of_range
+    assert (await topic.fetch(partition=77))["error_code"] == ErrorCode.unknown_topic_or_partition
+    waits = await topic.fetch(3, max_wait_ms=20, min_bytes=1)  # read twice, asked for once
+    assert not waits["records"]
     shown = await values(page)
     for name, expected in (
         ("messagesin", 3),
         ("bytesin", len(records)),
         ("bytesout", len(records)),
         ("totalproducerequests", 1),
-        ("totalfetchrequests", 1),
+        ("totalfetchrequests", 3),
+        ("failedfetchrequests", 0),
         ("failedproducerequests", 0),
     ):
         key = f"kafka_server_brokertopicmetrics_{name}_total"

@@ -124,7 +124,7 @@ class _Fetch:
         self._min_bytes = message.min_bytes
         self._budget = min(message.max_bytes, services.config.value.fetch_max_bytes)
         self._results: list[tuple[FetchedPartition, wire.FetchedPartition]] = []
-        self._read: list[tuple[Replica, int]] = []  # bytes of records of each partition
+        self._read: list[tuple[Replica, int]] = []  # bytes of records of each partition that was not refused
         self._rack = message.rack_id
         self.served: list[Source] = []
         self.failed = False
@@ -149,12 +149,25 @@ class _Fetch:
                 self.failed = True
                 if session is not None:
                     asked.follow(None, session)
-                if error.code not in _NOT_COUNTED_AS_FAILED:
-                    self._services.partitions.traffic.elsewhere.failed_fetches += 1
+                self._count_refused(asked.key[0], error.code)
                 result = self._refusal(asked, error.code)
             size += len(result.records)
             self._results.append((asked, result))
         return size
+
+    def _count_refused(self, topic: str | UUID, code: ErrorCode) -> None:
+        """It is answered at once, so it comes here but once."""
+        if code not in _NOT_HERE:
+            traffic = self._services.partitions.traffic.at(self._name_of(topic) or "")
+            traffic.fetches += 1
+            traffic.failed_fetches += code not in _NOT_COUNTED_AS_FAILED
+
+    def _name_of(self, topic: str | UUID) -> str | None:
+        """None for an id that no topic has."""
+        if isinstance(topic, str):
+            return topic
+        known = self._services.metadata.image.topics_by_id.get(topic)
+        return None if known is None else known.name
 
     def _refusal(self, asked: FetchedPartition, code: ErrorCode) -> wire.FetchedPartition:
         """An error, with who leads instead where that is why."""
@@ -176,9 +189,7 @@ class _Fetch:
             self._check_right(name)
         # From version 11 on consumers read from followers, too (KIP-392).
         if self._context.api_version < _FIRST_FROM_FOLLOWERS:
-            partition: Replica = (
-                partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
-            )
+            partition: Replica = self._led(name, index)
         elif isinstance(name, str):
             partition = partitions.replica(name, index)
         else:
@@ -189,33 +200,26 @@ class _Fetch:
         else:
             asked.follow(partition, self._session)
         partition.check_leader_epoch(max(asked.current_leader_epoch, -1))  # any negative one asks for nothing
+        log, diverging, elsewhere = partition.log, None, None
         if asked.last_fetched_epoch >= 0:
             diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
-            if diverging is not None:
-                self.failed = True
-                return wire.FetchedPartition(
-                    index,
-                    0,
-                    partition.high_watermark,
-                    partition.last_stable_offset,
-                    partition.log.log_start_offset,
-                    diverging_epoch=diverging,
-                )
-        if self._rack and (elsewhere := self._preferred(partition, asked.fetch_offset)) is not None:
+        if self._rack and diverging is None:
+            elsewhere = self._preferred(partition, asked.fetch_offset)
+        if diverging is not None or elsewhere is not None:
             self.failed = True
-            log = partition.log
+            self._read.append((partition, 0))
             return wire.FetchedPartition(
                 index,
                 0,
                 log.high_watermark,
                 log.last_stable_offset,
                 log.log_start_offset,
-                preferred_read_replica=elsewhere,
+                diverging_epoch=diverging,
+                preferred_read_replica=-1 if elsewhere is None else elsewhere,
             )
         limit = max(0, min(asked.max_bytes, budget))
         read = partition.read(asked.fetch_offset, limit, self._isolation, min_one=min_one)
         self._read.append((partition, len(read.records)))
-        log = partition.log
         stable_offset = log.last_stable_offset
         aborted = None
         if self._isolation == READ_COMMITTED:
@@ -232,14 +236,14 @@ class _Fetch:
             records=read.records,
         )
 
+    def _led(self, topic: str | UUID | None, index: int) -> Partition:
+        partitions = self._services.partitions
+        return partitions.get(topic, index) if isinstance(topic, str) else partitions.get_by_id(topic, index)
+
     def _check_right(self, topic: str | UUID) -> None:
         """Raises KafkaError(topic_authorization_failed), but for an id that no topic has."""
-        if not isinstance(topic, str):
-            known = self._services.metadata.image.topics_by_id.get(topic)
-            if known is None:
-                return
-            topic = known.name
-        if not self._may_read(topic):
+        name = self._name_of(topic)
+        if name is not None and not self._may_read(name):
             raise KafkaError(ErrorCode.topic_authorization_failed)
 
     def _may_read(self, topic: str) -> bool:
@@ -384,13 +388,8 @@ class _FollowerFetch(_Fetch):
                     self._leave(topic, index, session.clock)
 
     def _leave(self, topic: ForgottenTopic, index: int, clock: FetchClock) -> None:
-        partitions = self._services.partitions
         try:
-            partition = (
-                partitions.get_by_id(topic.topic_id, index)
-                if topic.topic is None
-                else partitions.get(topic.topic, index)
-            )
+            partition = self._led(topic.topic_id if topic.topic is None else topic.topic, index)
             partition.follower(self._replica_id, self._replica_epoch, is_fenced=False).left(clock)
         except KafkaError:
             pass  # nobody counts on it
@@ -408,11 +407,8 @@ class _FollowerFetch(_Fetch):
         return size
 
     def _read_one(self, asked: FetchedPartition, budget: int, *, min_one: bool) -> wire.FetchedPartition:
-        partitions = self._services.partitions
         name, index = asked.key
-        partition = (
-            partitions.get(name, index) if isinstance(name, str) else partitions.get_by_id(name, index)
-        )
+        partition = self._led(name, index)
         if self._session is None:
             self.served.append(partition.log_end)
         else:
@@ -428,6 +424,7 @@ class _FollowerFetch(_Fetch):
             diverging = partition.diverging_epoch(asked.last_fetched_epoch, asked.fetch_offset)
         if diverging is not None:
             self.failed = True
+            self._read.append((partition, 0))
         else:
             throttle = self._services.leader_throttle
             is_throttled = self._is_throttling and throttle.covers(partition)
