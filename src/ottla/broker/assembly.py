@@ -351,6 +351,7 @@ class Broker:
             self.groups,
             lambda peer: self.peers.channel(peer, client_id),
             self.clock,
+            self._readers,
         )
 
     # -- following the metadata

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from ottla.broker.monitoring.lag import EndHistory
@@ -13,14 +15,18 @@ from ottla.records.batch import HEADER_SIZE, parse_header
 from ottla.replica.partition import Partition
 
 if TYPE_CHECKING:
+    from ottla.clock import Clock
     from ottla.coordination.groups.offsets.store import GroupOffsets
     from ottla.metadata.image import MetadataImage
     from ottla.network.peers import Channel
     from ottla.replica.partitions import Partitions
+    from ottla.storage.fs import Records
 
 _GROUP: Final = ("consumergroup",)
 _OFFSET: Final = ("consumergroup", "topic", "partition")
 _PEER_TIMEOUT_S: Final = 2.0
+_LOOKUPS_MAX: Final = 64
+"""How many records are asked when they came, each time"""
 _LATEST: Final = -1
 _CONSUMER_REPLICA_ID: Final = -1
 
@@ -43,6 +49,8 @@ LAG_SECONDS = Family(
 FAMILIES = (MEMBERS, COMMITTED, LAG, LAG_SECONDS)
 
 Place: TypeAlias = tuple[str, int]
+Position: TypeAlias = tuple[Place, int]
+"""An offset of a partition"""
 
 
 class GroupMetrics:
@@ -55,17 +63,21 @@ class GroupMetrics:
         partitions: Partitions,
         image: Callable[[], MetadataImage],
         channel: Callable[[int], Channel],
-        now_ms: Callable[[], int],
+        clock: Clock,
+        readers: Executor,
     ) -> None:
-        """`channel` gives a connection of our own to another broker."""
+        """`channel` gives a connection of our own to another broker; `readers` wait for disks."""
         self._node_id = node_id
         self._groups = groups
         self._partitions = partitions
         self._image = image
         self._channel = channel
-        self._now_ms = now_ms
+        self._clock = clock
+        self._readers = readers
         self._channels: dict[int, Channel] = {}
         self._ends: dict[Place, EndHistory] = {}
+        self._in_vain: dict[Position, None] = {}
+        """Of these no record says when it came."""
 
     def close(self) -> None:
         """Ask nobody any more."""
@@ -77,13 +89,30 @@ class GroupMetrics:
         groups = list(self._groups())
         wanted = dict.fromkeys(place for group in groups for place in group.committed)
         ends = await self._end_offsets(wanted)
-        now_ms = self._now_ms()
+        now_ms = self._clock.monotonic_ms()
         for place in list(self._ends):
             if place not in wanted:
                 del self._ends[place]
         for place, end_offset in ends.items():
             self._ends.setdefault(place, EndHistory()).note(end_offset, now_ms)
-        return list(self._metrics(groups, ends, now_ms))
+        await self._look_back(groups, ends)
+        return list(self._metrics(groups, ends, self._clock.monotonic_ms()))
+
+    async def _look_back(self, groups: Iterable[GroupOffsets], ends: Mapping[Place, int]) -> None:
+        """Ask records when they came, some at a time, where nobody has seen the end pass them."""
+        unseen: dict[Position, None] = {}
+        for group in groups:
+            for place, stored in group.committed.items():
+                if place in ends and not self._ends[place].knows(stored.offset):
+                    unseen[place, stored.offset] = None
+        self._in_vain = {each: None for each in self._in_vain if each in unseen}
+        for place, offset in islice((each for each in unseen if each not in self._in_vain), _LOOKUPS_MAX):
+            age_ms = await self._age_ms(place, offset)
+            history = self._ends.get(place, EndHistory())
+            if age_ms is not None:
+                history.note_earlier(offset, self._clock.monotonic_ms() - age_ms)
+            if not history.knows(offset):
+                self._in_vain[place, offset] = None
 
     def _metrics(
         self, groups: Iterable[GroupOffsets], ends: Mapping[Place, int], now_ms: int
@@ -106,25 +135,21 @@ class GroupMetrics:
         yield LAG_SECONDS.of(*lag_seconds)
 
     def _behind_s(self, place: Place, offset: int, now_ms: int) -> float:
-        history = self._ends[place]
-        if not history.knows(offset):
-            came_ms = self._timestamp_at(place, offset)
-            if came_ms is not None:
-                history.note_earlier(offset, min(came_ms, now_ms))
+        history = self._ends.get(place, EndHistory())
         passed_ms = history.passed_ms(offset)
         return 0.0 if passed_ms is None else max(0, now_ms - passed_ms) / 1000
 
-    def _timestamp_at(self, place: Place, offset: int) -> int | None:
+    async def _age_ms(self, place: Place, offset: int) -> int | None:
         """Of the batch with the offset, where the log is here."""
         try:
-            read = self._partitions.replica(*place).read(offset, 0, 0, min_one=True)
-            data = read.to_bytes()
-        except KafkaError:
+            records = self._partitions.replica(*place).read(offset, 0, 0, min_one=True).records
+            if len(records) < HEADER_SIZE:
+                return None
+            header = await asyncio.get_running_loop().run_in_executor(self._readers, _header_of, records)
+        except (KafkaError, OSError, RuntimeError):  # the last one when the broker has stopped
             return None
-        if len(data) < HEADER_SIZE:
-            return None
-        timestamp = parse_header(data).base_timestamp
-        return timestamp if timestamp >= 0 else None
+        timestamp = parse_header(header).base_timestamp
+        return max(0, self._clock.now_ms() - timestamp) if timestamp >= 0 else None
 
     # -- where partitions end
 
@@ -171,8 +196,9 @@ class GroupMetrics:
         if channel is None:
             channel = self._channels[node_id] = self._channel(node_id)
         try:
-            answer = await channel.send(request, ListOffsetsResponse, _PEER_TIMEOUT_S)
-        except PeerError:
+            async with asyncio.timeout(_PEER_TIMEOUT_S):  # to connect, too
+                answer = await channel.send(request, ListOffsetsResponse, _PEER_TIMEOUT_S)
+        except (PeerError, TimeoutError):
             return {}
         return {
             (topic.name, each.partition_index): each.offset
@@ -180,3 +206,8 @@ class GroupMetrics:
             for each in topic.partitions
             if not each.error_code and each.offset >= 0
         }
+
+
+def _header_of(records: Records) -> bytes:
+    """Of the first batch; from the disk, maybe. Raises OSError."""
+    return records[:HEADER_SIZE] if isinstance(records, bytes) else records.read(0, HEADER_SIZE)

@@ -18,7 +18,7 @@ class EndHistory:
     __slots__ = ("_points",)
 
     def __init__(self) -> None:
-        self._points: list[tuple[int, int]] = []  # milliseconds and offset, both growing
+        self._points: list[tuple[int, int]] = []  # ms of a clock that nobody sets, and offset: both grow
 
     def note(self, end_offset: int, now_ms: int) -> None:
         """It is there now."""

@@ -11,6 +11,8 @@ from ottla.broker.monitoring import cluster, connections, groups, replicas, requ
 from ottla.metrics.families import Family, Metric
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from ottla.broker.router import Router
     from ottla.clock import Clock
     from ottla.controller.isr import IsrController
@@ -84,8 +86,11 @@ def broker_monitor(
     coordinator: GroupCoordinator,
     channel: Callable[[int], Channel],
     clock: Clock,
+    readers: Executor,
 ) -> Monitor:
-    """Of one broker; to be called in the thread of its event loop. `channel` leads to another broker."""
+    """Of one broker; to be called in the thread of its event loop. `channel` leads to another
+    broker, `readers` wait for disks.
+    """
     cluster_metrics = cluster.ClusterMetrics(node_id)
     connection_metrics = connections.ConnectionMetrics(
         lambda: list(server.connections),
@@ -99,7 +104,8 @@ def broker_monitor(
         partitions,
         lambda: metadata.image,
         channel,
-        clock.now_ms,
+        clock,
+        readers,
     )
 
     def why_not_ready() -> str | None:

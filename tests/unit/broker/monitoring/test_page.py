@@ -20,6 +20,7 @@ from tests.raw_client import RawClient, connect
 from tests.running_broker import Topic, topic
 
 from ottla.broker.assembly import Broker
+from ottla.broker.monitoring.groups import GroupMetrics
 from ottla.broker.monitoring.monitor import FAMILIES, Monitor
 from ottla.broker.monitoring.page import Page
 from ottla.broker.monitoring.reference import page as reference_page
@@ -163,6 +164,23 @@ async def test_lag_in_records_and_seconds_follows_a_stall(
     # What is older than it says: the looks count.
     await topic.produce(batch(5, now_ms - HOUR_MS))
     assert (await values(page))["kafka_consumergroup_lag_seconds", place] < 60
+
+
+async def test_what_no_record_tells_is_asked_once(
+    page: Page, topic: Topic, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    async def age_ms(_metrics: GroupMetrics, _place: tuple[str, int], offset: int) -> None:
+        asked.append(offset)
+
+    monkeypatch.setattr(GroupMetrics, "_age_ms", age_ms)
+    await topic.produce(batch(10, 1_000))
+    place = (("consumergroup", "g"), ("partition", "0"), ("topic", topic.name))
+    for offset in (3, 3, 4):
+        await commit(client, topic.name, offset)
+        assert (await values(page))["kafka_consumergroup_lag_seconds", place] < 60
+    assert asked == [3, 4]
 
 
 async def test_health_says_why_not(page: Page, broker: Broker) -> None:
