@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import socket
 import ssl
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from ottla.client.connecting import AsyncClient
-from ottla.client.errors import ConfigurationError
+from ottla.client.errors import ClientError, ConfigurationError
 from ottla.client.net.tls import context_from
 from ottla.client.settings import ClientSettings, parse
 from ottla.connect.errors import ConfigError, ConnectError
@@ -42,7 +41,10 @@ from ottla.http.server import GRACE_S, WILDCARDS, HttpServer, Tls, listen
 
 _log: Final = logging.getLogger(__name__)
 
-_CLOSE_S: Final = 10.0
+_STEP_S: Final = 1.0
+"""For each step at the end"""
+_KILL_S: Final = 5.0
+"""For processes that are killed to be gone"""
 
 
 class ConnectWorker:
@@ -268,7 +270,7 @@ class ConnectWorker:
                 task.result()
 
     async def close(self) -> None:
-        """Stop what runs here, in order; what takes too long is killed."""
+        """Stop what runs here, in order. Each step has a time of its own, as brokers may be gone."""
         if self._server is not None:
             self._server.stop()
         http = [each for each in self._tasks if each.get_name() == "ottla-connect-http"]
@@ -276,19 +278,26 @@ class ConnectWorker:
             await asyncio.wait(http, timeout=GRACE_S + 1)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(TimeoutError, ConnectError):
-            async with asyncio.timeout(
-                _CLOSE_S + self._config.settings.task_shutdown_graceful_timeout_ms / 1000
-            ):
-                await self._crew.close()
-                if self._group is not None:
-                    await self._group.leave()
-                for store in (self._statuses, self._offsets, self._configs):
-                    await store.close()
-                await self._client.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STEP_S)
+        grace_s = self._config.settings.task_shutdown_graceful_timeout_ms / 1000
+        await _within(_KILL_S + 2 * grace_s, self._crew.close())
+        await _within(_STEP_S, self._statuses.settled())
+        if self._group is not None:
+            await _within(_STEP_S, self._group.leave())
+        for each in (self._statuses, self._offsets, self._configs, self._client):
+            await _within(_STEP_S, each.close())
         await self._crew.runtime.close()
         self._socket.close()
+
+
+async def _within(time_s: float, step: Coroutine[Any, Any, None]) -> None:
+    """One of those at the end, which the next does not wait for any longer."""
+    try:
+        async with asyncio.timeout(time_s):
+            await step
+    except (TimeoutError, ConnectError, ClientError) as error:
+        _log.warning("a step of the end is left: %s", str(error) or f"it took more than {time_s:g} s")
 
 
 def _now_ms() -> int:

@@ -15,6 +15,7 @@ import uvloop
 from ottla.client.errors import ClientError, ConfigurationError
 
 EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 _QUIET: Final = ("asyncio", "uvicorn")
 
 
@@ -35,7 +36,9 @@ class Service(Protocol):
 
 
 def run_process(name: str, make: Callable[[], Service], *, verbose: bool = False) -> int:
-    """Run what `make` gives, in the event loop, until SIGINT or SIGTERM; returns the process's exit code."""
+    """Run what `make` gives, in the event loop, until SIGINT or SIGTERM, at once with a second one. Returns
+    the process's exit code.
+    """
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -61,8 +64,16 @@ def _fail(error: Exception, code: int) -> int:
 
 async def _serve(name: str, make: Callable[[], Service]) -> None:
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        for each in _ENDING:  # whoever asks twice does not want to wait
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        stopping.set()
+
+    for each in _ENDING:
+        loop.add_signal_handler(each, stop)
     service = make()
     try:
         stopped = asyncio.ensure_future(stopping.wait())

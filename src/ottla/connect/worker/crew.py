@@ -5,6 +5,7 @@ to.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final
@@ -36,6 +37,8 @@ Resolve = Callable[[Config], dict[str, str]]
 
 _RETRY_S: Final = (0.25, 1.0, 5.0, 15.0, 60.0)
 """Between attempts to have a connector's tasks made"""
+_SETTLE_S: Final = 5.0
+"""For statuses to be written before what was revoked is given up"""
 
 
 class Crew:
@@ -90,9 +93,14 @@ class Crew:
 
     async def revoked(self, work: Work) -> None:
         async with self.lock:
-            await self.runtime.stop_tasks(work.tasks)
-            await asyncio.gather(*(self.runtime.stop_connector(each) for each in work.connectors))
-            await self._statuses.settled()
+            await self._stop(work)
+            with contextlib.suppress(TimeoutError):  # others need not wait for what cannot be written
+                async with asyncio.timeout(_SETTLE_S):
+                    await self._statuses.settled()
+
+    async def _stop(self, work: Work) -> None:
+        await self.runtime.stop_tasks(work.tasks)
+        await asyncio.gather(*(self.runtime.stop_connector(each) for each in work.connectors))
 
     async def assigned(self, work: Work, generation: int, *, leads: bool) -> None:  # noqa: ARG002 - read from the membership
         async with self.lock:
@@ -346,10 +354,13 @@ class Crew:
         self._timers[timer] = None
 
     async def close(self) -> None:
+        """Stop what runs here."""
         for timer in self._timers:
             timer.cancel()
-        everything = self.membership.assignment
-        await self.revoked(everything)
+        for task in self._spawned:
+            task.cancel()
+        async with self.lock:
+            await self._stop(self.membership.assignment)
 
     # As the processes tell.
 

@@ -292,3 +292,5 @@ class TopicLog:
             self._reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reading
+            with contextlib.suppress(ClientError):  # whoever wanted something written has waited for it
+                await self._producer.close(timeout_ms=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -146,10 +145,6 @@ class StatusStore:
         self._writing = asyncio.ensure_future(self._write())
 
     async def close(self) -> None:
-        """What was said is written, if that goes."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2):
-                await self._queue.join()
         if self._writing is not None:
             self._writing.cancel()
         await self._records.close()
