@@ -120,17 +120,20 @@ def _run(
 def _properties(path: str) -> dict[str, str]:
     from ottla.connect.providers import parse_properties
 
+    return parse_properties(_read(path))
+
+
+def _read(path: str) -> str:
     try:
-        return parse_properties(Path(path).read_text(encoding="utf-8"))
+        return Path(path).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{path}: it is not UTF-8") from error
 
 
 def _connector(path: str) -> dict[str, str]:
     """From `{"name": ..., "config": {...}}`, from the configuration alone, or from properties."""
-    text = Path(path).read_text(encoding="utf-8")
     try:
-        found = json.loads(text)
+        found = json.loads(_read(path))
     except ValueError:
         found = _properties(path)
     if isinstance(found, dict) and isinstance(found.get("config"), dict):
@@ -168,9 +171,12 @@ def _ask(url: str, method: str, path: str, body: object = None) -> Any:
     import ssl
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url if "://" in url else f"http://{url}")
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise click.UsageError(f"{url} is no URL: {error}") from error
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()  # as it is shown
-    host, port = parts.hostname or "", parts.port
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = ssl.create_default_context()
@@ -186,11 +192,14 @@ def _ask(url: str, method: str, path: str, body: object = None) -> Any:
         connection.request(method, parts.path.rstrip("/") + path, data, headers)
         answer = connection.getresponse()
         content = answer.read()
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise click.ClickException(f"{url} does not answer: {error}") from error
     finally:
         connection.close()
-    found = json.loads(content) if content else None
+    try:
+        found = json.loads(content) if content else None
+    except ValueError as error:
+        raise click.ClickException(f"{url} answers {answer.status}, and is no worker") from error
     if answer.status >= 400:
         reason = found.get("message") if isinstance(found, dict) else None
         raise click.ClickException(reason or f"{url} refuses: {answer.status}")
@@ -341,7 +350,10 @@ def restart(name: str, with_tasks: bool, only_failed: bool, task: int | None, ur
 def offsets(name: str, reset: bool, file: str | None, url: str, as_json: bool) -> None:
     """Show where a connector is in its source, or a sink in its topics; or change it."""
     if reset or file is not None:
-        body = None if file is None else json.loads(Path(file).read_text(encoding="utf-8"))
+        try:
+            body = None if file is None else json.loads(_read(file))
+        except ValueError as error:
+            raise click.UsageError(f"{file}: it is not JSON: {error}") from error
         found = _ask(url, "DELETE" if reset else "PATCH", _path(name, "offsets"), body)
         _said(found, found["message"], as_json=as_json)
         return
