@@ -75,7 +75,7 @@ class Group:
         self._heard_s = 0.0
         """When the coordinator answered last"""
         self._is_out = False
-        configs.on_fenced = lambda: self.rejoin("the leader could not write, and is to claim that again")
+        configs.on_fenced = self._fenced
         self.on_lead: Callable[[], Awaitable[None]]
 
     # As the herder sees it.
@@ -101,7 +101,10 @@ class Group:
 
     @property
     def is_settled(self) -> bool:
-        return self._member.is_stable and not self._member.needs_join and self._current is not None
+        """A leader that may not write yet is none."""
+        member = self._member
+        is_stable = member.is_stable and not member.needs_join and self._current is not None
+        return is_stable and (self._led or not self.is_leader)
 
     def owner_url(self, subject: str | ConnectorTaskId) -> str | None:
         for member, work in self._total.items():
@@ -112,6 +115,10 @@ class Group:
     def rejoin(self, reason: str) -> None:
         self._member.request_rejoin(reason)
         self._wake.set()
+
+    def _fenced(self) -> None:
+        self._led = False
+        self.rejoin("the leader could not write, and is to claim that again")
 
     # Its life.
 
@@ -295,5 +302,6 @@ class Group:
             await self.on_lead()
             self._led = True
         except ConnectError as error:
+            self._led = False
             _log.warning("this worker leads, and cannot do what a leader does yet: %s", error)
             self._rejoin_at_s = min(self._rejoin_at_s or math.inf, self._loop.time() + _CLAIM_AGAIN_S)

@@ -79,3 +79,31 @@ def test_work_is_given_up_after_a_session_without_an_answer() -> None:
             await running
 
     asyncio.run(test())
+
+
+def test_a_leader_that_may_not_write_yet_has_requests_wait() -> None:
+    async def test() -> None:
+        configs = ConfigStore(MemoryLog())
+        group = Group(
+            cast("Cluster", Unreachable()),
+            worker_config(GIVEN, is_distributed=True),
+            "http://me/",
+            configs,
+            cast("Crew", Gone()),
+        )
+        member = group._member
+        member.member_id, member.generation, member.needs_join, member.is_stable = "me", 3, False, True
+        group._current = Assignment(leader="me")
+        seen: list[bool] = []
+
+        async def claim() -> None:
+            seen.append(group.is_settled)
+
+        group.on_lead = claim
+        await group._lead_or_not()
+        assert (seen, group.is_settled) == ([False], True)
+        configs.on_fenced()
+        await group._lead_or_not()  # of the next generation
+        assert seen == [False, False]
+
+    asyncio.run(test())
