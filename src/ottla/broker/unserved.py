@@ -14,10 +14,12 @@ from ottla.config.broker import BrokerConfig
 from ottla.config.definition import ConfigError
 from ottla.controller.access import AccessController
 from ottla.controller.commit import Committer
-from ottla.controller.features import finalize_newest
+from ottla.controller.features import FeatureController, finalize_newest
 from ottla.controller.publisher import Publisher
 from ottla.metadata.access import CredentialChange
 from ottla.metadata.credentials import ScramUser
+from ottla.metadata.features import FeatureUpdate, UpgradeType
+from ottla.metadata.model import NEWEST_FEATURES, OTTLA_METADATA_VERSION
 from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.codes import ScramMechanism
 from ottla.protocol.errors import KafkaError
@@ -29,6 +31,7 @@ from ottla.storage.fs import OsFileSystem
 from ottla.store.interface import OutcomeUnknownError, StoreError
 
 _OPEN_FILES_MAX = 64
+_NEWEST = FeatureUpdate(OTTLA_METADATA_VERSION, NEWEST_FEATURES[OTTLA_METADATA_VERSION], UpgradeType.UPGRADE)
 
 R = TypeVar("R")
 
@@ -73,7 +76,7 @@ def change_user(where: Where, name: str, mechanism: ScramMechanism, password: Pa
         error = (await access.alter_credentials([wanted]))[name]
         return None if error is None else error.message or error.code.name
 
-    return _with_metadata(where, change)
+    return _with_metadata(where, change, writes=True)
 
 
 def _change(user: ScramUser, password: Password | None) -> CredentialChange:
@@ -84,12 +87,14 @@ def _change(user: ScramUser, password: Password | None) -> CredentialChange:
     return CredentialChange(user, credential(user.mechanism, salted, salt, password.iterations))
 
 
-def _with_metadata(where: Where, work: Callable[[Publisher, AccessController], Awaitable[R]]) -> R:
+def _with_metadata(
+    where: Where, work: Callable[[Publisher, AccessController], Awaitable[R]], *, writes: bool = False
+) -> R:
     try:
         settings = load_broker_settings(
             Options(data=where.data, metadata=where.metadata), where.config_file, where.assignments
         )
-        return asyncio.run(_run(settings.config, work))
+        return asyncio.run(_run(settings.config, work, writes=writes))
     except KafkaError as error:
         raise UnservedError(error.message or error.code.name) from error
     except (
@@ -105,7 +110,9 @@ def _with_metadata(where: Where, work: Callable[[Publisher, AccessController], A
         raise UnservedError(str(error)) from error
 
 
-async def _run(config: BrokerConfig, work: Callable[[Publisher, AccessController], Awaitable[R]]) -> R:
+async def _run(
+    config: BrokerConfig, work: Callable[[Publisher, AccessController], Awaitable[R]], *, writes: bool
+) -> R:
     host = this_host()
     folders = DataDirs(OsFileSystem(_OPEN_FILES_MAX), config.log_dirs, config.metadata_log_dir)
     is_alone = config.ottla_metadata_store is None
@@ -121,7 +128,10 @@ async def _run(config: BrokerConfig, work: Callable[[Publisher, AccessController
             await finalize_newest(store)
         await publisher.load()
         publisher.start(())
-        return await work(publisher, AccessController(Committer(store, publisher)))
+        committer = Committer(store, publisher)
+        if is_alone and writes:  # nobody else has to be able to read it
+            await FeatureController(committer).update_features([_NEWEST])
+        return await work(publisher, AccessController(committer))
     finally:
         await publisher.stop()
         await store.close()
