@@ -260,7 +260,7 @@ def check_dynamic_names(names: Iterable[str], *, per_broker: bool) -> None:
     fixed = [
         name
         for name in names
-        if name in BROKER_CONFIGS and BROKER_CONFIGS[name].update_mode is UpdateMode.READ_ONLY
+        if (known := broker_definition(name)) is not None and known.update_mode is UpdateMode.READ_ONLY
     ]
     _refuse(fixed, "Cannot update these configs dynamically")
     _refuse(

@@ -164,6 +164,9 @@ def test_only_dynamic_keys_may_change_while_running():
     for name in ("ssl.protocol", "listener.name.x.ssl.keystore.location", "listener.name.x.other"):
         with pytest.raises(ConfigError, match=f"broker id must be specified: {name}"):
             check_dynamic_names([name], per_broker=False)
+    for name in ("listener.name.x.sasl.oauthbearer.jwks.endpoint.url", "listener.name.x.broker.id"):
+        with pytest.raises(ConfigError, match=f"dynamically: {name}"):
+            check_dynamic_names([name], per_broker=True)
     with pytest.raises(ConfigError, match="only for a listener"):
         check_dynamic_names(["ssl.keystore.location"], per_broker=True)
 
