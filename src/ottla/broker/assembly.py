@@ -45,7 +45,7 @@ from ottla.controller.topics import InternalTopics, TopicController
 from ottla.metadata.image import MetadataImage
 from ottla.network.connection import Shared
 from ottla.network.memory import ConnectionLimits, RequestMemory, UnsentOutput
-from ottla.network.server import MakeSasl, Server
+from ottla.network.server import SaslListeners, Server
 from ottla.protocol.errors import KafkaError
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dirs import DataDirs
@@ -241,11 +241,11 @@ class Broker:
         )
         return Server(shared, config, self._host.bind, self._host.addresses_of, self._sasl_listeners)
 
-    def _sasl_listeners(self) -> MakeSasl:
+    def _sasl_listeners(self) -> SaslListeners:
         from ottla.broker.authentication import Authentication  # what plain listeners do not need
 
         random, clock = self._host.random, self.clock
-        return Authentication(self.metadata, self.current, random, clock, self._readers).listener
+        return Authentication(self.metadata, self.current, random, clock, self._readers)
 
     def _make_authorization(self) -> Authorization | None:
         if not self.config.authorizer_class_name:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from ottla.clock import Clock
 from ottla.config.current import Current
+from ottla.config.definition import ConfigError
 from ottla.config.network import NetworkConfig
 from ottla.config.sasl import SaslSettings, TokenSettings
 from ottla.metadata.credentials import ScramUser
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from random import Random  # noqa: TID251 - that it is given
 
     from ottla.broker.tokens import Tokens
+
+log = logging.getLogger("ottla.authentication")
 
 _SCRAM: Final[Mapping[str, ScramMechanism]] = {
     "SCRAM-SHA-256": ScramMechanism.SCRAM_SHA_256,
@@ -41,24 +46,25 @@ class Authentication:
         clock: Clock,
         threads: Executor,
     ) -> None:
-        """`threads` are for what takes a while."""
+        """`threads` are for what takes a while. Raises ConfigError where keys of tokens cannot be read."""
         self._metadata = metadata
         self._config = config
         self._random = random
         self._clock = clock
         self._threads = threads
-        self._tokens: dict[TokenSettings, Tokens] = {}
+        self._tokens: dict[TokenSettings, Tokens] = {each: self._read(each) for each in self._asked_for()}
         self._secret = random.getrandbits(256).to_bytes(32, "big")
 
     def listener(self, name: str) -> SaslListener:
-        """As the configuration has it now. Raises ConfigError where keys of tokens cannot be read."""
+        """As the configuration has it now."""
         config = self._config.value
         sasl: SaslSettings | None = config.listener_security[name].sasl
         assert sasl is not None
-        if sasl.tokens is not None:
-            self._tokens_of(sasl.tokens)
+        mechanisms = sasl.mechanisms
+        if sasl.tokens is not None and sasl.tokens not in self._tokens:
+            mechanisms = tuple(each for each in mechanisms if each != "OAUTHBEARER")
         return SaslListener(
-            mechanisms=sasl.mechanisms,
+            mechanisms=mechanisms,
             begin=partial(self._begin, sasl),
             max_receive_bytes=sasl.max_receive_bytes,
             max_reauth_ms=sasl.max_reauth_ms,
@@ -67,20 +73,31 @@ class Authentication:
             now_ms=self._clock.now_ms,
         )
 
-    def _tokens_of(self, settings: TokenSettings) -> Tokens:
-        tokens = self._tokens.get(settings)
-        if tokens is None:
-            from ottla.broker.tokens import Tokens
+    async def reconfigure(self) -> None:
+        """Read the keys of tokens where a listener takes them from now on; without keys it does not."""
+        for settings in self._asked_for():
+            if settings not in self._tokens:
+                in_thread = asyncio.get_running_loop().run_in_executor
+                try:
+                    self._tokens[settings] = await in_thread(self._threads, self._read, settings)
+                except ConfigError as error:
+                    log.error("OAUTHBEARER is not offered: %s", error.message)
 
-            tokens = self._tokens[settings] = Tokens(settings, self._clock, self._threads)
-        return tokens
+    def _asked_for(self) -> list[TokenSettings]:
+        of_listeners = [each.sasl for each in self._config.value.listener_security.values()]
+        return [each.tokens for each in of_listeners if each is not None and each.tokens is not None]
+
+    def _read(self, settings: TokenSettings) -> Tokens:
+        from ottla.broker.tokens import Tokens
+
+        return Tokens(settings, self._clock, self._threads)
 
     def _begin(self, settings: SaslSettings, mechanism: str) -> Exchange:
         if mechanism == "PLAIN":
             return Plain(partial(is_password_of, settings.users))
         if mechanism == "OAUTHBEARER":
             assert settings.tokens is not None
-            return OAuthBearer(self._tokens_of(settings.tokens).identity)
+            return OAuthBearer(self._tokens[settings.tokens].identity)
         return Scram(
             _SCRAM[mechanism],
             partial(self._look_up, _SCRAM[mechanism]),

@@ -90,7 +90,7 @@ class Router:
         api_key, version, correlation_id, client_id, position = parse_request_header(frame)
         route = self._routes.get(api_key) or self._first(api_key)
         context = RequestContext(session, api_key, version, correlation_id, client_id, self._now_ms())
-        if self._quotas is not None and self._quotas.time is not None:
+        if self._quotas is not None and self._quotas.time is not None and session.is_known:
             context.meter = self._quotas.meter()
         if not route.lowest <= version <= route.highest:
             return self._version_not_served(route, context), False

@@ -38,7 +38,7 @@ class Tokens:
             ("exp", "iat"),
         )
         try:
-            self._tokens = JsonWebTokens(settings.jwks_endpoint_url, rules, self._now_s)
+            self._tokens = JsonWebTokens(settings.jwks_endpoint_url, rules, clock.monotonic_s)
         except KeysError as error:
             key = "sasl.oauthbearer.jwks.endpoint.url"
             raise ConfigError(f"{key}={settings.jwks_endpoint_url}: {error}", key) from None
@@ -58,9 +58,7 @@ class Tokens:
         return Identity(claims.name, claims.expires_ms)
 
     def _read_again_after(self, milliseconds: int) -> None:
-        if (self._now_s() - self._tokens.read_at_s) * 1000 > milliseconds:
-            self._tokens.read_at_s = self._now_s()  # once is enough
+        now_s = self._clock.monotonic_s()
+        if (now_s - self._tokens.read_at_s) * 1000 > milliseconds:
+            self._tokens.read_at_s = now_s  # once is enough
             self._threads.submit(self._tokens.read_again)
-
-    def _now_s(self) -> float:
-        return self._clock.now_ms() / 1000

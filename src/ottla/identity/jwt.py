@@ -6,6 +6,7 @@ Needs PyJWT, which the extras `security` and `registry-jwt` bring.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
 from pathlib import Path
@@ -15,6 +16,8 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname, urlopen
 
 import jwt
+
+log = logging.getLogger("ottla.authentication")
 
 _ALGORITHMS: Final = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
@@ -78,7 +81,10 @@ class JsonWebTokens:
         self.read_at_s = self._now_s()
         try:
             self._keys = _read(self._url)
-        except KeysError:
+        except KeysError as error:
+            log.warning(
+                "the keys of tokens stay as they were, as none can be read at %s: %s", self._url, error
+            )
             return False
         return True
 

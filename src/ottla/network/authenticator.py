@@ -76,10 +76,12 @@ class _State(enum.Enum):
 class Authenticator:
     """Takes the requests of one client."""
 
-    def __init__(self, client: Client, router: Dispatcher, listener: SaslListener) -> None:
+    def __init__(self, client: Client, router: Dispatcher, listener: Callable[[], SaslListener]) -> None:
+        """`listener` is asked at the beginning, and when a session is renewed: settings change."""
         self._client = client
         self._router = router
-        self._listener = listener
+        self._present = listener
+        self._listener = listener()
         self._loop = asyncio.get_running_loop()
         self._state = _State.INITIAL
         self._has_headers = False
@@ -91,6 +93,7 @@ class Authenticator:
         self._renewed_at: float | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._begin_timer()
+        client.session.is_known = False
         client.route_to(self)
 
     @property
@@ -241,6 +244,7 @@ class Authenticator:
         principal, session = _principal(identity), self._client.session
         if session.principal != principal:
             session.principal, session.access = principal, None
+        session.is_known = True
         self._proved = self._mechanism, principal
         self._exchange = None
         self._state = _State.KNOWN
@@ -258,6 +262,7 @@ class Authenticator:
         now = self._loop.time()
         if int.from_bytes(frame[:2], "big") == _HANDSHAKE and self._may_renew(now):
             self._renewed_at = now
+            self._listener = self._present()
             self._begin_timer()
             self._state = _State.HANDSHAKE
             self._client.route_to(self)
@@ -348,4 +353,4 @@ def authentication(
     router: Dispatcher, listener: Callable[[], SaslListener]
 ) -> Callable[[Client], Callable[[], None]]:
     """What a connection asks for when it begins; gives what is called when it is gone."""
-    return lambda client: Authenticator(client, router, listener()).leave
+    return lambda client: Authenticator(client, router, listener).leave

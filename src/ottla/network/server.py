@@ -45,10 +45,18 @@ Bind: TypeAlias = Callable[
     [Callable[[], asyncio.BufferedProtocol], str, int, NetworkConfig], Awaitable[Listening]
 ]
 """Binds to a host and port, makes a protocol for each connection; raises OSError."""
-MakeSasl: TypeAlias = Callable[[str], "SaslListener"]
-"""How clients of the listener of that name say who they are."""
 AddressesOf: TypeAlias = Callable[[str], Awaitable[list[str]]]
 """What a host's name stands for, as the system writes it; raises OSError."""
+
+
+class SaslListeners(Protocol):
+    """How clients of a broker's listeners say who they are."""
+
+    def listener(self, name: str) -> SaslListener:
+        """Of the one of that name, as it is configured now."""
+
+    async def reconfigure(self) -> None:
+        """Have ready what changed settings need."""
 
 
 class Server:
@@ -60,12 +68,12 @@ class Server:
         config: NetworkConfig,
         bind: Bind,
         addresses_of: AddressesOf,
-        sasl: Callable[[], MakeSasl],
+        sasl: Callable[[], SaslListeners],
     ) -> None:
-        """`sasl` is asked for where a listener wants to know who its clients are."""
+        """`sasl` is asked for where a listener wants to know who its clients are; may raise ConfigError."""
         self._shared = shared
-        self._sasl = sasl
-        self._make_sasl: MakeSasl | None = None
+        self._make_sasl = sasl
+        self._sasl: SaslListeners | None = None
         self._tls: dict[str, ServerTls] = {}
         self._shaking_hands: dict[SecuredTransport, None] = {}
         self._files_watch: asyncio.Task[None] | None = None
@@ -110,11 +118,9 @@ class Server:
         if security.sasl is not None:
             from ottla.network.authenticator import authentication
 
-            if self._make_sasl is None:
-                self._make_sasl = self._sasl()
-            make_sasl = partial(self._make_sasl, name)
-            make_sasl()  # so that what is wrong is told now
-            authenticate = authentication(self._shared.router, make_sasl)
+            if self._sasl is None:
+                self._sasl = self._make_sasl()
+            authenticate = authentication(self._shared.router, partial(self._sasl.listener, name))
         if security.tls is None:
             return partial(Connection, self._shared, name, self._admit, authenticate)
         from ottla.network.secured import secured_connections  # what a plain listener does not need
@@ -147,6 +153,8 @@ class Server:
         if config.max_connections_per_ip_overrides != self._config.max_connections_per_ip_overrides:
             self._per_address = await self._by_address(config)
         self._config = config
+        if self._sasl is not None:
+            await self._sasl.reconfigure()
         self._renew_certificates()
 
     async def _by_address(self, config: NetworkConfig) -> dict[str, int]:

@@ -18,7 +18,7 @@ def _no_connection(_wait_ms: int) -> None:
 class Session:
     """What holds for all requests of one connection."""
 
-    __slots__ = ("access", "listener", "mute", "peer_host", "principal")
+    __slots__ = ("access", "is_known", "listener", "mute", "peer_host", "principal")
 
     def __init__(self, principal: Principal, listener: str, peer_host: str) -> None:
         """`listener` is the name of the listener that accepted it, `peer_host` the client's address."""
@@ -27,5 +27,7 @@ class Session:
         self.peer_host = peer_host
         self.mute: Callable[[int], None] = _no_connection
         """Has nothing read from the connection for so many milliseconds"""
+        self.is_known = True
+        """False while its client has to say who it is: what is answered meanwhile is nobody's to pay for"""
         self.access: Access | None = None
         """What it may do, from the first request on that asks for a right; None where all may do all"""

@@ -12,6 +12,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.raw_client import connect
 
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.errors import AuthenticationError
@@ -144,3 +145,39 @@ async def test_anybody_may_be_believed_where_that_is_said(tmp_path: Path) -> Non
     changes |= {"sasl_oauthbearer_allow_unverified_audience": "true"}
     async with run_broker_async(settings(write(tmp_path / "keys", a=FIRST), **changes)) as broker:
         assert await is_let_in(broker.bootstrap_servers, token(iss=None, aud="anybody"))
+
+
+async def test_a_listener_takes_tokens_once_there_are_keys(tmp_path: Path, caplog: Any) -> None:
+    """While it runs: they are read beside everything else, and without them no tokens are taken."""
+    line = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_ann="pass";'
+    plain = {
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": line,
+    }
+    url = (tmp_path / "keys").as_uri()
+    async with run_broker_async(settings(url) | plain) as broker, connect(broker.host, broker.port) as admin:
+        await admin.call(17, 1, {"mechanism": "PLAIN"})
+        await admin.call(36, 2, {"auth_bytes": b"\0ann\0pass"})
+
+        async def enable(mechanisms: str) -> None:
+            change = {"name": "sasl.enabled.mechanisms", "config_operation": 0, "value": mechanisms}
+            resource = {"resource_type": 4, "resource_name": "1", "configs": [change]}
+            answer = await admin.call(44, 1, {"resources": [resource]})
+            assert answer["responses"][0]["error_code"] == 0, answer
+
+        async def offered() -> list[str]:
+            async with connect(broker.host, broker.port) as other:
+                found = await other.call(17, 1, {"mechanism": "PLAIN"})
+                return list(found["mechanisms"])
+
+        await enable("PLAIN,OAUTHBEARER")
+        async with asyncio.timeout(10):
+            while "OAUTHBEARER is not offered" not in caplog.text:
+                await asyncio.sleep(0.01)
+        assert await offered() == ["PLAIN"]
+        write(tmp_path / "keys", a=FIRST)
+        await enable("OAUTHBEARER,PLAIN")
+        async with asyncio.timeout(10):
+            while await offered() != ["OAUTHBEARER", "PLAIN"]:
+                await asyncio.sleep(0.01)
+        assert await is_let_in(broker.bootstrap_servers, token())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.raw_client import CREATE_TOPICS, FETCH, METADATA, PRODUCE, RawClient
+from tests.raw_client import API_VERSIONS, CREATE_TOPICS, FETCH, METADATA, PRODUCE, RawClient, connect
 from tests.running_broker import Topic, create_topic
 
 from ottla.broker.assembly import Broker
@@ -18,6 +18,7 @@ from ottla.broker.meter import Meter
 from ottla.broker.router import throttle_time_at
 from ottla.protocol.errors import ErrorCode
 from ottla.records.codec import Record, encode_batch
+from ottla.testing import run_broker_async
 
 from .test_settings import client_of, eventually, running
 
@@ -246,3 +247,25 @@ async def test_connections_that_come_too_fast(tmp_path: Path) -> None:
         )
         async with client_of(broker) as other:
             await other.call(METADATA, 9, {"topics": []})
+
+
+async def test_who_has_not_said_who_he_is_spends_nobodys_quota() -> None:
+    line = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_ann="pass";'
+    settings = {
+        "listeners": "SASL_PLAINTEXT://127.0.0.1:0",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": line,
+    }
+    named = {"client_software_name": "x", "client_software_version": "1"}
+
+    async def say_who(client: RawClient) -> None:
+        await client.call(17, 1, {"mechanism": "PLAIN"})
+        assert (await client.call(36, 2, {"auth_bytes": b"\0ann\0pass"}))["error_code"] == 0
+
+    async with run_broker_async(settings) as broker, connect(broker.host, broker.port) as client:
+        await say_who(client)
+        await limit(client, request_percentage=1e-9)
+        async with connect(broker.host, broker.port) as other:
+            assert (await other.call(API_VERSIONS, 3, named))["throttle_time_ms"] == 0
+            await say_who(other)
+            assert (await other.call(API_VERSIONS, 3, named))["throttle_time_ms"] > 0

@@ -52,3 +52,10 @@ def test_keys_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys").write_text(content)
     with pytest.raises(KeysError):
         JsonWebTokens((tmp_path / "keys").as_uri(), RULES, time.time)
+
+
+def test_keys_that_are_gone_stay_and_are_told_of(tokens: JsonWebTokens, tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "keys").unlink()
+    assert not tokens.read_again()
+    assert "the keys of tokens stay as they were" in caplog.text
+    assert tokens.claims(signed(exp=time.time() + 60)).name == "ann"

@@ -61,7 +61,7 @@ class Conversation:
         self.client = Client()
         self.router = FakeRouter()
         self.listener = a_listener(**changes)
-        self.authenticator = Authenticator(self.client, self.router, self.listener)
+        self.authenticator = Authenticator(self.client, self.router, lambda: self.listener)
 
     def ask(self, message: Struct, version: int) -> Any:
         frame = encode_request(message, version, 1, "raw")
@@ -104,4 +104,20 @@ async def test_the_time_to_say_who_one_is_ends_unless_it_cannot_be_said(is_muted
     async with asyncio.timeout(10):
         while not talk.client.refused:
             await asyncio.sleep(0.01)
+    talk.authenticator.leave()
+
+
+async def test_a_renewal_is_held_to_the_settings_of_now() -> None:
+    talk = Conversation(max_reauth_ms={"PLAIN": 60_000})
+    talk.handshake()
+    assert not talk.client.session.is_known
+    talk.authenticate()
+    assert talk.client.session.is_known
+    talk.listener = a_listener(
+        max_reauth_ms={"PLAIN": 60_000},
+        begin=lambda _mechanism: Plain(lambda name, password: (name, password) == ("ann", "new")),
+    )
+    talk.handshake()
+    ending = talk.authenticate()
+    assert b"Invalid username or password" in await ending
     talk.authenticator.leave()

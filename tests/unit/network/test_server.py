@@ -12,7 +12,7 @@ from tests.raw_client import connect
 from ottla.config.broker import default_view
 from ottla.config.listeners import Listener, SecurityProtocol
 from ottla.config.network import NetworkConfig
-from ottla.network.server import MakeSasl, Server, _sweep_one
+from ottla.network.server import SaslListeners, Server, _sweep_one
 from ottla.network.sockets import addresses_of, bind_tcp
 from ottla.testing import run_broker_async
 
@@ -21,7 +21,7 @@ from .transport import Wire, request
 IDLE_ROUNDS = 3
 
 
-def no_sasl() -> MakeSasl:
+def no_sasl() -> SaslListeners:
     raise AssertionError
 
 
