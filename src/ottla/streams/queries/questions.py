@@ -9,12 +9,14 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from ottla.streams.errors import SerializationError
 from ottla.streams.queries.errors import QueryError
 from ottla.streams.records import ValueAndTimestamp, Window, Windowed
 from ottla.streams.serdes.serde import Serde
+from ottla.streams.state.stack import peeked
 from ottla.streams.state.stores import VersionedRecord
 from ottla.streams.windows import instant
 
@@ -43,6 +45,10 @@ class Kind(NamedTuple):
         return self.arguments[:1] == ("key",) and "key" not in self.arguments[1:]
 
 
+MAX_ROWS: Final = 100_000
+"""Of one partition in an answer: while they are read, the task stands still."""
+_MAX_BYTES: Final = 1 << 27
+"""Of an answer's keys and values, as they are written."""
 KINDS: Final[Mapping[str, Kind]] = {
     "get": Kind("get", ("key",), "value"),
     "range": Kind("range", ("key", "key"), "pairs"),
@@ -76,10 +82,18 @@ class Question:
         method = getattr(store, kind.method, None)
         if method is None:
             raise QueryError(f"the store {self.store} has no {kind.method}: it is another kind of store")
-        found = method(*self.arguments)
-        if isinstance(found, VersionedRecord):
-            raise QueryError(f"the store {self.store} is versioned: those are asked by app.store() alone")
-        return found if kind.answer == "value" else list(found)
+        with peeked(store):
+            found = method(*self.arguments)
+            if isinstance(found, VersionedRecord):
+                raise QueryError(f"the store {self.store} is versioned: those are asked by app.store() alone")
+            if kind.answer == "value":
+                return found
+            rows = list(islice(found, MAX_ROWS + 1))
+        if len(rows) > MAX_ROWS:
+            raise QueryError(
+                f"the store {self.store} has more than {MAX_ROWS} rows of that in one partition: ask for less"
+            )
+        return rows
 
 
 def question(store: Keyed, kind: str, *arguments: Any) -> Question:
@@ -130,6 +144,22 @@ def decode_question(data: object, store_of: Callable[[str], Keyed | None]) -> Qu
         else:
             decoded.append(_key_of(store, _bytes(each)))
     return Question(name, kind, tuple(decoded), tuple(partitions), max_lag)
+
+
+def encode_answers(asked: Question, found: Mapping[int, Any], store: Keyed) -> dict[int, list[Row]]:
+    """The rows of each partition. QueryError where they are too much for one answer."""
+    made: dict[int, list[Row]] = {}
+    size = 0
+    for number, answer in found.items():
+        rows = made[number] = []
+        for row in encode_answer(asked, answer, store):
+            size += sum(len(each) for each in row if isinstance(each, str))
+            if size > _MAX_BYTES:
+                raise QueryError(
+                    f"the store {asked.store} answers with more than {_MAX_BYTES} bytes: ask for less"
+                )
+            rows.append(row)
+    return made
 
 
 def encode_answer(asked: Question, answer: Any, store: Keyed) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from ottla.streams.queries.questions import (
     decode_answer,
     decode_question,
     encode_answer,
+    encode_answers,
     encode_question,
     key_bytes,
     question,
@@ -40,9 +41,7 @@ def answered(posted: object, store_of: Callable[[str], Keyed | None], local: Loc
     assert store is not None  # or it was no question
     answers = local(asked)
     return {
-        "rows": {
-            str(number): list(encode_answer(asked, each, store)) for number, each in answers.found.items()
-        },
+        "rows": {str(number): rows for number, rows in encode_answers(asked, answers.found, store).items()},
         "refused": {str(number): why for number, why in answers.refused.items()},
     }
 

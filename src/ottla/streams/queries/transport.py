@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import http.client
 import json
 import logging
-import socket
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ottla.streams.errors import StreamsError
 from ottla.streams.queries.errors import QueryError, StoreUnavailableError
 from ottla.streams.queries.routes import Host
+
+if TYPE_CHECKING:
+    from ottla.http.server import HttpServer
 
 _PATH: Final = "/v1/query"
 _TIMEOUT_S: Final = 30
@@ -64,54 +65,38 @@ class Server:
     """Listens from the beginning, so that its port is known; answers from `start` until `close`."""
 
     def __init__(self, host: str, port: int) -> None:
-        """Raises StreamsError where nothing can be listened on there."""
+        """Raises StreamsError where nothing can be listened on there, or what serves HTTP is missing."""
         try:
-            self._socket = socket.create_server((host, port), family=_family(host), backlog=128)
-        except OSError as error:
-            raise StreamsError(f"application.server={host}:{port} cannot be listened on: {error}") from error
-        self.address: Host = (host, self._socket.getsockname()[1])
-        self._server: Any = None
-        self._runner: threading.Thread | None = None
-
-    def start(self, answer: Answer, views: Views) -> None:
-        try:
-            import uvicorn
+            from ottla.http.server import listen
         except ImportError as error:
             raise StreamsError(
                 f"application.server needs {error.name}: pip install 'ottla[streams-queries]'"
             ) from error
+        try:
+            self._socket = listen(host, port)
+        except OSError as error:
+            raise StreamsError(f"application.server={host}:{port} cannot be listened on: {error}") from error
+        self.address: Host = (host, self._socket.getsockname()[1])
+        self._server: HttpServer | None = None
+        self._runner: threading.Thread | None = None
+
+    def start(self, answer: Answer, views: Views) -> None:
+        from ottla.http.server import HttpServer, Tls
+
         executor = ThreadPoolExecutor(_THREADS, "ottla-streams-query")
-        config = uvicorn.Config(
-            _App(answer, views, executor),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            limit_concurrency=_CONNECTIONS,
-            timeout_graceful_shutdown=1,
-        )
-
-        class OurServer(uvicorn.Server):
-            @contextlib.contextmanager
-            def capture_signals(self) -> Iterator[None]:
-                yield  # signals are the process's business
-
-        self._server = OurServer(config)
+        app = _App(answer, views, executor)
+        server = self._server = HttpServer(app, self._socket, Tls(), _CONNECTIONS)
 
         def run() -> None:
             with executor:
-                asyncio.run(self._server.serve([self._socket]))
+                asyncio.run(server.serve())
 
         self._runner = threading.Thread(target=run, name="ottla-streams-queries", daemon=True)
         self._runner.start()
 
     def close(self) -> None:
         if self._server is not None:
-            self._server.should_exit = True
+            self._server.stop()
         if self._runner is not None:
             self._runner.join(_STARTED_S)
         self._socket.close()
@@ -138,12 +123,12 @@ class _App:
         self, method: str, path: str, receive: Callable[[], Awaitable[Any]]
     ) -> tuple[int, object]:
         try:
+            call = asyncio.get_running_loop().run_in_executor  # all of them wait for the tasks' own threads
             if (method, path) == ("POST", _PATH):
                 posted = json.loads(await _body(receive))
-                loop = asyncio.get_running_loop()
-                return 200, await loop.run_in_executor(self._executor, self._answer, posted)
+                return 200, await call(self._executor, self._answer, posted)
             if method == "GET" and path in self._views:
-                return 200, self._views[path]()
+                return 200, await call(self._executor, self._views[path])
         except StoreUnavailableError as error:
             return 503, {"message": str(error)}
         except (QueryError, ValueError, RecursionError) as error:
@@ -163,7 +148,3 @@ async def _body(receive: Callable[[], Awaitable[Any]]) -> bytes:
             raise QueryError(f"a question has at most {_MAX_QUESTION} bytes")
         if not message.get("more_body"):
             return bytes(body)
-
-
-def _family(host: str) -> socket.AddressFamily:
-    return socket.AF_INET6 if ":" in host else socket.AF_INET

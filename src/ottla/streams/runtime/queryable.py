@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ottla.streams.errors import StreamsError
 from ottla.streams.queries.errors import QueryError
@@ -11,10 +13,36 @@ from ottla.streams.queries.questions import Question
 from ottla.streams.queries.routed import Answers
 from ottla.streams.runtime.protocol import TaskId
 from ottla.streams.runtime.work import Phase, Work
+from ottla.streams.state.stack import peeked
 from ottla.streams.state.stores import StateStore, Time
 
 if TYPE_CHECKING:
     from ottla.streams.runtime.thread import StreamThread
+
+
+T = TypeVar("T")
+_ANSWER_S: Final = 30
+
+
+def called_in(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
+    """What `function` gives, called in another thread's loop. TimeoutError where that does not get to it in
+    time: then it is not called any more."""
+    future: Future[T] = Future()
+
+    def call() -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(function())
+        except Exception as error:  # noqa: BLE001 # it is raised where it was asked
+            future.set_exception(error)
+
+    loop.call_soon_threadsafe(call)
+    try:
+        return future.result(_ANSWER_S)
+    except TimeoutError:
+        future.cancel()
+        raise
 
 
 def answers_here(threads: Sequence[StreamThread], asked: Question) -> Answers:
@@ -132,8 +160,13 @@ class QueryableStore:
             return [question(self._global)]
 
         def answer(works: Mapping[TaskId, Work]) -> list[Any]:
-            stores = (work.task.context.stores.get(self._name) for work in works.values())
-            return [question(store) for store in stores if store is not None]
+            found = []
+            for work in works.values():
+                store = work.task.context.stores.get(self._name)
+                if store is not None:
+                    with peeked(store):
+                        found.append(question(store))
+            return found
 
         answers = [each for thread in self._threads() for each in thread.submit(answer)]
         if not answers:

@@ -31,6 +31,7 @@ from ottla.streams.runtime.protocol import (
     decode_assignment,
     encode_subscription,
 )
+from ottla.streams.runtime.queryable import called_in
 from ottla.streams.runtime.reading import Reading
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
@@ -90,15 +91,12 @@ class StreamThread:
 
     def submit(self, function: Callable[[Mapping[TaskId, Work]], T]) -> T:
         """What `function` makes of the thread's tasks, called between two turns. StreamsError where it is not
-        running."""
+        running, TimeoutError where it takes too long."""
         loop = self._loop
         if loop is None or loop.is_closed():
             raise StreamsError("the thread is not running")
 
-        async def call() -> T:
-            return function(self._works)
-
-        return asyncio.run_coroutine_threadsafe(call(), loop).result(30)
+        return called_in(loop, lambda: function(self._works))
 
     def run(self) -> None:
         """Until `stop`, or an error, which is raised. What passes is no such error: a broker that is away, a

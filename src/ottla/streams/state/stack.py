@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
@@ -124,9 +125,10 @@ class Stack(Generic[K, V]):
         if self.cached is not None:
             self.cached.put_in_contexts(latest)
             return
+        logged = log() if self._is_logged else None  # which may fail: then nothing is put
         self.base.put_many((key, value) for key, value, _ in latest)
-        if self._is_logged:
-            self.context.log_columns(self.name, log())
+        if logged is not None:
+            self.context.log_columns(self.name, logged)
 
     def _log(self, key: bytes, value: bytes | None) -> None:
         """Send one change, of keys and values as they lie in the bytes, to the changelog in Java's form."""
@@ -164,6 +166,12 @@ class Stack(Generic[K, V]):
 
     def _value_of(self, data: bytes | None) -> V | None:
         return self._value.deserialize(self.topic, data)
+
+
+def peeked(store: object) -> AbstractContextManager[None]:
+    """While a store, whatever kind it is, is read from outside of its task: its cache stays as it is."""
+    cached = store.cached if isinstance(store, Stack) else None
+    return nullcontext() if cached is None else cached.peeked()
 
 
 def prefix_end(prefix: bytes) -> bytes | None:

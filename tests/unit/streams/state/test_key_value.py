@@ -17,7 +17,7 @@ from ottla.streams.state.builders import (
     list_store,
     timestamped_key_value_store,
 )
-from ottla.streams.state.stack import StoreOptions
+from ottla.streams.state.stack import StoreOptions, peeked
 
 KEYS = st.text(alphabet="ab\0\x7f", max_size=4)
 STEPS = st.lists(
@@ -221,3 +221,33 @@ def test_what_was_read_during_a_restore_is_read_again() -> None:
     assert store.get("a") == 1
     store.restore([second])
     assert store.get("a") == 2
+
+
+def test_who_asks_from_outside_leaves_the_cache_as_it_is() -> None:
+    task, environment = FakeTask(), Environment(cache_max_bytes=500)
+    store = built(task, environment)
+    budget = environment.cache
+    assert budget is not None
+    for time, key in enumerate("abcdef"):
+        task.at(time)
+        store.put(key, time)
+    entries, used, sent = list(store.cached._entries), budget.used, list(task.changes)
+    with peeked(store):
+        assert [store.get(key) for key in "abcdefg"] == [*range(6), None]
+        assert len(list(store.all())) == 6
+    assert (list(store.cached._entries), budget.used, task.changes) == (entries, used, sent)
+    assert store.get("a") == 0
+    assert list(store.cached._entries)[-1] == b"a"
+
+
+def test_nothing_is_put_where_the_log_cannot_be_made() -> None:
+    task = FakeTask()
+    store = built(task, Environment())
+
+    def no_log() -> Any:
+        raise ValueError("no column")
+
+    with pytest.raises(ValueError, match="no column"):
+        store.put_together([b"a"], [(1).to_bytes(8)], [None], no_log)
+    assert store.get("a") is None
+    assert task.changes == []
