@@ -66,7 +66,11 @@ class Streams:
         self._application = Application(topology, read_config({**settings, **more}))
         self._tell_changes()
         self._topology = topology
-        self._server = self._listening()
+        try:
+            self._server = self._listening()
+        except BaseException:
+            self._application.close()
+            raise
         self._on_error = on_error or (lambda _: "shutdown_client")
         self._threads: list[StreamThread] = []
         self._runners: list[threading.Thread] = []
@@ -76,6 +80,8 @@ class Streams:
         self._state = State.CREATED
         self._first_failure: Exception | None = None
         """Why the whole application is to end."""
+        self._telling: set[int] = set()
+        """Threads that began anew to say so."""
         self.error: Exception | None = None
         """What ended it."""
 
@@ -99,25 +105,30 @@ class Streams:
         if self._state is not State.CREATED:
             raise StreamsError("an application is started once")
         self._state = State.REBALANCING
+        try:
+            self._start()
+        except BaseException:
+            self._state = State.ERROR
+            self.close()
+            raise
+        return self
+
+    def _start(self) -> None:
         if self._topology.global_stores:
             self._global = GlobalThread(self._application, self._global_failed)
-            try:
-                self._global.start()
-            except BaseException:
-                self._state = State.ERROR
-                self._application.close()
-                raise
+            self._global.start()
         for number in range(1, self._application.config.streams.num_stream_threads + 1):
             self._start_thread(number)
         if self._server is not None:
             views = {"/v1/instances": self._instances, "/v1/lags": self.lags}
             self._server.start(self._answered, views)
-        return self
 
     def close(self, timeout_s: float = _CLOSE_TIMEOUT_S) -> bool:
         """Commit, leave the group, end. Whether all threads ended in time."""
         if self._state is State.CREATED:
             self._state = State.NOT_RUNNING
+            if self._server is not None:
+                self._server.close()
             self._application.close()
             return True
         if self._state not in (State.ERROR, State.NOT_RUNNING):
@@ -135,7 +146,8 @@ class Streams:
             self._global.close()
         if ended:
             self._application.close()
-            self._state = State.NOT_RUNNING if self.error is None else State.ERROR
+            is_well = self.error is None and self._state is not State.ERROR
+            self._state = State.NOT_RUNNING if is_well else State.ERROR
         self._ended.set()
         return ended
 
@@ -273,9 +285,11 @@ class Streams:
         if response == "replace_thread" and self._state is State.REBALANCING:
             self._start_thread(number)
             return
-        if response == "shutdown_application" and self._state is State.REBALANCING:
+        is_new = number not in self._telling  # or it fails before it could say so, and would again
+        if response == "shutdown_application" and self._state is State.REBALANCING and is_new:
             # A thread has to say it to the group: then all threads of all instances are told.
-            self._first_failure = failure
+            self._telling.add(number)
+            self._first_failure = self._first_failure or failure
             self._application.shall_all_end = True
             self._start_thread(number)
             return
