@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from ottla.cli.arguments import NAME
 from ottla.cli.connection import Connection, check_each, connected
+from ottla.cli.options import together
 from ottla.cli.output import json_option, printable, show_json, show_table
 from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 
@@ -95,82 +96,68 @@ def acl() -> None:
     """Add, list and remove access control lists: who may do what. The options are those of kafka-acls.sh."""
 
 
-def of_resources(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that name resources."""
-    for option in reversed(
-        (
-            click.option(
-                "--topic", "topics", type=NAME, metavar="NAME", multiple=True, help="A topic; * for all."
-            ),
-            click.option(
-                "--group", "groups", type=NAME, metavar="NAME", multiple=True, help="A group; * for all."
-            ),
-            click.option("--cluster", is_flag=True, help="The cluster."),
-            click.option(
-                "--transactional-id",
-                "transactional_ids",
-                type=NAME,
-                metavar="NAME",
-                multiple=True,
-                help="A transactional id; * for all.",
-            ),
-            click.option(
-                "--delegation-token",
-                "delegation_tokens",
-                type=NAME,
-                metavar="ID",
-                multiple=True,
-                help="A delegation token; * for all.",
-            ),
-            click.option(
-                "--user-principal",
-                "user_principals",
-                type=PRINCIPAL,
-                metavar="TYPE:NAME",
-                multiple=True,
-                help="A user whose tokens are meant.",
-            ),
-            click.option(
-                "--resource-pattern-type",
-                "pattern_type",
-                type=PATTERN,
-                metavar="literal|prefixed|any|match",
-                default="literal",
-                show_default=True,
-                help="How names are meant. To list and remove: any has that very name, match applies to it.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+of_resources = together(
+    click.option("--topic", "topics", type=NAME, metavar="NAME", multiple=True, help="A topic; * for all."),
+    click.option("--group", "groups", type=NAME, metavar="NAME", multiple=True, help="A group; * for all."),
+    click.option("--cluster", is_flag=True, help="The cluster."),
+    click.option(
+        "--transactional-id",
+        "transactional_ids",
+        type=NAME,
+        metavar="NAME",
+        multiple=True,
+        help="A transactional id; * for all.",
+    ),
+    click.option(
+        "--delegation-token",
+        "delegation_tokens",
+        type=NAME,
+        metavar="ID",
+        multiple=True,
+        help="A delegation token; * for all.",
+    ),
+    click.option(
+        "--user-principal",
+        "user_principals",
+        type=PRINCIPAL,
+        metavar="TYPE:NAME",
+        multiple=True,
+        help="A user whose tokens are meant.",
+    ),
+    click.option(
+        "--resource-pattern-type",
+        "pattern_type",
+        type=PATTERN,
+        metavar="literal|prefixed|any|match",
+        default="literal",
+        show_default=True,
+        help="How names are meant. To list and remove: any has that very name, match applies to it.",
+    ),
+)
+"""They name resources."""
 
 
-def of_entries(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say who may do what with the resources."""
+def _several(name: str, dest: str, kind: click.ParamType[Any], metavar: str, text: str) -> Any:
+    return click.option(name, dest, type=kind, metavar=metavar, multiple=True, help=text)
 
-    def several(name: str, dest: str, kind: click.ParamType[Any], metavar: str, text: str) -> Any:
-        return click.option(name, dest, type=kind, metavar=metavar, multiple=True, help=text)
 
-    for option in reversed(
-        (
-            several("--allow-principal", "allowed", PRINCIPAL, "TYPE:NAME", "Who may; User:* for all."),
-            several("--deny-principal", "denied", PRINCIPAL, "TYPE:NAME", "Who may not, in any case."),
-            several(
-                "--allow-host",
-                "allowed_hosts",
-                NAME,
-                "HOST",
-                "From where; a range too.  [default: *]",
-            ),
-            several("--deny-host", "denied_hosts", NAME, "HOST", "From where not.  [default: *]"),
-            several("--operation", "operations", OPERATION, "NAME", "What may be done.  [default: all]"),
-            click.option("--producer", is_flag=True, help="What a producer needs of topics."),
-            click.option("--consumer", is_flag=True, help="What a consumer needs of topics and groups."),
-            click.option("--idempotent", is_flag=True, help="With --producer: for brokers before Kafka 2.8."),
-        )
-    ):
-        command = option(command)
-    return command
+of_entries = together(
+    _several("--allow-principal", "allowed", PRINCIPAL, "TYPE:NAME", "Who may; User:* for all."),
+    _several("--deny-principal", "denied", PRINCIPAL, "TYPE:NAME", "Who may not, in any case."),
+    _several(
+        "--allow-host",
+        "allowed_hosts",
+        NAME,
+        "HOST",
+        "From where; a range too.  [default: *]",
+    ),
+    _several("--deny-host", "denied_hosts", NAME, "HOST", "From where not.  [default: *]"),
+    _several("--operation", "operations", OPERATION, "NAME", "What may be done.  [default: all]"),
+    click.option("--producer", is_flag=True, help="What a producer needs of topics."),
+    click.option("--consumer", is_flag=True, help="What a consumer needs of topics and groups."),
+    click.option("--idempotent", is_flag=True, help="With --producer: for brokers before Kafka 2.8."),
+)
+"""They say who may do what with the resources."""
 
 
 @acl.command(name="list")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ottla.cli.arguments import NAME, PROPERTY
+from ottla.cli.arguments import NAME
 from ottla.cli.connection import CommandError, Connection, connected
 from ottla.cli.loading import loading
+from ottla.cli.options import config_option, set_option
 from ottla.cli.output import json_option, printable, show_json, show_table
 from ottla.cli.rebalancing import rebalance, retire
 from ottla.cli.signals import TerminatedError, termination_unwinds
@@ -132,14 +133,7 @@ cluster.add_command(retire)
 @click.option(
     "--metadata", type=NAME, metavar="URL", help="An etcd that runs: etcd://HOST:PORT[,HOST:PORT]/CLUSTER."
 )
-@click.option(
-    "--set",
-    "assignments",
-    type=PROPERTY,
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="A setting of all brokers.",
-)
+@set_option("A setting of all brokers.")
 def up(
     nodes: int, folder: Path, port: int, metadata: str | None, assignments: tuple[tuple[str, str], ...]
 ) -> None:
@@ -167,16 +161,8 @@ def up(
 @click.option(
     "--metadata", type=NAME, metavar="URL", help="The cluster's store: etcd://HOST:PORT[,HOST:PORT]/CLUSTER."
 )
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="The node's server.properties or TOML file.",
-)
-@click.option(
-    "--set", "assignments", type=PROPERTY, metavar="NAME=VALUE", multiple=True, help="One of its settings."
-)
+@config_option("The node's server.properties or TOML file.")
+@set_option("One of its settings.")
 def migrate(
     data: str | None,
     metadata: str | None,

@@ -10,6 +10,7 @@ import click
 
 from ottla.cli.arguments import NAME, PROPERTY
 from ottla.cli.connection import CommandError, Connection, check_each, connected
+from ottla.cli.options import together
 from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
@@ -37,17 +38,11 @@ def config() -> None:
     """
 
 
-resource_arguments = [
+on_resource = together(
     click.argument("kind", metavar="topic|broker|group", type=click.Choice(TYPES)),
     click.argument("name", type=NAME),
-]
-
-
-def on_resource(command: Any) -> Any:
-    """Arguments that name what the configs belong to."""
-    for argument in reversed(resource_arguments):
-        command = argument(command)
-    return command
+)
+"""They name what the configs belong to."""
 
 
 @config.command()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from ottla.cli.arguments import PROPERTY, TEXT
+from ottla.cli.arguments import PROPERTY
 from ottla.cli.loading import loading
+from ottla.cli.options import DEFAULT_BOOTSTRAP, bootstrap_option, command_config_option
 from ottla.cli.properties import Properties, read_properties
 from ottla.cli.signals import termination_unwinds
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ottla.client.errors import ClientError
     from ottla.client.settings import ClientSettings
 
-DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 DEFAULT_PORT = 9092
 MAX_PORT = 0xFFFF
 TIMEOUT_MS = 30_000
@@ -102,25 +102,8 @@ def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that reach a cluster; it is called with a Connection first."""
 
-    @click.option(
-        "--bootstrap-server",
-        "-b",
-        "bootstrap_servers",
-        type=TEXT,
-        metavar="HOST:PORT[,...]",
-        default=DEFAULT_BOOTSTRAP,
-        envvar="OTTLA_BOOTSTRAP_SERVERS",
-        show_default=True,
-        show_envvar=True,
-        help="Brokers to start from.",
-    )
-    @click.option(
-        "--command-config",
-        "config_file",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="Properties of the client, as Kafka's tools take them.",
-    )
+    @bootstrap_option(DEFAULT_BOOTSTRAP)
+    @command_config_option()
     @click.option(
         "-X",
         "properties",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,11 +10,12 @@ import click
 from ottla.cli.arguments import OFFSET, TIME
 from ottla.cli.connection import CommandError, check_each
 from ottla.cli.offsets import Kind, Partition, Position, log_ranges, offset_in, resolve
+from ottla.cli.options import together
 
 if TYPE_CHECKING:
     from ottla.client.admin.admin import Admin
 
-_OPTIONS = (
+target_options = together(
     click.option("--to-earliest", is_flag=True, help="To the first record."),
     click.option("--to-latest", is_flag=True, help="Past the last record."),
     click.option("--to-offset", type=OFFSET, metavar="OFFSET", help="To this offset."),
@@ -26,13 +27,7 @@ _OPTIONS = (
     ),
     click.option("--shift-by", type=int, metavar="N", help="So many records forth, or back where negative."),
 )
-
-
-def target_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of which `target` takes one."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""Of which `target` takes one."""
 
 
 def target(options: dict[str, Any], default: Position | None = None) -> Position | int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from ottla.cli.arguments import NAME
 from ottla.cli.connection import Connection, check_each, connected
+from ottla.cli.options import together
 from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
@@ -58,20 +59,15 @@ def quota() -> None:
     """
 
 
-def of_entities(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that name whose quotas are meant."""
-    for option in reversed(
-        (
-            click.option("--user", type=NAME, metavar="NAME", help="A user."),
-            click.option("--user-default", is_flag=True, help="Each user without a quota of his own."),
-            click.option("--client-id", type=NAME, metavar="NAME", help="A client id."),
-            click.option("--client-id-default", is_flag=True, help="Each client id without one of its own."),
-            click.option("--ip", type=NAME, metavar="ADDRESS", help="An address."),
-            click.option("--ip-default", is_flag=True, help="Each address without one of its own."),
-        )
-    ):
-        command = option(command)
-    return command
+of_entities = together(
+    click.option("--user", type=NAME, metavar="NAME", help="A user."),
+    click.option("--user-default", is_flag=True, help="Each user without a quota of his own."),
+    click.option("--client-id", type=NAME, metavar="NAME", help="A client id."),
+    click.option("--client-id-default", is_flag=True, help="Each client id without one of its own."),
+    click.option("--ip", type=NAME, metavar="ADDRESS", help="An address."),
+    click.option("--ip-default", is_flag=True, help="Each address without one of its own."),
+)
+"""They name whose quotas are meant."""
 
 
 @quota.command(name="list")

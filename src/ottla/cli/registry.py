@@ -7,9 +7,16 @@ import sys
 
 import click
 
-from ottla.cli.arguments import PROPERTY, TEXT
-from ottla.cli.connection import DEFAULT_BOOTSTRAP, addresses
+from ottla.cli.arguments import TEXT
+from ottla.cli.connection import addresses
 from ottla.cli.loading import loading
+from ottla.cli.options import (
+    DEFAULT_BOOTSTRAP,
+    bootstrap_option,
+    command_config_option,
+    config_option,
+    set_option,
+)
 from ottla.cli.properties import Properties, read_properties
 
 _DEFAULT_LISTEN = "127.0.0.1:8081"
@@ -21,17 +28,7 @@ def registry() -> None:
 
 
 @registry.command(name="serve")
-@click.option(
-    "--bootstrap-server",
-    "-b",
-    "bootstrap_servers",
-    type=TEXT,
-    metavar="HOST:PORT[,...]",
-    default=None,
-    envvar="OTTLA_BOOTSTRAP_SERVERS",
-    show_envvar=True,
-    help=f"Brokers to start from.  [default: {DEFAULT_BOOTSTRAP}]",
-)
+@bootstrap_option()
 @click.option(
     "--listen",
     type=TEXT,
@@ -40,27 +37,9 @@ def registry() -> None:
     show_default=True,
     help="Address to listen on; port 0 picks a free one.",
 )
-@click.option(
-    "--command-config",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Properties of the client, as Kafka's tools take them.",
-)
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Properties of the registry.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    type=PROPERTY,
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="One property of the registry; repeatable.",
-)
+@command_config_option("command_config")
+@config_option("Properties of the registry.")
+@set_option("One property of the registry; repeatable.")
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 def serve(
     bootstrap_servers: str | None,

@@ -18,6 +18,7 @@ import click
 from ottla.cli.arguments import NAME, PROPERTY, TEXT
 from ottla.cli.connection import CommandError
 from ottla.cli.loading import loading
+from ottla.cli.options import together
 from ottla.cli.output import json_option, printable, show_json, show_table
 from ottla.cli.properties import Properties, read_properties
 from ottla.cli.values.options import KINDS, read_schema, registry_of, registry_option
@@ -95,7 +96,7 @@ def with_registry(command: Callable[..., Any]) -> Callable[..., Any]:
 _type_option: Final = click.option(
     "--type", "kind", type=click.Choice(tuple(KINDS)), help="Of FILE.  [default: by its name]"
 )
-_schema_options: Final = (
+schema_options: Final = together(
     click.argument("file", type=click.Path(exists=True, dir_okay=False)),
     _type_option,
     click.option(
@@ -108,12 +109,6 @@ _schema_options: Final = (
     ),
     click.option("--normalize", is_flag=True, help="Take schemas for the same that mean the same."),
 )
-
-
-def schema_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in reversed(_schema_options):
-        command = option(command)
-    return command
 
 
 @click.group()

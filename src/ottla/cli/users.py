@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottla.cli.arguments import NAME, PROPERTY, TEXT, is_utf8
+from ottla.cli.arguments import NAME, TEXT, is_utf8
 from ottla.cli.connection import CommandError, Connection, check_each, connected, in_words
 from ottla.cli.loading import loading
+from ottla.cli.options import config_option, set_option
 from ottla.cli.output import json_option, show_json, show_table
 from ottla.protocol.codes import ScramMechanism
 
@@ -47,21 +48,8 @@ def unserved(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="URL",
         help="A cluster's store: etcd://HOST:PORT[,HOST:PORT]/CLUSTER.",
     )
-    @click.option(
-        "--config",
-        "settings_file",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="FILE",
-        help="The server.properties or TOML file of a node that does not run.",
-    )
-    @click.option(
-        "--set",
-        "assignments",
-        type=PROPERTY,
-        metavar="NAME=VALUE",
-        multiple=True,
-        help="One of its settings.",
-    )
+    @config_option("The server.properties or TOML file of a node that does not run.", name="settings_file")
+    @set_option("One of its settings.")
     @functools.wraps(command)
     def run(
         connection: Connection,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ottla.cli.arguments import NAME, PROPERTY, TEXT
-from ottla.cli.connection import DEFAULT_BOOTSTRAP, CommandError, Connection, connected
+from ottla.cli.arguments import NAME, TEXT
+from ottla.cli.connection import CommandError, Connection, connected
 from ottla.cli.loading import loading
 from ottla.cli.moving import commit, committed_offsets, moved, partitions_of, target, target_options
 from ottla.cli.offsets import Kind, Position
+from ottla.cli.options import DEFAULT_BOOTSTRAP, bootstrap_option, config_option, set_option
 from ottla.cli.output import cell, json_option, printable, show_json, show_table
 from ottla.cli.properties import read_properties
 from ottla.cli.signals import TerminatedError, termination_unwinds
@@ -46,32 +47,9 @@ def streams() -> None:
 @streams.command()
 @_target_argument
 @_application_option
-@click.option(
-    "--bootstrap-server",
-    "-b",
-    "bootstrap_servers",
-    type=TEXT,
-    metavar="HOST:PORT[,...]",
-    default=None,
-    envvar="OTTLA_BOOTSTRAP_SERVERS",
-    show_envvar=True,
-    help=f"Brokers to start from.  [default: {DEFAULT_BOOTSTRAP}]",
-)
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(exists=True, dir_okay=False),
-    metavar="FILE",
-    help="Properties of the application and its clients, as Kafka Streams takes them.",
-)
-@click.option(
-    "--set",
-    "assignments",
-    type=PROPERTY,
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="One of these; repeatable.",
-)
+@bootstrap_option()
+@config_option("Properties of the application and its clients, as Kafka Streams takes them.")
+@set_option("One of these; repeatable.")
 @_optimize_option
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 def run(

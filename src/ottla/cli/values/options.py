@@ -12,6 +12,7 @@ import click
 
 from ottla.cli.arguments import TEXT
 from ottla.cli.connection import CommandError
+from ottla.cli.options import Decorator, together
 
 if TYPE_CHECKING:
     from ottla.cli.properties import Properties
@@ -25,7 +26,6 @@ ENVIRONMENT: Final = "OTTLA_SCHEMA_REGISTRY"
 _MAX_FILE: Final = 4 << 20
 _MAX_FILES: Final = 1_000
 
-_Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 registry_option = click.option(
     "--schema-registry",
@@ -65,8 +65,12 @@ class ValueOptions:
         return registry_of(self.registry_url, properties)
 
 
-def value_options(*more: _Decorator) -> _Decorator:
+def value_options(*more: Decorator) -> Decorator:
     """Give a command these options, and `more`; it gets them as `values`, a `ValueOptions`."""
+
+    given_options = together(
+        registry_option, *_options("value", "--value"), *_options("key", "--key-as"), *more
+    )
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
@@ -78,15 +82,12 @@ def value_options(*more: _Decorator) -> _Decorator:
             kept = {name.removeprefix("values_"): value for name, value in given.items()}
             return command(*args, values=ValueOptions(parts, options.pop("registry_url"), kept), **options)
 
-        made: Callable[..., Any] = run
-        for option in reversed([*_options("value", "--value"), *_options("key", "--key-as"), *more]):
-            made = option(made)
-        return registry_option(made)
+        return given_options(run)
 
     return decorate
 
 
-def _options(part: str, name: str) -> Iterator[_Decorator]:
+def _options(part: str, name: str) -> Iterator[Decorator]:
     yield click.option(
         name,
         f"values_{part}_kind",
