@@ -75,7 +75,7 @@ class Copiers:
 @pytest.fixture(scope="module")
 def release() -> Kafka:
     try:
-        return install(RELEASE)
+        return install(RELEASE).short_lived()
     except KafkaUnavailableError as error:
         pytest.skip(f"Apache Kafka cannot be run here: {error}")
 

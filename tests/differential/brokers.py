@@ -179,7 +179,7 @@ def error_codes(message: Any) -> Iterator[int]:
 @contextlib.contextmanager
 def both(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[Broker, Broker]]:
     """Kafka and Ottla, ready, with `more` settings; `KafkaUnavailableError` where Kafka cannot be had."""
-    release = install(KAFKA_VERSION)
+    release = install(KAFKA_VERSION).short_lived()
     codec = load(release.jars / f"kafka-clients-{release.version}.jar")
     settings = tuple(f"{name}={value}" for name, value in {**SETTINGS, **more}.items())
     with contextlib.ExitStack() as stack:

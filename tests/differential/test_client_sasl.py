@@ -35,7 +35,7 @@ _LOGIN = "org.apache.kafka.common.security"
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One whose only listener for clients asks for SASL, and every few seconds again."""
     try:
-        release = install(KAFKA_VERSION)
+        release = install(KAFKA_VERSION).short_lived()
     except KafkaUnavailableError as error:
         pytest.skip(f"Apache Kafka cannot be run here: {error}")
     folder = tmp_path_factory.mktemp("kafka-sasl")

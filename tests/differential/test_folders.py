@@ -46,7 +46,7 @@ class Installed(NamedTuple):
 @pytest.fixture(scope="module")
 def installed() -> Installed:
     try:
-        release = install(KAFKA_VERSION)
+        release = install(KAFKA_VERSION).short_lived()
     except KafkaUnavailableError as error:
         pytest.skip(f"Apache Kafka cannot be run here: {error}")
     return Installed(release, load(release.jars / f"kafka-clients-{release.version}.jar"))

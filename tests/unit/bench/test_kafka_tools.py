@@ -59,6 +59,10 @@ def test_command_has_kafkas_own_options_and_heap() -> None:
     assert command[:3] == ["java", "-Xmx1G", "-Xms1G"]
     assert "-XX:+UseG1GC" in command
     assert command[-4:] == ["-cp", "/jars/*", "kafka.Kafka", "x"]
+    assert set(install.Kafka("4", Path("/jars")).short_lived().command("kafka.Kafka")) - set(command) == {
+        *install.TOOL_HEAP,
+        "-XX:TieredStopAtLevel=1",
+    }
 
 
 def _java(folder: Path, body: str) -> None:
