@@ -18,6 +18,8 @@ from bench.clients.task import PARTITIONS, TIMEOUT_S, Done, Growth, Meter, Task,
 from bench.load import values
 
 _MANY = 5_000
+MOST_S = 1.0
+"""How long to wait for that many."""
 
 
 def _consumer(task: Task) -> Consumer:
@@ -28,7 +30,7 @@ def _consumer(task: Task) -> Consumer:
 
 
 def _some(consumer: Consumer, most: int = _MANY) -> list[Any]:
-    records = consumer.consume(most, 1.0) or consumer.consume(1, TIMEOUT_S)
+    records = consumer.consume(most, MOST_S) or consumer.consume(1, TIMEOUT_S)
     if not records or records[0].error() is not None:
         raise RuntimeError(f"no records: {records and records[0].error()}")
     return records
