@@ -11,11 +11,10 @@ Nothing is imported before it is used.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ottla.connect.errors import ConfigError
@@ -101,9 +100,6 @@ _BUILT_IN: Final = (
     *(Plugin(name, Kind.PREDICATE, target) for name, target in PREDICATES.items()),
 )
 
-_SUGGESTED: Final[Mapping[str, str]] = MappingProxyType({})
-"""Classes that people paste and that we have another for: the name of ours"""
-
 _SUFFIXES: Final = ("Connector", "Converter", "HeaderConverter")
 
 
@@ -162,8 +158,6 @@ class Plugins:
 
     def unknown(self, name: str, *kinds: Kind) -> str:
         """What to say of a name that is nobody's."""
-        if name in _SUGGESTED:
-            return f"Class {name} could not be found: {_SUGGESTED[name]} is what Ottla has for it."
         there = ", ".join(each.name for each in self.of(*kinds))
         return f"Class {name} could not be found. There are: {there}"
 
@@ -196,7 +190,7 @@ def _resolve(target: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in qualified.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # a module may do anything when it is imported
         raise ConfigError(f"Class {target} cannot be loaded: {error}") from error
     return found
 
