@@ -206,11 +206,7 @@ class ConnectWorker:
         except ConnectError as error:
             raise ConfigurationError(str(error)) from error
         self._server = self._http()
-        serving = self._spawn(self._server.serve(), "http")
-        while not self._server.started:
-            if serving.done():
-                serving.result()
-            await asyncio.sleep(0.005)
+        await self._server.until_started(self._spawn(self._server.serve(), "http"))
         self._spawn(self._crew.run(), "crew")
         self._crew.wake()
         if self._group is not None:

@@ -62,12 +62,15 @@ class HttpServer:
             )
         )
 
-    @property
-    def started(self) -> bool:
-        return self._server.started
-
     async def serve(self) -> None:
         await self._server.serve([self._socket])
+
+    async def until_started(self, serving: asyncio.Task[None]) -> None:
+        """`serving` runs `serve`; raises what ended that."""
+        while not self._server.started:
+            if serving.done():
+                serving.result()
+            await asyncio.sleep(0.005)
 
     def stop(self) -> None:
         self._server.should_exit = True

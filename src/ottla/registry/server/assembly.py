@@ -75,11 +75,7 @@ class Registry:
         self._spawn(self._election.run(), "election")
         self._spawn(self._leadership.keep_ready(), "leadership")
         self._server = self._http()
-        serving = self._spawn(self._server.serve(), "http")
-        while not self._server.started:
-            if serving.done():
-                serving.result()
-            await asyncio.sleep(0.005)
+        await self._server.until_started(self._spawn(self._server.serve(), "http"))
 
     async def _loaded(self) -> None:
         await self._schemas.loaded.wait()
