@@ -8,6 +8,7 @@ with run_cluster(3) as cluster:
 from __future__ import annotations
 
 import contextlib
+import random
 import re
 import signal
 import socket
@@ -24,6 +25,8 @@ from ottla.testing.etcd import find_etcd
 
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 30.0
+_PORTS: Final = range(10_000, 32_768)
+"""Below those that systems choose from for whoever connects, or listens on any port"""
 _LOOK_EVERY_S: Final = 0.02
 _READY: Final = re.compile(r"^ottla is ready on (\S+) ", re.MULTILINE)
 
@@ -243,12 +246,15 @@ def replication_settings(count: int) -> Mapping[str, str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Of 127.0.0.1."""
+    """Of 127.0.0.1; nobody is given one without asking for it: a killed process finds its own free again."""
+    found: list[int] = []
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(found) < count:
+            port = random.SystemRandom().choice(_PORTS)
+            with contextlib.suppress(OSError):  # it is in use
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                found.append(port)
+    return found
 
 
 def _etcd(folder: Path, client: int, peer: int) -> Process:
