@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ottla.replica.data_dir import DataDir, DataDirError
@@ -180,15 +180,28 @@ class DataDirs:
 
     def checkpoint(self, partitions: Hosted) -> Callable[[], None]:
         """As `DataDir.checkpoint`, of all folders."""
-        return _each([folder.checkpoint(partitions) for folder in self.online])
+        return _each([folder.checkpoint(hosted) for folder, hosted in self._by_folder(partitions)])
 
     def checkpoint_high_watermarks(self, partitions: Hosted) -> Callable[[], None]:
         """As `DataDir.checkpoint_high_watermarks`, of all folders."""
-        return _each([folder.checkpoint_high_watermarks(partitions) for folder in self.online])
+        return _each(
+            [folder.checkpoint_high_watermarks(hosted) for folder, hosted in self._by_folder(partitions)]
+        )
 
     def checkpoint_log_starts(self, partitions: Hosted) -> Callable[[], None]:
         """As `DataDir.checkpoint_log_starts`, of all folders."""
-        return _each([folder.checkpoint_log_starts(partitions) for folder in self.online])
+        return _each([folder.checkpoint_log_starts(hosted) for folder, hosted in self._by_folder(partitions)])
+
+    def _by_folder(self, partitions: Hosted) -> list[tuple[DataDir, Hosted]]:
+        """Each folder with what lies in it: there may be many partitions in many folders."""
+        online = self.online
+        if len(online) == 1:
+            return [(online[0], partitions)]
+        replicas: dict[str, list[Replica]] = {each.path: [] for each in online}
+        for replica in partitions:
+            if replica.log_dir in replicas:
+                replicas[replica.log_dir].append(replica)
+        return [(each, _Some(replicas[each.path], partitions.offline)) for each in online]
 
     def close(self, partitions: Hosted, clean: Collection[DataDir], broker_epoch: int) -> None:
         """Give the folders back; `clean` are those whose logs were all closed and synced, in which they are
@@ -208,6 +221,17 @@ class DataDirs:
         """Only drop the locks."""
         for folder in self._folders:
             folder.release()
+
+
+class _Some:
+    """Some of the partitions, as `Hosted`."""
+
+    def __init__(self, replicas: Sequence[Replica], offline: Collection[tuple[str, int]]) -> None:
+        self._replicas = replicas
+        self.offline = offline
+
+    def __iter__(self) -> Iterator[Replica]:
+        return iter(self._replicas)
 
 
 def _check_identities(found: Mapping[DataDir, MetaProperties], node_id: int) -> str | None:
