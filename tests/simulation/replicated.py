@@ -233,6 +233,9 @@ class Replicated:
             for event in revision.events:
                 if event.key == model.CONTROLLER:
                     stats["controller changes"] += event.value is not None
+                if event.key.startswith(model.BROKERS) and event.value is not None:
+                    # It may come and go between two looks.
+                    self._note_registered(int(event.key.removeprefix(model.BROKERS)))
                 if not event.key.startswith(model.PARTITIONS) or event.value is None:
                     continue
                 state = model.decode_partition(event.value, event.revision)
@@ -258,12 +261,16 @@ class Replicated:
         while True:
             await asyncio.sleep(_CHECK_S)
             image = await self.cluster.image()
-            for node_id, machine in self.cluster.machines.items():
+            for node_id in self.cluster.machines:
                 if self.knows_epoch(node_id, image):
-                    self._registered[node_id, machine.lives] = self.world.loop.time()
+                    self._note_registered(node_id)
             for topic in self.topics:
                 for log in logs_of(topic):
                     self._check(log, image)
+
+    def _note_registered(self, node_id: int) -> None:
+        me = node_id, self.cluster.machines[node_id].lives
+        self._registered[me] = self.world.loop.time()
 
     def _copies(self, log: Log) -> list[_Copy]:
         found = []
@@ -295,8 +302,7 @@ class Replicated:
                 continue
             me = copy.node_id, copy.life
             now = self.world.loop.time()
-            # Its registration may have come and gone between two looks.
-            if now - self._registered.setdefault(me, now) > _LEASE_S + 2 * _CHECK_S:
+            if now - self._registered.get(me, 0) > _LEASE_S + 2 * _CHECK_S:
                 self.history.forbid(f"{log} is led by (machine, life) {me}, whose lease has ended")
             leader = self._leaders.setdefault((log, copy.replica.leader_epoch), me)
             if leader != me:
