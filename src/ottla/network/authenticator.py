@@ -77,7 +77,7 @@ class Authenticator:
     """Takes the requests of one client."""
 
     def __init__(self, client: Client, router: Dispatcher, listener: Callable[[], SaslListener]) -> None:
-        """`listener` is asked at the beginning, and when a session is renewed: settings change."""
+        """`listener` is asked with each handshake, and before the first: settings change."""
         self._client = client
         self._router = router
         self._present = listener
@@ -146,6 +146,7 @@ class Authenticator:
             return self._versions(session, frame)
         asked = _decoded(SaslHandshakeRequest, version, frame, position)
         self._has_headers = version >= 1
+        self._listener = self._present()
         mechanisms = self._listener.mechanisms
         if asked.mechanism not in mechanisms:
             code = ErrorCode.unsupported_sasl_mechanism
@@ -262,7 +263,6 @@ class Authenticator:
         now = self._loop.time()
         if int.from_bytes(frame[:2], "big") == _HANDSHAKE and self._may_renew(now):
             self._renewed_at = now
-            self._listener = self._present()
             self._begin_timer()
             self._state = _State.HANDSHAKE
             self._client.route_to(self)

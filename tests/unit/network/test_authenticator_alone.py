@@ -121,3 +121,11 @@ async def test_a_renewal_is_held_to_the_settings_of_now() -> None:
     ending = talk.authenticate()
     assert b"Invalid username or password" in await ending
     talk.authenticator.leave()
+
+
+async def test_what_is_offered_is_what_the_listener_has_with_the_handshake() -> None:
+    talk = Conversation()
+    talk.listener = a_listener(mechanisms=("SCRAM-SHA-256",))
+    ending = talk.handshake()
+    assert b"SCRAM-SHA-256" in await ending
+    talk.authenticator.leave()
