@@ -458,9 +458,12 @@ class Connection(asyncio.BufferedProtocol):
             return
         backlog, self._backlog = self._backlog, None
         self._consume(backlog)
-        is_held_up = self._backlog is not None or self._waits_for_memory
-        if not is_held_up and not self._transport.is_closing():
+        if not self._is_held_up() and not self._transport.is_closing():
             self._transport.resume_reading()
+
+    def _is_held_up(self) -> bool:
+        # Not within `_go_on`, where the compiler holds what `_consume` may have set to be None still.
+        return self._backlog is not None or self._waits_for_memory
 
     @property
     def listener(self) -> str:
