@@ -112,28 +112,14 @@ schema is what JSON has.
 
 def transforms_page() -> str:
     """The text of docs/connect-transforms.md."""
-    lines = [_TRANSFORMS, "## Transforms"]
-    for names, plugin in _grouped(TRANSFORMS):
-        lines += [
-            "",
-            f"### {_title(names[0])}",
-            "",
-            plugin.DOC,
-            "",
-            *_names(names),
-            *_settings(plugin.CONFIG),
-        ]
-    lines += ["", "## Predicates"]
-    for names, plugin in _grouped(PREDICATES):
-        lines += [
-            "",
-            f"### {_title(names[0])}",
-            "",
-            plugin.DOC,
-            "",
-            *_names(names),
-            *_settings(plugin.CONFIG),
-        ]
+    lines = [
+        _TRANSFORMS,
+        "## Transforms",
+        *_sections(TRANSFORMS),
+        "",
+        "## Predicates",
+        *_sections(PREDICATES),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -160,6 +146,13 @@ def converters_page() -> str:
         )
         lines += ["", f"### {title}", "", doc, "", *_names(names), *_settings(plugin.CONFIG)]
     return "\n".join(lines) + "\n"
+
+
+def _sections(names: Mapping[str, str]) -> Iterator[str]:
+    for group, plugin in _grouped(names):
+        yield from ("", f"### {_title(group[0])}", "", plugin.DOC, "")
+        yield from _names(group)
+        yield from _settings(plugin.CONFIG)
 
 
 def _grouped(names: Mapping[str, str]) -> Iterator[tuple[list[str], type[Transformation | Predicate]]]:

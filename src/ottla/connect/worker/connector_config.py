@@ -27,6 +27,7 @@ from ottla.connect.validators import (
     NonEmptyString,
     OneOf,
     OneOfIgnoringCase,
+    Regex,
     WithoutControlCharacters,
 )
 
@@ -58,19 +59,6 @@ class _Unique:
 
     def __str__(self) -> str:
         return f"unique {self._what} aliases"
-
-
-class _Pattern:
-    """A regular expression."""
-
-    def __call__(self, name: str, value: SettingValue) -> None:
-        try:
-            re.compile(str(value))
-        except re.error as error:
-            raise invalid(name, value, f"Invalid regex: {error}") from None
-
-    def __str__(self) -> str:
-        return "valid regex"
 
 
 class _TopicsList:
@@ -148,7 +136,7 @@ _LETTER_ROWS: Final = (
 _TOPIC_ROWS: Final = (
     _Row("topics", _LIST, "", _HIGH, Width.LONG, "Topics", "The topics to read.", _TopicsList()),
     _Row("topics.regex", _STRING, "", _HIGH, Width.LONG, "Topics regex",
-         "A regular expression that names of topics to read match whole.", _Pattern()),
+         "A regular expression that names of topics to read match whole.", Regex()),
 )
 # fmt: on
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
+from ottla.connect.sdk import Config, Connector
 from ottla.connect.settings import Settings
 from ottla.connect.validators import NonEmptyString
 
-__all__ = ["NoConnectionError", "connect", "connection_config", "database_url", "engine_of", "failure"]
+__all__ = [
+    "NoConnectionError",
+    "connect",
+    "connection_config",
+    "database_url",
+    "engine_of",
+    "failure",
+    "with_checks",
+]
 
 _DRIVERS: Final[Mapping[str, str]] = {
     "postgresql": "postgresql+psycopg",
@@ -97,6 +106,24 @@ def _plain(text: str) -> URL:
         return make_url(f"sqlite:///{text.removeprefix('sqlite:')}")
     url = make_url(text)
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def with_checks(
+    connector: Connector, config: Config, values: list[ConfigValue], **checks: Callable[[Settings], object]
+) -> list[ConfigValue]:
+    """What is wrong with a configuration: what these checks say where each value is right by itself.
+
+    A check's name is its setting's, with `_` for dots.
+    """
+    if not any(value.errors for value in values):
+        by_name = {value.name: value for value in values}
+        settings = connector.settings(config)
+        for name, check in checks.items():
+            try:
+                check(settings)
+            except ConfigError as error:
+                by_name[name.replace("_", ".")].errors.append(str(error))
+    return values
 
 
 def engine_of(settings: Settings) -> sa.Engine:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ottla.connect.connectors.sql.databases import NoConnectionError, connection_config, engine_of
+from ottla.connect.connectors.sql.databases import (
+    NoConnectionError,
+    connection_config,
+    engine_of,
+    with_checks,
+)
 from ottla.connect.connectors.sql.writing import InsertMode, KeyMode, RowWriter, Writing
 from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
@@ -91,15 +96,7 @@ class SqlSinkConnector(SinkConnector):
     def validate(self, config: Config) -> list[ConfigValue]:
         """Also whether the modes fit together, and the database has its driver."""
         values = super().validate(config)
-        if not any(value.errors for value in values):
-            by_name = {value.name: value for value in values}
-            settings = self.settings(config)
-            for name, check in (("insert.mode", _writing), ("connection.url", engine_of)):
-                try:
-                    check(settings)
-                except ConfigError as error:
-                    by_name[name].errors.append(str(error))
-        return values
+        return with_checks(self, config, values, insert_mode=_writing, connection_url=engine_of)
 
     def task_class(self) -> type[SinkTask]:
         return SqlSinkTask

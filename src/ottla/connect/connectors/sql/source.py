@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from ottla.connect.connectors.sql.databases import connection_config, engine_of, failure
+from ottla.connect.connectors.sql.databases import connection_config, engine_of, failure, with_checks
 from ottla.connect.connectors.sql.reading import Mode, Reading, Row, RowReader, table_of
 from ottla.connect.data.logical import EPOCH
 from ottla.connect.data.schema import Value
@@ -119,15 +119,7 @@ class SqlSourceConnector(SourceConnector):
     def validate(self, config: Config) -> list[ConfigValue]:
         """Also whether the mode has its columns, and the database its driver."""
         values = super().validate(config)
-        if not any(value.errors for value in values):
-            by_name = {value.name: value for value in values}
-            settings = self.settings(config)
-            for name, check in (("mode", _reading), ("connection.url", engine_of)):
-                try:
-                    check(settings)
-                except ConfigError as error:
-                    by_name[name].errors.append(str(error))
-        return values
+        return with_checks(self, config, values, mode=_reading, connection_url=engine_of)
 
     def start(self, config: Config) -> None:
         super().start(config)
