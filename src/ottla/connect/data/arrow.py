@@ -65,7 +65,10 @@ _SCHEMAS: Final[Sequence[tuple[Callable[[pa.DataType], bool], Schema]]] = (
 
 
 def arrow_type(schema: Schema) -> pa.DataType:
-    """The type of columns of such values. Decimals have 38 digits. Raises DataError for nulls only."""
+    """The type of columns of such values. Decimals have 38 digits, zeros of a negative scale included.
+
+    Raises DataError for nulls only.
+    """
     if schema.name == DECIMAL_NAME:
         return pa.decimal128(38, scale_of(schema))
     if schema.name in _LOGICAL:
