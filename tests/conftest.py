@@ -1,5 +1,7 @@
 """Options of the whole test suite."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -11,3 +13,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run the long form of tests that have one: hundreds of kills, ..."
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Three for two processors: a third of the time is waiting, for processes, elections and time itself."""
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, mine * 3 // 2)
