@@ -17,6 +17,7 @@ from ottla.client.errors import ClientError
 from ottla.client.producer.producer import AsyncProducer
 from ottla.streams.errors import StreamsError
 from ottla.streams.runtime.application import Application
+from ottla.streams.runtime.calls import called_in
 from ottla.streams.runtime.committing import Committing, passes
 from ottla.streams.runtime.leader import Leader
 from ottla.streams.runtime.member import GroupMember, group_settings
@@ -31,7 +32,6 @@ from ottla.streams.runtime.protocol import (
     decode_assignment,
     encode_subscription,
 )
-from ottla.streams.runtime.queryable import called_in
 from ottla.streams.runtime.reading import Reading
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment

@@ -13,7 +13,7 @@ import pytest
 
 from ottla.streams import Processor, Streams, StreamsError, Text, Topology
 from ottla.streams.queries.transport import Server
-from ottla.streams.runtime import queryable
+from ottla.streams.runtime import calls
 from ottla.streams.runtime.streams import State
 from ottla.streams.runtime.thread import StreamThread
 
@@ -77,7 +77,7 @@ def test_a_thread_that_fails_before_it_could_tell_the_others(
 
 
 def test_who_waits_no_longer_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queryable, "_ANSWER_S", 0.01)
+    monkeypatch.setattr(calls, "_ANSWER_S", 0.01)
     loop, gate = asyncio.new_event_loop(), threading.Event()
     runner = threading.Thread(target=loop.run_forever)
     runner.start()
@@ -88,7 +88,7 @@ def test_who_waits_no_longer_is_not_answered(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(TimeoutError):
         busy.submit(asked.append)
     gate.set()
-    monkeypatch.setattr(queryable, "_ANSWER_S", 30)
+    monkeypatch.setattr(calls, "_ANSWER_S", 30)
     assert busy.submit(len) == 0
     with pytest.raises(ZeroDivisionError):
         busy.submit(lambda works: 1 // len(works))
