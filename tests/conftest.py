@@ -1,6 +1,8 @@
 """Options of the whole test suite."""
 
+import gc
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -22,3 +24,12 @@ def pytest_xdist_auto_num_workers() -> int | None:
         return None
     mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, mine * 3 // 2)
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    """For what nests to the interpreter's limit. Were garbage collected there, the finalizers of whatever
+    other tests left would find no stack, and fail as if this test did."""
+    gc.disable()
+    yield
+    gc.enable()

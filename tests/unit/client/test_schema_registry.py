@@ -188,6 +188,7 @@ def test_what_does_not_answer_is_told_by_its_url() -> None:
         (401, b"who"),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_other_answers_are_told(answer: Any) -> None:
     with serving({("GET", "/schemas/ids/1"): answer}) as server, pytest.raises(RegistryError):
         SchemaRegistry(server.url).schema(1)

@@ -30,6 +30,7 @@ def signed(**claims: Any) -> str:
     return jwt.encode({"sub": "ann", **claims}, KEY, "ES256", {"kid": "a"})
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_a_header_that_is_nested_without_end_is_refused(tokens: JsonWebTokens) -> None:
     header = base64.urlsafe_b64encode(NESTED.encode()).decode().rstrip("=")
     assert len(header) < 16_000
@@ -48,6 +49,7 @@ def test_an_end_beyond_all_times_fits_into_an_answer(tokens: JsonWebTokens) -> N
 
 
 @pytest.mark.parametrize("content", [NESTED, '{"keys": ' + NESTED * 20 + "}", "1", "{}", '{"keys": [7]}'])
+@pytest.mark.usefixtures("no_collection")
 def test_keys_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys").write_text(content)
     with pytest.raises(KeysError):

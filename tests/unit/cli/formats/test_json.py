@@ -124,6 +124,7 @@ def test_a_byte_order_mark_is_no_part_of_a_line():
         (b'{"headers": [[1, "b"]]}', "a header is no pair"),
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_json_that_is_no_record(line, complaint):
     with pytest.raises(ValueError, match=complaint):
         from_json(line)

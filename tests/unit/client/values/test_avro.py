@@ -243,6 +243,7 @@ def test_what_a_schema_cannot_hold_is_told(schema: Any, array: pa.Array, reason:
         '{"type":' * 80 + '"int"' + "}" * 80,
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_schema_is_told(text: str) -> None:
     with pytest.raises(ValuesError):
         parse(text)

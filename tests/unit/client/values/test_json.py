@@ -219,6 +219,7 @@ def test_inferred_types(values: list[bytes], kind: pa.DataType) -> None:
     assert not decoded.broken
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_what_lies_deep_stays_json_and_what_lies_too_deep_is_broken() -> None:
     it = decoder()
     deep = b"[" * 40 + b"7" + b"]" * 40

@@ -214,6 +214,7 @@ def test_subjects_and_the_latest_schema() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"$ref": "#/nowhere"}', "[" * 100_000])
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_schema_is_refused_at_once(text: str) -> None:
     with pytest.raises(ValuesError, match="the JSON Schema is none"):
         client.json_schema(Shelf(), text)

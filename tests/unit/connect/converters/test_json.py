@@ -112,6 +112,7 @@ def test_what_cannot_be_read_is_named(schema: str, payload: str, text: str) -> N
 @pytest.mark.parametrize(
     "data", [b"{", b'{"a":1}', b"[1]", b"\xff", b"[" * 100_000, b'{"schema":null}', b"9" * 9999]
 )
+@pytest.mark.usefixtures("no_collection")
 def test_hostile_bytes_are_refused_in_words(data: bytes) -> None:
     for one in (converter(), converter(schema_content='{"type":"int8"}'), converter(schemas_enable="false")):
         with contextlib.suppress(DataError):

@@ -123,6 +123,7 @@ def test_what_is_printed_is_read_again(value: Value) -> None:
     assert parse_text(text).value == value
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_arrays_without_end_are_bytes() -> None:
     converter = SimpleHeaderConverter({}, ConverterType.HEADER)
     for data in (b"[" * 100_000, b'{"a":' * 100_000):

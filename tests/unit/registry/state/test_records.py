@@ -116,6 +116,7 @@ def test_kinds_that_mean_nothing_here_are_passed_over() -> None:
         b'{"keytype":NaN}',
     ],
 )
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_key_is_refused(data: bytes) -> None:
     with pytest.raises(FieldError):
         decode_key(data)

@@ -142,6 +142,7 @@ def test_standbys_answer_where_they_may_lag(servers: str, tmp_path: Path) -> Non
         assert len(list(a.query("counts", max_lag=5).all())) == len(USERS)
 
 
+@pytest.mark.usefixtures("no_collection")
 def test_what_is_no_question_is_refused(servers: str, tmp_path: Path) -> None:
     def told(method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
         connection = http.client.HTTPConnection(*app._server.address, timeout=10)  # type: ignore[union-attr]

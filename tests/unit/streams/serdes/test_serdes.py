@@ -133,6 +133,7 @@ def test_values_that_a_serde_does_not_take(serde: Any, value: object) -> None:
     ],
     ids=str_of,
 )
+@pytest.mark.usefixtures("no_collection")
 def test_bytes_that_are_none_of_a_serdes(serde: Any, data: bytes) -> None:
     with pytest.raises(SerializationError):
         serde.deserialize("t", data)
