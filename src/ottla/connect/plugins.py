@@ -67,6 +67,29 @@ def _converters() -> Iterable[Plugin]:
     )
 
 
+_CONNECTORS: Final = {
+    "com.redis.kafka.connect.RedisSinkConnector": (Kind.SINK, "redis.sink:RedisSinkConnector"),
+    "com.redis.kafka.connect.RedisStreamSourceConnector": (
+        Kind.SOURCE,
+        "redis.sources:RedisStreamSourceConnector",
+    ),
+    "com.redis.kafka.connect.RedisKeysSourceConnector": (
+        Kind.SOURCE,
+        "redis.sources:RedisKeysSourceConnector",
+    ),
+    "com.github.jcustenborder.kafka.connect.redis.RedisSinkConnector": (
+        Kind.SINK,
+        "redis.sink:PlainRedisSinkConnector",
+    ),
+}
+"""By others' names; targets are below `ottla.connect.connectors`"""
+
+
+def _connectors() -> Iterable[Plugin]:
+    for name, (kind, target) in _CONNECTORS.items():
+        yield Plugin(name, kind, f"ottla.connect.connectors.{target}")
+
+
 _BUILT_IN: Final = (
     Plugin(
         f"{_KAFKA}.file.FileStreamSinkConnector",
@@ -90,6 +113,7 @@ _BUILT_IN: Final = (
         "ottla.connect.connectors.sql.source:SqlSourceConnector",
         aliases=("SqlSource", "SqlSourceConnector"),
     ),
+    *_connectors(),
     Plugin(
         "io.confluent.connect.avro.AvroConverter",
         Kind.CONVERTER,
@@ -105,6 +129,8 @@ _SUFFIXES: Final = ("Connector", "Converter", "HeaderConverter")
 
 class Plugins:
     """All that there is on this machine."""
+
+    built_in: Final = _BUILT_IN
 
     @cached_property
     def all(self) -> tuple[Plugin, ...]:

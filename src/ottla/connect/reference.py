@@ -1,12 +1,12 @@
-"""The pages docs/connect-transforms.md and docs/connect-converters.md, from the definitions.
+"""The pages docs/connect-connectors.md, -converters.md and -transforms.md, from the definitions.
 
-`python -m ottla.connect.reference transforms > docs/connect-transforms.md`, and `converters` likewise,
-write them anew.
+`python -m ottla.connect.reference connectors > docs/connect-connectors.md` and so on write them anew.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
@@ -17,11 +17,28 @@ from ottla.connect.converters.json import JsonConverter
 from ottla.connect.converters.primitive import ByteArrayConverter, LongConverter, StringConverter
 from ottla.connect.converters.simple_header import SimpleHeaderConverter
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigKey
+from ottla.connect.plugins import CONNECTORS, Kind, Plugins
 from ottla.connect.settings import setting_text
 from ottla.connect.transforms.catalogue import PREDICATES, TRANSFORMS
 from ottla.connect.transforms.interface import Predicate, Transformation
 
-__all__ = ["converters_page", "transforms_page"]
+__all__ = ["connectors_page", "converters_page", "transforms_page"]
+
+_CONNECTORS: Final = """\
+# Connectors of Connect
+
+<!-- Written by `python -m ottla.connect.reference connectors`; a test compares. -->
+
+What comes with Ottla. Classes and settings have the names that they have elsewhere, so that a configuration
+which was written for Kafka Connect can be pasted; the last part of a name is enough
+(`"connector.class": "RedisSink"`). A library that a connector needs is installed with its extra
+(`pip install 'ottla[connect-redis]'`): `connect-redis`, `connect-sql`.
+
+Sinks count a record as delivered when their target has it. What a target does not take for now is given to
+it again, `max.retries` times, and nothing else is read meanwhile; what it does not take at all fails the
+task, or goes where the [error policy](connect.md#errors) says. A record may come twice after a crash: where
+the target can tell by its key, writing it again changes nothing.
+"""
 
 _TRANSFORMS: Final = """\
 # Transforms and predicates of Connect
@@ -110,6 +127,21 @@ schema is what JSON has.
 """
 
 
+def connectors_page() -> str:
+    """The text of docs/connect-connectors.md."""
+    lines = [_CONNECTORS]
+    plugins = [plugin for plugin in Plugins().built_in if plugin.kind in CONNECTORS]
+    for kind, title in ((Kind.SOURCE, "Sources"), (Kind.SINK, "Sinks")):
+        lines += [f"## {title}"]
+        for plugin in sorted(plugins, key=lambda each: _title(each.name)):
+            if plugin.kind is kind:
+                class_ = Plugins().load(plugin.name, kind)
+                lines += ["", f"### {class_.__name__}", "", inspect.cleandoc(class_.__doc__ or ""), ""]
+                lines += [*_names((plugin.name,)), *_settings(class_().config())]
+        lines += [""]
+    return "\n".join(lines)
+
+
 def transforms_page() -> str:
     """The text of docs/connect-transforms.md."""
     lines = [
@@ -195,6 +227,7 @@ def _doc(key: ConfigKey) -> str:
 
 
 _PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "connectors": connectors_page,
     "transforms": transforms_page,
     "converters": converters_page,
 }

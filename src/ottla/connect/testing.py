@@ -4,7 +4,8 @@ runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +25,7 @@ from ottla.connect.sdk import (
     TransactionContext,
 )
 
-__all__ = ["SinkKit", "SourceKit"]
+__all__ = ["RunningTask", "SinkKit", "SourceKit"]
 
 
 def _key(partition: Offset) -> tuple[tuple[str, Value], ...]:
@@ -97,19 +98,53 @@ class SourceKit:
         return records
 
     def _run_task(self, task: SourceTask, config: Config, polls: int) -> list[SourceRecord]:
+        with self._running(task, config) as running:
+            records = running.poll(polls=polls)
+            running.commit()
+            return records
+
+    @contextmanager
+    def running(self) -> Iterator[RunningTask]:
+        """The first task, for those that are told of things while they run."""
+        connector = self._source()
+        _started(connector, self._config, self._offsets)
+        try:
+            with self._running(connector.task_class()(), connector.task_configs(1)[0]) as running:
+                yield running
+        finally:
+            connector.stop()
+
+    @contextmanager
+    def _running(self, task: SourceTask, config: Config) -> Iterator[RunningTask]:
         task.context = _SourceContext(self._offsets)
-        records: list[SourceRecord] = []
         try:
             task.start(config)
-            for _ in range(polls):
-                records += task.poll() or ()
-            for record in records:
-                self._offsets.known[_key(record.source_partition)] = record.source_offset
-                task.commit_record(record, None)
-            task.commit()
+            yield RunningTask(task, self._offsets)
         finally:
             task.stop()
+
+
+class RunningTask:
+    """A source's task between its start and its stop."""
+
+    def __init__(self, task: SourceTask, offsets: _Offsets) -> None:
+        self._task = task
+        self._offsets = offsets
+        self._polled: list[SourceRecord] = []
+
+    def poll(self, *, polls: int = 1) -> list[SourceRecord]:
+        """What so many polls give."""
+        records = [record for _ in range(polls) for record in self._task.poll() or ()]
+        self._polled += records
         return records
+
+    def commit(self) -> None:
+        """All that was polled is in its topic, and its offsets are committed."""
+        for record in self._polled:
+            self._offsets.known[_key(record.source_partition)] = record.source_offset
+            self._task.commit_record(record, None)
+        self._polled = []
+        self._task.commit()
 
 
 class _SinkContext:

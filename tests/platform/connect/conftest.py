@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from tests.platform.connect.databases import mariadb, postgresql, sqlite
+from tests.platform.connect.services import redis_port
 from tests.platform.connect.tables import engine, url
 from tests.platform.connect.worker_process import WorkerProcess
 
 from ottla.broker import apis
 from ottla.testing import InProcessBroker, run_broker
 
-__all__ = ["engine", "mariadb", "postgresql", "sqlite", "url"]  # fixtures
+__all__ = ["engine", "mariadb", "postgresql", "redis_port", "sqlite", "url"]  # fixtures
 
 Start = Callable[..., WorkerProcess]
 

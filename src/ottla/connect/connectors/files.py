@@ -45,6 +45,8 @@ _PRINTED: Final = StringConverter({}, ConverterType.VALUE)
 
 
 class FileStreamSourceConnector(SourceConnector):
+    """Lines of a file, or of standard input, as they come."""
+
     kafka_name = "org.apache.kafka.connect.file.FileStreamSourceConnector"
 
     def version(self) -> str:
@@ -206,6 +208,8 @@ class FileStreamSourceTask(SourceTask):
 
 
 class FileStreamSinkConnector(SinkConnector):
+    """Records' values as lines of a file, or of standard output."""
+
     kafka_name = "org.apache.kafka.connect.file.FileStreamSinkConnector"
 
     def version(self) -> str:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.connectors.sinks import TargetError
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
-from ottla.connect.sdk import Config, Connector
 from ottla.connect.settings import Settings
 from ottla.connect.validators import NonEmptyString
 
 __all__ = [
-    "NoConnectionError",
     "connect",
     "connection_config",
     "database_url",
     "engine_of",
     "failure",
-    "with_checks",
 ]
 
 _DRIVERS: Final[Mapping[str, str]] = {
@@ -108,24 +106,6 @@ def _plain(text: str) -> URL:
     return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
 
 
-def with_checks(
-    connector: Connector, config: Config, values: list[ConfigValue], **checks: Callable[[Settings], object]
-) -> list[ConfigValue]:
-    """What is wrong with a configuration: what these checks say where each value is right by itself.
-
-    A check's name is its setting's, with `_` for dots.
-    """
-    if not any(value.errors for value in values):
-        by_name = {value.name: value for value in values}
-        settings = connector.settings(config)
-        for name, check in checks.items():
-            try:
-                check(settings)
-            except ConfigError as error:
-                by_name[name.replace("_", ".")].errors.append(str(error))
-    return values
-
-
 def engine_of(settings: Settings) -> sa.Engine:
     """An engine that connects with the first use, and looks whether connections that it kept still work.
 
@@ -143,17 +123,13 @@ def engine_of(settings: Settings) -> sa.Engine:
         raise ConfigError(f"the driver of {url.drivername} is not installed: {error}") from error
 
 
-class NoConnectionError(ConnectError):
-    """The database will not let this one in, which is no record's fault."""
-
-
 def connect(engine: sa.Engine) -> sa.Connection:
-    """Raises RetriableError, or NoConnectionError."""
+    """Raises RetriableError, or TargetError."""
     try:
         return engine.connect()
     except sa.exc.SQLAlchemyError as error:
         failed = failure("connecting failed", error)
-        raise failed if isinstance(failed, RetriableError) else NoConnectionError(str(failed)) from error
+        raise failed if isinstance(failed, RetriableError) else TargetError(str(failed)) from error
 
 
 def failure(what: str, error: sa.exc.SQLAlchemyError) -> ConnectError:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ottla.connect.connectors.sql.databases import (
-    NoConnectionError,
-    connection_config,
-    engine_of,
-    with_checks,
-)
+from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
+from ottla.connect.connectors.sql.databases import connection_config, engine_of
 from ottla.connect.connectors.sql.writing import InsertMode, KeyMode, RowWriter, Writing
 from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
-from ottla.connect.errors import ConfigError, ConnectError, RetriableError
+from ottla.connect.errors import ConfigError
 from ottla.connect.records import SinkRecord
 from ottla.connect.sdk import Config, SinkConnector, SinkTask
 from ottla.connect.settings import Settings
@@ -23,7 +20,7 @@ __all__ = ["SqlSinkConnector", "SqlSinkTask"]
 
 
 def _config() -> ConfigDef:
-    return (
+    return retry_config(
         connection_config()
         .define("insert.mode", ConfigType.STRING, "insert", Importance.HIGH,
                 "What becomes of a row whose key is there already: `insert` fails, `upsert` replaces it, "
@@ -54,11 +51,6 @@ def _config() -> ConfigDef:
         .define("auto.evolve", ConfigType.BOOLEAN, False, Importance.MEDIUM,
                 "Whether missing columns are added, for fields that are optional or have a default.",
                 group="DDL Support", order=2)
-        .define("max.retries", ConfigType.INT, 10, Importance.MEDIUM,
-                "How often records are written again that the database did not take for now.",
-                validator=AtLeast(0), group="Retries", order=1)
-        .define("retry.backoff.ms", ConfigType.INT, 3000, Importance.MEDIUM, "How long to wait before that.",
-                validator=AtLeast(0), group="Retries", order=2)
     )  # fmt: skip
 
 
@@ -105,42 +97,21 @@ class SqlSinkConnector(SinkConnector):
         return [self.started_with] * max_tasks
 
 
-class SqlSinkTask(SinkTask):
-    """Writes what it is given before it asks for more."""
+class SqlSinkTask(BatchSinkTask):
+    """Writes all that it is given in one transaction."""
 
     kafka_name = "io.confluent.connect.jdbc.sink.JdbcSinkTask"
+    connector = SqlSinkConnector
 
-    def version(self) -> str:
-        return VERSION
+    def connect(self, settings: Settings) -> None:
+        self._engine = engine_of(settings)
+        self._writer = RowWriter(self._engine, _writing(settings))
 
-    def start(self, config: Config) -> None:
-        self._settings = SqlSinkConnector().settings(config)
-        self._engine = engine_of(self._settings)
-        self._writer = RowWriter(self._engine, _writing(self._settings))
-        self._left = self._settings.integer("max.retries")
+    def batches(self, records: Sequence[SinkRecord]) -> Iterable[Sequence[SinkRecord]]:
+        return [records] if records else []
 
-    def put(self, records: Sequence[SinkRecord]) -> None:
-        try:
-            self._writer.write(records)
-        except RetriableError as error:
-            if self._left == 0:
-                raise ConnectError(f"max.retries is used up: {error}") from error
-            self._left -= 1
-            self.context.timeout(self._settings.integer("retry.backoff.ms"))
-            raise
-        except NoConnectionError:
-            raise
-        except ConnectError as error:
-            reporter = self.context.errant_record_reporter
-            if reporter is None:
-                raise
-            if len(records) == 1:
-                reporter.report(records[0], error)
-                return
-            # Which of them it is shows when each is written by itself.
-            for record in records:
-                self.put([record])
-        self._left = self._settings.integer("max.retries")
+    def write(self, batch: Sequence[SinkRecord]) -> None:
+        self._writer.write(batch)
 
     def stop(self) -> None:
         self._engine.dispose()

@@ -13,7 +13,8 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from ottla.connect.connectors.sql.databases import connection_config, engine_of, failure, with_checks
+from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.sql.databases import connection_config, engine_of, failure
 from ottla.connect.connectors.sql.reading import Mode, Reading, Row, RowReader, table_of
 from ottla.connect.data.logical import EPOCH
 from ottla.connect.data.schema import Value

@@ -1,0 +1,75 @@
+"""Records' keys and values as what targets take: texts, bytes, JSON, fields by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from ottla.connect.converters.interface import ConverterType
+from ottla.connect.converters.json import JsonConverter
+from ottla.connect.data.schema import Schema, Struct, Value
+from ottla.connect.data.texts import value_text
+from ottla.connect.errors import DataError
+from ottla.connect.records import ConnectRecord
+
+__all__ = ["fields_of", "json_of", "key_text", "named", "parsed_json", "to_bytes"]
+
+_JSON: Final = JsonConverter(
+    {"schemas.enable": "false", "decimal.format": "NUMERIC", "replace.null.with.default": "false"},
+    ConverterType.VALUE,
+)
+
+
+def json_of(schema: Schema | None, value: Value) -> bytes:
+    """As JSON in one line, without its schema. DataError for what JSON has not."""
+    return _JSON.from_connect("", schema, value) or b"null"
+
+
+def parsed_json(data: bytes) -> Value:
+    """DataError for what is no JSON."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"it is no JSON: {error}") from None
+
+
+def to_bytes(schema: Schema | None, value: Value) -> bytes:
+    """Bytes and texts as they are, structs, maps and lists as JSON, anything else as text."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogateescape")
+    if isinstance(value, Struct | dict | list):
+        return json_of(schema, value)
+    return (value_text(schema, value) or "").encode()
+
+
+def key_text(record: ConnectRecord) -> str:
+    """A record's key as text. DataError where it has none, or one of no single value that is text."""
+    if record.key is None:
+        raise DataError("the record has no key, which names its place in the target")
+    try:
+        return to_bytes(record.key_schema, record.key).decode()
+    except UnicodeDecodeError:
+        raise DataError("the record's key is no text") from None
+
+
+def fields_of(schema: Schema | None, value: Value) -> Mapping[str, tuple[Schema | None, Value]]:
+    """The fields of a struct, or the entries of a map, each with its schema. DataError for anything else."""
+    if isinstance(value, Struct):
+        return {
+            field.name: (field.schema, one)
+            for field, one in zip(value.schema.struct_fields, value.values, strict=True)
+        }
+    if isinstance(value, dict):
+        inner = None if schema is None else schema.value_schema
+        return {key if isinstance(key, str) else str(key): (inner, one) for key, one in value.items()}
+    raise DataError(f"a struct or a map is needed, and this is {type(value).__name__}")
+
+
+def named(pattern: str, record: ConnectRecord) -> str:
+    """`${topic}`, `${partition}` and `${key}` filled in. DataError where the key is needed and not there."""
+    text = pattern.replace("${topic}", record.topic).replace("${partition}", str(record.partition or 0))
+    return text.replace("${key}", key_text(record)) if "${key}" in text else text

@@ -1,0 +1,1 @@
+"""Redis in and out, with the settings of Redis' own connectors."""
