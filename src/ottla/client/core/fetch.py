@@ -143,9 +143,18 @@ class Fetcher:
             self._turns += 1
             node.turn = self._turns
             node.in_flight = max_bytes
-            node.versions = {each: self.positions.states[each].version for each in partitions}
+            versions = {each: self.positions.states[each].version for each in partitions}
+            if any(self._came_back(each, node, version) for each, version in versions.items()):
+                node.session.reset(forget_id=False)
+            node.versions = versions
             out.append((node_id, node.session.request(partitions, self.settings, max_bytes)))
         return out
+
+    def _came_back(self, partition: TopicPartition, node: _Node, version: int) -> bool:
+        """Whether it left and is back before its session could hear of that. Then what is known of it is lost
+        here, and the broker, having told it already, would not say it again."""
+        is_unknown = self.positions.states[partition].high_watermark < 0
+        return is_unknown and node.versions.get(partition, version) != version
 
     def _max_bytes(self) -> int:
         """What may be asked for now; 0 where there is too little room for it to be worth it."""

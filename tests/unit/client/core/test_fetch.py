@@ -136,6 +136,23 @@ def test_lost_session_begins_with_a_full_request(code: ErrorCode, session: int) 
     assert (request.session_id, request.session_epoch, _asked(request)) == (session, 0, {("t", 0): 0})
 
 
+def test_what_comes_back_at_the_offset_that_the_session_knows_is_told_of_anew() -> None:
+    """A broker leaves out what has no news since its last answer, for an assignment that is over."""
+    world = _World(3)
+    for _ in range(2):
+        world.requests()
+        world.answer(0, _data(0), _data(2))
+    world.positions.assign(world.partitions[1:])
+    world.positions.assign(world.partitions)
+    world.positions.seek(world.partitions[0], Position(0))
+    world.positions.states[world.partitions[0]].topic_id = _IDS["t"]
+    anew = world.requests()[0]
+    assert (anew.session_id, anew.session_epoch) == (7, 0)
+    assert _asked(anew) == {("t", 0): 0, ("t", 2): 0}
+    world.answer(0)
+    assert world.requests()[0].session_epoch == 1
+
+
 def test_no_answer_waits_and_begins_anew() -> None:
     world = _World()
     world.requests()
