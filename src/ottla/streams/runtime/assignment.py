@@ -5,7 +5,7 @@ Pure. Processes own state, their members (one for each stream thread) share what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ottla.streams.runtime.protocol import RUNNING, UNKNOWN, TaskId
@@ -17,7 +17,7 @@ class Client:
 
     members: Mapping[str, Sequence[TaskId]]
     lags: Mapping[TaskId, int] = field(default_factory=dict)
-    """How many changelog records the state there lacks; 0 where the task runs."""
+    """How many changelog records the state there lacks, where there is any; 0 where the task runs."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Where it is: its zone, its rack, by names of the application's choice (KIP-708)."""
 
@@ -54,10 +54,11 @@ def lag_of(offset_sum: int | None, end_sum: int) -> int:
 
 
 def assign(
-    tasks: Iterable[TaskId], stateful: Iterable[TaskId], clients: Mapping[str, Client], limits: Limits
+    tasks: Iterable[TaskId], stateful: Mapping[TaskId, int], clients: Mapping[str, Client], limits: Limits
 ) -> Plan:
-    """`clients` by process id, in an order that all rounds share. Every task is assigned once."""
-    work = _Work(sorted(tasks), dict.fromkeys(sorted(stateful)), dict(sorted(clients.items())), limits)
+    """`stateful`: how many records the changelogs have of each task that has state. `clients` by process id,
+    in an order that all rounds share. Every task is assigned once."""
+    work = _Work(sorted(tasks), dict(sorted(stateful.items())), dict(sorted(clients.items())), limits)
     work.place_stateful()
     work.place_stateless()
     work.place_standbys()
@@ -68,7 +69,7 @@ class _Work:
     def __init__(
         self,
         tasks: Sequence[TaskId],
-        stateful: Mapping[TaskId, None],
+        stateful: Mapping[TaskId, int],
         clients: Mapping[str, Client],
         limits: Limits,
     ) -> None:
@@ -84,12 +85,12 @@ class _Work:
         wanted = self._balanced(self._stateful)
         warmups = self._limits.max_warmup_replicas
         for task, target in wanted.items():
-            caught_up = self._caught_up(task)
-            if not caught_up or target in caught_up:
+            warmest = self._warmest(task)
+            if target in warmest:
                 self._active[target].append(task)
                 continue
-            # State is warm elsewhere: the task stays there until it is warm here too.
-            self._active[self._best(caught_up, task)].append(task)
+            # State is warmer elsewhere: the task stays there until it is warm here too.
+            self._active[self._best(warmest, task)].append(task)
             self._needs_probing = True
             if warmups > 0:
                 warmups -= 1
@@ -157,7 +158,7 @@ class _Work:
             standby |= followed
         return Plan(active, standby, self._needs_probing)
 
-    def _balanced(self, tasks: Mapping[TaskId, None]) -> dict[TaskId, str]:
+    def _balanced(self, tasks: Mapping[TaskId, int]) -> dict[TaskId, str]:
         """Where each task is to be in the end: where it runs, or has most state, as far as that is fair."""
         quota = self._quotas(tasks)
         count = dict.fromkeys(self._clients, 0)
@@ -181,7 +182,7 @@ class _Work:
             count[name] += 1
         return {task: result[task] for task in tasks}
 
-    def _quotas(self, tasks: Mapping[TaskId, None]) -> dict[str, int]:
+    def _quotas(self, tasks: Collection[TaskId]) -> dict[str, int]:
         """How many tasks each process may have with these and what it was given before: as is its share of
         the threads, rounded.
         """
@@ -194,7 +195,7 @@ class _Work:
             quota[name] += 1
         return quota
 
-    def _claim(self, name: str, tasks: Mapping[TaskId, None], quota: int) -> tuple[bool, int, int, int, str]:
+    def _claim(self, name: str, tasks: Collection[TaskId], quota: int) -> tuple[bool, int, int, int, str]:
         """Who was given more than its quota comes first, then who runs most beyond it, then who has most of
         the tasks' state.
         """
@@ -213,14 +214,21 @@ class _Work:
     def _total_load(self, name: str) -> float:
         return (len(self._active[name]) + len(self._standby[name])) / len(self._clients[name].members)
 
-    def _caught_up(self, task: TaskId) -> list[str]:
-        limit = self._limits.acceptable_recovery_lag
-        return [name for name, client in self._clients.items() if client.lags.get(task, limit + 1) <= limit]
+    def _warmest(self, task: TaskId) -> list[str]:
+        """Who has all of the state but what is soon read (where there is little: everybody), else who lacks
+        least.
+        """
+        lags = {name: self._lag(name, task) for name in self._clients}
+        limit = max(self._limits.acceptable_recovery_lag, min(lags.values()))
+        return [name for name, lag in lags.items() if lag <= limit]
+
+    def _lag(self, name: str, task: TaskId) -> int:
+        return self._clients[name].lags.get(task, self._stateful[task])
 
     def _best(self, names: Sequence[str], task: TaskId) -> str:
         """Who runs it, else who lacks least."""
         running = [name for name in names if task in self._clients[name].running]
-        return (running or sorted(names, key=lambda name: (self._clients[name].lags[task], name)))[0]
+        return (running or sorted(names, key=lambda name: (self._lag(name, task), name)))[0]
 
 
 def _share(tasks: Sequence[TaskId], members: Mapping[str, Sequence[TaskId]]) -> dict[str, list[TaskId]]:

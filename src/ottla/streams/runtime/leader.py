@@ -34,6 +34,8 @@ from ottla.streams.topology.topology import Topology
 
 _TRIES: Final = 50
 _WAIT_S: Final = 0.1
+_MANY: Final = 1 << 62
+"""More records than any changelog has."""
 
 
 class Leader:
@@ -182,7 +184,7 @@ class Leader:
         try:
             ends = await list_offsets(self._client.cluster, asked) if asked else {}
         except ClientError:
-            return dict.fromkeys(stateful, 0)  # then state stays where it is
+            return dict.fromkeys(stateful, _MANY)  # then state stays where it is
         return {
             task: sum(ends[TopicPartition(*each)].offset for each in partitions)
             for task, partitions in stateful.items()

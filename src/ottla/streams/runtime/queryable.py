@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +63,8 @@ def lags_here(threads: Sequence[StreamThread]) -> dict[str, dict[int, int]]:
                     found.setdefault(store.name, {})[task.partition] = lag
 
     for thread in threads:
-        thread.submit(look)
+        with contextlib.suppress(StreamsError):  # one that begins (anew) has no tasks yet
+            thread.submit(look)
     return found
 
 
