@@ -81,6 +81,8 @@ _CONNECTORS: Final = {
         Kind.SINK,
         "redis.sink:PlainRedisSinkConnector",
     ),
+    "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
+    "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
 }
 """By others' names; targets are below `ottla.connect.connectors`"""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -69,7 +69,8 @@ def fields_of(schema: Schema | None, value: Value) -> Mapping[str, tuple[Schema 
     raise DataError(f"a struct or a map is needed, and this is {type(value).__name__}")
 
 
-def named(pattern: str, record: ConnectRecord) -> str:
+def named(pattern: str, record: ConnectRecord, escaped: Callable[[str], str] = str) -> str:
     """`${topic}`, `${partition}` and `${key}` filled in. DataError where the key is needed and not there."""
-    text = pattern.replace("${topic}", record.topic).replace("${partition}", str(record.partition or 0))
-    return text.replace("${key}", key_text(record)) if "${key}" in text else text
+    text = pattern.replace("${topic}", escaped(record.topic))
+    text = text.replace("${partition}", str(record.partition or 0))
+    return text.replace("${key}", escaped(key_text(record))) if "${key}" in text else text

@@ -15,7 +15,7 @@ from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast
 from ottla.connect.version import VERSION
 
-__all__ = ["BatchSinkTask", "TargetError", "backoff_ms", "batch_config", "retry_config"]
+__all__ = ["BatchSinkTask", "BusyError", "TargetError", "backoff_ms", "batch_config", "retry_config"]
 
 _MAX_BACKOFF_MS: Final = 60_000
 
@@ -24,6 +24,14 @@ _Place = tuple[str, int | None, int]
 
 class TargetError(ConnectError):
     """The target takes nothing from this task (wrong credentials, no such place): no record's fault."""
+
+
+class BusyError(RetriableError):
+    """The target says when it is to be asked again."""
+
+    def __init__(self, text: str, delay_ms: int) -> None:
+        super().__init__(text)
+        self.delay_ms: Final = delay_ms
 
 
 def batch_config(definition: ConfigDef, *, batch: int, retries: int = 10, backoff: int = 3000) -> ConfigDef:
@@ -87,6 +95,11 @@ class BatchSinkTask(SinkTask):
         size = self.settings.integer("batch.size")
         return [records[start : start + size] for start in range(0, len(records), size)]
 
+    @property
+    def tolerates(self) -> bool:
+        """Whether `reject` may come back."""
+        return self.context.errant_record_reporter is not None
+
     def put(self, records: Sequence[SinkRecord]) -> None:
         if self._written:
             records = [each for each in records if _place(each) not in self._written]
@@ -99,7 +112,8 @@ class BatchSinkTask(SinkTask):
             self._failures += 1
             if self._failures > self.settings.integer("max.retries"):
                 raise ConnectError(f"max.retries={self._failures - 1} is used up: {error}") from error
-            self.context.timeout(backoff_ms(self.settings.integer("retry.backoff.ms"), self._failures))
+            wait_ms = backoff_ms(self.settings.integer("retry.backoff.ms"), self._failures)
+            self.context.timeout(error.delay_ms if isinstance(error, BusyError) else wait_ms)
             raise
         self._failures = 0
         self._written.clear()
@@ -110,7 +124,7 @@ class BatchSinkTask(SinkTask):
         except (RetriableError, TargetError):
             raise
         except ConnectError as error:
-            if len(batch) == 1 or self.context.errant_record_reporter is None:
+            if len(batch) == 1 or not self.tolerates:
                 self.reject(batch[0], error)
             else:  # which of them it is shows when each is written by itself
                 for record in batch:

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from ottla.connect.connectors.sinks import backoff_ms
+from ottla.connect.connectors.sinks import BusyError, backoff_ms
 from ottla.connect.errors import RetriableError
 from ottla.connect.records import SourceRecord
 from ottla.connect.sdk import Config, SourceConnector, SourceTask
@@ -45,9 +45,10 @@ class PollingSourceTask(SourceTask):
     def poll(self) -> Sequence[SourceRecord] | None:
         try:
             records = self.read()
-        except RetriableError:
+        except RetriableError as error:
             self._failures += 1
-            self.idle(backoff_ms(_RETRY_MS, self._failures) / 1000)
+            wait_ms = backoff_ms(_RETRY_MS, self._failures)
+            self.idle((error.delay_ms if isinstance(error, BusyError) else wait_ms) / 1000)
             raise
         self._failures = 0
         return records
