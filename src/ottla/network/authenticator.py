@@ -126,6 +126,8 @@ class Authenticator:
     def leave(self) -> None:
         """The connection is gone."""
         self._stop_timer()
+        if self._exchange is not None and self._exchange.refusal is not None:
+            self._note(f"the client closed the connection ({self._exchange.refusal})")
 
     # -- before anything is proved
 
@@ -181,7 +183,9 @@ class Authenticator:
         if api_key != _AUTHENTICATE:
             text = f"Unexpected Kafka request of type {APIS[api_key].name} during SASL authentication."
             raise _Failure(
-                text, self._router.refuse(session, frame, KafkaError(ErrorCode.illegal_sasl_state, text))
+                text,
+                self._router.refuse(session, frame, KafkaError(ErrorCode.illegal_sasl_state, text)),
+                reason=None if self._exchange is None else self._exchange.refusal,
             )
         message = _decoded(SaslAuthenticateRequest, version, frame, position).auth_bytes
         try:
@@ -281,17 +285,20 @@ class Authenticator:
         self._stop_timer()
         self._state = _State.FAILED
         self._exchange = None
+        self._note(failure.line())
+        ending: asyncio.Future[Frame | None] = self._loop.create_future()
+        self._loop.call_later(self._listener.failure_delay_s, self._end, ending, failure.answer)
+        return ending
+
+    def _note(self, why: str) -> None:
         session = self._client.session
         log.info(
             "failed %sauthentication of %s on listener %s: %s",
             "" if self._proved is None else "re-",
             session.peer_host,
             session.listener,
-            in_one_line(failure.line()),
+            in_one_line(why),
         )
-        ending: asyncio.Future[Frame | None] = self._loop.create_future()
-        self._loop.call_later(self._listener.failure_delay_s, self._end, ending, failure.answer)
-        return ending
 
     def _end(self, ending: asyncio.Future[Frame | None], answer: Frame | None) -> None:
         if not ending.done():  # cancelled where the client went first

@@ -39,12 +39,18 @@ class Exchange(Protocol):
     def identity(self) -> Identity | None:
         """None until it is over and has succeeded."""
 
+    @property
+    def refusal(self) -> AuthenticationFailedError | None:
+        """Why it fails, once that is known and the client has still a message to send; else None."""
+
     def respond(self, message: bytes) -> bytes:
         """To what the client says. AuthenticationFailedError ends the attempt; after success too."""
 
 
 class Plain:
     """One message, with the password in it."""
+
+    refusal = None
 
     def __init__(self, is_password: Callable[[str, str], bool]) -> None:
         """`is_password` is asked with a user's name and what he says is his password."""
@@ -131,20 +137,20 @@ class OAuthBearer:
         to the log alone.
         """
         self._validate = validate
-        self._refusal: AuthenticationFailedError | None = None
+        self.refusal: AuthenticationFailedError | None = None
         self.identity: Identity | None = None
 
     def respond(self, message: bytes) -> bytes:
         """A refusal is said as a challenge; the client's next message ends the exchange (RFC 7628, 3.2.3)."""
-        if self._refusal is not None:
-            raise IdentityRefusedError(_REFUSED.decode()) from self._refusal
+        if self.refusal is not None:
+            raise IdentityRefusedError(_REFUSED.decode()) from self.refusal
         if self.identity is not None:
             raise AuthenticationFailedError("the exchange is over")
         said = bearer_token(message)
         try:
             identity = self._validate(said)
         except AuthenticationFailedError as refusal:
-            self._refusal = refusal
+            self.refusal = refusal
             return _REFUSED
         if said.authorization_id not in ("", identity.name):
             raise IdentityRefusedError(

@@ -57,6 +57,8 @@ class Lookup(NamedTuple):
 class Scram:
     """One exchange: neither side tells the password, and both prove that they know it."""
 
+    refusal = None
+
     def __init__(
         self,
         mechanism: ScramMechanism,

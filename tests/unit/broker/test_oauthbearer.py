@@ -6,13 +6,14 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.raw_client import connect
+from tests.raw_client import METADATA, RawClient, connect
 
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.errors import AuthenticationError
@@ -95,6 +96,39 @@ async def test_sound_tokens_are_believed_and_others_are_not(tmp_path: Path, capl
             assert shown[:40] not in caplog.text
         unsigned = jwt.encode({"sub": "ann", "iat": time.time(), "exp": time.time() + 60}, None, "none")
         assert not await is_let_in(servers, unsigned)
+
+
+async def leave(raw: RawClient) -> None:
+    raw.writer.close()
+
+
+async def go_on(raw: RawClient) -> None:
+    answer = await raw.call(METADATA, 0, {"topics": []})
+    assert not answer["brokers"]
+    assert await raw.is_closed()
+
+
+@pytest.mark.parametrize("do", [leave, go_on])
+async def test_the_log_says_why_also_of_who_does_not_ask_again(
+    tmp_path: Path, caplog: Any, do: Callable[[RawClient], Awaitable[None]]
+) -> None:
+    """Some clients close at the challenge that refuses their token, and KafkaJS takes it for a welcome."""
+    caplog.set_level(logging.INFO, "ottla.authentication")
+    async with (
+        run_broker_async(settings(write(tmp_path / "keys", a=FIRST))) as broker,
+        connect(broker.host, broker.port) as raw,
+    ):
+        await raw.call(17, 1, {"mechanism": "OAUTHBEARER"})
+        message = f"n,,\x01auth=Bearer {token(exp=time.time() - 60)}\x01\x01".encode()
+        answer = await raw.call(36, 2, {"auth_bytes": message})
+        assert (answer["error_code"], answer["auth_bytes"]) == (0, b'{"status":"invalid_token"}')
+        await do(raw)
+        async with asyncio.timeout(60):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+    (line,) = [each.getMessage() for each in caplog.records]
+    assert line.startswith("failed authentication of 127.0.0.1 on listener SASL_PLAINTEXT: ")
+    assert "Signature has expired" in line
 
 
 async def test_a_session_ends_with_its_token(tmp_path: Path) -> None:
