@@ -121,6 +121,16 @@ _BUILT_IN: Final = (
         Kind.CONVERTER,
         "ottla.connect.converters.avro:AvroConverter",
     ),
+    Plugin(
+        "io.confluent.connect.protobuf.ProtobufConverter",
+        Kind.CONVERTER,
+        "ottla.connect.converters.protobuf:ProtobufConverter",
+    ),
+    Plugin(
+        "io.confluent.connect.json.JsonSchemaConverter",
+        Kind.CONVERTER,
+        "ottla.connect.converters.json_schema:JsonSchemaConverter",
+    ),
     *_converters(),
     *(Plugin(name, Kind.TRANSFORMATION, target) for name, target in TRANSFORMS.items()),
     *(Plugin(name, Kind.PREDICATE, target) for name, target in PREDICATES.items()),

@@ -14,7 +14,9 @@ from typing import Final
 from ottla.connect.converters.avro import AvroConverter
 from ottla.connect.converters.interface import Converter, HeaderConverter
 from ottla.connect.converters.json import JsonConverter
+from ottla.connect.converters.json_schema import JsonSchemaConverter
 from ottla.connect.converters.primitive import ByteArrayConverter, LongConverter, StringConverter
+from ottla.connect.converters.protobuf import ProtobufConverter
 from ottla.connect.converters.simple_header import SimpleHeaderConverter
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigKey
 from ottla.connect.plugins import CONNECTORS, Kind, Plugins
@@ -99,18 +101,22 @@ called as in Kafka and Confluent's platform.
 
 ## Types
 
-| Connect | Python | JSON (with its schema) | Avro |
-| --- | --- | --- | --- |
-| INT8, INT16, INT32, INT64 | int | number | int, long (`connect.type` for the small ones) |
-| FLOAT32, FLOAT64 | float | number; `"NaN"`, `"Infinity"` | float, double |
-| BOOLEAN, STRING | bool, str | true, false; text | boolean, string |
-| BYTES | bytes | base64 | bytes |
-| ARRAY | list | array | array |
-| MAP | dict | object; array of pairs where keys are no texts | map; array of records with key and value |
-| STRUCT | Struct | object | record |
-| Decimal | decimal.Decimal | base64, or number with `decimal.format=numeric` | bytes, decimal |
-| Date, Time | datetime.date, datetime.time | days, milliseconds | int, date and time-millis |
-| Timestamp | datetime.datetime with a time zone | milliseconds since 1970 | long, timestamp-millis |
+| Connect | Python | JSON (with its schema), JSON Schema | Avro | Protobuf |
+| --- | --- | --- | --- | --- |
+| INT8, INT16, INT32, INT64 | int | number | int, long (`connect.type` for the small ones) | int32, int64 |
+| FLOAT32, FLOAT64 | float | number; `"NaN"`, `"Infinity"` | float, double | float, double |
+| BOOLEAN, STRING | bool, str | true, false; text | boolean, string | bool, string |
+| BYTES | bytes | base64 | bytes | bytes |
+| ARRAY | list | array | array | repeated |
+| MAP | dict | object; array of pairs (JSON Schema: of objects) where keys are no texts \
+| map; array of records with key and value | repeated message with key and value |
+| STRUCT | Struct | object | record | message |
+| Decimal | decimal.Decimal | base64, or number with `decimal.format=numeric` | bytes, decimal \
+| confluent.type.Decimal |
+| Date, Time | datetime.date, datetime.time | days, milliseconds | int, date and time-millis \
+| google.type.Date, .TimeOfDay |
+| Timestamp | datetime.datetime with a time zone | milliseconds since 1970 | long, timestamp-millis \
+| google.protobuf.Timestamp |
 
 Times have milliseconds, as Kafka's have; what is finer is cut off when it is written. A value without a
 schema is what JSON has.
@@ -124,7 +130,11 @@ schema is what JSON has.
 - Times are of the years 1 to 9999. Headers with dates before 1970 are written as dates (Kafka writes a
   time of day), and a text such as 2023-02-29 is a text (Kafka takes it for March 1).
 - The Avro converter does not look up the registry's version of a schema: a struct's version is what
-  `connect.version` says.
+  `connect.version` says. Those of Protobuf and JSON Schema do not either.
+- Schemas that are within themselves are refused: Connect's schemas here are values, without circles.
+- In Protobuf a number above the range of a field is an error, arrays in arrays and nulls in arrays are, and
+  so is a date or a decimal that is all of a value. `confluent/meta.proto` is imported where it is needed.
+- `generalized.sum.type.support`, `preserve.additional.properties` and variants are not there.
 """
 
 
@@ -166,6 +176,8 @@ def converters_page() -> str:
     described: Mapping[tuple[str, ...], type[Converter | HeaderConverter]] = {
         (f"{kafka}.json.JsonConverter",): JsonConverter,
         ("io.confluent.connect.avro.AvroConverter",): AvroConverter,
+        ("io.confluent.connect.protobuf.ProtobufConverter",): ProtobufConverter,
+        ("io.confluent.connect.json.JsonSchemaConverter",): JsonSchemaConverter,
         (f"{kafka}.storage.StringConverter",): StringConverter,
         (f"{kafka}.converters.ByteArrayConverter",): ByteArrayConverter,
         numbers: LongConverter,

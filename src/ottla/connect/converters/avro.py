@@ -79,7 +79,7 @@ class AvroConverter(RegistryConverter):
     ) -> SchemaAndValue:
         if data is None:
             return NULL
-        schema_id, payload = self.unframed(data, headers)
+        schema_id, _, payload = self.unframed(data, headers)
         reading = self._readings.get(schema_id) or self._add_reading(schema_id)
         return SchemaAndValue(reading.schema, reading.value(payload))
 

@@ -150,24 +150,30 @@ class RegistryConverter(Converter):
             raise DataError(f"the latest schema of {subject} is of type {found.schema.kind}, not {self.KIND}")
         return found
 
-    def framed(self, found: Registered, payload: bytes, headers: ConnectHeaders | None) -> bytes:
-        """The payload behind its schema's id, or with the GUID in a header."""
+    def framed(
+        self, found: Registered, payload: bytes, headers: ConnectHeaders | None, indexes: bytes = b""
+    ) -> bytes:
+        """The payload behind its schema's id, or with the GUID in a header. `indexes`: those of a Protobuf
+        message, which stand behind either.
+        """
         if self._in_headers and headers is not None and found.guid is not None:
             name = HEADERS[self._part].decode()
             headers.remove(name)
-            headers.append(Header(name, BYTES, header_of(found.guid)))
+            headers.append(Header(name, BYTES, header_of(found.guid, indexes)))
             return payload
-        return frame(found.id) + payload
+        return frame(found.id) + indexes + payload
 
-    def unframed(self, data: bytes, headers: ConnectHeaders | None) -> tuple[int | UUID, memoryview]:
-        """The schema's id or GUID, and the payload. Raises DataError for what is not framed."""
+    def unframed(self, data: bytes, headers: ConnectHeaders | None) -> tuple[int | UUID, bytes, memoryview]:
+        """The schema's id or GUID, what stands behind it in a header, and the payload. Raises DataError for
+        what is not framed.
+        """
         told = None if headers is None else headers.last_with_name(HEADERS[self._part].decode())
         said = told.value if told is not None else None
         if isinstance(said, bytes) and said[:1] == b"\1" and len(said) >= 17:
-            return UUID(bytes=said[1:17]), memoryview(data)
+            return UUID(bytes=said[1:17]), said[17:], memoryview(data)
         if len(data) < _FRAME.size or data[0] != 0:
             raise DataError("Unknown magic byte!" if data else "a value of no bytes has no schema")
-        return cast("int", _FRAME.unpack_from(data)[1]), memoryview(data)[_FRAME.size :]
+        return cast("int", _FRAME.unpack_from(data)[1]), b"", memoryview(data)[_FRAME.size :]
 
     def schema_of(self, schema_id: int | UUID) -> RegisteredSchema:
         """By id or GUID. Raises DataError where there is none, RetriableError where no registry answers."""

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from ottla.connect.converters.json_schemas import Json
+from ottla.connect.converters.json_unions import union_reader, union_writer
 from ottla.connect.data.logical import LOGICAL_TYPES, decimal_to_bytes
 from ottla.connect.data.numbers import float_text, to_float32
 from ottla.connect.data.schema import (
@@ -69,6 +70,9 @@ class JsonRules(NamedTuple):
 
     decimal_format: DecimalFormat
     replace_null_with_default: bool
+    union: str | None = None
+    """With JSON Schema: the name of structs that stand for one of several types. Then a map's entries are
+    objects where its keys are no texts, and a property that is not there is a null that nobody minds."""
 
 
 def has_decimals(schema: Schema) -> bool:
@@ -185,6 +189,7 @@ def _map_reader(schema: Schema, rules: JsonRules) -> Reader:
     if keys is None or values is None:
         raise DataError("Map schema did not specify the key or the value type")
     read_key, read_value = reader(keys, rules), reader(values, rules)
+    as_objects = rules.union is not None
 
     def read_object(value: Json) -> dict[Value, Value]:
         if not isinstance(value, dict):
@@ -201,6 +206,8 @@ def _map_reader(schema: Schema, rules: JsonRules) -> Reader:
             )
         read: dict[Value, Value] = {}
         for entry in value:
+            if as_objects and isinstance(entry, dict) and entry.keys() == {"key", "value"}:
+                entry = [entry["key"], entry["value"]]
             if not isinstance(entry, list):
                 raise DataError(f"Found invalid map entry instead of array tuple: {_kind(entry)}")
             if len(entry) != 2:
@@ -208,7 +215,12 @@ def _map_reader(schema: Schema, rules: JsonRules) -> Reader:
             read[_hashable(read_key(entry[0]))] = read_value(entry[1])
         return read
 
-    return read_object if keys.type is Type.STRING else read_pairs
+    return read_object if _is_object(keys, rules) else read_pairs
+
+
+def _is_object(keys: Schema, rules: JsonRules) -> bool:
+    """Whether a map with such keys is one in JSON."""
+    return keys.type is Type.STRING and not (rules.union is not None and keys.optional)
 
 
 def _hashable(key: Value) -> Value:
@@ -218,6 +230,9 @@ def _hashable(key: Value) -> Value:
 
 
 def _struct_reader(schema: Schema, rules: JsonRules) -> Reader:
+    if rules.union is not None and schema.name == rules.union:
+        return union_reader(schema, [reader(field.schema, rules) for field in schema.fields])
+    lenient = rules.union is not None
     fields = [(field.name, reader(field.schema, rules)) for field in schema.fields]
 
     def read(value: Json) -> Struct:
@@ -226,6 +241,8 @@ def _struct_reader(schema: Schema, rules: JsonRules) -> Reader:
         struct = Struct(schema)
         found = struct.values
         for index, (name, read_field) in enumerate(fields):
+            if lenient and name not in value:
+                continue
             try:
                 found[index] = read_field(value.get(name))
             except DataError as error:
@@ -356,18 +373,23 @@ def _map_writer(schema: Schema, rules: JsonRules) -> Writer:
     keys, values = schema.key_schema, schema.value_schema
     write_key = schemaless_to_json if keys is None else writer(keys, rules)
     write_value = schemaless_to_json if values is None else writer(values, rules)
-    by_text = keys is not None and keys.type is Type.STRING
+    by_text = keys is not None and _is_object(keys, rules)
+    as_objects = rules.union is not None
 
     def write(value: Value) -> Json:
         if not isinstance(value, dict):
             raise _wrong_class(schema, value)
         pairs = ((write_key(key), write_value(inner)) for key, inner in value.items())
-        return dict(pairs) if by_text else [list(pair) for pair in pairs]
+        if by_text:
+            return dict(pairs)
+        return [{"key": key, "value": inner} if as_objects else [key, inner] for key, inner in pairs]
 
     return write
 
 
 def _struct_writer(schema: Schema, rules: JsonRules) -> Writer:
+    if rules.union is not None and schema.name == rules.union:
+        return union_writer(schema, [writer(field.schema, rules) for field in schema.fields])
     fields = [(field.name, writer(field.schema, rules)) for field in schema.fields]
 
     def write(value: Value) -> Json:

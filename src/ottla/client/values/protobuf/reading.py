@@ -11,14 +11,10 @@ from ottla.client.values.programs.builder import ProgramBuilder
 from ottla.client.values.programs.layout import Column, Layout
 from ottla.client.values.programs.plain import Program
 from ottla.client.values.protobuf.places import Compiler, place_of
-from ottla.client.values.protobuf.schema import Messages
+from ottla.client.values.protobuf.schema import Messages, read_indexes
 from ottla.client.values.registry import Schema
-from ottla.protocol.errors import KafkaError
-from ottla.records.varint import encode_varint, read_varint
 
-__all__ = ["ProtobufReading", "indexes_of", "written_indexes"]
-
-_MAX_INDEXES = 100
+__all__ = ["ProtobufReading"]
 
 
 class ProtobufReading:
@@ -26,7 +22,7 @@ class ProtobufReading:
 
     def __init__(self, schema: Schema, name: str | None, indexes: bytes) -> None:
         messages = Messages(schema.text, schema.resolved)
-        at = indexes_of(indexes) if name is None else messages.find(name)
+        at = read_indexes(indexes)[0] if name is None else messages.find(name)
         if at is None:
             raise ValuesError(f"the Protobuf schema has no message {name}")
         message = messages.at(at)
@@ -46,29 +42,10 @@ class ProtobufReading:
     def program(self, schema: Schema, indexes: bytes | None) -> tuple[Program, list[str]]:
         """A message is read by the numbers of its fields, whatever else its writer's schema says of it."""
         expected = Messages(schema.text, schema.resolved).find(self._name)
-        if expected is None or (indexes is not None and indexes_of(indexes) != expected):
+        if expected is None or (indexes is not None and read_indexes(indexes)[0] != expected):
             raise ValuesError(f"the value is no {self._name}, which is read")
         builder = ProgramBuilder()
         compiler = Compiler(builder)
         entry = compiler.compile(self._place)
         words = array("i", expected).tobytes()
         return builder.program(entry, self.layout, compiler.slots, words), builder.texts
-
-
-def indexes_of(data: bytes) -> tuple[int, ...]:
-    """What is at the beginning of `data`: a count and that many; none stands for the first message."""
-    try:
-        count, at = read_varint(data, 0)
-        found = []
-        for _ in range(count if count <= _MAX_INDEXES else 0):
-            index, at = read_varint(data, at)
-            found.append(index)
-    except (IndexError, KafkaError):
-        return ()
-    return tuple(found) if count else (0,)
-
-
-def written_indexes(indexes: tuple[int, ...]) -> bytes:
-    if indexes == (0,):
-        return b"\0"
-    return b"".join(map(encode_varint, (len(indexes), *indexes)))

@@ -9,6 +9,8 @@ from typing import Final
 
 from ottla.client.values.interface import ValuesError
 from ottla.client.values.protobuf.known import KNOWN_TEXTS
+from ottla.protocol.errors import KafkaError
+from ottla.records.varint import encode_varint, read_varint
 from ottla.schemas.limits import Budget, check_size
 from ottla.schemas.protobuf import read_file
 from ottla.schemas.protobuf.model import (
@@ -26,7 +28,18 @@ from ottla.schemas.protobuf.model import (
 from ottla.schemas.protobuf.names import KNOWN_FILES, Names, Scope
 from ottla.schemas.schema import InvalidSchemaError
 
-__all__ = ["EnumType", "FieldType", "MessageType", "Messages", "imports_of", "messages_of"]
+__all__ = [
+    "EnumType",
+    "FieldType",
+    "MessageType",
+    "Messages",
+    "imports_of",
+    "messages_of",
+    "read_indexes",
+    "written_indexes",
+]
+
+_MAX_INDEXES: Final = 100
 
 
 @dataclass(eq=False, slots=True)
@@ -43,7 +56,7 @@ class FieldType:
     """`type` is a scalar's name, or None for a message whose fields nobody has: its encoding is the value.
 
     `has_presence`: that it is absent can be told from its zero. `one_of` names the oneof that it is in, `key`
-    is the type of a map's keys.
+    is the type of a map's keys. `options` are those that its declaration has.
     """
 
     name: str
@@ -55,6 +68,7 @@ class FieldType:
     is_group: bool = False
     one_of: str | None = None
     key: str | None = None
+    options: Sequence[Option] = ()
 
 
 @dataclass(eq=False, slots=True)
@@ -154,7 +168,8 @@ class _Maker:
         return _in_order(message.name, found)
 
     def _field(self, declared: Field, scope: Scope) -> FieldType:
-        made = FieldType(declared.name, declared.tag, None, is_repeated=declared.label == "repeated")
+        is_repeated = declared.label == "repeated"
+        made = FieldType(declared.name, declared.tag, None, is_repeated, options=declared.options)
         file = self.files[scope.origin]
         pair = self.names.map_of(declared.type, scope)
         if pair is not None:
@@ -260,3 +275,23 @@ def _feature(options: Sequence[Option], file: File, name: str) -> str:
             if isinstance(value, Mapping) and isinstance(value.get(name), Word):
                 return str(value[name].text)  # type: ignore[union-attr]
     return ""
+
+
+def read_indexes(data: bytes) -> tuple[tuple[int, ...], int]:
+    """What is at the beginning of `data`, and where that ends: a count and that many indexes; none stands for
+    the first message. Without indexes where there are none."""
+    try:
+        count, at = read_varint(data, 0)
+        found = []
+        for _ in range(count if count <= _MAX_INDEXES else 0):
+            index, at = read_varint(data, at)
+            found.append(index)
+    except (IndexError, KafkaError):
+        return (), 0
+    return tuple(found) if count else (0,), at
+
+
+def written_indexes(indexes: tuple[int, ...]) -> bytes:
+    if indexes == (0,):
+        return b"\0"
+    return b"".join(map(encode_varint, (len(indexes), *indexes)))

@@ -12,9 +12,9 @@ from ottla.client.values.framed import FramedDecoder, FramedEncoder, Reading, Re
 from ottla.client.values.interface import Errors, ValuesError, check_errors
 from ottla.client.values.protobuf.encoding import encode_rows
 from ottla.client.values.protobuf.from_arrow import message_name, schema_text
-from ottla.client.values.protobuf.reading import ProtobufReading, written_indexes
+from ottla.client.values.protobuf.reading import ProtobufReading
 from ottla.client.values.protobuf.references import registered_imports
-from ottla.client.values.protobuf.schema import Messages, MessageType, messages_of
+from ottla.client.values.protobuf.schema import Messages, MessageType, messages_of, written_indexes
 from ottla.client.values.registry import Part, Registry, Schema, subject_of
 
 __all__ = ["ProtobufValues"]

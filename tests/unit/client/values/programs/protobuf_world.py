@@ -25,8 +25,7 @@ from ottla.client.values.programs.layout import Layout, as_array
 from ottla.client.values.programs.ops import Broken, explain
 from ottla.client.values.programs.plain import Program
 from ottla.client.values.protobuf.places import Compiler, Place, place_of
-from ottla.client.values.protobuf.reading import written_indexes
-from ottla.client.values.protobuf.schema import Messages
+from ottla.client.values.protobuf.schema import Messages, written_indexes
 from ottla.client.values.registry import frame
 
 MAX_BYTES = 1 << 30
