@@ -11,7 +11,7 @@ from typing import Any
 from tests.etcd_server import needs_etcd
 
 from ottla import client
-from ottla.client.admin.configs import ConfigKind, ConfigResource
+from ottla.client.admin.configs import ConfigChange, ConfigKind, ConfigResource
 from ottla.client.admin.topics import NewTopic
 from ottla.testing import LocalCluster, run_cluster
 
@@ -46,6 +46,12 @@ def configs_of(cluster: LocalCluster, kind: ConfigKind, name: str) -> dict[str, 
     return {each.name: each.value for each in found.values() if "throttled" in each.name}
 
 
+def cordon(cluster: LocalCluster, broker: int, folders: str) -> None:
+    resource = ConfigResource(ConfigKind.BROKER, str(broker))
+    with client.connect(cluster.bootstrap_servers) as connected:
+        connected.admin.configs.alter({resource: [ConfigChange("cordoned.log.dirs", folders)]}).check()
+
+
 def test_brokers_get_their_share_and_are_retired() -> None:
     with run_cluster(4) as cluster:
         with client.connect(cluster.bootstrap_servers) as connected:
@@ -56,6 +62,10 @@ def test_brokers_get_their_share_and_are_retired() -> None:
                 for number in range(1_000):
                     producer.send("t", b"%d" % number)
 
+        cordon(cluster, 4, "*")
+        planned, _ = ottla(cluster, "cluster", "rebalance", "--json")
+        assert all(4 not in each["replicas"] for each in json.loads(planned)["partitions"])
+        cordon(cluster, 4, "")
         planned, said = ottla(cluster, "cluster", "rebalance")
         assert "Nothing was changed" in said
         assert planned.splitlines()[0].split() == (

@@ -160,7 +160,8 @@ class Broker:
     def _make_membership(self) -> Membership:
         node_id = self.node.node_id
         if not self._shares_store:
-            return Alone(node_id, self._store, self.data_dirs, self._host.new_id)
+            new_id = self._host.new_id
+            return Alone(node_id, self._store, self.metadata, self.data_dirs, new_id, self.current)
         return Member(
             node_id, self._store, self.metadata, self.data_dirs, self._host.new_id, self.current, self.clock
         )

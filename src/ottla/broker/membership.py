@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
 
 from ottla.controller.features import finalize_newest
 from ottla.controller.registration import NEVER, agree_on_cluster_id, register
+from ottla.controller.reports import FolderReports
 from ottla.metadata.model import SUPPORTED_FEATURES, BrokerRegistration, Endpoint
+from ottla.metadata.transaction import NO_LEASE
 from ottla.replica.data_dir import DataDirError
 from ottla.replica.membership import Standing
 from ottla.store.etcd import SEEN_FILE_NAME
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 
     from ottla.broker.services import Node
     from ottla.clock import Clock
-    from ottla.config.current import CurrentConfig
+    from ottla.config.current import Current, CurrentConfig
     from ottla.config.listeners import Listener
-    from ottla.controller.offline import OfflineReplicaReports
+    from ottla.config.replica import ReplicaConfig
     from ottla.controller.publisher import MetadataSubscriber, Publisher
     from ottla.controller.session import BrokerSession
     from ottla.replica.data_dirs import DataDirs
@@ -93,31 +95,49 @@ class Membership(Protocol):
         """Be no member any more."""
 
 
+async def open_alone(node_id: int, store: Store, folders: DataDirs, new_id: Callable[[], str]) -> str:
+    """As `Membership.open`, of a node that is `Alone`."""
+    found = folders.take(node_id, FILE_NAME)
+    home = folders.metadata
+    for name in (SEEN_FILE_NAME, MIGRATED_FILE_NAME):
+        if home.has(name):
+            raise DataDirError(
+                f"{home.path} holds the data of a broker whose metadata is in a cluster's store, as "
+                f"{name} in it says: name that store with --metadata (ottla.metadata.store)"
+            )
+    cluster_id = found or new_id()
+    folders.format(cluster_id, node_id, new_id)
+    await store.open()
+    await finalize_newest(store)
+    return cluster_id
+
+
 class Alone:
     """Its store is in its data folder: what that refuses once, it will refuse again."""
 
-    def __init__(self, node_id: int, store: Store, data_dirs: DataDirs, new_id: Callable[[], str]) -> None:
+    lease_id = NO_LEASE
+
+    def __init__(
+        self,
+        node_id: int,
+        store: Store,
+        metadata: Publisher,
+        data_dirs: DataDirs,
+        new_id: Callable[[], str],
+        config: Current[ReplicaConfig],
+    ) -> None:
         self._node_id = node_id
         self._store = store
         self._data_dirs = data_dirs
         self._new_id = new_id
         self.epoch = NEVER
+        # Nobody else could lead what is offline here.
+        self._reports = FolderReports(
+            store, metadata, self, node_id, tuple, lambda: data_dirs.are_all(config.value.cordoned_log_dirs)
+        )
 
     async def open(self) -> str:
-        folders = self._data_dirs
-        found = folders.take(self._node_id, FILE_NAME)
-        home = folders.metadata
-        for name in (SEEN_FILE_NAME, MIGRATED_FILE_NAME):
-            if home.has(name):
-                raise DataDirError(
-                    f"{home.path} holds the data of a broker whose metadata is in a cluster's store, as "
-                    f"{name} in it says: name that store with --metadata (ottla.metadata.store)"
-                )
-        cluster_id = found or self._new_id()
-        folders.format(cluster_id, self._node_id, self._new_id)
-        await self._store.open()
-        await finalize_newest(self._store)
-        return cluster_id
+        return await open_alone(self._node_id, self._store, self._data_dirs, self._new_id)
 
     async def when_reached(self, ask: Callable[[], Awaitable[R]]) -> R:
         return await ask()
@@ -126,14 +146,16 @@ class Alone:
         self.epoch = await register(self._store, registration)
 
     def subscribers(self, partitions: Partitions) -> tuple[MetadataSubscriber, ...]:  # noqa: ARG002
-        return ()
+        return (self._reports,)
 
     async def join(self, registration: BrokerRegistration, serve: Serve) -> None:  # noqa: ARG002
+        await self._reports.start()
         await serve()
 
     async def hand_over(self) -> None: ...
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        await self._reports.stop()
 
 
 class Member:
@@ -161,7 +183,7 @@ class Member:
         self._new_id = new_id
         self._config = config
         self._session = BrokerSession(store, metadata, clock)
-        self._reports: OfflineReplicaReports | None = None
+        self._reports: FolderReports | None = None
         self._controller = Controller(
             store,
             metadata,
@@ -213,14 +235,18 @@ class Member:
         """Not before the logs are open."""
 
     def subscribers(self, partitions: Partitions) -> tuple[MetadataSubscriber, ...]:
-        from ottla.controller.offline import OfflineReplicaReports
-
         standing = Standing(self._node_id, partitions, self._metadata, lambda: self.epoch)
         self._session.tell(standing)
         self._session.tell(_RunNotes(self._data_dirs, self._session))
-        reports = self._reports = OfflineReplicaReports(
-            self._store, self._metadata, self._session, self._node_id, lambda: partitions.offline
+        reports = self._reports = FolderReports(
+            self._store,
+            self._metadata,
+            self._session,
+            self._node_id,
+            lambda: partitions.offline,
+            lambda: self._data_dirs.are_all(self._config.value.cordoned_log_dirs),
         )
+        self._session.tell(reports)
         partitions.offline_changed = reports.changed
         return standing, self._session, self._controller, reports
 
@@ -229,7 +255,7 @@ class Member:
         await self._session.start(registration, NEVER if epoch is None else epoch, self._config.value)
         self._controller.start()
         if self._reports is not None:
-            self._reports.start()
+            await self._reports.start()
         await serve()
         await self._session.taken_back()
 

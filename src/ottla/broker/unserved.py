@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 from ottla.broker.etcd import etcd_store
 from ottla.broker.host import this_host
-from ottla.broker.membership import Alone
+from ottla.broker.membership import open_alone
 from ottla.broker.process import Options, load_broker_settings
 from ottla.config.broker import BrokerConfig
 from ottla.config.definition import ConfigError
@@ -122,7 +122,7 @@ async def _run(
         if is_alone:
             meta = read_meta_properties(folders.metadata.fs, folders.metadata.path)
             node_id = config.node_id if meta is None else meta.node_id
-            await Alone(node_id, store, folders, host.new_id).open()
+            await open_alone(node_id, store, folders, host.new_id)
         else:  # whose brokers may run meanwhile
             await store.open()
             await finalize_newest(store)

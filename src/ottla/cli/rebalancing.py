@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -16,6 +16,7 @@ from ottla.cli.output import json_option, show_json, show_table
 
 if TYPE_CHECKING:
     from ottla.client.admin.admin import Admin
+    from ottla.client.admin.replicas import LogDir
     from ottla.client.admin.topics import PartitionDescription
     from ottla.client.core.metadata import TopicPartition
 
@@ -136,6 +137,7 @@ def rebalance(
     """Spread replicas and leaders over the brokers, as when some are new and empty.
 
     Shows what would move; with --execute it does. As little moves as has to, and never onto fewer racks.
+    What brokers keep whose folders are all cordoned stays as it is, unless they are retired.
     Stopped in between it can be run again, and goes on with what is left.
     """
     admin = connection.admin
@@ -178,9 +180,11 @@ def _plan(admin: Admin, topics: Sequence[str], retired: Sequence[int]) -> Plan:
     from ottla.replication.rebalancing import plan_rebalance
 
     layout = _layout(admin, topics)
-    staying = {broker: rack for broker, rack in layout.racks.items() if broker not in retired}
+    folders = admin.replicas.log_dirs().succeeded
+    cordoned = {broker for broker, each in folders.items() if _takes_none(each.values())}
+    staying = {broker: rack for broker, rack in layout.racks.items() if broker not in {*retired, *cordoned}}
     if not staying:
-        raise CommandError("no broker would be left")
+        raise CommandError("no broker would be left that takes replicas")
     away = {broker for replicas in layout.replicas.values() for broker in replicas}
     away -= {*layout.racks, *retired}
     if away:
@@ -189,10 +193,10 @@ def _plan(admin: Admin, topics: Sequence[str], retired: Sequence[int]) -> Plan:
     movable = {
         (key.topic, key.partition): replicas
         for key, replicas in layout.replicas.items()
-        if key not in layout.leaderless
+        if key not in layout.leaderless and cordoned.difference(retired).isdisjoint(replicas)
     }
     wanted = plan_rebalance(movable, staying)
-    sizes = _sizes(admin)
+    sizes = _sizes(folders)
     moves = [
         Move(key, layout.replicas[key], wanted[key.topic, key.partition], sizes.get(key))
         for key in layout.replicas
@@ -201,6 +205,12 @@ def _plan(admin: Admin, topics: Sequence[str], retired: Sequence[int]) -> Plan:
     plan = Plan(layout, moves)
     _check_is_emptied(plan, retired)
     return plan
+
+
+def _takes_none(folders: Iterable[LogDir]) -> bool:
+    """Whether a broker would refuse new replicas, by the folders that it can use (KIP-1066)."""
+    usable = [each for each in folders if each.error is None]
+    return bool(usable) and all(each.is_cordoned for each in usable)
 
 
 def _layout(admin: Admin, topics: Sequence[str]) -> Layout:
@@ -226,10 +236,12 @@ def _layout(admin: Admin, topics: Sequence[str]) -> Layout:
     )
 
 
-def _sizes(admin: Admin) -> Mapping[TopicPartition, int]:
+def _sizes(
+    folders_of: Mapping[int, Mapping[str, LogDir]],
+) -> Mapping[TopicPartition, int]:
     """Of the largest replica each; without those of brokers that do not say."""
     sizes: dict[TopicPartition, int] = {}
-    for folders in admin.replicas.log_dirs().succeeded.values():
+    for folders in folders_of.values():
         for folder in folders.values():
             for key, replica in folder.replicas.items():
                 sizes[key] = max(sizes.get(key, 0), replica.size)

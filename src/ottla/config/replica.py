@@ -51,7 +51,8 @@ REPLICA_KEYS = (
         "cordoned.log.dirs",
         LIST,
         (),
-        "Folders of `log.dirs`, or `*`, that new partitions don't go to, unless all are named.",
+        "Folders of `log.dirs`, or `*`, that new partitions don't go to. A broker without others gets no "
+        "new replicas.",
         list_of(),
         update_mode=UpdateMode.PER_BROKER,
     ),

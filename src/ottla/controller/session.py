@@ -138,7 +138,7 @@ class BrokerSession:
             return
         stopping = Transaction(
             compares=(Compare.unchanged(model.broker_key(node_id), self.epoch),),
-            writes=(Put(model.stopping_key(node_id), model.STOPPING_VALUE, self.lease_id),),
+            writes=(Put(model.stopping_key(node_id), model.MARK, self.lease_id),),
         )
         with contextlib.suppress(OutcomeUnknownError, LeaseNotFoundError):
             await self._store.transaction(stopping)

@@ -16,7 +16,7 @@ from ottla.metadata.quotas import QUOTAS
 from ottla.metadata.transaction import Compare, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-WRITTEN_SINCE: Final[Mapping[str, int]] = MappingProxyType({ACLS: 1, SCRAM: 1, QUOTAS: 1})
+WRITTEN_SINCE: Final[Mapping[str, int]] = MappingProxyType({ACLS: 1, SCRAM: 1, QUOTAS: 1, model.CORDONED: 2})
 """The level of `ottla.metadata.version` from which on keys that begin so may be written. Brokers that do not
 serve that level could not read them, and would stop."""
 
@@ -58,7 +58,7 @@ def update_features(image: MetadataImage, updates: Sequence[FeatureUpdate]) -> P
 
 def check_may_be_written(image: MetadataImage, transaction: Transaction) -> None:
     """Raises KafkaError(unsupported_version) for keys that other brokers of the cluster may not know yet."""
-    level = image.features.get(model.OTTLA_METADATA_VERSION, 0)
+    level = _level(image)
     if level == model.SUPPORTED_FEATURES[model.OTTLA_METADATA_VERSION][1]:
         return
     for prefix, since in WRITTEN_SINCE.items():
@@ -70,6 +70,15 @@ def check_may_be_written(image: MetadataImage, transaction: Transaction) -> None
                 f"The cluster has {model.OTTLA_METADATA_VERSION} at level {level}, and this takes {since}: "
                 "raise it once all brokers run a version that has it.",
             )
+
+
+def may_be_written(image: MetadataImage, prefix: str) -> bool:
+    """Whether all brokers of the cluster can read keys of `WRITTEN_SINCE` that begin so."""
+    return _level(image) >= WRITTEN_SINCE[prefix]
+
+
+def _level(image: MetadataImage) -> int:
+    return image.features.get(model.OTTLA_METADATA_VERSION, 0)
 
 
 def _check(image: MetadataImage, update: FeatureUpdate) -> None:

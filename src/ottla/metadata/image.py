@@ -79,6 +79,8 @@ class MetadataImage(NamedTuple):
     """Those that live: their registrations are there as long as their leases"""
     stopping: frozenset[int] = frozenset()
     """Of these the ones that hand over what they lead; they lead nothing new, and join no ISR"""
+    cordoned: frozenset[int] = frozenset()
+    """Those, living or not, whose data folders take no new replicas (KIP-1066); no delta tells of them"""
     unfenced: Mapping[int, int] = _NOTHING
     """By broker: the last epoch in which it was unfenced"""
     known_brokers: Mapping[int, BrokerRegistration] = _NOTHING
@@ -184,7 +186,7 @@ class _Draft:
         self._topics_by_id: dict[UUID, Topic] = {}
         self._brokers = dict(base.brokers)
         self._unfenced = dict(base.unfenced)
-        self._stopping = dict.fromkeys(base.stopping)
+        self._stopping, self._cordoned = dict.fromkeys(base.stopping), dict.fromkeys(base.cordoned)
         self._known_brokers = dict(base.known_brokers)
         self._controller = base.controller
         self._offline_replicas = dict(base.offline_replicas)
@@ -213,6 +215,7 @@ class _Draft:
             topics_by_id=self._base.topics_by_id if self._topics is None else self._topics_by_id,
             brokers=self._brokers,
             stopping=frozenset(self._stopping),
+            cordoned=frozenset(self._cordoned),
             unfenced=self._unfenced,
             known_brokers=self._known_brokers,
             controller=self._controller,
@@ -273,10 +276,9 @@ class _Draft:
         elif key.startswith(model.KNOWN_BROKERS):
             _set_broker(self._known_brokers, model.parse_broker_key(key, model.KNOWN_BROKERS), event)
         elif key.startswith(model.STOPPING):
-            node_id = model.parse_broker_key(key, model.STOPPING)
-            self._stopping.pop(node_id, None)
-            if value is not None:
-                self._stopping[node_id] = None
+            _mark(self._stopping, model.parse_broker_key(key, model.STOPPING), event)
+        elif key.startswith(model.CORDONED):
+            _mark(self._cordoned, model.parse_broker_key(key, model.CORDONED), event)
         elif key.startswith(model.UNFENCED):
             if value is None:
                 self._unfenced.pop(model.parse_broker_key(key, model.UNFENCED), None)
@@ -421,6 +423,12 @@ def _set_broker(brokers: dict[int, BrokerRegistration], node_id: int, event: Eve
         brokers.pop(node_id, None)
     else:
         brokers[node_id] = model.decode_broker(node_id, event.value, event.revision)
+
+
+def _mark(brokers: dict[int, None], node_id: int, event: Event) -> None:
+    brokers.pop(node_id, None)
+    if event.value is not None:
+        brokers[node_id] = None
 
 
 def _set(overrides: dict[str, Configs], name: str, event: Event) -> None:

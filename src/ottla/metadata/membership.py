@@ -29,6 +29,7 @@ def unregister_broker(image: MetadataImage, node_id: int) -> Plan[int, None]:
             Delete(model.known_broker_key(node_id)),
             Delete(model.unfenced_key(node_id)),
             Delete(model.log_dirs_key(node_id)),
+            Delete(model.cordoned_key(node_id)),
         ),
     )
     return Plan((Step(forget, (node_id,)),), {node_id: None})

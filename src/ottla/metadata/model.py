@@ -10,6 +10,7 @@ One key each, values compact JSON:
     /configs/groups/<group id>  a group's overrides
     /brokers/<id>               a registered broker, under its lease; the revision is the broker's epoch
     /stopping/<broker id>       under that lease, while the broker hands over what it leads before it stops
+    /cordoned/<broker id>       while all data folders of the broker are cordoned (KIP-1066)
     /unfenced/<broker id>       the epoch in which the controller has taken the broker back, when all was done
                                 that its registration meant for partitions
     /known_brokers/<id>         the last registration of each broker that there ever was, until it is retired
@@ -50,6 +51,7 @@ BROKER_CONFIGS = "/configs/brokers/"
 GROUP_CONFIGS = "/configs/groups/"
 BROKERS = "/brokers/"
 STOPPING = "/stopping/"
+CORDONED = "/cordoned/"
 UNFENCED = "/unfenced/"
 KNOWN_BROKERS = "/known_brokers/"
 CONTROLLER = "/controller"
@@ -80,7 +82,7 @@ SUPPORTED_FEATURES: Mapping[str, tuple[int, int]] = MappingProxyType(
         METADATA_VERSION: (33, 33),
         TRANSACTION_VERSION: (0, 2),
         GROUP_VERSION: (0, 1),
-        OTTLA_METADATA_VERSION: (0, 1),
+        OTTLA_METADATA_VERSION: (0, 2),
     }
 )
 """The lowest and the newest level of each feature that is served; level 0 is to be without it."""
@@ -215,6 +217,10 @@ def broker_key(node_id: int) -> str:
 
 def stopping_key(node_id: int) -> str:
     return f"{STOPPING}{node_id}"
+
+
+def cordoned_key(node_id: int) -> str:
+    return f"{CORDONED}{node_id}"
 
 
 def unfenced_key(node_id: int) -> str:
@@ -423,8 +429,8 @@ def decode_offline_replicas(value: bytes) -> OfflineReplicas:
     return OfflineReplicas(documents.parse_uuid(text), frozenset(partitions))
 
 
-STOPPING_VALUE = b"{}"
-"""Of `/stopping/<broker id>`: that it is there says all"""
+MARK = b"{}"
+"""Of `/stopping/<broker id>` and `/cordoned/<broker id>`: that they are there says all"""
 
 
 def encode_log_dirs(directory_ids: Sequence[str]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from math import gcd
 from typing import NamedTuple, TypeVar
 
@@ -21,11 +21,12 @@ class UsableBroker(NamedTuple):
 
 
 def usable_brokers(image: MetadataImage) -> list[UsableBroker]:
-    """All that are known, by their ids."""
+    """All that are known and whose data folders are not all cordoned, by their ids."""
     known = {**image.known_brokers, **image.brokers}
     return [
         UsableBroker(node_id, broker.rack, image.is_active(node_id))
         for node_id, broker in sorted(known.items())
+        if node_id not in image.cordoned
     ]
 
 
@@ -41,18 +42,18 @@ def place_replicas(
 
     Raises KafkaError(invalid_replication_factor) for too few brokers, or none that is active.
     """
-    if replication_factor > len(brokers):
-        raise KafkaError(
-            ErrorCode.invalid_replication_factor,
-            f"Unable to replicate the partition {replication_factor} time(s): only {len(brokers)} broker(s) "
-            "are registered.",
-        )
     active = [broker for broker in brokers if broker.is_active]
     if not active:
         raise KafkaError(
             ErrorCode.invalid_replication_factor,
             f"Unable to replicate the partition {replication_factor} time(s): All brokers are currently "
-            "fenced or in controlled shutdown.",
+            "fenced or in controlled shutdown, or have all their log directories cordoned.",
+        )
+    if replication_factor > len(brokers):
+        raise KafkaError(
+            ErrorCode.invalid_replication_factor,
+            f"Unable to replicate the partition {replication_factor} time(s): only {len(brokers)} broker(s) "
+            "are registered and do not have all their log directories cordoned.",
         )
     dealer = _Dealer(active if len(active) >= replication_factor else brokers, first)
     return [dealer.deal(replication_factor) for _ in range(partitions)]
@@ -142,10 +143,10 @@ def _by_step(items: list[_T], turn: int) -> list[_T]:
 
 
 def check_manual_replicas(
-    replicas: Sequence[int], registered: Iterable[int], replication_factor: int | None
+    image: MetadataImage, replicas: Sequence[int], replication_factor: int | None
 ) -> None:
     """A client's own assignment of one partition; raises KafkaError(INVALID_REPLICA_ASSIGNMENT)."""
-    problem = _manual_problem(replicas, set(registered), replication_factor)
+    problem = _manual_problem(image, replicas, replication_factor)
     if problem is not None:
         raise KafkaError(
             ErrorCode.invalid_replica_assignment, f"The manual partition assignment includes {problem}"
@@ -153,13 +154,15 @@ def check_manual_replicas(
 
 
 def _manual_problem(
-    replicas: Sequence[int], registered: set[int], replication_factor: int | None
+    image: MetadataImage, replicas: Sequence[int], replication_factor: int | None
 ) -> str | None:
     if not replicas:
         return "an empty replica list."
     for broker in replicas:
-        if broker not in registered:
+        if broker not in image.brokers and broker not in image.known_brokers:
             return f"broker {broker}, but no such broker is registered."
+        if broker in image.cordoned:
+            return f"broker {broker}, but all its log directories are cordoned."
         if replicas.count(broker) > 1:
             return f"the broker {broker} more than once."
     if replication_factor is not None and len(replicas) != replication_factor:

@@ -237,7 +237,7 @@ def _manual_assignments(request: NewTopic, image: MetadataImage) -> list[tuple[i
                 ErrorCode.invalid_replica_assignment,
                 f"Found multiple manual partition assignments for partition {partition}",
             )
-        check_manual_replicas(replicas, [each.node_id for each in usable_brokers(image)], replication_factor)
+        check_manual_replicas(image, replicas, replication_factor)
         replication_factor = len(replicas)
         by_partition[partition] = tuple(replicas)
     if by_partition.keys() != set(range(len(by_partition))):
@@ -292,7 +292,7 @@ def _grown_topic(topic: Topic, request: NewPartitions, image: MetadataImage) -> 
     replicas: Iterable[Sequence[int]]
     if request.assignments is not None:
         for of_partition in request.assignments:
-            check_manual_replicas(of_partition, [each.node_id for each in usable_brokers(image)], factor)
+            check_manual_replicas(image, of_partition, factor)
         replicas = request.assignments
     else:
         new = request.num_partitions - present

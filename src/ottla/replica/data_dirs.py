@@ -163,9 +163,15 @@ class DataDirs:
 
         Those that are `cordoned` take none, unless all are.
         """
-        online = self.online
-        free = [each for each in online if each.path not in cordoned and "*" not in cordoned]
-        return sorted(free, key=lambda each: (each.is_full, each.hosted_count)) or list(online[:1])
+        free = self._not_among(cordoned)
+        return sorted(free, key=lambda each: (each.is_full, each.hosted_count)) or list(self.online[:1])
+
+    def are_all(self, cordoned: Collection[str]) -> bool:
+        """Whether no folder is left for new logs (KIP-1066): others are to get them then."""
+        return bool(self.online) and not self._not_among(cordoned)
+
+    def _not_among(self, cordoned: Collection[str]) -> list[DataDir]:
+        return [each for each in self.online if each.path not in cordoned and "*" not in cordoned]
 
     def of(self, partition: Replica) -> DataDir:
         """The folder that the partition's log lies in."""

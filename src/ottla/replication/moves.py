@@ -34,7 +34,6 @@ def alter_reassignments(
     """
     changes: Changes[TopicPartition] = Changes()
     results: dict[TopicPartition, PartitionState | KafkaError] = {}
-    known = [broker.node_id for broker in usable_brokers(image)]
     for (name, number), replicas in wanted.items():
         try:
             topic = topic_of(image, name, number)
@@ -42,7 +41,7 @@ def alter_reassignments(
             if replicas is None:
                 moved = _cancelled(image, topic, number, defaults)
             else:
-                check_manual_replicas(replicas, known, None)
+                check_manual_replicas(image, replicas, None)
                 if not allow_factor_change:
                     _check_factor(state, len(replicas))
                 situation = situation_at(image, topic, number, situation_in(image, topic, defaults))

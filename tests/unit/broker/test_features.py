@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.raw_client import API_VERSIONS, RawClient, connect
+from tests.raw_client import API_VERSIONS, CREATE_TOPICS, RawClient, connect
 
 from ottla.metadata import model
 from ottla.metadata.transaction import Delete, Transaction
@@ -16,7 +18,7 @@ from ottla.testing import run_broker_async
 
 UPDATE_FEATURES, GROUP_HEARTBEAT, GROUP_DESCRIBE = 57, 68, 69
 UNRECORDED = {"metadata.version": 33, "transaction.version": 2, "group.version": 1}
-NEWEST = {**UNRECORDED, "ottla.metadata.version": 1}
+NEWEST = {**UNRECORDED, "ottla.metadata.version": 2}
 UPGRADE, SAFE = 1, 2
 
 
@@ -65,7 +67,7 @@ async def test_old_clients_are_not_told_of_features_that_begin_at_level_0(client
         for version in (3, 4, 5)
     }
     assert supported[3] == {"metadata.version": (33, 33)}
-    later = {"transaction.version": (0, 2), "group.version": (0, 1), "ottla.metadata.version": (0, 1)}
+    later = {"transaction.version": (0, 2), "group.version": (0, 1), "ottla.metadata.version": (0, 2)}
     assert supported[4] == {**supported[3], **later}
     assert supported[5] == supported[4]
 
@@ -97,5 +99,23 @@ async def test_a_new_folder_keeps_its_levels_and_an_old_one_is_given_none(tmp_pa
         await store.open()
         await store.transaction(Transaction(writes=(Delete(model.FEATURES),)))
         await store.close()
-    async with run_broker_async(data_dir=tmp_path) as broker, connect(broker.host, broker.port) as client:
+    # What the level of the metadata is too low for is not said before it is raised.
+    cordoned = {"cordoned.log.dirs": "*"}
+    async with (
+        run_broker_async(cordoned, data_dir=tmp_path) as broker,
+        connect(broker.host, broker.port) as client,
+    ):
         assert await finalized(client) == (0, UNRECORDED)
+        assert await creation(client, "t") == ErrorCode.none
+        await update(client, "ottla.metadata.version", 2, UPGRADE)
+        async with asyncio.timeout(60):
+            for number in itertools.count():
+                if await creation(client, f"u-{number}") == ErrorCode.invalid_replication_factor:
+                    break
+
+
+async def creation(client: RawClient, name: str) -> int:
+    wanted = {"name": name, "num_partitions": 1, "replication_factor": 1}
+    created = await client.call(CREATE_TOPICS, 7, {"topics": [wanted], "timeout_ms": 30_000})
+    code: int = created["topics"][0]["error_code"]
+    return code

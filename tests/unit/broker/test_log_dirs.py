@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.raw_client import CREATE_TOPICS, PRODUCE, RawClient, connect
+from tests.unit.broker.cluster import until
 
 from ottla.broker.assembly import Broker, BrokerSettings
 from ottla.config.broker import broker_config
@@ -19,7 +20,7 @@ from ottla.protocol.errors import ErrorCode
 from ottla.records.codec import Record, encode_batch
 from ottla.replica.data_dir import DataDirError
 
-DELETE_TOPICS, ALTER_LOG_DIRS, DESCRIBE_LOG_DIRS = 20, 34, 35
+DELETE_TOPICS, ALTER_LOG_DIRS, DESCRIBE_LOG_DIRS, INCREMENTAL_ALTER_CONFIGS = 20, 34, 35, 44
 ONE = encode_batch([Record(0, 1, b"k", b"one")])
 
 
@@ -267,9 +268,51 @@ async def test_cordoned_folders_get_no_new_partitions(folders: tuple[Path, Path]
         assert (logs(a), logs(b)) == (set(), {"t-0", "t-1", "t-2"})
         results = (await client.call(DESCRIBE_LOG_DIRS, 5, {"topics": []}))["results"]
         assert [each["is_cordoned"] for each in results] == [True, False]
-    async with running(a, b, cordoned_log_dirs="*") as (_, client):
-        await create(client, "u", 1)
-        assert logs(a) == {"u-0"}
+
+
+async def test_a_broker_whose_folders_are_all_cordoned_gets_no_new_partitions(
+    folders: tuple[Path, Path],
+) -> None:
+    a, b = folders
+    async with running(a, b) as (_, client):
+        await create(client, "t", 1)
+    async with running(a, b, cordoned_log_dirs="*") as (broker, client):
+        refused = (ErrorCode.invalid_replication_factor, ErrorCode.invalid_replica_assignment)
+        assert await creations(client, "u") == refused
+        assert ends(broker, "t", 1) == [0]
+        await cordon(client, str(a))
+        await until(lambda: not broker.image.cordoned)
+        assert await creations(client, "u") == (ErrorCode.none, ErrorCode.topic_already_exists)
+        await cordon(client, f"{a},{b}")
+        await until(lambda: broker.image.cordoned == {1})
+        assert await creations(client, "v") == refused
+    async with running(a, b) as (broker, client):
+        assert await creations(client, "v") == refused
+        await cordon(client, "")
+        await until(lambda: not broker.image.cordoned)
+
+
+async def creations(client: RawClient, name: str) -> tuple[int, int]:
+    """The error codes where the broker is to place a topic, and where the client does."""
+    placed = {"name": name, "num_partitions": 1, "replication_factor": 1}
+    assigned = {
+        "name": name,
+        "num_partitions": -1,
+        "replication_factor": -1,
+        "assignments": [{"partition_index": 0, "broker_ids": [1]}],
+    }
+    first, second = [
+        (await client.call(CREATE_TOPICS, 7, {"topics": [each], "timeout_ms": 30_000}))["topics"][0]
+        for each in (placed, assigned)
+    ]
+    return first["error_code"], second["error_code"]
+
+
+async def cordon(client: RawClient, folders: str) -> None:
+    change = {"name": "cordoned.log.dirs", "config_operation": 0, "value": folders}
+    resource = {"resource_type": 4, "resource_name": "1", "configs": [change]}
+    answer = await client.call(INCREMENTAL_ALTER_CONFIGS, 1, {"resources": [resource]})
+    assert answer["responses"][0]["error_code"] == ErrorCode.none
 
 
 async def test_a_folder_that_refuses_a_log_is_passed_over(

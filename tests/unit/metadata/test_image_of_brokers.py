@@ -52,7 +52,7 @@ def test_brokers_come_and_go(cluster):
 def test_a_broker_that_stops_is_alive_but_not_active(cluster):
     cluster.write(Put(model.broker_key(3), model.encode_broker(BROKER)))
     assert cluster.image.is_active(3)
-    stopping = Put(model.stopping_key(3), model.STOPPING_VALUE)
+    stopping = Put(model.stopping_key(3), model.MARK)
     assert cluster.write(stopping) == ImageDelta(brokers_changed=frozenset({3}))
     assert cluster.image.stopping == {3}
     assert not cluster.image.is_active(3)
@@ -60,6 +60,17 @@ def test_a_broker_that_stops_is_alive_but_not_active(cluster):
     delta = cluster.write(Delete(model.stopping_key(3)), Delete(model.broker_key(3)))
     assert delta == ImageDelta(brokers_changed=frozenset({3}))
     assert not cluster.image.stopping
+
+
+def test_a_broker_is_cordoned_whether_it_lives_or_not(cluster):
+    assert cluster.write(Put(model.cordoned_key(3), model.MARK)) == ImageDelta()
+    assert cluster.image.cordoned == {3}
+    cluster.write(Put(model.broker_key(3), model.encode_broker(BROKER)))
+    assert cluster.image.is_active(3)
+    cluster.write(Delete(model.broker_key(3)))
+    assert cluster.image.cordoned == {3}
+    cluster.write(Delete(model.cordoned_key(3)))
+    assert not cluster.image.cordoned
 
 
 def test_a_fenced_broker_is_active_once_it_is_unfenced_in_its_epoch(cluster):
@@ -125,7 +136,8 @@ def test_a_registration_is_read_as_it_is_laid_out():
         ("/brokers/1", registration(clean=1)),
         ("/unfenced/1", b"{}"),
         ("/unfenced/x", model.encode_unfenced(1)),
-        ("/stopping/x", model.STOPPING_VALUE),
+        ("/stopping/x", model.MARK),
+        ("/cordoned/x", model.MARK),
         ("/controller", b'{"node":"1"}'),
     ],
 )

@@ -43,6 +43,11 @@ class Cluster:
         present = self.store.range("")
         self.image = image_at(present.revision, present.entries)
 
+    def cordon(self, *brokers):
+        marks = tuple(Put(model.cordoned_key(each), model.MARK) for each in brokers)
+        assert self.store.transaction(Transaction(writes=marks)).committed
+        self.read()
+
     def commit(self, plan):
         assert all(self.attempt(plan))
         self.read()
@@ -190,6 +195,28 @@ def test_refuses_what_kafka_refuses(cluster, request_, code, message):
     error = cluster.refused(request_)
     assert error.code is ErrorCode[code]
     assert message in error.message
+
+
+def test_no_replicas_go_to_cordoned_brokers():
+    cluster = Cluster(brokers=(1, 2, 3))
+    cluster.create(NewTopic("before", 3, 3))
+    cluster.cordon(2)
+    created = cluster.create(NewTopic("t", 6, 2))["t"]
+    assert {each for state in created.partitions for each in state.replicas} == {1, 3}
+    too_many = cluster.refused(NewTopic("u", 1, 3))
+    assert too_many.code is ErrorCode.invalid_replication_factor
+    assert "cordoned" in too_many.message
+    manual = cluster.refused(NewTopic("u", assignments=[(0, [1]), (1, [2])]))
+    assert manual.code is ErrorCode.invalid_replica_assignment
+    assert "broker 2, but all its log directories are cordoned" in manual.message
+    grown = create_partitions(cluster.image, [NewPartitions("before", 4), NewPartitions("t", 7, [[2, 3]])])
+    assert [grown.results[name].code for name in ("before", "t")] == [
+        ErrorCode.invalid_replication_factor,
+        ErrorCode.invalid_replica_assignment,
+    ]
+    cluster.cordon(1, 3)
+    nowhere = cluster.refused(NewTopic("u", 1, 1))
+    assert nowhere.code is ErrorCode.invalid_replication_factor
 
 
 def test_replicas_of_all_partitions_are_as_many():

@@ -218,6 +218,14 @@ def test_new_logs_go_where_the_fewest_are() -> None:
     assert order() == "/b/c/a"
     assert order("/b") == "/c/a"
     assert order("/a", "/b", "/c") == order("*") == "/a"
+    assert [dirs.are_all(each) for each in ((), ("/a", "/b"), ("/a", "/b", "/c"), ("*",))] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    dirs.all[2].fail(OSError("broken"))
+    assert dirs.are_all(("/a", "/b"))
 
 
 def test_a_mark_of_a_clean_stop_gets_another_epoch_where_there_is_one() -> None:

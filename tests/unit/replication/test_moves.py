@@ -133,6 +133,16 @@ def test_as_many_preferred_leaders_as_are_asked_for_lead_again():
     assert [state.leader for state in states] == [1, 1, 3, 1]
 
 
+def test_nothing_moves_to_a_broker_that_takes_no_new_replicas():
+    cluster = Cluster(led_by(1))
+    cluster.write(Put(model.cordoned_key(3), model.MARK))
+    for replicas in ([3], [1, 2, 3]):
+        with pytest.raises(KafkaError, match="all its log directories are cordoned") as refused:
+            cluster.move(replicas)
+        assert refused.value.code is ErrorCode.invalid_replica_assignment
+    assert cluster.move([1, 2]).replicas == (1, 2)
+
+
 def test_a_partition_moves_when_its_new_replicas_are_in_sync():
     cluster = Cluster(led_by(1))
     moving = cluster.move([4, 5, 1])
