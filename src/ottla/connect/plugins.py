@@ -81,6 +81,14 @@ _CONNECTORS: Final = {
         Kind.SINK,
         "redis.sink:PlainRedisSinkConnector",
     ),
+    "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector": (
+        Kind.SINK,
+        "elasticsearch.sink:ElasticsearchSinkConnector",
+    ),
+    "io.aiven.kafka.connect.opensearch.OpensearchSinkConnector": (
+        Kind.SINK,
+        "elasticsearch.sink:OpenSearchSinkConnector",
+    ),
     "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
     "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
 }

@@ -172,16 +172,17 @@ class _SinkContext:
         self._kit.commit()
 
     @property
-    def errant_record_reporter(self) -> ErrantRecordReporter:
-        return self._kit
+    def errant_record_reporter(self) -> ErrantRecordReporter | None:
+        return self._kit if self._kit.tolerant else None
 
 
 class SinkKit:
     """One task of a sink, started with `with`. `committed` are the offsets that it said are in its target,
-    `errant` the records that it reported.
+    `errant` the records that it reported; one that is not `tolerant` has no place for these.
     """
 
-    def __init__(self, sink: type[SinkConnector], config: Config) -> None:
+    def __init__(self, sink: type[SinkConnector], config: Config, *, tolerant: bool = True) -> None:
+        self.tolerant = tolerant
         self._connector = sink()
         self._config = config
         self._task: SinkTask

@@ -14,12 +14,23 @@ from ottla.connect.data.texts import value_text
 from ottla.connect.errors import DataError
 from ottla.connect.records import ConnectRecord
 
-__all__ = ["fields_of", "json_of", "key_text", "named", "parsed_json", "to_bytes"]
+__all__ = [
+    "document_json",
+    "document_of",
+    "fields_of",
+    "json_of",
+    "key_text",
+    "named",
+    "parsed_json",
+    "plain",
+    "to_bytes",
+]
 
 _JSON: Final = JsonConverter(
     {"schemas.enable": "false", "decimal.format": "NUMERIC", "replace.null.with.default": "false"},
     ConverterType.VALUE,
 )
+_DOCUMENTS: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def json_of(schema: Schema | None, value: Value) -> bytes:
@@ -67,6 +78,34 @@ def fields_of(schema: Schema | None, value: Value) -> Mapping[str, tuple[Schema 
         inner = None if schema is None else schema.value_schema
         return {key if isinstance(key, str) else str(key): (inner, one) for key, one in value.items()}
     raise DataError(f"a struct or a map is needed, and this is {type(value).__name__}")
+
+
+def plain(value: Value) -> Value:
+    """Structs as dicts of their fields, all the way down; dates, times, decimals and bytes as they are."""
+    if isinstance(value, Struct):
+        pairs = zip(value.schema.struct_fields, value.values, strict=True)
+        return {field.name: plain(one) for field, one in pairs}
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def document_of(record: ConnectRecord) -> dict[str, Value]:
+    """A value's fields: of a struct or map, or of a text that is an object in JSON. DataError."""
+    value = plain(record.value)
+    if isinstance(value, str | bytes):
+        value = parsed_json(value.encode() if isinstance(value, str) else value)
+    if isinstance(value, dict):
+        return value
+    raise DataError("a document is an object: a struct, a map, or a text that is one in JSON")
+
+
+def document_json(document: Mapping[str, Value]) -> bytes:
+    """In one line, dates and times as ISO 8601 has them, decimals as numbers. DataError."""
+    try:
+        return _DOCUMENTS.encode(document)
+    except (msgspec.EncodeError, TypeError, ValueError, RecursionError) as error:
+        raise DataError(f"the document cannot be JSON: {error}") from None
 
 
 def named(pattern: str, record: ConnectRecord, escaped: Callable[[str], str] = str) -> str:

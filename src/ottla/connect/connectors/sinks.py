@@ -26,6 +26,10 @@ class TargetError(ConnectError):
     """The target takes nothing from this task (wrong credentials, no such place): no record's fault."""
 
 
+class RejectedError(TargetError):
+    """A record that nobody tolerates; the text says which."""
+
+
 class BusyError(RetriableError):
     """The target says when it is to be asked again."""
 
@@ -136,7 +140,7 @@ class BatchSinkTask(SinkTask):
         reporter = self.context.errant_record_reporter
         if reporter is None:
             where = f"{record.original_topic}-{record.original_partition}"
-            raise type(error)(f"{error} (record {record.original_offset} of {where})") from error
+            raise RejectedError(f"{error} (record {record.original_offset} of {where})") from error
         reporter.report(record, error)
 
     def close(self, partitions: Sequence[TopicPartition]) -> None:

@@ -25,6 +25,7 @@ __all__ = [
     "HttpClient",
     "Response",
     "auth_config",
+    "basic",
     "check_auth",
     "connection_config",
     "failure",
@@ -215,7 +216,7 @@ class HttpClient:
         settings = self._settings
         if self._auth == "BASIC":
             user, password = settings.string("connection.user"), settings.secret("connection.password")
-            return {"Authorization": _basic(user, "" if password is None else password.value)}
+            return {"Authorization": basic(user, "" if password is None else password.value)}
         if self._auth == "BEARER":
             token = settings.secret("bearer.token")
             return {"Authorization": f"Bearer {'' if token is None else token.value}"}
@@ -234,7 +235,7 @@ class HttpClient:
         if settings.string("oauth2.client.auth.mode").lower() == "url":
             form |= {"client_id": who, "client_secret": password}
         else:
-            headers["Authorization"] = _basic(who, password)
+            headers["Authorization"] = basic(who, password)
         url = settings.string("oauth2.token.url")
         response = self._send("POST", url, urlencode(form).encode(), headers)
         if not 200 <= response.status < 300:
@@ -257,7 +258,8 @@ class HttpClient:
         return token
 
 
-def _basic(user: str, password: str) -> str:
+def basic(user: str, password: str) -> str:
+    """The value of the header Authorization."""
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 

@@ -1,0 +1,1 @@
+"""Topics into Elasticsearch and OpenSearch, with the settings of Confluent's connector."""
