@@ -36,6 +36,7 @@ _TRIES: Final = 50
 _WAIT_S: Final = 0.1
 _MANY: Final = 1 << 62
 """More records than any changelog has."""
+_GONE: Final = (ErrorCode.unknown_topic_or_partition, ErrorCode.unknown_topic_id)
 
 
 class Leader:
@@ -65,16 +66,20 @@ class Leader:
         self.counts = counts
         return plan(self._topology, self._settings.application_id, counts, self._topic_config)
 
-    @property
-    def has_patterns(self) -> bool:
-        """Whether topics may be read that come only later."""
-        return bool(self._patterns)
+    async def look_for_topics(self) -> None:
+        """Have the client hear of all topics that the application reads: by itself it asks for those that
+        its thread reads. Which new ones match patterns only the cluster knows."""
+        if self._patterns:
+            await self.source_counts()
+        else:
+            self._client.cluster.stale(self.counts)
 
     def changed(self, metadata: ClusterMetadata) -> bool:
-        """Whether the topics that are read have other partitions than when tasks were assigned."""
+        """Whether the topics that are read have other partitions than when tasks were assigned, or none."""
         return any(
-            topic in metadata.topics and len(metadata.partitions_of(topic)) != count
+            len(metadata.partitions_of(topic)) != count
             for topic, count in self.counts.items()
+            if topic in metadata.topics or metadata.errors.get(topic) in _GONE
         ) or any(name not in self.counts for name in self._matching(metadata))
 
     async def source_counts(self) -> dict[str, int]:
@@ -82,7 +87,7 @@ class Leader:
         internal = self._topology.internal_topics
         names = [topic for node in self._sources for topic in node.topics if topic not in internal]
         cluster = self._client.cluster
-        wanted = None if self.has_patterns else sorted(names)
+        wanted = None if self._patterns else sorted(names)
         metadata = await cluster.retrying(lambda: cluster.refresh(wanted))
         found = [name for name in names if name in metadata.topics]
         found += [topic for topic in self._matching(metadata) if topic not in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
@@ -17,6 +18,8 @@ from ottla.streams.runtime.work import Work, decode_metadata
 
 _POLL_RECORDS: Final = 1_000
 _POSITION_S: Final = 0.05
+_LOOK_S: Final = 0.05
+"""How long a poll waits for lags that nobody knows yet."""
 
 
 class Reading:
@@ -34,6 +37,7 @@ class Reading:
         self._paused: dict[TopicPartition, None] = {}
         self._lags: dict[TopicPartition, int] = {}
         """Of partitions of which no fetch has said it."""
+        self._looking: asyncio.Task[None] | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -83,19 +87,27 @@ class Reading:
                 work.task.set_lag(partition, lag)
 
     async def _look_up(self, partitions: Sequence[TopicPartition]) -> None:
-        """The lags that no fetch says: those of partitions without news since they were assigned anew."""
+        """The lags that no fetch says: those of partitions without news since they were assigned anew. Others
+        are not kept waiting for a partition that nobody leads."""
         new = [each for each in partitions if each not in self._lags]
-        if not new:
-            return
+        if self._looking is None and new:
+            self._looking = asyncio.create_task(self._find_lags(new), name="ottla-streams-lags")
+        if self._looking is not None:
+            done, _ = await asyncio.wait([self._looking], timeout=_LOOK_S)
+            if done:
+                looked, self._looking = self._looking, None
+                looked.result()
+
+    async def _find_lags(self, partitions: Sequence[TopicPartition]) -> None:
         try:
-            ends = await self._consumer.end_offsets(new)
-            for each in new:
+            ends = await self._consumer.end_offsets(partitions)
+            for each in partitions:
                 position = await self._consumer.position(each, timeout_s=_POSITION_S)
                 self._lags[each] = max(ends[each] - position, 0)
         except TimeoutError:
             return  # the next poll tries again
         except ClientError as error:
-            if not error.retriable:
+            if not error.retriable and set(partitions) <= set(self._consumer.assignment()):
                 raise
 
     def go_on(self, active: Collection[Work]) -> None:

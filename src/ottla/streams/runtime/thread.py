@@ -35,7 +35,7 @@ from ottla.streams.runtime.protocol import (
 from ottla.streams.runtime.reading import Reading
 from ottla.streams.runtime.restoring import Restoring
 from ottla.streams.runtime.state_directory import ThreadEnvironment
-from ottla.streams.runtime.topics import Hosts, Layout
+from ottla.streams.runtime.topics import Hosts, Layout, MissingSourceTopicsError
 from ottla.streams.runtime.work import TURN_S, Phase, Wanted, Work
 from ottla.streams.task.task import Task
 
@@ -269,7 +269,7 @@ class StreamThread:
         info = decode_assignment(user_data) if user_data else Assignment()
         if info.error == INCOMPLETE_SOURCE_TOPICS:
             await self._leader.layout()  # which says what is missing
-            raise StreamsError("topics that are to be read are not there")
+            raise MissingSourceTopicsError("topics that are to be read were not there")
         if info.error == SHUTDOWN_REQUESTED:
             raise ShutdownRequestedError("an instance asked for the whole application to end")
         self.metrics.rebalances += 1
@@ -417,10 +417,9 @@ class StreamThread:
             await self._committing.purge()
 
     async def _look_for_topics_if_due(self) -> None:
-        """Topics that patterns match may be new; those that are read are looked at by the client anyway."""
-        if self._member.is_leader and self._leader.has_patterns and self._now_s() >= self._next_look_s:
+        if self._member.is_leader and self._now_s() >= self._next_look_s:
             self._next_look_s = self._now_s() + self._client.cluster.settings.metadata_max_age_ms / 1000
-            await self._leader.source_counts()
+            await self._leader.look_for_topics()
 
     # Ending.
 

@@ -98,7 +98,7 @@ def step(b: StreamsBuilder, stream: Stream, kind: int, number: int, name: str) -
 
 
 def rows(stream: Any) -> Stream:
-    """Something with fields again, but where there is nothing: a cache tells of nothing that came and went."""
+    """Something with fields again, but where there is nothing: a cache tells of none that came and went."""
 
     def row(value: Any) -> Any:
         return None if value is None else {"n": len(str(value)), "s": str(value)[-3:]}
