@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from ottla.broker.request import BoundHandler, RequestContext, Result, Route, ServedApi
 from ottla.broker.rights import AnyRight, Authorization
 from ottla.network.output import Frame
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.structs import Struct
+
+if TYPE_CHECKING:
+    from ottla.broker.audit.trail import Trail
 
 Services = TypeVar("Services")
 """What the handlers of one family use; `broker.services` has them all."""
@@ -37,6 +40,8 @@ class Api(Generic[Services, Request, Response]):
     """What a client has to be allowed before it is answered"""
     error: Callable[[Request, ErrorCode, str | None], Response] | None = None
     """Makes the response of a request that failed as a whole, where that is not a mere `error_code`."""
+    is_audited: bool = False
+    """Who asks for it changes something that others depend on: it is told in the audit"""
     kips: tuple[int, ...] = ()
     gaps: tuple[str, ...] = ()
     """What Kafka does here and Ottla does not, a sentence each."""
@@ -46,9 +51,19 @@ class Api(Generic[Services, Request, Response]):
         """Kafka's number for the API."""
         return self.request.__key__
 
-    def bind(self, served: ServedApi, services: Services, authorization: Authorization | None) -> Route:
-        """The API with what its handler uses; without `authorization` everybody may do everything."""
+    def bind(
+        self,
+        served: ServedApi,
+        services: Services,
+        authorization: Authorization | None,
+        trail: Trail | None = None,
+    ) -> Route:
+        """The API with what its handler uses; without `authorization` everybody may do everything, without
+        `trail` there is no audit.
+        """
         handle: BoundHandler = partial(self.handle, services)
+        if trail is not None and self.is_audited:
+            handle = trail.watch(handle)
         if authorization is not None:
             handle = self.right.guard(handle, authorization)
         return Route(served, handle, error=self.error)
@@ -66,11 +81,18 @@ class HandCodedApi(Generic[Services, Message]):
     right: AnyRight
     pipelined: bool = False
     """The connection goes on with the next request while this one waits (its effects are ordered already)."""
+    is_audited: bool = False
     kips: tuple[int, ...] = ()
     gaps: tuple[str, ...] = ()
 
-    def bind(self, served: ServedApi, services: Services, authorization: Authorization | None) -> Route:
-        """As that of `Api`."""
+    def bind(
+        self,
+        served: ServedApi,
+        services: Services,
+        authorization: Authorization | None,
+        _trail: Trail | None = None,
+    ) -> Route:
+        """As that of `Api`; records are no changes that are told."""
         handle: BoundHandler = partial(self.handle, services)
         if authorization is not None:
             handle = self.right.guard(handle, authorization)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from functools import cached_property
@@ -13,6 +12,8 @@ from ottla.broker.apis import APIS, binder
 from ottla.broker.coordinators import Coordinators
 from ottla.broker.host import Host, this_host
 from ottla.broker.membership import Alone, Member, Membership, registration_of
+from ottla.broker.opening import Opening
+from ottla.broker.protection import Protection
 from ottla.broker.quotas import ClientQuotas
 from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
@@ -39,14 +40,12 @@ from ottla.controller.isr import IsrController
 from ottla.controller.producer_ids import ProducerIds
 from ottla.controller.publisher import Publisher
 from ottla.controller.quotas import QuotaController
-from ottla.controller.registration import note_log_dirs
 from ottla.controller.replicas import ReplicaController
 from ottla.controller.topics import InternalTopics, TopicController
 from ottla.metadata.image import MetadataImage
 from ottla.network.connection import Shared
 from ottla.network.memory import ConnectionLimits, RequestMemory, UnsentOutput
-from ottla.network.server import SaslListeners, Server
-from ottla.protocol.errors import KafkaError
+from ottla.network.server import Server
 from ottla.replica.compaction import Compaction
 from ottla.replica.data_dirs import DataDirs
 from ottla.replica.failures import DiskFailures
@@ -64,7 +63,6 @@ from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
     from ottla.broker.monitoring.monitor import Monitor
-    from ottla.broker.rights import Authorization
     from ottla.network.peers import Peers
 
 log = logging.getLogger(__name__)
@@ -221,6 +219,19 @@ class Broker:
             self._checkpoint,
         )
 
+    @cached_property
+    def _protection(self) -> Protection:
+        client_id = f"broker-{self.node.node_id}-audit"
+        return Protection(
+            self._host,
+            self.current,
+            self.metadata,
+            TopicController(self._committer, self.current, self._host.new_uuid),
+            self.partitions,
+            lambda peer: self.peers.channel(peer, client_id),
+            self._readers,
+        )
+
     def _make_router(self) -> Router:
         config, clock = self.config, self.clock
         limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
@@ -240,20 +251,9 @@ class Broker:
             _RECEIVE_BUFFER_BYTES,
             self._readers,
         )
-        return Server(shared, config, self._host.bind, self._host.addresses_of, self._sasl_listeners)
-
-    def _sasl_listeners(self) -> SaslListeners:
-        from ottla.broker.authentication import Authentication  # what plain listeners do not need
-
-        random, clock = self._host.random, self.clock
-        return Authentication(self.metadata, self.current, random, clock, self._readers)
-
-    def _make_authorization(self) -> Authorization | None:
-        if not self.config.authorizer_class_name:
-            return None
-        from ottla.broker.rights import Authorization  # the first API that is asked for loads it, too
-
-        return Authorization(self.metadata, self.config)
+        return Server(
+            shared, config, self._host.bind, self._host.addresses_of, self._protection.sasl_listeners
+        )
 
     def _binder(self) -> Callable[[ServedApi], Route]:
         """Gives every API what its family uses."""
@@ -266,7 +266,8 @@ class Broker:
         )
         self._isr_watch.answer_followers = sessions.answer_followers
         return binder(
-            self._make_authorization(),
+            self._protection.authorization,
+            self._protection.trail,
             RecordServices(
                 metadata=metadata,
                 partitions=self.partitions,
@@ -421,7 +422,15 @@ class Broker:
         members = self._membership.subscribers(self.partitions)
         self._quotas.limit_rates = self._server.limit_rates
         await self._quotas.follow(image)
-        await self._open_logs(image)
+        await Opening(
+            node.node_id,
+            self._store,
+            self._membership,
+            self.data_dirs,
+            self._folders,
+            self.partitions,
+            self.log_moves,
+        ).open(image)
         self.metadata.start(
             [
                 self._dynamic_config,
@@ -444,27 +453,6 @@ class Broker:
         """Of this broker's registration, negative without one."""
         return self._membership.epoch
 
-    async def _open_logs(self, image: MetadataImage) -> None:
-        node_id = self.node.node_id
-        known = image.log_dirs.get(node_id, ())
-        known = await self._note_log_dirs(known, self.data_dirs.expect(known))
-        self.data_dirs.begin()
-        moves = self._folders.clear(image.topics)
-        for topic in image.topics.values():
-            await self.partitions.open_topic(topic, is_new=False)
-        if not self.partitions.any_is_missing():
-            await self._note_log_dirs(known, self.data_dirs.expect_no_more())
-        for move in moves:
-            with contextlib.suppress(KafkaError):  # it is not here any more, or its folder is cordoned
-                self.log_moves.begin(*move)
-
-    async def _note_log_dirs(self, known: tuple[str, ...], now: tuple[str, ...]) -> tuple[str, ...]:
-        """Have it in the metadata where replicas may lie, unless there was never more than one folder."""
-        if now != known and len(known) + len(now) > 1:
-            node_id = self.node.node_id
-            await self._membership.when_reached(lambda: note_log_dirs(self._store, node_id, now))
-        return now
-
     async def _own_name(self) -> str:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._host.name)
 
@@ -481,6 +469,7 @@ class Broker:
             await asyncio.wait([self._loading])
         await self._coordinators.stop()
         await self._server.stop()
+        await self._protection.stop()
         await self._fetchers.stop()
         self._isr_watch.stop()
         await self._isr_controller.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -45,8 +45,12 @@ class Authentication:
         random: Random,
         clock: Clock,
         threads: Executor,
+        on_failure: Callable[[str, str, str], None] | None,
     ) -> None:
-        """`threads` are for what takes a while. Raises ConfigError where keys of tokens cannot be read."""
+        """`threads` are for what takes a while, `on_failure` as in `SaslListener`. Raises ConfigError where
+        keys of tokens cannot be read.
+        """
+        self._on_failure = on_failure
         self._metadata = metadata
         self._config = config
         self._random = random
@@ -71,6 +75,7 @@ class Authentication:
             failure_delay_s=config.connection_failed_authentication_delay_ms / 1000,
             timeout_s=config.ottla_authentication_timeout_ms / 1000,
             now_ms=self._clock.now_ms,
+            on_failure=self._on_failure,
         )
 
     async def reconfigure(self) -> None:

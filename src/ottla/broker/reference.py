@@ -31,7 +31,8 @@ def _rows() -> Iterator[str]:
             versions += f" (advertised from {served.advertised_lowest})"
         api = load(served)
         kips = ", ".join(str(kip) for kip in api.kips)
-        cells = (str(served.key), served.name, versions, api.right.text, kips, " ".join(api.gaps))
+        right = api.right.text + (" ([audited](audit.md))" if api.is_audited else "")
+        cells = (str(served.key), served.name, versions, right, kips, " ".join(api.gaps))
         yield f"| {' | '.join(cells)} |\n"
 
 

@@ -14,18 +14,18 @@ from uuid import UUID
 
 from ottla.broker.request import BoundHandler, RequestContext, Result
 from ottla.config.security import SecurityConfig, super_users
-from ottla.metadata.acls import CLUSTER_NAME, Acl
+from ottla.metadata.acls import CLUSTER_NAME
 from ottla.metadata.image import ImageSource, MetadataImage
 from ottla.network.session import Session
 from ottla.protocol import messages
 from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.structs import Struct
-from ottla.security.access import Access
+from ottla.security.access import Access, Denial, OnDenial, rule_text
 from ottla.security.authorizer import AclIndex, Authorizer
 from ottla.security.principal import in_one_line
 
-audit = logging.getLogger("ottla.authorizer")
+log = logging.getLogger("ottla.authorizer")
 
 Request = TypeVar("Request", bound=Struct)
 Item = TypeVar("Item")
@@ -42,8 +42,12 @@ REFUSALS: Final = {
 class Authorization:
     """Who may do what in this broker, as the metadata has it now."""
 
-    def __init__(self, metadata: ImageSource, config: SecurityConfig) -> None:
+    def __init__(
+        self, metadata: ImageSource, config: SecurityConfig, on_denial: OnDenial | None = None
+    ) -> None:
+        """`on_denial` is told of each denial; without it that is a line of the log."""
         self._metadata = metadata
+        self._on_denial = on_denial or _log_denial
         self._super_users = super_users(config.super_users)
         self._allow_everyone = config.allow_everyone_if_no_acl_found
         self._acls: object = None
@@ -69,7 +73,9 @@ class Authorization:
         """What the client of a connection may do; remembered with it."""
         access = session.access
         if access is None:
-            access = session.access = Access(session.principal, session.peer_host, self.current)
+            access = session.access = Access(
+                session.principal, session.peer_host, self.current, self._on_denial
+            )
         return access
 
 
@@ -92,34 +98,50 @@ def may(
     *,
     is_asked_for: bool = True,
 ) -> bool:
-    """Whether the client may; denials are told to the audit log, unless it was only looked what there is to
+    """Whether the client may; denials are told, unless it was only looked what there is to
     be shown. Always, where no authorizer is configured.
     """
     access = context.session.access
     if access is None:
         return True
     decision = access.decide(operation, resource_type, name)
-    if is_asked_for and audit.isEnabledFor(logging.DEBUG if decision.is_allowed else logging.INFO):
-        audit.log(
-            logging.DEBUG if decision.is_allowed else logging.INFO,
-            "Principal = %s is %s operation = %s from host = %s on resource = %s:LITERAL:%s for request = %s "
-            "based on rule %s",
+    if is_asked_for and (not decision.is_allowed or log.isEnabledFor(logging.DEBUG)):
+        told = Denial(
             access.principal,
-            "Allowed" if decision.is_allowed else "Denied",
-            operation.name,
             access.host,
-            resource_type.name.title().replace("_", ""),
-            in_one_line(name),
-            messages.APIS[context.api_key].name,
-            _rule_text(decision.rule),
+            context.client_id,
+            context.api_key,
+            operation,
+            resource_type,
+            name,
+            decision.rule,
         )
+        if decision.is_allowed:
+            _log(logging.DEBUG, "Allowed", told)
+        else:
+            access.on_denial(told)
     return decision.is_allowed
 
 
-def _rule_text(rule: Acl | str) -> str:
-    if isinstance(rule, str):
-        return rule
-    return f"{rule.permission.name} {rule.operation.name} of {rule.principal} from {rule.host} on {rule.name}"
+def _log_denial(denial: Denial) -> None:
+    if log.isEnabledFor(logging.INFO):
+        _log(logging.INFO, "Denied", denial)
+
+
+def _log(level: int, decided: str, told: Denial) -> None:
+    log.log(
+        level,
+        "Principal = %s is %s operation = %s from host = %s on resource = %s:LITERAL:%s for request = %s "
+        "based on rule %s",
+        told.principal,
+        decided,
+        told.operation.name,
+        told.host,
+        told.resource_type.name.title().replace("_", ""),
+        in_one_line(told.name),
+        messages.APIS[told.api_key].name,
+        rule_text(told.rule),
+    )
 
 
 def may_with_some(context: RequestContext, operation: Operation, resource_type: ResourceType) -> bool:

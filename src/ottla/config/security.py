@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ottla.config.definition import BOOLEAN, STRING, ConfigDef, ConfigError
+from ottla.config.definition import BOOLEAN, STRING, ConfigDef, ConfigError, matching, not_empty
 
 STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 
@@ -30,6 +30,22 @@ SECURITY_KEYS = (
         False,
         "Whether everybody may do everything with what no ACL speaks of.",
     ),
+    ConfigDef(
+        "ottla.audit.log",
+        STRING,
+        None,
+        "Where denials, failed attempts to log in and administrative changes are written to, an object of "
+        "JSON a line: `stderr`, or the path of a file, which is opened anew when it was moved away.",
+        not_empty(),
+    ),
+    ConfigDef(
+        "ottla.audit.topic",
+        STRING,
+        None,
+        "The topic that the same is written to, such as `_ottla_audit_log`; it is made, with one partition, "
+        "when there is something to be written.",
+        matching(r"[a-zA-Z0-9._-]{1,249}", "a topic's name"),
+    ),
 )
 
 
@@ -40,6 +56,14 @@ class SecurityConfig:
     authorizer_class_name: str
     super_users: str
     allow_everyone_if_no_acl_found: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AuditConfig:
+    """Where it is written who was refused, and who changed what."""
+
+    ottla_audit_log: str | None
+    ottla_audit_topic: str | None
 
 
 def check_security(value: Callable[[str], Any]) -> None:

@@ -62,6 +62,8 @@ class SaslListener:
     failure_delay_s: float
     timeout_s: float
     now_ms: Callable[[], int]
+    on_failure: Callable[[str, str, str], None] | None = None
+    """Told the client's address, the listener and the reason of each failed attempt, in place of the log"""
 
 
 class _State(enum.Enum):
@@ -292,6 +294,9 @@ class Authenticator:
 
     def _note(self, why: str) -> None:
         session = self._client.session
+        if self._listener.on_failure is not None:
+            self._listener.on_failure(session.peer_host, session.listener, why)
+            return
         log.info(
             "failed %sauthentication of %s on listener %s: %s",
             "" if self._proved is None else "re-",

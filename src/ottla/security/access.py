@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
+from ottla.metadata.acls import Acl
 from ottla.protocol.codes import Operation, ResourceType
 from ottla.security.authorizer import Authorizer, Decision
 from ottla.security.principal import Principal
@@ -13,13 +14,42 @@ _KEPT_MAX: Final = 4096
 """Decisions; a client that asks of more resources has them decided anew"""
 
 
+class Denial(NamedTuple):
+    """What a client was not allowed."""
+
+    principal: str
+    host: str
+    client_id: str | None
+    api_key: int
+    operation: Operation
+    resource_type: ResourceType
+    name: str
+    rule: Acl | str
+    """As `Decision` has it"""
+
+
+def rule_text(rule: Acl | str) -> str:
+    """What a decision was made by."""
+    if isinstance(rule, str):
+        return rule
+    return f"{rule.permission.name} {rule.operation.name} of {rule.principal} from {rule.host} on {rule.name}"
+
+
+OnDenial: TypeAlias = Callable[[Denial], None]
+
+
 class Access:
     """Of one principal at one address."""
 
-    __slots__ = ("_authorizer", "_current", "_decided", "host", "principal")
+    __slots__ = ("_authorizer", "_current", "_decided", "host", "on_denial", "principal")
 
-    def __init__(self, principal: Principal, host: str, current: Callable[[], Authorizer]) -> None:
-        """`current` is asked each time: another authorizer has other ACLs."""
+    def __init__(
+        self, principal: Principal, host: str, current: Callable[[], Authorizer], on_denial: OnDenial
+    ) -> None:
+        """`current` is asked each time: another authorizer has other ACLs. `on_denial` is whom to tell of
+        what is refused.
+        """
+        self.on_denial: Final = on_denial
         self.principal: Final = str(principal)
         self.host: Final = host
         self._current = current

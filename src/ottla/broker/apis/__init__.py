@@ -11,6 +11,7 @@ from ottla.protocol import messages
 
 if TYPE_CHECKING:
     from ottla.broker.api import AnyApi
+    from ottla.broker.audit.trail import Trail
     from ottla.broker.rights import Authorization
 
 _NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
@@ -79,12 +80,14 @@ def load(served: ServedApi) -> AnyApi:
     return found
 
 
-def binder(authorization: Authorization | None, *services: object) -> Callable[[ServedApi], Route]:
+def binder(
+    authorization: Authorization | None, trail: Trail | None, *services: object
+) -> Callable[[ServedApi], Route]:
     """Loads an API and gives it, of these, the services that it asks for."""
     by_type = {type(each): each for each in services}
 
     def bind(served: ServedApi) -> Route:
         api = load(served)
-        return api.bind(served, by_type[api.services], authorization)
+        return api.bind(served, by_type[api.services], authorization, trail)
 
     return bind

@@ -66,6 +66,7 @@ APIS = (
         _handle,
         right=OnCluster(Operation.ALTER),
         error=_error,
+        is_audited=True,
         kips=(183, 460),
     ),
 )

@@ -165,6 +165,7 @@ APIS = (
         _alter,
         right=OnCluster(Operation.ALTER),
         error=_alter_error,
+        is_audited=True,
         kips=(113, 1066),
     ),
 )

@@ -112,6 +112,7 @@ APIS = (
         _alter,
         right=OnCluster(Operation.ALTER),
         error=_alter_error,
+        is_audited=True,
         kips=(455, 860),
     ),
     Api(

@@ -173,6 +173,7 @@ APIS = (
         _replace,
         right=_ALTER,
         error=_replace_error,
+        is_audited=True,
         kips=(133,),
     ),
     Api(
@@ -182,6 +183,7 @@ APIS = (
         _change,
         right=_ALTER,
         error=_change_error,
+        is_audited=True,
         kips=(339, 412, 848),
     ),
 )

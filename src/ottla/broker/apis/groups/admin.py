@@ -91,6 +91,7 @@ APIS = (
             into="results",
             name=itself,
         ),
+        is_audited=True,
         kips=(229, 1043),
     ),
 )

@@ -275,6 +275,7 @@ APIS = (
                 name=its_name,
             ),
         ),
+        is_audited=True,
         kips=(496,),
     ),
 )

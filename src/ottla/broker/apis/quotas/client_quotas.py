@@ -148,6 +148,7 @@ APIS = (
         _alter,
         right=OnCluster(Operation.ALTER_CONFIGS),
         error=_alter_error,
+        is_audited=True,
         kips=_KIPS,
     ),
 )

@@ -295,6 +295,7 @@ APIS = (
             into="topics",
             name=its_name,
         ),
+        is_audited=True,
         kips=(107,),
     ),
 )

@@ -176,6 +176,7 @@ APIS = (
         _create,
         right=_ALTER,
         error=_create_error,
+        is_audited=True,
         kips=_KIPS,
     ),
     Api(
@@ -185,6 +186,7 @@ APIS = (
         _delete,
         right=_ALTER,
         error=_delete_error,
+        is_audited=True,
         kips=_KIPS,
     ),
 )

@@ -136,6 +136,7 @@ APIS = (
         _alter,
         right=OnCluster(Operation.ALTER),
         error=_alter_error,
+        is_audited=True,
         kips=_KIPS,
     ),
 )

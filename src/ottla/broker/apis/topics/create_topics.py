@@ -158,6 +158,7 @@ APIS = (
             "CREATE on the cluster or on each topic; DESCRIBE_CONFIGS on a topic to be told of its settings"
         ),
         error=_topics_error,
+        is_audited=True,
         kips=(4, 464, 516, 525),
     ),
     Api(
@@ -175,6 +176,7 @@ APIS = (
             name=its_name,
         ),
         error=_partitions_error,
+        is_audited=True,
         kips=(195, 599),
     ),
 )

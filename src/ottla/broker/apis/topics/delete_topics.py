@@ -124,6 +124,7 @@ APIS = (
         _handle,
         right=ByHandler("DELETE on the cluster or on each topic, and DESCRIBE on it"),
         error=_error,
+        is_audited=True,
         kips=(4, 516, 599),
     ),
 )

@@ -1,0 +1,1 @@
+"""Who was refused, and who changed what: an object for each, in a file and in a topic."""
