@@ -168,6 +168,40 @@ def test_what_makes_no_sense(call: Call, arguments: tuple[str, ...], said: Any) 
     assert said in call("acl", *arguments, code=2)
 
 
+def test_roles(call: Call) -> None:
+    call("role", "create", "readers")
+    assert "already" in call("role", "create", "readers", code=1)
+    assert "no role nobody" in call("role", "grant", "nobody", "--topic", "t", code=1)
+    granted = call("role", "grant", "readers", "--consumer", "--topic", "in", "--group", "g", "--json")
+    assert acls(granted) == {
+        ("allow", "read", "topic", "in", "literal", "*"),
+        ("allow", "describe", "topic", "in", "literal", "*"),
+        ("allow", "read", "group", "g", "literal", "*"),
+    }
+    barred = ("--topic", "in-", "--resource-pattern-type", "prefixed", "--operation", "write", "--deny")
+    call("role", "grant", "readers", *barred, "--host", "10.0.0.0/8")
+    call("role", "bind", "readers", "User:pam", "Group:ops", "--host", "10.1.0.0/16")
+    assert "no roles" in call("role", "bind", "readers", "Role:other", code=2)
+    described = json.loads(call("role", "describe", "readers", "--json"))
+    assert described["members"] == [
+        {"member": who, "permission": "allow", "host": "10.1.0.0/16"} for who in ("Group:ops", "User:pam")
+    ]
+    assert len(described["acls"]) == 4
+    assert ("deny", "write", "topic", "in-", "prefixed", "10.0.0.0/8") in acls(json.dumps(described["acls"]))
+    assert {"role": "readers", "members": ["Group:ops", "User:pam"], "acls": 4} in json.loads(
+        call("role", "list", "--json")
+    )
+    call("role", "revoke", "readers", *barred, "--host", "10.0.0.0/8")
+    call("role", "unbind", "readers", "User:pam")
+    described = json.loads(call("role", "describe", "readers", "--json"))
+    assert [each["member"] for each in described["members"]] == ["Group:ops"]
+    assert len(described["acls"]) == 3
+    call("role", "delete", "readers", stdin="n\n")
+    call("role", "delete", "readers", "--force")
+    assert "no role" in call("role", "describe", "readers", code=1)
+    assert json.loads(call("acl", "list", "--principal", "Role:readers", "--json")) == []
+
+
 def test_a_broker_without_an_authorizer_says_so(broker: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["acl", "list", "-b", broker.bootstrap]) == 1
     assert capsys.readouterr().err == "ottla: No Authorizer is configured.\n"

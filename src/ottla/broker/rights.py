@@ -74,7 +74,7 @@ class Authorization:
         access = session.access
         if access is None:
             access = session.access = Access(
-                session.principal, session.peer_host, self.current, self._on_denial
+                session.principal, session.groups, session.peer_host, self.current, self._on_denial
             )
         return access
 

@@ -36,6 +36,7 @@ class Tokens:
             settings.scope_claim_name,
             settings.clock_skew_seconds,
             ("exp", "iat"),
+            settings.groups_claim_name,
         )
         try:
             self._tokens = JsonWebTokens(settings.jwks_endpoint_url, rules, clock.monotonic_s)
@@ -55,7 +56,7 @@ class Tokens:
             raise AuthenticationFailedError(str(error)) from error
         except TokenError as error:
             raise AuthenticationFailedError(str(error)) from error
-        return Identity(claims.name, claims.expires_ms)
+        return Identity(claims.name, claims.expires_ms, groups=claims.groups)
 
     def _read_again_after(self, milliseconds: int) -> None:
         now_s = self._clock.monotonic_s()

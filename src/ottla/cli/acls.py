@@ -174,7 +174,7 @@ def list_(connection: Connection, principals: Sequence[str], as_json: bool, **na
     pattern, resources = _resources(**named)
     filters = [_filter(resource, pattern) for resource in resources] or [AclFilter()]
     found = {each: None for which in filters for each in connection.admin.acls.describe(which)}
-    _show([each for each in found if not principals or each.principal in principals], as_json)
+    show_acls([each for each in found if not principals or each.principal in principals], as_json)
 
 
 @acl.command()
@@ -186,7 +186,7 @@ def add(connection: Connection, as_json: bool, **options: Any) -> None:
     """Add ACLs to resources. Those that are there already stay."""
     from ottla.client.admin.acls import Acl
 
-    pattern, wanted = _wanted(**options)
+    pattern, wanted = wanted_acls(**options)
     if pattern not in (PatternType.LITERAL, PatternType.PREFIXED):
         raise click.UsageError("To add ACLs --resource-pattern-type is literal or prefixed.")
     if not all(wanted.values()):
@@ -197,15 +197,15 @@ def add(connection: Connection, as_json: bool, **options: Any) -> None:
             entry.operation,
             resource.type,
             resource.name,
-            _pattern_of(resource, pattern),
+            pattern_of(resource, pattern),
             entry.permission,
             entry.host,
         )
         for resource, entries in wanted.items()
         for entry in entries
     ]
-    check_each(connection.admin.acls.create(acls), _named)
-    _show(acls, as_json)
+    check_each(connection.admin.acls.create(acls), named)
+    show_acls(acls, as_json)
 
 
 @acl.command()
@@ -216,25 +216,25 @@ def add(connection: Connection, as_json: bool, **options: Any) -> None:
 @connected
 def remove(connection: Connection, force: bool, as_json: bool, **options: Any) -> None:
     """Remove ACLs of resources: those that the options say, or all."""
-    pattern, wanted = _wanted(**options)
+    pattern, wanted = wanted_acls(**options)
     filters = [
-        _filter(resource, _pattern_of(resource, pattern), entry)
+        _filter(resource, pattern_of(resource, pattern), entry)
         for resource, entries in wanted.items()
         for entry in (entries or _EVERY_ENTRY)
     ]
     if not force:
         found = {each: None for which in filters for each in connection.admin.acls.describe(which)}
         if not found:
-            _show([], as_json)
+            show_acls([], as_json)
             return
-        _show(found, as_json=False, to_stderr=True)
+        show_acls(found, as_json=False, to_stderr=True)
         if not click.confirm("Remove these?", err=True):
             return
     removed = check_each(connection.admin.acls.delete(filters), lambda which: which.resource_name or "all")
-    _show({each: None for found in removed.values() for each in check_each(found, _named)}, as_json)
+    show_acls({each: None for found in removed.values() for each in check_each(found, named)}, as_json)
 
 
-def _wanted(
+def wanted_acls(
     *,
     allowed: Sequence[str],
     denied: Sequence[str],
@@ -328,7 +328,7 @@ def _resources(
     ]
 
 
-def _pattern_of(resource: Resource, pattern: PatternType) -> PatternType:
+def pattern_of(resource: Resource, pattern: PatternType) -> PatternType:
     """The cluster has one name, which is no beginning of others."""
     return PatternType.LITERAL if resource.type is ResourceType.CLUSTER else pattern
 
@@ -347,7 +347,7 @@ def _filter(resource: Resource, pattern: PatternType, entry: Entry | None = None
     from ottla.client.admin.acls import AclFilter
 
     everything = AclFilter(
-        resource_type=resource.type, resource_name=resource.name, pattern_type=_pattern_of(resource, pattern)
+        resource_type=resource.type, resource_name=resource.name, pattern_type=pattern_of(resource, pattern)
     )
     if entry is None:
         return everything
@@ -356,7 +356,7 @@ def _filter(resource: Resource, pattern: PatternType, entry: Entry | None = None
     )
 
 
-def _named(which: Acl) -> str:
+def named(which: Acl) -> str:
     return printable(f"{which.principal} {_words(which.operation.name)} {which.resource_name}")
 
 
@@ -364,8 +364,9 @@ def _words(name: str) -> str:
     return name.lower().replace("_", " ")
 
 
-def _show(acls: Iterable[Acl], as_json: bool, *, to_stderr: bool = False) -> None:
-    rows = [
+def rows_of(acls: Iterable[Acl]) -> list[dict[str, str]]:
+    """As they are shown."""
+    return [
         {
             "principal": each.principal,
             "permission": each.permission.name.lower(),
@@ -377,6 +378,10 @@ def _show(acls: Iterable[Acl], as_json: bool, *, to_stderr: bool = False) -> Non
         }
         for each in sorted(acls, key=lambda each: (each.resource_type, each.resource_name, each))
     ]
+
+
+def show_acls(acls: Iterable[Acl], as_json: bool, *, to_stderr: bool = False) -> None:
+    rows = rows_of(acls)
     if to_stderr:
         for row in rows:
             click.echo(printable("  ".join(map(str, row.values()))), err=True)

@@ -44,6 +44,7 @@ COMMANDS = {
     ),
     "user": ("ottla.cli.users:user", "Add, list and remove users and their passwords (SCRAM)."),
     "acl": ("ottla.cli.acls:acl", "Add, list and remove access control lists: who may do what."),
+    "role": ("ottla.cli.roles:role", "Make roles, say what they may do and who has them."),
     "quota": ("ottla.cli.quotas:quota", "Set, list and remove quotas of users, clients and addresses."),
     "cluster": ("ottla.cli.cluster:cluster", "Describe and change a cluster, or run one on this host."),
     "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),

@@ -120,6 +120,13 @@ SASL_KEYS = (
         "sasl.oauthbearer.sub.claim.name", STRING, "sub", "The claim of a token that names the principal."
     ),
     ConfigDef(
+        "ottla.sasl.oauthbearer.groups.claim.name",
+        STRING,
+        None,
+        "The claim of a token that names the groups of the principal, a list or one; with dots, one inside "
+        "others (`realm_access.roles`). ACLs and roles know each as `Group:NAME`.",
+    ),
+    ConfigDef(
         "sasl.oauthbearer.scope.claim.name", STRING, "scope", "The claim of a token that has its scopes."
     ),
     ConfigDef(
@@ -155,6 +162,7 @@ class TokenSettings:
     clock_skew_seconds: int
     sub_claim_name: str
     scope_claim_name: str
+    groups_claim_name: str | None
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -220,8 +228,10 @@ def _token_settings(value: Callable[..., Any], listener: str) -> TokenSettings:
     key = "sasl.oauthbearer.jwks.endpoint.url"
     if of("jwks.endpoint.url") is None:
         raise ConfigError(f"{key} is needed by listener {listener}: an unsigned token is nobody's", key)
+    theirs = [name for name in TokenSettings.__dataclass_fields__ if name != "groups_claim_name"]
     settings = TokenSettings(
-        **{name: of(name.replace("_", ".")) for name in TokenSettings.__dataclass_fields__}
+        **{name: of(name.replace("_", ".")) for name in theirs},
+        groups_claim_name=value("ottla.sasl.oauthbearer.groups.claim.name", "OAUTHBEARER") or None,
     )
     for what, given in (("issuer", settings.expected_issuer), ("audience", settings.expected_audience)):
         if not given and not of(f"allow.unverified.{what}"):

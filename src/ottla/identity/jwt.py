@@ -54,6 +54,8 @@ class TokenRules(NamedTuple):
     scope_claim: str = "scope"
     leeway_s: int = 30
     required: tuple[str, ...] = ("exp",)
+    groups_claim: str | None = None
+    """That names the groups of the principal; with dots, one inside others"""
 
 
 class Claims(NamedTuple):
@@ -62,6 +64,7 @@ class Claims(NamedTuple):
     name: str
     expires_ms: int
     scopes: tuple[str, ...]
+    groups: tuple[str, ...] = ()
 
 
 class JsonWebTokens:
@@ -118,7 +121,7 @@ class JsonWebTokens:
             expires_ms = min(int(claims["exp"] * 1000), _LATEST_MS)
         except _MALFORMED as error:
             raise TokenError("it has no claim exp that is a time") from error
-        return Claims(name.strip(), expires_ms, self._scopes(claims))
+        return Claims(name.strip(), expires_ms, self._scopes(claims), self._groups(claims))
 
     def _scopes(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         given = claims.get(self._rules.scope_claim, ())
@@ -127,6 +130,18 @@ class JsonWebTokens:
         if not is_list or not all(scopes) or len(set(scopes)) != len(scopes):
             raise TokenError(f"its claim {self._rules.scope_claim} has no scopes that can be told apart")
         return tuple(scopes)
+
+    def _groups(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        name = self._rules.groups_claim
+        if name is None:
+            return ()
+        given: Any = claims
+        for part in (name,) if name in claims else name.split("."):
+            given = given.get(part) if isinstance(given, Mapping) else None
+        groups = [given] if isinstance(given, str) else given or []
+        if not isinstance(groups, list) or not all(isinstance(each, str) for each in groups):
+            raise TokenError(f"its claim {name} has no names of groups")
+        return tuple(dict.fromkeys(each for each in groups if each))
 
 
 def _read(url: str) -> dict[str | None, jwt.PyJWK]:

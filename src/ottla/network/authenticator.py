@@ -249,8 +249,9 @@ class Authenticator:
         assert identity is not None
         self._stop_timer()
         principal, session = _principal(identity), self._client.session
-        if session.principal != principal:
-            session.principal, session.access = principal, None
+        if session.principal != principal or session.groups != identity.groups:
+            session.principal, session.groups, session.access = principal, identity.groups, None
+        session.is_token_owner = identity.is_token_owner
         session.is_known = True
         self._proved = self._mechanism, principal
         self._exchange = None

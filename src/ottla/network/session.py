@@ -18,11 +18,24 @@ def _no_connection(_wait_ms: int) -> None:
 class Session:
     """What holds for all requests of one connection."""
 
-    __slots__ = ("access", "is_known", "listener", "mute", "peer_host", "principal")
+    __slots__ = (
+        "access",
+        "groups",
+        "is_known",
+        "is_token_owner",
+        "listener",
+        "mute",
+        "peer_host",
+        "principal",
+    )
 
     def __init__(self, principal: Principal, listener: str, peer_host: str) -> None:
         """`listener` is the name of the listener that accepted it, `peer_host` the client's address."""
         self.principal = principal
+        self.groups: tuple[str, ...] = ()
+        """That its principal is in"""
+        self.is_token_owner = False
+        """It came with a delegation token"""
         self.listener = listener
         self.peer_host = peer_host
         self.mute: Callable[[int], None] = _no_connection

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
 from ottla.metadata.acls import Acl
 from ottla.protocol.codes import Operation, ResourceType
-from ottla.security.authorizer import Authorizer, Decision
-from ottla.security.principal import Principal
+from ottla.security.authorizer import Authorizer, Decision, Whom
+from ottla.security.principal import GROUP, Principal
 
 _KEPT_MAX: Final = 4096
 """Decisions; a client that asks of more resources has them decided anew"""
@@ -39,12 +39,17 @@ OnDenial: TypeAlias = Callable[[Denial], None]
 
 
 class Access:
-    """Of one principal at one address."""
+    """Of one client at one address."""
 
-    __slots__ = ("_authorizer", "_current", "_decided", "host", "on_denial", "principal")
+    __slots__ = ("_authorizer", "_current", "_decided", "_groups", "_whom", "host", "on_denial", "principal")
 
     def __init__(
-        self, principal: Principal, host: str, current: Callable[[], Authorizer], on_denial: OnDenial
+        self,
+        principal: Principal,
+        groups: Sequence[str],
+        host: str,
+        current: Callable[[], Authorizer],
+        on_denial: OnDenial,
     ) -> None:
         """`current` is asked each time: another authorizer has other ACLs. `on_denial` is whom to tell of
         what is refused.
@@ -53,29 +58,36 @@ class Access:
         self.principal: Final = str(principal)
         self.host: Final = host
         self._current = current
+        self._groups = tuple(f"{GROUP}{each}" for each in groups)
         self._authorizer: Authorizer | None = None
+        self._whom: Whom = frozenset()
         self._decided: dict[tuple[Operation, ResourceType, str], Decision] = {}
 
     def decide(self, operation: Operation, resource_type: ResourceType, name: str) -> Decision:
-        authorizer = self._current()
-        if authorizer is not self._authorizer:
-            self._authorizer = authorizer
-            self._decided.clear()
+        authorizer = self._present()
         asked = (operation, resource_type, name)
         decision = self._decided.get(asked)
         if decision is None:
             if len(self._decided) >= _KEPT_MAX:
                 self._decided.clear()
-            decision = authorizer.decide(self.principal, self.host, operation, resource_type, name)
+            decision = authorizer.decide(self._whom, self.host, operation, resource_type, name)
             self._decided[asked] = decision
         return decision
+
+    def _present(self) -> Authorizer:
+        authorizer = self._current()
+        if authorizer is not self._authorizer:
+            self._authorizer = authorizer
+            self._whom = authorizer.whom(self.principal, self._groups, self.host)
+            self._decided.clear()
+        return authorizer
 
     def may(self, operation: Operation, resource_type: ResourceType, name: str) -> bool:
         return self.decide(operation, resource_type, name).is_allowed
 
     def may_with_some(self, operation: Operation, resource_type: ResourceType) -> bool:
         """As `Authorizer.may_with_some`."""
-        return self._current().may_with_some(self.principal, self.host, operation, resource_type)
+        return self._present().may_with_some(self._whom, self.host, operation, resource_type)
 
     def operations(self, among: int, resource_type: ResourceType, name: str) -> int:
         """Of a bit field of operations (KIP-430) those that are allowed."""

@@ -15,6 +15,8 @@ class Principal(NamedTuple):
         return f"{self.type}:{self.name}"
 
 
+GROUP = "Group:"
+"""What the principals of groups begin with: those that a token says its principal is in"""
 ANONYMOUS = Principal("User", "ANONYMOUS")
 
 

@@ -30,6 +30,8 @@ class Identity(NamedTuple):
     """When what he proved it by is over, in milliseconds since 1970; None where it does not end"""
     is_token_owner: bool = False
     """He came with a delegation token (KIP-48), by which no other token is had."""
+    groups: tuple[str, ...] = ()
+    """That he is in, as who gave him the token says"""
 
 
 class Exchange(Protocol):

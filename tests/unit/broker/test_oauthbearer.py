@@ -15,6 +15,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from tests.raw_client import METADATA, RawClient, connect
 
+from ottla.client.admin.acls import Acl, AclFilter, AclOperation, AclResourceType
+from ottla.client.admin.topics import NewTopic
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.errors import AuthenticationError
 from ottla.config.definition import ConfigError
@@ -215,3 +217,26 @@ async def test_a_listener_takes_tokens_once_there_are_keys(tmp_path: Path, caplo
             while await offered() != ["OAUTHBEARER", "PLAIN"]:
                 await asyncio.sleep(0.01)
         assert await is_let_in(broker.bootstrap_servers, token())
+
+
+async def test_groups_of_tokens_have_roles(tmp_path: Path) -> None:
+    url = write(tmp_path / "keys", a=FIRST)
+    more = {
+        "authorizer_class_name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super_users": "User:root",
+        "ottla_sasl_oauthbearer_groups_claim_name": "realm.roles",
+    }
+    grant = Acl("Role:reader", AclOperation.DESCRIBE, AclResourceType.TOPIC, "t")
+    bound = Acl("Group:ops", AclOperation.ALL, AclResourceType.USER, "Role:reader")
+    async with run_broker_async(settings(url, **more)) as broker:
+        servers = broker.bootstrap_servers
+        async with client(servers, token(sub="root")) as root:
+            await root.admin.topics.create([NewTopic("t")])
+            await root.admin.acls.create([grant, bound])
+            for roles, seen in ((["ops", "dev"], ["t"]), (["dev"], [])):
+                async with client(servers, token(realm={"roles": roles})) as ann:
+                    assert [each.name for each in await ann.admin.topics.list()] == seen
+            async with client(servers, token(realm={"roles": ["ops"]})) as ann:
+                assert await ann.admin.topics.list()
+                await root.admin.acls.delete([AclFilter(principal="Group:ops")])
+                assert not await ann.admin.topics.list()

@@ -61,3 +61,30 @@ def test_keys_that_are_gone_stay_and_are_told_of(tokens: JsonWebTokens, tmp_path
     assert not tokens.read_again()
     assert "the keys of tokens stay as they were" in caplog.text
     assert tokens.claims(signed(exp=time.time() + 60)).name == "ann"
+
+
+@pytest.mark.parametrize(
+    ("name", "claims", "expected"),
+    [
+        ("groups", {"groups": ["ops", "dev", "ops", ""]}, ("ops", "dev")),
+        ("groups", {"groups": "ops"}, ("ops",)),
+        ("groups", {}, ()),
+        ("groups", {"groups": None}, ()),
+        ("realm.roles", {"realm": {"roles": ["ops"]}}, ("ops",)),
+        ("realm.roles", {"realm": ["ops"]}, ()),
+        ("https://x.y/groups", {"https://x.y/groups": ["ops"]}, ("ops",)),
+        ("groups", {"groups": [7]}, None),
+        ("groups", {"groups": {"ops": True}}, None),
+    ],
+)
+def test_groups_are_those_of_the_claim_that_is_configured(
+    tokens: JsonWebTokens, tmp_path: Path, name: str, claims: dict[str, Any], expected: tuple[str, ...] | None
+) -> None:
+    shown = signed(exp=time.time() + 60, **claims)
+    assert tokens.claims(shown).groups == ()
+    knowing = JsonWebTokens((tmp_path / "keys").as_uri(), RULES._replace(groups_claim=name), time.time)
+    if expected is None:
+        with pytest.raises(TokenError):
+            knowing.claims(shown)
+    else:
+        assert knowing.claims(shown).groups == expected

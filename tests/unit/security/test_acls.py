@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,11 +12,14 @@ from ottla.metadata.acls import Acl, AclFilter, acl_key, decode_acl, encode_acl
 from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.security.access import Access
 from ottla.security.authorizer import AclIndex, Authorizer, is_from
+from ottla.security.principal import Principal
 
 TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
 LITERAL, PREFIXED = PatternType.LITERAL, PatternType.PREFIXED
 ALLOW, DENY = Permission.ALLOW, Permission.DENY
+ANN = frozenset({"User:ann", "User:*"})
 READ, WRITE, DESCRIBE, ALL = Operation.READ, Operation.WRITE, Operation.DESCRIBE, Operation.ALL
 
 
@@ -41,10 +46,12 @@ def may(
     name: str = "t",
     *,
     principal: str = "User:ann",
+    groups: Sequence[str] = (),
     host: str = "10.1.2.3",
     resource_type: ResourceType = TOPIC,
 ) -> bool:
-    return judge.decide(principal, host, operation, resource_type, name).is_allowed
+    whom = judge.whom(principal, groups, host)
+    return judge.decide(whom, host, operation, resource_type, name).is_allowed
 
 
 @pytest.mark.parametrize(
@@ -118,8 +125,8 @@ def test_the_default_holds_only_where_no_entry_speaks_of_the_resource() -> None:
     judge = authorizer(acl(principal="User:bob"), otherwise=True)
     assert not may(judge, READ)
     assert may(judge, READ, "other")
-    assert judge.decide("User:ann", "10.0.0.1", READ, TOPIC, "other").rule == "DefaultAllow"
-    assert judge.decide("User:ann", "10.0.0.1", READ, TOPIC, "t").rule == "DefaultDeny"
+    assert judge.decide(ANN, "10.0.0.1", READ, TOPIC, "other").rule == "DefaultAllow"
+    assert judge.decide(ANN, "10.0.0.1", READ, TOPIC, "t").rule == "DefaultDeny"
     assert not may(authorizer(), READ)
 
 
@@ -127,8 +134,8 @@ def test_super_users_may_all() -> None:
     judge = authorizer(acl(operation=ALL, permission=DENY, principal="User:*"), super_users=("User:ann",))
     assert may(judge, WRITE)
     assert not may(judge, WRITE, principal="User:bob")
-    assert judge.may_with_some("User:ann", "10.0.0.1", WRITE, TOPIC)
-    assert not judge.may_with_some("User:bob", "10.0.0.1", WRITE, TOPIC)
+    assert judge.may_with_some(ANN, "10.0.0.1", WRITE, TOPIC)
+    assert not judge.may_with_some(frozenset({"User:bob", "User:*"}), "10.0.0.1", WRITE, TOPIC)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +155,7 @@ def test_super_users_may_all() -> None:
     ],
 )
 def test_an_idempotent_producer_needs_some_topic_to_write_to(acls: list[Acl], expected: bool) -> None:
-    assert authorizer(*acls).may_with_some("User:ann", "10.0.0.1", WRITE, TOPIC) is expected
+    assert authorizer(*acls).may_with_some(ANN, "10.0.0.1", WRITE, TOPIC) is expected
 
 
 def test_filters_find_entries_by_what_they_say_or_what_they_apply_to() -> None:
@@ -219,3 +226,74 @@ def test_an_entry_comes_back_from_the_store(entry: Acl) -> None:
 def test_what_is_no_entry_in_the_store_is_refused(value: bytes) -> None:
     with pytest.raises(MetadataFormatError):
         decode_acl(value)
+
+
+def binding(
+    principal: str, role: str = "Role:reader", permission: Permission = ALLOW, host: str = "*"
+) -> Acl:
+    return acl(role, ALL, permission, principal=principal, host=host, resource_type=ResourceType.USER)
+
+
+def test_who_has_a_role_may_what_the_role_may() -> None:
+    judge = authorizer(
+        acl(principal="Role:reader"),
+        acl(principal="Role:other", name="u"),
+        binding("User:ann"),
+        binding("Group:ops"),
+    )
+    assert may(judge)
+    assert not may(judge, name="u")
+    assert not may(judge, WRITE)
+    assert may(judge, principal="User:bob", groups=["Group:ops", "Group:dev"])
+    assert not may(judge, principal="User:bob", groups=["Group:dev"])
+    assert may(authorizer(acl(principal="Role:reader"), binding("User:*")), principal="User:anybody")
+
+
+def test_what_a_role_is_denied_its_members_are() -> None:
+    denied = acl("t", READ, DENY, principal="Role:barred")
+    judge = authorizer(acl(), denied, binding("User:ann", "Role:barred"))
+    assert not may(judge)
+    assert not judge.may_with_some(judge.whom("User:ann", (), "10.1.2.3"), "10.1.2.3", READ, TOPIC)
+
+
+def test_a_member_may_be_so_from_some_hosts_only_or_be_left_out_by_name() -> None:
+    grant = acl(principal="Role:reader")
+    judge = authorizer(grant, binding("User:ann", host="10.0.0.0/8"))
+    assert may(judge)
+    assert not may(judge, host="192.0.2.1")
+    without_ann = authorizer(grant, binding("Group:ops"), binding("User:ann", permission=DENY))
+    assert may(without_ann, principal="User:bob", groups=["Group:ops"])
+    assert not may(without_ann, groups=["Group:ops"])
+
+
+@pytest.mark.parametrize(
+    "wide",
+    [
+        acl("*", ALL, resource_type=ResourceType.USER),
+        acl("Role:", ALL, pattern=PREFIXED, resource_type=ResourceType.USER),
+        acl("Role:reader", Operation.CREATE_TOKENS, resource_type=ResourceType.USER),
+        acl("Role:reader", ALL, resource_type=ResourceType.GROUP),
+        binding("Role:reader"),
+        binding("Role:ops"),
+    ],
+)
+def test_nothing_but_an_entry_for_the_very_role_gives_it(wide: Acl) -> None:
+    grant = acl(principal="Role:reader")
+    assert not may(authorizer(grant, wide, binding("User:ann", "Role:ops")))
+
+
+def test_groups_may_be_named_by_acls_and_among_super_users() -> None:
+    assert may(authorizer(acl(principal="Group:ops")), groups=["Group:ops"])
+    assert not may(authorizer(acl(principal="Group:ops")))
+    assert may(authorizer(super_users=("Group:ops",)), WRITE, groups=["Group:ops"])
+
+
+def test_a_change_of_roles_counts_for_those_who_are_there() -> None:
+    grant = acl(principal="Role:reader")
+    now = [authorizer(grant, binding("Group:ops"))]
+    access = Access(Principal("User", "ann"), ["ops"], "10.1.2.3", lambda: now[0], lambda _: None)
+    assert access.may(READ, TOPIC, "t")
+    assert access.may_with_some(READ, TOPIC)
+    now[0] = authorizer(grant)
+    assert not access.may_with_some(READ, TOPIC)
+    assert not access.may(READ, TOPIC, "t")
