@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import click
 
 from ottla.cli.arguments import PROPERTY, TEXT
+from ottla.cli.connect_catalog import catalog, install
 from ottla.cli.connect_new import new
 from ottla.cli.connection import addresses
 from ottla.cli.loading import loading
@@ -413,4 +414,5 @@ def validate(file: str, url: str, as_json: bool) -> None:
     sys.exit(1 if found["error_count"] else 0)
 
 
-connect.add_command(new)
+for _command in (catalog, install, new):
+    connect.add_command(_command)

@@ -125,6 +125,16 @@ _BUILT_IN: Final = (
     ),
     *_connectors(),
     Plugin(
+        "ottla.connect.SingerSinkConnector",
+        Kind.SINK,
+        "ottla.connect.connectors.others.singer_sink:SingerSinkConnector",
+    ),
+    Plugin(
+        "ottla.connect.SingerSourceConnector",
+        Kind.SOURCE,
+        "ottla.connect.connectors.others.singer_source:SingerSourceConnector",
+    ),
+    Plugin(
         "io.confluent.connect.avro.AvroConverter",
         Kind.CONVERTER,
         "ottla.connect.converters.avro:AvroConverter",

@@ -172,7 +172,9 @@ class Process:
 class Processes:
     """The fork server, and what it made."""
 
-    def __init__(self) -> None:
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        """`variables` of the environment are for all of them, beside the worker's own."""
+        self._variables = dict(variables or {})
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._link: _Link
@@ -196,6 +198,7 @@ class Processes:
                 [sys.executable, "-m", "ottla.connect.process.forkserver", str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **self._variables},
             )
         ours.setblocking(False)
         self._control = ours

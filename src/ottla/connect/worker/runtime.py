@@ -15,7 +15,7 @@ from ottla.connect.worker.connector_config import topics_of
 from ottla.connect.worker.frames import Message
 from ottla.connect.worker.ids import ConnectorTaskId, TargetState
 from ottla.connect.worker.processes import Process, ProcessError, Processes, RemoteError
-from ottla.connect.worker.settings import WorkerConfig
+from ottla.connect.worker.settings import WorkerConfig, WorkerSettings
 
 _log: Final = logging.getLogger(__name__)
 
@@ -102,6 +102,15 @@ class Inspector:
             self._process = None
 
 
+def _variables(settings: WorkerSettings) -> dict[str, str]:
+    """How connectors get to know where programs of others are."""
+    from ottla.connect.connectors.others.environments import FOLDER, INSTALLS
+
+    folder = settings.ottla_connect_environments_dir
+    installs = {} if settings.ottla_connect_environments_install else {INSTALLS: "false"}
+    return installs if folder is None else {FOLDER: folder, **installs}
+
+
 async def _nothing(name: str, message: Message) -> object:
     raise ConnectError(f"nobody answers {name} ({len(message)} parts)")
 
@@ -114,7 +123,7 @@ class Runtime:
         self._listener = listener
         self._offsets = offsets
         self._offsets_topic = offsets_topic
-        self._processes = Processes()
+        self._processes = Processes(_variables(config.settings))
         self._connectors: dict[str, _Running] = {}
         self._tasks: dict[ConnectorTaskId, _Running] = {}
         self._log_levels: dict[str, int] = {}

@@ -93,6 +93,10 @@ class WorkerSettings:
 
     ottla_connect_logs_dir: str | None = optional_text()
     """A folder for a log of each connector, beside the worker's"""
+    ottla_connect_environments_dir: str | None = optional_text()
+    """Where the virtual environments of others' programs are; ~/.local/share/ottla/connect without one"""
+    ottla_connect_environments_install: bool = flag(True)
+    """Whether what a connector needs of the catalogue is installed when it starts"""
     ottla_connect_restart_max: int = number(0)
     """How often a task that failed is restarted by itself before it stays so"""
     ottla_connect_restart_backoff_ms: int = number(10_000)

@@ -1,0 +1,3 @@
+"""Connectors that others have written, for other frameworks: Singer's taps and targets, dlt's sources and
+destinations.
+"""
