@@ -89,6 +89,8 @@ _CONNECTORS: Final = {
         Kind.SINK,
         "elasticsearch.sink:OpenSearchSinkConnector",
     ),
+    "com.mongodb.kafka.connect.MongoSinkConnector": (Kind.SINK, "mongodb.sink:MongoSinkConnector"),
+    "com.mongodb.kafka.connect.MongoSourceConnector": (Kind.SOURCE, "mongodb.source:MongoSourceConnector"),
     "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
     "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
 }

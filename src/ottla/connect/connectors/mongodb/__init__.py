@@ -1,0 +1,1 @@
+"""MongoDB in and out, with the settings of MongoDB's own connectors."""
