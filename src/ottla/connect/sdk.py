@@ -164,7 +164,7 @@ class SinkConnector(Connector):
 
 class Task(ABC):
     """Made without arguments; `context` is there from before `start` on. All its methods are called in one
-    thread, but `SourceTask.commit` and `commit_record`.
+    thread, but `SourceTask.commit`, `commit_offsets` and `commit_record`.
     """
 
     context: Any
@@ -220,6 +220,11 @@ class SourceTask(Task):
 
     def commit(self) -> None:
         """Offsets have been committed; called in another thread than `poll`, beside it."""
+
+    def commit_offsets(self, offsets: Sequence[tuple[Offset, Offset]]) -> None:
+        """These offsets (each behind its partition) are kept, so that the source may forget what is before
+        them; called as `commit` is, before it.
+        """
 
     def commit_record(self, record: SourceRecord, produced: Produced | None) -> None:
         """A record is in its topic, or (None) was left out by a transform or by the error policy. Whoever

@@ -140,10 +140,13 @@ class RunningTask:
 
     def commit(self) -> None:
         """All that was polled is in its topic, and its offsets are committed."""
+        kept: dict[tuple[tuple[str, Value], ...], Offset] = {}
         for record in self._polled:
-            self._offsets.known[_key(record.source_partition)] = record.source_offset
+            kept[_key(record.source_partition)] = record.source_offset
             self._task.commit_record(record, None)
         self._polled = []
+        self._offsets.known |= kept
+        self._task.commit_offsets([(dict(key), offset) for key, offset in kept.items()])
         self._task.commit()
 
 

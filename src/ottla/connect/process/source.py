@@ -287,6 +287,7 @@ class AtLeastOnce:
                     self._submitted.give_back(offsets)
                     _log.error("offsets were not committed: %s", error)
                     return
+                tell_task(self._task.commit_offsets, list(offsets.values()))
             tell_task(self._task.commit)
 
     def _commit_regularly(self) -> None:

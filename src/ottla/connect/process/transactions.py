@@ -167,6 +167,7 @@ class ExactlyOnce:
         self._kafka.call(write())
         self._check()
         self._kafka.call(self._producer.commit_transaction())
+        tell_task(self._task.commit_offsets, list(offsets.values()))
         self._ended(committed=True)
 
     def _check(self) -> None:
