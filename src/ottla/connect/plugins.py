@@ -137,6 +137,11 @@ _BUILT_IN: Final = (
         "ottla.connect.connectors.others.singer_source:SingerSourceConnector",
     ),
     Plugin(
+        "io.debezium.connector.postgresql.PostgresConnector",
+        Kind.SOURCE,
+        "ottla.cdc.postgres.connector:PostgresConnector",
+    ),
+    Plugin(
         "io.confluent.connect.avro.AvroConverter",
         Kind.CONVERTER,
         "ottla.connect.converters.avro:AvroConverter",

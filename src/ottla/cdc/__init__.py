@@ -1,0 +1,1 @@
+"""Changes of databases as streams, by Debezium's contract."""
