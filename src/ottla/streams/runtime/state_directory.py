@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 from ottla.streams.errors import StateStoreError
 from ottla.streams.runtime.protocol import TaskId
 from ottla.streams.state.cache import CacheBudget
+from ottla.streams.state.disk import full_disk
 from ottla.streams.state.ordered_bytes import MemoryBytes, OrderedBytes
 from ottla.streams.state.stack import Kind
 
@@ -62,7 +63,11 @@ class StateDirectory:
                     f"another process has the state in {self.folder}: each instance needs its own state.dir"
                 ) from None
             raise StateStoreError(f"the state in {self.folder} cannot be locked: {error}") from error
-        self.process_id = self._process_id()
+        try:
+            self.process_id = self._process_id()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         if self._lock is not None:
@@ -132,10 +137,8 @@ class StateDirectory:
                 for folder in self.folder.glob(f"*_*/*/{glob.escape(name)}"):
                     shutil.rmtree(folder)
                 laid_out_anew.append(name)
-        temporary = path.with_suffix(".tmp")
         shapes = {name: shape._asdict() for name, shape in stores.items()}
-        temporary.write_text(json.dumps(shapes, indent=1, sort_keys=True))
-        temporary.replace(path)
+        self._write(path, json.dumps(shapes, indent=1, sort_keys=True))
         return Changes(sorted(before.keys() - stores.keys()), laid_out_anew)
 
     def _process_id(self) -> UUID:
@@ -145,8 +148,17 @@ class StateDirectory:
             return UUID(json.loads(path.read_text())["processId"])
         except (OSError, ValueError, KeyError, TypeError):
             process_id = uuid4()
-            path.write_text(json.dumps({"processId": str(process_id)}))
+            self._write(path, json.dumps({"processId": str(process_id)}))
             return process_id
+
+    def _write(self, path: Path, text: str) -> None:
+        """The whole file, or nothing of it."""
+        temporary = path.with_suffix(".tmp")
+        try:
+            temporary.write_text(text)
+            temporary.replace(path)
+        except OSError as error:
+            raise StateStoreError(f"{path} cannot be written: {full_disk(self.folder) or error}") from error
 
 
 class ThreadEnvironment:

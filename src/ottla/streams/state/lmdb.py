@@ -15,6 +15,7 @@ from typing import Any, Final
 import lmdb
 
 from ottla.streams.errors import StateStoreError
+from ottla.streams.state.disk import full_disk
 from ottla.streams.state.ordered_bytes import ChunkedScan, Pair
 
 FORMAT: Final = 1
@@ -129,9 +130,11 @@ class LmdbBytes(ChunkedScan):
         if self._transaction is not None:
             self._transaction.abort()
             self._transaction = None
-        with self._errors("closed"):
-            self._env.sync(True)
-        self._env.close()
+        try:
+            with self._errors("closed"):
+                self._env.sync(True)
+        finally:
+            self._env.close()
         (self._folder / _OPEN_MARK).unlink(missing_ok=True)
 
     def _begun(self) -> lmdb.Transaction:
@@ -170,6 +173,8 @@ class LmdbBytes(ChunkedScan):
             text = f"is full: it may have {self._map_bytes} bytes (ottla.streams.lmdb.map.bytes)"
         elif isinstance(error, lmdb.CorruptedError | lmdb.InvalidError | lmdb.VersionMismatchError):
             text = f"is damaged ({error}): delete the folder to have it restored from its changelog"
+        elif (full := full_disk(self._folder)) is not None:  # lmdb says of it that input or output failed
+            text = f"cannot be {done}: {full} ({error})"
         else:
             text = f"cannot be {done}: {error}"
         return StateStoreError(f"the store {self._folder} {text}")

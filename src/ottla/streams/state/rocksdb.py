@@ -13,6 +13,7 @@ from typing import Any, Final
 from rocksdict import DbClosedError, Options, Rdict, WriteBatch
 
 from ottla.streams.errors import StateStoreError
+from ottla.streams.state.disk import full_disk
 from ottla.streams.state.ordered_bytes import Pair, SortedKeys, overlaid
 
 FORMAT: Final = 1
@@ -105,8 +106,10 @@ class RocksBytes:
 
     def close(self) -> None:
         with self._errors("closed"):
-            self._db.flush()
-            self._db.close()
+            try:
+                self._db.flush()
+            finally:
+                self._db.close()  # or it keeps the lock
 
     def _stored(self, low: bytes, high: bytes, reverse: bool) -> Iterator[Pair]:
         # The iterator is a snapshot; where it stands is where the database was when it began.
@@ -154,6 +157,8 @@ class RocksBytes:
             text = str(error)
             if "lock" in text.lower():
                 text = f"another process has it open ({text})"
+            elif (full := full_disk(self._folder)) is not None:
+                text = f"{full} ({text})"
             elif "Corruption" in text:
                 text = f"it is damaged ({text}); delete the folder to have it restored from its changelog"
             raise StateStoreError(f"the store {self._folder} cannot be {done}: {text}") from error
