@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench import processes, wire
@@ -30,6 +31,8 @@ class Running:
     process: subprocess.Popen[Any]
     start_s: float
     """From the command to its readiness."""
+    listeners: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of those beside the plain one, by their names"""
 
     def resident_mb(self) -> float:
         """Resident memory in MB of the process and its descendants."""
@@ -66,6 +69,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listening(plain: str, more: Mapping[str, str], protocols: Mapping[str, str]) -> tuple[str, ...]:
+    """Settings of a broker that listens at `plain`, and at `more` (addresses by listener)."""
+    if not protocols:
+        return ()
+    addresses = {"PLAINTEXT": plain, **more}
+    known = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **protocols}
+    return (
+        "listeners=" + ",".join(f"{name}://{address}" for name, address in addresses.items()),
+        "listener.security.protocol.map=" + ",".join(f"{name}:{each}" for name, each in known.items()),
+    )
+
+
 def environment(**added: str) -> dict[str, str]:
     """For a broker's process: with compiled modules kept, as an installed package has them."""
     return {**{name: value for name, value in os.environ.items() if name not in _BYTECODE_ELSEWHERE}, **added}
@@ -79,15 +94,20 @@ def ottla(
     source: Path | None = None,
     python: str = sys.executable,
     name: str = "ottla",
+    listeners: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Running]:
-    """`ottla serve` with its default settings, beside those given.
+    """`ottla serve` with its default settings, beside those given. It has a plain listener, and `listeners`,
+    which are given with their protocols.
 
     `source` is the folder that `ottla` is imported from, where it is not the one that is installed for the
     interpreter `python`.
     """
     folder = data or tempfile.mkdtemp(prefix="ottla-bench-")
-    command = [python, "-m", "ottla", "serve", "--data", folder, "--listen", "127.0.0.1:0"]
-    for setting in settings:
+    addresses = {each: f"127.0.0.1:{free_port()}" for each in listeners}
+    command = [python, "-m", "ottla", "serve", "--data", folder]
+    if not listeners:
+        command += ["--listen", "127.0.0.1:0"]
+    for setting in (*listening("127.0.0.1:0", addresses, listeners), *settings):
         command += ["--set", setting]
     added = {"PYTHONPATH": str(source)} if source else {}
     began = time.perf_counter()
@@ -107,7 +127,7 @@ def ottla(
                 errors.seek(0)
                 raise RuntimeError(f"ottla did not start: {line}{errors.read()[-2000:]}")
             wire.wait_ready(found[1], process, timeout_s=60)
-            yield Running(name, found[1], process, time.perf_counter() - began)
+            yield Running(name, found[1], process, time.perf_counter() - began, addresses)
     finally:
         if data is None:
             shutil.rmtree(folder, ignore_errors=True)

@@ -8,11 +8,12 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bench import wire
-from bench.brokers import Running, ended, free_port
+from bench.brokers import Running, ended, free_port, listening
 from bench.kafka.install import BROKER_HEAP, Kafka
 
 # One node cannot hold three replicas of the internal topics; every other setting is Kafka's default.
@@ -26,12 +27,21 @@ _SINGLE_NODE = (
 
 
 @contextlib.contextmanager
-def kafka(release: Kafka, *, data: str | None = None, settings: tuple[str, ...] = ()) -> Iterator[Running]:
-    """A running broker; `start_s` does not include the formatting of a new folder."""
+def kafka(
+    release: Kafka,
+    *,
+    data: str | None = None,
+    settings: tuple[str, ...] = (),
+    listeners: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Running]:
+    """A running broker; `start_s` does not include the formatting of a new folder. It has a plain listener,
+    and `listeners`, which are given with their protocols.
+    """
     with contextlib.ExitStack() as stack:
         folder = Path(data or stack.enter_context(tempfile.TemporaryDirectory(prefix="kafka-bench-")))
         port, properties = free_port(), folder / "server.properties"
-        _write_properties(properties, folder, port, settings)
+        addresses = {each: f"127.0.0.1:{free_port()}" for each in listeners}
+        _write_properties(properties, folder, port, settings, addresses, listeners)
         if not (folder / "log" / "meta.properties").exists():
             _format(release, properties)
         errors = stack.enter_context((folder / "stderr").open("wb"))
@@ -49,17 +59,26 @@ def kafka(release: Kafka, *, data: str | None = None, settings: tuple[str, ...] 
         except RuntimeError as error:
             said = (folder / "stderr").read_text(errors="replace")[-2000:]
             raise RuntimeError(f"Apache Kafka did not start: {said}") from error
-        yield Running("kafka", address, process, time.perf_counter() - began)
+        yield Running("kafka", address, process, time.perf_counter() - began, addresses)
 
 
-def _write_properties(path: Path, folder: Path, port: int, settings: tuple[str, ...]) -> None:
-    controller_port = free_port()
+def _write_properties(
+    path: Path,
+    folder: Path,
+    port: int,
+    settings: tuple[str, ...],
+    addresses: Mapping[str, str] = MappingProxyType({}),
+    protocols: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    controller, plain = f"127.0.0.1:{free_port()}", f"127.0.0.1:{port}"
+    advertised = ",".join(f"{name}://{at}" for name, at in {"PLAINTEXT": plain, **addresses}.items())
     lines = [
         "process.roles=broker,controller",
         "node.id=1",
-        f"controller.quorum.voters=1@127.0.0.1:{controller_port}",
-        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}",
+        f"controller.quorum.voters=1@{controller}",
+        f"listeners=PLAINTEXT://{plain},CONTROLLER://{controller}",
+        *listening(plain, {**addresses, "CONTROLLER": controller}, protocols),  # the last of equals counts
+        f"advertised.listeners={advertised}",
         "controller.listener.names=CONTROLLER",
         f"log.dirs={folder / 'log'}",
         *_SINGLE_NODE,

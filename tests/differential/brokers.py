@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -49,11 +50,21 @@ class Unanswered(Exception):  # noqa: N818 -- no error: an answer that scenarios
 class Connection:
     """One request at a time."""
 
-    def __init__(self, broker: Broker, host: str | None = None) -> None:
-        """From that address of this machine, or any."""
+    def __init__(
+        self,
+        broker: Broker,
+        host: str | None = None,
+        *,
+        listener: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """From that address of this machine, or any; to the plain listener, or another. Raises OSError."""
         self._codec = broker.codec
         source = None if host is None else (host, 0)
-        self._socket = socket.create_connection(broker.address, _ANSWER_TIMEOUT_S, source)
+        address = broker.address if listener is None else broker.listeners[listener]
+        self._socket = socket.create_connection(address, _ANSWER_TIMEOUT_S, source)
+        if tls is not None:
+            self._socket = _secured(self._socket, tls)
         self._correlation_ids = itertools.count(1)
 
     def ask(
@@ -67,6 +78,11 @@ class Connection:
         """A request without its size, whatever it holds."""
         with contextlib.suppress(ConnectionError):
             self._socket.sendall(struct.pack(">i", len(request)) + request)
+
+    def send_bytes(self, data: bytes) -> None:
+        """As they are."""
+        with contextlib.suppress(ConnectionError):
+            self._socket.sendall(data)
 
     def receive(self) -> bytes:
         """The next answer without its size."""
@@ -83,12 +99,20 @@ class Connection:
                 more = self._socket.recv(size - len(data))
             except TimeoutError:
                 raise Unanswered("silent") from None
-            except ConnectionError:
+            except (ConnectionError, ssl.SSLError):
                 more = b""
             if not more:
                 raise Unanswered("closed")
             data += more
         return bytes(data)
+
+
+def _secured(plain: socket.socket, tls: ssl.SSLContext) -> ssl.SSLSocket:
+    try:
+        return tls.wrap_socket(plain)
+    except OSError:
+        plain.close()
+        raise
 
 
 @dataclass
@@ -98,6 +122,8 @@ class Broker:
     name: str
     address: tuple[str, int]
     codec: Codec
+    listeners: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    """Those beside the plain one"""
 
     def __post_init__(self) -> None:
         self._markers = itertools.count(1_000_000)
@@ -177,22 +203,34 @@ def error_codes(message: Any) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def both(more: Mapping[str, str] = MappingProxyType({})) -> Iterator[tuple[Broker, Broker]]:
-    """Kafka and Ottla, ready, with `more` settings; `KafkaUnavailableError` where Kafka cannot be had."""
+def both(
+    more: Mapping[str, str] = MappingProxyType({}),
+    listeners: Mapping[str, str] = MappingProxyType({}),
+    properties: tuple[str, ...] = (),
+) -> Iterator[tuple[Broker, Broker]]:
+    """Kafka and Ottla, ready, with `more` settings, `listeners` (with their protocols), and `properties` of
+    Java's; `KafkaUnavailableError` where Kafka cannot be had.
+    """
     release = install(KAFKA_VERSION).short_lived()
+    release = replace(release, options=(*release.options, *properties))
     codec = load(release.jars / f"kafka-clients-{release.version}.jar")
     settings = tuple(f"{name}={value}" for name, value in {**SETTINGS, **more}.items())
     with contextlib.ExitStack() as stack:
         brokers = []
         for running in (
-            stack.enter_context(bench.kafka.broker.kafka(release, settings=settings)),
-            stack.enter_context(bench.brokers.ottla(settings=settings)),
+            stack.enter_context(bench.kafka.broker.kafka(release, settings=settings, listeners=listeners)),
+            stack.enter_context(bench.brokers.ottla(settings=settings, listeners=listeners)),
         ):
-            host, port = running.address.rsplit(":", 1)
-            broker = Broker(running.name, (host, int(port)), codec)
+            others = {name: _parts(address) for name, address in running.listeners.items()}
+            broker = Broker(running.name, _parts(running.address), codec, others)
             stack.callback(running.crash)  # it has nothing to keep, and takes its time to stop
             stack.callback(broker.close)
             brokers.append(broker)
             broker.warm_up()
         brokers[1].set_cluster_default("min.insync.replicas", "1")  # Kafka does so itself, for KIP-966
         yield brokers[0], brokers[1]
+
+
+def _parts(address: str) -> tuple[str, int]:
+    host, port = address.rsplit(":", 1)
+    return host, int(port)

@@ -1,4 +1,4 @@
-"""The two brokers, once for all scenarios, and two with an authorizer."""
+"""The two brokers, once for all scenarios, and two with an authorizer and listeners that ask who comes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from bench.kafka.install import KafkaUnavailableError
 
 from .brokers import Broker, both
+from .proof import LISTENERS, Proof
 
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -17,11 +18,15 @@ AUTHORIZER = {
 """Everybody is `User:ANONYMOUS`, and may do what no ACL forbids him."""
 
 
-def started(settings: Mapping[str, str]) -> Iterator[tuple[Broker, Broker]]:
+def started(settings: Mapping[str, str], proof: Proof | None = None) -> Iterator[tuple[Broker, Broker]]:
     """Apache Kafka and Ottla; without Java or Maven the tests are skipped."""
     with contextlib.ExitStack() as stack:
         try:
-            running = stack.enter_context(both(settings))
+            if proof is None:
+                running = stack.enter_context(both(settings))
+            else:
+                asked = {**settings, **proof.settings}
+                running = stack.enter_context(both(asked, LISTENERS, proof.properties))
         except KafkaUnavailableError as error:
             pytest.skip(f"Apache Kafka cannot be run here: {error}")
         yield running
@@ -34,6 +39,12 @@ def brokers() -> Iterator[tuple[Broker, Broker]]:
 
 
 @pytest.fixture(scope="session")
-def guarded_brokers() -> Iterator[tuple[Broker, Broker]]:
-    """With an authorizer."""
-    yield from started(AUTHORIZER)
+def proof(tmp_path_factory: pytest.TempPathFactory) -> Proof:
+    """What their clients may prove themselves by."""
+    return Proof(tmp_path_factory.mktemp("proof"))
+
+
+@pytest.fixture(scope="session")
+def guarded_brokers(proof: Proof) -> Iterator[tuple[Broker, Broker]]:
+    """With an authorizer, and LISTENERS."""
+    yield from started(AUTHORIZER, proof)

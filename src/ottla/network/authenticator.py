@@ -199,7 +199,7 @@ class Authenticator:
                 )
                 failure.answer = encode_response(refusal, version, correlation_id)
             raise
-        answer = SaslAuthenticateResponse(auth_bytes=said)
+        answer = SaslAuthenticateResponse(error_message="", auth_bytes=said)  # as Kafka has it, not null
         if self._is_proved():
             answer.session_lifetime_ms = self._complete()
         return encode_response(answer, version, correlation_id)

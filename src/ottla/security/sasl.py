@@ -155,9 +155,10 @@ class OAuthBearer:
             self.refusal = refusal
             return _REFUSED
         if said.authorization_id not in ("", identity.name):
+            asked_for = said.authorization_id[:100]
             raise IdentityRefusedError(
-                "Authentication failed: Client requested an authorization id that is different from the "
-                "token's principal name"
+                f"Authentication failed: Client requested an authorization id ({asked_for}) "
+                f"that is different from the token's principal name ({identity.name})"
             )
         self.identity = identity
         return b""
