@@ -54,6 +54,8 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         self._waits_s = 0.0
         self._is_muted = False
         self._is_paused = False
+        self._is_clogged = False
+        self._holds_back = False
         self._is_closing = False
         self._has_ended = False
         self.peer_host = ""
@@ -98,10 +100,16 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         return bool(self._protocol.eof_received())
 
     def pause_writing(self) -> None:
+        self._is_clogged = True
         if self._protocol is not None:
             self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
+        self._is_clogged = False
+        if self._holds_back:
+            self._holds_back = False
+            if not self._is_paused:
+                self._beneath.resume_reading()
         if self._protocol is not None:
             self._protocol.resume_writing()
 
@@ -184,7 +192,7 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
             except ssl.SSLError as error:
                 self._broken(error)
                 return
-            self._send_outgoing()
+            self._answer_of_itself()
             if filled:
                 protocol.buffer_updated(filled)
             if self._has_ended:
@@ -192,6 +200,16 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
                 self.close()
             if is_all:
                 return
+
+    def _answer_of_itself(self) -> None:
+        """TLS may answer without the protocol, as it does to those who ask for new keys. Who asks and does
+        not read is not read from.
+        """
+        if self._outgoing.pending:
+            self._send_outgoing()
+            if self._is_clogged and not self._holds_back:
+                self._holds_back = True
+                self._beneath.pause_reading()
 
     def _fill(self, protocol: asyncio.BufferedProtocol) -> tuple[int, bool]:
         """Decrypt into the protocol's buffer; gives how much, and whether that was all there is. It leaves
@@ -271,7 +289,8 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
     def resume_reading(self) -> None:
         if self._is_paused and not self._is_closing:
             self._is_paused = False
-            self._beneath.resume_reading()
+            if not self._holds_back:
+                self._beneath.resume_reading()
             # What was decrypted already would wait for more to come.
             asyncio.get_running_loop().call_soon(self._read_more)
 

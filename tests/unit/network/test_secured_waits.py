@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.certificates import Authority
+from tests.key_updates import ask_for_keys
 from tests.raw_client import METADATA, RawClient
 
 from ottla.network.secured import SecuredTransport
@@ -102,6 +103,33 @@ async def test_the_end_of_a_wait_does_not_wake_who_may_not_be_read_from(tmp_path
     ends.shake_hands()
     ends.secured._unmute()
     assert not ends.beneath.reading
+
+
+@pytest.mark.parametrize("is_paused", [False, True])
+async def test_who_asks_for_new_keys_and_does_not_read_is_not_read_from(
+    tmp_path: Path, is_paused: bool
+) -> None:
+    above = Above()
+    ends = Ends(tmp_path, above)
+    ends.shake_hands()
+    ends.step(lambda: ends.client.read(1))  # the tickets
+    ends.step(lambda: ask_for_keys(ends.client))
+    ends.secured.pause_writing()
+    assert ends.beneath.reading, "he may send requests, whose answers wait"
+    ends.step(lambda: ends.client.write(b"first"))
+    assert ends.beneath.reading
+    ends.step(lambda: ask_for_keys(ends.client))
+    assert not ends.beneath.reading
+    if is_paused:
+        ends.secured.pause_reading()
+        ends.secured.resume_reading()
+        assert not ends.beneath.reading
+        ends.secured.pause_reading()
+    ends.secured.resume_writing()
+    assert ends.beneath.reading is not is_paused
+    ends.secured.resume_reading()
+    ends.step(lambda: ends.client.write(b"second"))
+    assert above.received == b"firstsecond"
 
 
 @pytest.mark.parametrize("wait_ms", [0, 1_000_000])
