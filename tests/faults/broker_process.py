@@ -51,7 +51,8 @@ class BrokerProcess:
         command = [*self.wrapper, sys.executable, "-m", "ottla", "serve"]
         if "log.dirs" not in self.settings:
             command += ["--data", str(self.data)]
-        command += ["--listen", self.bootstrap]
+        if "listeners" not in self.settings:
+            command += ["--listen", self.bootstrap]
         for name, value in self.settings.items():
             command += ["--set", f"{name}={value}"]
         self.starts += 1
