@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.core.metadata import ClusterMetadata
 from ottla.client.errors import ConfigurationError
 
-Pattern = str | re.Pattern[str]
+
+class Matcher(Protocol):
+    """A compiled pattern: `re`'s, or one of a library that takes no patterns' word for their cost."""
+
+    def fullmatch(self, string: str, /) -> object: ...
+
+
+Pattern = str | Matcher
 
 
 class Subscription:
@@ -17,7 +25,7 @@ class Subscription:
         self._resolved_there = settings.group_protocol == "consumer"
         self._without_internal = settings.exclude_internal_topics
         self._topics: Sequence[str] = ()
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: Matcher | None = None
         self.regex: str | None = None
         """A pattern that the coordinator resolves."""
         self.is_assigned = False
@@ -32,7 +40,7 @@ class Subscription:
             self.regex = pattern
         elif pattern is not None:
             try:
-                self._pattern = re.compile(pattern)
+                self._pattern = re.compile(pattern) if isinstance(pattern, str) else pattern
             except re.error as error:
                 raise ConfigurationError(f"pattern {pattern!r}: {error}") from None
 
