@@ -71,6 +71,8 @@ class Response:
     """As JSON; bytes as they are; None for none"""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
+    type: str | None = None
+    """The media type; None: the one that the client likes best"""
 
 
 Handler = Callable[..., Awaitable[Response]]
@@ -142,7 +144,7 @@ class App:
             if refusal is None:
                 _log.exception("a request failed: %s %s", scope["method"], scope["path"])
             response = _refusal(refusal or HttpError(500, "Internal Server Error"), dialect.realm)
-        await _send(response, type_, send, with_body=scope["method"] != "HEAD")
+        await _send(response, response.type or type_, send, with_body=scope["method"] != "HEAD")
 
     async def _read(self, scope: Scope, headers: Mapping[str, str], receive: Receive) -> Request:
         raw_path: bytes = scope["raw_path"]
@@ -197,15 +199,15 @@ class App:
     async def _answer(self, request: Request) -> Response:
         await self._prepare(request)
         method = "GET" if request.method == "HEAD" else request.method
-        others = False
+        others: list[str] = []
         for each in self._routes:
             if each.matches(request.path):
                 if each.method == method:
                     names = (name for name, part in zip(request.path, each.path, strict=True) if part is None)
                     return await each.handler(request, *names)
-                others = True
+                others.append(each.method)
         if others:
-            raise HttpError(405, "HTTP 405 Method Not Allowed")
+            raise HttpError(405, "HTTP 405 Method Not Allowed", {"allow": ", ".join(others)})
         raise HttpError(404, "HTTP 404 Not Found")
 
 
@@ -221,7 +223,9 @@ def _answer_type(accept: str, answered: Sequence[str]) -> str:
 
 
 def _refusal(error: HttpError, realm: str) -> Response:
-    headers = {"www-authenticate": f'Basic realm="{realm}"'} if error.status == 401 else {}
+    headers = dict(error.headers)
+    if error.status == 401:
+        headers["www-authenticate"] = f'Basic realm="{realm}"'
     return Response({"error_code": error.code, "message": error.message}, error.status, headers)
 
 
