@@ -2,59 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import os
-import re
-import selectors
-import signal
-import subprocess
-import sys
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-READY_S = 30
+from tests.platform import server_process
+from tests.platform.server_process import Answer, ServerProcess
 
 
-class Answer(NamedTuple):
-    status: int
-    json: Any
-
-    @property
-    def code(self) -> int:
-        return int(self.json["error_code"])
-
-
-class Api:
-    """One instance's; a connection for each request."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._address = urlsplit(url).netloc
-
-    def call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        headers: Mapping[str, str] = {},
-        timeout: float = 30,
-    ) -> Answer:
-        connection = http.client.HTTPConnection(self._address, timeout=timeout)
-        try:
-            data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-            given = {"Content-Type": "application/vnd.schemaregistry.v1+json"} if data is not None else {}
-            connection.request(method, path, data, {**given, **headers})
-            response = connection.getresponse()
-            content = response.read()
-            return Answer(response.status, json.loads(content) if content else None)
-        finally:
-            connection.close()
-
-    def get(self, path: str, **headers: str) -> Answer:
-        return self.call("GET", path, headers=headers)
+class Api(server_process.Api):
+    content_type = "application/vnd.schemaregistry.v1+json"
 
     def register(self, subject: str, schema: str, query: str = "", **more: object) -> Answer:
         return self.call(
@@ -62,46 +17,6 @@ class Api:
         )
 
 
-class RegistryProcess:
-    """Started when it is made; `api` once it is ready."""
-
-    def __init__(self, bootstrap: str, folder: Path, *options: str, port: int = 0, **settings: str) -> None:
-        self.log = folder / f"registry-{os.urandom(4).hex()}.log"
-        assignments = [
-            part
-            for name, value in settings.items()
-            for part in ("--set", f"{name.replace('_', '.')}={value}")
-        ]
-        listen = f"127.0.0.1:{port}"
-        command = [sys.executable, "-m", "ottla", "registry", "serve", "-b", bootstrap, "--listen", listen]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, *options, *assignments], stdout=subprocess.PIPE, stderr=log, text=True
-            )
-
-    def ready(self) -> Api:
-        assert self.process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            assert selector.select(READY_S), self.log.read_text()
-        line = self.process.stdout.readline()
-        found = re.search(r"ready on (\S+)", line)
-        assert found, line + self.log.read_text()
-        self.api = Api(found[1])
-        return self.api
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """The exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=15)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.stop()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        assert "Traceback" not in self.log.read_text(), self.log.read_text()
+class RegistryProcess(ServerProcess[Api]):
+    name = "registry"
+    api_type = Api

@@ -18,7 +18,8 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from tests.platform.registry.registry_process import Answer, Api, RegistryProcess
+from tests.platform.registry.registry_process import Api, RegistryProcess
+from tests.platform.server_process import Answer
 
 from ottla import client
 from ottla.registry.state.state import RegistryState
