@@ -49,6 +49,7 @@ COMMANDS = {
     "cluster": ("ottla.cli.cluster:cluster", "Describe and change a cluster, or run one on this host."),
     "feature": ("ottla.cli.features:feature", "Describe, upgrade and downgrade features of the cluster."),
     "registry": ("ottla.cli.registry:registry", "Run a schema registry."),
+    "bridge": ("ottla.cli.bridge:bridge", "Run an HTTP bridge: Kafka over HTTP."),
     "schema": ("ottla.cli.schema:schema", "List, get, register, check, compare and delete schemas."),
     "connect": (
         "ottla.cli.connect:connect",

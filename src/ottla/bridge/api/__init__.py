@@ -1,0 +1,1 @@
+"""The operations of Strimzi's bridge, by what they are about."""

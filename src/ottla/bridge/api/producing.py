@@ -1,0 +1,72 @@
+"""Records into topics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ottla.bridge.api.services import Services
+from ottla.bridge.bodies import flag_of, partition_of, topic_of
+from ottla.bridge.media import given_format
+from ottla.bridge.records import Outgoing, outgoing
+from ottla.bridge.refusals import status_of
+from ottla.client.errors import ClientError
+from ottla.client.producer.delivery import Delivery
+from ottla.http.app import Request, Response, Route, route
+from ottla.http.errors import HttpError
+from ottla.protocol.errors import ErrorCode
+
+
+class Producing:
+    def __init__(self, services: Services) -> None:
+        self._producer = services.producer
+        self._enabled = services.settings.http_producer_enabled
+
+    def routes(self) -> Sequence[Route]:
+        return (
+            route("POST", "/topics/{topicname}", self.send),
+            route("POST", "/topics/{topicname}/partitions/{partitionid}", self.send_to_partition),
+        )
+
+    async def send(self, request: Request, topic: str) -> Response:
+        return await self._send(request, topic, None)
+
+    async def send_to_partition(self, request: Request, topic: str, partition: str) -> Response:
+        return await self._send(request, topic, partition_of(partition))
+
+    async def _send(self, request: Request, topic: str, partition: int | None) -> Response:
+        if not self._enabled:
+            raise HttpError(
+                503, "Producer is disabled in config. To enable producer update http.producer.enabled to true"
+            )
+        answers_at_once = flag_of(request, "async")
+        topic_of(topic)
+        records = outgoing(given_format(request), request.body, partition)
+        sent = [await self._put(topic, each) for each in records]
+        if answers_at_once:
+            return Response(status=204)
+        return Response({"offsets": [await _outcome(each) for each in sent]})
+
+    async def _put(self, topic: str, record: Outgoing) -> Delivery | ClientError:
+        """Its failure is the record's own: others are sent all the same."""
+        try:
+            return await self._producer.send(
+                topic,
+                record.value,
+                key=record.key,
+                headers=record.headers,
+                timestamp=record.timestamp,
+                partition=record.partition,
+            )
+        except ClientError as error:
+            return error
+
+
+async def _outcome(sent: Delivery | ClientError) -> Mapping[str, object]:
+    try:
+        if isinstance(sent, ClientError):
+            raise sent
+        where = await sent
+    except ClientError as error:
+        missing = error.code is ErrorCode.invalid_partitions
+        return {"error_code": 404 if missing else status_of(error), "message": str(error)}
+    return {"partition": where.partition, "offset": where.offset}
