@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.fetch import (
+    EpochEndOffset,
     FetchPartition,
     FetchRequest,
     FetchResponse,
@@ -33,7 +35,7 @@ from ottla.replication.truncation import EpochEnd
 from ottla.storage.errors import LogStorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ottla.config.replica import ReplicaConfig
     from ottla.replica.follower import Follower
@@ -87,8 +89,8 @@ class Surroundings(Protocol):
     async def make_durable(self, logs: Sequence[Log]) -> None:
         """Return when all that is in them is on the disk, where what is acknowledged has to be."""
 
-    async def note_cut(self) -> None:
-        """Have no checkpoint say that what was cut off is on the disk."""
+    async def checkpoint(self) -> None:
+        """Write down how far the logs are on the disk. Raises OSError."""
 
     @property
     def throttle(self) -> ReplicationThrottle:
@@ -108,6 +110,16 @@ class _Followed:
         """How often it was refused since it was last given something"""
         self.resumes: asyncio.TimerHandle | None = None
         """Set while it is not asked for, after an error"""
+
+
+class _Cut(NamedTuple):
+    """What is to be cut off a log, once no checkpoint says that it is on the disk."""
+
+    followed: _Followed
+    offset: int
+    """The lowest that goes"""
+    perform: Callable[[], object]
+    """Raises LogStorageError"""
 
 
 class Fetcher:
@@ -324,7 +336,7 @@ class Fetcher:
     # -- taking what came
 
     async def _take(self, response: FetchResponse) -> None:
-        has_cut = False
+        cuts: dict[Key, _Cut] = {}
         beyond: list[tuple[Key, _Followed]] = []
         for topic in response.responses:
             if topic.topic_id is None:
@@ -338,10 +350,12 @@ class Fetcher:
                     beyond.append((key, followed))
                 elif data.error_code:
                     self._refused(key, followed, data.error_code)
+                elif data.diverging_epoch.end_offset >= 0:
+                    cuts[key] = self._cut_to(followed, data.diverging_epoch)
                 else:
-                    has_cut |= self._take_one(key, followed, data)
-        if has_cut:
-            await self._surroundings.note_cut()
+                    self._take_one(key, followed, data)
+        if cuts:
+            await self._perform(cuts)
         for key, followed in beyond:
             await self._find_place(key, followed)
 
@@ -359,15 +373,51 @@ class Fetcher:
         log.debug("broker %d gives nothing of %s: %d", self._node_id, followed.follower, error_code)
         self._delay(key, followed)
 
-    def _take_one(self, key: Key, followed: _Followed, data: PartitionData) -> bool:
-        """Says whether something was cut off."""
+    def _cut_to(self, followed: _Followed, diverging: EpochEndOffset) -> _Cut:
+        follower, now_ms = followed.follower, self._surroundings.now_ms()
+        offset = follower.end_in_common(EpochEnd(diverging.epoch, diverging.end_offset))
+        return _Cut(followed, offset, partial(follower.truncate, offset, now_ms))
+
+    async def _perform(self, cuts: Mapping[Key, _Cut]) -> None:
+        """Cut, unless those are given up meanwhile, or no checkpoint can be written."""
+        try:
+            left = dict(cuts)
+            while left:
+                for cut in left.values():
+                    cut.followed.follower.log.local.distrust(cut.offset)
+                await self._surroundings.checkpoint()
+                # A flush that was under way may have ended meanwhile.
+                left = {
+                    key: cut
+                    for key, cut in left.items()
+                    if cut.followed.follower.log.recovery_point > cut.offset
+                }
+        except OSError as error:
+            log.error("cannot write checkpoints: %s", error)
+            for key, cut in cuts.items():
+                if self._followed.get(key) is cut.followed:
+                    self._delay(key, cut.followed)
+            return
+        for key, cut in cuts.items():
+            if self._followed.get(key) is cut.followed and self._is_asked(cut.followed):
+                self._cut(key, cut)
+
+    def _cut(self, key: Key, cut: _Cut) -> None:
+        try:
+            cut.perform()
+        except LogStorageError as error:
+            log.error("%s cannot be followed: %s", cut.followed.follower, error)
+            self._delay(key, cut.followed)
+        except Exception:  # the other partitions go on
+            log.exception("%s is not followed any more", cut.followed.follower)
+            self.remove(key)
+        else:
+            self._changed[key] = None
+
+    def _take_one(self, key: Key, followed: _Followed, data: PartitionData) -> None:
         follower, now_ms = followed.follower, self._surroundings.now_ms()
         followed.refusals = 0
         try:
-            diverging = data.diverging_epoch
-            if diverging.end_offset >= 0:
-                self._changed[key] = None
-                return follower.truncate(EpochEnd(diverging.epoch, diverging.end_offset), now_ms)
             before = follower.log.log_end_offset, follower.log.log_start_offset
             records = data.records or b""
             throttle = self._surroundings.throttle
@@ -386,7 +436,6 @@ class Fetcher:
         except Exception:  # the other partitions go on
             log.exception("%s is not followed any more", follower)
             self.remove(key)
-        return False
 
     async def _find_place(self, key: Key, followed: _Followed) -> None:
         """Our log ends outside of the leader's: where does that begin and end?"""
@@ -401,21 +450,15 @@ class Fetcher:
         if self._followed.get(key) is not followed or not self._is_asked(followed):
             return
         now_ms, own_end = self._surroundings.now_ms(), follower.log.log_end_offset
-        try:
-            if leader_end < own_end:
-                log.warning("%s ends at %d, its leader's at %d", follower, own_end, leader_end)
-                follower.log.truncate_to(leader_end, now_ms)
-            elif leader_start > own_end:
-                follower.restart_at(leader_start, now_ms)
-            else:
-                self._delay(key, followed)
-                return
-        except LogStorageError as error:
-            log.error("%s cannot be followed: %s", follower, error)
+        if leader_end < own_end:
+            log.warning("%s ends at %d, its leader's at %d", follower, own_end, leader_end)
+            cut = _Cut(followed, leader_end, partial(follower.log.truncate_to, leader_end, now_ms))
+        elif leader_start > own_end:
+            cut = _Cut(followed, 0, partial(follower.restart_at, leader_start, now_ms))
+        else:
             self._delay(key, followed)
             return
-        self._changed[key] = None
-        await self._surroundings.note_cut()
+        await self._perform({key: cut})
 
     async def _offset_of(self, follower: Follower, timestamp: int) -> int:
         asked = ListOffsetsPartition(

@@ -95,12 +95,9 @@ class Fetchers:
         """Return when all that is in them is on the disk. Where that fails, the log takes nothing more."""
         await self._group_commit.when_durable(logs, lambda _failed: None)
 
-    async def note_cut(self) -> None:
-        """Have no checkpoint say that what was cut off is on the disk."""
-        try:
-            await self._checkpoint()
-        except OSError as error:
-            log.error("cannot write checkpoints: %s", error)
+    async def checkpoint(self) -> None:
+        """Write down how far the logs are on the disk. Raises OSError."""
+        await self._checkpoint()
 
     async def on_metadata(self, delta: ImageDelta, _image: MetadataImage) -> None:
         """Try at once where a broker came, or moved; and follow over as many connections as is set now."""

@@ -61,14 +61,15 @@ class Follower(Replica):
         if first is not None and first.base_offset < own.log_end_offset <= first.last_offset:
             own.truncate_fully_and_start_at(first.base_offset, now_ms)
 
-    def truncate(self, diverging: EpochEnd, now_ms: int) -> bool:
-        """The leader's log says something else than ours behind `diverging`; says whether something went.
-
-        What was checkpointed as being on the disk no longer is then.
-        """
+    def end_in_common(self, diverging: EpochEnd) -> int:
+        """Where to cut, as the leader's log says something else than ours behind `diverging`."""
         own = self.log
         ours = EpochEnd(*own.end_offset_for_epoch(diverging.epoch))
-        offset = truncation_offset(diverging, ours, own.log_end_offset)
+        return truncation_offset(diverging, ours, own.log_end_offset)
+
+    def truncate(self, offset: int, now_ms: int) -> bool:
+        """As `Log.truncate_to`."""
+        own = self.log
         if offset < own.high_watermark:
             log.warning(
                 "%s is cut to offset %d, below its high watermark %d: a replica was elected that had not all",

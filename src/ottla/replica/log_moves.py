@@ -205,7 +205,7 @@ class LogMoves:
         if copy.last_epoch >= 0:
             diverging = replica.diverging_epoch(copy.last_epoch, end_offset)
             if diverging is not None:
-                copy.truncate(EpochEnd(*diverging), now_ms)
+                copy.truncate(copy.end_in_common(EpochEnd(*diverging)), now_ms)
                 return True
         data = source.read(end_offset, _CHUNK_BYTES, source.log_end_offset).to_bytes()
         copy.append(data, source.high_watermark, source.log_start_offset, now_ms)

@@ -408,7 +408,7 @@ class Log:
     def truncate_to(self, offset: int, now_ms: int) -> bool:
         """Cut off the batch that contains `offset` and all after it; says whether there was one.
 
-        The caller checkpoints the recovery point before it relies on it again. Raises LogStorageError.
+        The caller has checkpointed a recovery point that is not above `offset`. Raises LogStorageError.
         """
         local = self.local
         if offset < local.segments.first.base_offset:

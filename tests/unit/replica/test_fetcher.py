@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, cast
 from uuid import UUID
 
 import pytest
-from tests.unit.storage.logs import open_at, small_segments
-from tests.unit.storage.simulated_disk import SimulatedDisk
+from tests.unit.storage.logs import batch, open_at, small_segments
+from tests.unit.storage.simulated_disk import PowerLossError, SimulatedDisk
 
 from ottla.clock import Clock
 from ottla.config.broker import BrokerConfig
@@ -21,18 +22,27 @@ from ottla.metadata.image import ImageDelta, image_at
 from ottla.metadata.model import PartitionState
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.fetch import (
+    EpochEndOffset,
     FetchableTopicResponse,
     FetchRequest,
     FetchResponse,
     PartitionData,
 )
+from ottla.protocol.messages.list_offsets import (
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopicResponse,
+)
 from ottla.protocol.structs import Struct
+from ottla.records.batch import iter_headers
 from ottla.replica.fetcher import Fetcher
 from ottla.replica.fetchers import Fetchers
 from ottla.replica.follower import Follower
 from ottla.replica.group_commit import GroupCommit
 from ottla.replica.throttles import follower_throttle
 from ottla.replica.traffic import TopicTraffic
+from ottla.storage.local.log import FlushResult
 from ottla.storage.log import Log
 
 S = TypeVar("S", bound=Struct)
@@ -92,15 +102,16 @@ class Around:
 
     async def make_durable(self, logs: Sequence[Log]) -> None: ...
 
-    async def note_cut(self) -> None: ...
+    async def checkpoint(self) -> None: ...
 
 
 async def _nothing() -> None: ...
 
 
-def _follower(leader_epoch: int, index: int = 0) -> Follower:
+def _follower(leader_epoch: int, index: int = 0, disk: SimulatedDisk | None = None) -> Follower:
     state = PartitionState(replicas=(1, 2), isr=(1, 2), leader=1, leader_epoch=leader_epoch)
-    return Follower("t", TOPIC, index, open_at(SimulatedDisk(), small_segments()), state, TopicTraffic())
+    log = open_at(disk or SimulatedDisk(), small_segments())
+    return Follower("t", TOPIC, index, log, state, TopicTraffic())
 
 
 @pytest.fixture
@@ -164,3 +175,92 @@ async def test_replicas_are_fetched_over_as_many_connections_as_is_set() -> None
     for each in followers:
         fetchers.leave(each)
     assert all(each.is_closed for each in leaders)
+
+
+class DivergingLeader(StandInLeader):
+    """Its log says something else from `end` on, or ends there; it is told once."""
+
+    def __init__(self, end: int, *, is_shorter: bool) -> None:
+        super().__init__()
+        self.end = end
+        self._is_shorter = is_shorter
+
+    async def send(self, request: Struct, response_class: type[S], timeout_s: float) -> S:
+        if isinstance(request, ListOffsetsRequest):
+            (asked,) = (each for topic in request.topics for each in topic.partitions)
+            found = ListOffsetsPartitionResponse(offset=self.end if asked.timestamp == -1 else 0)
+            listed = ListOffsetsResponse(
+                topics=[ListOffsetsTopicResponse(name="t", partitions=[found])], throttle_time_ms=0
+            )
+            return cast("S", listed)
+        if self.requests:
+            await asyncio.get_running_loop().create_future()
+        self.requests.append(cast("FetchRequest", request))
+        told = (
+            PartitionData(error_code=ErrorCode.offset_out_of_range)
+            if self._is_shorter
+            else PartitionData(diverging_epoch=EpochEndOffset(epoch=0, end_offset=self.end))
+        )
+        topics = [FetchableTopicResponse(topic_id=TOPIC, partitions=[told])]
+        return cast("S", FetchResponse(session_id=SESSION, responses=topics))
+
+
+class Checkpointed(Around):
+    """Writes down how far the log is on the disk, as long as there is power. A flush ends meanwhile."""
+
+    def __init__(self, config: BrokerConfig, disk: SimulatedDisk, log: Log) -> None:
+        super().__init__(config)
+        self._disk = disk
+        self._log = log
+        self._flushes = [log.prepare_flush(0)]
+        self.recovery_point = log.recovery_point
+
+    async def checkpoint(self) -> None:
+        while self._flushes:
+            self._log.complete_flush(FlushResult(self._flushes.pop(), None))
+        try:
+            self._disk.step()
+        except PowerLossError:
+            raise OSError("the power went") from None
+        self.recovery_point = self._log.recovery_point
+
+
+@pytest.mark.parametrize("is_shorter", [False, True])
+async def test_no_checkpoint_says_of_what_is_cut_off_that_it_is_on_the_disk(
+    is_shorter: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else recovery trusts what came in its place, of which parts were on the disk when the power went."""
+    caplog.set_level("CRITICAL")
+    config = load_settings(Sources(assignments=["replica.fetch.backoff.ms=600000"])).config
+    for step in itertools.count():
+        disk = SimulatedDisk(step)
+        follower = _follower(5, disk=disk)
+        for number in range(40):
+            follower.append(batch(base_offset=number, timestamp=1_000 + number), 0, 0, 2_000_000)
+        follower.log.flush()
+        around = Checkpointed(config, disk, follower.log)
+        assert around.recovery_point == 40
+        disk.power_loss_at = disk.steps + step
+        fetcher = Fetcher(around, 1, DivergingLeader(7, is_shorter=is_shorter))
+        fetcher.add(follower)
+        await _turns()
+        await fetcher.stop()
+        if disk.steps < disk.power_loss_at:
+            break
+        for _ in range(2):
+            disk.lose_power()
+            disk.restart()
+            log = open_at(disk, small_segments(), clean=False, recovery_point=around.recovery_point)
+            kept = [
+                header.base_offset
+                for segment in log.local.segments
+                for _, header in iter_headers(segment.file.pread(segment.size, 0))
+            ]
+            assert kept == list(range(log.log_end_offset)), f"step {step}"
+            assert len(kept) >= 7
+            # What it gets next is not on the disk before there is another checkpoint.
+            for number in range(log.log_end_offset, 60):
+                copied = batch(base_offset=number, timestamp=1_000 + number)
+                log.append_as_follower(copied, 0, 2_000_000)
+    assert follower.log.log_end_offset == 7
+    assert step > 5

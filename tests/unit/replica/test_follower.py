@@ -55,6 +55,10 @@ def test_it_takes_what_its_leader_has_and_says_of_it(follower: Follower) -> None
     assert [size for size in waiting.sizes if size] == [3, 1, -1]
 
 
+def cut(follower: Follower, diverging: EpochEnd) -> bool:
+    return follower.truncate(follower.end_in_common(diverging), NOW_MS)
+
+
 def test_a_batch_of_a_later_leader_is_not_taken(follower: Follower) -> None:
     given(follower, (0, 5), (1, 6))
     assert offsets(follower.log) == [0]
@@ -65,21 +69,21 @@ def test_what_is_cut_is_what_differs_and_not_what_it_does_not_know_to_be_committ
 ) -> None:
     """At the high watermark records would go that all were told to be safe."""
     given(follower, (0, 3), (1, 3), (2, 3), (3, 4), high_watermark=1)
-    assert follower.truncate(EpochEnd(3, 3), NOW_MS)
+    assert cut(follower, EpochEnd(3, 3))
     assert offsets(follower.log) == [0, 1, 2]
     assert (follower.last_epoch, follower.high_watermark) == (3, 1)
-    assert not follower.truncate(EpochEnd(3, 3), NOW_MS)
+    assert not cut(follower, EpochEnd(3, 3))
 
 
 def test_what_was_written_in_an_epoch_that_the_leader_has_not_goes_first(follower: Follower) -> None:
     given(follower, (0, 1), (1, 3), (2, 4))
-    assert follower.truncate(EpochEnd(2, 8), NOW_MS)
+    assert cut(follower, EpochEnd(2, 8))
     assert offsets(follower.log) == [0]
 
 
 def test_below_the_high_watermark_it_is_cut_after_an_unclean_election(follower: Follower) -> None:
     given(follower, (0, 3), (1, 3), (2, 3), high_watermark=3)
-    follower.truncate(EpochEnd(3, 1), NOW_MS)
+    cut(follower, EpochEnd(3, 1))
     assert (offsets(follower.log), follower.high_watermark) == ([0], 1)
 
 

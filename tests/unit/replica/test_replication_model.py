@@ -171,7 +171,7 @@ class Replication(RuleBasedStateMachine):
         if answer.asked != (follower.log.log_end_offset, follower.leader_epoch):
             return
         if answer.diverging is not None:
-            follower.truncate(answer.diverging, self.time_ms)
+            follower.truncate(follower.end_in_common(answer.diverging), self.time_ms)
         else:
             follower.append(answer.records, answer.high_watermark, answer.log_start_offset, self.time_ms)
 

@@ -356,6 +356,13 @@ class LocalLog:
         self.log_end_offset = self.recovery_point = offset
         self._activate()
 
+    def distrust(self, offset: int) -> None:
+        """What lies from `offset` on is about to be cut off: no checkpoint may say that it is on the disk,
+        nor therefore what comes in its place. A flush that ends before it is cut says so again.
+        """
+        self.recovery_point = min(self.recovery_point, offset)
+        self._follow_flush()
+
     def _begin_rewrite(self, offset: int) -> None:
         """Offsets from `offset` on will mean other records: flushes under way say nothing of them."""
         self.generation += 1
