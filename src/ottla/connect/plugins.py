@@ -91,6 +91,14 @@ _CONNECTORS: Final = {
     ),
     "com.mongodb.kafka.connect.MongoSinkConnector": (Kind.SINK, "mongodb.sink:MongoSinkConnector"),
     "com.mongodb.kafka.connect.MongoSourceConnector": (Kind.SOURCE, "mongodb.source:MongoSourceConnector"),
+    "io.confluent.connect.mqtt.MqttSinkConnector": (Kind.SINK, "mqtt:MqttSinkConnector"),
+    "io.confluent.connect.mqtt.MqttSourceConnector": (Kind.SOURCE, "mqtt:MqttSourceConnector"),
+    "io.confluent.connect.rabbitmq.sink.RabbitMQSinkConnector": (Kind.SINK, "rabbitmq:RabbitMQSinkConnector"),
+    "io.confluent.connect.rabbitmq.RabbitMQSourceConnector": (
+        Kind.SOURCE,
+        "rabbitmq:RabbitMQSourceConnector",
+    ),
+    "io.confluent.connect.syslog.SyslogSourceConnector": (Kind.SOURCE, "syslog.source:SyslogSourceConnector"),
     "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
     "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ottla.connect.data.schema import Value
 from ottla.connect.errors import ConnectError, RetriableError
@@ -128,13 +128,13 @@ class RunningTask:
     """A source's task between its start and its stop."""
 
     def __init__(self, task: SourceTask, offsets: _Offsets) -> None:
-        self._task = task
+        self.task: Any = task
         self._offsets = offsets
         self._polled: list[SourceRecord] = []
 
     def poll(self, *, polls: int = 1) -> list[SourceRecord]:
         """What so many polls give."""
-        records = [record for _ in range(polls) for record in self._task.poll() or ()]
+        records = [record for _ in range(polls) for record in self.task.poll() or ()]
         self._polled += records
         return records
 
@@ -143,11 +143,11 @@ class RunningTask:
         kept: dict[tuple[tuple[str, Value], ...], Offset] = {}
         for record in self._polled:
             kept[_key(record.source_partition)] = record.source_offset
-            self._task.commit_record(record, None)
+            self.task.commit_record(record, None)
         self._polled = []
         self._offsets.known |= kept
-        self._task.commit_offsets([(dict(key), offset) for key, offset in kept.items()])
-        self._task.commit()
+        self.task.commit_offsets([(dict(key), offset) for key, offset in kept.items()])
+        self.task.commit()
 
 
 class _SinkContext:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -82,3 +85,49 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     port = free_port()
     with redis_server(tmp_path_factory.mktemp("redis"), port):
         yield port
+
+
+@contextlib.contextmanager
+def mosquitto(folder: Path, port: int, *lines: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Debian's broker of MQTT."""
+    program = needed("mosquitto", "mosquitto")
+    folder.chmod(0o755)
+    config = folder / "mosquitto.conf"
+    settings = [f"listener {port} 127.0.0.1", *(lines or ["allow_anonymous true"]), "user root"]
+    config.write_text("\n".join([*settings, ""]))
+    with running(
+        [program, "-c", config], folder, lambda: socket.create_connection(("127.0.0.1", port)).close()
+    ) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def rabbitmq_server(folder: Path, port: int) -> Iterator[None]:
+    """Debian's broker of AMQP, by the script that does not leave root."""
+    needed("rabbitmq-server", "rabbitmq-server")
+    program = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+    (folder / "plugins").write_text("[].\n")
+    settings = {
+        "RABBITMQ_NODENAME": f"ottla{port}@localhost", "RABBITMQ_NODE_PORT": str(port),
+        "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"), "RABBITMQ_LOG_BASE": str(folder / "logs"),
+        "RABBITMQ_PID_FILE": str(folder / "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "plugins"),
+        "HOME": str(folder), "ERL_EPMD_PORT": str(free_port()), "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_RELAXED_COMMAND_CHECK": "1",
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 -kernel inet_dist_use_interface {127,0,0,1}",
+    }  # fmt: skip
+    import pika
+
+    def answers() -> None:
+        pika.BlockingConnection(pika.ConnectionParameters("127.0.0.1", port)).close()
+
+    with running(
+        [program], folder, answers, env={**os.environ, **settings}, start_new_session=True
+    ) as server:
+        try:
+            yield
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            subprocess.run(
+                ["epmd", "-kill"], env={**os.environ, **settings}, check=False, capture_output=True
+            )

@@ -1,11 +1,12 @@
-"""What sources share: settings read once, waiting where there is nothing or the source does not answer."""
+"""What sources share: settings, waiting where nothing is there or nobody answers, and what comes unasked."""
 
 from __future__ import annotations
 
+import queue
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Generic, TypeVar
 
 from ottla.connect.connectors.sinks import BusyError, backoff_ms
 from ottla.connect.errors import RetriableError
@@ -14,10 +15,52 @@ from ottla.connect.sdk import Config, SourceConnector, SourceTask
 from ottla.connect.settings import Settings
 from ottla.connect.version import VERSION
 
-__all__ = ["PollingSourceTask"]
+__all__ = ["Inbox", "PollingSourceTask"]
 
 _STEP_S: Final = 0.2
 _RETRY_MS: Final = 500
+
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """What came by itself, until it is polled for; bounded, so that who brings it has to wait."""
+
+    def __init__(self, size: int) -> None:
+        self._items: queue.Queue[T] = queue.Queue(size)
+        self._is_closed = False
+
+    def put(self, item: T) -> None:
+        """Wait until there is room, or nobody wants it any more."""
+        while not self._is_closed:
+            try:
+                self._items.put(item, timeout=_STEP_S)
+                return
+            except queue.Full:
+                continue
+
+    def offer(self, item: T) -> bool:
+        """False where there is no room."""
+        try:
+            self._items.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
+    def take(self, most: int, wait_s: float = _STEP_S) -> list[T]:
+        """What there is, after waiting for a first one."""
+        items: list[T] = []
+        try:
+            items.append(self._items.get(timeout=wait_s))
+            while len(items) < most:
+                items.append(self._items.get_nowait())
+        except queue.Empty:
+            pass
+        return items
+
+    def close(self) -> None:
+        self._is_closed = True
 
 
 class PollingSourceTask(SourceTask):
