@@ -167,6 +167,8 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
     "DescribeClientQuotas": lambda _case: {
         "components": [{"entity_type": "user", "match_type": 0, "match": "u"}]
     },
+    "GetTelemetrySubscriptions": lambda _case: {},
+    "PushTelemetry": lambda _case: {"client_instance_id": uuid.UUID(int=7), "metrics": b"m"},
     "AlterClientQuotas": lambda _case: {
         "entries": [
             {

@@ -26,9 +26,11 @@ from ottla.broker.services import (
     NoServices,
     QuotaServices,
     RecordServices,
+    TelemetryServices,
     TopicServices,
     TransactionServices,
 )
+from ottla.broker.telemetry import make_telemetry
 from ottla.config.broker import BrokerConfig
 from ottla.config.current import CurrentConfig
 from ottla.config.layers import BrokerLayers
@@ -63,6 +65,7 @@ from ottla.storage.environment import LogEnvironment
 
 if TYPE_CHECKING:
     from ottla.broker.monitoring.monitor import Monitor
+    from ottla.broker.telemetry.telemetry import Telemetry
     from ottla.network.peers import Peers
 
 log = logging.getLogger(__name__)
@@ -232,6 +235,10 @@ class Broker:
             self._readers,
         )
 
+    @cached_property
+    def _telemetry(self) -> Telemetry | None:
+        return make_telemetry(self.current, self._host, self.metadata, self._readers)
+
     def _make_router(self) -> Router:
         config, clock = self.config, self.clock
         limits = RequestLimits(config.ottla_request_max_bytes, config.ottla_request_max_elements)
@@ -314,7 +321,9 @@ class Broker:
                 log_moves=self.log_moves,
                 data_dirs=self.data_dirs,
                 config=config,
+                has_telemetry=self._telemetry is not None,
             ),
+            TelemetryServices(self._telemetry),
             AccessServices(
                 metadata=metadata,
                 access=AccessController(self._committer),
@@ -470,6 +479,8 @@ class Broker:
         await self._coordinators.stop()
         await self._server.stop()
         await self._protection.stop()
+        if self._telemetry is not None:
+            await self._telemetry.stop()
         await self._fetchers.stop()
         self._isr_watch.stop()
         await self._isr_controller.stop()

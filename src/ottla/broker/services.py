@@ -31,6 +31,7 @@ from ottla.replica.throttles import ReplicationThrottle
 
 if TYPE_CHECKING:
     from ottla.broker.quotas import ClientQuotas
+    from ottla.broker.telemetry.telemetry import Telemetry
     from ottla.coordination.runtime import Producer
     from ottla.coordination.transactions.markers import MarkerWriter
     from ottla.metadata.access import CredentialChange
@@ -233,6 +234,15 @@ class ClusterServices:
     log_moves: LogMoves
     data_dirs: DataDirs
     config: Current[ReplicaConfig]
+    has_telemetry: bool = False
+    """Clients are asked for their metrics"""
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class TelemetryServices:
+    """What clients tell of themselves; None where nobody asks."""
+
+    telemetry: Telemetry | None
 
 
 class AccessChanges(Protocol):

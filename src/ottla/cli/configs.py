@@ -1,4 +1,4 @@
-"""`ottla config`: configs of topics, brokers and groups."""
+"""`ottla config`: configs of topics, brokers, groups, and subscriptions to the metrics of clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ottla.client.admin.configs import ConfigResource
 
 ALL_BROKERS = "default"
-TYPES = ["topic", "broker", "group"]
+TYPES = ["topic", "broker", "group", "client-metrics"]
 
 SOURCES = {
     "DYNAMIC_TOPIC": "topic",
@@ -32,14 +32,14 @@ SOURCES = {
 
 @click.group()
 def config() -> None:
-    """Describe and change configs of topics, brokers and groups.
+    """Describe and change configs of topics, brokers, groups, and subscriptions to clients' metrics.
 
     A broker is named by its id, all brokers together by "default".
     """
 
 
 on_resource = together(
-    click.argument("kind", metavar="topic|broker|group", type=click.Choice(TYPES)),
+    click.argument("kind", metavar="|".join(TYPES), type=click.Choice(TYPES)),
     click.argument("name", type=NAME),
 )
 """They name what the configs belong to."""
@@ -120,7 +120,7 @@ def resource_of(connection: Connection, kind: str, name: str) -> ConfigResource:
         known = {str(broker.node_id) for broker in connection.admin.cluster.describe().brokers}
         if name not in known:
             raise CommandError(f"there is no broker {name}, only {', '.join(sorted(known))}")
-    return ConfigResource(ConfigKind[kind.upper()], name)
+    return ConfigResource(ConfigKind[kind.upper().replace("-", "_")], name)
 
 
 def describe_resource(admin: Admin, resource: ConfigResource) -> list[dict[str, Any]]:

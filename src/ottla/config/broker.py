@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
+from ottla.config.client_metrics import TELEMETRY_KEYS, TelemetryConfig, check_telemetry
 from ottla.config.controller import CONTROLLER_KEYS, ControllerConfig
 from ottla.config.definition import (
     INT,
@@ -93,6 +94,7 @@ BROKER_CONFIGS: Mapping[str, ConfigDef] = by_name(
         *STORE_KEYS,
         *SECURITY_KEYS,
         *MONITORING_KEYS,
+        *TELEMETRY_KEYS,
         *QUOTA_KEYS,
         *TLS_KEYS,
         *SASL_KEYS,
@@ -116,6 +118,7 @@ class BrokerConfig(
     SecurityConfig,
     AuditConfig,
     MonitoringConfig,
+    TelemetryConfig,
     QuotaConfig,
 ):
     """Every setting that Ottla honours: the views of all rooms in one; each room is handed its own.
@@ -172,6 +175,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     check_store(value)
     check_security(value)
     check_monitoring(value)
+    check_telemetry(value)
     check_replica(value)
     check_group_coordinator(value)
     return BrokerConfig(topic_defaults=topic_defaults(layers), **values)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ottla.config.broker import BROKER_CONFIGS, broker_definition
+from ottla.config.client_metrics import CLIENT_METRICS_CONFIGS
 from ottla.config.definition import STRING, ConfigDef, ConfigType, UpdateMode
 from ottla.config.groups import GROUP_CONFIGS
 from ottla.config.layers import BrokerLayers, ConfigSource, resolve
@@ -43,6 +44,12 @@ def describe_topic(overrides: Mapping[str, str], layers: BrokerLayers) -> list[C
 def describe_group(overrides: Mapping[str, str], layers: BrokerLayers) -> list[ConfigEntry]:
     """Every group key in order of name."""
     return _describe_resource(GROUP_CONFIGS, overrides, layers, ConfigSource.GROUP_CONFIG)
+
+
+def describe_client_metrics(overrides: Mapping[str, str], layers: BrokerLayers) -> list[ConfigEntry]:
+    """Every key of a subscription in order of name."""
+    source = ConfigSource.DYNAMIC_CLIENT_METRICS_CONFIG
+    return _describe_resource(CLIENT_METRICS_CONFIGS, overrides, layers, source)
 
 
 def describe_broker(layers: BrokerLayers) -> list[ConfigEntry]:

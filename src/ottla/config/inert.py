@@ -249,14 +249,13 @@ group: Ottla serves no streams groups yet.
   streams.task.offset.interval.ms int 60000 internal <group.streams.task.offset.interval.ms [1,...]
 broker: two-phase commit (KIP-939) is in no stable version of an API.
   transaction.two.phase.commit.enable boolean false
-broker: there are no metric reporters or client telemetry.
+broker: there are no metric reporters.
   kafka.metrics.polling.interval.secs int 10 [1,...]
   kafka.metrics.reporters list "" distinct values
   metric.reporters list org.apache.kafka.common.metrics.JmxReporter cluster-wide distinct values
   metrics.num.samples int 2 [1,...]
   metrics.recording.level string INFO
   metrics.sample.window.ms long 30000 [1,...]
-  telemetry.max.bytes int 1048576 [1,...]
 broker: a part of replication that there is not yet.
   follower.fetch.last.tiered.offset.enable boolean false cluster-wide
   replica.socket.receive.buffer.bytes int 65536

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from ottla.config.broker import BROKER_CONFIGS
+from ottla.config.client_metrics import CLIENT_METRICS_CONFIGS
 from ottla.config.definition import ConfigDef, format_value
 from ottla.config.groups import GROUP_CONFIGS
 from ottla.config.topic import TOPIC_CONFIGS
@@ -53,6 +54,8 @@ def reference_page() -> str:
         *_resource_table(TOPIC_CONFIGS.values()),
         "\n## Group settings\n",
         *_resource_table(GROUP_CONFIGS.values()),
+        "\n## Settings of subscriptions to clients' metrics\n",
+        *_resource_table(CLIENT_METRICS_CONFIGS.values()),
         "\n## Broker settings without effect\n",
         "Known to Kafka, accepted, checked and described, but nothing in Ottla asks for them.\n",
         *_broker_table(inert),

@@ -16,11 +16,13 @@ from ottla.config.broker import (
     check_dynamic_change,
     check_dynamic_names,
 )
+from ottla.config.client_metrics import CLIENT_METRICS_CONFIGS
 from ottla.config.definition import ConfigDef, ConfigError, ConfigType, format_value
 from ottla.config.groups import GROUP_CONFIGS, check_group_configs
 from ottla.config.layers import BrokerLayers, resolve
 from ottla.config.topic import TOPIC_CONFIGS, TopicDefaults, topic_config
 from ottla.metadata import model
+from ottla.metadata.client_metrics import subscription
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.model import CLUSTER_DEFAULT, NO_OVERRIDES, Configs
 from ottla.metadata.plan import Changes, Plan
@@ -36,6 +38,7 @@ class ResourceKind(enum.IntEnum):
 
     TOPIC = 2
     BROKER = 4
+    CLIENT_METRICS = 16
     GROUP = 32
 
 
@@ -147,6 +150,10 @@ def _current(image: MetadataImage, resource: ConfigResource) -> tuple[Configs, s
         if not name:
             raise KafkaError(ErrorCode.invalid_request, "Default group resources are not allowed.")
         return image.group_overrides.get(name, NO_OVERRIDES), model.GROUP_CONFIGS + name, ()
+    if resource.kind == ResourceKind.CLIENT_METRICS:
+        if not name:
+            raise KafkaError(ErrorCode.invalid_request, "Default client metrics resources are not allowed.")
+        return image.client_metrics.get(name, NO_OVERRIDES), model.CLIENT_METRICS + name, ()
     raise KafkaError(ErrorCode.invalid_request, f"Unknown resource type {resource.kind}")
 
 
@@ -204,6 +211,8 @@ def _edited_list(
 def _definition(resource: ConfigResource, name: str) -> ConfigDef | None:
     if resource.kind == ResourceKind.BROKER:
         return BROKER_CONFIGS.get(name)
+    if resource.kind == ResourceKind.CLIENT_METRICS:
+        return CLIENT_METRICS_CONFIGS.get(name)
     return (TOPIC_CONFIGS if resource.kind == ResourceKind.TOPIC else GROUP_CONFIGS).get(name)
 
 
@@ -228,6 +237,8 @@ def _check_values(
         topic_config(after, scope.broker)
     elif resource.kind == ResourceKind.GROUP:
         check_group_configs(after, broker_values(scope.layers))
+    elif resource.kind == ResourceKind.CLIENT_METRICS:
+        subscription(after)
     else:
         _check_broker_values(resource.name, changed, after, scope.layers)
 

@@ -92,6 +92,8 @@ class MetadataImage(NamedTuple):
     """By broker: the ids of the data folders that its replicas may lie in"""
     broker_overrides: Mapping[str, Configs] = _NOTHING
     group_overrides: Mapping[str, Configs] = _NOTHING
+    client_metrics: Mapping[str, Configs] = _NOTHING
+    """Subscriptions to the metrics of clients (KIP-714); the same object as long as none changes"""
     features: Mapping[str, int] = model.UNRECORDED_FEATURES
     """The finalized level of each feature; one that is not named is at level 0"""
     features_epoch: int = 0
@@ -193,6 +195,7 @@ class _Draft:
         self._log_dirs = dict(base.log_dirs)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
+        self._client_metrics: dict[str, Configs] | None = None
         self._features, self._features_epoch = base.features, base.features_epoch
         self._acls: dict[str, Acl] | None = None
         self._credentials: dict[ScramUser, ScramCredential] | None = None
@@ -223,6 +226,9 @@ class _Draft:
             log_dirs=self._log_dirs,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
+            client_metrics=self._base.client_metrics
+            if self._client_metrics is None
+            else self._client_metrics,
             features=self._features,
             features_epoch=self._features_epoch,
             acls=self._base.acls if self._acls is None else self._acls,
@@ -331,6 +337,10 @@ class _Draft:
             _set(self._broker_overrides, key.removeprefix(model.BROKER_CONFIGS), event)
         elif key.startswith(model.GROUP_CONFIGS):
             _set(self._group_overrides, key.removeprefix(model.GROUP_CONFIGS), event)
+        elif key.startswith(model.CLIENT_METRICS):
+            if self._client_metrics is None:
+                self._client_metrics = dict(self._base.client_metrics)
+            _set(self._client_metrics, key.removeprefix(model.CLIENT_METRICS), event)
         elif key == model.CONTROLLER:
             self._controller = None if value is None else model.decode_controller(value, event.revision)
         elif key == model.FEATURES:

@@ -161,7 +161,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
         peer = transport.get_extra_info("peername")
-        self.peer_host = self.session.peer_host = peer[0] if peer else ""
+        if peer:
+            self.peer_host = self.session.peer_host = peer[0]
+            self.session.peer_port = peer[1]
         self._transport.set_write_buffer_limits(high=self._shared.limits.response_buffer_max_bytes)
         self._shared.connections[self] = None
         refusal = self._admit(self)

@@ -26,7 +26,9 @@ class Session:
         "listener",
         "mute",
         "peer_host",
+        "peer_port",
         "principal",
+        "software",
     )
 
     def __init__(self, principal: Principal, listener: str, peer_host: str) -> None:
@@ -38,6 +40,9 @@ class Session:
         """It came with a delegation token"""
         self.listener = listener
         self.peer_host = peer_host
+        self.peer_port = 0
+        self.software = ("", "")
+        """Name and version of what the client is made with, as it says itself (KIP-511)"""
         self.mute: Callable[[int], None] = _no_connection
         """Has nothing read from the connection for so many milliseconds"""
         self.is_known = True

@@ -50,6 +50,7 @@ _NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
     "security.sasl": {"SaslHandshake": 1, "SaslAuthenticate": 2},
     "security.acls": {"DescribeAcls": 3, "CreateAcls": 3, "DeleteAcls": 3},
     "security.users": {"DescribeUserScramCredentials": 0, "AlterUserScramCredentials": 0},
+    "telemetry.telemetry": {"GetTelemetrySubscriptions": 0, "PushTelemetry": 0},
     "quotas.client_quotas": {"DescribeClientQuotas": 1, "AlterClientQuotas": 1},
 }
 """Which module serves which APIs, and up to which version; Kafka's lowest is ours."""

@@ -30,6 +30,8 @@ _ROWS: Final = tuple(
     ApiVersion(api_key=each.key, min_version=each.advertised_lowest, max_version=each.highest)
     for each in apis.APIS
 )
+_WITHOUT_TELEMETRY: Final = tuple(row for row in _ROWS if row.api_key not in (71, 72))
+"""Clients that find no GetTelemetrySubscriptions and PushTelemetry don't tell of themselves (KIP-714)"""
 _SUPPORTED: Final = tuple(
     SupportedFeatureKey(name=name, min_version=lowest, max_version=newest)
     for name, (lowest, newest) in SUPPORTED_FEATURES.items()
@@ -47,9 +49,10 @@ def _handle(
     if context.api_version >= 3:
         _check_names(message)
         _check_target(services.node, message)
+        context.session.software = message.client_software_name, message.client_software_version
     image = services.metadata.image
     return ApiVersionsResponse(
-        api_keys=_ROWS,
+        api_keys=_ROWS if services.has_telemetry else _WITHOUT_TELEMETRY,
         supported_features=_SUPPORTED if context.api_version >= _LEVEL_0_SINCE else _SUPPORTED_FROM_1,
         finalized_features_epoch=image.features_epoch,
         finalized_features=[

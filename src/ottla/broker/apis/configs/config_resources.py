@@ -54,7 +54,8 @@ def check_resource(services: ConfigServices, resource_type: int, name: str) -> R
         if not name:
             raise KafkaError(ErrorCode.invalid_request, "Group name must not be empty")
     elif kind is ResourceType.CLIENT_METRICS:
-        raise KafkaError(ErrorCode.invalid_request, f"{kind.name} resources are not supported.")
+        if not name:
+            raise KafkaError(ErrorCode.invalid_request, "Client metrics subscription name must not be empty")
     elif name != str(services.node.node_id):
         raise KafkaError(
             ErrorCode.invalid_request,
@@ -100,7 +101,7 @@ def _names(services: ConfigServices, kind: int, listener: str) -> Iterable[str]:
     if kind == ResourceType.GROUP:
         return image.group_overrides
     if kind == ResourceType.CLIENT_METRICS:
-        return ()
+        return image.client_metrics
     raise KafkaError(ErrorCode.unsupported_version, f"Unknown resource type {kind}")
 
 

@@ -14,11 +14,13 @@ from ottla.config.definition import ConfigType
 from ottla.config.effective import (
     ConfigEntry,
     describe_broker,
+    describe_client_metrics,
     describe_cluster_default,
     describe_group,
     describe_topic,
 )
 from ottla.config.layers import ConfigSource
+from ottla.metadata.model import NO_OVERRIDES
 from ottla.protocol.codes import Operation
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.describe_configs import (
@@ -94,6 +96,10 @@ def _describe(services: ConfigServices, kind: ResourceType, name: str) -> list[C
         return [_logger(*each) for each in loggers.levels().items()]
     if kind is ResourceType.GROUP:
         return describe_group(image.group_configs(name), services.config.layers)
+    if kind is ResourceType.CLIENT_METRICS:
+        return describe_client_metrics(
+            image.client_metrics.get(name, NO_OVERRIDES).values, services.config.layers
+        )
     return (
         describe_broker(services.config.layers) if name else describe_cluster_default(services.config.layers)
     )
@@ -141,9 +147,6 @@ APIS = (
         _handle,
         right=ByHandler("DESCRIBE_CONFIGS on each topic or group, or on the cluster"),
         kips=(133, 226, 412, 569, 848),
-        gaps=(
-            "Client metrics are not described.",
-            f"No more than {GROUPS_MAX} groups are described in one request.",
-        ),
+        gaps=(f"No more than {GROUPS_MAX} groups are described in one request.",),
     ),
 )
