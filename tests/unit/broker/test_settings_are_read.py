@@ -178,7 +178,7 @@ SECURED = {
 
 
 def base(name: str) -> Mapping[str, str]:
-    is_of_listeners = name.startswith(("ssl.", "sasl.", "connections.max.reauth"))
+    is_of_listeners = name.startswith(("ssl.", "sasl.", "ottla.sasl.", "connections.max.reauth"))
     return SECURED if is_of_listeners or name == "principal.builder.class" else {}
 
 
