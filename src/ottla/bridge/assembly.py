@@ -14,15 +14,15 @@ from ottla.bridge.api.producing import Producing
 from ottla.bridge.api.service import Service
 from ottla.bridge.api.services import Services
 from ottla.bridge.api.topics import Topics
+from ottla.bridge.clients import Clients
 from ottla.bridge.consumers import Consumers
 from ottla.bridge.media import DIALECT
 from ottla.bridge.metrics import BridgeMetrics
 from ottla.bridge.refusals import refusal
 from ottla.bridge.settings import BridgeSettings, Configuration
-from ottla.client.connecting import AsyncClient
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.producer.settings import ProducerSettings
-from ottla.client.settings import ClientSettings, parse
+from ottla.client.settings import parse
 from ottla.http.app import App, Request
 from ottla.http.server import GRACE_S, HttpServer, Tls, listen
 
@@ -54,12 +54,20 @@ class Bridge:
         self._socket = listen(host, port)
         self.address: tuple[str, int] = self._socket.getsockname()[:2]
         now_s = asyncio.get_running_loop().time
-        self._client = AsyncClient(parse(ClientSettings, configured.client))
         timeout_s = self._settings.http_timeout_seconds
         self._consumers = Consumers(
             self._settings.ottla_bridge_consumers_max, None if timeout_s < 0 else timeout_s, now_s
         )
-        self._metrics = BridgeMetrics(lambda: len(self._consumers), now_s)
+        self._clients = Clients(
+            configured.client,
+            configured.producer,
+            passed_on=self._settings.ottla_bridge_authentication == "kafka",
+            most=self._settings.ottla_bridge_principals_max,
+            idle_s=self._settings.ottla_bridge_principals_idle_ms / 1000,
+            is_used=self._consumers.has_of,
+            now_s=now_s,
+        )
+        self._metrics = BridgeMetrics(lambda: len(self._consumers), lambda: len(self._clients), now_s)
         self._server: HttpServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -69,14 +77,11 @@ class Bridge:
 
     async def start(self) -> None:
         """Return when requests are answered. ClientError for why that is not so."""
-        await self._client.start()
-        producer = self._client.producer(settings=self._configured.producer)
-        await producer.start()
+        await self._clients.start()
         host, port = self.address
         services = Services(
             self._settings,
-            self._client,
-            producer,
+            self._clients,
             self._consumers,
             self._configured.consumer,
             f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
@@ -84,6 +89,7 @@ class Bridge:
         )
         self._server = self._http(services)
         self._spawn(self._consumers.keep_fresh())
+        self._spawn(self._clients.keep_fresh())
         await self._server.until_started(self._spawn(self._server.serve()))
 
     async def run(self) -> None:
@@ -105,7 +111,7 @@ class Bridge:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
                 await self._consumers.close()
-                await self._client.close()
+                await self._clients.close()
         self._socket.close()
 
     def _spawn(self, work: Any) -> asyncio.Task[None]:

@@ -25,6 +25,8 @@ NOT_FOUND: Final = "The specified consumer instance was not found."
 
 
 class InstanceId(NamedTuple):
+    principal: str
+    """Whose it is: others do not see it"""
     group: str
     name: str
 
@@ -176,6 +178,9 @@ class Consumers:
         self._timeout_s = timeout_s
         self._now_s = now_s
         self._instances: dict[InstanceId, Instance] = {}
+
+    def has_of(self, principal: str) -> bool:
+        return any(id_.principal == principal for id_ in self._instances)
 
     def __len__(self) -> int:
         return len(self._instances)

@@ -19,7 +19,9 @@ _FAILED: Final = 500
 class BridgeMetrics:
     """Under the prefixes of Strimzi's: `strimzi_bridge_http_server_*`."""
 
-    def __init__(self, consumers: Callable[[], int], now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, consumers: Callable[[], int], principals: Callable[[], int], now_s: Callable[[], float]
+    ) -> None:
         self._now_s = now_s
         self._registry = CollectorRegistry(auto_describe=False)
         ProcessCollector(registry=self._registry)
@@ -36,10 +38,12 @@ class BridgeMetrics:
             labels[:2],
             registry=self._registry,
         )
-        gauge = Gauge(
-            "ottla_bridge_consumers", "Consumers that are kept for clients", registry=self._registry
+        gauges = (
+            ("ottla_bridge_consumers", "Consumers that are kept for clients", consumers),
+            ("ottla_bridge_principals", "Who are connected to Kafka by their own names", principals),
         )
-        gauge.set_function(consumers)
+        for name, what, count in gauges:
+            Gauge(name, what, registry=self._registry).set_function(count)
 
     def counted(self, route: Route) -> Route:
         """The same, and its requests are counted."""

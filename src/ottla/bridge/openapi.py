@@ -39,7 +39,11 @@ def _array(items: object) -> dict[str, object]:
 _ANY: Final[dict[str, object]] = {"description": "JSON, text or Base64, by the media type; null for none"}
 _HEADERS: Final = _array({**_object(key=_TEXT, value={"type": ["string", "null"]}), "required": ["key"]})
 _SCHEMAS: Final[dict[str, dict[str, object]]] = {
-    "Error": _object(error_code=_INTEGER, message={"type": ["string", "null"]}),
+    "Error": {
+        **_object(error_code=_INTEGER, message={"type": ["string", "null"]}),
+        "required": ["error_code", "message"],
+    },
+    "SentOffset": {**_object(partition=_INTEGER, offset=_INTEGER), "required": ["partition", "offset"]},
     "Sent": {
         **_object(
             key=_ANY,
@@ -56,9 +60,7 @@ _SCHEMAS: Final[dict[str, dict[str, object]]] = {
         "required": ["records"],
         "additionalProperties": False,
     },
-    "SentOffsets": _object(
-        offsets=_array({"oneOf": [_object(partition=_INTEGER, offset=_INTEGER), _ref("Error")]})
-    ),
+    "SentOffsets": _object(offsets=_array({"oneOf": [_ref("SentOffset"), _ref("Error")]})),
     "Received": _object(
         topic=_TEXT,
         key=_ANY,

@@ -43,6 +43,12 @@ class BridgeSettings:
     http_ssl_key_location: str | None = optional_text()
     http_ssl_key_password: str | None = secret()
 
+    ottla_bridge_authentication: str = text("none", choices=("none", "kafka"), fold=str.lower)
+    """`kafka`: whoever asks is known to Kafka by the user and password that he shows"""
+    ottla_bridge_principals_max: int = number(100, low=1)
+    """Who are connected at the same time"""
+    ottla_bridge_principals_idle_ms: int = number(300_000, low=1)
+    """After which connections of one whom nobody asks as are closed"""
     ottla_bridge_request_max_bytes: int = number(8 * 1024 * 1024, low=1024)
     ottla_bridge_connections_max: int = number(2_000, low=1)
     ottla_bridge_consumers_max: int = number(2_000, low=1)

@@ -95,7 +95,7 @@ def test_the_base_uri_is_the_one_that_the_client_sees(api: Api, headers: dict[st
 
 
 @DOCUMENTED.parametrize()
-@settings(max_examples=10, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_requests_of_the_document_are_answered_as_it_says(case: Any, bridge: BridgeProcess) -> None:
     """Right ones and wrong ones, which schemathesis makes up."""
     case.call_and_validate(

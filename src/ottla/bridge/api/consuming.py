@@ -11,6 +11,7 @@ from ottla.bridge.api.services import Services
 from ottla.bridge.bodies import NewConsumer, Offsets, Partitions, Subscription, body_of
 from ottla.bridge.consumers import Instance, InstanceId
 from ottla.bridge.media import Format, accepts, check_plain
+from ottla.client.connecting import AsyncClient
 from ottla.http.app import Request, Response, Route, route
 from ottla.http.errors import HttpError
 
@@ -50,13 +51,16 @@ class Consuming:
             format_ = Format(asked.format)
         except ValueError:
             raise HttpError(422, "Invalid format type.") from None
-        name = asked.name or f"{self._settings.bridge_id or 'kafka-bridge-consumer'}-{self._new_id()}"
         services = self._services
+        connected = await services.clients.of(request)
+        name = (
+            asked.name or f"{self._settings.bridge_id or 'kafka-bridge-consumer'}-{_new_id(connected.client)}"
+        )
         settings = {**services.consumer_settings, **asked.settings(), "group.id": group}
         most_ms = self._settings.ottla_bridge_poll_max_ms
         self._consumers.add(
-            InstanceId(group, name),
-            lambda: services.client.consumer(settings=settings),
+            InstanceId(connected.principal, group, name),
+            lambda: connected.client.consumer(settings=settings),
             format_,
             min(int(asked.request_timeout_ms or most_ms), most_ms) / 1000,
         )
@@ -64,39 +68,38 @@ class Consuming:
         uri = consumer_uri(request.headers, services.scheme, services.own_address, path, name)
         return Response({"instance_id": name, "base_uri": uri})
 
-    def _new_id(self) -> UUID:
-        return UUID(int=self._services.client.cluster.host.random.getrandbits(128), version=4)
-
-    async def delete(self, _request: Request, group: str, name: str) -> Response:
-        await self._consumers.remove(InstanceId(group, name))
+    async def delete(self, request: Request, group: str, name: str) -> Response:
+        principal = (await self._services.clients.of(request)).principal
+        await self._consumers.remove(InstanceId(principal, group, name))
         return Response(status=_DONE)
 
-    def _found(self, request: Request, group: str, name: str) -> Instance:
+    async def _found(self, request: Request, group: str, name: str) -> Instance:
         check_plain(request)
-        return self._consumers.find(InstanceId(group, name))
+        principal = (await self._services.clients.of(request)).principal
+        return self._consumers.find(InstanceId(principal, group, name))
 
     async def subscribe(self, request: Request, group: str, name: str) -> Response:
-        asked = self._found(request, group, name)
+        asked = await self._found(request, group, name)
         body = body_of(Subscription, request)
         await asked.subscribe(body.topics, body.topic_pattern)
         return Response(status=_DONE)
 
     async def subscription(self, request: Request, group: str, name: str) -> Response:
-        assigned = self._found(request, group, name).assignment()
+        assigned = (await self._found(request, group, name)).assignment()
         partitions = [{topic: numbers} for topic, numbers in assigned.items()]
         return Response({"topics": list(assigned), "partitions": partitions})
 
     async def unsubscribe(self, request: Request, group: str, name: str) -> Response:
-        await self._found(request, group, name).unsubscribe()
+        await (await self._found(request, group, name)).unsubscribe()
         return Response(status=_DONE)
 
     async def assign(self, request: Request, group: str, name: str) -> Response:
-        asked = self._found(request, group, name)
+        asked = await self._found(request, group, name)
         await asked.assign(body_of(Partitions, request).partitions)
         return Response(status=_DONE)
 
     async def poll(self, request: Request, group: str, name: str) -> Response:
-        asked = self._found(request, group, name)
+        asked = await self._found(request, group, name)
         if not accepts(request, asked.format):
             raise HttpError(
                 406, "Consumer format does not match the embedded format requested by the Accept header."
@@ -108,20 +111,24 @@ class Consuming:
         return Response(body, type=asked.format.media_type)
 
     async def commit(self, request: Request, group: str, name: str) -> Response:
-        asked = self._found(request, group, name)
+        asked = await self._found(request, group, name)
         offsets = body_of(Offsets, request).offsets if request.body.strip() not in (b"", b"{}") else None
         await asked.commit(offsets, self._settings.ottla_bridge_poll_max_ms / 1000)
         return Response(status=_DONE)
 
     async def seek(self, request: Request, group: str, name: str) -> Response:
-        asked = self._found(request, group, name)
+        asked = await self._found(request, group, name)
         await asked.seek(body_of(Offsets, request).offsets)
         return Response(status=_DONE)
 
     async def _seek_to(self, request: Request, group: str, name: str, *, end: bool) -> Response:
-        asked = self._found(request, group, name)
+        asked = await self._found(request, group, name)
         await asked.seek_to(body_of(Partitions, request).partitions, end=end)
         return Response(status=_DONE)
+
+
+def _new_id(client: AsyncClient) -> UUID:
+    return UUID(int=client.cluster.host.random.getrandbits(128), version=4)
 
 
 def _whole(request: Request, name: str, default: int) -> int:

@@ -11,6 +11,7 @@ from ottla.bridge.records import Outgoing, outgoing
 from ottla.bridge.refusals import status_of
 from ottla.client.errors import ClientError
 from ottla.client.producer.delivery import Delivery
+from ottla.client.producer.producer import AsyncProducer
 from ottla.http.app import Request, Response, Route, route
 from ottla.http.errors import HttpError
 from ottla.protocol.errors import ErrorCode
@@ -18,7 +19,7 @@ from ottla.protocol.errors import ErrorCode
 
 class Producing:
     def __init__(self, services: Services) -> None:
-        self._producer = services.producer
+        self._clients = services.clients
         self._enabled = services.settings.http_producer_enabled
 
     def routes(self) -> Sequence[Route]:
@@ -41,24 +42,26 @@ class Producing:
         answers_at_once = flag_of(request, "async")
         topic_of(topic)
         records = outgoing(given_format(request), request.body, partition)
-        sent = [await self._put(topic, each) for each in records]
+        producer = (await self._clients.of(request)).producer
+        sent = [await _put(producer, topic, each) for each in records]
         if answers_at_once:
             return Response(status=204)
         return Response({"offsets": [await _outcome(each) for each in sent]})
 
-    async def _put(self, topic: str, record: Outgoing) -> Delivery | ClientError:
-        """Its failure is the record's own: others are sent all the same."""
-        try:
-            return await self._producer.send(
-                topic,
-                record.value,
-                key=record.key,
-                headers=record.headers,
-                timestamp=record.timestamp,
-                partition=record.partition,
-            )
-        except ClientError as error:
-            return error
+
+async def _put(producer: AsyncProducer, topic: str, record: Outgoing) -> Delivery | ClientError:
+    """Its failure is the record's own: others are sent all the same."""
+    try:
+        return await producer.send(
+            topic,
+            record.value,
+            key=record.key,
+            headers=record.headers,
+            timestamp=record.timestamp,
+            partition=record.partition,
+        )
+    except ClientError as error:
+        return error
 
 
 async def _outcome(sent: Delivery | ClientError) -> Mapping[str, object]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ottla.bridge.clients import Clients
 from ottla.bridge.consumers import Consumers
 from ottla.bridge.settings import BridgeSettings
-from ottla.client.connecting import AsyncClient
-from ottla.client.producer.producer import AsyncProducer
 
 
 class Services(NamedTuple):
     settings: BridgeSettings
-    client: AsyncClient
-    producer: AsyncProducer
+    clients: Clients
     consumers: Consumers
     consumer_settings: Mapping[str, object]
     """Of all consumers, unless a request says otherwise"""
