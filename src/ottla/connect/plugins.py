@@ -101,6 +101,7 @@ _CONNECTORS: Final = {
     "io.confluent.connect.syslog.SyslogSourceConnector": (Kind.SOURCE, "syslog.source:SyslogSourceConnector"),
     "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
     "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
+    "io.confluent.connect.s3.S3SinkConnector": (Kind.SINK, "objects.sink:ObjectSinkConnector"),
 }
 """By others' names; targets are below `ottla.connect.connectors`"""
 

@@ -36,7 +36,7 @@ which was written for Kafka Connect can be pasted; the last part of a name is en
 (`"connector.class": "RedisSink"`). A library that a connector needs is installed with its extra
 (`pip install 'ottla[connect-redis]'`): `connect-elasticsearch`,
 `connect-http`, `connect-mongodb`, `connect-mqtt`, `connect-rabbitmq`, `connect-redis`,
-`connect-sql`.
+`connect-sql`, `connect-objects`.
 
 Sinks count a record as delivered when their target has it. What a target does not take for now is given to
 it again, `max.retries` times, and nothing else is read meanwhile; what it does not take at all fails the

@@ -226,10 +226,10 @@ class SinkKit:
         records: list[SinkRecord] = []
         for value in values:
             offset = self._next.get(where, 0)
-            self._next[where] = offset + 1
             made = (
                 value if isinstance(value, SinkRecord) else SinkRecord(topic, partition, offset, value=value)
             )
+            self._next[where] = made.original_offset + 1
             records.append(made)
         for left in reversed(range(tries)):
             try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.platform.connect.databases import mariadb, postgresql, sqlite
+from tests.platform.connect.object_stores import s3
 from tests.platform.connect.services import redis_port
 from tests.platform.connect.tables import engine, url
 from tests.platform.connect.worker_process import WorkerProcess
@@ -16,7 +17,7 @@ from tests.platform.connect.worker_process import WorkerProcess
 from ottla.broker import apis
 from ottla.testing import InProcessBroker, run_broker
 
-__all__ = ["engine", "mariadb", "postgresql", "redis_port", "sqlite", "url"]  # fixtures
+__all__ = ["engine", "mariadb", "postgresql", "s3", "redis_port", "sqlite", "url"]  # fixtures
 
 Start = Callable[..., WorkerProcess]
 

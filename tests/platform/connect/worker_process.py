@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 READY_S = 30
-WAIT_S = 40
+WAIT_S = 90
 Config = Mapping[str, str]
 
 
