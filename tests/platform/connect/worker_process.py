@@ -70,8 +70,12 @@ class Api:
         )
 
 
-def wait_until(is_so: Callable[[], bool], tell: Callable[[], object] = lambda: "it did not come") -> None:
-    deadline = time.monotonic() + WAIT_S
+def wait_until(
+    is_so: Callable[[], bool],
+    tell: Callable[[], object] = lambda: "it did not come",
+    within_s: float = WAIT_S,
+) -> None:
+    deadline = time.monotonic() + within_s
     while not is_so():
         assert time.monotonic() < deadline, tell()
         time.sleep(0.05)
