@@ -51,28 +51,43 @@ def postgresql() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed")
     # The server refuses to be root's, and another user cannot reach pytest's folders.
     with tempfile.TemporaryDirectory(prefix="ottla-postgresql-") as folder:
-        yield from _postgresql(Path(folder))
+        server = Postgres(Path(folder))
+        server.start()
+        yield server.url
+        server.stop()
 
 
-def _postgresql(folder: Path) -> Iterator[str]:
-    user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
-    if user:
-        shutil.chown(folder, "postgres")
-    data, log, port = folder / "data", folder / "log", free_port()
-    initdb = [POSTGRES[0] / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **user)
-    command = [
-        POSTGRES[0] / "postgres", "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", "", "-F",
-    ]  # fmt: skip
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, **user) as server,
-    ):
-        try:
-            answers(f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres", server, log)
-            yield f"jdbc:postgresql://127.0.0.1:{port}/postgres?user=postgres"
-        finally:
-            server.send_signal(signal.SIGQUIT)  # at once
+class Postgres:
+    """A server of PostgreSQL with its data in a folder, which the server's user can reach."""
+
+    def __init__(self, folder: Path) -> None:
+        self._user = {"user": "postgres", "group": "postgres"} if os.getuid() == 0 else {}
+        if self._user:
+            shutil.chown(folder, "postgres")
+        self._folder, self._port = folder, free_port()
+        self._server: subprocess.Popen[bytes] | None = None
+        self.url = f"jdbc:postgresql://127.0.0.1:{self._port}/postgres?user=postgres"
+        initdb = [POSTGRES[0] / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-N"]
+        subprocess.run(initdb, check=True, capture_output=True, cwd=folder, **self._user)
+
+    def start(self) -> None:
+        log = self._folder / "log"
+        command = [
+            POSTGRES[0] / "postgres", "-D", self._folder / "data", "-p", str(self._port), "-h", "127.0.0.1",
+            "-k", "", "-F",
+        ]  # fmt: skip
+        with log.open("ab") as output:
+            self._server = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=self._folder, **self._user
+            )
+        answers(f"postgresql+psycopg://postgres@127.0.0.1:{self._port}/postgres", self._server, log)
+
+    def stop(self) -> None:
+        """At once."""
+        if self._server is not None:
+            self._server.send_signal(signal.SIGQUIT)
+            self._server.wait()
+            self._server = None
 
 
 @pytest.fixture(scope="session")
