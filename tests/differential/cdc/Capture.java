@@ -17,6 +17,7 @@ import org.apache.kafka.connect.source.SourceTask;
 import org.apache.kafka.connect.source.SourceTaskContext;
 import org.apache.kafka.connect.storage.OffsetStorageReader;
 import org.apache.kafka.connect.data.Schema;
+import org.apache.kafka.connect.transforms.Transformation;
 
 /**
  * Runs one source connector's task without a worker. It is told by lines of JSON what to do, and answers each
@@ -29,6 +30,7 @@ public final class Capture {
     private final JsonConverter keys = converter(true);
     private final JsonConverter values = converter(false);
     private SourceTask task;
+    private final List<Transformation<SourceRecord>> transforms = new ArrayList<>();
 
     private static JsonConverter converter(boolean isKey) {
         JsonConverter made = new JsonConverter();
@@ -59,6 +61,12 @@ public final class Capture {
         if (asked.path("fresh").asBoolean()) {
             offsets.clear();
         }
+        transforms.clear();
+        for (String name : config.getOrDefault("transforms", "").split(",")) {
+            if (!name.isEmpty()) {
+                transforms.add(transform(config, "transforms." + name + "."));
+            }
+        }
         SourceConnector connector =
             (SourceConnector) Class.forName(config.get("connector.class")).getDeclaredConstructor().newInstance();
         connector.initialize(new org.apache.kafka.connect.source.SourceConnectorContext() {
@@ -77,6 +85,29 @@ public final class Capture {
         });
         task.start(taskConfig);
         return Map.of("version", ((Task) task).version());
+    }
+
+    @SuppressWarnings("unchecked")
+    private static Transformation<SourceRecord> transform(Map<String, String> config, String prefix) throws Exception {
+        Map<String, String> own = new HashMap<>();
+        config.forEach((name, value) -> {
+            if (name.startsWith(prefix)) {
+                own.put(name.substring(prefix.length()), value);
+            }
+        });
+        Transformation<SourceRecord> made = (Transformation<SourceRecord>)
+            Class.forName(own.remove("type")).getDeclaredConstructor().newInstance();
+        made.configure(own);
+        return made;
+    }
+
+    private SourceRecord transformed(SourceRecord record) {
+        for (Transformation<SourceRecord> each : transforms) {
+            if (record != null) {
+                record = each.apply(record);
+            }
+        }
+        return record;
     }
 
     private OffsetStorageReader reader() {
@@ -104,7 +135,10 @@ public final class Capture {
             }
             until = System.currentTimeMillis() + quietMs;
             for (SourceRecord record : new ArrayList<>(given)) {
-                told.add(shown(record));
+                SourceRecord changed = transformed(record);
+                if (changed != null) {
+                    told.add(shown(changed));
+                }
                 @SuppressWarnings("unchecked")
                 Map<String, Object> offset = (Map<String, Object>) record.sourceOffset();
                 offsets.put(record.sourcePartition(), offset);

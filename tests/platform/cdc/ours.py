@@ -16,6 +16,8 @@ from ottla.cdc.postgres.task import PostgresTask
 from ottla.connect.converters.interface import ConverterType
 from ottla.connect.converters.json import JsonConverter
 from ottla.connect.data import Schema, Value
+from ottla.connect.plugins import Plugins
+from ottla.connect.process.pipeline import make_steps
 from ottla.connect.records import SourceRecord
 from ottla.connect.sdk import Offset, TransactionContext
 
@@ -51,6 +53,7 @@ class Ours:
         assert not wrong, wrong
         connector.start(config)
         self._database = config["database.dbname"]
+        self._steps = make_steps(Plugins(), config)
         self.task = PostgresTask()
         self.task.context = self.context
         self.task.start(connector.task_configs(1)[0])
@@ -65,7 +68,7 @@ class Ours:
         while True:
             records = self.task.poll()
             if records:
-                found += [self.shown(each) for each in records]
+                found += [self.shown(each) for each in map(self._transformed, records) if each is not None]
                 self.context.kept = records[-1].source_offset
                 self.task.commit_offsets(
                     [(each.source_partition, each.source_offset) for each in records[-1:]]
@@ -79,6 +82,12 @@ class Ours:
         if self.task._snapshot_rows is not None:
             return False
         return replication is None or replication.server_end >= lsn
+
+    def _transformed(self, record: SourceRecord) -> SourceRecord | None:
+        changed: SourceRecord | None = record
+        for step in self._steps:
+            changed = None if changed is None else step.transform.apply(changed)
+        return changed
 
     def shown(self, record: SourceRecord) -> Shown:
         return {

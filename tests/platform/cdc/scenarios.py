@@ -69,7 +69,67 @@ _CHANGES: Final = (
 )
 _LONG: Final = "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i)"
 
+_UNWRAP: Final = {
+    **_NO_SNAPSHOT,
+    "transforms": "unwrap",
+    "transforms.unwrap.type": "io.debezium.transforms.ExtractNewRecordState",
+    "extended.headers.enabled": "true",
+    "skipped.operations": "none",
+}
+_UNWRAPPED: Final[Mapping[str, Mapping[str, str]]] = {
+    "unwrap": {},
+    "unwrap-drop": {"delete.tombstone.handling.mode": "drop", "add.headers": "op,source.table:of"},
+    "unwrap-rewrite": {
+        "delete.tombstone.handling.mode": "rewrite",
+        "add.fields": "op,table,source.snapshot:of,nothing",
+    },
+    "unwrap-rewrite-tombstone": {
+        "delete.tombstone.handling.mode": "rewrite-with-tombstone",
+        "add.headers": "op,db",
+        "add.headers.prefix": "h.",
+        "add.fields": "op,transaction.id,total_order",
+        "add.fields.prefix": "",
+    },
+    "unwrap-route": {"route.by.field": "name", "delete.tombstone.handling.mode": "delete-to-tombstone"},
+}
+_OUTBOX: Final = (
+    "CREATE TABLE outbox (id uuid PRIMARY KEY, aggregatetype varchar(255) NOT NULL, aggregateid varchar(255) NOT NULL, "
+    "type varchar(255) NOT NULL, payload jsonb, at timestamp, ver int, part int)"
+)
+_EVENTS: Final = (
+    "INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000001', 'Order', '7', 'Created', '{\"a\": 1}', '2020-01-01', 2, 3)",
+    "UPDATE outbox SET type = 'x'",
+    "DELETE FROM outbox",
+    "INSERT INTO outbox VALUES ('00000000-0000-0000-0000-000000000002', 'Customer', '8', 'Gone', NULL, NULL, NULL, NULL)",
+)
+_ROUTED: Final[Mapping[str, Mapping[str, str]]] = {
+    "outbox": {},
+    "outbox-placed": {
+        "table.fields.additional.placement": "type:header:eventType,type:envelope,ver:envelope:v,part:partition",
+        "table.field.event.timestamp": "at",
+        "route.topic.replacement": "events.${routedByValue}",
+        "route.tombstone.on.empty.payload": "true",
+    },
+    "outbox-versions": {
+        "table.fields.additional.placement": "type:envelope",
+        "table.field.event.schema.version": "ver",
+        "table.field.event.key": "id",
+        "route.by.field": "type",
+    },
+}
+
 SCENARIOS: Final[Sequence[Scenario]] = (
+    *(
+        Scenario(name, (_PEOPLE, "ALTER TABLE people REPLICA IDENTITY FULL"), _CHANGES,
+                 {**_UNWRAP, **{f"transforms.unwrap.{each}": value for each, value in config.items()}})
+        for name, config in _UNWRAPPED.items()
+    ),
+    *(
+        Scenario(name, (_OUTBOX,), _EVENTS,
+                 {**_NO_SNAPSHOT, "transforms": "outbox", "transforms.outbox.type": "io.debezium.transforms.outbox.EventRouter",
+                  **{f"transforms.outbox.{each}": value for each, value in config.items()}})
+        for name, config in _ROUTED.items()
+    ),
     *(
         Scenario(name, (*_SCHEMA, *_ROWS), _ROWS, config)
         for name, config in _TYPES.items()

@@ -136,7 +136,7 @@ class Records:
             _CONNECTOR,
             self._name,
             micros // 1000,
-            snapshot,
+            None if snapshot == "false" else snapshot,  # which is the default
             self._database,
             f'[{commit},"{at.lsn}"]',
             micros,

@@ -42,6 +42,8 @@ TRANSFORMS: Final[Mapping[str, str]] = {
         f"io.confluent.connect.transforms.ExtractTopic${part}": f"{_OURS}.routing:ExtractTopic{part}"
         for part in ("Key", "Value")
     },
+    "io.debezium.transforms.ExtractNewRecordState": "ottla.cdc.transforms.unwrap:ExtractNewRecordState",
+    "io.debezium.transforms.outbox.EventRouter": "ottla.cdc.transforms.outbox:EventRouter",
     "ottla.connect.transforms.Python": f"{_OURS}.routing:PythonTransform",
 }
 """`module:class` by name, as entry points are written."""
