@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, Producer, TopicPartition
@@ -49,12 +50,14 @@ def insist(call: Callable[..., Result], *arguments: Any) -> Result:
 class Clients:
     """Clients of the broker at one address."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self._settings = {
+    def __init__(self, bootstrap: str, security: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """`security` are librdkafka's settings of who they are."""
+        self._settings: dict[str, Any] = {
             "bootstrap.servers": bootstrap,
             "log_level": 0,
             "topic.metadata.refresh.fast.interval.ms": 50,
             **QUICK_TO_RETURN,
+            **security,
         }
         self.admin = AdminClient(self._settings)
 
