@@ -144,6 +144,9 @@ class DataDirs:
         """
         for folder in self.online:
             folder.begin()
+        epoch = self.runs.intact_epoch
+        if epoch is not None and epoch >= 0:  # the mark is gone, should this start be broken off
+            self.runs.note(epoch)
 
     # -- finding places
 

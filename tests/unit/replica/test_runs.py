@@ -90,6 +90,20 @@ def test_a_clean_stop_is_known_whatever_boots() -> None:
     assert begin(disk, "/data", boot_id="another").runs.intact_epoch == 7
 
 
+def test_a_start_that_is_broken_off_after_a_clean_stop_leaves_what_that_said() -> None:
+    """Its mark is taken before the logs are opened, and the broker has no other epoch yet."""
+    disk = SimulatedDisk(folders=("/a", "/b"))
+    dirs = begin(disk, "/a", "/b")
+    dirs.runs.note(7)
+    dirs.close(Hosts(), dirs.online, 7)
+    for _ in range(2):
+        assert begin(disk, "/a", "/b", boot_id="another").runs.intact_epoch == 7
+        disk.kill()
+    begin(disk, "/a", "/b", boot_id="another").runs.distrust()  # a log could not be opened
+    disk.kill()
+    assert begin(disk, "/a", "/b", boot_id="another").runs.intact_epoch is None
+
+
 def test_a_stop_that_left_a_log_behind_is_not_taken_for_a_kill() -> None:
     disk = SimulatedDisk()
     dirs = begin(disk, "/data")
