@@ -39,6 +39,8 @@ class Publisher:
         self._store = store
         self._subscribers: Sequence[MetadataSubscriber] = ()
         self._image = MetadataImage()
+        self.unclean_elections = 0
+        """How many there were since the start"""
         self._reached = 0  # everything up to this revision is applied
         self._advanced = asyncio.Event()  # set with the next advance; then another takes its place
         self._publishing = asyncio.Lock()
@@ -132,6 +134,7 @@ class Publisher:
     async def _publish(self, revision: int, image: MetadataImage, delta: ImageDelta) -> None:
         async with self._publishing:
             self._image = image
+            self.unclean_elections += delta.unclean_elections
             if delta != _UNCHANGED:
                 for subscriber in self._subscribers:
                     try:

@@ -64,6 +64,8 @@ class ImageDelta(NamedTuple):
     acls_changed: bool = False
     credentials_changed: frozenset[ScramUser] = frozenset()
     quotas_changed: bool = False
+    unclean_elections: int = 0
+    """Leaders that came to lead although they may lack records"""
 
 
 _NOTHING: Mapping[Any, Any] = MappingProxyType({})
@@ -365,6 +367,7 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
     configured: list[Topic] = []
     added: list[PartitionsAdded] = []
     changed: list[PartitionChange] = []
+    unclean_elections = 0
     for name in topics:
         old, new = old_image.topics.get(name), new_image.topics.get(name)
         if old is new:
@@ -379,7 +382,10 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         if len(new.partitions) > len(old.partitions):
             added.append(PartitionsAdded(new, len(old.partitions)))
         states = zip(old.partitions, new.partitions, strict=False)  # only those that both have
-        changed.extend(PartitionChange(new, number) for number, (was, is_) in enumerate(states) if was != is_)
+        for number, (was, is_) in enumerate(states):
+            if was != is_:
+                changed.append(PartitionChange(new, number))
+                unclean_elections += is_.is_recovering and was.leader_epoch != is_.leader_epoch
         if old.configs != new.configs:
             configured.append(new)
     return ImageDelta(
@@ -401,6 +407,7 @@ def _delta(old_image: MetadataImage, new_image: MetadataImage, topics: Iterable[
         if old_image.credentials is new_image.credentials
         else _differing(old_image.credentials, new_image.credentials),
         old_image.quotas is not new_image.quotas and old_image.quotas != new_image.quotas,
+        unclean_elections,
     )
 
 

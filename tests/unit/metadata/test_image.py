@@ -89,6 +89,24 @@ def test_deleted_and_created_again_in_one_poll_is_both(cluster):
     assert set(cluster.image.topics_by_id) == {OTHER_ID}
 
 
+def test_unclean_elections_are_counted_once(cluster):
+    cluster.write(*topic("t", partitions=3))
+    unclean = PartitionState((1, 2), (2,), 2, leader_epoch=4, partition_epoch=5, is_recovering=True)
+    clean = dataclasses.replace(unclean, is_recovering=False)
+    delta = cluster.write(
+        *(partition("t", number, each) for number, each in enumerate((unclean, clean, unclean)))
+    )
+    assert delta.unclean_elections == 2
+    again = dataclasses.replace(unclean, isr=(2, 1), partition_epoch=6)
+    assert cluster.write(partition("t", 0, again)).unclean_elections == 0
+    assert (
+        cluster.write(partition("t", 2, dataclasses.replace(clean, partition_epoch=6))).unclean_elections == 0
+    )
+    assert (
+        cluster.write(partition("t", 2, dataclasses.replace(unclean, leader_epoch=5))).unclean_elections == 1
+    )
+
+
 def test_new_and_changed_partitions_are_told_apart(cluster):
     cluster.write(*topic("t", partitions=2))
     shrunk = PartitionState((1, 2), (2,), 2, leader_epoch=4, partition_epoch=5)

@@ -21,7 +21,13 @@ OFFLINE = _gauge("offlinepartitionscount", "Partitions that nobody leads.")
 IMBALANCE = _gauge("preferredreplicaimbalancecount", "Partitions that are not led by their first replica.")
 ACTIVE_BROKERS = _gauge("activebrokercount", "Brokers that serve.")
 FENCED_BROKERS = _gauge("fencedbrokercount", "Brokers that are known, and gone or not taken back yet.")
-FAMILIES = (IS_CONTROLLER, TOPICS, PARTITIONS, OFFLINE, IMBALANCE, ACTIVE_BROKERS, FENCED_BROKERS)
+UNCLEAN_ELECTIONS = Family(
+    "kafka_controller_controllerstats_uncleanleaderelections",
+    Kind.COUNTER,
+    "Leaders elected that may lack records, as each broker has seen it since its start.",
+)
+_OF_IMAGES = (IS_CONTROLLER, TOPICS, PARTITIONS, OFFLINE, IMBALANCE, ACTIVE_BROKERS, FENCED_BROKERS)
+FAMILIES = (*_OF_IMAGES, UNCLEAN_ELECTIONS)
 
 
 class ClusterMetrics:
@@ -31,14 +37,15 @@ class ClusterMetrics:
         self._node_id = node_id
         self._counted: tuple[MetadataImage, list[int]] | None = None
 
-    def collect(self, image: MetadataImage) -> Iterator[Metric]:
-        """What `image` says."""
+    def collect(self, image: MetadataImage, unclean_elections: int) -> Iterator[Metric]:
+        """What `image` says, and how often it came to an unclean election."""
         if self._counted is None or self._counted[0] is not image:
             is_controller = controller_in(image, self._node_id) == self._node_id
-            counts = _count(image) if is_controller else [0] * (len(FAMILIES) - 1)
+            counts = _count(image) if is_controller else [0] * (len(_OF_IMAGES) - 1)
             self._counted = image, [int(is_controller), *counts]
-        for family, value in zip(FAMILIES, self._counted[1], strict=True):
+        for family, value in zip(_OF_IMAGES, self._counted[1], strict=True):
             yield family.of(((), value))
+        yield UNCLEAN_ELECTIONS.of(((), unclean_elections))
 
 
 def _count(image: MetadataImage) -> list[int]:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from ottla.broker.router import Router
     from ottla.clock import Clock
     from ottla.controller.isr import IsrController
+    from ottla.controller.publisher import Publisher
     from ottla.coordinator.groups import GroupCoordinator
-    from ottla.metadata.image import ImageSource
     from ottla.network.peers import Channel
     from ottla.network.server import Server
     from ottla.replica.data_dirs import DataDirs
@@ -82,7 +82,7 @@ def broker_monitor(
     partitions: Partitions,
     data_dirs: DataDirs,
     isr: IsrController,
-    metadata: ImageSource,
+    metadata: Publisher,
     coordinator: GroupCoordinator,
     channel: Callable[[int], Channel],
     clock: Clock,
@@ -121,7 +121,7 @@ def broker_monitor(
             partial(replicas.replica_metrics, partitions, data_dirs.all, isr),
             partial(requests.request_metrics, lambda: router.routes),
             connection_metrics.collect,
-            lambda: cluster_metrics.collect(metadata.image),
+            lambda: cluster_metrics.collect(metadata.image, metadata.unclean_elections),
         ),
         (group_metrics.collect,),
         why_not_ready,
