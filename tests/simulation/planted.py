@@ -21,7 +21,7 @@ from ottla.coordination.runtime import Producer
 from ottla.coordination.transactions import initialize
 from ottla.coordination.transactions.state import ShardState, Transaction
 from ottla.coordinator import shard_owner
-from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
+from ottla.metadata.topic_names import TRANSACTIONS_TOPIC
 from ottla.records.batch import BatchHeader
 from ottla.storage.log import Log
 from ottla.storage.producer_state import ProducerState

@@ -267,10 +267,7 @@ def its_name(_image: MetadataImage, item: _Named) -> str:
 
 
 def name_or_id(image: MetadataImage, item: _NamedOrById) -> str | None:
-    if item.topic_id is None:
-        return item.name
-    topic = image.topics_by_id.get(item.topic_id)
-    return None if topic is None else topic.name
+    return image.name_of(item.name if item.topic_id is None else item.topic_id)
 
 
 @dataclass(frozen=True)

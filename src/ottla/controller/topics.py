@@ -14,12 +14,11 @@ from ottla.controller.commit import Committer
 from ottla.metadata import topics
 from ottla.metadata.image import ImageSource
 from ottla.metadata.model import Topic
+from ottla.metadata.topic_names import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from ottla.metadata.topics import NewPartitions, NewTopic, Take, unlimited
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 log = logging.getLogger(__name__)
-
-OFFSETS, TRANSACTION_STATE = "__consumer_offsets", "__transaction_state"
 
 
 class TopicController:
@@ -67,8 +66,8 @@ class TopicController:
 def internal_factors(groups: GroupCoordinatorConfig, transactions: TransactionConfig) -> Mapping[str, int]:
     """How many replicas the topics of coordinators are to have."""
     return {
-        OFFSETS: groups.offsets_topic_replication_factor,
-        TRANSACTION_STATE: transactions.transaction_state_log_replication_factor,
+        OFFSETS_TOPIC: groups.offsets_topic_replication_factor,
+        TRANSACTIONS_TOPIC: transactions.transaction_state_log_replication_factor,
     }
 
 
@@ -99,7 +98,7 @@ class InternalTopics:
         image = self._metadata.image
         if name in image.topics:
             return
-        topic = self._offsets() if name == OFFSETS else self._transaction_state()
+        topic = self._offsets() if name == OFFSETS_TOPIC else self._transaction_state()
         if not self._in_cluster:
             topic = topic._replace(replication_factor=1)
         result = (await self._topics.create_topics([topic]))[name]
@@ -110,7 +109,7 @@ class InternalTopics:
     def _offsets(self) -> NewTopic:
         config = self._groups.value
         return NewTopic(
-            OFFSETS,
+            OFFSETS_TOPIC,
             config.offsets_topic_num_partitions,
             config.offsets_topic_replication_factor,
             configs={
@@ -123,7 +122,7 @@ class InternalTopics:
     def _transaction_state(self) -> NewTopic:
         config = self._transactions.value
         return NewTopic(
-            TRANSACTION_STATE,
+            TRANSACTIONS_TOPIC,
             config.transaction_state_log_num_partitions,
             config.transaction_state_log_replication_factor,
             configs={

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ottla.coordinator.markers import LocalMarkers
 from ottla.coordinator.peer_batches import PeerBatches
 from ottla.coordinator.shards import Answered, partition_for, settled
-from ottla.coordinator.transactions import TRANSACTIONS_TOPIC, TransactionCoordinator
+from ottla.coordinator.transactions import TransactionCoordinator
+from ottla.metadata.topic_names import TRANSACTIONS_TOPIC
 from ottla.protocol.errors import ErrorCode
 
 if TYPE_CHECKING:

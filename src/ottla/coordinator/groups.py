@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ottla.coordinator.shards import Answered, Shards, settled
+from ottla.metadata.topic_names import OFFSETS_TOPIC
 from ottla.protocol.errors import KafkaError
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from ottla.replica.partitions import Partitions
     from ottla.storage.verification import Verification
 
-OFFSETS_TOPIC = "__consumer_offsets"
 
 R = TypeVar("R")
 Decide: TypeAlias = "Callable[[GroupShard, RequestInfo[R], int], Effects]"

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
+from ottla.coordinator.groups import GroupCoordinator
+from ottla.metadata.topic_names import OFFSETS_TOPIC
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.records.markers import EndMarker
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 from ottla.coordinator.shards import Answered, Shards, following, settled, unless_refused
+from ottla.metadata.topic_names import TRANSACTIONS_TOPIC
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-TRANSACTIONS_TOPIC = "__transaction_state"
 
 R = TypeVar("R")
 Decide: TypeAlias = "Callable[[TransactionShard, RequestInfo[R], int], Effects]"

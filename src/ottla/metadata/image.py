@@ -106,6 +106,13 @@ class MetadataImage(NamedTuple):
     quotas: Mapping[QuotaEntity, EntityQuotas] = _NOTHING
     """The same object as long as none changes"""
 
+    def name_of(self, topic: str | UUID | None) -> str | None:
+        """Of a topic that is asked for by its name or id; None for an id that no topic has."""
+        if topic is None or isinstance(topic, str):
+            return topic
+        known = self.topics_by_id.get(topic)
+        return None if known is None else known.name
+
     def broker_configs(self, name: str) -> Mapping[str, str]:
         """A broker's dynamic settings by its number as text; "" for those of the whole cluster."""
         return self.broker_overrides.get(name, NO_OVERRIDES).values

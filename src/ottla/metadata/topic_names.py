@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from ottla.protocol.errors import ErrorCode, KafkaError
 
-INTERNAL_TOPICS = frozenset({"__consumer_offsets", "__transaction_state", "__share_group_state"})
+OFFSETS_TOPIC, TRANSACTIONS_TOPIC = "__consumer_offsets", "__transaction_state"
+INTERNAL_TOPICS = frozenset({OFFSETS_TOPIC, TRANSACTIONS_TOPIC, "__share_group_state"})
 METADATA_TOPIC = "__cluster_metadata"
 """The log of a KRaft quorum: no topic may be called so."""
 

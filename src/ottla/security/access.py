@@ -41,7 +41,17 @@ OnDenial: TypeAlias = Callable[[Denial], None]
 class Access:
     """Of one client at one address."""
 
-    __slots__ = ("_authorizer", "_current", "_decided", "_groups", "_whom", "host", "on_denial", "principal")
+    __slots__ = (
+        "_authorizer",
+        "_current",
+        "_decided",
+        "_groups",
+        "_whom",
+        "_with_some",
+        "host",
+        "on_denial",
+        "principal",
+    )
 
     def __init__(
         self,
@@ -62,6 +72,7 @@ class Access:
         self._authorizer: Authorizer | None = None
         self._whom: Whom = frozenset()
         self._decided: dict[tuple[Operation, ResourceType, str], Decision] = {}
+        self._with_some: dict[tuple[Operation, ResourceType], bool] = {}
 
     def decide(self, operation: Operation, resource_type: ResourceType, name: str) -> Decision:
         authorizer = self._present()
@@ -80,6 +91,7 @@ class Access:
             self._authorizer = authorizer
             self._whom = authorizer.whom(self.principal, self._groups, self.host)
             self._decided.clear()
+            self._with_some.clear()
         return authorizer
 
     def may(self, operation: Operation, resource_type: ResourceType, name: str) -> bool:
@@ -87,7 +99,13 @@ class Access:
 
     def may_with_some(self, operation: Operation, resource_type: ResourceType) -> bool:
         """As `Authorizer.may_with_some`."""
-        return self._present().may_with_some(self._whom, self.host, operation, resource_type)
+        authorizer = self._present()
+        asked = (operation, resource_type)
+        allowed = self._with_some.get(asked)
+        if allowed is None:  # which takes all ACLs of the type
+            allowed = authorizer.may_with_some(self._whom, self.host, operation, resource_type)
+            self._with_some[asked] = allowed
+        return allowed
 
     def operations(self, among: int, resource_type: ResourceType, name: str) -> int:
         """Of a bit field of operations (KIP-430) those that are allowed."""

@@ -12,8 +12,7 @@ import pytest
 from tests.unit.broker.cluster import Cluster, ask_peer, run_cluster, until
 
 from ottla.coordinator.cluster import ClusterMarkers
-from ottla.coordinator.groups import OFFSETS_TOPIC
-from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
+from ottla.metadata.topic_names import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.create_topics import (
     CreatableReplicaAssignment,

@@ -92,6 +92,8 @@ async def test_what_is_acknowledged_by_all_is_on_all(cluster: Cluster) -> None:
     await settled(cluster, "t")
     assert [type(each) for each in cluster.replicas("t")] == [Partition, Follower, Follower]
     assert await produce(cluster, "t", b"x", to=2) == (ErrorCode.not_leader_or_follower, -1)
+    counted = cluster.brokers[2].partitions.traffic.at("t")  # as asked for, and not as failed
+    assert (counted.produces, counted.failed_produces) == (1, 0)
 
 
 async def test_a_new_leader_has_all_that_was_acknowledged_and_the_others_follow_it(cluster: Cluster) -> None:

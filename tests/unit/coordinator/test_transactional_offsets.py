@@ -15,8 +15,9 @@ from tests.unit.storage.simulated_disk import SimulatedDisk
 from ottla.clock import Clock
 from ottla.config.broker import broker_config
 from ottla.coordination.runtime import Client
-from ottla.coordinator.groups import OFFSETS_TOPIC, GroupCoordinator
+from ottla.coordinator.groups import GroupCoordinator
 from ottla.metadata.model import PartitionState, Topic
+from ottla.metadata.topic_names import OFFSETS_TOPIC
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.offset_fetch import OffsetFetchRequestGroup, OffsetFetchRequestTopics
 from ottla.protocol.messages.txn_offset_commit import (

@@ -10,10 +10,9 @@ from ottla.broker.cluster_view import BrokerAt, broker_at
 from ottla.broker.request import RequestContext
 from ottla.broker.rights import ByHandler, require
 from ottla.broker.services import GroupServices
-from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import partition_for
-from ottla.coordinator.transactions import TRANSACTIONS_TOPIC
 from ottla.metadata.image import MetadataImage
+from ottla.metadata.topic_names import OFFSETS_TOPIC, TRANSACTIONS_TOPIC
 from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.protocol.messages.find_coordinator import (

@@ -158,16 +158,9 @@ class _Fetch:
     def _count_refused(self, topic: str | UUID, code: ErrorCode) -> None:
         """It is answered at once, so it comes here but once."""
         if code not in _NOT_HERE:
-            traffic = self._services.partitions.traffic.at(self._name_of(topic) or "")
+            traffic = self._services.partitions.traffic.at(self._services.metadata.image.name_of(topic) or "")
             traffic.fetches += 1
             traffic.failed_fetches += code not in _NOT_COUNTED_AS_FAILED
-
-    def _name_of(self, topic: str | UUID) -> str | None:
-        """None for an id that no topic has."""
-        if isinstance(topic, str):
-            return topic
-        known = self._services.metadata.image.topics_by_id.get(topic)
-        return None if known is None else known.name
 
     def _refusal(self, asked: FetchedPartition, code: ErrorCode) -> wire.FetchedPartition:
         """An error, with who leads instead where that is why."""
@@ -242,7 +235,7 @@ class _Fetch:
 
     def _check_right(self, topic: str | UUID) -> None:
         """Raises KafkaError(topic_authorization_failed), but for an id that no topic has."""
-        name = self._name_of(topic)
+        name = self._services.metadata.image.name_of(topic)
         if name is not None and not self._may_read(name):
             raise KafkaError(ErrorCode.topic_authorization_failed)
 

@@ -56,6 +56,7 @@ _NOT_COUNTED_AS_FAILED: Final = _TOO_LARGE | {
     ErrorCode.unknown_topic_id,
     ErrorCode.unknown_topic_or_partition,
 }
+_KNOWN_AND_NOT_HERE: Final = (ErrorCode.kafka_storage_error, ErrorCode.not_leader_or_follower)
 _MAY_WRITE_INTERNAL_TOPICS: Final = "__admin_client"
 """The only client id that may, as in Kafka: coordinators replay what is written there."""
 
@@ -246,12 +247,17 @@ def _append(
 def _count_failure(
     services: RecordServices, failure: PartitionResult, data: PartitionData, partition: Partition | None
 ) -> None:
-    """As Kafka's metrics do: what is too large by its bytes, and not what is to be tried elsewhere."""
-    traffic = services.partitions.traffic.elsewhere
-    if partition is None:
+    """As Kafka's metrics do: what is too large by its bytes; what others lead as asked for and not as failed;
+    and nothing of what may not be written, or does not exist.
+    """
+    if partition is not None:
+        traffic = partition.traffic
+    elif failure.error_code in _KNOWN_AND_NOT_HERE:
+        name = services.metadata.image.name_of(data.topic_id if data.topic is None else data.topic)
+        traffic = services.partitions.traffic.at(name or "")
         traffic.produces += 1
     else:
-        traffic = partition.traffic
+        return
     if failure.error_code not in _NOT_COUNTED_AS_FAILED:
         traffic.failed_produces += 1
     if failure.error_code in _TOO_LARGE and data.records is not None:
@@ -262,10 +268,8 @@ def _check_right(
     services: RecordServices, context: RequestContext, topic: str | None, topic_id: UUID | None
 ) -> None:
     """Raises KafkaError(topic_authorization_failed); of an id that no topic has something else is told."""
-    if topic is None:
-        known = None if topic_id is None else services.metadata.image.topics_by_id.get(topic_id)
-        topic = None if known is None else known.name
-    if topic is not None and not may(context, Operation.WRITE, ResourceType.TOPIC, topic):
+    name = services.metadata.image.name_of(topic_id if topic is None else topic)
+    if name is not None and not may(context, Operation.WRITE, ResourceType.TOPIC, name):
         raise KafkaError(ErrorCode.topic_authorization_failed)
 
 

@@ -96,12 +96,10 @@ def _check_meaning(name: str | None, topic_id: UUID | None, times: int) -> None:
 
 
 def _resolve(image: MetadataImage, name: str | None, topic_id: UUID | None) -> str:
-    if name is not None:
-        return name
-    topic = None if topic_id is None else image.topics_by_id.get(topic_id)
-    if topic is None:
+    found = image.name_of(topic_id if name is None else name)
+    if found is None:
         raise KafkaError(ErrorCode.unknown_topic_id)
-    return topic.name
+    return found
 
 
 def _result(

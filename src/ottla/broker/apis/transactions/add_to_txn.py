@@ -16,9 +16,8 @@ from ottla.broker.request import RequestContext
 from ottla.broker.rights import All, ByHandler, OnNamed, may, require
 from ottla.broker.services import TransactionServices
 from ottla.coordination.runtime import Producer
-from ottla.coordinator.groups import OFFSETS_TOPIC
 from ottla.coordinator.shards import Answered, following, partition_for, together, unless_refused
-from ottla.metadata.topic_names import INTERNAL_TOPICS
+from ottla.metadata.topic_names import INTERNAL_TOPICS, OFFSETS_TOPIC
 from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode
 from ottla.protocol.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
