@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, Protocol
 
 from ottla.client.errors import BrokerUpgradeError, ClientClosedError, ClientError, broker_error
@@ -39,6 +40,8 @@ class Send(Protocol):
 
 
 Found = Coordinator | ClientError
+_Waiting = dict[str, asyncio.Future[Found]]
+_Outcomes = Mapping[str, Found]
 
 
 class CoordinatorFinder:
@@ -46,16 +49,17 @@ class CoordinatorFinder:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._waiting: dict[CoordinatorKind, dict[str, asyncio.Future[Found]]] = {}
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._waiting: dict[CoordinatorKind, _Waiting] = {}
+        self._tasks: dict[asyncio.Task[_Outcomes], None] = {}
 
     async def find(self, kind: CoordinatorKind, key: str) -> Coordinator:
         """Where it is now; ClientError where none is, or where it cannot be found out."""
-        waiting = self._waiting.setdefault(kind, {})
-        if not waiting:
-            task = asyncio.create_task(self._find_all(kind), name="ottla-find-coordinator")
+        waiting = self._waiting.get(kind)
+        if waiting is None:
+            waiting = self._waiting[kind] = {}
+            task = asyncio.create_task(self._find_all(kind, waiting), name="ottla-find-coordinator")
             self._tasks[task] = None
-            task.add_done_callback(self._tasks.pop)
+            task.add_done_callback(partial(self._over, kind, waiting))
         if key not in waiting:
             waiting[key] = asyncio.get_running_loop().create_future()
         found = await asyncio.shield(waiting[key])  # others may wait for the same
@@ -63,23 +67,29 @@ class CoordinatorFinder:
             raise found.again()
         return found
 
-    def stop(self) -> list[asyncio.Task[None]]:
+    def stop(self) -> list[asyncio.Task[_Outcomes]]:
         """What is under way, to be cancelled."""
         return list(self._tasks)
 
-    async def _find_all(self, kind: CoordinatorKind) -> None:
-        waiting = self._waiting[kind]
-        found: Mapping[str, Found] = dict.fromkeys(waiting, ClientClosedError("the client was closed"))
-        try:
-            await asyncio.sleep(0)  # others may ask as well
-            del self._waiting[kind]
-            found = await self._ask(kind, tuple(waiting))
-        finally:
-            self._waiting.pop(kind, None)
-            for key, future in waiting.items():
-                future.set_result(found.get(key) or _none(kind, key))
+    async def _find_all(self, kind: CoordinatorKind, waiting: _Waiting) -> _Outcomes:
+        await asyncio.sleep(0)  # others may ask as well
+        del self._waiting[kind]
+        return await self._ask(kind, tuple(waiting))
 
-    async def _ask(self, kind: CoordinatorKind, keys: Collection[str]) -> Mapping[str, Found]:
+    def _over(self, kind: CoordinatorKind, waiting: _Waiting, task: asyncio.Task[_Outcomes]) -> None:
+        del self._tasks[task]
+        if self._waiting.get(kind) is waiting:  # it was cancelled before it asked
+            del self._waiting[kind]
+        error = ClientClosedError("the client was closed") if task.cancelled() else task.exception()
+        for key, future in waiting.items():
+            if isinstance(error, ClientError):
+                future.set_result(error)
+            elif error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(task.result().get(key) or _none(kind, key))
+
+    async def _ask(self, kind: CoordinatorKind, keys: Collection[str]) -> _Outcomes:
         if len(keys) == 1:
             return await self._ask_one(kind, *keys)
         request = FindCoordinatorRequest(key_type=kind, coordinator_keys=list(keys))

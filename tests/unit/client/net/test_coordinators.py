@@ -60,6 +60,31 @@ async def test_what_is_asked_for_together_goes_in_one_request() -> None:
     assert broker.asked == [["a1", "b2"], ["c3"], ["d4"], ["d5"]]
 
 
+async def test_an_answer_leaves_those_alone_who_have_asked_since() -> None:
+    broker = Broker()
+    finder = CoordinatorFinder(broker)
+    broker.pause.clear()
+    first = asyncio.create_task(finder.find(GROUP, "a1"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    second = asyncio.create_task(finder.find(GROUP, "b2"))
+    broker.pause.set()  # its answer comes in the turn in which the second asks
+    async with asyncio.timeout(5):
+        assert [(await each).node_id for each in (first, second)] == [1, 2]
+
+
+async def test_who_asked_is_told_when_the_client_is_closed_at_once() -> None:
+    finder = CoordinatorFinder(Broker())
+    asking = asyncio.create_task(finder.find(GROUP, "a1"))
+    await asyncio.sleep(0)
+    for each in finder.stop():  # before it came to ask
+        each.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(ClientClosedError):
+            await asking
+        assert (await finder.find(GROUP, "a1")).node_id == 1
+
+
 async def test_each_key_has_an_outcome_of_its_own() -> None:
     finder = CoordinatorFinder(Broker())
     keys = ("a1", "refused", "x", "b2")
