@@ -70,6 +70,10 @@ class BridgeSettings:
             ) from None
 
 
+_CONSUMER: Final = {"fetch.max.bytes": 1 << 20, "queued.max.messages.kbytes": 1024}
+"""What each consumer may hold, for there may be thousands"""
+
+
 class Configuration(NamedTuple):
     """A file of properties by whom they are for."""
 
@@ -99,7 +103,7 @@ def configuration(given: Mapping[str, object]) -> Configuration:
         parse(BridgeSettings, own),
         parts["admin"] | parts[""],
         parts["producer"],
-        parts["consumer"],
+        _CONSUMER | parts["consumer"],
         None if host is None else str(host),
         None if port is None else _port(str(port)),
     )

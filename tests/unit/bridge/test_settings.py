@@ -29,7 +29,9 @@ def test_a_file_of_strimzis_serves() -> None:
     assert made.bridge.http_cors_allowed_methods == "GET,POST"
     assert made.client == {"bootstrap.servers": "a:9092", "security.protocol": "SASL_SSL"}
     assert made.producer == {"acks": "1"}
-    assert made.consumer == {"auto.offset.reset": "earliest"}
+    assert made.consumer["auto.offset.reset"] == "earliest"
+    assert made.consumer["queued.max.messages.kbytes"] == 1024
+    assert configuration({"kafka.consumer.fetch.max.bytes": "7"}).consumer["fetch.max.bytes"] == "7"
 
 
 @pytest.mark.parametrize(
