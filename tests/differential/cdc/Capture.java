@@ -21,7 +21,7 @@ import org.apache.kafka.connect.transforms.Transformation;
 
 /**
  * Runs one source connector's task without a worker. It is told by lines of JSON what to do, and answers each
- * with one: {"do": "start", "config": {...}}; {"do": "poll", "quiet_ms": N}: what there is until nothing came
+ * with one: {"do": "start", "config": {...}}, perhaps with "offsets"; {"do": "poll", "quiet_ms": N}: what there is until nothing came
  * for so long; {"do": "stop"}. Offsets of what was polled are kept for the next start; "offsets" gives them.
  */
 public final class Capture {
@@ -60,6 +60,9 @@ public final class Capture {
         asked.get("config").fields().forEachRemaining(each -> config.put(each.getKey(), each.getValue().asText()));
         if (asked.path("fresh").asBoolean()) {
             offsets.clear();
+        }
+        for (JsonNode pair : asked.path("offsets")) {
+            offsets.put(map(pair.get(0)), map(pair.get(1)));
         }
         transforms.clear();
         for (String name : config.getOrDefault("transforms", "").split(",")) {
@@ -108,6 +111,17 @@ public final class Capture {
             }
         }
         return record;
+    }
+
+    private static Map<String, Object> map(JsonNode node) {
+        Map<String, Object> found = new HashMap<>();
+        node.fields().forEachRemaining(each -> {
+            JsonNode value = each.getValue();
+            Object plain = value.isIntegralNumber() ? (Object) value.longValue()
+                : value.isBoolean() ? (Object) value.booleanValue() : value.asText();
+            found.put(each.getKey(), plain);
+        });
+        return found;
     }
 
     private OffsetStorageReader reader() {

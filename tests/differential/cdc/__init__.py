@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -45,9 +45,9 @@ class Debezium:
         assert line, "Debezium ended"
         return json.loads(line)
 
-    def start(self, config: Mapping[str, str], *, fresh: bool = True) -> None:
-        """`fresh`: without the offsets of the connector before."""
-        self._ask(do="start", config=dict(config), fresh=fresh)
+    def start(self, config: Mapping[str, str], *, fresh: bool = True, offsets: Sequence[object] = ()) -> None:
+        """`fresh`: without the offsets of the connector before; `offsets` are as `stop` gives them."""
+        self._ask(do="start", config=dict(config), fresh=fresh, offsets=list(offsets))
 
     def poll(self, *, quiet_ms: int = 2000) -> list[dict[str, Any]]:
         """What there is until nothing came for so long."""
@@ -66,4 +66,4 @@ class Debezium:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.kill()
-        self._process.wait()
+        self._process.communicate()  # closes the pipes
