@@ -3,7 +3,7 @@
 `python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit;
 `python -m bench page` writes what the first measured. `python -m bench clients` measures Ottla's client
 beside others, `python -m bench streams` its streams, `python -m bench cluster` three brokers beside three of
-Kafka's.
+Kafka's, `python -m bench secured` TLS and SASL beside Kafka's, and quotas.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ def main() -> int:
         from bench.cluster import run as cluster
 
         return cluster.main(sys.argv[2:])
+    if sys.argv[1:2] == ["secured"]:
+        from bench import secured
+
+        return secured.main(sys.argv[2:])
     if sys.argv[1:2] == ["page"]:
         from bench import page
 
