@@ -99,6 +99,12 @@ _CONNECTORS: Final = {
         "rabbitmq:RabbitMQSourceConnector",
     ),
     "io.confluent.connect.syslog.SyslogSourceConnector": (Kind.SOURCE, "syslog.source:SyslogSourceConnector"),
+    "com.datadoghq.connect.logs.DatadogLogsSinkConnector": (Kind.SINK, "datadog:DatadogLogsSinkConnector"),
+    "com.splunk.kafka.connect.SplunkSinkConnector": (Kind.SINK, "splunk:SplunkSinkConnector"),
+    "ottla.connect.connectors.prometheus.PrometheusRemoteWriteSinkConnector": (
+        Kind.SINK,
+        "prometheus:PrometheusRemoteWriteSinkConnector",
+    ),
     "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
     "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
     "io.confluent.connect.s3.S3SinkConnector": (Kind.SINK, "objects.sink:ObjectSinkConnector"),

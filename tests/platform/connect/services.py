@@ -9,6 +9,8 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,8 @@ def wait_for(is_there: Ask, tell: Callable[[], object] = lambda: "") -> None:
             failure: object = "not yet"
         except Exception as error:  # noqa: BLE001 - whatever the service's client raises
             failure = error
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
         if time.monotonic() > end:
             pytest.fail(f"{failure}; {told}")
         time.sleep(0.05)
@@ -131,3 +135,15 @@ def rabbitmq_server(folder: Path, port: int) -> Iterator[None]:
             subprocess.run(
                 ["epmd", "-kill"], env={**os.environ, **settings}, check=False, capture_output=True
             )
+
+
+@contextlib.contextmanager
+def prometheus(folder: Path, port: int) -> Iterator[str]:
+    """Debian's Prometheus, which scrapes nothing, and takes what is written to it."""
+    program = needed("prometheus", "prometheus")
+    (folder / "prometheus.yml").write_text("{}\n")
+    command = [program, "--config.file=prometheus.yml", f"--storage.tsdb.path={folder}/data",
+               f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    with running(command, folder, lambda: urllib.request.urlopen(f"{url}/-/ready", timeout=5).close()):
+        yield url

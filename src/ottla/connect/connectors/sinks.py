@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Final
 
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -15,7 +15,15 @@ from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast
 from ottla.connect.version import VERSION
 
-__all__ = ["BatchSinkTask", "BusyError", "TargetError", "backoff_ms", "batch_config", "retry_config"]
+__all__ = [
+    "BatchSinkTask",
+    "BusyError",
+    "TargetError",
+    "backoff_ms",
+    "batch_config",
+    "pieces",
+    "retry_config",
+]
 
 _MAX_BACKOFF_MS: Final = 60_000
 
@@ -67,6 +75,22 @@ def backoff_ms(first_ms: int, failures: int) -> int:
     return int(longest * (1 - random.random() / 4))  # noqa: S311 - nothing secret
 
 
+def pieces(
+    made: Sequence[tuple[SinkRecord, bytes]], limit: int
+) -> Iterator[Sequence[tuple[SinkRecord, bytes]]]:
+    """Records with what they became, together no larger than `limit` bytes unless one is by itself."""
+    piece: list[tuple[SinkRecord, bytes]] = []
+    size = 0
+    for record, data in made:
+        if piece and size + len(data) > limit:
+            yield piece
+            piece, size = [], 0
+        piece.append((record, data))
+        size += len(data)
+    if piece:
+        yield piece
+
+
 class BatchSinkTask(SinkTask):
     """Writes what it is given before it asks for more.
 
@@ -81,6 +105,7 @@ class BatchSinkTask(SinkTask):
         return VERSION
 
     def start(self, config: Config) -> None:
+        self.config = config
         self.settings = self.connector().settings(config)
         self._failures = 0
         self._written: dict[_Place, None] = {}

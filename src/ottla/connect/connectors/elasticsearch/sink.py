@@ -19,7 +19,7 @@ from ottla.connect.connectors.http.client import (
     failure,
 )
 from ottla.connect.connectors.payloads import json_of, parsed_json
-from ottla.connect.connectors.sinks import BatchSinkTask, batch_config
+from ottla.connect.connectors.sinks import BatchSinkTask, batch_config, pieces
 from ottla.connect.data.schema import Schema, Type, Value
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
@@ -192,22 +192,10 @@ class ElasticsearchSinkTask(BatchSinkTask):
         """Those that are there"""
 
     def write(self, batch: Sequence[SinkRecord]) -> None:
-        limit = self.settings.integer("bulk.size.bytes")
-        lines: list[bytes] = []
-        records: list[SinkRecord] = []
-        size = 0
-        for record in batch:
-            made = self._action(record)
-            if made is None:
-                continue
-            if lines and size + len(made) > limit:
-                self._bulk(records, b"".join(lines))
-                lines, records, size = [], [], 0
-            lines.append(made)
-            records.append(record)
-            size += len(made)
-        if lines:
-            self._bulk(records, b"".join(lines))
+        made = [(record, self._action(record)) for record in batch]
+        kept = [(record, lines) for record, lines in made if lines is not None]
+        for piece in pieces(kept, self.settings.integer("bulk.size.bytes")):
+            self._bulk([record for record, _ in piece], b"".join(lines for _, lines in piece))
 
     def _action(self, record: SinkRecord) -> bytes | None:
         """None for a record that is left out."""
