@@ -142,6 +142,16 @@ _BUILT_IN: Final = (
     ),
     *_connectors(),
     Plugin(
+        "ottla.connect.DltSinkConnector",
+        Kind.SINK,
+        "ottla.connect.connectors.others.dlt_sink:DltSinkConnector",
+    ),
+    Plugin(
+        "ottla.connect.DltSourceConnector",
+        Kind.SOURCE,
+        "ottla.connect.connectors.others.dlt_source:DltSourceConnector",
+    ),
+    Plugin(
         "ottla.connect.SingerSinkConnector",
         Kind.SINK,
         "ottla.connect.connectors.others.singer_sink:SingerSinkConnector",

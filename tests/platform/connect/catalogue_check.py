@@ -33,7 +33,7 @@ from ottla.connect.connectors.others.environments import Environment, Environmen
 from ottla.connect.errors import ConnectError
 
 CATALOGUE = Path(catalogue.__file__).with_name("catalogue.tsv")
-TIMEOUT_S = 120
+TIMEOUT_S = 400
 MAX_OUTPUT = 32 << 20
 OFFLINE = ["unshare", "--net"] if os.geteuid() == 0 and shutil.which("unshare") else []
 DLT = {Kind.SOURCE: "source", Kind.DESTINATION: "destination"}
@@ -51,9 +51,17 @@ class Ran(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Its last line that says something."""
-        lines = [each.strip() for each in (self.error or self.out).splitlines() if each.strip()]
-        return lines[-1] if lines else f"exit code {self.code}"
+        return f"failed: {reason(self.error or self.out)}" if self.code >= 0 else "failed: it took too long"
+
+
+def reason(text: str) -> str:
+    """The last line that says something, without places of this machine."""
+    if "does not satisfy Python" in text:
+        return "this version wants another Python"
+    if "Failed to build" in text or "--no-build-isolation" in text:
+        return "it cannot be built"
+    lines = [line for each in text.splitlines() if len(line := each.strip(" ^~")) > 3]
+    return re.sub(r"[ (]+/\S+", "", lines[-1])[:100] if lines else "it says nothing"
 
 
 def run(command: Sequence[object], folder: Path) -> Ran:
@@ -106,7 +114,7 @@ def look_at_singer(environment: Environment, kind: Kind, folder: Path) -> Found:
     if usage.code == 0 and "--config" in text and (kind is Kind.TARGET or "--discover" in text):
         options = dict.fromkeys(re.findall(r"--[a-z][a-z-]+", text))
         return Found(State.VERIFIED, f"help: {len(options)} options")
-    return Found(State.COMMUNITY, f"failed: {usage.reason if usage.code else 'no Singer options'}"[:120])
+    return Found(State.COMMUNITY, usage.reason if usage.code else "failed: it has none of Singer's options")
 
 
 def discovered(environment: Environment, folder: Path) -> int | None:
@@ -135,8 +143,8 @@ def look_at_dlt(environment: Environment, entry: Entry, folder: Path) -> Found:
 
     ran = run([environment.python, dlt_runner.__file__, "describe", DLT[entry.kind], entry.runs], folder)
     told = json_object(ran.out)
-    if ran.code != 0 or told is None:
-        return Found(State.COMMUNITY, f"failed: {ran.reason}"[:120])
+    if told is None or "said" not in told:
+        return Found(State.COMMUNITY, ran.reason)
     return Found(State.VERIFIED, f"describe: {told['said']}")
 
 
@@ -151,7 +159,7 @@ def check(entry: Entry, environments: Environments) -> Entry:
             else:
                 found = look_at_singer(environment, entry.kind, folder)
     except ConnectError as error:
-        found = Found(State.COMMUNITY, f"failed: {str(error).splitlines()[-1].strip()}"[:120])
+        found = Found(State.COMMUNITY, f"failed: {reason(str(error))}")
     state = State.CORE if entry.state is State.CORE and found.state is State.VERIFIED else found.state
     said = found.said.replace("\t", " ")
     return entry._replace(state=state, found=said, checked=dt.datetime.now(dt.UTC).date().isoformat())

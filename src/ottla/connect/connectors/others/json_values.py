@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
+from ottla.connect.data.logical import scale_of
 from ottla.connect.data.schema import (
     DATE_NAME,
     DECIMAL_NAME,
@@ -60,7 +61,7 @@ def _described(schema: Schema) -> Described:
         kind, form = _FORMATS[schema.name]
         return {"type": kind, "format": form}
     if schema.name == DECIMAL_NAME:
-        return {"type": "number"}
+        return {"type": "number", "x-scale": scale_of(schema)}
     if schema.type is Type.BYTES:
         return {"type": "string", "contentEncoding": "base64"}
     if schema.type is Type.STRUCT:

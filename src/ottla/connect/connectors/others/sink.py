@@ -146,9 +146,9 @@ class MessagesSinkTask(SinkTask):
             raise self._failure
         if not records:
             if self._program is not None:
-                self._heard(self._program.lines(0))
+                self.heard(self._program.lines(0))
                 if self._program.is_over:
-                    self._ended(self._program)
+                    self.ended(self._program)
             return
         if self._program is None:
             self._program = self.launch()
@@ -165,11 +165,11 @@ class MessagesSinkTask(SinkTask):
         state = {"bookmarks": {name: {_MARK: self._number} for name in self._streams}}
         messages.append(encode({"type": "STATE", "value": state}))
         took_all = self._program.write(b"".join(messages))
-        self._heard(self._program.lines(0))
+        self.heard(self._program.lines(0))
         if not took_all:
-            self._ended(self._program)
+            self.ended(self._program)
 
-    def _ended(self, program: Program) -> NoReturn:
+    def ended(self, program: Program) -> NoReturn:
         """Nobody told it to."""
         self._heard_out(program)
         program.check()
@@ -177,7 +177,7 @@ class MessagesSinkTask(SinkTask):
 
     def _heard_out(self, program: Program) -> None:
         while not program.is_over:
-            self._heard(program.lines(1.0))
+            self.heard(program.lines(1.0))
 
     def _messages(self, records: Iterable[SinkRecord]) -> list[bytes]:
         """DataError where one cannot be said, and nobody takes it off the task."""
@@ -243,7 +243,7 @@ class MessagesSinkTask(SinkTask):
 
     # What is kept.
 
-    def _heard(self, lines: Iterable[bytes]) -> None:
+    def heard(self, lines: Iterable[bytes]) -> None:
         for line in lines:
             try:
                 state = parse_object(line)
@@ -267,9 +267,9 @@ class MessagesSinkTask(SinkTask):
             program.kill()
         self._keep(self._number)
 
-    def heard_back(self, program: Program) -> bool:
-        """Take what it says, and wait a while for it; whether all that it was given is kept."""
-        self._heard(program.lines(1.0) if self._unsaid else [])
+    @property
+    def is_kept(self) -> bool:
+        """All that the program was given is in its target."""
         return not self._unsaid
 
     def pre_commit(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
