@@ -22,6 +22,7 @@ from ottla.config.definition import (
 from ottla.config.groups import GROUP_COORDINATOR_KEYS, GroupCoordinatorConfig, check_group_coordinator
 from ottla.config.inert import inert_keys
 from ottla.config.layers import BrokerLayers, resolve
+from ottla.config.listener_limits import listener_limits
 from ottla.config.listener_security import listener_security
 from ottla.config.listeners import Listeners, ListenerSettings, resolve_listeners
 from ottla.config.monitoring import MONITORING_KEYS, MonitoringConfig, check_monitoring
@@ -166,6 +167,7 @@ def broker_config(layers: BrokerLayers | None = None) -> BrokerConfig:
     values["listeners"], values["advertised_listeners"] = listeners.opened, listeners.advertised
     values["inter_broker_listener_name"] = listeners.inter_broker_name
     values["listener_security"] = listener_security(listeners.opened, layers, BROKER_CONFIGS)
+    values["listener_limits"] = listener_limits(listeners.opened, layers, BROKER_CONFIGS)
     values["max_connections_per_ip_overrides"] = connection_overrides(
         values["max_connections_per_ip_overrides"]
     )

@@ -19,6 +19,7 @@ from ottla.config.definition import (
     list_of,
     one_of,
 )
+from ottla.config.listener_limits import ListenerLimits
 from ottla.config.listener_security import ListenerSecurity
 from ottla.config.listeners import Listener
 
@@ -106,7 +107,7 @@ NETWORK_KEYS = (
         "max.connections",
         INT,
         INT_MAX,
-        "How many connections the broker keeps at once.",
+        "How many connections the broker keeps at once; behind `listener.name.NAME.` one listener of it.",
         at_least(0),
         update_mode=UpdateMode.CLUSTER_WIDE,
     ),
@@ -129,7 +130,8 @@ NETWORK_KEYS = (
         "max.connection.creation.rate",
         INT,
         INT_MAX,
-        "How many connections the broker takes in a second; more have to wait for their turn.",
+        "How many connections the broker takes in a second, or behind `listener.name.NAME.` one of its "
+        "listeners; more have to wait for their turn.",
         at_least(0),
         update_mode=UpdateMode.CLUSTER_WIDE,
     ),
@@ -220,6 +222,8 @@ class NetworkConfig:
     max_connections_per_ip: int
     max_connections_per_ip_overrides: Mapping[str, int]
     max_connection_creation_rate: int
+    listener_limits: Mapping[str, ListenerLimits]
+    """Of listeners that have limits of their own, by their names"""
     connections_max_idle_ms: int
     ottla_request_max_bytes: int
     ottla_request_max_elements: int

@@ -13,7 +13,7 @@ from ottla.config.listener_security import ListenerSecurity
 from ottla.config.listeners import Listener
 from ottla.config.network import NetworkConfig
 from ottla.network.connection import Connection, Shared
-from ottla.quotas.connections import ConnectionRates
+from ottla.quotas.connections import NO_BOUND, ConnectionRates
 from ottla.quotas.rates import Window
 
 if TYPE_CHECKING:
@@ -217,6 +217,9 @@ class Server:
         count = len(self._shared.connections) + len(self._shaking_hands)
         if count > self._config.max_connections:
             return f"more than max.connections={self._config.max_connections} connections"
+        limits = self._config.listener_limits.get(connection.listener)
+        if limits is not None and self._count_on(connection.listener) > limits.max_connections:
+            return f"more than max.connections={limits.max_connections} connections of the listener"
         host = connection.peer_host
         limit = self._per_address.get(host, self._config.max_connections_per_ip)
         if limit < count and self._count_from(host) > limit:
@@ -230,12 +233,14 @@ class Server:
         refused.
         """
         loop = asyncio.get_running_loop()
+        limits = self._config.listener_limits.get(connection.listener)
         turn = rates.came(
             connection.listener,
             connection.peer_host,
             int(loop.time() * 1000),
             self._config.max_connection_creation_rate,
             self._rate_bounds,
+            NO_BOUND if limits is None else limits.creation_rate,
         )
         if turn.is_refused:  # before the end of the wait is scheduled, so that nothing is read in between
             loop.call_later(turn.wait_ms / 1000, self._refuse, connection)
@@ -250,6 +255,12 @@ class Server:
         ours, shaking_hands = self._shared.connections, self._shaking_hands
         return sum(each.peer_host == host for each in ours) + sum(
             each.peer_host == host for each in shaking_hands
+        )
+
+    def _count_on(self, listener: str) -> int:
+        ours, shaking_hands = self._shared.connections, self._shaking_hands
+        return sum(each.listener == listener for each in ours) + sum(
+            each.listener == listener for each in shaking_hands
         )
 
     async def _sweep(self) -> None:

@@ -27,6 +27,7 @@ class ConnectionRates:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._broker = SampledRate()
+        self._listeners: dict[str, SampledRate] = {}
         self._turn_ms: dict[str, int] = {}
         """By listener: connections that have to wait are taken one after another, as by one acceptor"""
         self._addresses: dict[str, SampledRate] = {}
@@ -38,13 +39,21 @@ class ConnectionRates:
         now_ms: int,
         broker_bound: float,
         bounds: Mapping[str | None, float],
+        listener_bound: float = NO_BOUND,
     ) -> Turn:
-        """A connection came. Bounds are connections a second, by address; None is the default."""
+        """A connection came. Bounds are connections a second: of the broker, by address, where None is the
+        default, and of the listener.
+        """
         wait_ms = 0
-        if broker_bound < NO_BOUND:
+        rates = [(self._broker, broker_bound)] if broker_bound < NO_BOUND else []
+        if listener_bound < NO_BOUND:
+            rates.append((self._listeners.setdefault(listener, SampledRate()), listener_bound))
+        if rates:
             turn_ms = max(now_ms, self._turn_ms.get(listener, now_ms))
-            self._broker.record(1, turn_ms, self._window)
-            held_ms = min(self._broker.wait_ms(broker_bound, turn_ms, self._window), self._window.sample_ms)
+            for taken, _ in rates:
+                taken.record(1, turn_ms, self._window)
+            held_ms = max(taken.wait_ms(limit, turn_ms, self._window) for taken, limit in rates)
+            held_ms = min(held_ms, self._window.sample_ms)
             self._turn_ms[listener] = turn_ms + held_ms
             wait_ms = turn_ms + held_ms - now_ms
         bound = bounds.get(address, bounds.get(None)) if bounds else None
@@ -58,8 +67,8 @@ class ConnectionRates:
         if not refused_ms:
             return Turn(wait_ms)
         rate.record(-1, now_ms, self._window)
-        if broker_bound < NO_BOUND:
-            self._broker.record(-1, now_ms, self._window)
+        for taken, _ in rates:
+            taken.record(-1, now_ms, self._window)
         return Turn(refused_ms, is_refused=True)
 
     def _add(self, address: str, now_ms: int) -> SampledRate:

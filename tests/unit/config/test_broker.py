@@ -86,6 +86,14 @@ def test_a_setting_of_one_listener_is_checked_as_the_setting_itself():
     for name in ("listener.name.x.max.connections", "listener.name.x.plain.sasl.jaas.config"):
         assert broker_definition(name) is BROKER_CONFIGS[name.split(".", 4 if "jaas" in name else 3)[-1]]
     assert broker_definition("listener.name.x.y") is None
+    limited = {
+        "listeners": "A://:1,B://:2",
+        "listener.security.protocol.map": "A:PLAINTEXT,B:PLAINTEXT",
+        "inter.broker.listener.name": "A",
+        "listener.name.b.max.connection.creation.rate": "5",
+        "listener.name.c.max.connections": "5",
+    }
+    assert broker_config(BrokerLayers(static=limited)).listener_limits == {"B": (2**31 - 1, 5)}
     with pytest.raises(ConfigError, match=r"configuration max\.connections: Not a number"):
         broker_config(BrokerLayers(static={"listener.name.x.max.connections": "many"}))
 

@@ -106,9 +106,19 @@ async def test_who_does_not_read_is_cut_off_and_who_reads_slowly_is_not(
     assert "910 bytes of answers are not read" in caplog.text
 
 
-async def test_no_more_connections_than_allowed(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"max.connections": 2},
+        {"listener.name.plaintext.max.connections": 2, "listener.name.other.max.connections": 0},
+    ],
+    ids=["in all", "of the listener"],
+)
+async def test_no_more_connections_than_allowed(
+    settings: dict[str, int], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
-    async with run_broker_async({"max.connections": 2}) as broker:
+    async with run_broker_async(settings) as broker:
         async with connect(broker.host, broker.port) as first, connect(broker.host, broker.port) as second:
             assert (await first.call(18, 0, {}))["error_code"] == 0
             assert (await second.call(18, 0, {}))["error_code"] == 0

@@ -43,3 +43,11 @@ def test_addresses_without_number_are_not_all_remembered(monkeypatch: pytest.Mon
         rates.came("A", f"192.0.2.{number}", number, NO_BOUND, {None: 1.0})
         assert len(rates._addresses) <= 10
     assert "192.0.2.99" in rates._addresses
+
+
+def test_a_listener_has_its_own_turns() -> None:
+    rates = ConnectionRates(WINDOW)
+    slow = [rates.came("A", "::1", 0, NO_BOUND, {}, 10).wait_ms for _ in range(140)]
+    assert slow[99] == 0 < slow[-1]
+    assert {rates.came("B", "::1", 0, NO_BOUND, {}, 1000) for _ in range(140)} == {Turn(0)}
+    assert rates.came("B", "::1", 0, 1, {}, 1000).wait_ms == 0, "the broker's rate counts from now on"
