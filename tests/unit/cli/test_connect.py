@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -28,6 +31,35 @@ def test_new_package_passes_its_tests(
     again = CliRunner().invoke(connect, ["new", "my-begun-system", "--into", str(tmp_path)])
     assert (again.exit_code, "is there already" in again.output) == (2, True)
     assert CliRunner().invoke(connect, ["new", "no name", "--into", str(tmp_path)]).exit_code == 2
+
+
+def test_new_package_is_installed_and_found(tmp_path: Path) -> None:
+    """Beside all that is installed here, without asking anybody for more."""
+    made = CliRunner().invoke(connect, ["new", "my-other-system", "--into", str(tmp_path)])
+    assert made.exit_code == 0, made.output
+    project, site = tmp_path / "my-other-system", tmp_path / "site"
+    offline = ["--no-build-isolation", "--no-deps", "--offline", "--quiet", "--python", sys.executable]
+    command = [sys.executable, "-m", "uv", "pip", "install", *offline, "--target", str(site), str(project)]
+    installed = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert installed.returncode == 0, installed.stderr
+    tests = (project / "test_my_other_system.py").read_text()
+    (tmp_path / "test_installed.py").write_text(tests)
+    look = (
+        "from ottla.connect.plugins import Kind, Plugins\n"
+        "for end, kind in (('Source', Kind.SOURCE), ('Sink', Kind.SINK)):\n"
+        "    name = f'my_other_system.MyOtherSystem{end}'\n"
+        "    print(Plugins().load(name, kind)().version(), kind.value)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(site)}
+    for command, said in (
+        (["-c", look], "0.1.0 source\n0.1.0 sink\n"),
+        (["-m", "pytest", "-q", "-p", "no:cacheprovider", "test_installed.py"], "2 passed"),
+    ):
+        ended = subprocess.run(
+            [sys.executable, *command], capture_output=True, text=True, check=False, timeout=100,
+            env=environment, cwd=tmp_path,
+        )  # fmt: skip
+        assert said in ended.stdout, ended.stdout + ended.stderr
 
 
 @pytest.fixture
