@@ -22,6 +22,8 @@ from ottla.protocol.layout import Layout, layout_of
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 API_VERSIONS, CREATE_TOPICS = 18, 19
+_WITHOUT_TIMES = (38, 39, 40)
+"""Of delegation tokens: kio takes no time of -1, as Kafka has it beside an error"""
 
 
 def request_layout(api_key: int, version: int) -> Layout:
@@ -48,7 +50,7 @@ def read_response(api_key: int, version: int, response: bytes) -> tuple[int, dic
     """Correlation id and message of a response (without its size)."""
     (correlation_id,) = struct.unpack_from(">i", response)
     body = response[4 + response_header_version(api_key, version) :]
-    if not kio_values.is_known(api_key, version):
+    if not kio_values.is_known(api_key, version) or api_key in _WITHOUT_TIMES:
         message, end = compile_decoder(layout_of(wire.response_class(api_key), version))(body, 0)
         assert end == len(body)
         return correlation_id, to_dict(message, version)

@@ -168,6 +168,13 @@ REQUESTS: dict[str, Callable[[Case], dict[str, Any]]] = {
         "components": [{"entity_type": "user", "match_type": 0, "match": "u"}]
     },
     "GetTelemetrySubscriptions": lambda _case: {},
+    "CreateDelegationToken": lambda _case: {
+        "renewers": [{"principal_type": "User", "principal_name": "u"}],
+        "max_lifetime_ms": -1,
+    },
+    "RenewDelegationToken": lambda _case: {"hmac": b"h" * 64, "renew_period_ms": -1},
+    "ExpireDelegationToken": lambda _case: {"hmac": b"h" * 64, "expiry_time_period_ms": -1},
+    "DescribeDelegationToken": lambda _case: {"owners": [{"principal_type": "User", "principal_name": "u"}]},
     "PushTelemetry": lambda _case: {"client_instance_id": uuid.UUID(int=7), "metrics": b"m"},
     "AlterClientQuotas": lambda _case: {
         "entries": [

@@ -18,7 +18,6 @@ from ottla.broker.quotas import ClientQuotas
 from ottla.broker.request import Route, ServedApi
 from ottla.broker.router import RequestLimits, Router
 from ottla.broker.services import (
-    AccessServices,
     ClusterServices,
     ConfigServices,
     GroupServices,
@@ -324,11 +323,7 @@ class Broker:
                 has_telemetry=self._telemetry is not None,
             ),
             TelemetryServices(self._telemetry),
-            AccessServices(
-                metadata=metadata,
-                access=AccessController(self._committer),
-                is_authorized=bool(config.value.authorizer_class_name),
-            ),
+            *self._protection.services(AccessController(self._committer)),
             QuotaServices(metadata, QuotaController(self._committer), self._host.addresses_of),
             NoServices(),
         )
@@ -454,6 +449,7 @@ class Broker:
         )
         self._loading = asyncio.get_running_loop().create_task(self._coordinators.load())
         self._disk_failures.start()
+        self._protection.start(AccessController(self._committer))
         self.maintenance.start()
         await self._membership.join(registration, self._server.serve)
         return bound[config.listeners[0].name]

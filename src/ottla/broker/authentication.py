@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from random import Random  # noqa: TID251 - that it is given
 
     from ottla.broker.tokens import Tokens
+    from ottla.security.delegation import TokenSecrets
 
 log = logging.getLogger("ottla.authentication")
 
@@ -46,11 +47,14 @@ class Authentication:
         clock: Clock,
         threads: Executor,
         on_failure: Callable[[str, str, str], None] | None,
+        secrets: TokenSecrets | None,
     ) -> None:
-        """`threads` are for what takes a while, `on_failure` as in `SaslListener`. Raises ConfigError where
+        """`threads` are for what takes a while, `on_failure` as in `SaslListener`, `secrets` those of
+        delegation tokens. Raises ConfigError where
         keys of tokens cannot be read.
         """
         self._on_failure = on_failure
+        self._secrets = secrets
         self._metadata = metadata
         self._config = config
         self._random = random
@@ -112,6 +116,16 @@ class Authentication:
 
     def _look_up(self, mechanism: ScramMechanism, name: str, is_token: bool) -> Lookup | None:
         if is_token:
-            return None
+            return self._look_up_token(mechanism, name)
         known = self._metadata.image.credentials.get(ScramUser(mechanism, name))
         return None if known is None else Lookup(known, Identity(name))
+
+    def _look_up_token(self, mechanism: ScramMechanism, token_id: str) -> Lookup | None:
+        """Its owner comes with it, for as long as it lives."""
+        tokens = self._metadata.image.tokens
+        token = tokens.get(token_id)
+        if token is None or self._secrets is None or token.is_expired(self._clock.now_ms()):
+            return None
+        name = token.owner.partition(":")[2]
+        found = Identity(name, min(token.expires_ms, token.max_ms), is_token_owner=True)
+        return Lookup(self._secrets.credential(tokens, token_id, mechanism), found)

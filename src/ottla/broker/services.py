@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -32,12 +32,16 @@ from ottla.replica.throttles import ReplicationThrottle
 if TYPE_CHECKING:
     from ottla.broker.quotas import ClientQuotas
     from ottla.broker.telemetry.telemetry import Telemetry
+    from ottla.clock import Clock
+    from ottla.config.broker import BrokerConfig
     from ottla.coordination.runtime import Producer
     from ottla.coordination.transactions.markers import MarkerWriter
     from ottla.metadata.access import CredentialChange
     from ottla.metadata.quota_changes import QuotaAlteration
+    from ottla.metadata.tokens import DelegationToken
     from ottla.network.server import AddressesOf
     from ottla.replication.elections import Election
+    from ottla.security.delegation import TokenSecrets
 
 EncodedMetadata: TypeAlias = dict[tuple[int, bool, bool, str], tuple[MetadataImage, bytes]]
 """Answers for the whole cluster, each with the image it was made from (see `apis.topics.metadata`)."""
@@ -267,6 +271,26 @@ class AccessServices:
     access: AccessChanges
     is_authorized: bool
     """There is an authorizer that judges by the ACLs"""
+
+
+class TokenChanges(Protocol):
+    """Changes delegation tokens."""
+
+    async def put_token(self, token: DelegationToken) -> None: ...
+
+    async def remove_tokens(self, tokens: Sequence[DelegationToken]) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False, repr=False)
+class TokenServices:
+    """Delegation tokens; there are none without `secrets`."""
+
+    metadata: ImageSource
+    access: TokenChanges
+    secrets: TokenSecrets | None
+    config: Current[BrokerConfig]
+    clock: Clock
+    new_id: Callable[[], str]
 
 
 class QuotaChanges(Protocol):

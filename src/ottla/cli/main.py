@@ -44,6 +44,7 @@ COMMANDS = {
     ),
     "user": ("ottla.cli.users:user", "Add, list and remove users and their passwords (SCRAM)."),
     "acl": ("ottla.cli.acls:acl", "Add, list and remove access control lists: who may do what."),
+    "token": ("ottla.cli.tokens:token", "Create, list, renew and expire delegation tokens."),
     "role": ("ottla.cli.roles:role", "Make roles, say what they may do and who has them."),
     "quota": ("ottla.cli.quotas:quota", "Set, list and remove quotas of users, clients and addresses."),
     "cluster": ("ottla.cli.cluster:cluster", "Describe and change a cluster, or run one on this host."),

@@ -258,6 +258,12 @@ class ClientSettings:
                 raise ConfigurationError(f"sasl.mechanism={self.sasl_mechanism} needs sasl.{name}")
         return username or "", password or ""
 
+    @property
+    def is_delegation_token(self) -> bool:
+        """Whether user name and password are a token's id and HMAC (KIP-48)."""
+        text = self.sasl_jaas_config
+        return text is not None and parse_jaas(text)[1].get("tokenauth", "").lower() == "true"
+
     def _of_jaas(self, text: str) -> tuple[str | None, str | None]:
         try:
             module, options = parse_jaas(text)
@@ -266,7 +272,8 @@ class ClientSettings:
         wanted = PLAIN_LOGIN if self.sasl_mechanism == "PLAIN" else SCRAM_LOGIN
         if module != wanted:
             raise ConfigurationError(f"sasl.jaas.config: {self.sasl_mechanism} takes {wanted} alone")
-        more = sorted(options.keys() - {"username", "password"})
+        known = {"username", "password", *(() if module == PLAIN_LOGIN else ("tokenauth",))}
+        more = sorted(options.keys() - known)
         if more:
             raise ConfigurationError(f"sasl.jaas.config: {more[0]} is an option that is not there")
         return options.get("username"), options.get("password")

@@ -30,7 +30,7 @@ from ottla.config.network import NETWORK_KEYS, NetworkConfig, check_network, con
 from ottla.config.quotas import QUOTA_KEYS, QuotaConfig
 from ottla.config.replica import REPLICA_KEYS, ReplicaConfig, check_replica
 from ottla.config.sasl import SASL_KEYS
-from ottla.config.security import SECURITY_KEYS, AuditConfig, SecurityConfig, check_security
+from ottla.config.security import SECURITY_KEYS, AuditConfig, SecurityConfig, TokenConfig, check_security
 from ottla.config.store import STORE_KEYS, StoreConfig, check_store
 from ottla.config.tls import TLS_KEYS
 from ottla.config.topic import TOPIC_CONFIGS, TopicConfig, TopicDefaults, check_topic_config
@@ -117,6 +117,7 @@ class BrokerConfig(
     TransactionConfig,
     StoreConfig,
     SecurityConfig,
+    TokenConfig,
     AuditConfig,
     MonitoringConfig,
     TelemetryConfig,

@@ -61,12 +61,8 @@ broker: Ottla has no KRaft controller quorum.
   metadata.max.retention.ms long 604800000
   process.roles list null non-empty [broker, controller]
   server.max.startup.time.ms long 9223372036854775807 internal [0,...]
-broker: Kerberos, delegation tokens, logins of this broker by OAUTHBEARER and plug-ins of TLS and SASL are not there.
+broker: Kerberos, logins of this broker by OAUTHBEARER and plug-ins of TLS and SASL are not there.
   client.quota.callback.class class null
-  delegation.token.expiry.check.interval.ms long 3600000 [1,...]
-  delegation.token.expiry.time.ms long 86400000 [1,...]
-  delegation.token.max.lifetime.ms long 604800000 [1,...]
-  delegation.token.secret.key password null
   sasl.client.callback.handler.class class null
   sasl.kerberos.kinit.cmd string /usr/bin/kinit per-broker
   sasl.kerberos.min.time.before.relogin long 60000 per-broker

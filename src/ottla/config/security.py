@@ -6,7 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ottla.config.definition import BOOLEAN, STRING, ConfigDef, ConfigError, matching, not_empty
+from ottla.config.definition import (
+    BOOLEAN,
+    LONG,
+    PASSWORD,
+    STRING,
+    ConfigDef,
+    ConfigError,
+    at_least,
+    matching,
+    not_empty,
+)
 
 STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 
@@ -29,6 +39,33 @@ SECURITY_KEYS = (
         BOOLEAN,
         False,
         "Whether everybody may do everything with what no ACL speaks of.",
+    ),
+    ConfigDef(
+        "delegation.token.secret.key",
+        PASSWORD,
+        None,
+        "What delegation tokens (KIP-48) are made with, the same on all brokers; without it there are none.",
+    ),
+    ConfigDef(
+        "delegation.token.max.lifetime.ms",
+        LONG,
+        7 * 24 * 3_600_000,
+        "How long a delegation token lives at most, however often it is renewed.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "delegation.token.expiry.time.ms",
+        LONG,
+        24 * 3_600_000,
+        "How long a delegation token lives without being renewed.",
+        at_least(1),
+    ),
+    ConfigDef(
+        "delegation.token.expiry.check.interval.ms",
+        LONG,
+        3_600_000,
+        "How often delegation tokens are removed that have expired.",
+        at_least(1),
     ),
     ConfigDef(
         "ottla.audit.log",
@@ -56,6 +93,16 @@ class SecurityConfig:
     authorizer_class_name: str
     super_users: str
     allow_everyone_if_no_acl_found: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TokenConfig:
+    """Delegation tokens."""
+
+    delegation_token_secret_key: str | None
+    delegation_token_max_lifetime_ms: int
+    delegation_token_expiry_time_ms: int
+    delegation_token_expiry_check_interval_ms: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from ottla.protocol.errors import KafkaError
+
 if TYPE_CHECKING:
     from ottla.controller.commit import Committer
     from ottla.metadata.access import CredentialChange
     from ottla.metadata.acls import Acl, AclFilter
-    from ottla.protocol.errors import KafkaError
+    from ottla.metadata.tokens import DelegationToken
 
 
 class AccessController:
@@ -40,3 +42,17 @@ class AccessController:
         from ottla.metadata.access import alter_credentials
 
         return await self._committer.change(lambda image: alter_credentials(image, changes))
+
+    async def put_token(self, token: DelegationToken) -> None:
+        """Raises KafkaError(delegation_token_not_found) where it was changed meanwhile."""
+        from ottla.metadata.access import put_token
+
+        results = await self._committer.change(lambda image: put_token(image, token))
+        result = results[token.token_id]
+        if isinstance(result, KafkaError):
+            raise result
+
+    async def remove_tokens(self, tokens: Sequence[DelegationToken]) -> None:
+        from ottla.metadata.access import remove_tokens
+
+        await self._committer.change(lambda image: remove_tokens(image, tokens))

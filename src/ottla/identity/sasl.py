@@ -46,9 +46,12 @@ class Mechanism(Protocol):
         """
 
 
-def password_mechanism(name: str, username: str, password: str, nonce: str) -> Mechanism:
-    """PLAIN or SCRAM. `nonce` is letters and digits that nobody foresees. ValueError for a user name or
-    password that the mechanism cannot carry, without showing it.
+def password_mechanism(
+    name: str, username: str, password: str, nonce: str, *, is_token: bool = False
+) -> Mechanism:
+    """PLAIN or SCRAM; with a delegation token's id and HMAC (in base64) where it `is_token`. `nonce` is
+    letters and digits that nobody foresees. ValueError for a user name or password that the mechanism cannot
+    carry, without showing it.
     """
     for what, text in (("user name", username), ("password", password)):
         # Not from UnicodeEncodeError, which quotes what it could not encode.
@@ -58,7 +61,7 @@ def password_mechanism(name: str, username: str, password: str, nonce: str) -> M
             raise ValueError(f"the {what} has a NUL, which PLAIN cannot carry")
     if name == "PLAIN":
         return Plain(username, password)
-    return Scram(_HASHES[name], username, password, nonce)
+    return Scram(_HASHES[name], username, password, nonce, ",tokenauth=true" if is_token else "")
 
 
 def is_token(text: object) -> bool:
@@ -123,11 +126,14 @@ class Scram:
     Names and passwords go as UTF-8, without SASLprep: Kafka's brokers and clients use none.
     """
 
-    def __init__(self, hash_name: str, username: str, password: str, nonce: str) -> None:
+    def __init__(
+        self, hash_name: str, username: str, password: str, nonce: str, extensions: str = ""
+    ) -> None:
+        """`extensions` are said behind the nonce."""
         self._hash = hash_name
         self._password = password.encode()
         self._nonce = nonce
-        self._bare = f"n={username.replace('=', '=3D').replace(',', '=2C')},r={nonce}"
+        self._bare = f"n={username.replace('=', '=3D').replace(',', '=2C')},r={nonce}{extensions}"
         self._expected: bytes | None = None
         self._is_over = False
 

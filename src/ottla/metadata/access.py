@@ -1,4 +1,6 @@
-"""Changing who may come and what they may do: ACLs (KIP-140) and users' credentials (KIP-554)."""
+"""Changing who may come and what they may do: ACLs (KIP-140), users' credentials (KIP-554), delegation tokens
+(KIP-48).
+"""
 
 from __future__ import annotations
 
@@ -17,6 +19,7 @@ from ottla.metadata.credentials import (
 )
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Changes, Plan
+from ottla.metadata.tokens import DelegationToken, encode_token, token_key
 from ottla.metadata.transaction import Compare, Delete, Put
 from ottla.protocol.errors import ErrorCode, KafkaError
 
@@ -120,3 +123,28 @@ def _refusal(image: MetadataImage, change: CredentialChange) -> KafkaError | Non
     if wanted.iterations > MAX_ITERATIONS:
         return KafkaError(ErrorCode.unacceptable_credential, "Too many iterations")
     return None
+
+
+def put_token(image: MetadataImage, token: DelegationToken) -> Plan[str, None]:
+    """Add a token, or have one that there is (its `revision` says which) live as long as is said now. The
+    result is by its id: KafkaError(delegation_token_not_found) where it is gone, or was changed meanwhile.
+    """
+    present = image.tokens.get(token.token_id)
+    if present is not None and present._replace(revision=0) == token._replace(revision=0):
+        return Plan((), {token.token_id: None})
+    if (0 if present is None else present.revision) != token.revision:
+        return Plan((), {token.token_id: KafkaError(ErrorCode.delegation_token_not_found)})
+    planned: Changes[str] = Changes()
+    key = token_key(token.token_id)
+    planned.add(token.token_id, (Compare.unchanged(key, token.revision),), (Put(key, encode_token(token)),))
+    return Plan(planned.steps(), {token.token_id: None})
+
+
+def remove_tokens(image: MetadataImage, tokens: Sequence[DelegationToken]) -> Plan[str, None]:
+    """Those of these that are there as they were; whoever was renewed meanwhile stays."""
+    planned: Changes[str] = Changes()
+    for token in tokens:
+        if image.tokens.get(token.token_id) == token:
+            key = token_key(token.token_id)
+            planned.add(token.token_id, (Compare.unchanged(key, token.revision),), (Delete(key),))
+    return Plan(planned.steps(), {token.token_id: None for token in tokens})

@@ -13,11 +13,12 @@ from ottla.metadata.credentials import SCRAM
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Plan, Step
 from ottla.metadata.quotas import QUOTAS
+from ottla.metadata.tokens import TOKENS
 from ottla.metadata.transaction import Compare, Put, Transaction
 from ottla.protocol.errors import ErrorCode, KafkaError
 
 WRITTEN_SINCE: Final[Mapping[str, int]] = MappingProxyType(
-    {ACLS: 1, SCRAM: 1, QUOTAS: 1, model.CORDONED: 2, model.CLIENT_METRICS: 2}
+    {ACLS: 1, SCRAM: 1, QUOTAS: 1, model.CORDONED: 2, model.CLIENT_METRICS: 2, TOKENS: 2}
 )
 """The level of `ottla.metadata.version` from which on keys that begin so may be written. Brokers that do not
 serve that level could not read them, and would stop."""

@@ -28,6 +28,7 @@ from ottla.metadata.model import (
     Topic,
 )
 from ottla.metadata.quotas import QUOTAS, EntityQuotas, QuotaEntity, decode_quotas, parse_quota_key
+from ottla.metadata.tokens import TOKENS, DelegationToken, decode_token
 from ottla.metadata.transaction import Event, KeyValue, MetadataFormatError
 
 __all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "image_at"]
@@ -103,6 +104,8 @@ class MetadataImage(NamedTuple):
     acls: Mapping[str, Acl] = _NOTHING
     """By key; the same object as long as none changes"""
     credentials: Mapping[ScramUser, ScramCredential] = _NOTHING
+    tokens: Mapping[str, DelegationToken] = _NOTHING
+    """By their ids; the same object as long as none changes"""
     quotas: Mapping[QuotaEntity, EntityQuotas] = _NOTHING
     """The same object as long as none changes"""
 
@@ -208,13 +211,15 @@ class _Draft:
         self._features, self._features_epoch = base.features, base.features_epoch
         self._acls: dict[str, Acl] | None = None
         self._credentials: dict[ScramUser, ScramCredential] | None = None
+        self._tokens: dict[str, DelegationToken] | None = None
         self._quotas: dict[QuotaEntity, EntityQuotas] | None = None
         self.touched_topics: dict[str, None] = {}
 
     def apply(self, revision: int, changes: list[Event]) -> None:
         topics: dict[str, _TopicChange] = {}
         for event in changes:
-            if not (self._note_topic(event, topics) or self._note_broker(event) or self._note_access(event)):
+            noted = self._note_topic(event, topics) or self._note_broker(event) or self._note_access(event)
+            if not noted and not self._note_limit(event):
                 self._apply_other(event)
         for name, change in topics.items():
             self._apply_topic(name, change)
@@ -242,6 +247,7 @@ class _Draft:
             features_epoch=self._features_epoch,
             acls=self._base.acls if self._acls is None else self._acls,
             credentials=self._base.credentials if self._credentials is None else self._credentials,
+            tokens=self._base.tokens if self._tokens is None else self._tokens,
             quotas=self._base.quotas if self._quotas is None else self._quotas,
         )
 
@@ -329,6 +335,20 @@ class _Draft:
             self._credentials.pop(user, None)
             if value is not None:
                 self._credentials[user] = decode_credential(key, value, event.revision)
+        else:
+            return False
+        return True
+
+    def _note_limit(self, event: Event) -> bool:
+        """Tokens, which end, and quotas."""
+        key, value = event.key, event.value
+        if key.startswith(TOKENS):
+            if self._tokens is None:
+                self._tokens = dict(self._base.tokens)
+            self._tokens.pop(key.removeprefix(TOKENS), None)
+            if value is not None:
+                token = decode_token(key, value, event.revision)
+                self._tokens[token.token_id] = token
         elif key.startswith(QUOTAS):
             if self._quotas is None:
                 self._quotas = dict(self._base.quotas)

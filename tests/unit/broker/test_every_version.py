@@ -33,6 +33,10 @@ EXPECTED_ERRORS = {
     "DescribeAcls": {ErrorCode.security_disabled},
     "CreateAcls": {ErrorCode.security_disabled},
     "GetTelemetrySubscriptions": {ErrorCode.unsupported_version},
+    "CreateDelegationToken": {ErrorCode.delegation_token_request_not_allowed},
+    "RenewDelegationToken": {ErrorCode.delegation_token_request_not_allowed},
+    "ExpireDelegationToken": {ErrorCode.delegation_token_request_not_allowed},
+    "DescribeDelegationToken": {ErrorCode.delegation_token_request_not_allowed},
     "PushTelemetry": {ErrorCode.unsupported_version},
     "DeleteAcls": {ErrorCode.security_disabled},
 }

@@ -50,6 +50,12 @@ _NEWEST: Final[Mapping[str, Mapping[str, int]]] = {
     "security.sasl": {"SaslHandshake": 1, "SaslAuthenticate": 2},
     "security.acls": {"DescribeAcls": 3, "CreateAcls": 3, "DeleteAcls": 3},
     "security.users": {"DescribeUserScramCredentials": 0, "AlterUserScramCredentials": 0},
+    "security.tokens": {
+        "CreateDelegationToken": 3,
+        "RenewDelegationToken": 2,
+        "ExpireDelegationToken": 2,
+        "DescribeDelegationToken": 3,
+    },
     "telemetry.telemetry": {"GetTelemetrySubscriptions": 0, "PushTelemetry": 0},
     "quotas.client_quotas": {"DescribeClientQuotas": 1, "AlterClientQuotas": 1},
 }

@@ -360,7 +360,8 @@ async def mechanism_of(settings: ClientSettings, host: Host) -> Mechanism:
         token = settings.sasl_oauthbearer_token or await _provided(provider)
         return OAuthBearer(token, extensions_of(settings.sasl_oauthbearer_extensions))
     nonce = f"{host.random.getrandbits(192):048x}"
-    return password_mechanism(settings.sasl_mechanism, *settings.sasl_credentials, nonce)
+    is_token = settings.is_delegation_token
+    return password_mechanism(settings.sasl_mechanism, *settings.sasl_credentials, nonce, is_token=is_token)
 
 
 async def _provided(provider: Callable[[], str | Awaitable[str]] | None) -> str:
