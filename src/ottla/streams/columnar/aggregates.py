@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ottla.client.columns.columns import Columns
+from ottla.streams.columnar.flushing import TellsInChunks
 from ottla.streams.expressions.aggregates import Aggregates
 from ottla.streams.expressions.errors import NotColumnar
 from ottla.streams.processors.aggregates import StreamAggregate, StreamReduce
@@ -151,10 +152,14 @@ def _forward(operator: TableProcessor, chunk: Chunk, keys: Column, result: _Resu
     operator.step.forward_chunk(chunk.with_keys(keys).with_values(changed).with_timestamps(result.times))
 
 
-class _ByKeyInChunks(TableProcessor):
+class _ByKeyInChunks(TellsInChunks):
     """What an aggregate by key does with a chunk."""
 
     _name: str
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.tell_in_chunks(self.store(self._name))
 
     def fold(self, store: Any) -> Fold:
         raise NotImplementedError
@@ -162,6 +167,7 @@ class _ByKeyInChunks(TableProcessor):
     def process_chunk(self, chunk: Chunk) -> None:
         from ottla.streams.columnar.groups import Groups, codes_of
 
+        self.has_had_chunks = True
         store = self.store(self._name)
         if not isinstance(store, KeyValue):
             raise NotColumnar("a versioned store")
@@ -211,8 +217,14 @@ def _nothing() -> None:
     return None
 
 
-class ChunkedTimeWindowAggregate(TimeWindowAggregate):
+class ChunkedTimeWindowAggregate(TellsInChunks, TimeWindowAggregate):
+    def prepare(self) -> None:
+        super().prepare()
+        if not self._on_close:
+            self.tell_in_chunks(self._store)
+
     def process_chunk(self, chunk: Chunk) -> None:
+        self.has_had_chunks = True
         from ottla.streams.columnar.groups import Groups, codes_of, combined
         from ottla.streams.columnar.windows import in_windows
 

@@ -11,9 +11,16 @@ from ottla.streams.state.stores import RecordContext, StoreContext
 
 BytesListener = Callable[[bytes, bytes | None, bytes | None, RecordContext | None], None]
 """(key, new, old, context of the record that wrote it)"""
+ManyListener = Callable[
+    [Sequence[bytes], Sequence[bytes], Sequence[bytes | None] | None, Sequence[RecordContext | None]],
+    Callable[[], None] | None,
+]
+"""The same of many; gives what writes them below and tells of them, or None: that is done one by one."""
 
 _ENTRY_OVERHEAD: Final = 200
 """Bytes of objects and tables around an entry's own bytes."""
+_MANY: Final = 32
+"""Entries that are worth telling of together."""
 
 
 class CacheBudget:
@@ -76,6 +83,7 @@ class CachedBytes:
         self._dirty: dict[bytes, None] = {}
         self._dirty_keys = SortedKeys()
         self._listener: BytesListener | None = None
+        self._listener_of_many: ManyListener | None = None
         self._send_old = False
         self._is_peeked = False
         self.persistent = inner.persistent
@@ -85,6 +93,10 @@ class CachedBytes:
     def set_listener(self, listener: BytesListener, send_old: bool) -> None:
         self._listener = listener
         self._send_old = send_old
+
+    def set_listener_of_many(self, listener: ManyListener) -> None:
+        """It hears of entries that all have values, in place of the other listener."""
+        self._listener_of_many = listener
 
     @contextmanager
     def peeked(self) -> Iterator[None]:
@@ -161,7 +173,8 @@ class CachedBytes:
             entries = [(key, self._entries[key]) for key in dirty]
             for _, entry in entries:
                 entry.dirty = False
-            self._write(entries)
+            if not self._write_together(entries):
+                self._write(entries)
 
     def drop_clean(self) -> None:
         """Forget what was only read: it changes below."""
@@ -180,6 +193,25 @@ class CachedBytes:
         """As `get`, without a trace in the cache."""
         entry = self._entries.get(key)
         return self._inner.get(key) if entry is None else entry.value
+
+    def _write_together(self, entries: list[tuple[bytes, _Entry]]) -> bool:
+        """Whether all could be told of at once."""
+        values = [entry.value for _, entry in entries]
+        if self._listener_of_many is None or len(entries) < _MANY or None in values:
+            return False
+        keys = [key for key, _ in entries]
+        old = self._inner.get_many(keys) if self._send_old else None
+        contexts = [entry.context for _, entry in entries]
+        write_and_tell = self._listener_of_many(keys, values, old, contexts)  # type: ignore[arg-type] # no None
+        if write_and_tell is None:
+            return False
+        context = self._context
+        outer, context.flushing = context.flushing, None
+        try:
+            write_and_tell()
+        finally:
+            context.flushing = outer
+        return True
 
     def _write(self, entries: list[tuple[bytes, _Entry]]) -> None:
         context = self._context

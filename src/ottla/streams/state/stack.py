@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -129,6 +129,12 @@ class Stack(Generic[K, V]):
         self.base.put_many((key, value) for key, value, _ in latest)
         if logged is not None:
             self.context.log_columns(self.name, logged)
+
+    def write_through(self, entries: Iterable[tuple[bytes, bytes | None]], log: Columns) -> None:
+        """Put what a cache had, of which `log` goes to the changelog."""
+        self.base.put_many(entries)
+        if self._is_logged:
+            self.context.log_columns(self.name, log)
 
     def _log(self, key: bytes, value: bytes | None) -> None:
         """Send one change, of keys and values as they lie in the bytes, to the changelog in Java's form."""

@@ -171,9 +171,13 @@ class WindowValues(Stack[K, V]):
             if value is not None:
                 yield self._windowed(entry.key, entry.time), value
 
-    def _window_at(self, place: bytes) -> Windowed[K]:
+    def split(self, place: bytes) -> tuple[bytes, int]:
+        """The key, and the window's start, of an entry as the cache knows it."""
         key, start, _ = self._layout.split(place)
-        return self._windowed(key, start)
+        return key, start
+
+    def _window_at(self, place: bytes) -> Windowed[K]:
+        return self._windowed(*self.split(place))
 
     def _windowed(self, key: bytes, start: int) -> Windowed[K]:
         return Windowed(self._key_of(key), Window(start, window_end(start, self.window_size_ms)))

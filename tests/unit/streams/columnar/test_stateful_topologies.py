@@ -107,9 +107,10 @@ def rows(stream: Any) -> Stream:
 
 
 @st.composite
-def topologies(draw: st.DrawFn) -> tuple[Build, list[str], bool]:
+def topologies(draw: st.DrawFn) -> tuple[Build, list[str], bool, bool]:
     """What builds one, its topics, and whether a cache may be asked to end in the same values: it tells fewer
-    updates, so that what counts those counts fewer, and what came and went is told by no tombstone."""
+    updates, so that what counts those counts fewer, and what came and went is told by no tombstone; and
+    whether there is one store alone."""
     steps = draw(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 99)), min_size=1, max_size=4))
     topics = ["in"]
     topics += [
@@ -124,7 +125,7 @@ def topologies(draw: st.DrawFn) -> tuple[Build, list[str], bool]:
 
     stores = [step for step in steps if step[0] >= 2]
     is_plain = all(kind < 5 and not (number % 2 if kind == 2 else number % 4 == 3) for kind, number in stores)
-    return build, topics, is_plain and len(stores) == 1
+    return build, topics, is_plain and len(stores) == 1, len(stores) == 1
 
 
 VALUES = st.one_of(
@@ -168,8 +169,8 @@ def examples(request: pytest.FixtureRequest) -> int:
 def test_batches_of_one_and_of_many(examples: int) -> None:
     @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
     @given(topologies(), RECORDS)
-    def check(made: tuple[Build, list[str], bool], drawn: list[Any]) -> None:
-        build, topics, may_be_cached = made
+    def check(made: tuple[Build, list[str], bool, bool], drawn: list[Any]) -> None:
+        build, topics, may_be_cached, is_single = made
         batches: Batches = []
         time = 0
         for number, record_key, value, later in drawn:
@@ -184,10 +185,18 @@ def test_batches_of_one_and_of_many(examples: int) -> None:
         expected = run(build, batches, 0, 0)
         for size in (1, 3, 10_000):
             assert run(build, batches, size, 0) == expected, f"in chunks of {size}"
+        cached = run(build, batches, 10_000, 1_000_000)
         if may_be_cached:
-            assert_ends_alike(run(build, batches, 10_000, 1_000_000), expected)
+            assert_ends_alike(cached, expected)
+        # What a cache writes through goes on as one by one, but to another cache in fewer steps.
+        for cache_bytes in (1_000_000, 1_000) if is_single else ():
+            many.setattr("ottla.streams.state.cache._MANY", 1)
+            together = run(build, batches, 10_000, cache_bytes)
+            many.setattr("ottla.streams.state.cache._MANY", 1 << 62)
+            assert together == run(build, batches, 10_000, cache_bytes), f"in a cache of {cache_bytes}"
 
-    check()
+    with pytest.MonkeyPatch.context() as many:
+        check()
 
 
 def assert_ends_alike(cached: dict[str, list[Any]], expected: dict[str, list[Any]]) -> None:
