@@ -62,11 +62,9 @@ class Plain:
     def respond(self, message: bytes) -> bytes:
         if self.identity is not None:
             raise AuthenticationFailedError("the exchange is over")
-        tokens = message.decode(errors="replace").split("\0")
+        tokens = message.decode(errors="replace").split("\0", 3)  # of what may be nothing but zeros
         if len(tokens) != 3:
-            raise IdentityRefusedError(
-                f"Invalid SASL/PLAIN response: expected 3 tokens, got {min(len(tokens), 4)}"
-            )
+            raise IdentityRefusedError(f"Invalid SASL/PLAIN response: expected 3 tokens, got {len(tokens)}")
         asked_for, name, password = tokens
         if not name:
             raise IdentityRefusedError("Authentication failed: username not specified")
