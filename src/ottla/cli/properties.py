@@ -36,15 +36,13 @@ _RENAMED: Final = {
 """What librdkafka, and clients of registries, call differently."""
 
 _STORES: Final = {
-    "ssl.truststore": ("ssl.ca.location",),
-    "ssl.keystore": ("ssl.certificate.location", "ssl.key.location"),
     "schema.registry.ssl.truststore": ("schema.registry.ssl.ca.location",),
     "schema.registry.ssl.keystore": (
         "schema.registry.ssl.certificate.location",
         "schema.registry.ssl.key.location",
     ),
 }
-"""Java's stores, of which those of PEM (KIP-651) are files that any client reads."""
+"""Java's stores for registries, of which those of PEM (KIP-651) are files that any client reads."""
 
 
 class Properties:

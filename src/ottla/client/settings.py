@@ -197,8 +197,9 @@ def _unknown(name: str, fields: Iterable[str], elsewhere: Mapping[str, str]) -> 
 class ClientSettings:
     """What connections and the view of the cluster go by, for producers, consumers and admin calls alike.
 
-    Kafka's names and defaults; `receive.message.max.bytes`, `ssl.*.location`, `sasl.username` and
-    `sasl.password` are librdkafka's. `sasl.oauthbearer.token` is one that stays valid;
+    Kafka's names and defaults; stores are PEM or PKCS12, whatever their `type` says, and
+    `receive.message.max.bytes`, `ssl.*.location`, `sasl.username` and `sasl.password` are librdkafka's.
+    `sasl.oauthbearer.token` is one that stays valid;
     `sasl.oauthbearer.token.provider` a function that gives one for each connection, a coroutine function
     where that takes time; `sasl.oauthbearer.extensions` are `name=value`s that brokers are told beside it.
     """
@@ -223,6 +224,12 @@ class ClientSettings:
     ssl_certificate_location: str | None = optional_text()
     ssl_key_location: str | None = optional_text()
     ssl_key_password: str | None = secret()
+    ssl_keystore_location: str | None = optional_text()
+    ssl_keystore_password: str | None = secret()
+    ssl_keystore_type: str | None = optional_text()
+    ssl_truststore_location: str | None = optional_text()
+    ssl_truststore_password: str | None = secret()
+    ssl_truststore_type: str | None = optional_text()
     ssl_endpoint_identification_algorithm: str = text("https", choices=("https", "none", ""), fold=str.lower)
 
     sasl_mechanism: str = mechanism()
@@ -240,6 +247,10 @@ class ClientSettings:
             self._check_sasl()
         if self.ssl_key_location and not self.ssl_certificate_location:
             raise ConfigurationError("ssl.key.location is given without ssl.certificate.location")
+        if self.ssl_keystore_location and self.ssl_certificate_location:
+            raise ConfigurationError("given twice: ssl.keystore.location, and ssl.certificate.location")
+        if self.ssl_truststore_location and self.ssl_ca_location:
+            raise ConfigurationError("given twice: ssl.truststore.location, and ssl.ca.location")
 
     @property
     def uses_sasl(self) -> bool:

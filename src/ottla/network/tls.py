@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os  # noqa: TID251 - of files with certificates
 import ssl
-import tempfile  # noqa: TID251 - for keys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
+from ottla import certificates
+from ottla.certificates import CertificateError
 from ottla.config.definition import ConfigError
 from ottla.config.tls import TlsSettings
 from ottla.security.names import PrincipalRules
@@ -23,9 +21,6 @@ _CLIENT_AUTH: Final = {
     "requested": ssl.CERT_OPTIONAL,
     "none": ssl.CERT_NONE,
 }
-_MAX_FILE_BYTES: Final = 16 << 20
-_JKS: Final = (b"\xfe\xed\xfe\xed", b"\xce\xce\xce\xce")
-_PEM: Final = b"-----BEGIN "
 
 
 def server_context(settings: TlsSettings) -> ssl.SSLContext:
@@ -90,111 +85,47 @@ def _openssl_name(suite: str) -> str:
 
 def _show(context: ssl.SSLContext, settings: TlsSettings) -> None:
     """Its certificate and key."""
-    password = settings.key_password
-    if settings.keystore_location is None:
+    password, location = settings.key_password, settings.keystore_location
+    if location is None:
         key, origin = "ssl.keystore.key", "ssl.keystore.key=[hidden]"
-        pem = f"{settings.keystore_key}\n{settings.keystore_certificate_chain}\n".encode()
     else:
         key = "ssl.keystore.location"
-        origin = f"{key}={settings.keystore_location}"
-        data = _read(key, settings.keystore_location)
-        if _PEM in data:
-            pem, password = data, password or settings.keystore_password
-        else:
-            pem, password = _of_pkcs12(key, origin, data, settings.keystore_password, with_key=True), None
+        origin = f"{key}={location}"
     try:
-        with _as_file(pem) as path:
-            context.load_cert_chain(path, password=password or "")
-    except (ssl.SSLError, OSError, ValueError) as error:
-        reason = "no key with its certificate can be read in it, or the password is wrong"
-        raise ConfigError(f"{origin}: {reason} ({_reason(error)})", key) from None
+        if location is None:
+            pem = f"{settings.keystore_key}\n{settings.keystore_certificate_chain}\n".encode()
+        else:
+            data = certificates.read_store(location)
+            pem = certificates.pem_of(data, settings.keystore_password, with_key=True)
+            # What comes of PKCS12 is not encrypted any more.
+            password = (password or settings.keystore_password) if certificates.is_pem(data) else None
+        certificates.show(context, pem, password)
+    except CertificateError as error:
+        raise ConfigError(f"{origin}: {error}", key) from None
 
 
 def _trust(context: ssl.SSLContext, settings: TlsSettings) -> None:
-    if settings.truststore_certificates is not None:
-        key = origin = "ssl.truststore.certificates"
-        pem = settings.truststore_certificates.encode()
-    elif settings.truststore_location is not None:
-        key = "ssl.truststore.location"
-        origin = f"{key}={settings.truststore_location}"
-        pem = _read(key, settings.truststore_location)
-        if _PEM not in pem:
-            pem = _of_pkcs12(key, origin, pem, settings.truststore_password, with_key=False)
-    else:
+    location = settings.truststore_location
+    if settings.truststore_certificates is None and location is None:
         context.load_default_certs(
             ssl.Purpose.SERVER_AUTH
             if context.protocol == ssl.PROTOCOL_TLS_CLIENT
             else ssl.Purpose.CLIENT_AUTH
         )
         return
+    key = origin = "ssl.truststore.certificates"
     try:
-        context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(f"{origin}: no certificates can be read in it ({_reason(error)})", key) from None
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "reason", None) or type(error).__name__
-
-
-def _read(key: str, path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            data = file.read(_MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{key}={path}: {(error.strerror or 'cannot be read').lower()}", key) from None
-    if len(data) > _MAX_FILE_BYTES:
-        raise ConfigError(f"{key}={path}: more than {_MAX_FILE_BYTES} bytes are no store of keys", key)
-    if data.startswith(_JKS):
-        raise ConfigError(
-            f"{key}={path}: it is in Java's own form (JKS), which is not read here; convert it with: keytool "
-            f"-importkeystore -srckeystore {path} -destkeystore {Path(path).stem}.p12 -deststoretype PKCS12",
-            key,
-        )
-    return data
-
-
-def _of_pkcs12(key: str, origin: str, data: bytes, password: str | None, *, with_key: bool) -> bytes:
-    """What it has, in PEM."""
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.serialization import pkcs12
-    except ImportError as error:
-        raise ConfigError(
-            f"{origin}: not PEM, and PKCS12 needs what `pip install 'ottla[security]'` brings ({error})",
-            key,
-        ) from None
-    try:
-        store = pkcs12.load_pkcs12(data, None if password is None else password.encode())
-        found = [store.cert] if store.cert is not None else []
-        certificates = [each.certificate for each in [*found, *store.additional_certs]]
-        pem = b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)
-    except Exception:  # noqa: BLE001 - of others' files, which can be wrong in many ways
-        raise ConfigError(f"{origin}: it is neither PEM nor PKCS12, or the password is wrong", key) from None
-    if not with_key:
-        return pem
-    if store.key is None or store.cert is None:
-        raise ConfigError(f"{origin}: there is no private key with its certificate in it", key)
-    own = store.key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return own + pem
-
-
-@contextlib.contextmanager
-def _as_file(data: bytes) -> Iterator[str]:
-    """A path under which OpenSSL finds them, which takes keys from files alone; in memory where it can be."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("ottla-key", os.MFD_CLOEXEC)
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            yield f"/proc/self/fd/{descriptor}"
-        return
-    with tempfile.NamedTemporaryFile() as named:  # for its owner alone
-        named.write(data)
-        named.flush()
-        yield named.name
+        if settings.truststore_certificates is not None:
+            pem = settings.truststore_certificates.encode()
+        else:
+            assert location is not None
+            key = "ssl.truststore.location"
+            origin = f"{key}={location}"
+            data = certificates.read_store(location)
+            pem = certificates.pem_of(data, settings.truststore_password, with_key=False)
+        certificates.trust(context, pem)
+    except CertificateError as error:
+        raise ConfigError(f"{origin}: {error}", key) from None
 
 
 class ServerTls:

@@ -21,8 +21,8 @@ def test_a_file_of_kafkas_tools(tmp_path):
     settings = properties.client(["h:1"], client_id="x")
     assert (settings.security_protocol, settings.bootstrap_servers) == ("SASL_SSL", ("h:1",))
     assert settings.sasl_credentials == ("me", "p=é #1")
-    assert (settings.ssl_ca_location, settings.ssl_key_location) == ("/ca.pem", "/me.pem")
-    assert (settings.ssl_certificate_location, settings.ssl_key_password) == ("/me.pem", "secret")
+    assert (settings.ssl_truststore_location, settings.ssl_keystore_location) == ("/ca.pem", "/me.pem")
+    assert settings.ssl_key_password == "secret"
     producer = properties.producer(acks="all", linger_ms=1, compression_type="gzip")
     assert (producer.acks, producer.linger_ms, producer.compression_type) == ("1", 9, "gzip")
     assert properties.bootstrap_servers == (None, "a:1")
@@ -40,13 +40,13 @@ def test_names_of_librdkafka():
     assert properties.consumer().fetch_max_wait_ms == 8
 
 
-@pytest.mark.parametrize("kind", ["", "ssl.truststore.type=JKS\n"])
-def test_stores_of_java_are_refused(tmp_path, kind):
+def test_stores_of_java_are_the_clients_own_but_those_of_registries_pem_alone(tmp_path):
     path = tmp_path / "client.properties"
-    path.write_text(f"{kind}ssl.truststore.location=/trust.jks\n")
-    with pytest.raises(
-        click.UsageError, match="ssl.truststore.location: only PEM is read, with ssl.truststore"
-    ):
+    path.write_text("ssl.truststore.type=PKCS12\nssl.truststore.location=/t.p12\nssl.truststore.password=p\n")
+    settings = Properties({}, read_properties(str(path))).client(["a:1"])
+    assert (settings.ssl_truststore_location, settings.ssl_truststore_password) == ("/t.p12", "p")
+    path.write_text("schema.registry.ssl.truststore.location=/trust.jks\n")
+    with pytest.raises(click.UsageError, match=r"ssl.truststore.location: only PEM is read, with "):
         Properties({}, read_properties(str(path)))
 
 

@@ -162,3 +162,66 @@ async def test_a_password_is_told_over_tls_and_only_to_whom_is_trusted(
         assert said == []
         await connect(address, **sasl, ssl_ca_location=here.certificate)
     assert said == [b"\0ann\0hush"]
+
+
+def stored(folder: Path, made: Certificate, name: str, *options: str) -> str:
+    path = folder / name
+    command = [
+        "openssl",
+        "pkcs12",
+        "-export",
+        "-in",
+        made.certificate,
+        "-out",
+        str(path),
+        "-passout",
+        "pass:store",
+    ]
+    subprocess.run([*command, *options], check=True, capture_output=True)
+    return str(path)
+
+
+def test_stores_of_java_are_read_as_what_they_are(tmp_path: Path) -> None:
+    made = certificate(tmp_path, "DNS:localhost")
+    own = stored(tmp_path, made, "me.p12", "-inkey", made.key)
+    others = stored(tmp_path, made, "trust.p12", "-nokeys")
+    both = tmp_path / "both.pem"
+    both.write_text(Path(made.key).read_text() + Path(made.certificate).read_text())
+    for keystore, truststore in ((own, others), (str(both), made.certificate), (None, others), (own, None)):
+        settings = ClientSettings(
+            security_protocol="SSL",
+            ssl_keystore_location=keystore,
+            ssl_keystore_password="store" if keystore == own else None,
+            ssl_truststore_location=truststore,
+            ssl_truststore_password="store",
+        )
+        context = context_of(settings)
+        assert context is not None
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        if truststore is not None:
+            (trusted,) = context.get_ca_certs()
+            assert trusted["subject"] == ((("commonName", "DNS:localhost"),),)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\xfe\xed\xfe\xed\x00\x00", "keytool -importkeystore"),
+        (b"rubbish", "neither PEM nor PKCS12"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "can be read in it"),
+        (None, "no such file"),
+    ],
+)
+def test_stores_that_cannot_be_used_are_told_without_their_passwords(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "store"
+    if content is not None:
+        path.write_bytes(content)
+    for kind in ("keystore", "truststore"):
+        given = {f"ssl_{kind}_location": str(path), f"ssl_{kind}_password": "hidden-word"}
+        with pytest.raises(ConfigurationError) as refused:
+            context_of(ClientSettings(security_protocol="SSL", **given))
+        assert f"ssl.{kind}.location" in str(refused.value)
+        assert said in str(refused.value)
+        assert "hidden-word" not in str(refused.value)
