@@ -108,6 +108,7 @@ def test_thousands_of_connections_that_do_nothing(target: Secured, pytestconfig:
         target.assert_others_are_served()
         for connection in connections[:: count // 100]:
             assert call(connection, API_VERSIONS, 0, {})["error_code"] == 0
+    target.rss_at_rest += count * OF_ONE // 2  # the allocator keeps what was in use in pieces
 
 
 SLOW: Final = {
@@ -139,7 +140,8 @@ def test_those_who_say_it_byte_by_byte(target: Secured, pytestconfig: pytest.Con
             receive_all(connection)
     log = target.new_log()
     assert log.count("failed TLS handshake") == 2 * count
-    assert log.count("it has not said who it is within") + log.count("stopped in the middle") == 2 * count
+    # Both may come due at once.
+    assert log.count("it has not said who it is within") + log.count("stopped in the middle") >= 2 * count
 
 
 @pytest.mark.slow
