@@ -3,7 +3,8 @@
 `python -m bench compare` measures it beside Apache Kafka, `python -m bench diff REV` beside another commit;
 `python -m bench page` writes what the first measured. `python -m bench clients` measures Ottla's client
 beside others, `python -m bench streams` its streams, `python -m bench cluster` three brokers beside three of
-Kafka's, `python -m bench secured` TLS and SASL beside Kafka's, and quotas.
+Kafka's, `python -m bench secured` TLS and SASL beside Kafka's, and quotas, `python -m bench connect` its
+Connect beside Kafka's.
 """
 
 from __future__ import annotations
@@ -108,6 +109,11 @@ def main() -> int:
         from bench import secured
 
         return secured.main(sys.argv[2:])
+
+    if sys.argv[1:2] == ["connect"]:
+        from bench.connect import run as connect
+
+        return connect.main(sys.argv[2:])
     if sys.argv[1:2] == ["page"]:
         from bench import page
 
