@@ -145,6 +145,12 @@ def test_rows_are_put_in_place_of_others_and_deleted(url: str, engine: sa.Engine
     assert contents(engine, "people")[0] == {"id": 1, "name": "a3"}
 
 
+def test_tables_that_are_created_take_any_text(url: str, engine: sa.Engine) -> None:
+    with sink(url) as kit:
+        kit.put("people", [record(0, 1, row(1, "\u0151 \u4e2d \U0001f600"))])
+    assert contents(engine, "people") == [{"id": 1, "name": "\u0151 \u4e2d \U0001f600"}]
+
+
 def test_updates_change_only_what_is_there(url: str, engine: sa.Engine) -> None:
     execute(engine, "CREATE TABLE people (id INTEGER PRIMARY KEY, name VARCHAR(20))",
             "INSERT INTO people VALUES (1, 'a')")  # fmt: skip

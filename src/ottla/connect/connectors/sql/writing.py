@@ -252,7 +252,11 @@ class RowWriter:
             _column(column, row.schemas[column], connection.dialect.name, key=column in row.key)
             for column in row.cells or row.key
         ]
-        table = sa.Table(plain, sa.MetaData(), *columns, schema=schema or None)
+        # MariaDB and MySQL take any text only where they are told so; databases may be of fewer letters.
+        table = sa.Table(
+            plain, sa.MetaData(), *columns, schema=schema or None, mysql_charset="utf8mb4",
+            mariadb_charset="utf8mb4",
+        )  # fmt: skip
         table.create(connection)
         return table
 
