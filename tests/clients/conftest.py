@@ -303,7 +303,7 @@ def make_topic(broker: Broker | ExternalBroker) -> Callable[..., str]:
     return make
 
 
-def eventually(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def eventually(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (answer := condition()):
         assert time.monotonic() < deadline, "it did not come to be in time"
