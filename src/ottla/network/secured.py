@@ -78,6 +78,8 @@ class SecuredTransport(asyncio.BufferedProtocol, asyncio.Transport):
         self._gone(self)
         if self._protocol is not None:
             self._protocol.connection_lost(exc)
+        # Not when the collector comes: OpenSSL's memory is of no weight to it.
+        del self._ssl, self._incoming, self._outgoing
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's
         return self._receive_buffer

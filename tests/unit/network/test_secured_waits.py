@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,22 @@ async def test_the_end_of_a_wait_does_not_wake_who_may_not_be_read_from(tmp_path
     ends.shake_hands()
     ends.secured._unmute()
     assert not ends.beneath.reading
+
+
+@pytest.mark.usefixtures("no_collection")
+async def test_what_tls_holds_goes_with_the_connection(tmp_path: Path) -> None:
+    """Though protocol and transport know each other, as they do in a connection."""
+    above = Above()
+    above.reads = lambda transport: setattr(above, "transport", transport)
+    ends = Ends(tmp_path, above)
+    ends.shake_hands()
+    held = weakref.ref(ends.secured.get_extra_info("ssl_object"))
+    above.connection_lost = lambda exc: None  # type: ignore[method-assign]
+    ends.secured.connection_lost(None)
+    assert held() is None
+    ends.secured.write(b"late")
+    ends.secured.close()
+    ends.secured.resume_reading()
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
