@@ -36,6 +36,10 @@ async def kafka_world(kafka: Broker, partitions: int) -> AsyncIterator[World]:
     """With a topic `t`."""
     async with kafka_client(kafka) as client:
         world = World(",".join(client.cluster.settings.bootstrap_servers), client.cluster)
+        if "t" in (await _names(client))[0]:  # whoever asked for it while it was deleted had it made again
+            (await client.admin.topics.delete(["t"])).check()
+            while "t" in (await _names(client))[0]:
+                await asyncio.sleep(0.1)
         await world.create("t", partitions)
         try:
             yield world

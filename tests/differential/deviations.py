@@ -42,7 +42,6 @@ class Deviation:
 
 
 _NOT_SERVED = {
-    "there are no delegation tokens yet": (38, 39, 40, 41),
     "there are no share groups yet": (76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92),
     "there are no streams groups yet": (88, 89, 93),
     "there is no KRaft quorum": (80, 81, 94),

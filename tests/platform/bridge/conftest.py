@@ -13,13 +13,13 @@ from ottla.testing import InProcessBroker, run_broker
 Start = Callable[..., BridgeProcess]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def broker() -> Iterator[InProcessBroker]:
     with run_broker({"group.initial.rebalance.delay.ms": 0, "num.partitions": 1}) as running:
         yield running
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def bridge(broker: InProcessBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BridgeProcess]:
     process = BridgeProcess(
         broker.bootstrap_servers,
