@@ -11,10 +11,13 @@ from tests.simulation.planting import Planted
 from tests.simulation.world import simulate
 
 SEEDS_TOGETHER = 8
+SEEDS_IN_SHORT = 40
 
 
 @pytest.mark.parametrize("first", range(0, 80, SEEDS_TOGETHER))
-def test_nothing_forbidden_happens(first: int) -> None:
+def test_nothing_forbidden_happens(first: int, pytestconfig: pytest.Config) -> None:
+    if first >= SEEDS_IN_SHORT and not pytestconfig.getoption("--full"):
+        pytest.skip("as many seeds again: with --full")
     counted = 0
     for seed in range(first, first + SEEDS_TOGETHER):
         outcome = simulate(seed, exactly_once)
