@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+import os
 import re
+import threading
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,9 @@ from tests.sample_requests import FETCH_DEFAULTS, PARTITION_MAX_BYTES
 from tests.unit.broker.cluster import Cluster, ask_peer, run_cluster
 
 from ottla.broker.apis import APIS, load
+from ottla.broker.audit import outlets
 from ottla.broker.audit import trail as trails
+from ottla.broker.audit.outlets import File
 from ottla.broker.audit.trail import OutletError, Trail
 from ottla.broker.request import RequestContext
 from ottla.network.session import Session
@@ -301,11 +307,57 @@ async def test_a_refused_request_is_told_with_its_error_and_a_mere_check_is_not(
     assert [each.get("error") for each in held.written] == ["policy_violation", None]
 
 
+async def test_what_fails_without_saying_what_it_did_is_told() -> None:
+    held = Held()
+    trail = Trail(1, lambda: 0, [held])
+
+    def fail(_context: RequestContext, _message: object) -> CreateTopicsResponse:
+        raise RuntimeError
+
+    async def fail_later(_context: RequestContext, _message: object) -> CreateTopicsResponse:
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        trail.watch(fail)(context(), CreateTopicsRequest())
+    result = trail.watch(fail_later)(context(), CreateTopicsRequest())
+    assert isinstance(result, Awaitable)
+    with pytest.raises(RuntimeError):
+        await result
+    await trail.stop()
+    assert [each["error"] for each in held.written] == ["unknown_server_error"] * 2
+
+
+async def test_what_a_full_disk_took_in_part_is_written_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, room = os.write, [3, 0]
+
+    def write_what_fits(descriptor: int, data: memoryview) -> int:
+        fits = room.pop(0) if room else len(data)
+        if not fits:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:fits])
+
+    path = tmp_path / "audit.jsonl"
+    file = File(str(path), ThreadPoolExecutor(1))
+    monkeypatch.setattr(outlets.os, "write", write_what_fits)
+    with pytest.raises(OutletError):
+        await file.write([b"one\n", b"two\n"])
+    assert path.read_bytes() == b"one"
+    await file.write([b"one\n", b"two\n", b"three\n"])
+    await file.write([b"four\n"])
+    file.close()
+    assert path.read_bytes() == b"one\ntwo\nthree\nfour\n"
+
+
+async def test_a_file_that_nobody_takes_from_does_not_keep_a_broker_from_ending(tmp_path: Path) -> None:
+    thread, is_read = ThreadPoolExecutor(1), threading.Event()
+    thread.submit(is_read.wait)
+    File(str(tmp_path / "audit.jsonl"), thread).close()
+    is_read.set()
+
+
 def test_a_file_that_was_moved_away_is_made_anew(tmp_path: Path) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from ottla.broker.audit.outlets import File
-
     async def run() -> None:
         path = tmp_path / "audit.jsonl"
         file = File(str(path), ThreadPoolExecutor(1))

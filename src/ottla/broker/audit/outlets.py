@@ -30,12 +30,17 @@ _TIMEOUT_MS: Final = 30_000
 
 
 class File:
-    """Appended to; opened anew once it was moved away, as log rotation does it. `stderr` is the process's."""
+    """Appended to; opened anew once it was moved away, as log rotation does it. `stderr` is the process's.
+
+    What could not be written is given again, with more behind it.
+    """
 
     def __init__(self, path: str, thread: Executor) -> None:
         self.name = path
         self._thread = thread
         self._descriptor: int | None = None
+        self._already = 0
+        """Bytes of what is to be written that are in the file, since a disk was full in the midst of it"""
 
     async def write(self, lines: Sequence[bytes]) -> None:
         run = asyncio.get_running_loop().run_in_executor
@@ -46,9 +51,9 @@ class File:
 
     def _write(self, text: bytes) -> None:
         descriptor = self._open()
-        left = memoryview(text)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        while self._already < len(text):  # it is given again where this fails
+            self._already += os.write(descriptor, memoryview(text)[self._already :])
+        self._already = 0
 
     def _open(self) -> int:
         if self.name == "stderr":
@@ -71,10 +76,11 @@ class File:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+            self._already = 0
 
     def close(self) -> None:
         self._thread.submit(self._close)
-        self._thread.shutdown()
+        self._thread.shutdown(wait=False)  # a disk, or who reads stderr, may never take it
 
 
 class AuditTopic:

@@ -89,8 +89,8 @@ class Trail:
         def watched(context: RequestContext, message: Struct) -> Result | Awaitable[Result]:
             try:
                 result = handle(context, message)
-            except KafkaError as error:
-                self.changed(context, message, error.code)
+            except Exception as error:
+                self.changed(context, message, _code_of(error))
                 raise
             if isinstance(result, Awaitable):
                 return self._eventually(context, message, result)
@@ -104,8 +104,8 @@ class Trail:
     ) -> Result:
         try:
             answer = await result
-        except KafkaError as error:
-            self.changed(context, message, error.code)
+        except Exception as error:
+            self.changed(context, message, _code_of(error))
             raise
         self._answered(context, message, answer)
         return answer
@@ -144,6 +144,11 @@ class Trail:
         """Write what is left, as long as that does not take long."""
         self._flush()
         await asyncio.gather(*[each.stop() for each in self._queues])
+
+
+def _code_of(error: Exception) -> ErrorCode:
+    """What a request was refused with, or failed with: then it may have changed something all the same."""
+    return error.code if isinstance(error, KafkaError) else ErrorCode.unknown_server_error
 
 
 class _Queue:
