@@ -136,9 +136,11 @@ class Authorizer:
     def __init__(
         self, index: AclIndex, super_users: Collection[str], *, allow_everyone_if_no_acl_found: bool
     ) -> None:
-        """`super_users` are principals as text (`super.users`)."""
+        """`super_users` are principals as text (`super.users`); what means anybody elsewhere names nobody
+        among them.
+        """
         self._index = index
-        self._super_users = frozenset(super_users)
+        self._super_users = frozenset(super_users) - {ANY_PRINCIPAL}
         self._without_acls = _DEFAULT_ALLOW if allow_everyone_if_no_acl_found else _DEFAULT_DENY
 
     def whom(self, principal: str, groups: Sequence[str], host: str) -> Whom:

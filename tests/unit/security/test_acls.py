@@ -138,6 +138,10 @@ def test_super_users_may_all() -> None:
     assert not judge.may_with_some(frozenset({"User:bob", "User:*"}), "10.0.0.1", WRITE, TOPIC)
 
 
+def test_nobody_is_a_super_user_by_what_means_anybody_elsewhere() -> None:
+    assert not may(authorizer(super_users=("User:*",)), WRITE)
+
+
 @pytest.mark.parametrize(
     ("acls", "expected"),
     [
