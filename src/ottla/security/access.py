@@ -12,6 +12,8 @@ from ottla.security.principal import GROUP, Principal
 
 _KEPT_MAX: Final = 4096
 """Decisions; a client that asks of more resources has them decided anew"""
+_NAME_MAX: Final = 249
+"""Characters of what they are of, as many as a topic's name may have: clients may name longer ones"""
 
 
 class Denial(NamedTuple):
@@ -79,10 +81,11 @@ class Access:
         asked = (operation, resource_type, name)
         decision = self._decided.get(asked)
         if decision is None:
-            if len(self._decided) >= _KEPT_MAX:
-                self._decided.clear()
             decision = authorizer.decide(self._whom, self.host, operation, resource_type, name)
-            self._decided[asked] = decision
+            if len(name) <= _NAME_MAX:
+                if len(self._decided) >= _KEPT_MAX:
+                    self._decided.clear()
+                self._decided[asked] = decision
         return decision
 
     def _present(self) -> Authorizer:

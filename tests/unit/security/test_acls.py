@@ -13,7 +13,7 @@ from ottla.metadata.transaction import MetadataFormatError
 from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
 from ottla.security.access import Access
-from ottla.security.authorizer import AclIndex, Authorizer, is_from
+from ottla.security.authorizer import AclIndex, Authorizer, Decision, Whom, is_from
 from ottla.security.principal import Principal
 
 TOPIC, GROUP = ResourceType.TOPIC, ResourceType.GROUP
@@ -290,6 +290,27 @@ def test_groups_may_be_named_by_acls_and_among_super_users() -> None:
     assert may(authorizer(acl(principal="Group:ops")), groups=["Group:ops"])
     assert not may(authorizer(acl(principal="Group:ops")))
     assert may(authorizer(super_users=("Group:ops",)), WRITE, groups=["Group:ops"])
+
+
+def test_decisions_are_kept_of_names_that_a_topic_may_have() -> None:
+    judge = Counted(AclIndex(), (), allow_everyone_if_no_acl_found=True)
+    access = Access(Principal("User", "ann"), [], "10.1.2.3", lambda: judge, lambda _: None)
+    for name in ("t" * 249, "t" * 250):
+        assert access.may(READ, TOPIC, name)
+        assert access.may(READ, TOPIC, name)
+    assert judge.asked == [249, 250, 250]
+
+
+class Counted(Authorizer):
+    """Notes how long the names are that it is asked of."""
+
+    def __init__(self, index: AclIndex, super_users: Sequence[str], **settings: bool) -> None:
+        super().__init__(index, super_users, **settings)
+        self.asked: list[int] = []
+
+    def decide(self, whom: Whom, host: str, operation: Operation, type_: ResourceType, name: str) -> Decision:
+        self.asked.append(len(name))
+        return super().decide(whom, host, operation, type_, name)
 
 
 def test_a_change_of_roles_counts_for_those_who_are_there() -> None:
