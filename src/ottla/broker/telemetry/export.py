@@ -16,7 +16,7 @@ from ottla import __version__
 log = logging.getLogger(__name__)
 
 _WAITING_MAX: Final = 8 << 20
-"""Bytes; what comes when they are full is dropped"""
+"""Bytes, but for a push that is larger itself; what comes when they are full is dropped"""
 _TIMEOUT_S: Final = 10
 _RETRIES_S: Final = (0.5, 2.0)
 _LAST_S: Final = 2.0
@@ -39,14 +39,18 @@ class Exporter:
         self._bytes = 0
         self._sending: asyncio.Task[None] | None = None
         self._is_failing = False
+        self._is_full = False
         self.sent = 0
         """Pushes that the collector has taken"""
         self.dropped = 0
         """Those that it has not"""
 
     def send(self, metrics: bytes) -> None:
-        if self._bytes + len(metrics) > _WAITING_MAX:
+        if self._bytes and self._bytes + len(metrics) > _WAITING_MAX:
             self.dropped += 1
+            if not self._is_full:
+                self._is_full = True
+                log.error("metrics of clients are dropped: %s takes fewer than come", self._endpoint)
             return
         self._waiting.append(metrics)
         self._bytes += len(metrics)
@@ -66,6 +70,7 @@ class Exporter:
                     log.error("metrics of clients cannot be sent to %s: %s", self._endpoint, failure)
             self._is_failing = failure is not None
         self._sending = None
+        self._is_full = False
 
     async def _send(self, metrics: bytes) -> str | None:
         """Why not; None where it was taken."""

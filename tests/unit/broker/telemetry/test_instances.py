@@ -5,16 +5,25 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
 
+from ottla.broker.apis.cluster import api_versions
+from ottla.broker.request import RequestContext
+from ottla.broker.services import ClusterServices
 from ottla.broker.telemetry.export import Exporter
 from ottla.broker.telemetry.instances import Instance, Instances
 from ottla.broker.telemetry.otlp import MalformedMetricsError, with_attributes
 from ottla.metadata.client_metrics import Subscription, subscription
+from ottla.metadata.image import MetadataImage
+from ottla.network.session import Session
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.api_versions import ApiVersionsRequest
 from ottla.protocol.messages.push_telemetry import PushTelemetryRequest
+from ottla.security.principal import ANONYMOUS
 
 ATTRIBUTES = {"client_id": "app", "client_software_name": "librdkafka"}
 EVERYTHING = {"all": subscription({"metrics": "*", "interval.ms": "1000"})}
@@ -147,6 +156,19 @@ def test_subscriptions_that_make_no_sense(values: dict[str, str], code: ErrorCod
     assert refused.value.code is code
 
 
+def test_what_a_client_is_made_with_is_kept_in_part() -> None:
+    """Nobody has said who he is by then."""
+    (api,) = api_versions.APIS
+    services = cast(
+        "ClusterServices",
+        SimpleNamespace(node=None, metadata=SimpleNamespace(image=MetadataImage()), has_telemetry=True),
+    )
+    session = Session(ANONYMOUS, "PLAINTEXT", "192.0.2.1")
+    asked = ApiVersionsRequest(client_software_name="n" * 32_000, client_software_version="1" * 32_000)
+    api.handle(services, RequestContext(session, 18, 4, 1, "c", 0), asked)
+    assert session.software == ("n" * 255, "1" * 255)
+
+
 def test_attributes_are_added_to_each_resource() -> None:
     long = b"\x0a\xc8\x01" + b"\x12\xc5\x01" + b"x" * 197
     told = with_attributes(b"\x0a\x02\x12\x00" + long, {"client_id": "é"})
@@ -172,10 +194,24 @@ async def test_what_a_collector_does_not_take_is_dropped_and_counted_and_holds_n
         bound.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/metrics"
         exporter = Exporter(endpoint, {}, ThreadPoolExecutor(1))
-        for _ in range(3):
+        for _ in range(4):
             exporter.send(b"01234")
-        assert exporter.dropped == 1, "at once"
+        assert exporter.dropped == 2, "at once"
         await exporter.stop()
-    assert (exporter.sent, exporter.dropped) == (0, 3)
-    lines = [each for each in caplog.records if each.name == "ottla.broker.telemetry.export"]
-    assert len(lines) == 1
+    assert (exporter.sent, exporter.dropped) == (0, 4)
+    lines = [each.getMessage() for each in caplog.records if each.name == "ottla.broker.telemetry.export"]
+    assert ["fewer than come" in each for each in lines] == [True, False]
+
+
+async def test_a_push_that_is_larger_than_what_may_wait_is_sent_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ottla.broker.telemetry.export._WAITING_MAX", 10)
+    exporter = Exporter("http://127.0.0.1:9/", {}, ThreadPoolExecutor(1))
+    posted: list[bytes] = []
+    monkeypatch.setattr(exporter, "_post", posted.append)
+    exporter.send(b"x" * 11)
+    exporter.send(b"y")
+    await exporter.stop()
+    assert posted == [b"x" * 11]
+    assert (exporter.sent, exporter.dropped) == (1, 1)

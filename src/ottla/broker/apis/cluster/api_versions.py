@@ -32,6 +32,8 @@ _ROWS: Final = tuple(
 )
 _WITHOUT_TELEMETRY: Final = tuple(row for row in _ROWS if row.api_key not in (71, 72))
 """Clients that find no GetTelemetrySubscriptions and PushTelemetry don't tell of themselves (KIP-714)"""
+_KEPT_MAX: Final = 255
+"""Characters of what a client says it is made with, who has not said who he is"""
 _SUPPORTED: Final = tuple(
     SupportedFeatureKey(name=name, min_version=lowest, max_version=newest)
     for name, (lowest, newest) in SUPPORTED_FEATURES.items()
@@ -49,7 +51,8 @@ def _handle(
     if context.api_version >= 3:
         _check_names(message)
         _check_target(services.node, message)
-        context.session.software = message.client_software_name, message.client_software_version
+        names = message.client_software_name, message.client_software_version
+        context.session.software = names[0][:_KEPT_MAX], names[1][:_KEPT_MAX]
     image = services.metadata.image
     return ApiVersionsResponse(
         api_keys=_ROWS if services.has_telemetry else _WITHOUT_TELEMETRY,
