@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ottla.broker.apis.security import tokens
 from ottla.client.admin.acls import Acl, AclOperation, AclResourceType
 from ottla.client.admin.credentials import DelegationToken
 from ottla.client.connecting import AsyncClient, client_settings
@@ -134,6 +135,22 @@ async def test_tokens_of_others_need_a_right(broker: InProcessBroker) -> None:
         allowed = Acl("User:bob", AclOperation.DESCRIBE_TOKENS, AclResourceType.USER, "User:ann")
         await root.admin.acls.create([allowed])
         assert await bob.admin.credentials.describe_tokens() == [token]
+
+
+async def test_what_everybody_may_have_is_bounded(
+    broker: InProcessBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "_TOKENS_MAX", 2)
+    async with user(broker, "ann") as ann, user(broker, "bob") as bob:
+        with refused(ErrorCode.invalid_request):
+            await ann.admin.credentials.create_token(renewers=[f"User:{'x' * 4096}", f"User:{'y' * 4096}"])
+        for _ in range(2):
+            await ann.admin.credentials.create_token(renewers=["User:bob"])
+        with refused(ErrorCode.policy_violation):
+            await ann.admin.credentials.create_token()
+        assert await bob.admin.credentials.create_token()
+        many = [f"User:{number}" for number in range(10_000)]
+        assert len(await ann.admin.credentials.describe_tokens([*many, "User:bob"])) == 2
 
 
 async def test_without_a_secret_there_are_none_and_expired_ones_are_removed() -> None:

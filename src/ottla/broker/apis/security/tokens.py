@@ -37,6 +37,10 @@ from ottla.security.principal import ANONYMOUS
 
 _USER: Final = "User"
 _NO_TIME: Final = -1
+_TOKENS_MAX: Final = 10_000
+"""That one principal has asked for; nobody needs a right to have tokens of his own, which all brokers keep"""
+_NAMES_MAX: Final = 8_192
+"""Characters of a token's owner and renewers together"""
 _LATEST_MS: Final = (1 << 63) - 1
 
 
@@ -100,6 +104,7 @@ async def _create(
 def _new_token(
     services: TokenServices, owner: str, requester: str, message: CreateDelegationTokenRequest
 ) -> DelegationToken:
+    """Raises KafkaError(invalid_request, policy_violation) for what takes too much room."""
     config, now_ms = services.config.value, services.clock.now_ms()
     lifetime_ms = config.delegation_token_max_lifetime_ms
     if message.max_lifetime_ms > 0:
@@ -107,6 +112,11 @@ def _new_token(
     max_ms = min(_LATEST_MS, now_ms + lifetime_ms)
     expires_ms = min(max_ms, now_ms + config.delegation_token_expiry_time_ms)
     renewers = tuple(f"{each.principal_type}:{each.principal_name}" for each in message.renewers)
+    if len(owner) + sum(map(len, renewers)) > _NAMES_MAX:
+        raise KafkaError(ErrorCode.invalid_request)
+    present = services.metadata.image.tokens.values()
+    if sum(each.requester == requester for each in present) >= _TOKENS_MAX:
+        raise KafkaError(ErrorCode.policy_violation)
     return DelegationToken(services.new_id(), owner, requester, renewers, now_ms, expires_ms, max_ms)
 
 
@@ -168,7 +178,7 @@ def _describe(
     secrets = _secrets(services)
     asked = None
     if message.owners is not None:
-        asked = [f"{each.principal_type}:{each.principal_name}" for each in message.owners]
+        asked = frozenset(f"{each.principal_type}:{each.principal_name}" for each in message.owners)
     return DescribeDelegationTokenResponse(
         tokens=[
             _described(token, secrets)
@@ -178,8 +188,8 @@ def _describe(
     )
 
 
-def _is_meant(token: DelegationToken, asked: list[str] | None) -> bool:
-    return asked is None or any(token.may_be_renewed_by(each) for each in asked)
+def _is_meant(token: DelegationToken, asked: frozenset[str] | None) -> bool:
+    return asked is None or token.owner in asked or not asked.isdisjoint(token.renewers)
 
 
 def _may_see(token: DelegationToken, context: RequestContext) -> bool:
