@@ -1,4 +1,4 @@
-"""`ottla user`, `acl` and `quota`: on a broker with an authorizer, and a folder that is not served."""
+"""`ottla user`, `acl`, `token` and `quota`: on brokers that ask who comes, and a folder not served."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ottla.cli.main import run
+from ottla.testing import run_broker
 
 from .conftest import Broker
 
@@ -235,3 +236,46 @@ def test_quotas(call: Call) -> None:
     assert "Say whose" in call("quota", "set", "producer_byte_rate=1", code=2)
     assert "no number above 0" in call("quota", "set", "--user", "ann", "producer_byte_rate=0", code=2)
     assert "exclude" in call("quota", "remove", "--user", "ann", "--user-default", code=2)
+
+
+LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_ann="p" user_bob="p";'
+
+
+def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {
+        "listeners": "SASL_PLAINTEXT://127.0.0.1:0",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-512",
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": LOGIN,
+        "delegation.token.secret.key": "secret",
+        "connection.failed.authentication.delay.ms": "0",
+    }
+
+    def call(who: str, *arguments: str, code: int = 0) -> str:
+        done = run(("token", *arguments, "--command-config", str(tmp_path / who)))
+        said = capsys.readouterr()
+        assert done == code, said
+        return said.err if code else said.out
+
+    def login(who: str, mechanism: str, text: str) -> None:
+        lines = ("security.protocol=SASL_PLAINTEXT", f"sasl.mechanism={mechanism}", text)
+        (tmp_path / who).write_text("\n".join(lines))
+
+    for name in ("ann", "bob"):
+        login(name, "PLAIN", f"sasl.username={name}\nsasl.password=p")
+    with run_broker(settings) as broker:
+        monkeypatch.setenv("OTTLA_BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+        (made,) = json.loads(call("ann", "create", "--renewer", "User:bob", "--hours", "48", "--json"))
+        assert (made["owner"], made["requester"], made["renewers"]) == ("User:ann", "User:ann", ["User:bob"])
+        assert made["hmac"] not in call("ann", "list"), "a secret, unless it is asked for"
+        assert json.loads(call("ann", "list", "--hmac", "--json")) == [made]
+        assert json.loads(call("bob", "list", "--owner", "User:eve", "--json")) == []
+        renewed = call("bob", "renew", made["hmac"], "--hours", "1").strip()
+        assert made["issued"] < renewed < made["expires"]
+        module = "org.apache.kafka.common.security.scram.ScramLoginModule"
+        secret = f'username="{made["id"]}" password="{made["hmac"]}" tokenauth="true"'
+        login("program", "SCRAM-SHA-512", f"sasl.jaas.config={module} required {secret};")
+        assert "delegation token request not allowed" in call("program", "list", code=1).lower()
+        assert "no HMAC in base64" in call("ann", "expire", "not base64", code=2)
+        call("ann", "expire", made["hmac"])
+        assert json.loads(call("ann", "list", "--json")) == []
+        assert "authentication failed" in call("program", "list", code=1).lower()
