@@ -327,6 +327,23 @@ async def test_what_fails_without_saying_what_it_did_is_told() -> None:
     assert [each["error"] for each in held.written] == ["unknown_server_error"] * 2
 
 
+async def test_an_outlet_that_stumbles_is_given_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trails, "_RETRY_S", 0.001)
+    held = Held()
+    write, failures = held.write, [ZeroDivisionError()]
+
+    async def stumble(lines: Sequence[bytes]) -> None:
+        if failures:
+            raise failures.pop()
+        await write(lines)
+
+    monkeypatch.setattr(held, "write", stumble)
+    trail = Trail(1, lambda: 0, [held])
+    trail.changed(context(), DeleteTopicsRequest(), ErrorCode.none)
+    await trail.stop()
+    assert [each["event"] for each in held.written] == ["change"]
+
+
 async def test_what_a_full_disk_took_in_part_is_written_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

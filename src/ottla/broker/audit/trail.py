@@ -184,12 +184,13 @@ class _Queue:
             lines = self._next()
             try:
                 await self._outlet.write(lines)
-            except OutletError as error:
+            except Exception as error:  # or nothing would be written any more
                 if not is_failing:
                     log.error(
                         "the audit cannot be written to %s, which is tried again: %s",
                         self._outlet.name,
                         error,
+                        exc_info=None if isinstance(error, OutletError) else error,
                     )
                 is_failing = True
                 await asyncio.sleep(_RETRY_S)
