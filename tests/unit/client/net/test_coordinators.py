@@ -69,7 +69,7 @@ async def test_an_answer_leaves_those_alone_who_have_asked_since() -> None:
         await asyncio.sleep(0)
     second = asyncio.create_task(finder.find(GROUP, "b2"))
     broker.pause.set()  # its answer comes in the turn in which the second asks
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         assert [(await each).node_id for each in (first, second)] == [1, 2]
 
 
@@ -79,7 +79,7 @@ async def test_who_asked_is_told_when_the_client_is_closed_at_once() -> None:
     await asyncio.sleep(0)
     for each in finder.stop():  # before it came to ask
         each.cancel()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with pytest.raises(ClientClosedError):
             await asking
         assert (await finder.find(GROUP, "a1")).node_id == 1
