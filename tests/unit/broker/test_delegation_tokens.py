@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from tests.raw_client import connect
 
 from ottla.broker.apis.security import tokens
 from ottla.client.admin.acls import Acl, AclOperation, AclResourceType
 from ottla.client.admin.credentials import DelegationToken
 from ottla.client.connecting import AsyncClient, client_settings
 from ottla.client.errors import AuthenticationError, ClientError
+from ottla.identity.sasl import password_mechanism
 from ottla.metadata.credentials import ScramCredential
 from ottla.metadata.image import image_at
 from ottla.metadata.tokens import decode_token, encode_token, token_key
@@ -116,6 +118,26 @@ async def test_a_token_that_has_expired_lets_nobody_in(broker: InProcessBroker) 
         with pytest.raises(AuthenticationError):
             async with holder(broker, wrong) as program:
                 await program.admin.topics.list()
+
+
+async def test_a_session_ends_when_its_token_would_have_whatever_becomes_of_that(
+    broker: InProcessBroker,
+) -> None:
+    host, _, port = broker.bootstrap_servers.rpartition(":")
+    async with user(broker, "ann") as ann, connect(host, int(port)) as program:
+        token = await ann.admin.credentials.create_token(max_lifetime_ms=600_000)
+        password = base64.b64encode(token.hmac).decode()
+        login = password_mechanism("SCRAM-SHA-256", token.token_id, password, "nonce", is_token=True)
+        await program.call(17, 1, {"mechanism": "SCRAM-SHA-256"})
+        message: bytes | None = login.first()
+        while message is not None:
+            answer = await program.call(36, 2, {"auth_bytes": message})
+            assert not answer["error_code"]
+            message = login.answer(answer["auth_bytes"])
+        assert 0 < answer["session_lifetime_ms"] <= 600_000
+        await ann.admin.credentials.expire_token(token.hmac)
+        refusal = await program.call(41, 3, {"owners": None})
+        assert refusal["error_code"] == ErrorCode.delegation_token_request_not_allowed, "and not a closed one"
 
 
 async def test_tokens_of_others_need_a_right(broker: InProcessBroker) -> None:
