@@ -20,6 +20,8 @@ from ottla.config.definition import (
 
 STANDARD_AUTHORIZER: Final = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 
+_NOT_FOR_AUDIT: Final = r"\.{1,2}|__(consumer_offsets|transaction_state|share_group_state|cluster_metadata)"
+
 SECURITY_KEYS = (
     ConfigDef(
         "authorizer.class.name",
@@ -81,7 +83,7 @@ SECURITY_KEYS = (
         None,
         "The topic that the same is written to, such as `_ottla_audit_log`; it is made, with one partition, "
         "when there is something to be written.",
-        matching(r"[a-zA-Z0-9._-]{1,249}", "a topic's name"),
+        matching(rf"(?!({_NOT_FOR_AUDIT})$)[a-zA-Z0-9._-]{{1,249}}", "the name of a topic of its own"),
     ),
 )
 

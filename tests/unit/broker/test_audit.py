@@ -11,6 +11,7 @@ import re
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,19 @@ from ottla.broker.audit import trail as trails
 from ottla.broker.audit.outlets import File
 from ottla.broker.audit.trail import OutletError, Trail
 from ottla.broker.request import RequestContext
+from ottla.config.broker import broker_config
+from ottla.config.definition import ConfigError
+from ottla.config.layers import BrokerLayers
 from ottla.network.session import Session
 from ottla.protocol.codes import Operation, ResourceType
 from ottla.protocol.errors import ErrorCode, KafkaError
+from ottla.protocol.messages.alter_client_quotas import (
+    AlterClientQuotasRequest,
+    OpData,
+)
+from ottla.protocol.messages.alter_client_quotas import (
+    AlterClientQuotasRequestEntryData as Entry,
+)
 from ottla.protocol.messages.alter_user_scram_credentials import (
     AlterUserScramCredentialsRequest,
     AlterUserScramCredentialsResponse,
@@ -285,6 +296,22 @@ async def test_an_entry_is_no_larger_than_a_batch_may_be() -> None:
     assert left["too_large"] > 1 << 20
     assert "request" not in left
     assert many["request"]["topics"][1000:] == ["and 3 more"]
+
+
+async def test_numbers_that_json_has_not_are_told_as_texts() -> None:
+    held = Held()
+    trail = Trail(1, lambda: 0, [held])
+    entries = [Entry(ops=[OpData(key="request_percentage", value=each)]) for each in (nan, 1.5)]
+    trail.changed(context(), AlterClientQuotasRequest(entries=entries), ErrorCode.invalid_request)
+    await trail.stop()
+    (told,) = held.written
+    assert [each["ops"][0]["value"] for each in told["request"]["entries"]] == ["nan", 1.5]
+
+
+@pytest.mark.parametrize("name", ["__consumer_offsets", "__cluster_metadata", ".", "a/b", "a" * 250])
+def test_a_topic_that_is_not_for_the_audit(name: str) -> None:
+    with pytest.raises(ConfigError, match="of its own"):
+        broker_config(BrokerLayers(static={"ottla.audit.topic": name}))
 
 
 async def test_a_refused_request_is_told_with_its_error_and_a_mere_check_is_not() -> None:

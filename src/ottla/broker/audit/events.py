@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
+from math import isfinite
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
@@ -139,8 +140,8 @@ def _scalar(name: str, value: Any, codes: Mapping[str, type[IntEnum]]) -> Any:
         return ErrorCode(value).name if value in set(ErrorCode) else value
     if name in codes and value in set(codes[name]):
         return codes[name](value).name
-    if isinstance(value, UUID):
-        return str(value)
+    if isinstance(value, UUID) or (isinstance(value, float) and not isfinite(value)):
+        return str(value)  # of numbers those that JSON has not
     return _cut(value) if isinstance(value, str) else value
 
 
