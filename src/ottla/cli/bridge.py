@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ottla.cli.arguments import TEXT
-from ottla.cli.connection import addresses
+from ottla.cli.connection import listen_address
 from ottla.cli.loading import loading
 from ottla.cli.options import (
     DEFAULT_BOOTSTRAP,
@@ -74,6 +74,6 @@ def serve(
         client["bootstrap.servers"] = bootstrap_servers
     host, port = configured.host or _DEFAULT_HOST, configured.port
     if listen is not None:
-        ((host, port),) = addresses(listen) or [("", 0)]
+        host, port = listen_address(listen)
     configured = configured._replace(client=client)
     raise SystemExit(run_process(configured, host, _DEFAULT_PORT if port is None else port, verbose=verbose))

@@ -14,7 +14,7 @@ import click
 from ottla.cli.arguments import PROPERTY, TEXT
 from ottla.cli.connect_catalog import catalog, install
 from ottla.cli.connect_new import new
-from ottla.cli.connection import addresses
+from ottla.cli.connection import listen_address
 from ottla.cli.loading import loading
 from ottla.cli.output import json_option, show_json, show_table
 
@@ -112,7 +112,7 @@ def _run(
     else:
         scheme = given.get("listeners", "").partition("://")[0].strip().lower()
         given["listeners"] = f"{'https' if scheme == 'https' else 'http'}://{listen}"
-    ((host, port),) = addresses(listen) or [("", 0)]
+    host, port = listen_address(listen)
     raise SystemExit(
         run_worker(host, port, given, is_distributed=is_distributed, connectors=connectors, verbose=verbose)
     )

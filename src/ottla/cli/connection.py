@@ -99,6 +99,14 @@ def addresses(bootstrap_servers: str) -> list[tuple[str, int]]:
     return found
 
 
+def listen_address(text: str) -> tuple[str, int]:
+    """The host and port of `--listen`."""
+    found = addresses(text)
+    if len(found) != 1:
+        raise click.UsageError(f"{text!r} is no HOST:PORT")
+    return found[0]
+
+
 def connected(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that reach a cluster; it is called with a Connection first."""
 

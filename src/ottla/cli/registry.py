@@ -8,7 +8,7 @@ import sys
 import click
 
 from ottla.cli.arguments import TEXT
-from ottla.cli.connection import addresses
+from ottla.cli.connection import listen_address
 from ottla.cli.loading import loading
 from ottla.cli.options import (
     DEFAULT_BOOTSTRAP,
@@ -54,7 +54,7 @@ def serve(
     Several that name the same topic and group are one registry: one writes, the others hand on. When it
     answers requests it prints one line with "ready" and its address.
     """
-    ((host, port),) = addresses(listen) or [("", 0)]
+    host, port = listen_address(listen)
     with loading():
         from ottla.client.settings import ClientSettings
 

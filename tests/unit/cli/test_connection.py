@@ -3,7 +3,14 @@ import socket
 import click
 import pytest
 
-from ottla.cli.connection import CommandError, Connection, addresses, check_each, in_words
+from ottla.cli.connection import (
+    CommandError,
+    Connection,
+    addresses,
+    check_each,
+    in_words,
+    listen_address,
+)
 from ottla.cli.properties import Properties
 from ottla.client.admin.results import Results
 from ottla.client.errors import BrokerUnreachableError, RequestTimeoutError, broker_error
@@ -29,6 +36,13 @@ def test_addresses():
 def test_what_is_no_address(text):
     with pytest.raises(click.UsageError, match="no HOST:PORT"):
         addresses(text)
+
+
+@pytest.mark.parametrize("text", ["", "a:1,b:2"])
+def test_one_address_to_listen_on(text):
+    assert listen_address(":0") == ("", 0)
+    with pytest.raises(click.UsageError, match="is no HOST:PORT"):
+        listen_address(text)
 
 
 def test_the_callers_properties_win():
