@@ -205,6 +205,12 @@ async def test_what_was_refused_and_changed_is_in_the_file_and_in_the_topic(
 # -- of the trail alone
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that has much else to do."""
+    monkeypatch.setattr(trails, "_LAST_S", 60)
+
+
 class Held:
     """An outlet that takes what it is given once it is let."""
 

@@ -190,6 +190,7 @@ async def test_what_a_collector_does_not_take_is_dropped_and_counted_and_holds_n
 ) -> None:
     monkeypatch.setattr("ottla.broker.telemetry.export._RETRIES_S", (0.001,))
     monkeypatch.setattr("ottla.broker.telemetry.export._WAITING_MAX", 10)
+    monkeypatch.setattr("ottla.broker.telemetry.export._LAST_S", 60)
     with socket.socket() as bound:  # where nobody answers
         bound.bind(("127.0.0.1", 0))
         endpoint = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/metrics"
@@ -207,6 +208,7 @@ async def test_a_push_that_is_larger_than_what_may_wait_is_sent_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ottla.broker.telemetry.export._WAITING_MAX", 10)
+    monkeypatch.setattr("ottla.broker.telemetry.export._LAST_S", 60)
     exporter = Exporter("http://127.0.0.1:9/", {}, ThreadPoolExecutor(1))
     posted: list[bytes] = []
     monkeypatch.setattr(exporter, "_post", posted.append)
