@@ -276,6 +276,7 @@ def test_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
         login("program", "SCRAM-SHA-512", f"sasl.jaas.config={module} required {secret};")
         assert "delegation token request not allowed" in call("program", "list", code=1).lower()
         assert "no HMAC in base64" in call("ann", "expire", "not base64", code=2)
-        call("ann", "expire", made["hmac"])
+        monkeypatch.setattr(sys, "stdin", io.StringIO(made["hmac"] + "\n"))
+        call("ann", "expire", "-")
         assert json.loads(call("ann", "list", "--json")) == []
         assert "authentication failed" in call("program", "list", code=1).lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -31,6 +32,8 @@ class _HmacType(click.ParamType[bytes]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bytes:
         if isinstance(value, bytes):
             return value
+        if value == "-":
+            value = sys.stdin.readline().strip()
         try:
             return base64.b64decode(value, validate=True)
         except ValueError:
@@ -81,7 +84,7 @@ def list_(connection: Connection, owners: Sequence[str], with_hmac: bool, as_jso
 @_hours("For how long from now.  [default: as the brokers have it]")
 @connected
 def renew(connection: Connection, hmac: bytes, hours: float | None) -> None:
-    """Have a token live on."""
+    """Have a token live on. Where HMAC is -, it is read from stdin: others may see command lines."""
     click.echo(_time(connection.admin.credentials.renew_token(hmac, period_ms=_period_ms(hours))))
 
 
@@ -90,7 +93,7 @@ def renew(connection: Connection, hmac: bytes, hours: float | None) -> None:
 @_hours("In how long.  [default: now]")
 @connected
 def expire(connection: Connection, hmac: bytes, hours: float | None) -> None:
-    """Have a token end."""
+    """Have a token end. Where HMAC is -, it is read from stdin: others may see command lines."""
     click.echo(_time(connection.admin.credentials.expire_token(hmac, period_ms=_period_ms(hours))))
 
 
