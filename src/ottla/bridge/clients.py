@@ -5,19 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
 import hashlib
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from ottla.client.connecting import AsyncClient
-from ottla.client.errors import ClientError, ConfigurationError
+from ottla.client.errors import ConfigurationError
 from ottla.client.producer.producer import AsyncProducer
 from ottla.client.settings import ClientSettings, parse
 from ottla.http.app import Request
 from ottla.http.errors import HttpError
 
 _LOOK_S: Final = 10.0
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Connected(NamedTuple):
@@ -29,7 +32,7 @@ class Connected(NamedTuple):
 
 
 class _Known:
-    """`connected` is there once it is; `used_s` is when somebody asked as this principal last."""
+    """`connecting` has what there is once it is; `used_s` is when somebody asked as this principal last."""
 
     def __init__(self, connecting: asyncio.Task[Connected], now_s: float) -> None:
         self.connecting = connecting
@@ -82,9 +85,8 @@ class Clients:
         does not let in."""
         if self._own is not None:
             return self._own
-        header = request.headers.get("authorization", "")
-        user, password = _basic(header)
-        principal = hashlib.sha256(header.encode()).hexdigest()
+        user, password = _basic(request.headers.get("authorization", ""))
+        principal = hashlib.sha256(f"{user}:{password}".encode()).hexdigest()
         known = self._known.get(principal)
         if known is None:
             if len(self._known) >= self._most:
@@ -92,12 +94,14 @@ class Clients:
             named = {"sasl.username": user, "sasl.password": password}
             known = _Known(asyncio.create_task(self._connect(principal, named)), self._now_s())
             self._known[principal] = known
+            known.connecting.add_done_callback(partial(self._forget_if_failed, principal))
         known.used_s = self._now_s()
-        try:
-            return await asyncio.shield(known.connecting)
-        except ClientError:
+        return await asyncio.shield(known.connecting)  # others may wait for the same
+
+    def _forget_if_failed(self, principal: str, connecting: asyncio.Task[Connected]) -> None:
+        """Before anybody hears of it: who asks then begins anew."""
+        if connecting.cancelled() or connecting.exception() is not None:
             self._known.pop(principal, None)
-            raise
 
     async def _connect(self, principal: str, named: Mapping[str, str]) -> Connected:
         client = AsyncClient(parse(ClientSettings, {**self._settings, **named}))
@@ -115,21 +119,31 @@ class Clients:
         while True:
             await asyncio.sleep(min(_LOOK_S, max(self._idle_s / 2, 0.05)))
             before = self._now_s() - self._idle_s
-            for principal, known in list(self._known.items()):
-                if known.used_s < before and known.connecting.done() and not self._is_used(principal):
-                    del self._known[principal]
-                    await _closed(known)
+            await self._close(
+                principal
+                for principal, known in self._known.items()
+                if known.used_s < before and known.connecting.done() and not self._is_used(principal)
+            )
 
     async def close(self) -> None:
         if self._own is not None:
             await self._own.client.close()
-        await asyncio.gather(*(_closed(each) for each in self._known.values()))
+        await self._close(self._known)
+
+    async def _close(self, principals: Iterable[str]) -> None:
+        known = [self._known.pop(each) for each in tuple(principals)]
+        await asyncio.gather(*(_closed(each.connecting) for each in known))
 
 
-async def _closed(known: _Known) -> None:
-    known.connecting.cancel()
-    with contextlib.suppress(asyncio.CancelledError, ClientError):
-        await (await known.connecting).client.close()
+async def _closed(connecting: asyncio.Task[Connected]) -> None:
+    connecting.cancel()
+    await asyncio.wait([connecting])
+    if connecting.cancelled() or connecting.exception() is not None:
+        return
+    try:
+        await connecting.result().client.close()
+    except Exception as error:  # noqa: BLE001 - others are closed all the same
+        _log.warning("connections of one who asks no more were not closed well: %s", error)
 
 
 def _basic(header: str) -> tuple[str, str]:
