@@ -43,7 +43,13 @@ class Producing:
         topic_of(topic)
         records = outgoing(given_format(request), request.body, partition)
         producer = (await self._clients.of(request)).producer
-        sent = [await _put(producer, topic, each) for each in records]
+        sent: list[Delivery | ClientError] = []
+        for each in records:
+            last = sent[-1] if sent else None
+            if isinstance(last, ClientError) and last.retriable:
+                sent.append(last)  # it had `max.block.ms`, and each of the others would wait as long
+            else:
+                sent.append(await _put(producer, topic, each))
         if answers_at_once:
             return Response(status=204)
         return Response({"offsets": [await _outcome(each) for each in sent]})
