@@ -125,7 +125,7 @@ class Bridge:
             Producing(services),
             Consuming(services),
             Topics(services),
-            Service(self._metrics, lambda: self._server is not None),
+            Service(self._metrics),
         )
         routes = [self._metrics.counted(each) for room in rooms for each in room.routes()]
 

@@ -233,7 +233,7 @@ _OPERATIONS: Final = (
         "Partitions",
     ),
     _Operation("get", "/healthy", "healthy", "Whether it lives", {200: None}),
-    _Operation("get", "/ready", "ready", "Whether it serves", {200: None, 500: None}),
+    _Operation("get", "/ready", "ready", "Whether it serves", {200: None}),
     _Operation("get", "/openapi", "openapi", "This document", {200: None}),
     _Operation("get", "/openapi/v3", "openapiv3", "This document", {200: None}),
     _Operation("get", "/metrics", "metrics", "For Prometheus", {200: None}),

@@ -63,7 +63,8 @@ class BridgeSettings:
                 "http.ssl.enable=true needs http.ssl.certificate.location and http.ssl.key.location"
             )
         try:
-            re.compile(self.http_cors_allowed_origins.removeprefix("*"))
+            if self.http_cors_allowed_origins != "*":
+                re.compile(self.http_cors_allowed_origins)
         except re.error as error:
             raise ConfigurationError(
                 f"http.cors.allowedOrigins={self.http_cors_allowed_origins!r}: {error}"

@@ -42,6 +42,7 @@ def test_a_file_of_strimzis_serves() -> None:
         ({"http.port": "x"}, "between 0 and 65535"),
         ({"http.ssl.enable": "true"}, "needs http.ssl.certificate.location"),
         ({"http.cors.allowedOrigins": "("}, "http.cors.allowedOrigins"),
+        ({"http.cors.allowedOrigins": "*.example"}, "http.cors.allowedOrigins"),
         ({"ottla.bridge.consumers.max": "0"}, "between 1"),
     ],
 )

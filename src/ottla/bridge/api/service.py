@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from ottla import __version__
 from ottla.bridge.media import JSON
@@ -12,15 +12,14 @@ from ottla.http.app import Request, Response, Route, route
 
 
 class Service:
-    def __init__(self, metrics: BridgeMetrics, is_ready: Callable[[], bool]) -> None:
+    def __init__(self, metrics: BridgeMetrics) -> None:
         self._metrics = metrics
-        self._is_ready = is_ready
 
     def routes(self) -> Sequence[Route]:
         return (
             route("GET", "/", self.info),
             route("GET", "/healthy", self.healthy),
-            route("GET", "/ready", self.ready),
+            route("GET", "/ready", self.healthy),
             route("GET", "/openapi", self.openapi),
             route("GET", "/openapi/v3", self.openapi),
             route("GET", "/metrics", self.metrics),
@@ -31,9 +30,6 @@ class Service:
 
     async def healthy(self, _request: Request) -> Response:
         return Response()
-
-    async def ready(self, _request: Request) -> Response:
-        return Response(status=200 if self._is_ready() else 500)
 
     async def openapi(self, request: Request) -> Response:
         prefix = request.headers.get("x-forwarded-path") or request.headers.get("x-forwarded-prefix")
