@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
 from ottla.bridge.bodies import PartitionOffset, PartitionRef
@@ -21,6 +21,8 @@ from ottla.http.errors import HttpError
 
 _log: Final = logging.getLogger(__name__)
 _EXCLUSIVE: Final = "Subscriptions to topics, partitions, and patterns are mutually exclusive."
+Gone = Callable[[], Coroutine[None, None, None]]
+"""Ends when nobody waits for an answer any more."""
 NOT_FOUND: Final = "The specified consumer instance was not found."
 
 
@@ -55,10 +57,20 @@ class Instance:
     def touch(self) -> None:
         self.used_s = self._now_s()
 
-    async def subscribe(self, topics: list[str] | None, pattern: str | None) -> None:
-        if (topics is not None and pattern is not None) or self._assigned:
-            raise HttpError(409, _EXCLUSIVE)
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         async with self._turns:
+            try:
+                yield
+            except ClientClosedError:  # it was deleted meanwhile
+                raise HttpError(404, NOT_FOUND) from None
+            finally:
+                self.touch()
+
+    async def subscribe(self, topics: list[str] | None, pattern: str | None) -> None:
+        async with self._turn():
+            if (topics is not None and pattern is not None) or self._assigned:
+                raise HttpError(409, _EXCLUSIVE)
             if pattern is not None:
                 self._consumer.subscribe(pattern=_matcher(pattern))
             elif topics:
@@ -70,14 +82,15 @@ class Instance:
             self._subscribed = pattern is not None or bool(topics)
 
     async def assign(self, partitions: Iterable[PartitionRef]) -> None:
-        if self._subscribed:
-            raise HttpError(409, _EXCLUSIVE)
-        async with self._turns:
-            self._consumer.assign([(each.topic, each.partition) for each in partitions])
-            self._assigned = True
+        async with self._turn():
+            if self._subscribed:
+                raise HttpError(409, _EXCLUSIVE)
+            wanted = [(each.topic, each.partition) for each in partitions]
+            self._consumer.assign(wanted)
+            self._assigned = bool(wanted)
 
     async def unsubscribe(self) -> None:
-        async with self._turns:
+        async with self._turn():
             await self._consumer.unsubscribe()
             self._subscribed = self._assigned = False
 
@@ -88,46 +101,68 @@ class Instance:
             found.setdefault(topic, []).append(partition)
         return found
 
-    async def poll(self, timeout_s: float, max_bytes: int) -> bytes:
-        """A JSON array of the next records. What has no room in it comes with the next poll."""
-        if not self._subscribed and not self._assigned:
-            raise HttpError(500, "Consumer is not subscribed to any topics or assigned any partitions")
-        async with self._turns:
-            batch = await self._consumer.poll(timeout_s=timeout_s)
-            if batch is None:
-                return b"[]"
-            records = list(batch.records())
+    async def poll(self, timeout_s: float, max_bytes: int, until_gone: Gone) -> bytes:
+        """A JSON array of the next records. What has no room in it comes with the next poll, and everything
+        does where whoever asked is gone before there is something."""
+        async with self._turn():
+            if not self._subscribed and not self._assigned:
+                raise HttpError(500, "Consumer is not subscribed to any topics or assigned any partitions")
+            records, is_gone = await self._next(timeout_s, until_gone)
+            if is_gone:
+                self._seek_back(records, 0)
+                raise HttpError(400, "The answer was not waited for")
             try:
                 body, rest = received(self.format, records, max_bytes)
             except NotJsonError as error:
-                self._seek_back(records, error.record)
+                self._seek_back(records, 0)
                 raise HttpError(406, str(error)) from None
             if rest is not None:
-                self._seek_back(records, rest)
+                self._seek_back(records, records.index(rest))
                 if rest is records[0]:
                     raise HttpError(
                         422, "Response exceeds the maximum number of bytes the consumer can receive"
                     )
             return body
 
-    def _seek_back(self, records: list[Record], first: Record) -> None:
-        """Have `first` and all behind it delivered again."""
+    async def _next(self, timeout_s: float, until_gone: Gone) -> tuple[list[Record], bool]:
+        """The next records, if any, and whether nobody waits for them any more."""
+        limit = asyncio.timeout(None)
+
+        def end(_: asyncio.Future[None]) -> None:
+            with suppress(RuntimeError):  # it is over
+                limit.reschedule(0)
+
+        batch = None
+        leaving = asyncio.ensure_future(until_gone())
+        leaving.add_done_callback(end)
+        try:
+            async with limit:
+                batch = await self._consumer.poll(timeout_s=timeout_s)
+        except TimeoutError:
+            pass
+        finally:
+            is_gone = leaving.done()
+            leaving.cancel()
+        return [] if batch is None else list(batch.records()), is_gone
+
+    def _seek_back(self, records: list[Record], first: int) -> None:
+        """Have the record of that number, and all behind it, delivered again."""
         places: dict[TopicPartition, int] = {}
-        for each in records[records.index(first) :]:
+        for each in records[first:]:
             places.setdefault(TopicPartition(each.topic, each.partition), each.offset)
         for partition, offset in places.items():
             with suppress(ClientError):  # it was taken from the consumer: whoever has it now delivers it
                 self._consumer.seek(partition, offset)
 
     async def seek(self, offsets: Iterable[PartitionOffset]) -> None:
-        async with self._turns:
+        async with self._turn():
             places = {(each.topic, each.partition): each.offset for each in offsets}
             self._check_assigned(places)
             for partition, offset in places.items():
                 self._consumer.seek(partition, offset)
 
     async def seek_to(self, partitions: Iterable[PartitionRef], *, end: bool) -> None:
-        async with self._turns:
+        async with self._turn():
             places = [(each.topic, each.partition) for each in partitions]
             self._check_assigned(places)
             if places:
@@ -149,7 +184,7 @@ class Instance:
                 )
                 for each in offsets
             }
-        async with self._turns:
+        async with self._turn():
             try:
                 await self._consumer.commit(given, timeout_s=timeout_s)
             except TimeoutError:
@@ -227,19 +262,21 @@ class Consumers:
 
     async def close_forgotten(self, timeout_s: float) -> None:
         before = self._now_s() - timeout_s
-        for id_, each in list(self._instances.items()):
-            if each.used_s < before and not each.is_busy and self._instances.get(id_) is each:
-                _log.warning(
-                    "consumer %s of group %s: nobody asked for it in %g s", id_.name, id_.group, timeout_s
-                )
-                await self._closed(id_)
+        forgotten = [
+            id_ for id_, each in self._instances.items() if each.used_s < before and not each.is_busy
+        ]
+        for id_ in forgotten:
+            _log.warning(
+                "consumer %r of group %r: nobody asked for it in %g s", id_.name, id_.group, timeout_s
+            )
+        await asyncio.gather(*map(self._closed, forgotten))
 
     async def close(self) -> None:
-        await asyncio.gather(*(self._closed(id_) for id_ in list(self._instances)))
+        await asyncio.gather(*map(self._closed, tuple(self._instances)))
 
     async def _closed(self, id_: InstanceId) -> None:
         try:
             await self.remove(id_)
-        except (ClientError, HttpError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - others are closed all the same
             if not isinstance(error, ClientClosedError):
-                _log.warning("consumer %s of group %s was not closed well: %s", id_.name, id_.group, error)
+                _log.warning("consumer %r of group %r was not closed well: %s", id_.name, id_.group, error)

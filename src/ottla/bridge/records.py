@@ -108,14 +108,13 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class NotJsonError(ValueError):
-    """A key or value that the consumer's format cannot show. `record` is the one that has it."""
+    """A key or value that the consumer's format cannot show."""
 
     def __init__(self, record: Record, what: str) -> None:
         super().__init__(
             f"The {what} of the record at offset {record.offset} of {record.topic}-{record.partition} is no "
             "JSON: read it with another format, or seek behind it"
         )
-        self.record = record
 
 
 def received(format_: Format, records: Iterable[Record], max_bytes: int) -> tuple[bytes, Record | None]:

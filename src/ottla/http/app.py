@@ -36,6 +36,8 @@ class Request:
     body: bytes
     target: str
     """Path and query as they came"""
+    receive: Receive
+    """ASGI's, behind the body"""
     principal: str = ""
     certificate: Mapping[str, Any] | None = None
     """What `SSLSocket.getpeercert` says of the client, where that showed one"""
@@ -48,6 +50,11 @@ class Request:
             return load(self.body)
         except FieldError as error:
             raise HttpError(400, str(error)) from None
+
+    async def until_gone(self) -> None:
+        """Until the client waits for no answer any more."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     def text(self, name: str, default: str = "") -> str:
         return self.query.get(name, [default])[-1]
@@ -139,6 +146,8 @@ class App:
             response = await self._answer(await self._read(scope, headers, receive))
         except HttpError as error:
             response = _refusal(error, dialect.realm)
+        except asyncio.CancelledError:  # the request's task is the server's, which stops
+            response = _refusal(HttpError(503, "The server stops"), dialect.realm)
         except Exception as error:  # noqa: BLE001 - the connection goes on
             refusal = dialect.refusal(error)
             if refusal is None:
@@ -176,7 +185,7 @@ class App:
         except TimeoutError:
             raise HttpError(408, f"The request did not come in within {_BODY_S} s") from None
         certificate = scope.get("extensions", {}).get("ottla.certificate")
-        return Request(method, path, parameters, headers, body, target, certificate=certificate)
+        return Request(method, path, parameters, headers, body, target, receive, certificate=certificate)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         announced = headers.get("content-length", "0")

@@ -99,6 +99,8 @@ class Consuming:
         return Response(status=_DONE)
 
     async def poll(self, request: Request, group: str, name: str) -> Response:
+        if request.method == "HEAD":  # records would be taken, and not shown
+            raise HttpError(405, "HTTP 405 Method Not Allowed", {"allow": "GET"})
         asked = await self._found(request, group, name)
         if not accepts(request, asked.format):
             raise HttpError(
@@ -106,8 +108,8 @@ class Consuming:
             )
         timeout_s = min(_whole(request, "timeout", 100) / 1000, asked.request_s)
         most = self._settings.ottla_bridge_poll_max_bytes
-        body = await asked.poll(timeout_s, min(_whole(request, "max_bytes", most), most))
-        asked.touch()
+        most = min(_whole(request, "max_bytes", most), most)
+        body = await asked.poll(timeout_s, most, request.until_gone)
         return Response(body, type=asked.format.media_type)
 
     async def commit(self, request: Request, group: str, name: str) -> Response:
