@@ -136,13 +136,19 @@ def _run(build: Callable[[StreamsBuilder, Seen], None], rows: list[Any], max_rec
         }
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(topologies(), INPUT)
-def test_chunks_of_any_size(build: Callable[[StreamsBuilder, Seen], None], rows: list[Any]) -> None:
-    expected = _run(build, rows, 0)
+def test_chunks_of_any_size(request: pytest.FixtureRequest) -> None:
+    @settings(
+        max_examples=300 if request.config.getoption("--full") else 100,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(topologies(), INPUT)
+    def check(build: Callable[[StreamsBuilder, Seen], None], rows: list[Any]) -> None:
+        expected = _run(build, rows, 0)
+        for size in (1, 3, 10_000):
+            assert _run(build, rows, size) == expected, f"in chunks of {size}"
 
-    for size in (1, 3, 10_000):
-        assert _run(build, rows, size) == expected, f"in chunks of {size}"
+    check()
 
 
 def _stream(max_records: int, builder: StreamsBuilder, rows: list[Any], *, handler: str = "fail") -> Any:

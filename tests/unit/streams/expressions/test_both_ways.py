@@ -29,21 +29,28 @@ def _same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
-@given(expressions(), ROWS)
-def test_columns_say_what_records_say(expression: Expression, rows: ArrowRows) -> None:
-    try:
-        bound = bind(expression, SCHEMA)
-    except ExpressionError:
-        assume(False)
-    try:
-        column = evaluate(bound, rows).to_pylist()
-    except NotColumnar:
-        return
-    evaluator = compile_row(bound.expression)
-    for record, found in zip(rows.records(), column, strict=True):
-        expected = evaluator(record, None)
-        assert _same(found, expected), f"{expression}: {found!r} in columns, {expected!r} for {record}"
+def test_columns_say_what_records_say(request: pytest.FixtureRequest) -> None:
+    @settings(
+        max_examples=1000 if request.config.getoption("--full") else 300,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(expressions(), ROWS)
+    def check(expression: Expression, rows: ArrowRows) -> None:
+        try:
+            bound = bind(expression, SCHEMA)
+        except ExpressionError:
+            assume(False)
+        try:
+            column = evaluate(bound, rows).to_pylist()
+        except NotColumnar:
+            return
+        evaluator = compile_row(bound.expression)
+        for record, found in zip(rows.records(), column, strict=True):
+            expected = evaluator(record, None)
+            assert _same(found, expected), f"{expression}: {found!r} in columns, {expected!r} for {record}"
+
+    check()
 
 
 _ROWS = ArrowRows(
