@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-READY_S = 30
+READY_S = 60
 
 
 class Answer(NamedTuple):
@@ -42,7 +42,7 @@ class Api:
         path: str,
         body: object = None,
         headers: Mapping[str, str] = {},
-        timeout: float = 30,
+        timeout: float = 60,
     ) -> Answer:
         connection = http.client.HTTPConnection(self._address, timeout=timeout)
         try:
@@ -101,7 +101,7 @@ class ServerProcess(Generic[A]):
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit code."""
         self.process.send_signal(number)
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=60)
 
     def close(self) -> None:
         if self.process.poll() is None:

