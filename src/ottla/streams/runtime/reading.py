@@ -12,7 +12,7 @@ from ottla.client.consumer.batch import Batch
 from ottla.client.consumer.consumer import AsyncConsumer
 from ottla.client.consumer.offsets import Commits
 from ottla.client.core.metadata import TopicPartition
-from ottla.client.errors import ClientError
+from ottla.client.errors import ClientClosedError, ClientError
 from ottla.streams.errors import StreamsError
 from ottla.streams.runtime.work import Work, decode_metadata
 
@@ -104,8 +104,8 @@ class Reading:
             for each in partitions:
                 position = await self._consumer.position(each, timeout_s=_POSITION_S)
                 self._lags[each] = max(ends[each] - position, 0)
-        except TimeoutError:
-            return  # the next poll tries again
+        except (TimeoutError, ClientClosedError):
+            return  # the next poll tries again, or is told of the end
         except ClientError as error:
             if not error.retriable and set(partitions) <= set(self._consumer.assignment()):
                 raise
