@@ -10,6 +10,7 @@ import msgspec
 from ottla import __version__
 from ottla.bridge.bodies import TOPIC, CreatedTopic, NewConsumer, Offsets, Partitions, Subscription
 from ottla.bridge.media import JSON, V2, Format
+from ottla.bridge.records import MAX_RECORDS
 
 _EMBEDDED: Final = tuple(each.media_type for each in Format)
 _REF: Final = "#/components/schemas/{name}"
@@ -56,7 +57,7 @@ _SCHEMAS: Final[dict[str, dict[str, object]]] = {
         "additionalProperties": False,
     },
     "SentList": {
-        **_object(records=_array(_ref("Sent"))),
+        **_object(records={**_array(_ref("Sent")), "maxItems": MAX_RECORDS}),
         "required": ["records"],
         "additionalProperties": False,
     },

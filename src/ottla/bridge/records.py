@@ -16,6 +16,8 @@ from ottla.http.errors import HttpError
 
 _Raw = msgspec.Raw
 _NULL: Final = b"null"
+MAX_RECORDS: Final = 100_000
+"""Of one request: tiny ones cost far more than their bytes"""
 
 
 class _Header(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,7 +36,7 @@ class _Sent(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _SentList(msgspec.Struct, forbid_unknown_fields=True):
-    records: list[_Sent]
+    records: Annotated[list[_Sent], msgspec.Meta(max_length=MAX_RECORDS)]
 
 
 class Outgoing(NamedTuple):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ottla.bridge.media import Format
-from ottla.bridge.records import NotJsonError, outgoing, received
+from ottla.bridge.records import MAX_RECORDS, NotJsonError, outgoing, received
 from ottla.client.columns.columns import Record
 from ottla.http.errors import HttpError
 
@@ -78,6 +78,12 @@ def test_what_json_cannot_show_is_told_before_it_is_passed_over(value: bytes) ->
     assert rest is not None
     assert rest.offset == 5
     assert [each["value"] for each in json.loads(body)] == [1]
+
+
+def test_a_request_has_no_more_records_than_it_may_have() -> None:
+    with pytest.raises(HttpError) as refused:
+        outgoing(Format.JSON, b'{"records":[%s]}' % b",".join([b'{"value":1}'] * (MAX_RECORDS + 1)), None)
+    assert refused.value.status == 422
 
 
 @given(
