@@ -71,8 +71,16 @@ def test_it_stops_while_somebody_waits(start: Start) -> None:
     assert answer(waiting).startswith("HTTP/1.1 503")
 
 
-def test_a_topic_that_does_not_come_is_waited_for_once(start: Start) -> None:
-    api = start(kafka_producer_max_block_ms="1000", kafka_producer_allow_auto_create_topics="false").api
+def test_waiting_has_an_end(start: Start) -> None:
+    settings = {
+        "kafka.producer.max.block.ms": "1000",
+        "kafka.producer.allow.auto.create.topics": "false",
+        "ottla.bridge.poll.max.ms": "200",
+    }
+    api = start(**settings).api
+    consumer = assigned(api, "awaited")
+    assert consumer.poll("?timeout=3600000").json == []
+    # A topic that does not come is waited for once, not for each of the records.
     sent = api.send("never", [{"value": n} for n in range(100)])
     assert [each["error_code"] for each in sent.json["offsets"]] == [404] * 100
 
