@@ -57,10 +57,15 @@ class Clients:
         now_s: Callable[[], float],
     ) -> None:
         """ConfigurationError for settings that cannot be used."""
-        nobody = {"sasl.username": "nobody", "sasl.password": ""} if passed_on else {}
-        if passed_on and not parse(ClientSettings, {**client, **nobody}).uses_sasl:
+        nobody = {"sasl.username": "nobody", "sasl.password": "none"} if passed_on else {}
+        made = parse(ClientSettings, {**client, **nobody})
+        if passed_on and not made.uses_sasl:
             raise ConfigurationError(
                 "ottla.bridge.authentication=kafka needs kafka.security.protocol=SASL_SSL or SASL_PLAINTEXT"
+            )
+        if passed_on and made.sasl_mechanism == "OAUTHBEARER":  # whose token would be everybody's
+            raise ConfigurationError(
+                "ottla.bridge.authentication=kafka needs a kafka.sasl.mechanism of passwords"
             )
         self._settings = client
         self._producer_settings = producer
@@ -104,7 +109,13 @@ class Clients:
             self._known.pop(principal, None)
 
     async def _connect(self, principal: str, named: Mapping[str, str]) -> Connected:
-        client = AsyncClient(parse(ClientSettings, {**self._settings, **named}))
+        settings = {**self._settings, **named}
+        try:
+            client = AsyncClient(parse(ClientSettings, settings))
+        except ConfigurationError as error:
+            if not named:
+                raise
+            raise HttpError(401, f"Nobody can be named so, or have such a password: {error}") from None
         try:
             await client.start()
             producer = client.producer(settings=self._producer_settings)

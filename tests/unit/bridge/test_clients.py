@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from ottla.bridge.clients import Clients, Connected
-from ottla.client.errors import AuthenticationError, ClientError
+from ottla.client.errors import AuthenticationError, ClientError, ConfigurationError
 from ottla.http.app import Request
 from ottla.http.errors import HttpError
 
@@ -50,6 +50,10 @@ class Offline(Clients):
         return Connected(principal, client, cast("Any", None))
 
 
+def clients_of(settings: Mapping[str, object]) -> Clients:
+    return Clients(settings, {}, passed_on=True, most=2, idle_s=1, is_used=lambda _: False, now_s=lambda: 0.0)
+
+
 async def _nothing() -> Mapping[str, Any]:
     return {"type": "http.disconnect"}
 
@@ -62,6 +66,27 @@ def of(name: str, scheme: str = "Basic") -> Request:
 async def turn() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({}, "SASL_SSL or SASL_PLAINTEXT"),
+        ({"security.protocol": "SASL_SSL", "sasl.mechanism": "OAUTHBEARER"}, "of passwords"),
+    ],
+)
+def test_nobody_is_let_in_as_somebody_else(settings: dict[str, object], words: str) -> None:
+    """A token would be everybody's."""
+    token = {"sasl.oauthbearer.token": "a.b.c"} if settings else {}
+    with pytest.raises(ConfigurationError, match=words):
+        clients_of({**settings, **token})
+
+
+async def test_what_no_user_can_be_is_nobody() -> None:
+    clients = clients_of({"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN"})
+    with pytest.raises(HttpError, match="Nobody can be named so") as refused:
+        await clients.of(of("a\0b"))
+    assert (refused.value.status, len(clients)) == (401, 0)
 
 
 async def test_all_who_ask_as_one_share_what_is_connected() -> None:
