@@ -25,12 +25,7 @@ def _with_stores(settings: ClientSettings) -> ssl.SSLContext:
     """Java's, with files beside them where there is one alone."""
     from ottla import certificates
 
-    context = context_from(
-        settings.ssl_ca_location,
-        settings.ssl_certificate_location,
-        settings.ssl_key_location,
-        settings.ssl_key_password,
-    )
+    context = _with_files(settings)
     setting, path = "ssl.truststore.location", settings.ssl_truststore_location
     try:
         if path is not None:
