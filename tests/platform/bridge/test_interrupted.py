@@ -91,3 +91,18 @@ def test_who_assigns_nothing_may_subscribe(api: Api) -> None:
     assert consumer.poll().status == 500
     assert consumer.post("subscription", {"topics": ["given-up"]}).status == 204
     consumer.delete()
+
+
+def test_what_had_no_room_is_not_committed(api: Api) -> None:
+    """By a consumer that commits by itself, as it does where nobody says otherwise."""
+    sent = list(range(6))
+    assert api.send("committed", [{"value": n, "key": "x" * 100} for n in sent]).status == 200
+    seen: list[int] = []
+    while len(seen) < len(sent):
+        consumer = api.consumer("auto", format="json")
+        assert consumer.post("subscription", {"topics": ["committed"]}).status == 204
+        while not (found := consumer.poll("?timeout=1000&max_bytes=500").json):
+            pass
+        seen += [each["value"] for each in found]
+        assert consumer.delete().status == 204
+    assert seen == sent
