@@ -247,6 +247,26 @@ def test_what_is_there_is_copied_before(server: Mongo) -> None:
     client.close()
 
 
+def test_changes_that_an_error_overtook_are_read_again(server: Mongo) -> None:
+    client = pymongo.MongoClient[dict[str, Any]](server.url)
+    kit = source(server.url, collection="people", publish_full_document_only="true")
+    with kit.running() as task:
+        assert task.poll() == []
+        client.shop.people.insert_one({"_id": 1})
+        asked = [0]
+
+        def fail(command: dict[str, Any]) -> dict[str, Any] | None:
+            asked[0] += "getMore" in command
+            is_second = "getMore" in command and asked[0] == 2
+            return {"ok": 0.0, "code": 13, "errmsg": "not authorized"} if is_second else None
+
+        server.fail = fail  # behind the first batch, which is in the client then
+        with pytest.raises(ConnectError, match="not authorized"):
+            task.poll()
+        assert [one.value for one in task.poll()] == ['{"_id": 1}']
+    client.close()
+
+
 def test_a_place_that_is_lost_is_told(server: Mongo) -> None:
     kit = source(server.url, collection="people", output_format_value="bson", output_format_key="bson")
     client = pymongo.MongoClient[dict[str, Any]](server.url)

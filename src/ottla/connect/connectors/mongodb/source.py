@@ -278,9 +278,14 @@ class MongoSourceTask(PollingSourceTask):
         copies = (
             settings.boolean("copy.existing") or settings.string("startup.mode").lower() == "copy_existing"
         )
-        if (copies and not offset) or "copy" in offset:
-            self._copy = self._existing(offset)
         assert self._stream is not None
+        is_copying = (copies and not offset) or "copy" in offset
+        if token is None and self._stream.resume_token is not None:
+            # Where it begins: an error before the first event does not make it begin later.
+            at = json.dumps(dict(self._stream.resume_token))
+            self._offset = {"_id": at, "copy": "true"} if is_copying else {"_id": at}
+        if is_copying:
+            self._copy = self._existing(self._offset or {})
         return self._stream
 
     # What is there.
@@ -297,7 +302,7 @@ class MongoSourceTask(PollingSourceTask):
         """In the order of namespaces and ids, behind what an offset says was copied."""
         from bson import json_util
 
-        token = self._token()
+        token = offset.get("_id")  # where the stream began: what changes meanwhile comes behind it
         done = str(offset.get("copied", ""))
         for database, collection in self._namespaces():
             namespace = f"{database}.{collection}"
@@ -317,13 +322,6 @@ class MongoSourceTask(PollingSourceTask):
                 if record is not None:
                     yield record
 
-    def _token(self) -> str | None:
-        """Where the stream began, so that nothing which changed while documents were copied is missed."""
-        if self._offset is not None and self._offset.get("_id") is not None:
-            return str(self._offset["_id"])
-        token = None if self._stream is None else self._stream.resume_token
-        return None if token is None else json.dumps(dict(token))
-
     def _namespaces(self) -> Iterator[tuple[str, str]]:
         database, collection = self.settings.string("database"), self.settings.string("collection")
         if collection:
@@ -339,15 +337,16 @@ class MongoSourceTask(PollingSourceTask):
 
     def _changed(self, stream: ChangeStream[dict[str, Any]]) -> Sequence[SourceRecord]:
         records: list[SourceRecord] = []
+        offset = self._offset
         while len(records) < self._size and not self.context.is_stopping:
             event = stream.try_next()
             if event is None:
                 break
-            token = json.dumps(dict(stream.resume_token or event["_id"]))
-            self._offset = {"_id": token}
-            record = self._record(event, self._offset)
+            offset = {"_id": json.dumps(dict(stream.resume_token or event["_id"]))}
+            record = self._record(event, offset)
             if record is not None:
                 records.append(record)
+        self._offset = offset  # not before: where an error ends this, all of these are read again
         return records
 
     def _record(self, event: Mapping[str, Any], offset: Offset) -> SourceRecord | None:
