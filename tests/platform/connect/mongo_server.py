@@ -106,7 +106,7 @@ class Mongo:
                 documents[found[0]] = made
                 self._changed("replace", name, command, made["_id"], made)
             elif update.get("upsert"):
-                made = {"_id": where.get("_id", bson.ObjectId()), **where}
+                made = {"_id": bson.ObjectId(), **{name: one["$eq"] for name, one in where.items()}}
                 made |= {**change["$set"], **change.get("$setOnInsert", {})} if "$set" in change else change
                 documents[_key(made["_id"])] = made
                 upserted.append({"index": index, "_id": made["_id"]})
@@ -181,10 +181,13 @@ def _key(value: Any) -> bytes:
 def _matches(document: Document, where: Document) -> bool:
     for name, wanted in where.items():
         found = document.get(name)
-        if isinstance(wanted, dict) and "$gt" in wanted:
-            if not found > wanted["$gt"]:
+        if isinstance(wanted, dict) and "$eq" in wanted:
+            wanted = wanted["$eq"]
+        elif isinstance(wanted, dict) and "$gt" in wanted:
+            if found is None or not found > wanted["$gt"]:
                 return False
-        elif found != wanted:
+            continue
+        if found != wanted:
             return False
     return True
 

@@ -59,7 +59,7 @@ def people(url: str) -> Iterator[Collection]:
 
 def sink(url: str, **settings: str) -> SinkKit:
     named = {name.replace("_", "."): value for name, value in settings.items()}
-    config = {"connection.uri": url, "database": "shop", "server.selection.timeout.ms": "500"}
+    config = {"connection.uri": url, "database": "shop", "server.selection.timeout.ms": "60000"}
     return SinkKit(MongoSinkConnector, {**config, **named})
 
 
@@ -102,6 +102,35 @@ def test_documents_follow_their_keys(url: str, people: Collection) -> None:
     assert sorted(told) == [5, 6, 7]
     assert "no key" in told[5]
     assert "64 bits" in told[7]
+
+
+def test_a_key_finds_its_own_document_alone(url: str, people: Collection) -> None:
+    people.insert_many([{"_id": "a", "x": 1}, {"_id": "b", "x": 2}])
+    settings = {"document_id_strategy": f"{STRATEGY}FullKeyStrategy", "delete_on_null_values": "true"}
+    with sink(url, **settings) as kit:
+        kit.put("people", [record('{"$gt": ""}', None), record({"$gt": ""}, {"x": 3}, 1)])
+    assert contents(people)["a"] == {"x": 1}
+    assert contents(people)["b"] == {"x": 2}
+    with sink(
+        url, document_id_strategy="PartialValueStrategy", writemodel_strategy="DeleteOneBusinessKeyStrategy",
+        document_id_strategy_partial_value_projection_list="y",
+        document_id_strategy_partial_value_projection_type="blocklist",
+    ) as kit:  # fmt: skip
+        kit.put("people", [record(None, {"x": {"$gt": 0}}), record(None, {"$or": [{"x": 1}]}, 1)])
+        assert [one.offset for one, _ in kit.errant] == [1]
+    assert {"a", "b"} <= contents(people).keys()
+
+
+def test_documents_that_are_none_do_not_keep_others_away(url: str, people: Collection) -> None:
+    with sink(url) as kit:
+        kit.put(
+            "people", [record(None, {"n": 0}), record(None, {"$set": {"n": 1}}, 1), record(None, {"n": 2}, 2)]
+        )
+        assert [(one.offset, "cannot be BSON" in str(error)) for one, error in kit.errant] == [(1, True)]
+    assert sorted(one["n"] for one in people.find()) == [0, 2]
+    with sink(url, writemodel_strategy="InsertOneDefaultStrategy") as kit:
+        kit.put("people", [record(None, {"_id": 1, "n": 3}, 3), record(None, {"_id": 1, "n": 4}, 4)])
+        assert [(one.offset, "11000" in str(error)) for one, error in kit.errant] == [(4, True)]
 
 
 def test_types_are_kept(url: str, people: Collection) -> None:
@@ -173,7 +202,10 @@ def test_what_a_server_does_not_take_now_is_written_again(server: Mongo) -> None
         assert [one["n"] for one in server.collections["shop", "people"].values()] == [2]  # behind it
         with pytest.raises(TargetError, match="not authorized"):
             kit.put("people", records)
-    with sink("mongodb://127.0.0.1:1") as kit, pytest.raises(RetriableError, match="ServerSelectionTimeout"):
+    with (
+        sink("mongodb://127.0.0.1:1", server_selection_timeout_ms="500") as kit,
+        pytest.raises(RetriableError, match="ServerSelectionTimeout"),
+    ):
         kit.put("people", records)
 
 

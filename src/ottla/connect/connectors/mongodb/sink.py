@@ -215,7 +215,7 @@ class MongoSinkTask(BatchSinkTask):
                 self._database[collection].bulk_write(writes, ordered=is_ordered)
         except RetriableError:
             raise
-        except (BSONError, OverflowError) as error:
+        except (BSONError, OverflowError, ValueError) as error:  # a field such as $set is a ValueError
             raise DataError(f"a document cannot be BSON: {error}") from error
         except ConnectError as error:
             if not isinstance(error.__cause__, BulkWriteError):
@@ -235,16 +235,20 @@ class MongoSinkTask(BatchSinkTask):
             if passes(each.get("code")):
                 raise RetriableError(f"a document was not written: {each.get('errmsg')}")
         for each in failed:
-            if not (each.get("code") == _DUPLICATE and self._is_repeated(each)):
+            owner = owners[each["index"]]
+            if not (each.get("code") == _DUPLICATE and self._is_repeated(each, owner)):
                 told = f"the document was not written: {each.get('code')} {each.get('errmsg')}"
-                self.reject(owners[each["index"]], ConnectError(told))
+                self.reject(owner, ConnectError(told))
         return int(failed[0]["index"]) + 1 if is_ordered else len(owners)
 
-    def _is_repeated(self, error: Mapping[str, Any]) -> bool:
-        """An insert of a record that was inserted before."""
+    def _is_repeated(self, error: Mapping[str, Any], owner: SinkRecord) -> bool:
+        """An insert of a record that was inserted before: its place made the `_id` that is there."""
         pattern, text = error.get("keyPattern"), str(error.get("errmsg"))
         is_by_id = list(pattern) == ["_id"] if pattern else "index: " not in text or "index: _id_" in text
-        return self._id in _OF_PLACES and is_by_id
+        if self._id not in _OF_PLACES or not is_by_id:
+            return False
+        own_id = bson_document(owner).get("_id")
+        return own_id is None or self.settings.boolean("document.id.strategy.overwrite.existing")
 
     def _write_of(self, record: SinkRecord) -> Write | None:
         from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
@@ -273,7 +277,12 @@ class MongoSinkTask(BatchSinkTask):
         return "BusinessKey" in self._write_model
 
     def _filter(self, found: Any) -> dict[str, Any]:
-        return dict(found) if self._by_fields and isinstance(found, dict) else {"_id": found}
+        """Equality, whatever a record has there: `{"$gt": ""}` finds no others' documents."""
+        fields = found if self._by_fields and isinstance(found, dict) else {"_id": found}
+        wrong = next((name for name in fields if name.startswith("$")), None)
+        if wrong is not None:
+            raise DataError(f"no field that documents are found by can be called {wrong}")
+        return {name: {"$eq": value} for name, value in fields.items()}
 
     def _update(self, document: dict[str, Any]) -> dict[str, Any]:
         if "Timestamp" not in self._write_model:
