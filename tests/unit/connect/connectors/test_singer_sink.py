@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import tempfile
 from decimal import Decimal
 from pathlib import Path
@@ -172,6 +173,18 @@ sys.exit(5)
         ConnectError, match="(?s)target-fake ended with exit code 5.*the disk is full"
     ) as caught:
         kit.put("people", [])
+    kit.__exit__(caught.type, caught.value, None)
+
+
+def test_a_target_that_ends_by_itself_has_kept_nothing(file: Path) -> None:
+    kit = SinkKit(SingerSinkConnector, config(file, "sys.stdin.readline()\nsys.exit(0)"))
+    kit.__enter__()
+    kit.put("people", [person(0, 1, "a")])
+    os.waitid(os.P_PID, process_of(kit), os.WEXITED | os.WNOWAIT)
+    kit.commit()
+    assert kit.committed == {}
+    with pytest.raises(ConnectError, match="has ended before its input") as caught:
+        kit.put("people", [person(1, 2, "b")])
     kit.__exit__(caught.type, caught.value, None)
 
 

@@ -142,6 +142,10 @@ class Program:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    @property
     def is_over(self) -> bool:
         """It has said all that it will say, and every line of it was taken."""
         return not self._selector.get_map() and not self._pending

@@ -260,6 +260,8 @@ class MessagesSinkTask(SinkTask):
         """Let it end: what it was given is kept then. ConnectError."""
         self._program = None
         try:
+            if program.has_ended:  # by itself: nobody knows how much of its input it took
+                self.ended(program)
             program.end_input()
             self._heard_out(program)
             program.check()
