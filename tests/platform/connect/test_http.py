@@ -58,6 +58,26 @@ def test_each_record_is_a_request(web: Web) -> None:
     assert (web.asked[0].headers["x-one"], web.asked[0].headers["x-two"]) == ("1", "a:b")
 
 
+def test_a_key_leads_to_no_other_place(web: Web) -> None:
+    with sink(f"{web.url}/api/${{key}}", behavior_on_null_values="delete") as kit:
+        kit.put("t", [record("..", None), record(".", None), record("../x?y#z", None), record("...", None)])
+        assert [one.key for one, _ in kit.errant] == ["..", "."]
+    assert [one.path for one in web.asked] == ["/api/..%2Fx%3Fy%23z", "/api/..."]
+
+
+def test_errors_tell_no_secret() -> None:
+    token = {"auth_type": "BEARER", "bearer_token": "secret\nsecret"}
+    with sink("http://127.0.0.1:1/x", **token) as kit, pytest.raises(TargetError, match="Auth") as raised:
+        kit.put("t", [record(0, {})])
+    assert "secret" not in str(raised.value)
+    with (
+        sink("http://127.0.0.1:1/x?key=secret") as kit,
+        pytest.raises(RetriableError, match="POST http://127.0.0.1/x: .*refused") as away,
+    ):
+        kit.put("t", [record(0, {})])
+    assert "secret" not in str(away.value)
+
+
 def test_batches_keep_the_order_of_their_key(web: Web) -> None:
     records = [record(n % 2, {"n": n}, n) for n in range(5)]
     with sink(web.url, batch_max_size="2", batch_key_pattern="${key}", batch_json_as_array="true") as kit:
@@ -151,6 +171,8 @@ def test_servers_are_told_who_this_is(web: Web) -> None:
     ("setting", "value", "told"),
     [
         ("http.api.url", "host/path", "http://HOST"),
+        ("http.api.url", "http://[host", "http://HOST"),
+        ("http.api.url", "http://host:x", "http://HOST"),
         ("http.api.url", "http://host/${id}", r"\$\{id\}"),
         ("headers", "X-One", "NAME:VALUE"),
         ("retry.on.status.codes", "5xx", "500-599"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -39,6 +40,8 @@ _MAX_WAIT_S: Final = 3600
 PASSING: Final = frozenset((408, 421, 423, 425, 429, 500, 502, 503, 504, 507))
 """Statuses of servers that may answer otherwise later"""
 _REFUSED: Final = frozenset((401, 403, 407))
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _EARLY_S: Final = 30
 """How long before its end a token is not used any more"""
 
@@ -57,9 +60,16 @@ class Response(NamedTuple):
 
 def _check_url(name: str, value: SettingValue) -> None:
     for each in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
-        parts = urlsplit(each) if isinstance(each, str) else None
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        if not isinstance(each, str) or not _is_url(each):
             raise invalid(name, each, "it has to begin with http://HOST or https://HOST")
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not fit, a port that is none
+        return False
 
 
 URL: Final = Check(_check_url, "http://HOST... or https://HOST...")
@@ -195,8 +205,9 @@ class HttpClient:
         self._pool.clear()
 
     def _send(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
-        from urllib3.exceptions import HTTPError, LocationValueError
+        from urllib3.exceptions import HTTPError, LocationValueError, MaxRetryError
 
+        _check_headers(headers)
         where = urlsplit(url)
         try:
             answer = self._pool.request(
@@ -207,7 +218,9 @@ class HttpClient:
             finally:
                 answer.release_conn()
         except (HTTPError, OSError) as error:
-            text = f"{method} {where.scheme}://{where.hostname}{where.path}: {error}"
+            # What urllib3 says of retries has all of the URL in it, and a query may have a secret.
+            cause = error.reason if isinstance(error, MaxRetryError) and error.reason else error
+            text = f"{method} {where.scheme}://{where.hostname}{where.path}: {cause}"
             if isinstance(error, LocationValueError):
                 raise ConnectError(text) from error
             raise RetriableError(text) from error
@@ -256,6 +269,13 @@ class HttpClient:
         seconds = lasts if isinstance(lasts, int | float) else 300
         self._token = token, time.monotonic() + max(seconds - _EARLY_S, 1)
         return token
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    """TargetError for what cannot be sent, without the value, which may be a secret."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise TargetError(f"the header {name!r} has what no header may have, such as a new line")
 
 
 def basic(user: str, password: str) -> str:

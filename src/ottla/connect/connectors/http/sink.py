@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -112,6 +111,13 @@ def _check_places(settings: Settings) -> None:
                 )
 
 
+def _segment(text: str) -> str:
+    """As a part of a path that leads nowhere else. DataError for those that do, however they are written."""
+    if text in (".", ".."):
+        raise DataError(f"{text!r} cannot be a part of a URL: it stands for another place")
+    return quote(text, safe="")
+
+
 class HttpSinkConnector(SinkConnector):
     """Records as requests to a server, one by one or in batches."""
 
@@ -172,7 +178,7 @@ class HttpSinkTask(BatchSinkTask):
         return [batch for batches in groups.values() for batch in batches]
 
     def _place(self, record: SinkRecord) -> str:
-        return named(self._url, record, partial(quote, safe=""))
+        return named(self._url, record, _segment)
 
     def _batch_key(self, record: SinkRecord) -> str:
         pattern = self.settings.string("batch.key.pattern")
