@@ -241,6 +241,21 @@ def test_pages_are_followed_and_the_last_one_is_read_on(web: Web) -> None:
     assert web.asked[0].path == "/list?size=2&cursor="
 
 
+def test_a_page_that_names_itself_is_the_last(web: Web) -> None:
+    web.answer = lambda request: Answer(200, b'{"data": [1, 2], "next": "end"}')
+    kit = source(
+        web.url, http_offset_mode="CURSOR_PAGINATION", http_next_page_json_pointer="/next",
+        http_response_data_json_pointer="/data", http_initial_offset="end", request_interval_ms="60000",
+    )  # fmt: skip
+    with kit.running() as task:
+        assert [one.value for one in task.poll()] == [1, 2]
+        task.task.context.is_stopping = True  # it waits no longer than for that
+        assert task.poll(polls=3) == []
+        task.commit()
+    assert len(web.asked) == 1
+    assert kit.run() == []
+
+
 def test_errors_of_a_server_are_waited_after_or_raised(web: Web) -> None:
     web.answers = [Answer(503, b"", {"Retry-After": "0"}), Answer(200, b'[{"a": 1}]'), Answer(404, b"gone"),
                    Answer(200, b"<html>")]  # fmt: skip

@@ -181,7 +181,8 @@ class HttpSourceTask(PollingSourceTask):
             return ()
         answer = self._ask(entity)
         records = list(self._records(entity, answer))
-        following = self._next_page(answer) if self._mode == "CURSOR_PAGINATION" else None
+        is_paged = self._mode == "CURSOR_PAGINATION"
+        following = self._next_page(self._offsets[entity], answer) if is_paged else None
         if following is not None:
             self._offsets[entity] = {"offset": following}
         elif records:
@@ -233,7 +234,7 @@ class HttpSourceTask(PollingSourceTask):
                     )
                 yield {"offset": found}, value
         elif self._mode == "CURSOR_PAGINATION":
-            yield from self._of_page(before, values, self._next_page(answer))
+            yield from self._of_page(before, values, self._next_page(before, answer))
         else:
             first = before.get("offset")
             for number, value in enumerate(values, first + 1 if isinstance(first, int) else 1):
@@ -252,9 +253,11 @@ class HttpSourceTask(PollingSourceTask):
             else:
                 yield {"offset": before.get("offset"), "read": number}, value
 
-    def _next_page(self, answer: Value) -> Value:
+    def _next_page(self, before: Offset, answer: Value) -> Value:
+        """None on the last one, which may also name itself."""
         found = _at(answer, self.settings.string("http.next.page.json.pointer"))
-        return found if isinstance(found, int | float | str) and found != "" else None
+        is_other = isinstance(found, int | float | str) and found not in ("", before.get("offset"))
+        return found if is_other else None
 
     def stop(self) -> None:
         if hasattr(self, "_client"):
