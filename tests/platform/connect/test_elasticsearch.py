@@ -183,6 +183,11 @@ def test_what_a_server_does_not_take_now_is_sent_again() -> None:
             kit.put("People", [record("a", {"n": 1}), record("b", {"n": 2}, 1)])
             assert kit.errant == []
         assert len({one.body for one in web.asked}) == 1
+        conflict = {"status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "r"}}
+        told = {"errors": True, "items": [{"update": conflict}]}
+        web.answers = [Answer(200, json.dumps(told).encode())]
+        with sink(web.url, write_method="upsert") as kit, pytest.raises(RetriableError, match="conflict"):
+            kit.put("People", [record("a", {"n": 1})])
         web.answers = [_items(None), _items(None), Answer(401, b"who?")]
         web.asked.clear()
         with sink(web.url, bulk_size_bytes="10", connection_username="me", connection_password="x") as kit:

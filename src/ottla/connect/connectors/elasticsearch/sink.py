@@ -253,9 +253,9 @@ class ElasticsearchSinkTask(BatchSinkTask):
             raise ConnectError("this is no answer to a bulk request")
         status, error = done.get("status"), done.get("error")
         kind = error.get("type") if isinstance(error, dict) else None
-        if error is None or status == 409 or not isinstance(status, int):
+        if error is None or (status == 409 and not (isinstance(item, dict) and "update" in item)):
             return None  # a newer version is there, or (a data stream's) this one
-        if kind in _PASSING_TYPES or status in PASSING:
+        if kind in _PASSING_TYPES or status in (409, *PASSING):  # 409: someone else changed the document
             return f"{status} {_told(error)}"
         if kind in _MALFORMED and self._malformed != "FAIL":
             if self._malformed == "WARN":
