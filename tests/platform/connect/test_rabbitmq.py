@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pika
@@ -119,6 +120,29 @@ def test_what_a_server_refuses_is_no_records_fault(port: int, channel: Channel) 
         kit.put("orders", [record("a", "1")])
     with sink(port, rabbitmq_password="wrong") as kit, pytest.raises(TargetError, match="Authentication"):
         kit.put("orders", [record("a", "1")])
+
+
+def test_a_queue_that_is_deleted_is_told(port: int, channel: Channel) -> None:
+    with source(port).running() as task:
+        task.poll()
+        channel.queue_delete("orders")
+        with pytest.raises(RetriableError, match="cancelled a consumer"):
+            wait_for_error(task)
+        with pytest.raises(TargetError, match="no queue 'orders'"):
+            task.poll()
+
+
+def wait_for_error(task: RunningTask) -> None:
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        task.poll()
+
+
+def test_a_key_that_is_too_long_is_told_alone(port: int, channel: Channel) -> None:
+    with sink(port, rabbitmq_routing_key="${key}") as kit:
+        kit.put("orders", [record("k" * 256, "a"), record("orders", "b", 1)])
+        assert [(one.offset, "255 bytes" in str(error)) for one, error in kit.errant] == [(0, True)]
+    assert channel.basic_get("orders", auto_ack=True)[2] == b"b"
 
 
 def test_a_server_that_is_away_is_asked_again() -> None:

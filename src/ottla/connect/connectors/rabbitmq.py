@@ -163,6 +163,7 @@ class RabbitMQSourceTask(PollingSourceTask):
         self._channel: Any = None
         self._number = 0
         """Of the connection: what came over another one is not acknowledged over this one"""
+        self._is_cancelled = False
         self._arrived: list[SourceRecord] = []
         self._done: deque[tuple[int, int]] = deque()
 
@@ -173,6 +174,8 @@ class RabbitMQSourceTask(PollingSourceTask):
                     self._open()
                 self._acknowledge()
                 self._connection.process_data_events(0 if self._arrived else _WAIT_S)
+                if self._is_cancelled:  # nothing more would come
+                    raise RetriableError("the server cancelled a consumer: its queue was deleted or moved")
         except ConnectError:
             self._close()
             raise
@@ -183,12 +186,17 @@ class RabbitMQSourceTask(PollingSourceTask):
         import pika
 
         self._number += 1
+        self._is_cancelled = False
         self._arrived = []
         self._connection = pika.BlockingConnection(self._parameters)
         self._channel = self._connection.channel()
         self._channel.basic_qos(prefetch_count=self.settings.integer("rabbitmq.prefetch.count"))
+        self._channel.add_on_cancel_callback(self._cancelled)
         for name in self.settings.list("rabbitmq.queue"):
             self._channel.basic_consume(name, lambda *given, name=name: self._came(name, *given[1:]))
+
+    def _cancelled(self, _told: object) -> None:
+        self._is_cancelled = True
 
     def _came(self, queue: str, method: Any, properties: Any, body: bytes) -> None:
         headers = ConnectHeaders()
@@ -323,6 +331,8 @@ class RabbitMQSinkTask(BatchSinkTask):
                     self._channel.basic_publish(exchange, routing, body, properties, mandatory=True)
                 except pika.exceptions.UnroutableError:
                     raise ConnectError(f"no queue takes messages of {exchange!r} for {routing!r}") from None
+                except pika.exceptions.ShortStringTooLong:
+                    raise DataError("a routing key or a header's name has more than 255 bytes") from None
         except (RetriableError, TargetError):
             self._close()
             raise
