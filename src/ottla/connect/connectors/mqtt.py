@@ -104,6 +104,8 @@ class _Connection:
         self._servers = _servers(settings)
         self._answered = threading.Event()
         self._refusal: str | None = None
+        self.number = 0
+        """Of the connection that there is: what came over another one is not acknowledged over this one"""
         self._on_each_connection = on_each_connection
         self.client: Client = Client(
             CallbackAPIVersion.VERSION2,
@@ -134,8 +136,10 @@ class _Connection:
         self, client: Client, _data: object, _flags: object, reason: Any, _properties: object
     ) -> None:
         self._refusal = str(reason) if reason.is_failure else None
-        if self._refusal is None and self._on_each_connection is not None:
-            self._on_each_connection(client)
+        if self._refusal is None:
+            self.number += 1
+            if self._on_each_connection is not None:
+                self._on_each_connection(client)
         self._answered.set()
 
     def open(self) -> None:
@@ -222,10 +226,12 @@ class MqttSourceTask(PollingSourceTask):
     connector = MqttSourceConnector
 
     def connect(self, settings: Settings, config: Config) -> None:  # noqa: ARG002
-        self._inbox: Inbox[MQTTMessage] = Inbox(settings.integer("records.buffer.queue.size"))
+        self._inbox: Inbox[tuple[int, MQTTMessage]] = Inbox(settings.integer("records.buffer.queue.size"))
         keeps = not settings.boolean("mqtt.clean.session.enabled")
         self._connection = _Connection(settings, keeps_session=keeps, on_each_connection=self._subscribe)
-        self._connection.client.on_message = lambda _client, _data, message: self._inbox.put(message)
+        self._connection.client.on_message = lambda _client, _data, message: self._inbox.put(
+            (self._connection.number, message)
+        )
         self._is_open = False
 
     def _subscribe(self, client: Client) -> None:
@@ -236,9 +242,10 @@ class MqttSourceTask(PollingSourceTask):
         if not self._is_open:
             self._connection.open()
             self._is_open = True  # from now on the client connects anew by itself
-        return [self._record(message) for message in self._inbox.take(self.settings.integer("batch.size"))]
+        arrived = self._inbox.take(self.settings.integer("batch.size"))
+        return [self._record(connection, message) for connection, message in arrived]
 
-    def _record(self, message: MQTTMessage) -> SourceRecord:
+    def _record(self, connection: int, message: MQTTMessage) -> SourceRecord:
         headers = (
             ConnectHeaders()
             .add("mqtt.message.id", message.mid, INT32)
@@ -248,7 +255,7 @@ class MqttSourceTask(PollingSourceTask):
         )
         return SourceRecord(
             {"server": self.settings.list("mqtt.server.uri")[0]},
-            {"topic": message.topic},
+            {"topic": message.topic, "connection": connection},
             self.settings.string("kafka.topic"),
             key_schema=STRING,
             key=message.topic,
@@ -258,7 +265,9 @@ class MqttSourceTask(PollingSourceTask):
         )
 
     def commit_record(self, record: SourceRecord, produced: Produced | None) -> None:  # noqa: ARG002
-        """Only now the broker may forget it."""
+        """Only now the broker may forget it. Another connection may have given its number to another one."""
+        if record.source_offset["connection"] != self._connection.number:
+            return
         marks = [record.headers.last_with_name(name) for name in ("mqtt.message.id", "mqtt.qos")]
         mid, qos = (0 if mark is None else mark.value for mark in marks)
         if isinstance(mid, int) and isinstance(qos, int) and qos > 0:
