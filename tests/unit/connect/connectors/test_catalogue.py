@@ -65,6 +65,7 @@ def installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     uv.write_text(
         f"""#!/bin/sh
 echo "$@" >> {tmp_path}/called
+env > {tmp_path}/variables
 if [ "$1" = venv ]; then for last in "$@"; do :; done; mkdir -p "$last/bin"; exit 0; fi
 case "$*" in *broken*) echo "no such version" >&2; exit 1;; esac
 place="$(dirname "$(dirname "$5")")/lib/python3/site-packages/tap_x-1.0.dist-info"
@@ -90,6 +91,17 @@ def test_an_environment_is_made_once_and_anew_for_another_version(installer: Pat
         Environments().need("tap-x", Kind.TARGET)
     Environments().remove("tap-x")
     assert Environments().find("tap-x") is None
+
+
+def test_what_is_installed_sees_no_secret_of_the_worker(
+    installer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_PASSWORD", "secret")
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    Environments().install(ENTRY)
+    variables = installer.with_name("variables").read_text().splitlines()
+    assert "UV_OFFLINE=1" in variables
+    assert "DATABASE_PASSWORD=secret" not in variables
 
 
 def test_what_cannot_be_installed_leaves_nothing_and_says_why(installer: Path) -> None:

@@ -51,6 +51,12 @@ def own_variables(given: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in given.items() if _PASSED.fullmatch(name)}
 
 
+def _installers_variables(given: Mapping[str, str]) -> dict[str, str]:
+    """Also where packages are had: what is installed may run code of its own before it is there."""
+    own = {name: value for name, value in given.items() if name.startswith(("PIP_", "UV_"))}
+    return own_variables(given) | own
+
+
 class Environment(NamedTuple):
     """`runs` is the name of a script in `bin`, or a place in Python (`module:name`)."""
 
@@ -181,6 +187,7 @@ def _run(command: list[str], requirement: str) -> None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            env=_installers_variables(os.environ),
             timeout=_TIMEOUT_S,
             check=False,
         )
