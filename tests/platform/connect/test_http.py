@@ -11,7 +11,7 @@ from tests.platform.connect.web import Answer, Request, Web, web_server
 
 from ottla.connect.connectors.http.sink import HttpSinkConnector
 from ottla.connect.connectors.http.source import HttpSourceConnector
-from ottla.connect.connectors.sinks import TargetError
+from ottla.connect.connectors.sinks import RejectedError, TargetError
 from ottla.connect.data import INT32, OPTIONAL_STRING, Struct, Value, struct_of
 from ottla.connect.errors import ConnectError, RetriableError
 from ottla.connect.records import SinkRecord
@@ -26,9 +26,9 @@ def web() -> Iterator[Web]:
         yield running
 
 
-def sink(url: str, **settings: str) -> SinkKit:
+def sink(url: str, *, tolerant: bool = True, **settings: str) -> SinkKit:
     named = {name.replace("_", "."): value for name, value in settings.items()}
-    return SinkKit(HttpSinkConnector, {"http.api.url": url, **named})
+    return SinkKit(HttpSinkConnector, {"http.api.url": url, **named}, tolerant=tolerant)
 
 
 def record(key: Value, value: Value, offset: int = 0) -> SinkRecord:
@@ -131,6 +131,9 @@ def test_a_record_that_the_server_refuses_is_found_in_its_batch(web: Web) -> Non
     with sink(web.url, **settings, behavior_on_error="ignore") as kit:
         kit.put("t", records)
         assert kit.errant == []
+    told = r"422 no 2 \(one of 4 records, record 0 of t-0 on\)"
+    with sink(web.url, tolerant=False, **settings) as kit, pytest.raises(RejectedError, match=told):
+        kit.put("t", records)
     web.answer = lambda request: Answer(401, b"who?")
     with sink(web.url, **settings) as kit, pytest.raises(TargetError, match="401 who"):
         kit.put("t", records)

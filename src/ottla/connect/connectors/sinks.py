@@ -153,8 +153,12 @@ class BatchSinkTask(SinkTask):
         except (RetriableError, TargetError):
             raise
         except ConnectError as error:
-            if len(batch) == 1 or not self.tolerates:
+            if len(batch) == 1:
                 self.reject(batch[0], error)
+            elif not self.tolerates:
+                raise RejectedError(
+                    f"{error} (one of {len(batch)} records, {_where(batch[0])} on)"
+                ) from error
             else:  # which of them it is shows when each is written by itself
                 for record in batch:
                     self._write([record], done)
@@ -164,13 +168,16 @@ class BatchSinkTask(SinkTask):
         """This record is none that the target takes: raised where nobody wants to hear of it."""
         reporter = self.context.errant_record_reporter
         if reporter is None:
-            where = f"{record.original_topic}-{record.original_partition}"
-            raise RejectedError(f"{error} (record {record.original_offset} of {where})") from error
+            raise RejectedError(f"{error} ({_where(record)})") from error
         reporter.report(record, error)
 
     def close(self, partitions: Sequence[TopicPartition]) -> None:
         gone = frozenset((each.topic, each.partition) for each in partitions)
         self._written = {place: None for place in self._written if place[:2] not in gone}
+
+
+def _where(record: SinkRecord) -> str:
+    return f"record {record.original_offset} of {record.original_topic}-{record.original_partition}"
 
 
 def _place(record: SinkRecord) -> _Place:
