@@ -126,7 +126,7 @@ class Mongo:
             one for one in self._documents(name, command).values() if _matches(one, command.get("filter", {}))
         ]
         if command.get("sort"):
-            found.sort(key=lambda one: one["_id"])
+            found.sort(key=lambda one: _rank(one["_id"]))
         return self._cursor(iter(found), name, command)
 
     def _drop(self, name: str, command: Document) -> Document:
@@ -178,15 +178,21 @@ def _key(value: Any) -> bytes:
     return bson.encode({"": value})
 
 
+def _rank(value: Any) -> tuple[int, Any]:
+    """BSON's order: numbers, texts, others."""
+    return 0 if isinstance(value, int | float) else 1 if isinstance(value, str) else 2, value
+
+
 def _matches(document: Document, where: Document) -> bool:
     for name, wanted in where.items():
+        if name == "$expr":
+            _, literal = wanted["$gt"]
+            if not _rank(document["_id"]) > _rank(literal["$literal"]):
+                return False
+            continue
         found = document.get(name)
         if isinstance(wanted, dict) and "$eq" in wanted:
             wanted = wanted["$eq"]
-        elif isinstance(wanted, dict) and "$gt" in wanted:
-            if found is None or not found > wanted["$gt"]:
-                return False
-            continue
         if found != wanted:
             return False
     return True

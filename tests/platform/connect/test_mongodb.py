@@ -279,6 +279,16 @@ def test_what_is_there_is_copied_before(server: Mongo) -> None:
     client.close()
 
 
+def test_ids_of_several_types_are_all_copied(server: Mongo) -> None:
+    client = pymongo.MongoClient[dict[str, Any]](server.url)
+    ids = ["b", 2, bson.ObjectId("64b7f0c0c0c0c0c0c0c0c0c0"), 1, "a"]
+    client.shop.people.insert_many([{"_id": id_} for id_ in ids])
+    kit = source(server.url, collection="people", startup_mode="copy_existing", poll_max_batch_size="2")
+    copied = [json.loads(str(one.value))["documentKey"]["_id"] for _ in range(3) for one in kit.run()]
+    assert copied == [1, 2, "a", "b", {"$oid": "64b7f0c0c0c0c0c0c0c0c0c0"}]
+    client.close()
+
+
 def test_changes_that_an_error_overtook_are_read_again(server: Mongo) -> None:
     client = pymongo.MongoClient[dict[str, Any]](server.url)
     kit = source(server.url, collection="people", publish_full_document_only="true")

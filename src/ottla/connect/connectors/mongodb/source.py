@@ -309,7 +309,8 @@ class MongoSourceTask(PollingSourceTask):
             if namespace < done:
                 continue
             after = json_util.loads(str(offset["after"])) if namespace == done else None
-            where = {} if after is None else {"_id": {"$gt": after["_id"]}}
+            # Not {"_id": {"$gt": ...}}, which finds ids of the same type alone.
+            where = {} if after is None else {"$expr": {"$gt": ["$_id", {"$literal": after["_id"]}]}}
             found = self._client[database][collection].find(where, batch_size=self._size).sort("_id", 1)
             for document in found:
                 key = {"_id": document["_id"]}
