@@ -166,7 +166,7 @@ class RedisKeysSourceConnector(Renaming, SourceConnector):
     """Keys with their values as they are, and again whenever they change; one that is gone has no value.
 
     The server is told to say what changes (`notify-keyspace-events`). What changes while no task runs shows
-    when it starts again: all keys are read then.
+    when it starts again: all keys are read then. Keys that went meanwhile are not told.
     """
 
     kafka_name = "com.redis.kafka.connect.RedisKeysSourceConnector"
