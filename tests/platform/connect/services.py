@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 from tests.platform.connect.databases import free_port
 
+from ottla.connect.records import SourceRecord
+from ottla.connect.testing import RunningTask
+
 TIMEOUT_S = 90
 
 Ask = Callable[[], object]
@@ -63,6 +66,18 @@ def wait_for(is_there: Ask, tell: Callable[[], object] = lambda: "") -> None:
         if time.monotonic() > end:
             pytest.fail(f"{failure}; {told}")
         time.sleep(0.05)
+
+
+def polled(task: RunningTask, count: int) -> list[SourceRecord]:
+    """So many records of a source, or a few more."""
+    records: list[SourceRecord] = []
+
+    def has_all() -> bool:
+        records.extend(task.poll())
+        return len(records) >= count
+
+    wait_for(has_all, lambda: records)
+    return records
 
 
 def needed(program: str, package: str) -> str:

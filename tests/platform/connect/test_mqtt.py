@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 from tests.platform.connect.databases import free_port
-from tests.platform.connect.services import mosquitto, wait_for
+from tests.platform.connect.services import mosquitto, polled
 
 from ottla.connect.connectors.mqtt import MqttSinkConnector, MqttSourceConnector
 from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.data import Value
 from ottla.connect.errors import ConnectError, RetriableError
-from ottla.connect.records import SinkRecord, SourceRecord
-from ottla.connect.testing import RunningTask, SinkKit, SourceKit
+from ottla.connect.records import SinkRecord
+from ottla.connect.testing import SinkKit, SourceKit
 
 pytestmark = pytest.mark.xdist_group("mqtt")
 
@@ -43,17 +43,6 @@ def source(port: int, **settings: str) -> SourceKit:
 
 def record(key: Value, value: Value, offset: int = 0) -> SinkRecord:
     return SinkRecord("sensors", 0, offset, key=key, value=value)
-
-
-def polled(task: RunningTask, count: int) -> list[SourceRecord]:
-    records: list[SourceRecord] = []
-
-    def has_all() -> bool:
-        records.extend(task.poll())
-        return len(records) >= count
-
-    wait_for(has_all, lambda: records)
-    return records
 
 
 def test_messages_go_out_and_come_in(port: int) -> None:

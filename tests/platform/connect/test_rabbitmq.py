@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pika
 import pytest
 from tests.platform.connect.databases import free_port
-from tests.platform.connect.services import rabbitmq_server, wait_for
+from tests.platform.connect.services import polled, rabbitmq_server
 
 from ottla.connect.connectors.rabbitmq import RabbitMQSinkConnector, RabbitMQSourceConnector
 from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.data import Value
 from ottla.connect.errors import ConnectError, RetriableError
-from ottla.connect.records import Header, SinkRecord, SourceRecord
+from ottla.connect.records import Header, SinkRecord
 from ottla.connect.testing import RunningTask, SinkKit, SourceKit
 
 pytestmark = pytest.mark.xdist_group("rabbitmq")
@@ -57,17 +57,6 @@ def source(port: int, **settings: str) -> SourceKit:
 
 def record(key: Value, value: Value, offset: int = 0) -> SinkRecord:
     return SinkRecord("orders", 0, offset, key=key, value=value, timestamp=7, headers=[Header("h", None, 1)])
-
-
-def polled(task: RunningTask, count: int) -> list[SourceRecord]:
-    records: list[SourceRecord] = []
-
-    def has_all() -> bool:
-        records.extend(task.poll())
-        return len(records) >= count
-
-    wait_for(has_all, lambda: records)
-    return records
 
 
 def test_messages_go_out_and_come_in(port: int, channel: Channel) -> None:

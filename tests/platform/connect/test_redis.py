@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 from tests.platform.connect.databases import free_port
-from tests.platform.connect.services import redis_server
+from tests.platform.connect.services import polled, redis_server
 
 from ottla.connect.connectors.redis.sink import PlainRedisSinkConnector, RedisSinkConnector
 from ottla.connect.connectors.redis.sources import RedisKeysSourceConnector, RedisStreamSourceConnector
@@ -211,16 +211,16 @@ def test_keys_come_and_their_changes_follow(server: redis.Redis, redis_port: int
         {"redis.uri": f"redis://127.0.0.1:{redis_port}", "redis.keys.pattern": "k:*", "topic": "keys"},
     )
     with kit.running() as task:
-        records = task.poll(polls=3)
+        records = polled(task, 6)
         server.hset("k:hash", "b", "2")
         server.delete("k:list")
         server.set("other", "2")
-        records += task.poll(polls=3)
+        records += polled(task, 2)
         server.client_kill_filter(_type="pubsub")  # what changes meanwhile is not told
         server.set("k:text", "2")
         with pytest.raises(RetriableError):
             task.poll(polls=3)
-        again = task.poll(polls=3)
+        again = polled(task, 5)
     assert {one.key: one.value for one in records[:6]} == {
         "k:text": b"1", "k:empty": b"", "k:hash": {"a": "1"}, "k:list": ["x", "y"], "k:set": ["y", "z"],
         "k:zset": {"m": 1.5},

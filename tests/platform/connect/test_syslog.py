@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.platform.connect.services import wait_for
+from tests.platform.connect.services import polled
 
 from ottla.connect.connectors.syslog.messages import parsed
 from ottla.connect.connectors.syslog.source import SyslogSourceConnector
 from ottla.connect.data import Struct
 from ottla.connect.errors import ConnectError
 from ottla.connect.records import SourceRecord
-from ottla.connect.testing import RunningTask, SourceKit
+from ottla.connect.testing import SourceKit
 
 NOW = dt.datetime(2024, 1, 15, tzinfo=dt.UTC)
 NEW = "<165>1 2003-10-11T22:14:15.003Z host app 42 ID47 "
@@ -58,17 +58,6 @@ def source(**settings: str) -> SourceKit:
     named = {name.replace("_", "."): value for name, value in settings.items()}
     fixed = {"syslog.listen.address": "127.0.0.1", "syslog.port": "0", "topic": "logs"}
     return SourceKit(SyslogSourceConnector, {**fixed, **named})
-
-
-def polled(task: RunningTask, count: int) -> list[SourceRecord]:
-    records: list[SourceRecord] = []
-
-    def has_all() -> bool:
-        records.extend(task.poll())
-        return len(records) >= count
-
-    wait_for(has_all, lambda: records)
-    return records
 
 
 def value(record: SourceRecord, name: str) -> object:
