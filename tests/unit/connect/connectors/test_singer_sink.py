@@ -18,7 +18,7 @@ from ottla.connect.connectors.others.singer_sink import SingerSinkConnector, Sin
 from ottla.connect.data.logical import DATE, TIMESTAMP, decimal_schema
 from ottla.connect.data.schema import Struct
 from ottla.connect.data.schemas import BYTES, INT64, OPTIONAL_STRING, array_of, map_of, struct_of
-from ottla.connect.errors import ConnectError
+from ottla.connect.errors import ConfigError, ConnectError
 from ottla.connect.records import SinkRecord
 from ottla.connect.sdk import TopicPartition
 from ottla.connect.testing import SinkKit
@@ -208,6 +208,17 @@ def test_a_target_that_does_what_it_should_not(file: Path, does: str, error: str
 
     with pytest.raises(ConnectError, match=error):
         fill()
+
+
+def test_variables_are_passed_on_but_for_those_that_load_code(file: Path) -> None:
+    does = 'keep(os.environ["TOKEN"])' + AT_ONCE
+    with SinkKit(SingerSinkConnector, config(file, does, **{"target.env.TOKEN": "t\n"})) as kit:
+        kit.put("people", [person(0, 1, "a")])
+    assert file.read_text().startswith("t\n")
+    for name in ("LD_PRELOAD", "PYTHONPATH", "PATH"):
+        kit = SinkKit(SingerSinkConnector, config(file, AT_ONCE, **{f"target.env.{name}": "/tmp/x"}))
+        with pytest.raises(ConfigError, match=rf"target.env.{name}: .*other code"), kit:
+            kit.put("people", [person(0, 1, "a")])
 
 
 def test_deletes(file: Path) -> None:

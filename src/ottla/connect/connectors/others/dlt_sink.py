@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from ottla.connect.connectors.others import dlt_runner
 from ottla.connect.connectors.others.catalogue import Kind
-from ottla.connect.connectors.others.environments import own_variables
 from ottla.connect.connectors.others.json_values import Described
 from ottla.connect.connectors.others.messages import encode
 from ottla.connect.connectors.others.programs import Program
-from ottla.connect.connectors.others.settings import behind, own_config, program_config
+from ottla.connect.connectors.others.settings import behind, own_config, program_config, program_variables
 from ottla.connect.connectors.others.sink import MessagesSinkConnector, MessagesSinkTask, sink_config
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.records import SinkRecord
@@ -73,7 +71,7 @@ class DltSinkTask(MessagesSinkTask):
         }
         file = self.folder.write("config.json", encode(told))
         command = [str(self.environment.python), dlt_runner.__file__, "destination", str(file)]
-        variables = {**own_variables(os.environ), **behind(self.config, "destination.env")}
+        variables = program_variables(self.config, "destination.env")
         timeout_s = self.settings.integer("timeout.ms") / 1000
         return Program(self.name, command, variables, self.folder.path, timeout_s=timeout_s, takes_input=True)
 

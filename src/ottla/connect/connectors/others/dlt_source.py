@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from ottla.connect.connectors.others import dlt_runner
 from ottla.connect.connectors.others.catalogue import Kind
-from ottla.connect.connectors.others.environments import own_variables
 from ottla.connect.connectors.others.messages import encode
 from ottla.connect.connectors.others.programs import Program
 from ottla.connect.connectors.others.settings import (
@@ -17,6 +15,7 @@ from ottla.connect.connectors.others.settings import (
     object_of,
     own_config,
     program_config,
+    program_variables,
 )
 from ottla.connect.connectors.others.source import (
     MessagesSourceConnector,
@@ -70,6 +69,6 @@ class DltSourceTask(MessagesSourceTask):
         }
         file = self.folder.write("config.json", encode(told))
         command = [str(self.environment.python), dlt_runner.__file__, "source", str(file)]
-        variables = {**own_variables(os.environ), **behind(self.config, "source.env")}
+        variables = program_variables(self.config, "source.env")
         timeout_s = (self.settings.integer("timeout.ms") + self.settings.integer("poll.interval.ms")) / 1000
         return Program(self.name, command, variables, self.folder.path, timeout_s=timeout_s)

@@ -1,12 +1,14 @@
-"""How programs of others are configured: their settings behind a prefix, and their variables. Pure."""
+"""How programs of others are configured: their settings behind a prefix, and their variables."""
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from ottla.connect.connectors.others.catalogue import Kind
-from ottla.connect.connectors.others.environments import Environments
+from ottla.connect.connectors.others.environments import Environments, own_variables
 from ottla.connect.connectors.others.messages import parse_object
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance, Validator
 from ottla.connect.errors import ConfigError
@@ -14,7 +16,10 @@ from ottla.connect.sdk import Config
 from ottla.connect.settings import Settings, SettingValue, invalid
 from ottla.connect.validators import Check
 
-__all__ = ["JSON_OBJECT", "behind", "object_of", "own_config", "program_config"]
+__all__ = ["JSON_OBJECT", "behind", "object_of", "own_config", "program_config", "program_variables"]
+
+_LOADING: Final = re.compile(r"(LD|DYLD)_.*|PYTHON.*|PATH|(BASH_)?ENV")
+"""Variables by which a program would run what is neither the catalogue's nor its own"""
 
 
 def _is_object(name: str, value: SettingValue) -> None:
@@ -55,6 +60,17 @@ def behind(config: Config, prefix: str) -> dict[str, str]:
     """What is given as `prefix.NAME`, by NAME."""
     start = f"{prefix}."
     return {name.removeprefix(start): value for name, value in config.items() if name.startswith(start)}
+
+
+def program_variables(config: Config, prefix: str) -> dict[str, str]:
+    """What a program sees: some of the worker's variables, and those of the settings `prefix.NAME`.
+    ConfigError.
+    """
+    given = behind(config, prefix)
+    for name in given:
+        if _LOADING.fullmatch(name):
+            raise ConfigError(f"{prefix}.{name}: this variable would have the program run other code")
+    return own_variables(os.environ) | given
 
 
 def object_of(settings: Settings, name: str) -> dict[str, object]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from ottla.connect.connectors.others.catalogue import Kind
-from ottla.connect.connectors.others.environments import own_variables
 from ottla.connect.connectors.others.json_values import Described
 from ottla.connect.connectors.others.messages import encode
 from ottla.connect.connectors.others.programs import Program
-from ottla.connect.connectors.others.settings import behind, own_config, program_config
+from ottla.connect.connectors.others.settings import own_config, program_config, program_variables
 from ottla.connect.connectors.others.sink import MessagesSinkConnector, MessagesSinkTask, sink_config
 from ottla.connect.data.logical import timestamp_from_millis
 from ottla.connect.definition import ConfigDef
@@ -51,7 +49,7 @@ class SingerSinkTask(MessagesSinkTask):
         self._config_file = self.folder.write("config.json", encode(told))
 
     def launch(self) -> Program:
-        variables = {**own_variables(os.environ), **behind(self.config, "target.env")}
+        variables = program_variables(self.config, "target.env")
         command = [str(self.environment.executable), "--config", str(self._config_file)]
         timeout_s = self.settings.integer("timeout.ms") / 1000
         return Program(self.name, command, variables, self.folder.path, timeout_s=timeout_s, takes_input=True)

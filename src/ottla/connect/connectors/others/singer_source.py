@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Final
 
 from ottla.connect.connectors.others.catalogue import Kind
-from ottla.connect.connectors.others.environments import own_variables
 from ottla.connect.connectors.others.messages import encode, parse_object
 from ottla.connect.connectors.others.programs import Program, output_of
 from ottla.connect.connectors.others.settings import (
     JSON_OBJECT,
-    behind,
     object_of,
     own_config,
     program_config,
+    program_variables,
 )
 from ottla.connect.connectors.others.singer_catalog import selected
 from ottla.connect.connectors.others.source import (
@@ -94,7 +92,7 @@ class SingerSourceTask(MessagesSourceTask):
         return self._run(*arguments)
 
     def _run(self, *arguments: str) -> Program:
-        variables = {**own_variables(os.environ), **behind(self.config, "tap.env")}
+        variables = program_variables(self.config, "tap.env")
         command = [str(self.environment.executable), "--config", str(self._config_file), *arguments]
         timeout_s = self.settings.integer("timeout.ms") / 1000
         return Program(self.name, command, variables, self.folder.path, timeout_s=timeout_s)
