@@ -244,6 +244,17 @@ def test_pages_are_followed_and_the_last_one_is_read_on(web: Web) -> None:
     assert web.asked[0].path == "/list?size=2&cursor="
 
 
+def test_headers_do_not_follow_to_another_server(web: Web) -> None:
+    settings = {"http_request_headers": "X-Key: secret", "auth_type": "BEARER", "bearer_token": "secret"}
+    with web_server() as other:
+        other.answer = lambda request: Answer(200, b'[{"a": 1}]')
+        web.answers = [Answer(302, b"", {"Location": "/there"}), Answer(302, b"", {"Location": other.url})]
+        assert [one.value for one in source(web.url, **settings).run()] == [{"a": 1}]
+        assert [one.headers["x-key"] for one in web.asked] == ["secret", "secret"]
+        assert [one.path for one in web.asked] == ["/", "/there"]
+        assert "secret" not in str(other.asked)
+
+
 def test_a_page_that_names_itself_is_the_last(web: Web) -> None:
     web.answer = lambda request: Answer(200, b'{"data": [1, 2], "next": "end"}')
     kit = source(

@@ -184,7 +184,7 @@ class HttpClient:
         """Settings are `connection_config`'s, perhaps with `auth_config`'s. ConfigError."""
         self._settings = settings
         self._headers = {"User-Agent": "ottla-connect", **(headers or {})}
-        self._pool = _pool(settings)
+        self._pool = _pool(settings, headers or {})
         self._auth = settings.string("auth.type").upper() if "auth.type" in settings else "NONE"
         self._token: tuple[str, float] | None = None
 
@@ -295,7 +295,8 @@ def _bounded(answer: BaseHTTPResponse) -> bytes:
     return body
 
 
-def _pool(settings: Settings) -> PoolManager:
+def _pool(settings: Settings, headers: Mapping[str, str]) -> PoolManager:
+    """These headers may have secrets: they do not follow a redirection to another server."""
     try:
         import urllib3
     except ImportError as error:
@@ -310,7 +311,15 @@ def _pool(settings: Settings) -> PoolManager:
             connect=settings.integer("http.connect.timeout.ms") / 1000,
             read=settings.integer("http.request.timeout.ms") / 1000,
         ),
-        "retries": urllib3.Retry(total=None, connect=0, read=0, other=0, redirect=5, status=0),
+        "retries": urllib3.Retry(
+            total=None,
+            connect=0,
+            read=0,
+            other=0,
+            redirect=5,
+            status=0,
+            remove_headers_on_redirect=("Authorization", "Cookie", "Proxy-Authorization", *headers),
+        ),
         "assert_hostname": None if settings.boolean("https.host.verifier.enabled") else False,
     }
     proxy = settings.optional_string("http.proxy.url")
