@@ -82,10 +82,12 @@ def test_what_is_no_metric_or_too_old_is_told_alone(url: str) -> None:
             record({"name": "new", "value": 3}, 2, now), record({"value": 1}, 3, now),
             record({"name": "old", "value": 2}, 1, now - 86_400_000),
             record({"name": "x", "value": "1"}, 4, now), record({"name": "x", "value": 1}, 5),
-            record("text", 6, now),
+            record("text", 6, now), record("\udcff", 7, now),
+            record(f'{{"name": "x", "value": 1{"0" * 400}}}', 8, now),
+            record({"name": "x", "value": 1, "timestamp": 2**63}, 9),
         ])  # fmt: skip
         told = {one.offset: str(error) for one, error in kit.errant}
-    assert sorted(told) == [1, 3, 4, 5, 6]
+    assert sorted(told) == [1, 3, 4, 5, 6, 7, 8, 9]
     assert "400 " in told[1]
     assert "no number as its value: '1'" in told[4]
     assert [samples[0][1] for _, samples in found(url, "new[1m]")] == ["3"]

@@ -94,7 +94,7 @@ def document_of(record: ConnectRecord) -> dict[str, Value]:
     """A value's fields: of a struct or map, or of a text that is an object in JSON. DataError."""
     value = plain(record.value)
     if isinstance(value, str | bytes):
-        value = parsed_json(value.encode() if isinstance(value, str) else value)
+        value = parsed_json(to_bytes(None, value))
     if isinstance(value, dict):
         return value
     raise DataError("a document is an object: a struct, a map, or a text that is one in JSON")

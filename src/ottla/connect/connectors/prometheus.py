@@ -160,7 +160,10 @@ def _sample(record: SinkRecord, external: Mapping[str, str]) -> Sample:
         **{_label(key): str(one) for key, one in labels.items() if one not in (None, "")},
     }
     all_labels["__name__"] = re.sub(r"^(?=[0-9])", "_", _NAME.sub("_", name))
-    return Sample(tuple(sorted(all_labels.items())), _timestamp(document, record), float(value))
+    try:
+        return Sample(tuple(sorted(all_labels.items())), _timestamp(document, record), float(value))
+    except OverflowError:
+        raise DataError(f"the metric {name} has a number beyond what a sample can have") from None
 
 
 def _label(name: Value) -> str:
@@ -172,6 +175,8 @@ def _timestamp(document: Mapping[str, Value], record: SinkRecord) -> int:
     stamp = found if isinstance(found, int) and not isinstance(found, bool) else record.timestamp
     if stamp is None:
         raise DataError("neither the metric nor its record has a timestamp")
+    if not -(2**63) <= stamp < 2**63:
+        raise DataError(f"the timestamp {stamp} has more than 64 bits")
     return stamp
 
 

@@ -219,7 +219,7 @@ def _number(value: Value, what: str) -> float:
         raise DataError(f"the {what} is no number: {value!r}")
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise DataError(f"the {what} is no number: {value!r}") from None
 
 
