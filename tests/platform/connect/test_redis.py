@@ -200,6 +200,12 @@ def test_streams_go_on_where_they_were(server: redis.Redis, redis_port: int) -> 
         stream(redis_port, redis_stream_name="a", redis_stream_offset="now").run()
 
 
+def test_keys_of_a_cluster_are_refused() -> None:
+    settings = {"redis.cluster.enabled": "true"}
+    with pytest.raises(ConnectError, match="a connector for each node"):
+        SourceKit(RedisKeysSourceConnector, settings).run()
+
+
 def test_keys_come_and_their_changes_follow(server: redis.Redis, redis_port: int) -> None:
     server.set("k:text", "1")
     server.set("k:empty", "")

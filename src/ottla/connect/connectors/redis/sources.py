@@ -193,10 +193,19 @@ class RedisKeysSourceConnector(Renaming, SourceConnector):
 
     def validate(self, config: Config) -> list[ConfigValue]:
         """Also whether the server's address can be one."""
-        return with_checks(self, config, super().validate(config), redis_uri=set_up)
+        values = super().validate(config)
+        return with_checks(self, config, values, redis_uri=set_up, redis_cluster_enabled=_check_alone)
 
     def task_class(self) -> type[SourceTask]:
         return RedisKeysSourceTask
+
+
+def _check_alone(settings: Settings) -> None:
+    if settings.boolean("redis.cluster.enabled"):
+        raise ConfigError(
+            "redis.cluster.enabled=true: keys and their changes are those of one server; "
+            "have a connector for each node, without it"
+        )
 
 
 _WAIT_S: Final = 0.2
