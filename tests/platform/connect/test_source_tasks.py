@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import random
-from collections.abc import Sequence
+import socket
+import threading
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from ottla import client
 from ottla.client.admin.topics import NewTopic
+from ottla.client.producer.producer import AsyncProducer
+from ottla.connect.errors import ConnectError
 from ottla.connect.plugins import Plugins
 from ottla.connect.process.kafka import ClientConfig, Kafka
 from ottla.connect.process.lifecycle import Lifecycle, now_ms
+from ottla.connect.process.parent import Parent
 from ottla.connect.process.pipeline import SourcePipeline, make_converters, make_steps
-from ottla.connect.process.source import Sender
+from ottla.connect.process.source import AtLeastOnce, Sender, SourceRunner
 from ottla.connect.process.tolerance import Policy, Tolerance
 from ottla.connect.process.topics import Topics
 from ottla.connect.process.transactions import ExactlyOnce, Transactions
 from ottla.connect.records import SourceRecord
 from ottla.connect.sdk import Config, Produced, SourceTask
+from ottla.connect.worker.frames import Decoder, encode
 from ottla.testing import InProcessBroker
 
 STRING = "org.apache.kafka.connect.storage.StringConverter"
@@ -33,8 +40,10 @@ CONVERTERS = {
 class Told(SourceTask):
     """Fails wherever it is told that something is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, *records: SourceRecord) -> None:
         self.told: list[int] = []
+        self.left_out: list[int] = []
+        self._records = list(records)
 
     def version(self) -> str:
         return "1"
@@ -44,38 +53,72 @@ class Told(SourceTask):
     def stop(self) -> None: ...
 
     def poll(self) -> Sequence[SourceRecord] | None:
-        return None
+        return [self._records.pop(0)] if self._records else None
 
     def commit_record(self, record: SourceRecord, produced: Produced | None) -> None:
-        self.told.append(int(str(record.source_offset["n"])))
+        told = self.left_out if produced is None else self.told
+        told.append(int(str(record.source_offset["n"])))
         raise ValueError("not interested")
 
     def commit(self) -> None:
         raise ValueError("not interested")
 
 
-def _record(number: int) -> SourceRecord:
-    return SourceRecord({"p": "0"}, {"n": number}, "paused", value=f"v{number}")
+def _record(number: int, topic: str = "paused") -> SourceRecord:
+    return SourceRecord({"p": "0"}, {"n": number}, topic, value=f"v{number}")
+
+
+class Worker:
+    """What the worker is for a task: it keeps what is committed."""
+
+    def __init__(self) -> None:
+        self.committed: list[int] = []
+        self._ours, theirs = socket.socketpair()
+        self.parent = Parent(theirs, {}, lambda event, message: None, threading.Event().set)
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        decoder = Decoder()
+        while data := self._ours.recv(1 << 16):
+            for message in decoder.feed(data):
+                if message.get("call") == "commit":
+                    self.committed += [offset["n"] for _, offset in message["offsets"]]
+                    self._ours.sendall(encode({"id": message["id"], "result": None}))
+
+
+class Bench:
+    """What a task's delivery is made of."""
+
+    def __init__(self, broker: InProcessBroker, own: Mapping[str, str], *, tolerates: bool = False) -> None:
+        connection = {"bootstrap.servers": broker.bootstrap_servers}
+        self.kafka = Kafka({"producer": ClientConfig(connection, own), "admin": ClientConfig(connection, {})})
+        plugins, policy = Plugins(), Policy(tolerates=tolerates)
+        self.lifecycle = Lifecycle()
+        self.tolerance = Tolerance(
+            policy, "task-0", now_ms, self.lifecycle.wait_ms, random.random, lambda _: None
+        )
+        self._pipeline = SourcePipeline(
+            make_converters(plugins, {}, CONVERTERS), make_steps(plugins, {}), self.tolerance
+        )
+
+    def sender(self, producer: AsyncProducer) -> Sender:
+        return Sender(self.kafka, producer, self._pipeline, Topics(self.kafka, []), None, patience_s=0.2)
+
+    def close(self) -> None:
+        self._pipeline.close()
+        self.kafka.close(5)
 
 
 @pytest.mark.timeout(60)
 def test_transaction_of_a_task_that_is_paused_goes_on(broker: InProcessBroker) -> None:
-    own = {"bootstrap.servers": broker.bootstrap_servers}
-    writing = {"transactional.id": "paused-0", "enable.idempotence": "true"}
-    kafka = Kafka({"producer": ClientConfig(own, writing), "admin": ClientConfig(own, {})})
-    task, plugins = Told(), Plugins()
-    policy = Policy(0, 60_000, False, False, False)
-    tolerance = Tolerance(policy, "paused-0", now_ms, Lifecycle().wait_ms, random.random, lambda _: None)
-    pipeline = SourcePipeline(make_converters(plugins, {}, CONVERTERS), make_steps(plugins, {}), tolerance)
-    once = ExactlyOnce(
-        task,
-        kafka,
-        lambda producer: Sender(kafka, producer, pipeline, Topics(kafka, []), None),
-        Transactions("connector", 60_000, "paused-offsets"),
-        tolerance,
-        "paused",
-    )
-    with contextlib.closing(pipeline), client.connect(broker.bootstrap_servers) as connected:
+    own = {"transactional.id": "paused-0", "enable.idempotence": "true"}
+    task = Told()
+    with (
+        contextlib.closing(Bench(broker, own)) as bench,
+        client.connect(broker.bootstrap_servers) as connected,
+    ):
+        ways = Transactions("connector", 60_000, "paused-offsets")
+        once = ExactlyOnce(task, bench.kafka, bench.sender, ways, bench.tolerance, "paused")
         connected.admin.topics.create([NewTopic("paused", 1), NewTopic("paused-offsets", 1)])
         once.prepare()
         once.start()
@@ -89,4 +132,55 @@ def test_transaction_of_a_task_that_is_paused_goes_on(broker: InProcessBroker) -
         offsets = connected.read("paused-offsets", isolation="read_committed").column("value").to_pylist()
         assert offsets == [b'{"n":1}']
         assert task.told == [0, 1]
-    kafka.close(5)
+
+
+NO_TOPIC = {"allow.auto.create.topics": "false", "max.block.ms": "1000"}
+
+
+@pytest.mark.timeout(60)
+def test_a_topic_that_is_not_there_fails_the_task_and_what_was_before_counts(
+    broker: InProcessBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    task, worker = Told(_record(0, "is-there"), _record(1, "is-not"), _record(2, "is-there")), Worker()
+    with (
+        contextlib.closing(Bench(broker, NO_TOPIC)) as bench,
+        client.connect(broker.bootstrap_servers) as connected,
+        caplog.at_level(logging.WARNING, "ottla.connect"),
+    ):
+        connected.admin.topics.create([NewTopic("is-there", 1)])
+        once = AtLeastOnce(task, worker.parent, bench.kafka, bench.sender, bench.tolerance, 60_000)
+        once.prepare()
+        with pytest.raises(ConnectError, match="topic is-not: unknown_topic_or_partition"):
+            SourceRunner(task, bench.lifecycle, once, lambda _: None).run()
+        assert connected.read("is-there").column("value").to_pylist() == [b"v0"]
+    assert "records for topic is-not yet: unknown_topic_or_partition" in caplog.text
+    assert worker.committed == [0]
+    assert task.told == [0]
+    assert task.left_out == []
+
+
+@pytest.mark.timeout(60)
+def test_what_a_topic_does_not_take_is_left_out_where_errors_are_tolerated(broker: InProcessBroker) -> None:
+    task, worker = Told(), Worker()
+    with (
+        contextlib.closing(Bench(broker, NO_TOPIC, tolerates=True)) as bench,
+        client.connect(broker.bootstrap_servers) as connected,
+    ):
+        connected.admin.topics.create([NewTopic("takes", 1)])
+        once = AtLeastOnce(task, worker.parent, bench.kafka, bench.sender, bench.tolerance, 60_000)
+        once.prepare()
+        once.send([_record(0, "takes"), _record(1, "takes-not"), _record(2, "takes")])
+        once.commit(is_last=True)
+    assert worker.committed == [2]
+    assert (task.told, task.left_out) == ([0, 2], [1])
+
+
+@pytest.mark.timeout(60)
+def test_a_transaction_fails_with_what_the_producer_said(broker: InProcessBroker) -> None:
+    task = Told(_record(0, "not-there"))
+    with contextlib.closing(Bench(broker, NO_TOPIC | {"transactional.id": "nowhere-0"})) as bench:
+        ways = Transactions("interval", 60_000, "nowhere-offsets")
+        once = ExactlyOnce(task, bench.kafka, bench.sender, ways, bench.tolerance, "nowhere")
+        once.prepare()
+        with pytest.raises(ConnectError, match="topic not-there: unknown_topic_or_partition"):
+            SourceRunner(task, bench.lifecycle, once, lambda _: None).run()

@@ -4,11 +4,12 @@ topics.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, Protocol, TypeVar
 
 from ottla.client.columns.binary import BinaryColumn, HeadersColumn
 from ottla.client.columns.columns import Columns
@@ -26,10 +27,14 @@ from ottla.connect.process.topics import Topics
 from ottla.connect.records import SourceRecord
 from ottla.connect.sdk import Offset, Produced, SourceTask, TransactionContext
 
+T = TypeVar("T")
+
 _log: Final = logging.getLogger(__name__)
 
 _RETRY_MS: Final = 1_000
-"""Between attempts to produce what the client would not take"""
+"""Between attempts to make a topic"""
+_PATIENCE_S: Final = 10.0
+"""What the client does not take for so long is told of, and again each time"""
 
 
 class SourceContext:
@@ -96,17 +101,20 @@ class Sender:
         pipeline: SourcePipeline,
         topics: Topics,
         parent: Parent | None,
+        patience_s: float = _PATIENCE_S,
     ) -> None:
         self._kafka = kafka
         self._producer = producer
         self._pipeline = pipeline
         self._topics = topics
         self._parent = parent
+        self._patience_s = patience_s
         self._used: dict[str, None] = {}
 
     def send(self, records: Sequence[SourceRecord], batch: Batch, *, one_by_one: bool) -> None:
-        """ClientError where the client does not take them; ConnectError for what the error policy does not
-        take.
+        """ClientError where a topic cannot be asked for or made, and nothing was sent; ConnectError for what
+        the error policy does not take. What the producer does not take, or not within `max.block.ms`, is the
+        batch's error, as with Kafka's.
         """
         outgoing: list[Outgoing] = []
         for record in records:
@@ -145,14 +153,24 @@ class Sender:
 
     def _write_run(self, run: Sequence[Outgoing], batch: Batch) -> None:
         batch.expect(len(run))
+        topic = run[0].topic
         try:
-            written = self._kafka.call(
-                self._producer.write(run[0].topic, _columns(run), partition=run[0].partition)
+            written = self._taken(
+                topic, self._producer.write(topic, _columns(run), partition=run[0].partition)
             )
-        except BaseException:
-            batch.settled(len(run), None)
-            raise
-        self._kafka.portal.soon(lambda: written.on_batch(batch.settled))
+        except ClientError as error:
+            batch.settled(len(run), error)
+        else:
+            self._kafka.portal.soon(lambda: written.on_batch(batch.settled))
+
+    def _taken(self, topic: str, work: Coroutine[Any, Any, T]) -> T:
+        """What the producer gives; `max.block.ms` has no end where nobody says so."""
+        waiting = self._kafka.begin(work)
+        while concurrent.futures.wait([waiting], self._patience_s).not_done:
+            code = self._kafka.client("producer").cluster.metadata.errors.get(topic)
+            why = "buffer.memory is full" if code is None else code.name
+            _log.warning("the producer does not take records for topic %s yet: %s", topic, why)
+        return waiting.result()
 
     def _send_each(self, outgoing: Sequence[Outgoing], batch: Batch) -> None:
         """For tasks that want to know where each record went."""
@@ -171,10 +189,10 @@ class Sender:
         for each in outgoing:
             batch.expect(1)
             try:
-                self._kafka.call(send(each))
-            except BaseException:
-                batch.settled(1, None)
-                raise
+                self._taken(each.topic, send(each))
+            except ClientError as error:
+                batch.failed.append(each.record)
+                batch.settled(1, error)
 
     def flush(self) -> None:
         self._kafka.call(self._producer.flush())
@@ -200,6 +218,7 @@ def _settled(done: Delivery, record: SourceRecord, batch: Batch) -> None:
     try:
         went = done.result()
     except ClientError as error:
+        batch.failed.append(record)
         batch.settled(1, error)
         return
     batch.outcomes.append((record, Produced(went.topic, went.partition, went.offset, went.timestamp)))
@@ -215,8 +234,7 @@ def tell_task(call: Callable[..., None], *arguments: object) -> None:
 
 
 class AtLeastOnce:
-    """Offsets are committed by the worker, every `offset.flush.interval.ms`, from a thread beside the "
-    "task's."""
+    """The worker commits offsets, every `offset.flush.interval.ms`, for a thread beside the task's."""
 
     def __init__(
         self,
@@ -262,7 +280,7 @@ class AtLeastOnce:
     def _settle(self) -> None:
         if self._failure is not None:
             raise self._failure
-        for batch in self._submitted.over():
+        while (batch := self._submitted.next_over()) is not None:
             for record, produced in batch.outcomes:
                 tell_task(self._task.commit_record, record, produced)
             if batch.error is not None:
@@ -273,22 +291,30 @@ class AtLeastOnce:
                         f"Unrecoverable exception from producer send callback: {batch.error}"
                     )
                     raise self._failure from error
+                for record in batch.failed:
+                    tell_task(self._task.commit_record, record, None)
+            self._submitted.may_commit(batch)
 
     def commit(self, *, is_last: bool) -> None:
         if is_last:
             self._sender.flush()
         with self._committing:
-            self._settle()
-            offsets = self._submitted.take()
-            if offsets:
-                try:
-                    self._parent.call("commit", offsets=[[dict(p), dict(o)] for p, o in offsets.values()])
-                except ConnectError as error:
-                    self._submitted.give_back(offsets)
-                    _log.error("offsets were not committed: %s", error)
-                    return
-                tell_task(self._task.commit_offsets, list(offsets.values()))
-            tell_task(self._task.commit)
+            try:
+                self._settle()
+            finally:  # what is before the failure counts
+                self._commit()
+
+    def _commit(self) -> None:
+        offsets = self._submitted.take()
+        if offsets:
+            try:
+                self._parent.call("commit", offsets=[[dict(p), dict(o)] for p, o in offsets.values()])
+            except ConnectError as error:
+                self._submitted.give_back(offsets)
+                _log.error("offsets were not committed: %s", error)
+                return
+            tell_task(self._task.commit_offsets, list(offsets.values()))
+        tell_task(self._task.commit)
 
     def _commit_regularly(self) -> None:
         while not self._ended.wait(self._flush_interval_ms / 1000):
@@ -356,6 +382,8 @@ class SourceRunner:
                 self._delivering.send(given)
                 return
             except ClientError as error:
-                if not error.retriable or not self._lifecycle.wait_ms(_RETRY_MS):
+                if not error.retriable:
                     raise
                 _log.warning("records are sent again: %s", error)
+                if not self._lifecycle.wait_ms(_RETRY_MS):
+                    return

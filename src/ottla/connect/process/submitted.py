@@ -22,13 +22,15 @@ class PartitionOffset(NamedTuple):
 class Batch:
     """What one poll gave. `acknowledged` where `waiting_for` is 0."""
 
-    __slots__ = ("_lock", "error", "offsets", "outcomes", "waiting_for")
+    __slots__ = ("_lock", "error", "failed", "offsets", "outcomes", "waiting_for")
 
     def __init__(self, offsets: Mapping[bytes, PartitionOffset], lock: threading.Lock) -> None:
         self.offsets = offsets
         self.waiting_for = 1  # for `sent`
         self.outcomes: list[tuple[SourceRecord, Produced | None]] = []
         self.error: Exception | None = None
+        self.failed: list[SourceRecord] = []
+        """Those of `error`, where each is sent by itself"""
         self._lock = lock
 
     def expect(self, records: int) -> None:
@@ -52,10 +54,7 @@ class Submitted:
         self._committable: dict[bytes, PartitionOffset] = {}
 
     def begin(self, records: Sequence[SourceRecord]) -> Batch:
-        return self.begin_with(offsets_of(records))
-
-    def begin_with(self, offsets: Mapping[bytes, PartitionOffset]) -> Batch:
-        batch = Batch(offsets, self._lock)
+        batch = Batch(offsets_of(records), self._lock)
         with self._lock:
             self._batches.append(batch)
         return batch
@@ -65,15 +64,16 @@ class Submitted:
         with self._lock:
             self._batches.remove(batch)
 
-    def over(self) -> list[Batch]:
-        """Batches that are over, in their order, each once; their offsets are committable from now on."""
-        over: list[Batch] = []
+    def next_over(self) -> Batch | None:
+        """The next batch, in their order, if it is over; each once."""
         with self._lock:
-            while self._batches and self._batches[0].waiting_for == 0:
-                batch = self._batches.popleft()
-                self._committable.update(batch.offsets)
-                over.append(batch)
-        return over
+            is_over = self._batches and self._batches[0].waiting_for == 0
+            return self._batches.popleft() if is_over else None
+
+    def may_commit(self, batch: Batch) -> None:
+        """Its offsets are committable from now on: all of it is in its topics, or is left out."""
+        with self._lock:
+            self._committable.update(batch.offsets)
 
     def take(self) -> dict[bytes, PartitionOffset]:
         """What is to be committed and was not taken yet."""
@@ -85,11 +85,6 @@ class Submitted:
         """A commit failed: those that are not out of date count again."""
         with self._lock:
             self._committable = {**offsets, **self._committable}
-
-    @property
-    def is_idle(self) -> bool:
-        with self._lock:
-            return not self._batches
 
 
 def offsets_of(records: Sequence[SourceRecord]) -> dict[bytes, PartitionOffset]:

@@ -6,7 +6,9 @@ id fences this one.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -16,7 +18,7 @@ from ottla.connect.errors import ConnectError
 from ottla.connect.process.kafka import Kafka
 from ottla.connect.process.lifecycle import now_ms
 from ottla.connect.process.source import Sender, tell_task
-from ottla.connect.process.submitted import Batch, PartitionOffset, Submitted, offsets_of
+from ottla.connect.process.submitted import Batch, PartitionOffset, offsets_of
 from ottla.connect.process.tolerance import Failure, Stage, Tolerance
 from ottla.connect.records import SourceRecord
 from ottla.connect.sdk import SourceTask
@@ -92,7 +94,7 @@ class ExactlyOnce:
         self._tolerance = tolerance
         self._connector = connector
         self.boundaries = Boundaries() if transactions.boundary == "connector" else None
-        self._submitted = Submitted()
+        self._lock = threading.Lock()
         self._offsets: dict[bytes, PartitionOffset] = {}
         self._open: list[Batch] = []
         self._is_open = False
@@ -137,12 +139,13 @@ class ExactlyOnce:
             self._kafka.call(self._producer.begin_transaction())
             self._is_open = True
             self._began_ms = now_ms()
-        batch = self._submitted.begin(records)
+        batch = Batch(offsets_of(records), self._lock)
         self._open.append(batch)
         one_by_one = type(self._task).commit_record is not SourceTask.commit_record
         self._sender.send(records, batch, one_by_one=one_by_one)
         batch.sent()
-        self._offsets |= offsets_of(records)
+        self._check([batch])
+        self._offsets |= batch.offsets
 
     def _is_due(self) -> bool:
         return self._is_open and now_ms() - self._began_ms >= self._transactions.interval_ms
@@ -165,16 +168,17 @@ class ExactlyOnce:
             await self._producer.flush()
 
         self._kafka.call(write())
-        self._check()
+        self._check(self._open)
         self._kafka.call(self._producer.commit_transaction())
         tell_task(self._task.commit_offsets, list(offsets.values()))
         self._ended(committed=True)
 
-    def _check(self) -> None:
-        for batch in self._open:
-            if batch.error is not None:
-                self._tolerance.failed(Failure(Stage.KAFKA_PRODUCE, "ottla.client", batch.error, 1, None))
-                raise ConnectError(f"Unrecoverable exception from producer send callback: {batch.error}")
+    def _check(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            if (error := batch.error) is not None:
+                with contextlib.suppress(ConnectError):  # tolerated or not, the transaction is lost
+                    self._tolerance.failed(Failure(Stage.KAFKA_PRODUCE, "ottla.client", error, 1, None))
+                raise ConnectError(f"Unrecoverable exception from producer send callback: {error}") from error
 
     def _abort(self) -> None:
         """What the task threw away is not read again: its offsets are committed alone."""
@@ -193,8 +197,6 @@ class ExactlyOnce:
         for batch in batches:
             for record, produced in batch.outcomes:
                 tell_task(self._task.commit_record, record, produced if committed else None)
-        self._submitted.over()
-        self._submitted.take()
         if committed:
             tell_task(self._task.commit)
 
