@@ -117,8 +117,11 @@ class Skipping:
         known_until = position.lsn if in_snapshot else position.commit_lsn
         self._known_until = 0 if known_until is None else known_until
         self._partly = None if in_snapshot or position.kind in ("COMMIT", None) else position.xid
-        if flushed_lsn > max(self._known_until, position.lsn or 0):
-            self._partly = None  # it was complete, and does not come again
+        # The server was told more than the position: that transaction need not come again. It may, where it
+        # was told while nothing came but the transaction was open already.
+        self._awaits_partly = self._partly is not None and flushed_lsn <= max(
+            self._known_until, position.lsn or 0
+        )
         self._position = position
         self._at_lsn = 0
         self._skips_all = False
@@ -130,7 +133,7 @@ class Skipping:
         self._skips_some = not self._skips_all and self._partly is not None and xid == self._partly
         self._at_lsn = 0
         if not self._skips_all:
-            self._partly = None  # no later one is
+            self._partly, self._awaits_partly = None, False  # no later one is
         return self._skips_all or self._skips_some
 
     def ends(self) -> bool:
@@ -156,7 +159,7 @@ class Skipping:
 
     def knows_alone(self, lsn: int) -> bool:
         """Of a message outside of transactions, which overtakes those that are open."""
-        if self._partly is not None:
+        if self._awaits_partly:
             return True
         if self._position.kind == "MESSAGE" and lsn == self._position.lsn == self._position.commit_lsn:
             return True
