@@ -71,20 +71,23 @@ class Slot(NamedTuple):
     active: bool
     flushed_lsn: int | None
     """Up to where it was told that all is safe"""
+    restart_lsn: int | None
+    """From where on the server keeps its log for it"""
     is_lost: bool
     """What it needs is not there any more"""
 
 
 def find_slot(connection: Connection, name: str) -> Slot | None:
     row = connection.execute(
-        "SELECT database, plugin, active, confirmed_flush_lsn::text, wal_status FROM pg_replication_slots "
-        "WHERE slot_name = %s",
+        "SELECT database, plugin, active, confirmed_flush_lsn::text, restart_lsn::text, wal_status "
+        "FROM pg_replication_slots WHERE slot_name = %s",
         [name],
     ).fetchone()
     if row is None:
         return None
-    database, plugin, active, flushed, status = row
-    return Slot(database, plugin, active, None if flushed is None else parse_lsn(flushed), status == "lost")
+    database, plugin, active, *places, status = row
+    flushed, restart = (None if each is None else parse_lsn(each) for each in places)
+    return Slot(database, plugin, active, flushed, restart, status == "lost")
 
 
 def advance_slot(connection: Connection, name: str, lsn: int) -> None:

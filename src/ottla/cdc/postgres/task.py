@@ -45,6 +45,8 @@ __all__ = ["PostgresTask"]
 
 _log: Final = logging.getLogger(__name__)
 _CONTEXT: Final = "__debezium.context."
+_WITHOUT_ROWS: Final = ("never", "no_data")
+_WHEN_NEEDED: Final = "when_needed"
 
 
 class PostgresTask(SourceTask):
@@ -99,8 +101,10 @@ class PostgresTask(SourceTask):
             mode = settings.string("snapshot.mode")
             if self._is_snapshot_due(mode, position, slot):
                 self._begin_snapshot(slot, position)
+            elif mode != given.SNAPSHOTS_ONLY:
+                self._begin_streaming(None if slot is None else position, slot)
             else:
-                self._begin_streaming(position, slot)
+                _log.info("the snapshot was complete before, and there is nothing more to do")
         except psycopg.Error as error:
             raise failure("beginning failed", error) from error
 
@@ -134,20 +138,28 @@ class PostgresTask(SourceTask):
     def _is_snapshot_due(self, mode: str, position: Position | None, slot: Slot | None) -> bool:
         if mode == "always":
             return True
-        is_gone = slot is None or slot.is_lost
-        if position is not None and is_gone and not position.is_snapshot_incomplete:
-            if mode == "when_needed":
+        if position is None or position.is_snapshot_incomplete:
+            if mode not in _WITHOUT_ROWS:
                 return True
-            if mode != given.SNAPSHOTS_ONLY:
-                name = self._settings.string("slot.name")
-                raise ConnectError(
-                    f"the slot {name} that the offset goes on with is not there any more, so that "
-                    "changes are missing: snapshot.mode=when_needed reads all rows again, and resetting "
-                    "the connector's offsets begins anew"
-                )
-        if mode in ("never", "no_data"):
+            if position is None:
+                return False
+        if mode == given.SNAPSHOTS_ONLY:
             return False
-        return position is None or position.is_snapshot_incomplete
+        if mode == _WHEN_NEEDED:
+            return slot is None or slot.is_lost or not _has(slot, position)
+        if (slot is None and not self._drops_slot) or (slot is not None and slot.is_lost):
+            name = self._settings.string("slot.name")
+            raise ConnectError(
+                f"the slot {name} that the offset goes on with is not there any more, so that "
+                "changes are missing: snapshot.mode=when_needed reads all rows again, and resetting "
+                "the connector's offsets begins anew"
+            )
+        return False
+
+    @property
+    def _drops_slot(self) -> bool:
+        """Whether it was us if there is none."""
+        return self._settings.boolean("slot.drop.on.stop") and self._resumes_at is None
 
     # The snapshot
 
@@ -157,7 +169,7 @@ class PostgresTask(SourceTask):
         """
         settings, connection = self._settings, self._connection
         assert connection is not None  # `_begin` has made it
-        time.sleep(min(settings.integer("snapshot.delay.ms") / 1000, 3600))
+        self._rest(settings.integer("snapshot.delay.ms") / 1000)
         exported: str | None = None
         if settings.string("snapshot.mode") == given.SNAPSHOTS_ONLY:
             lsn, xid = wal_position(connection)
@@ -341,7 +353,11 @@ class PostgresTask(SourceTask):
         return found or None
 
     def _idle(self, replication: Replication) -> None:
-        """Nothing of what the server has written since is for us: it need not keep it."""
+        """Nothing of what the server has written since is for us: it need not keep it. But where a slot that
+        is newer than the offset makes a snapshot due, the slot stays behind the offset.
+        """
+        if self._settings.string("snapshot.mode") == _WHEN_NEEDED:
+            return
         with self._lock:
             is_all_kept = self._given is None or self._kept == self._given
         if is_all_kept:
@@ -398,6 +414,15 @@ class PostgresTask(SourceTask):
                 return
             else:
                 return
+
+
+def _has(slot: Slot, position: Position) -> bool:
+    """Whether all that comes behind the position is in the slot: not where it was made later, as for a
+    snapshot that broke off before an offset of it was kept.
+    """
+    return slot.restart_lsn is not None and slot.restart_lsn <= max(
+        position.lsn or 0, position.commit_lsn or 0
+    )
 
 
 def _records(settings: Settings, config: Config) -> Records:

@@ -1,0 +1,128 @@
+"""Where a connector goes on: after its first end, without its slot, and in the midst of a snapshot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from tests.platform.cdc.ours import Ours
+from tests.platform.cdc.postgres import USER, PostgresServer
+
+from ottla.connect.errors import ConnectError
+
+DATABASE = "cdc-going-on"
+PEOPLE = "CREATE TABLE people (id int PRIMARY KEY, name text)"
+
+
+@pytest.fixture
+def database(server: PostgresServer) -> Iterator[psycopg.Connection[Any]]:
+    server.create(DATABASE)
+    with server.connect(DATABASE) as connection:
+        connection.execute(PEOPLE)
+        connection.execute("INSERT INTO people VALUES (1, 'Ada'), (2, 'Bob')")
+        yield connection
+    server.drop(DATABASE)
+
+
+@pytest.fixture
+def ours(server: PostgresServer, database: psycopg.Connection[Any]) -> Iterator[Ours]:
+    made = Ours(server)
+    yield made
+    made.stop()
+
+
+def _config(server: PostgresServer, **more: str) -> dict[str, str]:
+    return {
+        "database.hostname": "127.0.0.1",
+        "database.port": str(server.port),
+        "database.user": USER,
+        "database.dbname": DATABASE,
+        "topic.prefix": "srv",
+        "slot.name": "going_on",
+        "poll.interval.ms": "20",
+        **{name.replace("_", "."): value for name, value in more.items()},
+    }
+
+
+def _events(ours: Ours) -> list[tuple[str, int]]:
+    payloads = [each["value"]["payload"] for each in ours.poll()]
+    return [(each["op"], (each["after"] or each["before"])["id"]) for each in payloads]
+
+
+def _slots(database: psycopg.Connection[Any]) -> list[str]:
+    rows = database.execute("SELECT slot_name FROM pg_replication_slots WHERE database = %s", [DATABASE])
+    return [row[0] for row in rows]
+
+
+def _drop_slot(database: psycopg.Connection[Any]) -> None:
+    for _ in range(600):  # the server notices after a moment that nobody reads it
+        try:
+            database.execute("SELECT pg_drop_replication_slot('going_on')")
+        except psycopg.errors.ObjectInUse:
+            time.sleep(0.1)
+        else:
+            return
+
+
+def test_initial_only_is_over_when_it_is_started_again(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    config = _config(server, snapshot_mode="initial_only")
+    ours.start(config)
+    assert _events(ours) == [("r", 1), ("r", 2)]
+    ours.stop()
+    database.execute("INSERT INTO people VALUES (3, 'Eve')")
+    ours.start(config, fresh=False)
+    assert _events(ours) == []
+    assert _slots(database) == []
+
+
+def test_without_its_slot_changes_are_missing_and_that_is_said(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    ours.start(_config(server))
+    assert _events(ours) == [("r", 1), ("r", 2)]
+    ours.stop()
+    _drop_slot(database)
+    with pytest.raises(ConnectError, match="the slot going_on that the offset goes on with is not there"):
+        ours.start(_config(server), fresh=False)
+
+
+def test_a_slot_that_is_dropped_with_each_stop_is_made_anew(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    config = _config(server, slot_drop_on_stop="true")
+    ours.start(config)
+    assert _events(ours) == [("r", 1), ("r", 2)]
+    ours.stop()
+    assert _slots(database) == []
+    database.execute("INSERT INTO people VALUES (3, 'Eve')")  # lost, as the setting has it
+    ours.start(config, fresh=False)
+    database.execute("INSERT INTO people VALUES (4, 'Fay')")
+    assert _events(ours) == [("c", 4)]
+
+
+def test_a_snapshot_that_is_needed_and_broke_off_before_its_first_offset_is_taken_again(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    config = _config(server, snapshot_mode="when_needed")
+    ours.start(config)
+    assert _events(ours) == [("r", 1), ("r", 2)]
+    database.execute("UPDATE people SET name = 'x' WHERE id = 1")
+    assert _events(ours) == [("u", 1)]
+    ours.stop()
+    ours.start(config, fresh=False)
+    assert _events(ours) == [], "the slot is there: no snapshot"
+    ours.stop()
+    _drop_slot(database)
+    database.execute("INSERT INTO people VALUES (3, 'Eve')")  # which no slot has
+    ours.start(config, fresh=False)
+    assert _slots(database) == ["going_on"]
+    ours.stop()  # killed, before an offset of the snapshot was kept
+    ours.start(config, fresh=False)
+    assert sorted(_events(ours)) == [("r", 1), ("r", 2), ("r", 3)]
+    database.execute("INSERT INTO people VALUES (4, 'Fay')")
+    assert _events(ours) == [("c", 4)]
