@@ -11,6 +11,7 @@ import pytest
 from tests.platform.cdc.ours import Ours
 from tests.platform.cdc.postgres import USER, PostgresServer
 
+from ottla.cdc.postgres import replication, snapshot
 from ottla.connect.errors import ConnectError
 
 DATABASE = "cdc-going-on"
@@ -65,6 +66,15 @@ def _drop_slot(database: psycopg.Connection[Any]) -> None:
             time.sleep(0.1)
         else:
             return
+
+
+def _wait_until_sent(database: psycopg.Connection[Any]) -> None:
+    query = "SELECT bool_and(sent_lsn >= pg_current_wal_flush_lsn()) FROM pg_stat_replication"
+    for _ in range(600):
+        row = database.execute(query).fetchone()
+        if row is not None and row[0]:
+            return
+        time.sleep(0.1)
 
 
 def test_initial_only_is_over_when_it_is_started_again(
@@ -126,3 +136,54 @@ def test_a_snapshot_that_is_needed_and_broke_off_before_its_first_offset_is_take
     assert sorted(_events(ours)) == [("r", 1), ("r", 2), ("r", 3)]
     database.execute("INSERT INTO people VALUES (4, 'Fay')")
     assert _events(ours) == [("c", 4)]
+
+
+def test_large_rows_are_read_few_at_a_time(
+    ours: Ours,
+    server: PostgresServer,
+    database: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    database.execute("INSERT INTO people SELECT i, repeat('x', 1000) FROM generate_series(3, 400) i")
+    monkeypatch.setattr(snapshot, "_FETCH_BYTES", 20_000)
+    asked: list[bytes] = []
+    fetch = snapshot.Snapshot._fetch
+
+    def spied(self: snapshot.Snapshot, command: bytes) -> object:
+        asked.append(command)
+        return fetch(self, command)
+
+    monkeypatch.setattr(snapshot.Snapshot, "_fetch", spied)
+    ours.start(_config(server))
+    assert _events(ours) == [("r", number) for number in range(1, 401)]
+    rows = [int(each.split()[1]) for each in asked]
+    assert all(each <= 25 for each in rows[1:]), rows
+
+
+def test_changes_are_read_many_at_a_time_but_not_where_they_are_large(
+    ours: Ours,
+    server: PostgresServer,
+    database: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def polled(until: int) -> list[int]:
+        batches: list[int] = []
+        while sum(batches) < until:
+            batches.append(len(ours.task.poll() or ()))
+        return batches
+
+    ours.start(_config(server, snapshot_mode="no_data"))
+    database.execute("INSERT INTO people SELECT i FROM generate_series(11, 5010) i")
+    _wait_until_sent(database)
+    assert max(polled(5_000)) > 1_000, "a transaction of Kafka's for each would cost much"
+    monkeypatch.setattr(replication, "_MOST_BYTES", 1)
+    database.execute("INSERT INTO people SELECT i FROM generate_series(5011, 5020) i")
+    assert max(polled(10)) == 1
+
+
+def test_a_publication_may_have_any_name(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    ours.start(_config(server, publication_name='it\'s "one"', snapshot_mode="no_data"))
+    database.execute("INSERT INTO people VALUES (3, 'Eve')")
+    assert _events(ours) == [("c", 3)]

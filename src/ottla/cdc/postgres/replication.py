@@ -25,6 +25,8 @@ _STATUS: Final = struct.Struct(">cqqqqB")
 _PG_EPOCH_S: Final = 946_684_800
 _FLUSH_TRIES: Final = 30
 """A second each"""
+_MOST_BYTES: Final = 8 << 20
+"""Of messages at a time, as long as one alone has not more"""
 
 
 class Wal(NamedTuple):
@@ -74,10 +76,10 @@ class Replication:
         self.server_end = 0
         """How far the server's log is"""
 
-    def create_slot(self, name: str, *, temporary: bool = False, failover: bool = False) -> Created:
+    def create_slot(self, name: str, *, temporary: bool = False) -> Created:
+        """Waits for the transactions that are open."""
         kind = " TEMPORARY" if temporary else ""
-        more = " (SNAPSHOT 'export', FAILOVER true)" if failover else ""
-        result = self._execute(f"CREATE_REPLICATION_SLOT {quoted(name)}{kind} LOGICAL pgoutput{more}")
+        result = self._execute(f"CREATE_REPLICATION_SLOT {quoted(name)}{kind} LOGICAL pgoutput")
         lsn, snapshot = result.get_value(0, 1), result.get_value(0, 2)
         assert lsn is not None  # the server names it
         assert snapshot is not None  # and exports one
@@ -102,7 +104,8 @@ class Replication:
 
     def start(self, slot: str, lsn: int, options: Mapping[str, str]) -> None:
         """Have the log from here on, or from where the slot is if that is later."""
-        given = ", ".join(f"{quoted(name)} '{value}'" for name, value in options.items())
+        texts = {name: value.replace("'", "''") for name, value in options.items()}
+        given = ", ".join(f"{quoted(name)} '{text}'" for name, text in texts.items())
         self._execute(f"START_REPLICATION SLOT {quoted(slot)} LOGICAL {lsn_text(lsn)} ({given})")
         self._received = self._flushed = lsn
         self._connection.nonblocking = 1
@@ -119,16 +122,21 @@ class Replication:
 
     def _read(self, most: int) -> list[Wal]:
         found: list[Wal] = []
+        size = 0
         with self._lock:
             try:
                 self._connection.consume_input()
-                while len(found) < most:
+                while len(found) < most and size < _MOST_BYTES:
                     length, data = self._connection.get_copy_data(1)
-                    if length == 0:
-                        break
                     if length < 0:
                         raise self._ended_by_server()
-                    self._take(bytes(data), found)
+                    if length > 0:
+                        size += length
+                        self._take(bytes(data), found)
+                    elif select.select([self._connection.socket], [], [], 0)[0]:
+                        self._connection.consume_input()  # which takes a few KiB at once
+                    else:
+                        break
             except psycopg.OperationalError as error:
                 raise RetriableError(f"the replication's connection is lost: {error}") from error
         return found

@@ -24,6 +24,9 @@ from ottla.connect.records import SourceRecord
 __all__ = ["Snapshot"]
 
 _log: Final = logging.getLogger(__name__)
+_FIRST_ROWS: Final = 256
+_FETCH_BYTES: Final = 8 << 20
+"""That a fetch gets, if its rows are as large as those before"""
 
 
 class _Pending:
@@ -103,7 +106,9 @@ class Snapshot:
         )
 
     def _read(self, info: TableInfo) -> Iterator[Sequence[Raw]]:
-        """By a cursor of the server's, so that only `fetch_size` rows are here at a time."""
+        """By a cursor of the server's, so that only `fetch_size` rows are here at a time, or fewer where they
+        are large.
+        """
         names = [column.name for column in info.columns]
         query: sql.Composable | bytes = sql.SQL("SELECT {} FROM {}").format(
             sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(*info.id)
@@ -113,16 +118,21 @@ class Snapshot:
         declare = b"DECLARE ottla_snapshot NO SCROLL CURSOR FOR "
         text = query if isinstance(query, bytes) else query.as_bytes(self._connection)
         self._connection.execute(declare + text)
-        command = f"FETCH {self._fetch_size} FROM ottla_snapshot".encode()
+        rows = min(self._fetch_size, _FIRST_ROWS)
         while True:
-            result = self._fetch(command)
+            result = self._fetch(f"FETCH {rows} FROM ottla_snapshot".encode())
             value = result.get_value
             told = {(result.fname(at) or b"").decode(): at for at in range(result.nfields)}
             places = [told.get(name) for name in names]
+            size = 0
             for number in range(result.ntuples):
-                yield [None if at is None else value(number, at) for at in places]
-            if result.ntuples < self._fetch_size:
+                row = [None if at is None else value(number, at) for at in places]
+                size += sum(map(len, filter(None, row)))
+                yield row
+            if result.ntuples < rows:
                 break
+            fitting = _FETCH_BYTES * rows // max(size, 1)
+            rows = max(1, min(self._fetch_size, fitting, 4 * rows))
         self._connection.execute("CLOSE ottla_snapshot")
 
     def _fetch(self, command: bytes) -> pq.abc.PGresult:
