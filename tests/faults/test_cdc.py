@@ -6,65 +6,22 @@ from __future__ import annotations
 
 import json
 import random
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from tests.faults.broker_process import BrokerProcess
+from tests.platform.cdc.bank import DATABASE, Bank, Load
 from tests.platform.cdc.postgres import USER, PostgresServer
 from tests.platform.connect.worker_process import WorkerProcess
 
 from ottla import client
 from ottla.client.errors import ClientError
 
-ACCOUNTS = 20
 WAIT_S = 180
-DATABASE = "bank"
 VICTIMS = ("worker", "database", "broker")
-
-
-class Load(threading.Thread):
-    """Transactions until `end`: accounts' counters that grow by one, and a journal, whose COPY puts many rows
-    at one place of the log.
-    """
-
-    def __init__(self, server: PostgresServer, seed: int) -> None:
-        super().__init__(daemon=True)
-        self._server = server
-        self._random = random.Random(seed)
-        self._end = threading.Event()
-        self.transactions = 0
-
-    def run(self) -> None:
-        while not self._end.is_set():
-            try:
-                with self._server.connect(DATABASE) as connection:
-                    while not self._end.is_set():
-                        with connection.transaction():
-                            self._work(connection)
-                        self.transactions += 1
-                        time.sleep(0.01)
-            except psycopg.OperationalError:
-                time.sleep(0.1)
-
-    def _work(self, connection: psycopg.Connection[Any]) -> None:
-        for _ in range(self._random.randint(1, 6)):
-            connection.execute(
-                "UPDATE accounts SET n = n + 1 WHERE id = %s", [self._random.randrange(ACCOUNTS)]
-            )
-        count = self._random.choice((0, 1, 5, 40))
-        with connection.cursor() as cursor, cursor.copy("COPY journal (note) FROM STDIN") as copy:
-            for _ in range(count):
-                copy.write_row((f"note {self._random.random()}",))
-
-    def end(self) -> None:
-        self._end.set()
-        self.join(60)
 
 
 class Capture:
@@ -135,16 +92,6 @@ def records(broker: BrokerProcess, topic: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
     running = PostgresServer()
-    running.create(DATABASE)
-    running.execute(
-        DATABASE,
-        [
-            "CREATE TABLE accounts (id int PRIMARY KEY, n bigint NOT NULL)",
-            "CREATE TABLE journal (id bigserial PRIMARY KEY, note text)",
-            f"INSERT INTO accounts SELECT i, 0 FROM generate_series(0, {ACCOUNTS - 1}) i",
-            "INSERT INTO journal (note) SELECT 'before' FROM generate_series(1, 500)",
-        ],
-    )
     yield running
     running.close()
 
@@ -177,19 +124,22 @@ def test_killed(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    full = bool(request.config.getoption("--full"))
-    if not once and not full:
-        pytest.skip("the stronger promise is tried; both with --full")
-    chance = random.Random(7)
+    if not request.config.getoption("--full"):
+        pytest.skip("tests/platform/cdc/test_kills.py tries it in one process; processes with --full")
+    bank, chance = Bank(server), random.Random(7)
     broker = start_broker({"group.min.session.timeout.ms": "1000"})
     capture = Capture(broker, server, tmp_path, once=once)
     load = Load(server, 11)
     load.start()
+
+    def events() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        return records(broker, "bank.public.journal"), records(broker, "bank.public.accounts")
+
     try:
-        for number in range(100 if full else 3):
+        for _ in range(100):
             wait_for_more(broker, capture)
             time.sleep(chance.random())
-            victim = chance.choice(VICTIMS) if full else VICTIMS[number % 3]
+            victim = chance.choice(VICTIMS)
             if victim == "worker":
                 capture.kill()
             elif victim == "database":
@@ -198,40 +148,9 @@ def test_killed(
             else:
                 broker.kill_and_start()
         load.end()
-        check(server, broker, capture, once=once)
+        until(lambda: bank.is_all_in(*events()), capture, "the rest")
+        bank.check(*events(), once=once)
         assert load.transactions > 20
     finally:
         load.end()
         capture.worker.close()
-
-
-def check(server: PostgresServer, broker: BrokerProcess, capture: Capture, *, once: bool) -> None:
-    with server.connect(DATABASE) as connection:
-        journal = [row[0] for row in connection.execute("SELECT id FROM journal ORDER BY id")]
-        accounts = dict(connection.execute("SELECT id, n FROM accounts").fetchall())
-    wanted = set(journal)
-
-    def all_there() -> bool:
-        ids = {each["after"]["id"] for each in records(broker, "bank.public.journal")}
-        last = {each["after"]["id"]: each["after"]["n"] for each in records(broker, "bank.public.accounts")}
-        return ids >= wanted and last == accounts
-
-    until(all_there, capture, "the rest")
-    read, changed = Counter[int](), Counter[int]()
-    for each in records(broker, "bank.public.journal"):
-        (read if each["op"] == "r" else changed)[each["after"]["id"]] += 1
-    assert set(read) | set(changed) == wanted
-    assert not set(read) & set(changed), "what the snapshot saw is not streamed"
-    assert not once or set(changed.values()) <= {1}
-    begins: dict[int, int] = {}
-    numbers: dict[int, list[int]] = {number: [] for number in accounts}
-    for each in records(broker, "bank.public.accounts"):
-        account, number = each["after"]["id"], each["after"]["n"]
-        if each["op"] == "r":
-            begins[account] = number
-        else:
-            numbers[account].append(number)
-    for account, found in numbers.items():
-        # What comes again, without exactly once, comes again in order.
-        firsts = found if once else list(dict.fromkeys(found))
-        assert firsts == list(range(begins[account] + 1, accounts[account] + 1)), account

@@ -1,4 +1,4 @@
-"""One server of PostgreSQL for all tests of a session."""
+"""One server of PostgreSQL for all tests of a session, and a broker for those of a module."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 from tests.platform.cdc.postgres import PostgresServer
+from tests.platform.connect.conftest import broker, loaded
+
+__all__ = ["broker", "loaded"]  # fixtures
 
 
 @pytest.fixture(scope="session")

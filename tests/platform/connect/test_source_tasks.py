@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import random
-import socket
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
+from tests.platform.connect.task_bench import Bench, Worker
 
 from ottla import client
 from ottla.client.admin.topics import NewTopic
-from ottla.client.producer.producer import AsyncProducer
 from ottla.connect.errors import ConnectError
-from ottla.connect.plugins import Plugins
-from ottla.connect.process.kafka import ClientConfig, Kafka
-from ottla.connect.process.lifecycle import Lifecycle, now_ms
-from ottla.connect.process.parent import Parent
-from ottla.connect.process.pipeline import SourcePipeline, make_converters, make_steps
-from ottla.connect.process.source import AtLeastOnce, Sender, SourceRunner
-from ottla.connect.process.tolerance import Policy, Tolerance
-from ottla.connect.process.topics import Topics
+from ottla.connect.process.source import AtLeastOnce, SourceRunner
 from ottla.connect.process.transactions import ExactlyOnce, Transactions
 from ottla.connect.records import SourceRecord
-from ottla.connect.sdk import Config, Produced, SourceTask
-from ottla.connect.worker.frames import Decoder, encode
+from ottla.connect.sdk import Config, Offset, Produced, SourceTask
 from ottla.testing import InProcessBroker
-
-STRING = "org.apache.kafka.connect.storage.StringConverter"
-CONVERTERS = {
-    "key.converter": STRING,
-    "value.converter": STRING,
-    "header.converter": "org.apache.kafka.connect.storage.SimpleHeaderConverter",
-}
 
 
 class Told(SourceTask):
@@ -43,6 +25,7 @@ class Told(SourceTask):
     def __init__(self, *records: SourceRecord) -> None:
         self.told: list[int] = []
         self.left_out: list[int] = []
+        self.kept: list[object] = []
         self._records = list(records)
 
     def version(self) -> str:
@@ -60,53 +43,16 @@ class Told(SourceTask):
         told.append(int(str(record.source_offset["n"])))
         raise ValueError("not interested")
 
+    def commit_offsets(self, offsets: Sequence[tuple[Offset, Offset]]) -> None:
+        self.kept += [offset["n"] for _, offset in offsets]
+        raise ValueError("not interested")
+
     def commit(self) -> None:
         raise ValueError("not interested")
 
 
 def _record(number: int, topic: str = "paused") -> SourceRecord:
     return SourceRecord({"p": "0"}, {"n": number}, topic, value=f"v{number}")
-
-
-class Worker:
-    """What the worker is for a task: it keeps what is committed."""
-
-    def __init__(self) -> None:
-        self.committed: list[int] = []
-        self._ours, theirs = socket.socketpair()
-        self.parent = Parent(theirs, {}, lambda event, message: None, threading.Event().set)
-        threading.Thread(target=self._answer, daemon=True).start()
-
-    def _answer(self) -> None:
-        decoder = Decoder()
-        while data := self._ours.recv(1 << 16):
-            for message in decoder.feed(data):
-                if message.get("call") == "commit":
-                    self.committed += [offset["n"] for _, offset in message["offsets"]]
-                    self._ours.sendall(encode({"id": message["id"], "result": None}))
-
-
-class Bench:
-    """What a task's delivery is made of."""
-
-    def __init__(self, broker: InProcessBroker, own: Mapping[str, str], *, tolerates: bool = False) -> None:
-        connection = {"bootstrap.servers": broker.bootstrap_servers}
-        self.kafka = Kafka({"producer": ClientConfig(connection, own), "admin": ClientConfig(connection, {})})
-        plugins, policy = Plugins(), Policy(tolerates=tolerates)
-        self.lifecycle = Lifecycle()
-        self.tolerance = Tolerance(
-            policy, "task-0", now_ms, self.lifecycle.wait_ms, random.random, lambda _: None
-        )
-        self._pipeline = SourcePipeline(
-            make_converters(plugins, {}, CONVERTERS), make_steps(plugins, {}), self.tolerance
-        )
-
-    def sender(self, producer: AsyncProducer) -> Sender:
-        return Sender(self.kafka, producer, self._pipeline, Topics(self.kafka, []), None, patience_s=0.2)
-
-    def close(self) -> None:
-        self._pipeline.close()
-        self.kafka.close(5)
 
 
 @pytest.mark.timeout(60)
@@ -132,6 +78,7 @@ def test_transaction_of_a_task_that_is_paused_goes_on(broker: InProcessBroker) -
         offsets = connected.read("paused-offsets", isolation="read_committed").column("value").to_pylist()
         assert offsets == [b'{"n":1}']
         assert task.told == [0, 1]
+        assert task.kept == [1]
 
 
 NO_TOPIC = {"allow.auto.create.topics": "false", "max.block.ms": "1000"}
@@ -141,8 +88,9 @@ NO_TOPIC = {"allow.auto.create.topics": "false", "max.block.ms": "1000"}
 def test_a_topic_that_is_not_there_fails_the_task_and_what_was_before_counts(
     broker: InProcessBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    task, worker = Told(_record(0, "is-there"), _record(1, "is-not"), _record(2, "is-there")), Worker()
+    task = Told(_record(0, "is-there"), _record(1, "is-not"), _record(2, "is-there"))
     with (
+        contextlib.closing(Worker()) as worker,
         contextlib.closing(Bench(broker, NO_TOPIC)) as bench,
         client.connect(broker.bootstrap_servers) as connected,
         caplog.at_level(logging.WARNING, "ottla.connect"),
@@ -154,15 +102,15 @@ def test_a_topic_that_is_not_there_fails_the_task_and_what_was_before_counts(
             SourceRunner(task, bench.lifecycle, once, lambda _: None).run()
         assert connected.read("is-there").column("value").to_pylist() == [b"v0"]
     assert "records for topic is-not yet: unknown_topic_or_partition" in caplog.text
-    assert worker.committed == [0]
-    assert task.told == [0]
+    assert worker.committed == task.kept == task.told == [0]
     assert task.left_out == []
 
 
 @pytest.mark.timeout(60)
 def test_what_a_topic_does_not_take_is_left_out_where_errors_are_tolerated(broker: InProcessBroker) -> None:
-    task, worker = Told(), Worker()
+    task = Told()
     with (
+        contextlib.closing(Worker()) as worker,
         contextlib.closing(Bench(broker, NO_TOPIC, tolerates=True)) as bench,
         client.connect(broker.bootstrap_servers) as connected,
     ):
