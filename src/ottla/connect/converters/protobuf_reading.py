@@ -290,6 +290,9 @@ class _Reading:
         name = map_name(self._named(entry.name))
         schema = Schema(Type.MAP, optional=True, name=name, key_schema=key.schema, value_schema=value.schema)
 
+        is_message = not isinstance(entry.fields[1].type, str | EnumType)
+        null_is_left_out = is_message and not self._rules.struct_for_nulls
+
         def read_entries(found: _Found) -> Value:
             values: dict[Value, Value] = {}
             for wire, raw in found:
@@ -298,7 +301,9 @@ class _Reading:
                     one = key.read(inner.get(1, ()))
                     if isinstance(one, list | dict):
                         raise DataError("a key of a map cannot be an array or a map")
-                    values[one] = value.read(inner.get(2, ()))
+                    values[one] = (
+                        None if null_is_left_out and 2 not in inner else value.read(inner.get(2, ()))
+                    )
             return values
 
         return _Part(schema, read_entries)

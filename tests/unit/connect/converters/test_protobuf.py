@@ -109,6 +109,19 @@ def test_what_is_written_comes_back(both: SchemaAndValue) -> None:
     assert plain(one.to_connect("t", data).value) == zero_for_null(both.schema, both.value)
 
 
+@pytest.mark.parametrize(
+    "schema", [decimal_schema(2), DATE, TIME, TIMESTAMP, struct_of({"a": STRING}, name="S")]
+)
+def test_a_null_in_a_map_of_messages_is_one_again(schema: Schema) -> None:
+    maps = struct_of({"m": map_of(STRING, schema.replace(optional=True))}, name="M")
+    given = Struct(maps)
+    given["m"] = {"k": None}
+    one = converter()
+    data = one.from_connect("t", maps, given)
+    assert data is not None
+    assert plain(one.to_connect("t", data).value) == {"m": {"k": None}}
+
+
 TEXT = """\
 syntax = "proto3";
 package ns;
