@@ -5,7 +5,7 @@ Every length is held to what is left of the value before anything is made of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct as Packed
 from struct import error as PackedError  # noqa: N812
 from typing import Final, NamedTuple
@@ -13,7 +13,18 @@ from typing import Final, NamedTuple
 from ottla.connect.data.schema import Value
 from ottla.connect.errors import DataError
 
-__all__ = ["BYTES", "SCALARS", "Raw", "Scalar", "fields_of", "varint", "write_varint"]
+__all__ = [
+    "BYTES",
+    "GROUP",
+    "SCALARS",
+    "VARINT",
+    "Member",
+    "Raw",
+    "Scalar",
+    "fields_of",
+    "varint",
+    "write_varint",
+]
 
 VARINT: Final = 0
 FIXED64: Final = 1
@@ -56,8 +67,21 @@ def write_varint(value: int, out: bytearray) -> None:
     out.append(value)
 
 
-def fields_of(data: memoryview) -> dict[int, list[Raw]]:
-    """All fields of a message, by their numbers. Raises DataError for what is no message."""
+class Member(NamedTuple):
+    """Of a oneof: its wire type, and the numbers of the others."""
+
+    wire: int
+    others: Sequence[int]
+
+
+_NO_MEMBERS: Final[Mapping[int, Member]] = {}
+
+
+def fields_of(data: memoryview, members: Mapping[int, Member] = _NO_MEMBERS) -> dict[int, list[Raw]]:
+    """All fields of a message, by their numbers. Raises DataError for what is no message.
+
+    Of a oneof's `members` the last one counts, and what came of it before another did is gone with that.
+    """
     found: dict[int, list[Raw]] = {}
     at, end = 0, len(data)
     try:
@@ -65,6 +89,12 @@ def fields_of(data: memoryview) -> dict[int, list[Raw]]:
             key, at = varint(data, at)
             number, wire = key >> 3, key & 7
             raw, at = _value(data, at, number, wire, 0)
+            if number in members:
+                member = members[number]
+                if wire != member.wire:
+                    continue
+                for other in member.others:
+                    found.pop(other, None)
             found.setdefault(number, []).append((wire, raw))
     except IndexError:
         raise DataError("a Protobuf message that ends early") from None

@@ -8,7 +8,16 @@ from decimal import Decimal
 from typing import Final, NamedTuple, cast
 
 from ottla.client.values.protobuf.schema import EnumType, FieldType, MessageType
-from ottla.connect.converters.protobuf_bytes import BYTES, GROUP, SCALARS, VARINT, Raw, fields_of, varint
+from ottla.connect.converters.protobuf_bytes import (
+    BYTES,
+    GROUP,
+    SCALARS,
+    VARINT,
+    Member,
+    Raw,
+    fields_of,
+    varint,
+)
 from ottla.connect.converters.protobuf_schemas import (
     DECIMAL,
     ENUM,
@@ -156,10 +165,15 @@ class _Reading:
                 one_ofs.setdefault(field.one_of, []).append(field)
         fields: list[tuple[str, Schema]] = []
         reads: list[Callable[[Mapping[int, _Found]], Value]] = []
+        rivals: dict[int, Member] = {}
         for index, (name, members) in enumerate(one_ofs.items()):
             for called, one, read in self._union(message, index, name, members):
                 fields.append((called, one))
                 reads.append(read)
+            numbers = [each.number for each in members]
+            for each in members:
+                others = [number for number in numbers if number != each.number]
+                rivals[each.number] = Member(_wire(each), others)
         for member in message.fields:
             if member.one_of is None:
                 part = self._field(member)
@@ -169,7 +183,7 @@ class _Reading:
         schema = Schema(Type.STRUCT, name=self._named(message.name), fields=fields)
 
         def read_message(data: memoryview) -> Value:
-            found = fields_of(data)
+            found = fields_of(data, rivals)
             struct = Struct(schema)
             struct.values[:] = [read(found) for read in reads]
             return struct
@@ -207,9 +221,8 @@ class _Reading:
         }
 
         def read_union(found: Mapping[int, _Found]) -> Value:
-            for number in found:
-                if number in reads:
-                    at, read = reads[number]
+            for number, (at, read) in reads.items():
+                if number in found:
                     struct = Struct(schema)
                     struct.values[at] = read(found[number])
                     return struct
@@ -266,7 +279,7 @@ class _Reading:
         if field.is_repeated and _is_entry(kind):
             return self._entries(field, kind)
         reading = self.message(kind)
-        wire = GROUP if field.is_group else BYTES
+        wire = _wire(field)
         optional = reading.schema.replace(optional=True)
 
         def read_struct(found: _Found) -> Value:
@@ -356,12 +369,16 @@ def _held(read: _Read, kind: Type) -> _Read:
     return read_small
 
 
+def _wire(field: FieldType) -> int:
+    """Of one value."""
+    if isinstance(field.type, str):
+        return SCALARS[field.type].wire
+    return VARINT if isinstance(field.type, EnumType) else GROUP if field.is_group else BYTES
+
+
 def _repeated(field: FieldType, read: _Read) -> _Read:
     """All that was found; numbers may be packed, whatever the schema says of that."""
-    scalar = SCALARS.get(field.type) if isinstance(field.type, str) else None
-    wire = VARINT if isinstance(field.type, EnumType) else scalar.wire if scalar is not None else BYTES
-    if field.is_group:
-        wire = GROUP
+    wire = _wire(field)
 
     def read_all(found: _Found) -> Value:
         values: list[Value] = []

@@ -284,6 +284,28 @@ def test_what_others_have_in_messages() -> None:
     assert (lenient["name"], lenient["kind"], lenient["id"]) == ("none", 2, 0)
 
 
+@pytest.mark.parametrize(
+    ("payload", "text", "other"),
+    [
+        ("2a0161 32020801", None, {"only": 1}),
+        ("32020801 2a0161", "a", None),
+        ("32020801 2a0161 3200", None, {"only": None}),
+        ("2a0161 32020801 3200", None, {"only": 1}),
+        ("32020801 2801", None, {"only": 1}),  # a number: no text, and so a field that is not known
+        ("2801", None, None),
+    ],
+)
+def test_the_last_member_of_a_oneof_counts(payload: str, text: str | None, other: Value) -> None:
+    data = bytes.fromhex(f"0807 {payload}")
+    value = read(PROTO2, data, b"\x02\x02").value
+    assert isinstance(value, Struct)
+    either = plain(value["either_0"])
+    assert either == (None if text is None and other is None else {"text": text, "other": other})
+    flat = read(PROTO2, data, b"\x02\x02", flatten_unions="true").value
+    assert isinstance(flat, Struct)
+    assert (flat["text"], plain(flat["other"])) == (text, other)
+
+
 def test_what_was_read_is_written_again() -> None:
     payload = bytes.fromhex(
         "0807 1801 2203010402 3202 0801 3a06 0803 1202 0809 43 0801 44 48ffffffffffffffffff01"
