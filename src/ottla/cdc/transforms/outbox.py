@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, NamedTuple
 
 from ottla.cdc.transforms.events import envelope_of, part_of
-from ottla.connect.data import STRING, Schema, SchemaAndValue, Struct, Value, struct_of
+from ottla.connect.data import Schema, SchemaAndValue, Struct, Value, struct_of
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError
-from ottla.connect.transforms.interface import Record, Transformation
+from ottla.connect.transforms.interface import Record, SchemaCache, Transformation
 from ottla.connect.transforms.regex import Regex, compile_regex, replace_first
 from ottla.connect.validators import OneOf
 
@@ -87,7 +87,7 @@ class EventRouter(Transformation):
         self._added: Final = _added(list(self.settings.list("table.fields.additional.placement")))
         self._has_envelope: Final = any(each.place == "envelope" for each in self._added)
         self._pattern: Final = compile_regex(self.settings.string("route.topic.regex"))
-        self._schemas: Final[dict[tuple[Schema, str, int | None], Schema]] = {}
+        self._schemas: Final = SchemaCache(self._envelope, most=1000)
 
     def apply(self, record: Record) -> Record | None:
         if record.value is None:
@@ -126,7 +126,7 @@ class EventRouter(Transformation):
         headers = record.headers.duplicate()
         headers.add("id", event_id, id_schema)
         partition: int | None = None
-        added: list[tuple[str, Schema, Value]] = []
+        added: list[Value] = []
         for each in self._added:
             field = row.schema.field(each.column)
             if field is None:
@@ -138,10 +138,10 @@ class EventRouter(Transformation):
             elif each.place == "partition":
                 partition = row.int32(each.column)
             else:
-                added.append((each.name, field.schema, row[each.column]))
+                added.append(row[each.column])
         value = SchemaAndValue(payload_schema, payload)
         if self._has_envelope:
-            value = self._enveloped(row, route, value, added)
+            value = self._enveloped(row, route, payload, added)
         if self.settings.boolean("route.tombstone.on.empty.payload") and not str(payload or "").strip():
             value = SchemaAndValue(None, None)
         topic = route
@@ -161,27 +161,26 @@ class EventRouter(Transformation):
         field = row.schema.field(name)
         if field is None:
             raise DataError(f"{name} is not a valid field name")
-        return SchemaAndValue(field.schema if field is not None else STRING, row[name])
+        return SchemaAndValue(field.schema, row[name])
 
-    def _enveloped(
-        self, row: Struct, route: str, payload: SchemaAndValue, added: list[tuple[str, Schema, Value]]
-    ) -> SchemaAndValue:
+    def _enveloped(self, row: Struct, route: str, payload: Value, added: list[Value]) -> SchemaAndValue:
         versions = self.settings.optional_string("table.field.event.schema.version")
-        version = row.int32(versions) if versions else None
-        assert payload.schema is not None  # a column has one
-        known = (payload.schema, route, version)
-        schema = self._schemas.get(known)
-        if schema is None:
-            head, dot, tail = (row.schema.name or "").rpartition(".")
-            name = f"{head}{dot}{route}.{tail}" if tail else route
-            fields = [("payload", payload.schema), *((name_, of) for name_, of, _ in added)]
-            schema = struct_of(fields, name=name, version=version)
-            if len(self._schemas) >= 10_000:
-                self._schemas.clear()
-            self._schemas[known] = schema
+        schema = self._schemas[row.schema, route, row.int32(versions) if versions else None]
         made = Struct(schema)
-        made.values[:] = [payload.value, *(each for _, _, each in added)]
+        made.values[:] = [payload, *added]
         return SchemaAndValue(schema, made)
+
+    def _envelope(self, given: tuple[Schema, str, int | None]) -> Schema:
+        """Of a row's schema, its route and its version."""
+        row, route, version = given
+        head, dot, tail = (row.name or "").rpartition(".")
+        name = f"{head}{dot}{route}.{tail}" if tail else route
+        columns = [(self.settings.string("table.field.event.payload"), "payload")]
+        columns += [(each.column, each.name) for each in self._added if each.place == "envelope"]
+        fields = [
+            (called, field.schema) for column, called in columns if (field := row.field(column)) is not None
+        ]
+        return struct_of(fields, name=name, version=version)
 
     def _time(self, event: Struct, row: Struct) -> int | None:
         name = self.settings.optional_string("table.field.event.timestamp")

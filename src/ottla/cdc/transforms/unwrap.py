@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, NamedTuple
 
 from ottla.cdc.transforms.events import envelope_of, part_of, with_value
-from ottla.connect.data import Schema, SchemaAndValue, Struct, Type, Value
+from ottla.connect.data import Field, Schema, SchemaAndValue, Struct, Type, Value
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, DataError
 from ottla.connect.records import ConnectHeaders, ConnectRecord
 from ottla.connect.transforms.fields import ReplaceFieldKey, ReplaceFieldValue
 from ottla.connect.transforms.insertion import InsertFieldValue
-from ottla.connect.transforms.interface import Record, Transformation, require_struct
+from ottla.connect.transforms.interface import Record, SchemaCache, Transformation, require_struct
 from ottla.connect.validators import OneOf
 
 __all__ = ["ExtractNewRecordState"]
@@ -31,11 +31,17 @@ class _Reference(NamedTuple):
     field: str
     name: str
 
+    def is_in(self, event: Schema) -> bool:
+        return self._field(event) is not None
+
     def schema(self, event: Schema) -> Schema | None:
         """None where the event has no such field."""
-        parent = None if self.struct is None else event.field(self.struct)
-        found = (event if parent is None else parent.schema).field(self.field) or event.field(self.field)
+        found = self._field(event)
         return None if found is None else found.schema.replace(optional=True, without_default=True)
+
+    def _field(self, event: Schema) -> Field | None:
+        parent = None if self.struct is None else event.field(self.struct)
+        return (event if parent is None else parent.schema).field(self.field) or event.field(self.field)
 
     def value(self, event: Struct) -> Value:
         parent: Value = event if self.struct is None else event.without_default(self.struct)
@@ -110,7 +116,7 @@ class ExtractNewRecordState(Transformation):
             )
             for text in ("true", "false")
         }
-        self._schemas: Final[dict[tuple[Schema, Schema], Schema]] = {}
+        self._schemas: Final = SchemaCache(self._row_with_fields, most=64)
 
     @property
     def _rewrites(self) -> bool:
@@ -168,19 +174,19 @@ class ExtractNewRecordState(Transformation):
 
     def _with_fields(self, record: Record, event: Struct) -> Record:
         row = require_struct(record.value, "source field insertion")
-        known = (row.schema, event.schema)
-        schema = self._schemas.get(known)
-        added = [(each, made) for each in self._fields if (made := each.schema(event.schema)) is not None]
-        if schema is None:
-            fields = [(field.name, field.schema) for field in row.schema.struct_fields]
-            fields += [(each.name, made) for each, made in added]
-            schema = row.schema.replace(optional=False, fields=fields)
-            if len(self._schemas) >= 64:
-                self._schemas.clear()
-            self._schemas[known] = schema
-        made_row = Struct(schema)
-        made_row.values[:] = [*row.values, *(each.value(event) for each, _ in added)]
-        return record.replace(value=SchemaAndValue(schema, made_row))
+        made = Struct(self._schemas[row.schema, event.schema])
+        made.values[:] = [
+            *row.values,
+            *(each.value(event) for each in self._fields if each.is_in(event.schema)),
+        ]
+        return record.replace(value=SchemaAndValue(made.schema, made))
+
+    def _row_with_fields(self, given: tuple[Schema, Schema]) -> Schema:
+        """Of a row's schema and its event's."""
+        row, event = given
+        fields = [(field.name, field.schema) for field in row.struct_fields]
+        fields += [(each.name, schema) for each in self._fields if (schema := each.schema(event)) is not None]
+        return row.replace(optional=False, fields=fields)
 
     def _without_dropped(self, record: Record) -> Record:
         names = self._dropped(record)

@@ -88,7 +88,7 @@ class _HoistField(OnePart):
     def __init__(self, settings: Mapping[str, str]) -> None:
         super().__init__(settings)
         self._name: Final = self.settings.string("field")
-        self._schemas: Final = SchemaCache(lambda schema: struct_of({self._name: schema}))
+        self._schemas: Final = SchemaCache[Schema](lambda schema: struct_of({self._name: schema}))
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)

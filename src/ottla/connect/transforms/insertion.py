@@ -234,7 +234,7 @@ class _SetSchemaMetadata(OnePart):
         self._version: Final = self.settings.optional_integer("schema.version")
         if self._name is None and self._version is None:
             raise ConfigError("Neither schema name nor version configured")
-        self._schemas: Final = SchemaCache(
+        self._schemas: Final = SchemaCache[Schema](
             lambda schema: schema.replace(name=self._name, version=self._version)
         )
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, TypeVar
+from collections.abc import Callable, Hashable, Mapping
+from typing import ClassVar, Final, Generic, TypeVar
 
 from ottla.connect.data.schema import Field, Schema, SchemaAndValue, Struct, Value
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 Record = TypeVar("Record", bound=ConnectRecord)
+Given = TypeVar("Given", bound=Hashable)
 _REPLACE_NULL: Final = "replace.null.with.default"
-_REMEMBERED_SCHEMAS: Final = 16
 
 
 class _Configured:
@@ -90,20 +90,21 @@ class OnePart(Transformation):
         return record.replace(value=both, headers=headers)
 
 
-class SchemaCache:
-    """The schemas that a transform makes of others, for the last few of these."""
+class SchemaCache(Generic[Given]):
+    """The schemas that a transform makes of what it is given, mostly of another one, for the last few."""
 
-    def __init__(self, make: Callable[[Schema], Schema]) -> None:
+    def __init__(self, make: Callable[[Given], Schema], most: int = 16) -> None:
         self._make: Final = make
-        self._made: Final[dict[Schema, Schema]] = {}
+        self._most: Final = most
+        self._made: Final[dict[Given, Schema]] = {}
 
-    def __getitem__(self, schema: Schema) -> Schema:
-        made = self._made.get(schema)
+    def __getitem__(self, given: Given) -> Schema:
+        made = self._made.get(given)
         if made is None:
-            made = self._make(schema)
-            if len(self._made) == _REMEMBERED_SCHEMAS:
+            made = self._make(given)
+            if len(self._made) == self._most:
                 del self._made[next(iter(self._made))]
-            self._made[schema] = made
+            self._made[given] = made
         return made
 
 
