@@ -8,7 +8,7 @@ from typing import Final
 
 from ottla.connect.definition import Validator
 from ottla.connect.errors import ConfigError
-from ottla.connect.settings import SettingValue, invalid
+from ottla.connect.settings import Secret, SettingValue, invalid
 
 __all__ = [
     "AllOf",
@@ -93,11 +93,12 @@ class NonNull:
 
 
 class NonEmptyString:
-    """A text that is not empty, or null."""
+    """A text, which may be a secret, that is not empty; or null."""
 
     def __call__(self, name: str, value: SettingValue) -> None:
-        if value == "":
-            raise invalid(name, value, "String must be non-empty")
+        text = value.value if isinstance(value, Secret) else value
+        if text == "":
+            raise invalid(name, text, "String must be non-empty")
 
     def __str__(self) -> str:
         return "non-empty string"

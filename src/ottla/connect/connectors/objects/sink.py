@@ -9,7 +9,7 @@ from typing import Final
 from ottla.connect.connectors.checks import with_checks
 from ottla.connect.connectors.objects.formats import encoders
 from ottla.connect.connectors.objects.partitioning import partitioner_of, zone_of
-from ottla.connect.connectors.objects.store import ObjectStore, open_store
+from ottla.connect.connectors.objects.store import ObjectStore, open_store, store_uri
 from ottla.connect.connectors.objects.writing import Names, PartitionWriter, Rotation
 from ottla.connect.connectors.sinks import backoff_ms, retry_config
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
@@ -41,7 +41,7 @@ def _store_config(definition: ConfigDef) -> ConfigDef:
                 "Whether the bucket is in the path, rather than in the host's name.", group="Store")
         .define("s3.part.retries", ConfigType.INT, 3, Importance.MEDIUM,
                 "How often a request is made again at once that failed.", validator=AtLeast(0), group="Store")
-        .define("store.uri", ConfigType.STRING, "", Importance.MEDIUM,
+        .define("store.uri", ConfigType.PASSWORD, "", Importance.MEDIUM,
                 "Instead of a bucket of S3, any store that Arrow has: `gs://bucket/folder`, "
                 "`abfs://container@account...`, `file:///folder`.", group="Store")
         .define("topics.dir", ConfigType.STRING, "topics", Importance.HIGH, "The folder of all topics.",
@@ -134,7 +134,7 @@ def _rotation(settings: Settings) -> Rotation:
 
 
 def _bucket(settings: Settings) -> None:
-    if bool(settings.string("s3.bucket.name")) == bool(settings.string("store.uri")):
+    if bool(settings.string("s3.bucket.name")) == bool(store_uri(settings)):
         raise ConfigError("s3.bucket.name says where objects go, or store.uri does: one of them")
 
 

@@ -17,7 +17,7 @@ from ottla.connect.settings import Settings
 if TYPE_CHECKING:
     from pyarrow import fs
 
-__all__ = ["ObjectStore", "open_store"]
+__all__ = ["ObjectStore", "open_store", "store_uri"]
 
 _REFUSED: Final = re.compile(
     r"ACCESS_DENIED|NO_SUCH_BUCKET|InvalidBucketName|SIGNATURE_DOES_NOT_MATCH|INVALID_ACCESS_KEY_ID"
@@ -90,20 +90,27 @@ def _failure(what: str, error: OSError) -> ConnectError:
     return RetriableError(text)
 
 
+def store_uri(settings: Settings) -> str:
+    """Empty where the store is a bucket of S3. It may have a key and its secret."""
+    uri = settings.secret("store.uri")
+    return "" if uri is None else uri.value
+
+
 def open_store(settings: Settings) -> ObjectStore:
-    """Raises ConfigError for settings that lead to no store."""
+    """Raises ConfigError, which tells no secret, for settings that lead to no store."""
     try:
         from pyarrow import fs
     except ImportError as error:
         raise ConfigError(
             f"pyarrow is not installed ({error}): pip install 'ottla[connect-objects]'"
         ) from None
-    uri = settings.string("store.uri")
+    uri = store_uri(settings)
     if uri:
         try:
             return ObjectStore(*fs.FileSystem.from_uri(uri))
         except (ValueError, NotImplementedError, OSError) as error:
-            raise ConfigError(f"store.uri={uri} is no store that Arrow has: {error}") from error
+            text = str(error).replace(uri, "...")
+            raise ConfigError(f"store.uri is no store that Arrow has: {text}") from None
     return ObjectStore(_s3(settings), settings.string("s3.bucket.name"))
 
 

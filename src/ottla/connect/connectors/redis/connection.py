@@ -30,8 +30,9 @@ def connection_config() -> ConfigDef:
     """The settings of what every connection needs."""
     return (
         ConfigDef()
-        .define("redis.uri", ConfigType.STRING, "redis://localhost:6379", Importance.HIGH,
-                "The server: `redis://host:port/database`, `rediss://` with TLS, or `host:port`.",
+        .define("redis.uri", ConfigType.PASSWORD, "redis://localhost:6379", Importance.HIGH,
+                "The server: `redis://user:password@host:port/database`, `rediss://` with TLS, or "
+                "`host:port`; without it the one at `localhost:6379`.",
                 validator=NonEmptyString(), group="Redis", order=1)
         .define("redis.username", ConfigType.STRING, None, Importance.MEDIUM, "Who connects.",
                 group="Redis", order=2)
@@ -58,15 +59,15 @@ def connection_config() -> ConfigDef:
 
 
 def client_of(settings: Settings) -> Client:
-    """A client that connects with the first use. Raises ConfigError."""
+    """A client that connects with the first use. Raises ConfigError, which tells no password."""
     try:
         import redis
         from redis.backoff import NoBackoff
         from redis.retry import Retry
     except ImportError as error:
         raise needs("redis", "connect-redis", error) from error
-    uri, tls = settings.string("redis.uri"), settings.boolean("redis.tls")
-    first = uri.split(",")[0]
+    uri, tls = settings.secret("redis.uri"), settings.boolean("redis.tls")
+    first = "" if uri is None else uri.value.split(",")[0]
     if "://" not in first:
         first = f"redis://{first}"
     if tls and first.startswith("redis://"):
@@ -91,8 +92,8 @@ def client_of(settings: Settings) -> Client:
             return kind.from_url(
                 first, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, protocol=2, **options
             )
-    except ValueError as error:
-        raise ConfigError(f"redis.uri is no URI of a server ({error}): redis://host:6379/0") from None
+    except ValueError:  # whose text may have a part of the password
+        raise ConfigError("redis.uri is no URI of a server: redis://host:6379/0") from None
 
 
 def set_up(settings: Settings) -> None:

@@ -56,7 +56,7 @@ def connection_config() -> ConfigDef:
     """The settings of what every connection needs."""
     return (
         ConfigDef()
-        .define("connection.url", ConfigType.STRING, REQUIRED, Importance.HIGH,
+        .define("connection.url", ConfigType.PASSWORD, REQUIRED, Importance.HIGH,
                 "The database: `postgresql://host/name`, `mariadb://host/name`, `sqlite:///file` and so on, "
                 "or as JDBC has it (`jdbc:postgresql://host:5432/name`).",
                 validator=NonEmptyString(), group="Database", order=1)
@@ -111,9 +111,9 @@ def engine_of(settings: Settings) -> sa.Engine:
 
     Raises ConfigError for a URL that is none, or whose driver is not installed.
     """
-    password = settings.secret("connection.password")
+    given, password = settings.secret("connection.url"), settings.secret("connection.password")
     url = database_url(
-        settings.string("connection.url"),
+        "" if given is None else given.value,
         settings.optional_string("connection.user"),
         None if password is None else password.value,
     )
