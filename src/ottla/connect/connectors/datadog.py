@@ -7,17 +7,16 @@ import gzip
 from collections.abc import Sequence
 from typing import Final
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.http.client import URL, HttpClient, connection_config, failure
 from ottla.connect.connectors.payloads import document_json, plain
 from ottla.connect.connectors.sinks import BatchSinkTask, pieces, retry_config
 from ottla.connect.data.schema import Value
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import DataError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings
-from ottla.connect.version import VERSION
 
 __all__ = ["DatadogLogsSinkConnector"]
 
@@ -60,7 +59,7 @@ def _url(settings: Settings) -> str:
     return f"https://http-intake.logs.{settings.string('datadog.site')}/api/v2/logs"
 
 
-class DatadogLogsSinkConnector(Renaming, SinkConnector):
+class DatadogLogsSinkConnector(BuiltInSinkConnector):
     """Records as logs of Datadog. A record without a value is left out."""
 
     kafka_name = "com.datadoghq.connect.logs.DatadogLogsSinkConnector"
@@ -69,23 +68,14 @@ class DatadogLogsSinkConnector(Renaming, SinkConnector):
         "datadog.retry.backoff_ms": "retry.backoff.ms",
     }
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the address can be one."""
-        return with_checks(
-            self, config, super().validate(config), datadog_url=_url, ssl_ca_location=HttpClient
-        )
+    def checks(self) -> Checks:
+        return {"datadog.url": _url, "ssl.ca.location": HttpClient}
 
     def task_class(self) -> type[SinkTask]:
         return DatadogLogsSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class DatadogLogsSinkTask(BatchSinkTask):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Final
 
+from ottla.connect.connectors.base import BuiltInSinkConnector, BuiltInSourceConnector
 from ottla.connect.converters.interface import ConverterType
 from ottla.connect.converters.primitive import StringConverter
 from ottla.connect.data.schemas import STRING
@@ -25,9 +26,7 @@ from ottla.connect.sdk import (
     Config,
     ExactlyOnceSupport,
     Offset,
-    SinkConnector,
     SinkTask,
-    SourceConnector,
     SourceTask,
     TopicPartition,
 )
@@ -44,13 +43,10 @@ _log: Final = logging.getLogger(__name__)
 _PRINTED: Final = StringConverter({}, ConverterType.VALUE)
 
 
-class FileStreamSourceConnector(SourceConnector):
+class FileStreamSourceConnector(BuiltInSourceConnector):
     """Lines of a file, or of standard input, as they come."""
 
     kafka_name = "org.apache.kafka.connect.file.FileStreamSourceConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return (
@@ -207,13 +203,10 @@ class FileStreamSourceTask(SourceTask):
             self._stream.close()
 
 
-class FileStreamSinkConnector(SinkConnector):
+class FileStreamSinkConnector(BuiltInSinkConnector):
     """Records' values as lines of a file, or of standard output."""
 
     kafka_name = "org.apache.kafka.connect.file.FileStreamSinkConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return ConfigDef().define(
@@ -226,9 +219,6 @@ class FileStreamSinkConnector(SinkConnector):
 
     def task_class(self) -> type[SinkTask]:
         return FileStreamSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
     def alter_offsets(self, config: Config, offsets: Mapping[TopicPartition, int | None]) -> bool:  # noqa: ARG002
         return True

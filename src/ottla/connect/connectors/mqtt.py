@@ -8,18 +8,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from ottla.connect.connectors.checks import needs, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, BuiltInSourceConnector, Checks, needs
 from ottla.connect.connectors.payloads import named, to_bytes
 from ottla.connect.connectors.sinks import BatchSinkTask, TargetError, batch_config
 from ottla.connect.connectors.sources import Inbox, PollingSourceTask
 from ottla.connect.data.schemas import BOOLEAN, BYTES, INT32, STRING
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import ConnectHeaders, SinkRecord, SourceRecord
-from ottla.connect.sdk import Config, Produced, SinkConnector, SinkTask, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, Produced, SinkTask, SourceTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, Between, NonEmptyList, NonEmptyString
-from ottla.connect.version import VERSION
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
@@ -171,7 +170,7 @@ class _Connection:
         self.client.loop_stop()
 
 
-class MqttSourceConnector(SourceConnector):
+class MqttSourceConnector(BuiltInSourceConnector):
     """Messages of MQTT's topics: keys are their topics, values their payloads.
 
     With `mqtt.qos=1` or 2, a `mqtt.client.id` and `mqtt.clean.session.enabled=false` the broker keeps
@@ -179,9 +178,6 @@ class MqttSourceConnector(SourceConnector):
     """
 
     kafka_name = "io.confluent.connect.mqtt.MqttSourceConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return (
@@ -203,10 +199,8 @@ class MqttSourceConnector(SourceConnector):
                     validator=AtLeast(1), group="Topics", order=5)
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether servers can be ones, and a session can be kept."""
-        values = super().validate(config)
-        return with_checks(self, config, values, mqtt_server_uri=_servers, mqtt_client_id=_check_session)
+    def checks(self) -> Checks:
+        return {"mqtt.server.uri": _servers, "mqtt.client.id": _check_session}
 
     def task_class(self) -> type[SourceTask]:
         return MqttSourceTask
@@ -279,13 +273,10 @@ class MqttSourceTask(PollingSourceTask):
             self._connection.close()
 
 
-class MqttSinkConnector(SinkConnector):
+class MqttSinkConnector(BuiltInSinkConnector):
     """Records' values as messages. One without a value is an empty message, which ends what is retained."""
 
     kafka_name = "io.confluent.connect.mqtt.MqttSinkConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return batch_config(
@@ -299,15 +290,11 @@ class MqttSinkConnector(SinkConnector):
             batch=500,
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether servers can be ones."""
-        return with_checks(self, config, super().validate(config), mqtt_server_uri=_servers)
+    def checks(self) -> Checks:
+        return {"mqtt.server.uri": _servers}
 
     def task_class(self) -> type[SinkTask]:
         return MqttSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class MqttSinkTask(BatchSinkTask):

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.http.client import (
     URL,
     HttpClient,
@@ -21,13 +21,12 @@ from ottla.connect.connectors.http.client import (
 from ottla.connect.connectors.payloads import document_of
 from ottla.connect.connectors.sinks import BatchSinkTask, batch_config
 from ottla.connect.data.schema import Value
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import DataError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import OneOf
-from ottla.connect.version import VERSION
 
 __all__ = ["PrometheusRemoteWriteSinkConnector", "encoded"]
 
@@ -51,7 +50,7 @@ class Sample(NamedTuple):
     value: float
 
 
-class PrometheusRemoteWriteSinkConnector(SinkConnector):
+class PrometheusRemoteWriteSinkConnector(BuiltInSinkConnector):
     """Records as samples of metrics.
 
     A value has a `name`, a number as `value` (or `values.doubleValue`, as Confluent's metrics have it), and
@@ -60,9 +59,6 @@ class PrometheusRemoteWriteSinkConnector(SinkConnector):
     """
 
     kafka_name = "ottla.connect.connectors.prometheus.PrometheusRemoteWriteSinkConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         definition = (
@@ -84,18 +80,16 @@ class PrometheusRemoteWriteSinkConnector(SinkConnector):
         )  # fmt: skip
         return connection_config(auth_config(batch_config(definition, batch=500)))
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also what is in texts."""
-        return with_checks(
-            self, config, super().validate(config), headers=_headers, external_labels=_external,
-            auth_type=check_auth, ssl_ca_location=HttpClient,
-        )  # fmt: skip
+    def checks(self) -> Checks:
+        return {
+            "headers": _headers,
+            "external.labels": _external,
+            "auth.type": check_auth,
+            "ssl.ca.location": HttpClient,
+        }
 
     def task_class(self) -> type[SinkTask]:
         return PrometheusRemoteWriteSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 def _headers(settings: Settings) -> dict[str, str]:

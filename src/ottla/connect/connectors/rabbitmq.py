@@ -9,19 +9,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ottla.connect.connectors.checks import needs, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, BuiltInSourceConnector, Checks, needs
 from ottla.connect.connectors.payloads import key_text, named, to_bytes
 from ottla.connect.connectors.sinks import BatchSinkTask, TargetError, batch_config
 from ottla.connect.connectors.sources import PollingSourceTask
 from ottla.connect.data.schemas import BYTES, OPTIONAL_STRING
 from ottla.connect.data.texts import value_text
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import ConnectHeaders, SinkRecord, SourceRecord
-from ottla.connect.sdk import Config, Produced, SinkConnector, SinkTask, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, Produced, SinkTask, SourceTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, Between, NonEmptyList, NonEmptyString, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["RabbitMQSinkConnector", "RabbitMQSourceConnector"]
 
@@ -120,13 +119,10 @@ def _guarded(what: str) -> Iterator[None]:
         raise RetriableError(text) from error
 
 
-class RabbitMQSourceConnector(SourceConnector):
+class RabbitMQSourceConnector(BuiltInSourceConnector):
     """Messages of queues, which the server forgets when they are in Kafka."""
 
     kafka_name = "io.confluent.connect.rabbitmq.RabbitMQSourceConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return (
@@ -140,9 +136,8 @@ class RabbitMQSourceConnector(SourceConnector):
                     validator=NonEmptyString(), group="Queues", order=3)
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether there can be a connection."""
-        return with_checks(self, config, super().validate(config), rabbitmq_host=_parameters)
+    def checks(self) -> Checks:
+        return {"rabbitmq.host": _parameters}
 
     def task_class(self) -> type[SourceTask]:
         return RabbitMQSourceTask
@@ -255,13 +250,10 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | bytes | None.__class__) else str(value)
 
 
-class RabbitMQSinkConnector(SinkConnector):
+class RabbitMQSinkConnector(BuiltInSinkConnector):
     """Records' values as messages, each confirmed by the server. One without a value is left out."""
 
     kafka_name = "io.confluent.connect.rabbitmq.sink.RabbitMQSinkConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return batch_config(
@@ -287,15 +279,11 @@ class RabbitMQSinkConnector(SinkConnector):
             batch=500,
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether there can be a connection."""
-        return with_checks(self, config, super().validate(config), rabbitmq_host=_parameters)
+    def checks(self) -> Checks:
+        return {"rabbitmq.host": _parameters}
 
     def task_class(self) -> type[SinkTask]:
         return RabbitMQSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class RabbitMQSinkTask(BatchSinkTask):

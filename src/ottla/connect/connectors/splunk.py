@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks, with_checks
 from ottla.connect.connectors.http.client import (
     URL,
     HttpClient,
@@ -25,10 +25,9 @@ from ottla.connect.data.texts import value_text
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
 from ottla.connect.errors import ConfigError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import Config, SinkTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast
-from ottla.connect.version import VERSION
 
 __all__ = ["SplunkSinkConnector", "SplunkSinkTask"]
 
@@ -112,7 +111,7 @@ def _enrichment(settings: Settings) -> dict[str, str]:
     return parsed_headers("splunk.hec.json.event.enrichment", pairs, "|")
 
 
-class SplunkSinkConnector(Renaming, SinkConnector):
+class SplunkSinkConnector(BuiltInSinkConnector):
     """Records as events of Splunk. A record without a value is left out."""
 
     kafka_name = "com.splunk.kafka.connect.SplunkSinkConnector"
@@ -120,25 +119,20 @@ class SplunkSinkConnector(Renaming, SinkConnector):
         "splunk.hec.ssl.validate.certs": "https.host.verifier.enabled"
     }
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
     def validate(self, config: Config) -> list[ConfigValue]:
         """Also whether lists go with the topics."""
-        return with_checks(
-            self, config, super().validate(config),
-            splunk_indexes=lambda settings: _by_topic(settings, config),
-            splunk_hec_json_event_enrichment=_enrichment, ssl_ca_location=HttpClient,
-        )  # fmt: skip
+        checks: Checks = {
+            "splunk.indexes": lambda settings: _by_topic(settings, config),
+            "splunk.hec.json.event.enrichment": _enrichment,
+            "ssl.ca.location": HttpClient,
+        }
+        return with_checks(self, config, super().validate(config), checks)
 
     def task_class(self) -> type[SinkTask]:
         return SplunkSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class SplunkSinkTask(BatchSinkTask):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.elasticsearch.documents import Writing, action, index_of, mapping
 from ottla.connect.connectors.http.client import (
     PASSING,
@@ -21,13 +21,12 @@ from ottla.connect.connectors.http.client import (
 from ottla.connect.connectors.payloads import json_of, parsed_json
 from ottla.connect.connectors.sinks import BatchSinkTask, batch_config, pieces
 from ottla.connect.data.schema import Schema, Type, Value
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, NonEmptyString, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["ElasticsearchSinkConnector", "ElasticsearchSinkTask", "OpenSearchSinkConnector"]
 
@@ -136,7 +135,7 @@ def _authorization(settings: Settings) -> Mapping[str, str]:
     return {} if user is None else {"Authorization": basic(user, "" if password is None else password.value)}
 
 
-class ElasticsearchSinkConnector(Renaming, SinkConnector):
+class ElasticsearchSinkConnector(BuiltInSinkConnector):
     """Records as documents of Elasticsearch and OpenSearch.
 
     A document's version is its record's offset, so that a record that comes late or twice never replaces a
@@ -150,23 +149,14 @@ class ElasticsearchSinkConnector(Renaming, SinkConnector):
         "index.name.format": "index.name",
     }
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether settings fit together."""
-        return with_checks(
-            self, config, super().validate(config), write_method=_writing, ssl_ca_location=HttpClient
-        )
+    def checks(self) -> Checks:
+        return {"write.method": _writing, "ssl.ca.location": HttpClient}
 
     def task_class(self) -> type[SinkTask]:
         return ElasticsearchSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class OpenSearchSinkConnector(ElasticsearchSinkConnector):

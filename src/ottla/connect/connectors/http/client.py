@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
-from ottla.connect.connectors.checks import needs
+from ottla.connect.connectors.base import needs
 from ottla.connect.connectors.payloads import parsed_json
 from ottla.connect.connectors.sinks import BusyError, TargetError
 from ottla.connect.definition import ConfigDef, ConfigType, Importance

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.http.client import (
     PASSING,
     URL,
@@ -22,13 +22,12 @@ from ottla.connect.connectors.http.client import (
 )
 from ottla.connect.connectors.payloads import json_of, key_text, named, to_bytes
 from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, OneOf, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["HttpSinkConnector", "HttpSinkTask"]
 
@@ -118,29 +117,25 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
-class HttpSinkConnector(SinkConnector):
+class HttpSinkConnector(BuiltInSinkConnector):
     """Records as requests to a server, one by one or in batches."""
 
     kafka_name = "io.confluent.connect.http.HttpSinkConnector"
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also what is in texts: headers, statuses, places."""
-        return with_checks(
-            self, config, super().validate(config), headers=_headers, auth_type=check_auth,
-            retry_on_status_codes=_retried, http_api_url=_check_places, ssl_ca_location=HttpClient,
-        )  # fmt: skip
+    def checks(self) -> Checks:
+        return {
+            "headers": _headers,
+            "auth.type": check_auth,
+            "retry.on.status.codes": _retried,
+            "http.api.url": _check_places,
+            "ssl.ca.location": HttpClient,
+        }
 
     def task_class(self) -> type[SinkTask]:
         return HttpSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class HttpSinkTask(BatchSinkTask):

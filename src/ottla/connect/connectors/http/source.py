@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote, urlencode
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSourceConnector, Checks
 from ottla.connect.connectors.http.client import (
     URL,
     HttpClient,
@@ -21,13 +21,12 @@ from ottla.connect.connectors.http.client import (
 from ottla.connect.connectors.payloads import parsed_json
 from ottla.connect.connectors.sources import PollingSourceTask
 from ottla.connect.data.schema import Value
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, DataError
 from ottla.connect.records import SourceRecord
-from ottla.connect.sdk import Config, Offset, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, Offset, SourceTask
 from ottla.connect.settings import Settings, SettingValue, invalid
 from ottla.connect.validators import AtLeast, Check, NonEmptyString, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["HttpSourceConnector", "HttpSourceTask"]
 
@@ -120,24 +119,22 @@ def _check_mode(settings: Settings) -> None:
         )
 
 
-class HttpSourceConnector(Renaming, SourceConnector):
+class HttpSourceConnector(BuiltInSourceConnector):
     """Records of a server's JSON answers, asked again and again. Values have no schema."""
 
     kafka_name = "io.confluent.connect.http.HttpSourceConnector"
     renames = {"http.timer.interval.millis": "request.interval.ms"}  # noqa: RUF012 - the base says what it is
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the way of counting has what it needs."""
-        return with_checks(
-            self, config, super().validate(config), http_request_headers=_headers, auth_type=check_auth,
-            http_offset_mode=_check_mode, ssl_ca_location=HttpClient,
-        )  # fmt: skip
+    def checks(self) -> Checks:
+        return {
+            "http.request.headers": _headers,
+            "auth.type": check_auth,
+            "http.offset.mode": _check_mode,
+            "ssl.ca.location": HttpClient,
+        }
 
     def task_class(self) -> type[SourceTask]:
         return HttpSourceTask

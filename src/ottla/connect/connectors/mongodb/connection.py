@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from ottla.connect.connectors.checks import needs
+from ottla.connect.connectors.base import needs
 from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError

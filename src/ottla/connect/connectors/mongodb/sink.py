@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.mongodb.connection import (
     client_of,
     connection_config,
@@ -18,13 +18,12 @@ from ottla.connect.connectors.mongodb.connection import (
 from ottla.connect.connectors.mongodb.documents import ID_STRATEGIES, bson_document, document_id
 from ottla.connect.connectors.payloads import named
 from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
-from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings, SettingValue, invalid
 from ottla.connect.validators import AtLeast, Check, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 if TYPE_CHECKING:
     from pymongo import DeleteOne, InsertOne, ReplaceOne, UpdateOne
@@ -126,7 +125,7 @@ def _check_database(settings: Settings) -> None:
         raise ConfigError("database must be given")
 
 
-class MongoSinkConnector(Renaming, SinkConnector):
+class MongoSinkConnector(BuiltInSinkConnector):
     """Records as documents, in a collection that is called as their topic unless `collection` is given."""
 
     kafka_name = "com.mongodb.kafka.connect.MongoSinkConnector"
@@ -137,24 +136,18 @@ class MongoSinkConnector(Renaming, SinkConnector):
         "document.id.strategy.partial.key.projection.type": f"{_PROJECTION}.type",
     }
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether strategies fit together."""
-        return with_checks(
-            self, config, super().validate(config), connection_uri=set_up, database=_check_database,
-            document_id_strategy=_check_strategies,
-        )  # fmt: skip
+    def checks(self) -> Checks:
+        return {
+            "connection.uri": set_up,
+            "database": _check_database,
+            "document.id.strategy": _check_strategies,
+        }
 
     def task_class(self) -> type[SinkTask]:
         return MongoSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class MongoSinkTask(BatchSinkTask):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSourceConnector, Checks
 from ottla.connect.connectors.mongodb.connection import (
     client_of,
     connection_config,
@@ -17,13 +17,12 @@ from ottla.connect.connectors.mongodb.connection import (
 from ottla.connect.connectors.sources import PollingSourceTask
 from ottla.connect.data.schema import Value
 from ottla.connect.data.schemas import BYTES, STRING
-from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
 from ottla.connect.records import SourceRecord
-from ottla.connect.sdk import Config, ExactlyOnceSupport, Offset, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, ExactlyOnceSupport, Offset, SourceTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 if TYPE_CHECKING:
     from pymongo.change_stream import ChangeStream
@@ -134,7 +133,7 @@ def _check_place(settings: Settings) -> None:
         raise ConfigError("collection is of a database, which must be given, too")
 
 
-class MongoSourceConnector(SourceConnector):
+class MongoSourceConnector(BuiltInSourceConnector):
     """What changes in a collection, a database or all of them; before that, perhaps, what is there.
 
     Change streams need a replica set, or a sharded cluster.
@@ -142,18 +141,17 @@ class MongoSourceConnector(SourceConnector):
 
     kafka_name = "com.mongodb.kafka.connect.MongoSourceConnector"
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also what is in JSON."""
-        return with_checks(
-            self, config, super().validate(config), connection_uri=set_up, collection=_check_place,
-            pipeline=_pipeline, topic_namespace_map=_topics, output_json_formatter=_formatter,
-        )  # fmt: skip
+    def checks(self) -> Checks:
+        return {
+            "connection.uri": set_up,
+            "collection": _check_place,
+            "pipeline": _pipeline,
+            "topic.namespace.map": _topics,
+            "output.json.formatter": _formatter,
+        }
 
     def task_class(self) -> type[SourceTask]:
         return MongoSourceTask

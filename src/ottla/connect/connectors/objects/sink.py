@@ -6,16 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.objects.formats import encoders
 from ottla.connect.connectors.objects.partitioning import partitioner_of, zone_of
 from ottla.connect.connectors.objects.store import ObjectStore, open_store, store_uri
 from ottla.connect.connectors.objects.writing import Names, PartitionWriter, Rotation
 from ottla.connect.connectors.sinks import backoff_ms, retry_config
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask, TopicPartition
+from ottla.connect.sdk import Config, SinkTask, TopicPartition
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, Between, NonEmptyString, OneOf
 from ottla.connect.version import VERSION
@@ -142,30 +142,25 @@ def _raise(_record: SinkRecord, error: DataError) -> None:
     raise error
 
 
-class ObjectSinkConnector(SinkConnector):
+class ObjectSinkConnector(BuiltInSinkConnector):
     """Records as objects, each once as far as records alone say when objects end."""
 
     kafka_name = "io.confluent.connect.s3.S3SinkConnector"
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether there is such a format, partitioner, store."""
-        return with_checks(
-            self, config, super().validate(config), s3_bucket_name=_bucket, partitioner_class=partitioner_of,
-            format_class=lambda settings: encoders(settings, _raise), timezone=_rotation,
-            store_url=open_store,
-        )  # fmt: skip
+    def checks(self) -> Checks:
+        return {
+            "s3.bucket.name": _bucket,
+            "partitioner.class": partitioner_of,
+            "format.class": lambda settings: encoders(settings, _raise),
+            "timezone": _rotation,
+            "store.url": open_store,
+        }
 
     def task_class(self) -> type[SinkTask]:
         return ObjectSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
     def alter_offsets(self, config: Config, offsets: Mapping[TopicPartition, int | None]) -> bool:  # noqa: ARG002
         return True

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
-from ottla.connect.connectors.checks import needs
+from ottla.connect.connectors.base import needs
 from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.payloads import fields_of, json_of, key_text, named, to_bytes
 from ottla.connect.connectors.redis.connection import (
     RENAMES,
@@ -18,13 +18,12 @@ from ottla.connect.connectors.redis.connection import (
 )
 from ottla.connect.connectors.sinks import BatchSinkTask, batch_config
 from ottla.connect.data.schema import Schema, Struct, Value
-from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings, SettingValue
 from ottla.connect.validators import AtLeast, Check, OneOf, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["PlainRedisSinkConnector", "RedisSinkConnector", "RedisSinkTask"]
 
@@ -90,7 +89,7 @@ def _check_mapping(settings: Settings) -> None:
             )
 
 
-class RedisSinkConnector(Renaming, SinkConnector):
+class RedisSinkConnector(BuiltInSinkConnector):
     """Records as entries of streams, hashes, strings, JSON documents, or members of collections.
 
     A record without a value removes the key or the member. Writing a record again changes nothing, but in
@@ -100,22 +99,14 @@ class RedisSinkConnector(Renaming, SinkConnector):
     kafka_name = "com.redis.kafka.connect.RedisSinkConnector"
     renames = RENAMES
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config("STREAM", "${topic}")
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the server's address can be one."""
-        values = super().validate(config)
-        return with_checks(self, config, values, redis_uri=set_up, redis_keyspace=_check_mapping)
+    def checks(self) -> Checks:
+        return {"redis.uri": set_up, "redis.keyspace": _check_mapping}
 
     def task_class(self) -> type[SinkTask]:
         return RedisSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class PlainRedisSinkConnector(RedisSinkConnector):

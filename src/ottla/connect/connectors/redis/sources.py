@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ottla.connect.connectors.checks import Renaming, with_checks
+from ottla.connect.connectors.base import BuiltInSourceConnector, Checks
 from ottla.connect.connectors.redis.connection import (
     RENAMES,
     client_of,
@@ -18,13 +18,12 @@ from ottla.connect.connectors.redis.connection import (
 from ottla.connect.connectors.sources import PollingSourceTask
 from ottla.connect.data.schema import Schema, Value
 from ottla.connect.data.schemas import BYTES, FLOAT64, STRING, array_of, map_of
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
 from ottla.connect.records import ConnectHeaders, SourceRecord
-from ottla.connect.sdk import Config, ExactlyOnceSupport, Offset, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, ExactlyOnceSupport, Offset, SourceTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, NonEmptyList, NonEmptyString, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["RedisKeysSourceConnector", "RedisStreamSourceConnector"]
 
@@ -34,14 +33,11 @@ _OFFSET: Final = "offset"
 _FIELDS: Final = map_of(STRING, STRING)
 
 
-class RedisStreamSourceConnector(Renaming, SourceConnector):
+class RedisStreamSourceConnector(BuiltInSourceConnector):
     """Entries of streams, each once: Connect keeps the place in the stream, so no group of consumers does."""
 
     kafka_name = "com.redis.kafka.connect.RedisStreamSourceConnector"
     renames = RENAMES
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return (
@@ -65,10 +61,8 @@ class RedisStreamSourceConnector(Renaming, SourceConnector):
                     validator=NonEmptyString(), group="Stream", order=6)
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the server's address, and the place to begin at, can be ones."""
-        values = super().validate(config)
-        return with_checks(self, config, values, redis_uri=set_up, redis_stream_offset=_begin)
+    def checks(self) -> Checks:
+        return {"redis.uri": set_up, "redis.stream.offset": _begin}
 
     def task_class(self) -> type[SourceTask]:
         return RedisStreamSourceTask
@@ -162,7 +156,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-class RedisKeysSourceConnector(Renaming, SourceConnector):
+class RedisKeysSourceConnector(BuiltInSourceConnector):
     """Keys with their values as they are, and again whenever they change; one that is gone has no value.
 
     The server is told to say what changes (`notify-keyspace-events`). What changes while no task runs shows
@@ -171,9 +165,6 @@ class RedisKeysSourceConnector(Renaming, SourceConnector):
 
     kafka_name = "com.redis.kafka.connect.RedisKeysSourceConnector"
     renames = RENAMES
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return (
@@ -191,10 +182,8 @@ class RedisKeysSourceConnector(Renaming, SourceConnector):
                     validator=NonEmptyString(), group="Keys", order=4)
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the server's address can be one."""
-        values = super().validate(config)
-        return with_checks(self, config, values, redis_uri=set_up, redis_cluster_enabled=_check_alone)
+    def checks(self) -> Checks:
+        return {"redis.uri": set_up, "redis.cluster.enabled": _check_alone}
 
     def task_class(self) -> type[SourceTask]:
         return RedisKeysSourceTask

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
 from ottla.connect.connectors.sql.databases import connection_config, engine_of
 from ottla.connect.connectors.sql.writing import InsertMode, KeyMode, RowWriter, Writing
-from ottla.connect.definition import ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError
 from ottla.connect.records import SinkRecord
-from ottla.connect.sdk import Config, SinkConnector, SinkTask
+from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, NonEmptyString, OneOf
-from ottla.connect.version import VERSION
 
 __all__ = ["SqlSinkConnector", "SqlSinkTask"]
 
@@ -74,27 +73,19 @@ def _writing(settings: Settings) -> Writing:
     )  # fmt: skip
 
 
-class SqlSinkConnector(SinkConnector):
+class SqlSinkConnector(BuiltInSinkConnector):
     """Records as rows, each topic in a table of its own."""
 
     kafka_name = "io.confluent.connect.jdbc.JdbcSinkConnector"
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the modes fit together, and the database has its driver."""
-        values = super().validate(config)
-        return with_checks(self, config, values, insert_mode=_writing, connection_url=engine_of)
+    def checks(self) -> Checks:
+        return {"insert.mode": _writing, "connection.url": engine_of}
 
     def task_class(self) -> type[SinkTask]:
         return SqlSinkTask
-
-    def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        return [self.started_with] * max_tasks
 
 
 class SqlSinkTask(BatchSinkTask):

@@ -13,15 +13,15 @@ from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSourceConnector, Checks
 from ottla.connect.connectors.sql.databases import connection_config, engine_of, failure
 from ottla.connect.connectors.sql.reading import Mode, Reading, Row, RowReader, table_of
 from ottla.connect.data.logical import EPOCH
 from ottla.connect.data.schema import Value
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError
 from ottla.connect.records import SourceRecord
-from ottla.connect.sdk import Config, Offset, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, Offset, SourceTask
 from ottla.connect.settings import Settings, SettingValue, invalid
 from ottla.connect.validators import AtLeast, Check, NonEmptyString, OneOf
 from ottla.connect.version import VERSION
@@ -106,21 +106,16 @@ def _reading(settings: Settings) -> Reading:
     )
 
 
-class SqlSourceConnector(SourceConnector):
+class SqlSourceConnector(BuiltInSourceConnector):
     """New rows of tables, each table in a topic of its own."""
 
     kafka_name = "io.confluent.connect.jdbc.JdbcSourceConnector"
 
-    def version(self) -> str:
-        return VERSION
-
     def config(self) -> ConfigDef:
         return _config()
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether the mode has its columns, and the database its driver."""
-        values = super().validate(config)
-        return with_checks(self, config, values, mode=_reading, connection_url=engine_of)
+    def checks(self) -> Checks:
+        return {"mode": _reading, "connection.url": engine_of}
 
     def start(self, config: Config) -> None:
         super().start(config)

@@ -11,19 +11,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ottla.connect.connectors.checks import with_checks
+from ottla.connect.connectors.base import BuiltInSourceConnector, Checks
 from ottla.connect.connectors.sources import Inbox, PollingSourceTask
 from ottla.connect.connectors.syslog.messages import parsed
 from ottla.connect.data.logical import TIMESTAMP, millis_of_timestamp
 from ottla.connect.data.schema import Struct
 from ottla.connect.data.schemas import INT32, OPTIONAL_STRING, STRING, map_of, struct_of
-from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
+from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError
 from ottla.connect.records import SourceRecord
-from ottla.connect.sdk import Config, SourceConnector, SourceTask
+from ottla.connect.sdk import Config, SourceTask
 from ottla.connect.settings import Settings
 from ottla.connect.validators import AtLeast, Between, NonEmptyString, OneOfIgnoringCase
-from ottla.connect.version import VERSION
 
 __all__ = ["SyslogSourceConnector", "SyslogSourceTask"]
 
@@ -58,7 +57,7 @@ class _Arrived(NamedTuple):
     port: int
 
 
-class SyslogSourceConnector(SourceConnector):
+class SyslogSourceConnector(BuiltInSourceConnector):
     """Messages that are sent here, as RFC 5424 and RFC 3164 have them; keys are their hosts.
 
     Over TCP one may have its length in front of it, or a new line behind it (RFC 6587). Who sends over TCP
@@ -66,9 +65,6 @@ class SyslogSourceConnector(SourceConnector):
     """
 
     kafka_name = "io.confluent.connect.syslog.SyslogSourceConnector"
-
-    def version(self) -> str:
-        return VERSION
 
     def config(self) -> ConfigDef:
         return (
@@ -96,9 +92,8 @@ class SyslogSourceConnector(SourceConnector):
                     validator=NonEmptyString(), group="Syslog", order=8)
         )  # fmt: skip
 
-    def validate(self, config: Config) -> list[ConfigValue]:
-        """Also whether there is a certificate where one is needed."""
-        return with_checks(self, config, super().validate(config), syslog_ssl_certificate_location=_secured)
+    def checks(self) -> Checks:
+        return {"syslog.ssl.certificate.location": _secured}
 
     def task_class(self) -> type[SourceTask]:
         return SyslogSourceTask
