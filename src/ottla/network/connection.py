@@ -95,6 +95,7 @@ class Connection(asyncio.BufferedProtocol):
         "_backlog",
         "_filled",
         "_frame",
+        "_is_refused",
         "_leave",
         "_mute_timer",
         "_muted_until_s",
@@ -145,6 +146,7 @@ class Connection(asyncio.BufferedProtocol):
         self._answers: deque[_Answer] = deque()
         self._serial = False
         self._writable = True
+        self._is_refused = False
         self._mute_timer: asyncio.TimerHandle | None = None
         self._muted_until_s = 0.0
         self.session.mute = self.mute
@@ -372,7 +374,10 @@ class Connection(asyncio.BufferedProtocol):
         self._go_on()
 
     def refuse(self, why: str) -> None:
-        """Close over bad input, with one line in the log."""
+        """Close over bad input, with one line in the log: it is still here until the turn's end."""
+        if self._is_refused:
+            return
+        self._is_refused = True
         log.warning("closed connection from %s: %s", self.peer_host, why)
         self.flush_output()
         self._transport.abort()

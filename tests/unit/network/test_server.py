@@ -69,6 +69,25 @@ def test_a_request_that_stops_in_the_middle_is_cut_off(caplog: pytest.LogCapture
     assert "stopped in the middle" in caplog.text
 
 
+def test_who_is_too_late_for_two_reasons_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A transport says that it is lost in the next turn, and a sweep may come before."""
+    wire = Wire()
+    wire.receive(request(b"x" * 100)[:50])
+    wire.connection.refuse("it has not said who it is within 2 s")
+    for _ in range(12):
+        _sweep_one(wire.connection, IDLE_ROUNDS)
+    assert caplog.messages == ["closed connection from 192.0.2.1: it has not said who it is within 2 s"]
+
+
+async def test_who_is_closed_and_does_not_read_is_cut_off_all_the_same() -> None:
+    wire = Wire()
+    wire.connection.close()
+    wire.transport.unsent_bytes = 1000
+    for _ in range(2 + IDLE_ROUNDS):
+        _sweep_one(wire.connection, IDLE_ROUNDS)
+    assert wire.transport.aborted
+
+
 def test_a_request_that_trickles_in_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
     wire = Wire()
     frame = request(b"x" * 1000)
