@@ -35,7 +35,6 @@ REFUSALS: Final = {
     ResourceType.GROUP: ErrorCode.group_authorization_failed,
     ResourceType.CLUSTER: ErrorCode.cluster_authorization_failed,
     ResourceType.TRANSACTIONAL_ID: ErrorCode.transactional_id_authorization_failed,
-    ResourceType.DELEGATION_TOKEN: ErrorCode.delegation_token_authorization_failed,
 }
 
 
