@@ -40,14 +40,9 @@ class Exporter:
         self._sending: asyncio.Task[None] | None = None
         self._is_failing = False
         self._is_full = False
-        self.sent = 0
-        """Pushes that the collector has taken"""
-        self.dropped = 0
-        """Those that it has not"""
 
     def send(self, metrics: bytes) -> None:
         if self._bytes and self._bytes + len(metrics) > _WAITING_MAX:
-            self.dropped += 1
             if not self._is_full:
                 self._is_full = True
                 log.error("metrics of clients are dropped: %s takes fewer than come", self._endpoint)
@@ -62,12 +57,8 @@ class Exporter:
             metrics = self._waiting.popleft()
             failure = await self._send(metrics)
             self._bytes -= len(metrics)
-            if failure is None:
-                self.sent += 1
-            else:
-                self.dropped += 1
-                if not self._is_failing:
-                    log.error("metrics of clients cannot be sent to %s: %s", self._endpoint, failure)
+            if failure is not None and not self._is_failing:
+                log.error("metrics of clients cannot be sent to %s: %s", self._endpoint, failure)
             self._is_failing = failure is not None
         self._sending = None
         self._is_full = False
