@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.middleware.cors import CORSMiddleware
@@ -23,7 +22,7 @@ from ottla.bridge.settings import BridgeSettings, Configuration
 from ottla.client.consumer.settings import ConsumerSettings
 from ottla.client.producer.settings import ProducerSettings
 from ottla.client.settings import parse
-from ottla.http.app import App, Request
+from ottla.http.app import App, Application, Request
 from ottla.http.server import GRACE_S, HttpServer, Tls, listen
 
 if TYPE_CHECKING:
@@ -140,17 +139,24 @@ class Bridge:
                 settings.http_ssl_key_location,
                 settings.http_ssl_key_password,
             )
-        return HttpServer(_with_cors(app, settings), self._socket, tls, settings.ottla_bridge_connections_max)
+        return HttpServer(
+            _with_cors(app, settings),
+            self._socket,
+            tls,
+            settings.ottla_bridge_connections_max,
+            settings.ottla_bridge_request_memory_max_bytes,
+        )
 
 
-def _with_cors(app: App, settings: BridgeSettings) -> Callable[..., Awaitable[None]]:
+def _with_cors(app: App, settings: BridgeSettings) -> Application:
     if not settings.http_cors_enabled:
         return app
     origins = settings.http_cors_allowed_origins
-    return CORSMiddleware(
+    made = CORSMiddleware(
         cast("ASGIApp", app),
         allow_origins=("*",) if origins == "*" else (),
         allow_origin_regex=None if origins == "*" else origins,
         allow_methods=tuple(each.strip() for each in settings.http_cors_allowed_methods.split(",")),
         allow_headers=_CORS_HEADERS,
     )
+    return cast("Application", made)

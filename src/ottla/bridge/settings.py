@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import flag, number, optional_text, parse, secret, text
+from ottla.http.memory import BODIES_MAX_BYTES
 
 _CLIENT: Final = "kafka."
 _PARTS: Final = ("producer", "consumer", "admin")
@@ -50,6 +51,8 @@ class BridgeSettings:
     ottla_bridge_principals_idle_ms: int = number(300_000, low=1)
     """After which connections of one whom nobody asks as are closed"""
     ottla_bridge_request_max_bytes: int = number(8 * 1024 * 1024, low=1024)
+    ottla_bridge_request_memory_max_bytes: int = number(BODIES_MAX_BYTES, low=1024)
+    """Of the bodies of all requests that are under way"""
     ottla_bridge_connections_max: int = number(2_000, low=1)
     ottla_bridge_consumers_max: int = number(2_000, low=1)
     ottla_bridge_poll_max_ms: int = number(60_000, low=1)

@@ -257,7 +257,13 @@ class ConnectWorker:
             settings.ottla_connect_request_max_bytes,
             DIALECT,
         )
-        return HttpServer(app, self._socket, self._tls, settings.ottla_connect_connections_max)
+        return HttpServer(
+            app,
+            self._socket,
+            self._tls,
+            settings.ottla_connect_connections_max,
+            settings.ottla_connect_request_memory_max_bytes,
+        )
 
     async def run(self) -> None:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)

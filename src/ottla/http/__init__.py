@@ -1,1 +1,1 @@
-"""HTTP as the platform's servers need it: the registry's, and that of Connect's workers."""
+"""HTTP as the platform's servers need it: the registry's, the bridge's, and those of Connect and Streams."""

@@ -18,6 +18,7 @@ from ottla.http.fields import FieldError, dump, load
 Scope = Mapping[str, Any]  # ASGI's own types
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MAX_PATH: Final = 16 * 1024
 _MAX_PARAMETERS: Final = 100

@@ -6,16 +6,22 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ottla.http.app import Application
+from ottla.http.memory import BODIES_MAX_BYTES, BoundedBodies
+
 GRACE_S: Final = 2
 """For requests under way when the server stops"""
 _HEAD_S: Final = 10.0
 """For a request's head to come in"""
+_UNREAD_S: Final = 60.0
+_LEAST_READ: Final = 1 << 16
+"""Of an answer that a client takes in that time, or it is not waited for"""
 WILDCARDS: Final = ("", "0.0.0.0", "::")  # noqa: S104 - what is listened on is the user's to say
 
 
@@ -37,12 +43,17 @@ class HttpServer:
     """`serve` until `stop`. The socket is the caller's to close."""
 
     def __init__(
-        self, app: Callable[..., Awaitable[None]], listening: socket.socket, tls: Tls, connections_max: int
+        self,
+        app: Application,
+        listening: socket.socket,
+        tls: Tls,
+        connections_max: int,
+        bodies_max_bytes: int = BODIES_MAX_BYTES,
     ) -> None:
         self._socket = listening
         self._server = _Server(
             uvicorn.Config(
-                app,
+                BoundedBodies(app, bodies_max_bytes),
                 http=_Connection,
                 ws="none",
                 loop="none",
@@ -85,9 +96,13 @@ class _Server(uvicorn.Server):
 
 
 class _Connection(H11Protocol):
-    """Tells the application of the client's certificate, and waits for no request's head for ever."""
+    """Tells the application of the client's certificate, and waits for ever neither for a request's head nor
+    for a client to take its answer.
+    """
 
     _head_timer: asyncio.TimerHandle | None = None
+    _answer_timer: asyncio.TimerHandle | None = None
+    _unsent = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -110,9 +125,28 @@ class _Connection(H11Protocol):
         elif self._head_timer is None:
             self._await_head()
 
+    def on_response_complete(self) -> None:
+        self._await_reader()
+        super().on_response_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
         super().connection_lost(exc)
+
+    def _await_reader(self) -> None:
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._answer_timer = self.loop.call_later(_UNREAD_S, self._look_at_reader) if self._unsent else None
+
+    def _look_at_reader(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and self._unsent - unsent < _LEAST_READ:
+            self.transport.abort()  # `close` would wait for the client
+        else:
+            self._await_reader()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(_HEAD_S, self.transport.close)

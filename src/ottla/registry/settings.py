@@ -6,6 +6,7 @@ import dataclasses
 
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import LONG_MAX, flag, number, optional_text, secret, text, texts
+from ottla.http.memory import BODIES_MAX_BYTES
 from ottla.schemas.compatibility import CompatibilityLevel
 
 
@@ -55,6 +56,8 @@ class RegistrySettings:
     ottla_registry_leader_wait_ms: int = number(10_000, high=LONG_MAX)
     """How long a write waits for a leader to be there"""
     ottla_registry_request_max_bytes: int = number(2 * 1024 * 1024, low=1024)
+    ottla_registry_request_memory_max_bytes: int = number(BODIES_MAX_BYTES, low=1024)
+    """Of the bodies of all requests that are under way"""
     ottla_registry_schema_max_chars: int = number(1024 * 1024, low=16)
     ottla_registry_subject_max_length: int = number(1_024, low=1)
     ottla_registry_references_max: int = number(1_000)

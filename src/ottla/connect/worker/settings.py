@@ -10,6 +10,7 @@ from typing import Final
 from ottla.client.errors import ConfigurationError
 from ottla.client.settings import LONG_MAX, flag, number, optional_text, parse, secret, text, texts
 from ottla.connect.worker.protocol import Protocol
+from ottla.http.memory import BODIES_MAX_BYTES
 
 _SHORT_MAX: Final = 32_767
 
@@ -103,6 +104,8 @@ class WorkerSettings:
     """Before the first of these; each next one waits twice as long"""
     ottla_connect_rest_timeout_ms: int = number(90_000, low=1)
     ottla_connect_request_max_bytes: int = number(4 * 1024 * 1024, low=1024)
+    ottla_connect_request_memory_max_bytes: int = number(BODIES_MAX_BYTES, low=1024)
+    """Of the bodies of all requests that are under way"""
     ottla_connect_connections_max: int = number(1_000, low=1)
 
     def __post_init__(self) -> None:

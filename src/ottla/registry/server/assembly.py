@@ -164,7 +164,13 @@ class Registry:
             settings.ssl_client_authentication,
         )
         app = App(routes, prepare, settings.ottla_registry_request_max_bytes, DIALECT)
-        return HttpServer(app, self._socket, tls, settings.ottla_registry_connections_max)
+        return HttpServer(
+            app,
+            self._socket,
+            tls,
+            settings.ottla_registry_connections_max,
+            settings.ottla_registry_request_memory_max_bytes,
+        )
 
 
 def _trust(settings: RegistrySettings) -> ssl.SSLContext | None:
