@@ -184,26 +184,12 @@ def list_(connection: Connection, principals: Sequence[str], as_json: bool, **na
 @connected
 def add(connection: Connection, as_json: bool, **options: Any) -> None:
     """Add ACLs to resources. Those that are there already stay."""
-    from ottla.client.admin.acls import Acl
-
     pattern, wanted = wanted_acls(**options)
     if pattern not in (PatternType.LITERAL, PatternType.PREFIXED):
         raise click.UsageError("To add ACLs --resource-pattern-type is literal or prefixed.")
     if not all(wanted.values()):
         raise click.UsageError("Say who: --allow-principal or --deny-principal.")
-    acls = [
-        Acl(
-            entry.principal,
-            entry.operation,
-            resource.type,
-            resource.name,
-            pattern_of(resource, pattern),
-            entry.permission,
-            entry.host,
-        )
-        for resource, entries in wanted.items()
-        for entry in entries
-    ]
+    acls = acls_of(pattern, wanted)
     check_each(connection.admin.acls.create(acls), named)
     show_acls(acls, as_json)
 
@@ -218,7 +204,7 @@ def remove(connection: Connection, force: bool, as_json: bool, **options: Any) -
     """Remove ACLs of resources: those that the options say, or all."""
     pattern, wanted = wanted_acls(**options)
     filters = [
-        _filter(resource, pattern_of(resource, pattern), entry)
+        _filter(resource, _pattern_of(resource, pattern), entry)
         for resource, entries in wanted.items()
         for entry in (entries or _EVERY_ENTRY)
     ]
@@ -284,6 +270,25 @@ def wanted_acls(
     return pattern, wanted
 
 
+def acls_of(pattern: PatternType, wanted: Mapping[Resource, Sequence[Entry]]) -> list[Acl]:
+    """What `wanted_acls` gave, each as it is in the brokers."""
+    from ottla.client.admin.acls import Acl
+
+    return [
+        Acl(
+            entry.principal,
+            entry.operation,
+            resource.type,
+            resource.name,
+            _pattern_of(resource, pattern),
+            entry.permission,
+            entry.host,
+        )
+        for resource, entries in wanted.items()
+        for entry in entries
+    ]
+
+
 def _needs(
     resources: Sequence[Resource], *, producer: bool, consumer: bool
 ) -> Mapping[Resource, Sequence[Operation]]:
@@ -328,7 +333,7 @@ def _resources(
     ]
 
 
-def pattern_of(resource: Resource, pattern: PatternType) -> PatternType:
+def _pattern_of(resource: Resource, pattern: PatternType) -> PatternType:
     """The cluster has one name, which is no beginning of others."""
     return PatternType.LITERAL if resource.type is ResourceType.CLUSTER else pattern
 
@@ -347,7 +352,7 @@ def _filter(resource: Resource, pattern: PatternType, entry: Entry | None = None
     from ottla.client.admin.acls import AclFilter
 
     everything = AclFilter(
-        resource_type=resource.type, resource_name=resource.name, pattern_type=pattern_of(resource, pattern)
+        resource_type=resource.type, resource_name=resource.name, pattern_type=_pattern_of(resource, pattern)
     )
     if entry is None:
         return everything

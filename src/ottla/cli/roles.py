@@ -14,9 +14,9 @@ import click
 from ottla.cli.acls import (
     OPERATION,
     PRINCIPAL,
+    acls_of,
     named,
     of_resources,
-    pattern_of,
     rows_of,
     show_acls,
     wanted_acls,
@@ -236,8 +236,6 @@ def _existing(connection: Connection, role_name: str) -> list[Acl]:
 
 
 def _grants(role_name: str, *, hosts: Sequence[str], deny: bool, **options: Any) -> list[Acl]:
-    from ottla.client.admin.acls import Acl
-
     pattern, wanted = wanted_acls(
         allowed=[] if deny else [role_name],
         denied=[role_name] if deny else [],
@@ -248,19 +246,7 @@ def _grants(role_name: str, *, hosts: Sequence[str], deny: bool, **options: Any)
     )
     if pattern not in (PatternType.LITERAL, PatternType.PREFIXED):
         raise click.UsageError("--resource-pattern-type is literal or prefixed.")
-    return [
-        Acl(
-            entry.principal,
-            entry.operation,
-            resource.type,
-            resource.name,
-            pattern_of(resource, pattern),
-            entry.permission,
-            entry.host,
-        )
-        for resource, entries in wanted.items()
-        for entry in entries
-    ]
+    return acls_of(pattern, wanted)
 
 
 def _exactly(acl: Acl) -> AclFilter:
