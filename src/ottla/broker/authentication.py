@@ -50,8 +50,7 @@ class Authentication:
         secrets: TokenSecrets | None,
     ) -> None:
         """`threads` are for what takes a while, `on_failure` as in `SaslListener`, `secrets` those of
-        delegation tokens. Raises ConfigError where
-        keys of tokens cannot be read.
+        delegation tokens. Raises ConfigError where keys of tokens cannot be read.
         """
         self._on_failure = on_failure
         self._secrets = secrets
