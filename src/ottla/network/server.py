@@ -217,12 +217,12 @@ class Server:
         count = len(self._shared.connections) + len(self._shaking_hands)
         if count > self._config.max_connections:
             return f"more than max.connections={self._config.max_connections} connections"
-        limits = self._config.listener_limits.get(connection.listener)
-        if limits is not None and self._count_on(connection.listener) > limits.max_connections:
+        name, host = connection.listener, connection.peer_host
+        limits = self._config.listener_limits.get(name)
+        if limits is not None and self._count(lambda each: each.listener == name) > limits.max_connections:
             return f"more than max.connections={limits.max_connections} connections of the listener"
-        host = connection.peer_host
         limit = self._per_address.get(host, self._config.max_connections_per_ip)
-        if limit < count and self._count_from(host) > limit:
+        if limit < count and self._count(lambda each: each.peer_host == host) > limit:
             return f"more than max.connections.per.ip={limit} connections"
         if self._rates is not None:
             self._have_wait(connection, self._rates)
@@ -251,17 +251,8 @@ class Server:
         if connection in self._shared.connections or connection in self._shaking_hands:
             connection.refuse("connections from there come too fast")
 
-    def _count_from(self, host: str) -> int:
-        ours, shaking_hands = self._shared.connections, self._shaking_hands
-        return sum(each.peer_host == host for each in ours) + sum(
-            each.peer_host == host for each in shaking_hands
-        )
-
-    def _count_on(self, listener: str) -> int:
-        ours, shaking_hands = self._shared.connections, self._shaking_hands
-        return sum(each.listener == listener for each in ours) + sum(
-            each.listener == listener for each in shaking_hands
-        )
+    def _count(self, is_meant: Callable[[Connection | SecuredTransport], bool]) -> int:
+        return sum(map(is_meant, self._shared.connections)) + sum(map(is_meant, self._shaking_hands))
 
     async def _sweep(self) -> None:
         """Look at every connection once in `ottla.request.stalled.ms`."""
