@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Final
 
 from ottla.connect.data import (
@@ -31,11 +31,14 @@ __all__ = [
     "enumeration",
     "named",
     "point",
+    "rescaled",
     "time_type",
     "variable_scale",
 ]
 
 _DATA: Final = "io.debezium.data"
+_EXACT: Final = Context(prec=150_000)
+"""As many digits as a NUMERIC of PostgreSQL has"""
 
 
 def named(kind: Type, name: str) -> Schema:
@@ -81,6 +84,11 @@ def decimal_of(precision: int | None, scale: int) -> Schema:
         return schema
     parameters = {"scale": str(scale), "connect.decimal.precision": str(precision)}
     return schema.replace(parameters=parameters)
+
+
+def rescaled(value: Decimal, scale: int) -> Decimal:
+    """With so many digits behind the point, however many there are before it."""
+    return value.quantize(Decimal((0, (1,), -scale)), context=_EXACT)
 
 
 def variable_scale(schema: Schema, value: Decimal) -> Struct:

@@ -11,7 +11,8 @@ from typing import Final
 
 from ottla.cdc.envelope import Envelopes
 from ottla.cdc.filters import Keys, Masks, Names
-from ottla.cdc.postgres.types import Modes, TypeInfo, conversion
+from ottla.cdc.postgres.types import Modes, TypeInfo, conversion, numeric_scale
+from ottla.cdc.semantic import rescaled
 from ottla.cdc.tables import Column, Conversion, Shape, TableId, make_column, make_shape
 from ottla.connect.data import Struct, Type, Value
 from ottla.connect.errors import DataError
@@ -130,7 +131,7 @@ _FIXED: Final = {
 
 def _length(info: ColumnInfo) -> int:
     """As JDBC's driver tells it."""
-    modifier = info.modifier if info.type.modifier is None else info.type.modifier
+    modifier = info.type.modifier_of(info.modifier)
     name = info.type.name
     if name in ("varchar", "bpchar"):
         return modifier - 4 if modifier >= 4 else _UNBOUNDED
@@ -145,10 +146,10 @@ def _length(info: ColumnInfo) -> int:
 
 
 def _scale(info: ColumnInfo) -> int:
-    modifier = info.modifier if info.type.modifier is None else info.type.modifier
+    modifier = info.type.modifier_of(info.modifier)
     name = info.type.name
     if name == "numeric":
-        return (modifier - 4) & 0x7FF if modifier >= 4 else 0
+        return numeric_scale(modifier)
     if name in ("time", "timetz", "timestamp", "timestamptz", "interval"):
         return 6 if modifier < 0 else modifier
     return {"float4": 8, "float8": 17}.get(name, 0)
@@ -209,10 +210,9 @@ def _default(info: ColumnInfo, made: Conversion) -> Value:
         return None
     if isinstance(value, Struct):
         return None
-    if name == "numeric" and info.modifier >= 4:  # as many digits as the column's values have
-        digits = Decimal(1).scaleb(-_scale(info))
+    if name == "numeric" and info.type.modifier_of(info.modifier) >= 0:  # as many digits as values have
         if isinstance(value, Decimal):
-            return value.quantize(digits)
+            return rescaled(value, _scale(info))
         if isinstance(value, str):
-            return str(Decimal(value).quantize(digits))
+            return str(rescaled(Decimal(value), _scale(info)))
     return value

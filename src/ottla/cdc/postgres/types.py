@@ -27,6 +27,7 @@ from ottla.cdc.semantic import (
     enumeration,
     named,
     point,
+    rescaled,
     time_type,
     variable_scale,
 )
@@ -52,7 +53,7 @@ from ottla.connect.data import (
 )
 from ottla.connect.data.logical import date_from_days, scale_of, time_from_millis, timestamp_from_millis
 
-__all__ = ["Modes", "TypeInfo", "conversion"]
+__all__ = ["Modes", "TypeInfo", "conversion", "numeric_scale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,11 @@ class TypeInfo:
     element: TypeInfo | None = None
     """Of an array"""
     modifier: int | None = None
-    """A domain's, which goes before the column's"""
+    """A domain's"""
+
+    def modifier_of(self, column: int) -> int:
+        """A domain's goes before that of the column, -1 for none."""
+        return column if self.modifier is None else self.modifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ _UNBOUNDED: Final = 2**31 - 1
 
 def conversion(info: TypeInfo, modifier: int, modes: Modes) -> Conversion | None:
     """None for a type that events leave out. `modifier` is the column's (-1 for none)."""
-    found = _conversion(info, modifier if info.modifier is None else info.modifier, modes)
+    modifier = info.modifier_of(modifier)
+    found = _conversion(info, modifier, modes)
     if found is None:
         return None
     zero = _zero(info, modifier, found)
@@ -251,10 +257,17 @@ def _numeric(modifier: int, modes: Modes) -> tuple[Schema, Decode]:
         return VARIABLE_SCALE_DECIMAL, partial(
             _STRUCTS[VARIABLE_SCALE_DECIMAL.name or ""], VARIABLE_SCALE_DECIMAL
         )
-    precision, scale = (modifier - _HEADER) >> 16 & 0xFFFF, (modifier - _HEADER) & 0x7FF
-    if scale >= 0x400:  # below zero from PostgreSQL 15 on
-        scale -= 0x800
-    return decimal_of(precision, scale), _decimal
+    scale = numeric_scale(modifier)
+    schema = decimal_of((modifier - _HEADER) >> 16 & 0xFFFF, scale)
+    if scale < 0:  # whose texts have zeros in place of what is cut off
+        return schema, lambda text: rescaled(_decimal(text), scale)
+    return schema, _decimal
+
+
+def numeric_scale(modifier: int) -> int:
+    """Of NUMERIC; below zero from PostgreSQL 15 on, and 0 where it is not said."""
+    scale = (modifier - _HEADER) & 0x7FF if modifier >= _HEADER else 0
+    return scale - 0x800 if scale >= 0x400 else scale
 
 
 def _decimal(text: bytes) -> Decimal:
@@ -269,8 +282,8 @@ def _money(_modifier: int, modes: Modes) -> tuple[Schema, Decode]:
         return STRING, lambda text: str(literals.money_of(text))
     if modes.decimal == "double":
         return FLOAT64, lambda text: float(literals.money_of(text))
-    digits = Decimal(1).scaleb(-modes.money_digits)
-    return decimal_of(None, modes.money_digits), lambda text: literals.money_of(text).quantize(digits)
+    digits = modes.money_digits
+    return decimal_of(None, digits), lambda text: rescaled(literals.money_of(text), digits)
 
 
 def _bit(modifier: int, _modes: Modes) -> tuple[Schema, Decode]:
