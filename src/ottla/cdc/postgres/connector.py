@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ottla.cdc.postgres import settings as given
+from ottla.cdc.postgres.database import connect
+from ottla.cdc.postgres.offsets import position_from
 from ottla.cdc.postgres.task import PostgresTask
-from ottla.connect.data import Value
 from ottla.connect.definition import ConfigDef, ConfigValue
 from ottla.connect.errors import ConfigError, ConnectError
 from ottla.connect.sdk import Config, ExactlyOnceSupport, Offset, SourceConnector, SourceTask
@@ -56,9 +57,7 @@ class PostgresConnector(SourceConnector):
         return ExactlyOnceSupport.SUPPORTED
 
     def alter_offsets(self, config: Config, offsets: Sequence[tuple[Offset, Offset | None]]) -> bool:
-        from ottla.cdc.postgres.offsets import position_from
-
-        server: Value = config.get("topic.prefix")
+        server = config.get("topic.prefix")
         for partition, offset in offsets:
             if dict(partition) != {"server": server}:
                 raise ConnectError(f'the one partition is {{"server": "{server}"}}, not {dict(partition)}')
@@ -68,6 +67,4 @@ class PostgresConnector(SourceConnector):
 
 
 def _reach(settings: Settings) -> None:
-    from ottla.cdc.postgres.database import connect
-
     connect(given.connection(settings), None).close()

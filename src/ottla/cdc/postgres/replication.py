@@ -177,12 +177,8 @@ class Replication:
                 except psycopg.OperationalError:
                     return  # `read` finds it
 
-    def tell(self) -> None:
-        """Say now what is flushed."""
-        with self._lock:
-            self._tell()
-
     def _tell(self) -> None:
+        """What is flushed."""
         now = int((time.time() - _PG_EPOCH_S) * 1_000_000)
         self._connection.put_copy_data(
             _STATUS.pack(b"r", max(self._received, self._flushed), self._flushed, self._flushed, now, 0)

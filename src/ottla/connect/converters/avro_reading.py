@@ -286,10 +286,6 @@ def _is_map_entry(items: Avro, schema: Schema) -> bool:
     return names == ["key", "value"] and (marked or schema.name == f"{NAMESPACE}.{MAP_ENTRY}")
 
 
-def _record_doc(schema: Schema, avro: Mapping[str, Avro]) -> Avro:
-    return avro.get("doc") if schema.type is Type.STRUCT else None
-
-
 def _text(said: Avro) -> str | None:
     return said if isinstance(said, str) else None
 

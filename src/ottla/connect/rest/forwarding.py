@@ -32,11 +32,6 @@ _PASSED_ON: Final = ("authorization", "content-type", "accept")
 _CONFLICT: Final = 409
 
 
-def digest_of(algorithm: str) -> str | None:
-    """The hash of one of Java's algorithms; None for one that is unknown here."""
-    return _HASHES.get(algorithm)
-
-
 def sign(key: SessionKey, algorithm: str, body: bytes) -> dict[str, str]:
     """The headers of a request between workers."""
     mac = hmac.digest(key.key, body, _HASHES[algorithm])
