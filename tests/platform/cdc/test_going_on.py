@@ -138,6 +138,38 @@ def test_a_snapshot_that_is_needed_and_broke_off_before_its_first_offset_is_take
     assert _events(ours) == [("c", 4)]
 
 
+def test_a_snapshot_with_each_start_and_the_log_behind_it_overlap_nowhere(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    config = _config(server, snapshot_mode="always")
+    ours.start(config)
+    assert _events(ours) == [("r", 1), ("r", 2)]
+    ours.stop()
+    database.execute("INSERT INTO people VALUES (3, 'Eve')")  # which the slot has, and the snapshot sees
+    ours.start(config, fresh=False)
+    assert _events(ours) == [("r", 1), ("r", 2), ("r", 3)]
+    database.execute("INSERT INTO people VALUES (4, 'Fay')")
+    assert _events(ours) == [("c", 4)]
+    assert _slots(database) == ["going_on"]
+
+
+def test_a_database_need_not_keep_its_log_for_a_connector_that_wants_nothing_of_it(
+    ours: Ours, server: PostgresServer, database: psycopg.Connection[Any]
+) -> None:
+    database.execute("CREATE TABLE others (id int)")
+    ours.start(_config(server, snapshot_mode="no_data", table_include_list="public.people"))
+    database.execute("INSERT INTO others SELECT * FROM generate_series(1, 1000)")
+    row = database.execute("SELECT pg_current_wal_flush_lsn()::text").fetchone()
+    assert _events(ours) == []
+    ours.stop()  # which tells the server
+    kept = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = 'going_on'"
+    for _ in range(600):  # it hears that after a moment
+        if database.execute(kept, row).fetchone() == (True,):
+            return
+        time.sleep(0.1)
+    pytest.fail("the server keeps its log")
+
+
 def test_large_rows_are_read_few_at_a_time(
     ours: Ours,
     server: PostgresServer,
