@@ -2,7 +2,8 @@
 
 Every field is optional, since taps leave out what is null. What Connect has no type for is a text with the
 JSON of the value: objects without properties, arrays of anything, and what may be of several types (where
-only the text of a text is taken as it is). `format` date-time and date become Timestamp and Date.
+only the text of a text is taken as it is). `format` date-time and date become Timestamp and Date. What the
+converters make of JSON Schema is another mapping, Confluent's, of schemas that a registry has checked.
 """
 
 from __future__ import annotations
