@@ -236,8 +236,8 @@ def denied(name: str) -> Denial:
     return Denial("User:ann", "192.0.2.1", "c", 0, Operation.WRITE, ResourceType.TOPIC, name, "DefaultDeny")
 
 
-def context() -> RequestContext:
-    return RequestContext(Session(Principal("User", "ann"), "A", "192.0.2.1"), 19, 7, 1, "c", 0)
+def context(api_key: int = 19) -> RequestContext:
+    return RequestContext(Session(Principal("User", "ann"), "A", "192.0.2.1"), api_key, 7, 1, "c", 0)
 
 
 async def test_the_same_denial_is_told_once_with_how_often() -> None:
@@ -312,6 +312,21 @@ async def test_numbers_that_json_has_not_are_told_as_texts() -> None:
     await trail.stop()
     (told,) = held.written
     assert [each["ops"][0]["value"] for each in told["request"]["entries"]] == ["nan", 1.5]
+
+
+async def test_codes_are_told_by_their_names_and_those_of_nobody_as_they_came() -> None:
+    held = Held()
+    trail = Trail(1, lambda: 0, [held])
+    asked = [AclCreation(resource_type=kind, operation=3) for kind in (2, 99)]
+    trail.changed(
+        context(CreateAclsRequest.__key__), CreateAclsRequest(creations=asked), CreateAclsResponse()
+    )
+    await trail.stop()
+    (told,) = held.written
+    assert [(each["resource_type"], each["operation"]) for each in told["request"]["creations"]] == [
+        ("TOPIC", "READ"),
+        (99, "READ"),
+    ]
 
 
 @pytest.mark.parametrize("name", ["__consumer_offsets", "__cluster_metadata", ".", "a/b", "a" * 250])

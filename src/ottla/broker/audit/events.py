@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
+from functools import cache
 from math import isfinite
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -136,13 +137,17 @@ def _list(values: Any, codes: Mapping[str, type[IntEnum]], is_told: Callable[[An
 
 
 def _scalar(name: str, value: Any, codes: Mapping[str, type[IntEnum]]) -> Any:
-    if name == "error_code":
-        return ErrorCode(value).name if value in set(ErrorCode) else value
-    if name in codes and value in set(codes[name]):
-        return codes[name](value).name
+    kind = ErrorCode if name == "error_code" else codes.get(name)
+    if kind is not None:
+        return _names(kind).get(value, value)
     if isinstance(value, UUID) or (isinstance(value, float) and not isfinite(value)):
         return str(value)  # of numbers those that JSON has not
     return _cut(value) if isinstance(value, str) else value
+
+
+@cache
+def _names(kind: type[IntEnum]) -> Mapping[int, str]:
+    return {each.value: each.name for each in kind}
 
 
 def _may_be_shown(setting: str) -> bool:
