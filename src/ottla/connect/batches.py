@@ -29,7 +29,7 @@ import pyarrow as pa
 from ottla.connect.data.arrow import record_batch, structs
 from ottla.connect.data.logical import millis_of_timestamp
 from ottla.connect.data.schema import Struct, Value
-from ottla.connect.errors import ConnectError, DataError
+from ottla.connect.errors import DataError
 from ottla.connect.records import SinkRecord, SourceRecord
 from ottla.connect.sdk import Offset, SinkTask, SourceTask
 
@@ -120,16 +120,9 @@ class BatchSinkTask(SinkTask):
                 try:
                     good.append(record_batch([record]))
                 except DataError as error:
-                    self._reject(record, error)
+                    self.reject(record, error)
             if good:
                 yield pa.Table.from_batches(good).combine_chunks().to_batches()[0]
-
-    def _reject(self, record: SinkRecord, error: DataError) -> None:
-        reporter = self.context.errant_record_reporter
-        if reporter is None:
-            where = f"{record.original_topic}-{record.original_partition}"
-            raise ConnectError(f"{error} (record {record.original_offset} of {where})") from error
-        reporter.report(record, error)
 
 
 def _runs(records: Iterable[SinkRecord]) -> Iterator[tuple[str, list[SinkRecord]]]:

@@ -14,6 +14,7 @@ __all__ = [
     "DataError",
     "IllegalWorkerStateError",
     "NotFoundError",
+    "RejectedError",
     "RetriableError",
     "SchemaBuilderError",
     "SchemaProjectorError",
@@ -48,6 +49,10 @@ class RetriableError(ConnectError):
     """What may succeed when it is tried again."""
 
     kafka_name = "org.apache.kafka.connect.errors.RetriableException"
+
+
+class RejectedError(ConnectError):
+    """A record that a sink's target does not take, and that the error policy does not tolerate."""
 
 
 class AlreadyExistsError(ConnectError):

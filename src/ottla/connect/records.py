@@ -235,6 +235,11 @@ class SinkRecord(ConnectRecord):
         self.original_partition = partition
         self.original_offset = offset
 
+    @property
+    def where(self) -> str:
+        """Where it was read, as errors say it: `record 7 of orders-0`."""
+        return f"record {self.original_offset} of {self.original_topic}-{self.original_partition}"
+
     def _copy(self) -> Self:
         copy = self.__new__(type(self))
         copy.offset = self.offset

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ottla.connect.data.schema import Value
 from ottla.connect.definition import ConfigDef, ConfigValue
+from ottla.connect.errors import ConnectError, RejectedError
 from ottla.connect.records import SinkRecord, SourceRecord
 from ottla.connect.settings import Settings
 
@@ -282,6 +283,15 @@ class SinkTask(Task):
         """Write them, or keep them until `flush`. RetriableError: the same ones come again, and nothing else
         before. It is also called without records, when there were none for a while.
         """
+
+    def reject(self, record: SinkRecord, error: ConnectError) -> None:
+        """For `put` to call: the target does not take this record, and may take others. RejectedError, which
+        says where the record was, unless the error policy has a place for it.
+        """
+        reporter = self.context.errant_record_reporter
+        if reporter is None:
+            raise RejectedError(f"{error} ({record.where})") from error
+        reporter.report(record, error)
 
     def flush(self, offsets: Mapping[TopicPartition, int]) -> None:
         """All that was put is in the target when this returns: then these offsets are committed."""

@@ -13,7 +13,7 @@ from tests.platform.connect.search_engine import asked, documented_engine, opens
 from tests.platform.connect.web import Answer, web_server
 
 from ottla.connect.connectors.elasticsearch.sink import ElasticsearchSinkConnector
-from ottla.connect.connectors.sinks import RejectedError, TargetError
+from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.data import (
     DATE,
     INT32,
@@ -26,7 +26,7 @@ from ottla.connect.data import (
     decimal_schema,
     struct_of,
 )
-from ottla.connect.errors import ConnectError, RetriableError
+from ottla.connect.errors import ConnectError, RejectedError, RetriableError
 from ottla.connect.records import Header, SinkRecord
 from ottla.connect.testing import SinkKit
 

@@ -11,9 +11,9 @@ from tests.platform.connect.web import Answer, Request, Web, web_server
 
 from ottla.connect.connectors.http.sink import HttpSinkConnector
 from ottla.connect.connectors.http.source import HttpSourceConnector
-from ottla.connect.connectors.sinks import RejectedError, TargetError
+from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.data import INT32, OPTIONAL_STRING, Struct, Value, struct_of
-from ottla.connect.errors import ConnectError, RetriableError
+from ottla.connect.errors import ConnectError, RejectedError, RetriableError
 from ottla.connect.records import SinkRecord
 from ottla.connect.testing import SinkKit, SourceKit
 

@@ -13,7 +13,7 @@ import pytest
 from ottla.connect.batches import BatchSinkTask, BatchSourceTask, SourceBatch
 from ottla.connect.data import INT32, OPTIONAL_STRING, TIMESTAMP, Struct, decimal_schema, struct_of
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
-from ottla.connect.errors import DataError
+from ottla.connect.errors import DataError, RejectedError
 from ottla.connect.records import SinkRecord
 from ottla.connect.sdk import Config, SinkConnector, SinkTask, SourceConnector, SourceTask
 from ottla.connect.testing import SinkKit, SourceKit
@@ -113,3 +113,11 @@ def test_records_are_batches_of_one_topic_and_schema() -> None:
             ("t", [{"n": Decimal(1)}, {"n": Decimal(2)}]), ("t", [{"n": Decimal(3)}]), ("t", [{"x": 4}]),
         ]  # fmt: skip
         assert [one.offset for one, _ in kit.errant] == [2, 3]
+
+
+def test_a_row_that_nobody_tolerates_says_where_it_was() -> None:
+    with (
+        SinkKit(WriteSink, {}, tolerant=False) as kit,
+        pytest.raises(RejectedError, match=r"\(record 7 of t-0\)"),
+    ):
+        kit.put("t", [SinkRecord("t", 0, 7).replace(topic="renamed")])

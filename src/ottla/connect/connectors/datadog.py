@@ -10,7 +10,7 @@ from typing import Final
 from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
 from ottla.connect.connectors.http.client import URL, HttpClient, connection_config, failure
 from ottla.connect.connectors.payloads import document_json, plain
-from ottla.connect.connectors.sinks import BatchSinkTask, pieces, retry_config
+from ottla.connect.connectors.sinks import WritingSinkTask, pieces, retry_config
 from ottla.connect.data.schema import Value
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import DataError
@@ -78,7 +78,7 @@ class DatadogLogsSinkConnector(BuiltInSinkConnector):
         return DatadogLogsSinkTask
 
 
-class DatadogLogsSinkTask(BatchSinkTask):
+class DatadogLogsSinkTask(WritingSinkTask):
     """A batch is one request, unless it is too large."""
 
     kafka_name = "com.datadoghq.connect.logs.sink.DatadogLogsSinkTask"

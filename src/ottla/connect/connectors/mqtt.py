@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from ottla.connect.connectors.base import BuiltInSinkConnector, BuiltInSourceConnector, Checks, needs
 from ottla.connect.connectors.payloads import named, to_bytes
-from ottla.connect.connectors.sinks import BatchSinkTask, TargetError, batch_config
+from ottla.connect.connectors.sinks import TargetError, WritingSinkTask, batch_config
 from ottla.connect.connectors.sources import Inbox, PollingSourceTask
 from ottla.connect.data.schemas import BOOLEAN, BYTES, INT32, STRING
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
@@ -297,7 +297,7 @@ class MqttSinkConnector(BuiltInSinkConnector):
         return MqttSinkTask
 
 
-class MqttSinkTask(BatchSinkTask):
+class MqttSinkTask(WritingSinkTask):
     """A batch is published, then waited for."""
 
     kafka_name = "io.confluent.connect.mqtt.MqttSinkTask"

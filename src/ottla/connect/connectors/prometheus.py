@@ -19,7 +19,7 @@ from ottla.connect.connectors.http.client import (
     parsed_headers,
 )
 from ottla.connect.connectors.payloads import document_of
-from ottla.connect.connectors.sinks import BatchSinkTask, batch_config
+from ottla.connect.connectors.sinks import WritingSinkTask, batch_config
 from ottla.connect.data.schema import Value
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import DataError
@@ -101,7 +101,7 @@ def _external(settings: Settings) -> dict[str, str]:
     return parsed_headers("external.labels", "|".join(pairs), "|")
 
 
-class PrometheusRemoteWriteSinkTask(BatchSinkTask):
+class PrometheusRemoteWriteSinkTask(WritingSinkTask):
     """A batch is one request."""
 
     kafka_name = "ottla.connect.connectors.prometheus.PrometheusRemoteWriteSinkTask"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ottla.connect.connectors.base import BuiltInSinkConnector, BuiltInSourceConnector, Checks, needs
 from ottla.connect.connectors.payloads import key_text, named, to_bytes
-from ottla.connect.connectors.sinks import BatchSinkTask, TargetError, batch_config
+from ottla.connect.connectors.sinks import TargetError, WritingSinkTask, batch_config
 from ottla.connect.connectors.sources import PollingSourceTask
 from ottla.connect.data.schemas import BYTES, OPTIONAL_STRING
 from ottla.connect.data.texts import value_text
@@ -286,7 +286,7 @@ class RabbitMQSinkConnector(BuiltInSinkConnector):
         return RabbitMQSinkTask
 
 
-class RabbitMQSinkTask(BatchSinkTask):
+class RabbitMQSinkTask(WritingSinkTask):
     """One message after the other, each confirmed."""
 
     kafka_name = "io.confluent.connect.rabbitmq.sink.RabbitMQSinkTask"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Final
 
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
-from ottla.connect.errors import ConnectError, RetriableError
+from ottla.connect.errors import ConnectError, RejectedError, RetriableError
 from ottla.connect.records import SinkRecord
 from ottla.connect.sdk import Config, SinkConnector, SinkTask, TopicPartition
 from ottla.connect.settings import Settings
@@ -16,7 +16,7 @@ from ottla.connect.validators import AtLeast
 from ottla.connect.version import VERSION
 
 __all__ = [
-    "BatchSinkTask",
+    "WritingSinkTask",
     "BusyError",
     "TargetError",
     "backoff_ms",
@@ -34,10 +34,6 @@ class TargetError(ConnectError):
     """The target takes nothing from this task (wrong credentials, no such place): no record's fault."""
 
 
-class RejectedError(TargetError):
-    """A record that nobody tolerates; the text says which."""
-
-
 class BusyError(RetriableError):
     """The target says when it is to be asked again."""
 
@@ -47,7 +43,7 @@ class BusyError(RetriableError):
 
 
 def batch_config(definition: ConfigDef, *, batch: int, retries: int = 10, backoff: int = 3000) -> ConfigDef:
-    """The settings of `BatchSinkTask`, in a group of their own."""
+    """The settings of `WritingSinkTask`, in a group of their own."""
     definition.define(
         "batch.size", ConfigType.INT, batch, Importance.MEDIUM,
         "How many records are written at a time, at most.", validator=AtLeast(1), group="Writes", order=1,
@@ -91,11 +87,12 @@ def pieces(
         yield piece
 
 
-class BatchSinkTask(SinkTask):
+class WritingSinkTask(SinkTask):
     """Writes what it is given before it asks for more.
 
     RetriableError from `write`: the batch comes again, and what was written before it does not. Any other
-    ConnectError, but TargetError: the records are written one by one, and those that fail again are reported.
+    ConnectError, but TargetError and RejectedError: the records are written one by one, and those that fail
+    again are rejected.
     """
 
     connector: ClassVar[type[SinkConnector]]
@@ -150,34 +147,22 @@ class BatchSinkTask(SinkTask):
     def _write(self, batch: Sequence[SinkRecord], done: list[SinkRecord]) -> None:
         try:
             self.write(batch)
-        except (RetriableError, TargetError):
+        except (RetriableError, TargetError, RejectedError):
             raise
         except ConnectError as error:
             if len(batch) == 1:
                 self.reject(batch[0], error)
             elif not self.tolerates:
-                raise RejectedError(
-                    f"{error} (one of {len(batch)} records, {_where(batch[0])} on)"
-                ) from error
+                where = f"one of {len(batch)} records, {batch[0].where} on"
+                raise RejectedError(f"{error} ({where})") from error
             else:  # which of them it is shows when each is written by itself
                 for record in batch:
                     self._write([record], done)
         done += batch
 
-    def reject(self, record: SinkRecord, error: ConnectError) -> None:
-        """This record is none that the target takes: raised where nobody wants to hear of it."""
-        reporter = self.context.errant_record_reporter
-        if reporter is None:
-            raise RejectedError(f"{error} ({_where(record)})") from error
-        reporter.report(record, error)
-
     def close(self, partitions: Sequence[TopicPartition]) -> None:
         gone = frozenset((each.topic, each.partition) for each in partitions)
         self._written = {place: None for place in self._written if place[:2] not in gone}
-
-
-def _where(record: SinkRecord) -> str:
-    return f"record {record.original_offset} of {record.original_topic}-{record.original_partition}"
 
 
 def _place(record: SinkRecord) -> _Place:

@@ -19,7 +19,7 @@ from ottla.connect.connectors.http.client import (
     parsed_headers,
 )
 from ottla.connect.connectors.payloads import document_json, parsed_json, plain, to_bytes
-from ottla.connect.connectors.sinks import BatchSinkTask, TargetError, pieces, retry_config
+from ottla.connect.connectors.sinks import TargetError, WritingSinkTask, pieces, retry_config
 from ottla.connect.data.schema import Value
 from ottla.connect.data.texts import value_text
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, ConfigValue, Importance
@@ -135,7 +135,7 @@ class SplunkSinkConnector(BuiltInSinkConnector):
         return SplunkSinkTask
 
 
-class SplunkSinkTask(BatchSinkTask):
+class SplunkSinkTask(WritingSinkTask):
     """A batch is one request, unless it is too large."""
 
     kafka_name = "com.splunk.kafka.connect.SplunkSinkTask"

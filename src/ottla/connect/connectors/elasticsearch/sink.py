@@ -19,7 +19,7 @@ from ottla.connect.connectors.http.client import (
     failure,
 )
 from ottla.connect.connectors.payloads import json_of, parsed_json
-from ottla.connect.connectors.sinks import BatchSinkTask, batch_config, pieces
+from ottla.connect.connectors.sinks import WritingSinkTask, batch_config, pieces
 from ottla.connect.data.schema import Schema, Type, Value
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
@@ -165,7 +165,7 @@ class OpenSearchSinkConnector(ElasticsearchSinkConnector):
     kafka_name = "io.aiven.kafka.connect.opensearch.OpensearchSinkConnector"
 
 
-class ElasticsearchSinkTask(BatchSinkTask):
+class ElasticsearchSinkTask(WritingSinkTask):
     """A batch is one bulk request, or several of `bulk.size.bytes`."""
 
     kafka_name = "io.confluent.connect.elasticsearch.ElasticsearchSinkTask"
@@ -249,8 +249,7 @@ class ElasticsearchSinkTask(BatchSinkTask):
             return f"{status} {_told(error)}"
         if kind in _MALFORMED and self._malformed != "FAIL":
             if self._malformed == "WARN":
-                where = record.original_topic, record.original_partition, record.original_offset
-                _log.warning("the record %s-%s@%s is left out: %s", *where, _told(error))
+                _log.warning("%s is left out: %s", record.where, _told(error))
             return None
         self.reject(record, ConnectError(f"the document was not taken: {status} {_told(error)}"))
         return None

@@ -21,7 +21,7 @@ from ottla.connect.connectors.http.client import (
     passing,
 )
 from ottla.connect.connectors.payloads import json_of, key_text, named, to_bytes
-from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
+from ottla.connect.connectors.sinks import WritingSinkTask, retry_config
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError
 from ottla.connect.records import SinkRecord
@@ -138,7 +138,7 @@ class HttpSinkConnector(BuiltInSinkConnector):
         return HttpSinkTask
 
 
-class HttpSinkTask(BatchSinkTask):
+class HttpSinkTask(WritingSinkTask):
     """A batch is one request."""
 
     kafka_name = "io.confluent.connect.http.HttpSinkTask"
@@ -221,8 +221,7 @@ class HttpSinkTask(BatchSinkTask):
         if behavior == "fail":
             super().reject(record, error)
         elif behavior == "log":
-            where = record.original_topic, record.original_partition, record.original_offset
-            _log.error("the record %s-%s@%s is left out: %s", *where, error)
+            _log.error("%s is left out: %s", record.where, error)
 
     def stop(self) -> None:
         if hasattr(self, "_client"):

@@ -17,7 +17,7 @@ from ottla.connect.connectors.mongodb.connection import (
 )
 from ottla.connect.connectors.mongodb.documents import ID_STRATEGIES, bson_document, document_id
 from ottla.connect.connectors.payloads import named
-from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
+from ottla.connect.connectors.sinks import WritingSinkTask, retry_config
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
@@ -150,7 +150,7 @@ class MongoSinkConnector(BuiltInSinkConnector):
         return MongoSinkTask
 
 
-class MongoSinkTask(BatchSinkTask):
+class MongoSinkTask(WritingSinkTask):
     """A batch is one bulk write for each collection."""
 
     kafka_name = "com.mongodb.kafka.connect.sink.MongoSinkTask"

@@ -189,7 +189,7 @@ class ObjectSinkTask(SinkTask):
             self._writers[partition] = self._writer()
 
     def _writer(self) -> PartitionWriter:
-        encoder, extension = encoders(self._settings, self._reject)
+        encoder, extension = encoders(self._settings, self.reject)
         string = self._settings.string
         width = self._settings.integer("filename.offset.zero.pad.width")
         names = Names(string("topics.dir"), string("directory.delim"), string("file.delim"), width, extension)
@@ -238,7 +238,7 @@ class ObjectSinkTask(SinkTask):
                 return
             writer.add(record, now_ms)
         except DataError as error:
-            self._reject(record, error)
+            self.reject(record, error)
         except RetriableError as error:
             first = record.original_offset if writer.first is None else writer.first
             self._begin_again(partition, first, error, failed)
@@ -262,13 +262,6 @@ class ObjectSinkTask(SinkTask):
         if self._failures > self._settings.integer("max.retries"):
             raise ConnectError(f"max.retries={self._failures - 1} is used up: {error}") from error
         self.context.timeout(backoff_ms(self._settings.integer("retry.backoff.ms"), self._failures))
-
-    def _reject(self, record: SinkRecord, error: DataError) -> None:
-        reporter = self.context.errant_record_reporter
-        if reporter is None:
-            where = f"{record.original_topic}-{record.original_partition}"
-            raise ConnectError(f"{error} (record {record.original_offset} of {where})") from error
-        reporter.report(record, error)
 
     def pre_commit(self, offsets: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int]:
         """Up to the first record that is in no object of the store."""

@@ -16,7 +16,7 @@ from ottla.connect.connectors.redis.connection import (
     is_passing,
     set_up,
 )
-from ottla.connect.connectors.sinks import BatchSinkTask, batch_config
+from ottla.connect.connectors.sinks import WritingSinkTask, batch_config
 from ottla.connect.data.schema import Schema, Struct, Value
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError, RetriableError
@@ -220,7 +220,7 @@ _KINDS: Final[Mapping[str, Callable[[_Mapping, SinkRecord], list[Command]]]] = {
 }  # fmt: skip
 
 
-class RedisSinkTask(BatchSinkTask):
+class RedisSinkTask(WritingSinkTask):
     """A batch is one pipeline."""
 
     kafka_name = "com.redis.kafka.connect.sink.RedisSinkTask"

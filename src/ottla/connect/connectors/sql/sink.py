@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ottla.connect.connectors.base import BuiltInSinkConnector, Checks
-from ottla.connect.connectors.sinks import BatchSinkTask, retry_config
+from ottla.connect.connectors.sinks import WritingSinkTask, retry_config
 from ottla.connect.connectors.sql.databases import connection_config, engine_of
 from ottla.connect.connectors.sql.writing import InsertMode, KeyMode, RowWriter, Writing
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -88,7 +88,7 @@ class SqlSinkConnector(BuiltInSinkConnector):
         return SqlSinkTask
 
 
-class SqlSinkTask(BatchSinkTask):
+class SqlSinkTask(WritingSinkTask):
     """Writes all that it is given in one transaction."""
 
     kafka_name = "io.confluent.connect.jdbc.sink.JdbcSinkTask"
