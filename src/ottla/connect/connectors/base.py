@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeAlias
 
@@ -41,6 +42,11 @@ class _BuiltInConnector(Connector):
 
 class BuiltInSourceConnector(_BuiltInConnector, SourceConnector):
     """One task, unless it says how the source is divided."""
+
+    def divided(self, name: str, parts: Sequence[str], max_tasks: int) -> Sequence[Config]:
+        """A configuration for each task, with its share of these in turns, as JSON under `name`."""
+        count = max(1, min(max_tasks, len(parts)))
+        return [{**self.started_with, name: json.dumps(parts[number::count])} for number in range(count)]
 
 
 class BuiltInSinkConnector(_BuiltInConnector, SinkConnector):

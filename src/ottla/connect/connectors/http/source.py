@@ -140,11 +140,8 @@ class HttpSourceConnector(BuiltInSourceConnector):
         return HttpSourceTask
 
     def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        entities = list(self.settings(self.started_with).list("entity.names")) or [""]
-        count = min(max_tasks, len(entities))
-        return [
-            {**self.started_with, _ENTITIES: json.dumps(entities[number::count])} for number in range(count)
-        ]
+        entities = self.settings(self.started_with).list("entity.names") or [""]
+        return self.divided(_ENTITIES, entities, max_tasks)
 
 
 class HttpSourceTask(PollingSourceTask):

@@ -69,10 +69,7 @@ class RedisStreamSourceConnector(BuiltInSourceConnector):
 
     def task_configs(self, max_tasks: int) -> Sequence[Config]:
         streams = list(dict.fromkeys(self.settings(self.started_with).list("redis.stream.name")))
-        count = max(1, min(max_tasks, len(streams)))
-        return [
-            {**self.started_with, _STREAMS: json.dumps(streams[number::count])} for number in range(count)
-        ]
+        return self.divided(_STREAMS, streams, max_tasks)
 
     def exactly_once_support(self, config: Config) -> ExactlyOnceSupport:  # noqa: ARG002
         return ExactlyOnceSupport.SUPPORTED

@@ -127,10 +127,7 @@ class SqlSourceConnector(BuiltInSourceConnector):
         return SqlSourceTask
 
     def task_configs(self, max_tasks: int) -> Sequence[Config]:
-        count = max(1, min(max_tasks, len(self._tables)))
-        return [
-            {**self.started_with, _TABLES: json.dumps(self._tables[number::count])} for number in range(count)
-        ]
+        return self.divided(_TABLES, self._tables, max_tasks)
 
 
 def _tables(settings: Settings) -> list[str]:
