@@ -14,6 +14,7 @@ from ottla.connect.connectors.http.client import (
     URL,
     HttpClient,
     Response,
+    Servers,
     connection_config,
     failure,
     parsed_headers,
@@ -149,7 +150,7 @@ class SplunkSinkTask(WritingSinkTask):
             "X-Splunk-Request-Channel": self._channel,
         }
         self._client = HttpClient(settings, headers)
-        self._urls = [url.rstrip("/") for url in settings.list("splunk.hec.uri")]
+        self._collectors = Servers(self._client, settings.list("splunk.hec.uri"))
         self._topics = _by_topic(settings, self.config)
         self._fields = _enrichment(settings)
         self._is_raw = settings.boolean("splunk.hec.raw")
@@ -201,7 +202,8 @@ class SplunkSinkTask(WritingSinkTask):
         if self._is_raw:
             path = "raw"
             query = "?" + urlencode({"channel": self._channel, **self._of_topic(topic)})
-        url, response = self._post(f"/services/collector/{path}{query}", body)
+        content = {"Content-Type": "text/plain" if self._is_raw else "application/json"}
+        url, response = self._collectors.send("POST", f"/services/collector/{path}{query}", body, content)
         answer = _answer(response)
         if response.status != 200 or answer.get("code") not in (0, None):
             if answer.get("code") in _REFUSED:
@@ -209,18 +211,6 @@ class SplunkSinkTask(WritingSinkTask):
             raise failure("events were not taken", response)
         if self.settings.boolean("splunk.hec.ack.enabled"):
             self._wait(url, answer.get("ackId"))
-
-    def _post(self, path: str, body: bytes) -> tuple[str, Response]:
-        """By the first collector that answers."""
-        for left in reversed(range(len(self._urls))):
-            try:
-                content = {"Content-Type": "text/plain" if self._is_raw else "application/json"}
-                return self._urls[0], self._client.send("POST", self._urls[0] + path, body, content)
-            except RetriableError:
-                self._urls.append(self._urls.pop(0))
-                if not left:
-                    raise
-        raise AssertionError("there is a collector")
 
     def _wait(self, url: str, number: Value) -> None:
         if number is None:

@@ -14,6 +14,7 @@ from ottla.connect.connectors.http.client import (
     URL,
     HttpClient,
     Response,
+    Servers,
     basic,
     connection_config,
     failure,
@@ -174,7 +175,7 @@ class ElasticsearchSinkTask(WritingSinkTask):
     def connect(self, settings: Settings) -> None:
         self._writing = _writing(settings)
         self._client = HttpClient(settings, _authorization(settings))
-        self._urls = [url.rstrip("/") for url in settings.list("connection.url")]
+        self._servers = Servers(self._client, settings.list("connection.url"))
         self._null = settings.string("behavior.on.null.values").upper()
         self._malformed = settings.string("behavior.on.malformed.documents").upper()
         self._ignored_schemas = frozenset(settings.list("topic.schema.ignore"))
@@ -257,15 +258,7 @@ class ElasticsearchSinkTask(WritingSinkTask):
     def _send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """Of the servers, the first that answers."""
-        for left in reversed(range(len(self._urls))):
-            try:
-                return self._client.send(method, self._urls[0] + path, body, headers)
-            except RetriableError:
-                self._urls.append(self._urls.pop(0))
-                if not left:
-                    raise
-        raise AssertionError("there is a server")
+        return self._servers.send(method, path, body, headers)[1]
 
     def stop(self) -> None:
         if hasattr(self, "_client"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
@@ -25,6 +25,7 @@ __all__ = [
     "URL",
     "HttpClient",
     "Response",
+    "Servers",
     "auth_config",
     "basic",
     "check_auth",
@@ -269,6 +270,28 @@ class HttpClient:
         seconds = lasts if isinstance(lasts, int | float) else 300
         self._token = token, time.monotonic() + max(seconds - _EARLY_S, 1)
         return token
+
+
+class Servers:
+    """Servers that have the same: the next one is asked where one does not answer, and then asked first."""
+
+    def __init__(self, client: HttpClient, urls: Iterable[str]) -> None:
+        self._client = client
+        self._urls = [url.rstrip("/") for url in urls]
+
+    def send(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[str, Response]:
+        """With the URL of the one that answered. RetriableError where none does; as `HttpClient.send`."""
+        for left in reversed(range(len(self._urls))):
+            url = self._urls[0]
+            try:
+                return url, self._client.send(method, url + path, body, headers)
+            except RetriableError:
+                self._urls.append(self._urls.pop(0))
+                if not left:
+                    raise
+        raise AssertionError("there is a server")
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
