@@ -28,7 +28,7 @@ from ottla.connect.errors import ConfigError, DataError, RetriableError
 from ottla.connect.records import SinkRecord
 from ottla.connect.sdk import Config, SinkTask
 from ottla.connect.settings import Settings
-from ottla.connect.validators import AtLeast
+from ottla.connect.validators import AllOf, AtLeast, NonEmptyList
 
 __all__ = ["SplunkSinkConnector", "SplunkSinkTask"]
 
@@ -43,7 +43,7 @@ def _config() -> ConfigDef:
         ConfigDef()
         .define("splunk.hec.uri", ConfigType.LIST, REQUIRED, Importance.HIGH,
                 "The collectors: `https://host:8088`; the next one is asked where one does not answer.",
-                validator=URL, group="Splunk", order=1)
+                validator=AllOf(NonEmptyList(), URL), group="Splunk", order=1)
         .define("splunk.hec.token", ConfigType.PASSWORD, REQUIRED, Importance.HIGH, "The collector's token.",
                 group="Splunk", order=2)
         .define("splunk.hec.raw", ConfigType.BOOLEAN, False, Importance.MEDIUM,

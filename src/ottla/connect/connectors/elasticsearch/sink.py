@@ -27,7 +27,7 @@ from ottla.connect.errors import ConfigError, ConnectError, DataError, Retriable
 from ottla.connect.records import SinkRecord
 from ottla.connect.sdk import SinkTask
 from ottla.connect.settings import Settings
-from ottla.connect.validators import AtLeast, NonEmptyString, OneOfIgnoringCase
+from ottla.connect.validators import AllOf, AtLeast, NonEmptyList, NonEmptyString, OneOfIgnoringCase
 
 __all__ = ["ElasticsearchSinkConnector", "ElasticsearchSinkTask", "OpenSearchSinkConnector"]
 
@@ -46,7 +46,7 @@ def _config() -> ConfigDef:
         ConfigDef()
         .define("connection.url", ConfigType.LIST, REQUIRED, Importance.HIGH,
                 "The servers: `https://host:9200`; the next one is asked where one does not answer.",
-                validator=URL, group="Connection", order=1)
+                validator=AllOf(NonEmptyList(), URL), group="Connection", order=1)
         .define("connection.username", ConfigType.STRING, None, Importance.MEDIUM, "Who connects.",
                 group="Connection", order=2)
         .define("connection.password", ConfigType.PASSWORD, None, Importance.MEDIUM, "That user's password.",

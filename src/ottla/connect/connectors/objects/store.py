@@ -10,6 +10,7 @@ import uuid
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from ottla.connect.connectors.base import needs
 from ottla.connect.connectors.sinks import TargetError
 from ottla.connect.errors import ConfigError, ConnectError, RetriableError
 from ottla.connect.settings import Settings
@@ -101,9 +102,7 @@ def open_store(settings: Settings) -> ObjectStore:
     try:
         from pyarrow import fs
     except ImportError as error:
-        raise ConfigError(
-            f"pyarrow is not installed ({error}): pip install 'ottla[connect-objects]'"
-        ) from None
+        raise needs("pyarrow", "connect-objects", error) from error
     uri = store_uri(settings)
     if uri:
         try:
