@@ -8,9 +8,10 @@ from typing import ClassVar, Final, NamedTuple
 
 from ottla.cdc.transforms.events import envelope_of, part_of
 from ottla.connect.data import Schema, SchemaAndValue, Struct, Value, struct_of
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, ConnectError, DataError
-from ottla.connect.transforms.interface import Record, SchemaCache, Transformation
+from ottla.connect.transforms.interface import Record, Transformation
 from ottla.connect.transforms.regex import Regex, compile_regex, replace_first
 from ottla.connect.validators import OneOf
 
@@ -87,7 +88,7 @@ class EventRouter(Transformation):
         self._added: Final = _added(list(self.settings.list("table.fields.additional.placement")))
         self._has_envelope: Final = any(each.place == "envelope" for each in self._added)
         self._pattern: Final = compile_regex(self.settings.string("route.topic.regex"))
-        self._schemas: Final = SchemaCache(self._envelope, most=1000)
+        self._schemas: Final = Remembered(self._envelope, most=1000)
 
     def apply(self, record: Record) -> Record | None:
         if record.value is None:

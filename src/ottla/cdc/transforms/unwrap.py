@@ -7,12 +7,13 @@ from typing import ClassVar, Final, NamedTuple
 
 from ottla.cdc.transforms.events import envelope_of, part_of, with_value
 from ottla.connect.data import Field, Schema, SchemaAndValue, Struct, Type, Value
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
 from ottla.connect.errors import ConfigError, DataError
 from ottla.connect.records import ConnectHeaders, ConnectRecord
 from ottla.connect.transforms.fields import ReplaceFieldKey, ReplaceFieldValue
 from ottla.connect.transforms.insertion import InsertFieldValue
-from ottla.connect.transforms.interface import Record, SchemaCache, Transformation, require_struct
+from ottla.connect.transforms.interface import Record, Transformation, require_struct
 from ottla.connect.validators import OneOf
 
 __all__ = ["ExtractNewRecordState"]
@@ -116,7 +117,7 @@ class ExtractNewRecordState(Transformation):
             )
             for text in ("true", "false")
         }
-        self._schemas: Final = SchemaCache(self._row_with_fields, most=64)
+        self._schemas: Final = Remembered(self._row_with_fields, most=64)
 
     @property
     def _rewrites(self) -> bool:

@@ -15,6 +15,7 @@ from ottla.connect.converters.avro_schemas import avro_text, record_name
 from ottla.connect.converters.avro_writing import avro_writer
 from ottla.connect.converters.framing import RegistryConverter, registry_config
 from ottla.connect.converters.interface import NULL, ConverterType, converter_config
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import Schema, SchemaAndValue, Value
 from ottla.connect.data.values import infer_schema
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -54,9 +55,9 @@ class AvroConverter(RegistryConverter):
     ) -> None:
         """Raises ConfigError."""
         super().__init__(settings, kind, registry)
-        self._size: Final = self.settings.integer("schemas.cache.config")
-        self._readings: Final[dict[int | UUID, AvroReading]] = {}
-        self._writings: Final[dict[tuple[str, Schema], _Writing]] = {}
+        most = self.settings.integer("schemas.cache.config")
+        self._readings: Final = Remembered(self._reading, most)
+        self._writings: Final = Remembered(self._writing, most)
 
     def from_connect(
         self, topic: str, schema: Schema | None, value: Value, headers: ConnectHeaders | None = None
@@ -70,8 +71,8 @@ class AvroConverter(RegistryConverter):
                     f"a {type(value).__name__} without a schema, or one that it would have in Avro"
                 )
         if self.settings.boolean("use.latest.version"):
-            self._writings.pop((topic, schema), None)  # the registry's client asks seldom
-        writing = self._writings.get((topic, schema)) or self._add_writing(topic, schema)
+            self._writings.forget((topic, schema))  # the registry's client asks seldom
+        writing = self._writings[topic, schema]
         return self.framed(writing.found, writing.write(value), headers)
 
     def to_connect(
@@ -80,26 +81,21 @@ class AvroConverter(RegistryConverter):
         if data is None:
             return NULL
         schema_id, _, payload = self.unframed(data, headers)
-        reading = self._readings.get(schema_id) or self._add_reading(schema_id)
+        reading = self._readings[schema_id]
         return SchemaAndValue(reading.schema, reading.value(payload))
 
-    def _add_writing(self, topic: str, schema: Schema) -> _Writing:
+    def _writing(self, given: tuple[str, Schema]) -> _Writing:
+        """Of values of a schema in a topic."""
+        topic, schema = given
         text = avro_text(schema, metadata=self.settings.boolean("connect.meta.data"))
         found = self.registered(topic, record_name(schema), text)
         _check(found.schema)
-        writing = _Writing(found, avro_writer(schema, found.schema.text, found.schema.resolved))
-        self._writings[topic, schema] = writing
-        while len(self._writings) > self._size:
-            del self._writings[next(iter(self._writings))]
-        return writing
+        return _Writing(found, avro_writer(schema, found.schema.text, found.schema.resolved))
 
-    def _add_reading(self, schema_id: int | UUID) -> AvroReading:
+    def _reading(self, schema_id: int | UUID) -> AvroReading:
         schema = self.schema_of(schema_id)
         _check(schema)
-        reading = self._readings[schema_id] = avro_reading(schema.text, schema.resolved)
-        while len(self._readings) > self._size:
-            del self._readings[next(iter(self._readings))]
-        return reading
+        return avro_reading(schema.text, schema.resolved)
 
 
 def _check(schema: RegisteredSchema) -> None:

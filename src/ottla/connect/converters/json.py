@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections import OrderedDict
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import ClassVar, Final, NamedTuple, TypeVar
+from typing import ClassVar, Final, NamedTuple
 
 import msgspec
 
@@ -22,6 +21,7 @@ from ottla.connect.converters.json_values import (
     schemaless_to_json,
     writer,
 )
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import Schema, SchemaAndValue, Value
 from ottla.connect.definition import ConfigType, Importance, Width
 from ottla.connect.errors import DataError
@@ -32,10 +32,6 @@ __all__ = ["JsonConverter"]
 
 _MAX_CACHED_SCHEMA: Final = 64 * 1024
 """Bytes; a longer schema is read each time, so that records cannot fill the memory with them."""
-
-
-_Key = TypeVar("_Key")
-_Cached = TypeVar("_Cached")
 
 
 class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
@@ -86,7 +82,6 @@ class JsonConverter(ValueConverter):
         """Raises ConfigError, and DataError for a `schema.content` that is no schema."""
         super().__init__(settings, kind)
         self._schemas_enabled: Final = self.settings.boolean("schemas.enable")
-        self._cache_size: Final = self.settings.integer("schemas.cache.size")
         self._rules: Final = JsonRules(
             DecimalFormat(self.settings.string("decimal.format").upper()),
             self.settings.boolean("replace.null.with.default"),
@@ -95,8 +90,9 @@ class JsonConverter(ValueConverter):
         self._decoder: Final = msgspec.json.Decoder()
         self._exact_decoder: Final = msgspec.json.Decoder(float_hook=Decimal)
         self._envelope_decoder: Final = msgspec.json.Decoder(_Envelope)
-        self._known: Final[OrderedDict[bytes, _Known]] = OrderedDict()
-        self._written: Final[OrderedDict[Schema, _Written]] = OrderedDict()
+        most = self.settings.integer("schemas.cache.size")
+        self._known: Final = Remembered(self._known_schema, most)
+        self._written: Final = Remembered(self._writing, most)
         content = self.settings.optional_string("schema.content")
         self._content: Final = self._known_schema(content.encode()) if content else None
 
@@ -108,7 +104,7 @@ class JsonConverter(ValueConverter):
                 return None
             payload = self._encoded(schemaless_to_json(value))
             return b'{"schema":null,"payload":%b}' % payload if self._schemas_enabled else payload
-        written = self._written.get(schema) or self._add_written(schema)
+        written = self._written[schema]
         payload = self._encoded(written.write(value))
         return b'{"schema":%b,"payload":%b}' % (written.text, payload) if self._schemas_enabled else payload
 
@@ -132,7 +128,8 @@ class JsonConverter(ValueConverter):
                     "schemas.enable=false in your converter configuration."
                 ) from error
             text = bytes(envelope.schema)
-            return self._read(self._known.get(text) or self._known_schema(text), envelope.payload)
+            is_small = len(text) <= _MAX_CACHED_SCHEMA
+            return self._read(self._known[text] if is_small else self._known_schema(text), envelope.payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DataError(
                 f"Converting byte[] to Kafka Connect data failed due to serialization error: {error}"
@@ -145,18 +142,12 @@ class JsonConverter(ValueConverter):
     def _known_schema(self, text: bytes) -> _Known:
         schema = schema_from_json(self._exact_decoder.decode(text), self._read_default)
         if schema is None:
-            known = _Known(None, lambda value: value, decimals=False)
-        else:
-            known = _Known(schema, reader(schema, self._rules), has_decimals(schema))
-        if len(text) <= _MAX_CACHED_SCHEMA:
-            _remember(self._known, text, known, self._cache_size)
-        return known
+            return _Known(None, lambda value: value, decimals=False)
+        return _Known(schema, reader(schema, self._rules), has_decimals(schema))
 
-    def _add_written(self, schema: Schema) -> _Written:
+    def _writing(self, schema: Schema) -> _Written:
         text = self._encoded(schema_to_json(schema, self._write_default))
-        written = _Written(text, writer(schema, self._rules))
-        _remember(self._written, schema, written, self._cache_size)
-        return written
+        return _Written(text, writer(schema, self._rules))
 
     def _read_default(self, schema: Schema, default: Json) -> Value:
         return reader(schema, self._rules)(default)
@@ -171,9 +162,3 @@ class JsonConverter(ValueConverter):
             raise DataError(
                 f"Converting Kafka Connect data to byte[] failed due to serialization error: {error}"
             ) from error
-
-
-def _remember(cache: OrderedDict[_Key, _Cached], key: _Key, value: _Cached, size: int) -> None:
-    cache[key] = value
-    while len(cache) > size:
-        cache.popitem(last=False)

@@ -23,6 +23,7 @@ from ottla.connect.converters.json_values import (
     reader,
     writer,
 )
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import Schema, SchemaAndValue, Type, Value
 from ottla.connect.data.values import infer_schema
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -85,10 +86,10 @@ class JsonSchemaConverter(RegistryConverter):
             self.settings.boolean("use.optional.for.nonrequired"),
             self.settings.boolean("flatten.singleton.unions"),
         )
-        self._size: Final = self.settings.integer("schemas.cache.config")
+        most = self.settings.integer("schemas.cache.config")
         self._encoder: Final = msgspec.json.Encoder(decimal_format="number")
-        self._readings: Final[dict[int | UUID, _Reading]] = {}
-        self._writings: Final[dict[tuple[str, Schema], _Writing]] = {}
+        self._readings: Final = Remembered(self._reading, most)
+        self._writings: Final = Remembered(self._writing, most)
 
     def from_connect(
         self, topic: str, schema: Schema | None, value: Value, headers: ConnectHeaders | None = None
@@ -100,8 +101,8 @@ class JsonSchemaConverter(RegistryConverter):
             if schema is None:
                 raise DataError(f"a {type(value).__name__} without a schema has none in JSON Schema")
         if self.settings.boolean("use.latest.version"):
-            self._writings.pop((topic, schema), None)  # the registry's client asks seldom
-        writing = self._writings.get((topic, schema)) or self._add_writing(topic, schema)
+            self._writings.forget((topic, schema))  # the registry's client asks seldom
+        writing = self._writings[topic, schema]
         try:
             payload = self._encoder.encode(writing.write(value))
         except (TypeError, ValueError, RecursionError) as error:
@@ -114,31 +115,26 @@ class JsonSchemaConverter(RegistryConverter):
         if data is None:
             return NULL
         schema_id, _, payload = self.unframed(data, headers)
-        reading = self._readings.get(schema_id) or self._add_reading(schema_id)
+        reading = self._readings[schema_id]
         try:
             value = reading.decoder.decode(payload)
         except (ValueError, RecursionError) as error:
             raise DataError(f"a value that is no JSON: {error}") from None
         return SchemaAndValue(reading.schema, reading.read(value))
 
-    def _add_writing(self, topic: str, schema: Schema) -> _Writing:
+    def _writing(self, given: tuple[str, Schema]) -> _Writing:
+        """Of values of a schema in a topic."""
+        topic, schema = given
         additional = self.settings.boolean("object.additional.properties")
         described = json_schema_of(schema, self._rules.values, additional=additional)
         text = self._encoder.encode(described).decode()
         found = self.registered(topic, schema.name if schema.type is Type.STRUCT else None, text)
-        writing = self._writings[topic, schema] = _Writing(found, writer(schema, self._rules.values))
-        while len(self._writings) > self._size:
-            del self._writings[next(iter(self._writings))]
-        return writing
+        return _Writing(found, writer(schema, self._rules.values))
 
-    def _add_reading(self, schema_id: int | UUID) -> _Reading:
+    def _reading(self, schema_id: int | UUID) -> _Reading:
         registered = self.schema_of(schema_id)
         schema = read_json_schema(registered.text, registered.resolved, self._rules)
         decoder: msgspec.json.Decoder[object] = (
             msgspec.json.Decoder(float_hook=Decimal) if has_decimals(schema) else msgspec.json.Decoder()
         )
-        reading = _Reading(schema, reader(schema, self._rules.values), decoder)
-        self._readings[schema_id] = reading
-        while len(self._readings) > self._size:
-            del self._readings[next(iter(self._readings))]
-        return reading
+        return _Reading(schema, reader(schema, self._rules.values), decoder)

@@ -9,12 +9,12 @@ from uuid import UUID
 from ottla.client.errors import ClientError
 from ottla.client.values.protobuf.schema import messages_of, read_indexes, written_indexes
 from ottla.client.values.registry import Registered, Registry
-from ottla.client.values.registry import Schema as RegisteredSchema
 from ottla.connect.converters.framing import RegistryConverter, registry_config
 from ottla.connect.converters.interface import NULL, ConverterType, converter_config
 from ottla.connect.converters.protobuf_reading import ProtobufReading, protobuf_reading
 from ottla.connect.converters.protobuf_schemas import ProtobufRules, proto_file, root_name
 from ottla.connect.converters.protobuf_writing import protobuf_writer
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import Schema, SchemaAndValue, Value
 from ottla.connect.data.values import infer_schema
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -75,9 +75,9 @@ class ProtobufConverter(RegistryConverter):
         """Raises ConfigError."""
         super().__init__(settings, kind, registry)
         self._rules: Final = ProtobufRules(*(self.settings.boolean(name) for name, *_ in _SWITCHES))
-        self._size: Final = self.settings.integer("schemas.cache.config")
-        self._readings: Final[dict[tuple[int | UUID, tuple[int, ...]], ProtobufReading]] = {}
-        self._writings: Final[dict[tuple[str, Schema], _Writing]] = {}
+        most = self.settings.integer("schemas.cache.config")
+        self._readings: Final = Remembered(self._reading, most)
+        self._writings: Final = Remembered(self._writing, most)
 
     def from_connect(
         self, topic: str, schema: Schema | None, value: Value, headers: ConnectHeaders | None = None
@@ -89,8 +89,8 @@ class ProtobufConverter(RegistryConverter):
             if schema is None:
                 raise DataError(f"a {type(value).__name__} without a schema has none in Protobuf")
         if self.settings.boolean("use.latest.version"):
-            self._writings.pop((topic, schema), None)  # the registry's client asks seldom
-        writing = self._writings.get((topic, schema)) or self._add_writing(topic, schema)
+            self._writings.forget((topic, schema))  # the registry's client asks seldom
+        writing = self._writings[topic, schema]
         return self.framed(writing.found, writing.write(value), headers, writing.indexes)
 
     def to_connect(
@@ -104,10 +104,12 @@ class ProtobufConverter(RegistryConverter):
         else:
             indexes, at = read_indexes(bytes(payload[:1024]))
             payload = payload[at:]
-        reading = self._readings.get((schema_id, indexes)) or self._add_reading(schema_id, indexes)
+        reading = self._readings[schema_id, indexes]
         return SchemaAndValue(reading.schema, reading.read(payload))
 
-    def _add_writing(self, topic: str, schema: Schema) -> _Writing:
+    def _writing(self, given: tuple[str, Schema]) -> _Writing:
+        """Of values of a schema in a topic."""
+        topic, schema = given
         name = root_name(schema, self._rules)
         found = self.registered(topic, name, proto_file(schema, self._rules))
         try:
@@ -116,19 +118,14 @@ class ProtobufConverter(RegistryConverter):
             message = messages.at(indexes)
         except ClientError as error:
             raise DataError(f"the registry's schema is none of Protobuf's: {error}") from None
-        write = protobuf_writer(schema, message, self._rules)
-        writing = self._writings[topic, schema] = _Writing(found, written_indexes(indexes), write)
-        while len(self._writings) > self._size:
-            del self._writings[next(iter(self._writings))]
-        return writing
+        return _Writing(found, written_indexes(indexes), protobuf_writer(schema, message, self._rules))
 
-    def _add_reading(self, schema_id: int | UUID, indexes: tuple[int, ...]) -> ProtobufReading:
-        schema: RegisteredSchema = self.schema_of(schema_id)
+    def _reading(self, given: tuple[int | UUID, tuple[int, ...]]) -> ProtobufReading:
+        """Of a message of a schema."""
+        schema_id, indexes = given
+        schema = self.schema_of(schema_id)
         try:
             message = messages_of(schema.text, schema.resolved).at(indexes)
         except ClientError as error:
             raise DataError(f"the value of schema {schema_id} cannot be read: {error}") from None
-        reading = self._readings[schema_id, indexes] = protobuf_reading(message, self._rules)
-        while len(self._readings) > self._size:
-            del self._readings[next(iter(self._readings))]
-        return reading
+        return protobuf_reading(message, self._rules)

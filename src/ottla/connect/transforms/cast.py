@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 
 from ottla.connect.data.logical import LOGICAL_TYPES
 from ottla.connect.data.numbers import to_float32, to_integer, wrap
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import RANGES, Schema, Struct, Type, Value
 from ottla.connect.data.texts import value_text
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
@@ -20,7 +21,6 @@ from ottla.connect.transforms.interface import (
     OnePart,
     Part,
     Record,
-    SchemaCache,
     define_null_replacement,
     field_value,
     require_map,
@@ -94,7 +94,7 @@ class _Cast(OnePart):
         super().__init__(settings)
         self._types: Final = _types(self.settings.list("spec"))
         self._whole: Final = self._types.get(None)
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)

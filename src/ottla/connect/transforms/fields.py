@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import Schema, SchemaAndValue, Struct, Type, Value
 from ottla.connect.data.schemas import struct_of
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
@@ -14,7 +15,6 @@ from ottla.connect.transforms.interface import (
     OnePart,
     Part,
     Record,
-    SchemaCache,
     Transformation,
     define_null_replacement,
     field_value,
@@ -88,7 +88,7 @@ class _HoistField(OnePart):
     def __init__(self, settings: Mapping[str, str]) -> None:
         super().__init__(settings)
         self._name: Final = self.settings.string("field")
-        self._schemas: Final = SchemaCache[Schema](lambda schema: struct_of({self._name: schema}))
+        self._schemas: Final = Remembered[Schema, Schema](lambda schema: struct_of({self._name: schema}))
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)
@@ -143,7 +143,7 @@ class _ReplaceField(OnePart):
         self._exclude: Final = frozenset(self.settings.list("exclude"))
         self._include: Final = frozenset(self.settings.list("include"))
         self._renames: Final = _renames(self.settings.list("renames"))
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)
@@ -209,7 +209,7 @@ class ValueToKey(Transformation):
         nested = is_nested(self.settings)
         self._paths: Final = [FieldPath(name, nested=nested) for name in self.settings.list("fields")]
         self._with_default: Final = self.settings.boolean("replace.null.with.default")
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         purpose = "copying fields from value to key"
@@ -250,7 +250,7 @@ class _Flatten(OnePart):
     def __init__(self, settings: Mapping[str, str]) -> None:
         super().__init__(settings)
         self._delimiter: Final = self.settings.string("delimiter")
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import Schema, Struct
 from ottla.connect.data.values import parse_text
 from ottla.connect.definition import REQUIRED, ConfigDef, ConfigType, Importance
@@ -14,7 +15,6 @@ from ottla.connect.transforms.interface import (
     OnePart,
     Part,
     Record,
-    SchemaCache,
     Transformation,
     define_null_replacement,
     field_value,
@@ -91,7 +91,7 @@ class _HeaderFrom(OnePart):
         if len(self._fields) != len(self._headers):
             raise ConfigError("'fields' config must have the same number of elements as 'headers' config.")
         self._operation: Final = self.settings.string("operation")
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)

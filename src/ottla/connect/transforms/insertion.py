@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import ClassVar, Final, NamedTuple
 
 from ottla.connect.data.logical import EPOCH, TIMESTAMP, scale_of, timestamp_from_millis
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import DECIMAL_NAME, Schema, Struct, Type, Value
 from ottla.connect.data.schemas import FLOAT64, INT32, INT64, STRING
 from ottla.connect.data.values import convert
@@ -19,7 +20,6 @@ from ottla.connect.transforms.interface import (
     OnePart,
     Part,
     Record,
-    SchemaCache,
     define_null_replacement,
     field_value,
     require_map,
@@ -84,7 +84,7 @@ class _InsertField(OnePart):
         static = self.settings.optional_string("static.field")
         if static is not None and self._static is None:
             raise invalid("static.value", None, f"No value specified for static field: {static}")
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)
@@ -234,7 +234,7 @@ class _SetSchemaMetadata(OnePart):
         self._version: Final = self.settings.optional_integer("schema.version")
         if self._name is None and self._version is None:
             raise ConfigError("Neither schema name nor version configured")
-        self._schemas: Final = SchemaCache[Schema](
+        self._schemas: Final = Remembered[Schema, Schema](
             lambda schema: schema.replace(name=self._name, version=self._version)
         )
 

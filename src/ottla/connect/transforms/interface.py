@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Mapping
-from typing import ClassVar, Final, Generic, TypeVar
+from collections.abc import Mapping
+from typing import ClassVar, Final, TypeVar
 
 from ottla.connect.data.schema import Field, Schema, SchemaAndValue, Struct, Value
 from ottla.connect.definition import ConfigDef, ConfigType, Importance
@@ -17,7 +17,6 @@ __all__ = [
     "OnePart",
     "Part",
     "Predicate",
-    "SchemaCache",
     "Transformation",
     "define_null_replacement",
     "field_value",
@@ -26,7 +25,6 @@ __all__ = [
 ]
 
 Record = TypeVar("Record", bound=ConnectRecord)
-Given = TypeVar("Given", bound=Hashable)
 _REPLACE_NULL: Final = "replace.null.with.default"
 
 
@@ -88,24 +86,6 @@ class OnePart(Transformation):
         if self.PART is Part.KEY:
             return record.replace(key=both, headers=headers)
         return record.replace(value=both, headers=headers)
-
-
-class SchemaCache(Generic[Given]):
-    """The schemas that a transform makes of what it is given, mostly of another one, for the last few."""
-
-    def __init__(self, make: Callable[[Given], Schema], most: int = 16) -> None:
-        self._make: Final = make
-        self._most: Final = most
-        self._made: Final[dict[Given, Schema]] = {}
-
-    def __getitem__(self, given: Given) -> Schema:
-        made = self._made.get(given)
-        if made is None:
-            made = self._make(given)
-            if len(self._made) == self._most:
-                del self._made[next(iter(self._made))]
-            self._made[given] = made
-        return made
 
 
 def define_null_replacement(definition: ConfigDef) -> ConfigDef:

@@ -19,6 +19,7 @@ from ottla.connect.data.logical import (
     timestamp_from_millis,
 )
 from ottla.connect.data.numbers import wrap
+from ottla.connect.data.remembered import Remembered
 from ottla.connect.data.schema import (
     DATE_NAME,
     RANGES,
@@ -37,7 +38,6 @@ from ottla.connect.transforms.interface import (
     OnePart,
     Part,
     Record,
-    SchemaCache,
     define_null_replacement,
     field_value,
     require_map,
@@ -92,7 +92,7 @@ class _TimestampConverter(OnePart):
                 "TimestampConverter requires format option to be specified when using string timestamps"
             )
         self._format: Final = DateFormat(pattern) if pattern else None
-        self._schemas: Final = SchemaCache(self._schema)
+        self._schemas: Final = Remembered(self._schema)
 
     def apply(self, record: Record) -> Record:
         schema, value = self.read(record)

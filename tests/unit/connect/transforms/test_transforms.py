@@ -15,7 +15,7 @@ from ottla.connect.transforms.chain import Stage, TransformationChain
 from ottla.connect.transforms.fields import FlattenValue, ReplaceFieldValue
 from ottla.connect.transforms.headers import DropHeaders, InsertHeader
 from ottla.connect.transforms.insertion import MaskFieldValue
-from ottla.connect.transforms.interface import Predicate, SchemaCache, Transformation
+from ottla.connect.transforms.interface import Predicate, Transformation
 from ottla.connect.transforms.predicates import HasHeaderKey, RecordIsTombstone
 from ottla.connect.transforms.routing import ExtractTopicKey, ExtractTopicValue, Filter, PythonTransform
 
@@ -127,24 +127,6 @@ def test_a_source_record_stays_one() -> None:
     assert flat.value == {"a": 1, "b.c": 2}
     assert flat.source_offset == {"o": 2}
     assert source.value == {"a": 1, "b": {"c": 2}}
-
-
-def test_schemas_are_made_once_for_the_last_sixteen() -> None:
-    made: list[Schema] = []
-
-    def make(schema: Schema) -> Schema:
-        made.append(schema)
-        return schema.replace(name="made")
-
-    cache = SchemaCache(make)
-    schemas = [Schema(Type.INT32, version=number) for number in range(17)]
-    first = cache[schemas[0]]
-    assert cache[Schema(Type.INT32, version=0)] is first
-    for schema in schemas:
-        assert cache[schema].name == "made"
-    assert len(made) == 17
-    assert cache[schemas[0]] == first
-    assert len(made) == 18
 
 
 def test_a_renamed_field_that_is_there_already_is_refused() -> None:
