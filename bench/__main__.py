@@ -109,7 +109,6 @@ def main() -> int:
         from bench import secured
 
         return secured.main(sys.argv[2:])
-
     if sys.argv[1:2] == ["connect"]:
         from bench.connect import run as connect
 

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.brokers import ended, environment, free_port
 from bench.kafka.install import Kafka, install
 
 TIMEOUT_S = 600
@@ -23,12 +23,6 @@ _POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 _STRING = "org.apache.kafka.connect.storage.StringConverter"
 KAFKA_VERSION = "4.3.1"
 """The last that has its file connectors on Maven Central"""
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def wait_for(is_there: Callable[[], bool], what: str) -> None:
@@ -109,9 +103,10 @@ def worker(name: str, bootstrap: str, source: Path, kafka: Kafka | None) -> Iter
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
         began = time.monotonic()
         log = Path(folder, "log")
-        environment = os.environ | {"PYTHONPATH": str(source)}
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+            process = subprocess.Popen(
+                command, stdout=output, stderr=output, env=environment(PYTHONPATH=str(source))
+            )
         made = Worker(name, process.pid, port, 0.0)
 
         def answers() -> bool:
@@ -121,16 +116,9 @@ def worker(name: str, bootstrap: str, source: Path, kafka: Kafka | None) -> Iter
                 return made.call("GET", "/connectors")[0] == 200
             return False
 
-        try:
+        with ended(process):
             wait_for(answers, f"{name} does not answer")
             yield Worker(name, process.pid, port, time.monotonic() - began)
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @contextlib.contextmanager
