@@ -62,26 +62,19 @@ class Api:
 A = TypeVar("A", bound=Api)
 
 
-class ServerProcess(Generic[A]):
-    """`ottla NAME serve`, started when it is made; `api` once it is ready."""
+class OttlaProcess(Generic[A]):
+    """`ottla ARGUMENTS`, started when it is made; `api` once it is ready."""
 
-    name: str
     api_type: type[A]
     api: A
+    logs_tracebacks = False
+    """Of others' code that it runs; its own are faults"""
 
-    def __init__(self, bootstrap: str, folder: Path, *options: str, port: int = 0, **settings: str) -> None:
-        self.log = folder / f"{self.name}-{os.urandom(4).hex()}.log"
-        assignments = [
-            part
-            for name, value in settings.items()
-            for part in ("--set", f"{name.replace('_', '.')}={value}")
-        ]
-        listen = f"127.0.0.1:{port}"
-        command = [sys.executable, "-m", "ottla", self.name, "serve", "-b", bootstrap, "--listen", listen]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, *options, *assignments], stdout=subprocess.PIPE, stderr=log, text=True
-            )
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self.log = log
+        command = [sys.executable, "-m", "ottla", *arguments]
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
 
     def ready(self) -> A:
         assert self.process.stdout is not None
@@ -108,4 +101,19 @@ class ServerProcess(Generic[A]):
             self.stop()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        assert "Traceback" not in self.log.read_text(), self.log.read_text()
+        assert self.logs_tracebacks or "Traceback" not in self.log.read_text(), self.log.read_text()
+
+
+class ServerProcess(OttlaProcess[A]):
+    """`ottla NAME serve`."""
+
+    name: str
+
+    def __init__(self, bootstrap: str, folder: Path, *options: str, port: int = 0, **settings: str) -> None:
+        assignments = [
+            part
+            for name, value in settings.items()
+            for part in ("--set", f"{name.replace('_', '.')}={value}")
+        ]
+        command = [self.name, "serve", "-b", bootstrap, "--listen", f"127.0.0.1:{port}"]
+        super().__init__(folder / f"{self.name}-{os.urandom(4).hex()}.log", *command, *options, *assignments)

@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
-import re
-import selectors
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any
 
-READY_S = 30
+from tests.platform import server_process
+from tests.platform.server_process import OttlaProcess
+
 WAIT_S = 90
 Config = Mapping[str, str]
 
 
-class Answer(NamedTuple):
-    status: int
-    json: Any
-
-
-class Api:
+class Api(server_process.Api):
     """One worker's; a connection for each request."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._address = urlsplit(url).netloc
-
-    def call(self, method: str, path: str, body: object = None) -> Answer:
-        connection = http.client.HTTPConnection(self._address, timeout=60)
-        try:
-            data = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
-            headers = {} if data is None else {"Content-Type": "application/json"}
-            connection.request(method, path, data, headers)
-            response = connection.getresponse()
-            content = response.read()
-            return Answer(response.status, json.loads(content) if content else None)
-        finally:
-            connection.close()
-
-    def get(self, path: str) -> Any:
-        answer = self.call("GET", path)
+    def get(self, path: str, **headers: str) -> Any:
+        """What there is there, and nothing else."""
+        answer = super().get(path, **headers)
         assert answer.status == 200, answer
         return answer.json
 
@@ -81,8 +55,9 @@ def wait_until(
         time.sleep(0.05)
 
 
-class WorkerProcess:
-    """Started when it is made; `api` once it is ready."""
+class WorkerProcess(OttlaProcess[Api]):
+    api_type = Api
+    logs_tracebacks = True
 
     def __init__(
         self,
@@ -94,7 +69,6 @@ class WorkerProcess:
         **settings: str,
     ) -> None:
         name = os.urandom(4).hex()
-        self.log = folder / f"worker-{name}.log"
         self.folder = folder
         properties = {
             "bootstrap.servers": bootstrap,
@@ -108,31 +82,8 @@ class WorkerProcess:
         }
         file = folder / f"worker-{name}.properties"
         file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        command: Sequence[str] = [
-            sys.executable,
-            "-m",
-            "ottla",
-            "connect",
-            kind,
-            str(file),
-            "--listen",
-            listen,
-        ]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [*command, *map(str, connectors)], stdout=subprocess.PIPE, stderr=log, text=True
-            )
-
-    def ready(self) -> Api:
-        assert self.process.stdout is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.process.stdout, selectors.EVENT_READ)
-            assert selector.select(READY_S), self.log.read_text()
-        line = self.process.stdout.readline()
-        found = re.search(r"ready on (\S+)", line)
-        assert found, line + self.log.read_text()
-        self.api = Api(found[1])
-        return self.api
+        log = folder / f"worker-{name}.log"
+        super().__init__(log, "connect", kind, str(file), "--listen", listen, *map(str, connectors))
 
     def children(self) -> list[int]:
         """The fork server, and what it has started."""
@@ -141,18 +92,3 @@ class WorkerProcess:
             for task in Path(f"/proc/{parent}/task").glob("*/children"):
                 found += [int(each) for each in task.read_text().split()]
         return found[1:]
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """The exit code."""
-        self.process.send_signal(number)
-        return self.process.wait(timeout=30)
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            self.stop()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
