@@ -68,6 +68,10 @@ def _converters() -> Iterable[Plugin]:
 
 
 _CONNECTORS: Final = {
+    f"{_KAFKA}.file.FileStreamSinkConnector": (Kind.SINK, "files:FileStreamSinkConnector"),
+    f"{_KAFKA}.file.FileStreamSourceConnector": (Kind.SOURCE, "files:FileStreamSourceConnector"),
+    "io.confluent.connect.jdbc.JdbcSinkConnector": (Kind.SINK, "sql.sink:SqlSinkConnector"),
+    "io.confluent.connect.jdbc.JdbcSourceConnector": (Kind.SOURCE, "sql.source:SqlSourceConnector"),
     "com.redis.kafka.connect.RedisSinkConnector": (Kind.SINK, "redis.sink:RedisSinkConnector"),
     "com.redis.kafka.connect.RedisStreamSourceConnector": (
         Kind.SOURCE,
@@ -108,59 +112,25 @@ _CONNECTORS: Final = {
     "io.confluent.connect.http.HttpSinkConnector": (Kind.SINK, "http.sink:HttpSinkConnector"),
     "io.confluent.connect.http.HttpSourceConnector": (Kind.SOURCE, "http.source:HttpSourceConnector"),
     "io.confluent.connect.s3.S3SinkConnector": (Kind.SINK, "objects.sink:ObjectSinkConnector"),
+    "ottla.connect.DltSinkConnector": (Kind.SINK, "others.dlt_sink:DltSinkConnector"),
+    "ottla.connect.DltSourceConnector": (Kind.SOURCE, "others.dlt_source:DltSourceConnector"),
+    "ottla.connect.SingerSinkConnector": (Kind.SINK, "others.singer_sink:SingerSinkConnector"),
+    "ottla.connect.SingerSourceConnector": (Kind.SOURCE, "others.singer_source:SingerSourceConnector"),
 }
-"""By others' names; targets are below `ottla.connect.connectors`"""
+"""By the names that they have elsewhere; targets are below `ottla.connect.connectors`"""
+_ALIASES: Final = {
+    "io.confluent.connect.jdbc.JdbcSinkConnector": ("SqlSink", "SqlSinkConnector"),
+    "io.confluent.connect.jdbc.JdbcSourceConnector": ("SqlSource", "SqlSourceConnector"),
+}
 
 
 def _connectors() -> Iterable[Plugin]:
     for name, (kind, target) in _CONNECTORS.items():
-        yield Plugin(name, kind, f"ottla.connect.connectors.{target}")
+        yield Plugin(name, kind, f"ottla.connect.connectors.{target}", aliases=_ALIASES.get(name, ()))
 
 
 _BUILT_IN: Final = (
-    Plugin(
-        f"{_KAFKA}.file.FileStreamSinkConnector",
-        Kind.SINK,
-        "ottla.connect.connectors.files:FileStreamSinkConnector",
-    ),
-    Plugin(
-        f"{_KAFKA}.file.FileStreamSourceConnector",
-        Kind.SOURCE,
-        "ottla.connect.connectors.files:FileStreamSourceConnector",
-    ),
-    Plugin(
-        "io.confluent.connect.jdbc.JdbcSinkConnector",
-        Kind.SINK,
-        "ottla.connect.connectors.sql.sink:SqlSinkConnector",
-        aliases=("SqlSink", "SqlSinkConnector"),
-    ),
-    Plugin(
-        "io.confluent.connect.jdbc.JdbcSourceConnector",
-        Kind.SOURCE,
-        "ottla.connect.connectors.sql.source:SqlSourceConnector",
-        aliases=("SqlSource", "SqlSourceConnector"),
-    ),
     *_connectors(),
-    Plugin(
-        "ottla.connect.DltSinkConnector",
-        Kind.SINK,
-        "ottla.connect.connectors.others.dlt_sink:DltSinkConnector",
-    ),
-    Plugin(
-        "ottla.connect.DltSourceConnector",
-        Kind.SOURCE,
-        "ottla.connect.connectors.others.dlt_source:DltSourceConnector",
-    ),
-    Plugin(
-        "ottla.connect.SingerSinkConnector",
-        Kind.SINK,
-        "ottla.connect.connectors.others.singer_sink:SingerSinkConnector",
-    ),
-    Plugin(
-        "ottla.connect.SingerSourceConnector",
-        Kind.SOURCE,
-        "ottla.connect.connectors.others.singer_source:SingerSourceConnector",
-    ),
     Plugin(
         "io.debezium.connector.postgresql.PostgresConnector",
         Kind.SOURCE,
