@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from ottla.metadata import model
@@ -34,6 +34,7 @@ from ottla.metadata.transaction import Event, KeyValue, MetadataFormatError
 __all__ = ["ImageDelta", "MetadataImage", "PartitionChange", "PartitionsAdded", "Topic", "image_at"]
 
 _K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
 class PartitionsAdded(NamedTuple):
@@ -190,6 +191,27 @@ class _TopicChange:
         self.overrides: Configs | None = None
 
 
+class _Kept(Generic[_K, _V]):
+    """A mapping that stays the same object as long as nothing in it changes."""
+
+    __slots__ = ("_changed", "_former")
+
+    def __init__(self, former: Mapping[_K, _V]) -> None:
+        self._former = former
+        self._changed: dict[_K, _V] | None = None
+
+    def put(self, key: _K, value: _V | None) -> None:
+        """In place of what was there, if anything; None takes that away alone."""
+        if self._changed is None:
+            self._changed = dict(self._former)
+        self._changed.pop(key, None)
+        if value is not None:
+            self._changed[key] = value
+
+    def now(self) -> Mapping[_K, _V]:
+        return self._former if self._changed is None else self._changed
+
+
 class _Draft:
     """The next image in the making; the large mappings, those of topics, are copied only if they change."""
 
@@ -207,19 +229,16 @@ class _Draft:
         self._log_dirs = dict(base.log_dirs)
         self._broker_overrides = dict(base.broker_overrides)
         self._group_overrides = dict(base.group_overrides)
-        self._client_metrics: dict[str, Configs] | None = None
+        self._client_metrics = _Kept(base.client_metrics)
         self._features, self._features_epoch = base.features, base.features_epoch
-        self._acls: dict[str, Acl] | None = None
-        self._credentials: dict[ScramUser, ScramCredential] | None = None
-        self._tokens: dict[str, DelegationToken] | None = None
-        self._quotas: dict[QuotaEntity, EntityQuotas] | None = None
+        self._acls, self._credentials = _Kept(base.acls), _Kept(base.credentials)
+        self._tokens, self._quotas = _Kept(base.tokens), _Kept(base.quotas)
         self.touched_topics: dict[str, None] = {}
 
     def apply(self, revision: int, changes: list[Event]) -> None:
         topics: dict[str, _TopicChange] = {}
         for event in changes:
-            noted = self._note_topic(event, topics) or self._note_broker(event) or self._note_access(event)
-            if not noted and not self._note_limit(event):
+            if not (self._note_topic(event, topics) or self._note_broker(event) or self._note_access(event)):
                 self._apply_other(event)
         for name, change in topics.items():
             self._apply_topic(name, change)
@@ -240,15 +259,13 @@ class _Draft:
             log_dirs=self._log_dirs,
             broker_overrides=self._broker_overrides,
             group_overrides=self._group_overrides,
-            client_metrics=self._base.client_metrics
-            if self._client_metrics is None
-            else self._client_metrics,
+            client_metrics=self._client_metrics.now(),
             features=self._features,
             features_epoch=self._features_epoch,
-            acls=self._base.acls if self._acls is None else self._acls,
-            credentials=self._base.credentials if self._credentials is None else self._credentials,
-            tokens=self._base.tokens if self._tokens is None else self._tokens,
-            quotas=self._base.quotas if self._quotas is None else self._quotas,
+            acls=self._acls.now(),
+            credentials=self._credentials.now(),
+            tokens=self._tokens.now(),
+            quotas=self._quotas.now(),
         )
 
     def _note_topic(self, event: Event, topics: dict[str, _TopicChange]) -> bool:
@@ -321,41 +338,18 @@ class _Draft:
         return True
 
     def _note_access(self, event: Event) -> bool:
-        key, value = event.key, event.value
+        """Who may come, what each may do, and how much of it."""
+        key, value, revision = event.key, event.value, event.revision
         if key.startswith(ACLS):
-            if self._acls is None:
-                self._acls = dict(self._base.acls)
-            self._acls.pop(key, None)
-            if value is not None:
-                self._acls[key] = decode_acl(value)
+            self._acls.put(key, None if value is None else decode_acl(value))
         elif key.startswith(SCRAM):
-            if self._credentials is None:
-                self._credentials = dict(self._base.credentials)
-            user = parse_credential_key(key)
-            self._credentials.pop(user, None)
-            if value is not None:
-                self._credentials[user] = decode_credential(key, value, event.revision)
-        else:
-            return False
-        return True
-
-    def _note_limit(self, event: Event) -> bool:
-        """Tokens, which end, and quotas."""
-        key, value = event.key, event.value
-        if key.startswith(TOKENS):
-            if self._tokens is None:
-                self._tokens = dict(self._base.tokens)
-            self._tokens.pop(key.removeprefix(TOKENS), None)
-            if value is not None:
-                token = decode_token(key, value, event.revision)
-                self._tokens[token.token_id] = token
+            credential = None if value is None else decode_credential(key, value, revision)
+            self._credentials.put(parse_credential_key(key), credential)
+        elif key.startswith(TOKENS):
+            token = None if value is None else decode_token(key, value, revision)
+            self._tokens.put(key.removeprefix(TOKENS), token)
         elif key.startswith(QUOTAS):
-            if self._quotas is None:
-                self._quotas = dict(self._base.quotas)
-            entity = parse_quota_key(key)
-            self._quotas.pop(entity, None)
-            if value is not None:
-                self._quotas[entity] = decode_quotas(value, event.revision)
+            self._quotas.put(parse_quota_key(key), None if value is None else decode_quotas(value, revision))
         else:
             return False
         return True
@@ -367,9 +361,8 @@ class _Draft:
         elif key.startswith(model.GROUP_CONFIGS):
             _set(self._group_overrides, key.removeprefix(model.GROUP_CONFIGS), event)
         elif key.startswith(model.CLIENT_METRICS):
-            if self._client_metrics is None:
-                self._client_metrics = dict(self._base.client_metrics)
-            _set(self._client_metrics, key.removeprefix(model.CLIENT_METRICS), event)
+            configs = None if value is None else model.decode_configs(value, event.revision)
+            self._client_metrics.put(key.removeprefix(model.CLIENT_METRICS), configs)
         elif key == model.CONTROLLER:
             self._controller = None if value is None else model.decode_controller(value, event.revision)
         elif key == model.FEATURES:
