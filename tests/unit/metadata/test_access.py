@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 
+from ottla.metadata import model
 from ottla.metadata.access import CredentialChange, alter_credentials, create_acls, delete_acls
-from ottla.metadata.acls import Acl, AclFilter
+from ottla.metadata.acls import Acl, AclFilter, acl_key, encode_acl
 from ottla.metadata.credentials import ScramCredential, ScramUser, credential_key, encode_credential
 from ottla.metadata.image import MetadataImage
 from ottla.metadata.plan import Plan
-from ottla.metadata.transaction import Event, MetadataFormatError
+from ottla.metadata.quotas import encode_quotas, quota_key
+from ottla.metadata.tokens import DelegationToken, encode_token, token_key
+from ottla.metadata.transaction import Delete, Event, MetadataFormatError, Put
 from ottla.protocol.codes import Operation, PatternType, Permission, ResourceType, ScramMechanism
 from ottla.protocol.errors import ErrorCode, KafkaError
 
@@ -121,3 +124,26 @@ def test_what_is_no_credential_is_refused_and_not_shown(key: str, value: bytes) 
     with pytest.raises(MetadataFormatError) as refused:
         MetadataImage().apply([Event(1, key, value)])
     assert "secret" not in str(refused.value)
+
+
+KEEPERS = {
+    "acls": Put(acl_key(READ_T), encode_acl(READ_T)),
+    "credentials": Put(credential_key(ANN), encode_credential(KEPT)),
+    "tokens": Put(token_key("t1"), encode_token(DelegationToken("t1", "User:ann", "User:ann", (), 1, 2, 3))),
+    "quotas": Put(quota_key((("user", "ann"),)), encode_quotas({"producer_byte_rate": 1.0})),
+    "client_metrics": Put(model.CLIENT_METRICS + "s", b"{}"),
+}
+
+
+@pytest.mark.parametrize("name", KEEPERS)
+def test_who_remembers_what_came_of_a_mapping_sees_by_the_object_that_it_changed(
+    cluster: Any, name: str
+) -> None:
+    cluster.write(*KEEPERS.values())
+    before = {each: getattr(cluster.image, each) for each in KEEPERS}
+    cluster.write(KEEPERS[name])
+    cluster.write(Put(model.BROKER_CONFIGS + "1", b"{}"))
+    assert [each for each in KEEPERS if getattr(cluster.image, each) is not before[each]] == [name]
+    cluster.write(Delete(KEEPERS[name].key))
+    assert len(before[name]) == 1, "images before stay as they were"
+    assert not getattr(cluster.image, name)
