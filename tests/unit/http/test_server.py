@@ -128,8 +128,7 @@ async def test_a_client_that_takes_no_answer_is_not_waited_for(monkeypatch: pyte
     async with serving(answering(), connections_max=2) as address, asyncio.timeout(60):
         reader, writer = await asked(address)
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
-        assert await status_of(await asked(address)) == 503
-        while await status_of(await asked(address)) != 200:
+        while await status_of(await asked(address)) == 503:  # there is room for one more alone
             await asyncio.sleep(0.02)
         assert len(await reader.read()) < len(LARGE)
         writer.close()
