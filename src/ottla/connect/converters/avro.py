@@ -26,6 +26,7 @@ __all__ = ["AvroConverter"]
 
 
 class _Writing(NamedTuple):
+    record: str | None
     found: Registered
     write: Callable[[Value], bytes]
 
@@ -70,9 +71,10 @@ class AvroConverter(RegistryConverter):
                 raise DataError(
                     f"a {type(value).__name__} without a schema, or one that it would have in Avro"
                 )
-        if self.settings.boolean("use.latest.version"):
-            self._writings.forget((topic, schema))  # the registry's client asks seldom
         writing = self._writings[topic, schema]
+        if self.is_outdated(topic, writing.record, writing.found):
+            self._writings.forget((topic, schema))
+            writing = self._writings[topic, schema]
         return self.framed(writing.found, writing.write(value), headers)
 
     def to_connect(
@@ -88,9 +90,10 @@ class AvroConverter(RegistryConverter):
         """Of values of a schema in a topic."""
         topic, schema = given
         text = avro_text(schema, metadata=self.settings.boolean("connect.meta.data"))
-        found = self.registered(topic, record_name(schema), text)
+        record = record_name(schema)
+        found = self.registered(topic, record, text)
         _check(found.schema)
-        return _Writing(found, avro_writer(schema, found.schema.text, found.schema.resolved))
+        return _Writing(record, found, avro_writer(schema, found.schema.text, found.schema.resolved))
 
     def _reading(self, schema_id: int | UUID) -> AvroReading:
         schema = self.schema_of(schema_id)

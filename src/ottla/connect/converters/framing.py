@@ -109,6 +109,7 @@ class RegistryConverter(Converter):
         self._subjects: Final = _strategy(self.settings.string(f"{self._part}.subject.name.strategy"))
         ids = self.settings.string(f"{self._part}.schema.id.serializer").rpartition(".")[2]
         self._in_headers: Final = ids == _IDS_IN_HEADERS
+        self._follows_latest: Final = self.settings.boolean("use.latest.version")
         self._registry: Final = registry or self._client()
 
     def _client(self) -> Registry:
@@ -134,7 +135,7 @@ class RegistryConverter(Converter):
             subject = subject_of(self._subjects, topic, self._part, record)
             normalize = self.settings.boolean("normalize.schemas")
             schema = RegisteredSchema(self.KIND, text)
-            if self.settings.boolean("use.latest.version"):
+            if self._follows_latest:
                 found = self._registry.latest(subject)
             elif self.settings.boolean("auto.register.schemas"):
                 found = self._registry.register(subject, schema, normalize=normalize)
@@ -149,6 +150,10 @@ class RegistryConverter(Converter):
         if found.schema.kind != self.KIND:
             raise DataError(f"the latest schema of {subject} is of type {found.schema.kind}, not {self.KIND}")
         return found
+
+    def is_outdated(self, topic: str, record: str | None, found: Registered) -> bool:
+        """Whether the latest schema is to be written with, and is another by now: the client asks seldom."""
+        return self._follows_latest and self.registered(topic, record, found.schema.text) != found
 
     def framed(
         self, found: Registered, payload: bytes, headers: ConnectHeaders | None, indexes: bytes = b""

@@ -35,6 +35,7 @@ __all__ = ["JsonSchemaConverter"]
 
 
 class _Writing(NamedTuple):
+    record: str | None
     found: Registered
     write: Writer
 
@@ -100,9 +101,10 @@ class JsonSchemaConverter(RegistryConverter):
             schema = infer_schema(value)
             if schema is None:
                 raise DataError(f"a {type(value).__name__} without a schema has none in JSON Schema")
-        if self.settings.boolean("use.latest.version"):
-            self._writings.forget((topic, schema))  # the registry's client asks seldom
         writing = self._writings[topic, schema]
+        if self.is_outdated(topic, writing.record, writing.found):
+            self._writings.forget((topic, schema))
+            writing = self._writings[topic, schema]
         try:
             payload = self._encoder.encode(writing.write(value))
         except (TypeError, ValueError, RecursionError) as error:
@@ -128,8 +130,9 @@ class JsonSchemaConverter(RegistryConverter):
         additional = self.settings.boolean("object.additional.properties")
         described = json_schema_of(schema, self._rules.values, additional=additional)
         text = self._encoder.encode(described).decode()
-        found = self.registered(topic, schema.name if schema.type is Type.STRUCT else None, text)
-        return _Writing(found, writer(schema, self._rules.values))
+        record = schema.name if schema.type is Type.STRUCT else None
+        found = self.registered(topic, record, text)
+        return _Writing(record, found, writer(schema, self._rules.values))
 
     def _reading(self, schema_id: int | UUID) -> _Reading:
         registered = self.schema_of(schema_id)

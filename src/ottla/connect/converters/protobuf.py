@@ -48,6 +48,7 @@ _SWITCHES: Final = (
 
 
 class _Writing(NamedTuple):
+    record: str | None
     found: Registered
     indexes: bytes
     write: Callable[[Value], bytes]
@@ -88,9 +89,10 @@ class ProtobufConverter(RegistryConverter):
             schema = infer_schema(value)
             if schema is None:
                 raise DataError(f"a {type(value).__name__} without a schema has none in Protobuf")
-        if self.settings.boolean("use.latest.version"):
-            self._writings.forget((topic, schema))  # the registry's client asks seldom
         writing = self._writings[topic, schema]
+        if self.is_outdated(topic, writing.record, writing.found):
+            self._writings.forget((topic, schema))
+            writing = self._writings[topic, schema]
         return self.framed(writing.found, writing.write(value), headers, writing.indexes)
 
     def to_connect(
@@ -118,7 +120,8 @@ class ProtobufConverter(RegistryConverter):
             message = messages.at(indexes)
         except ClientError as error:
             raise DataError(f"the registry's schema is none of Protobuf's: {error}") from None
-        return _Writing(found, written_indexes(indexes), protobuf_writer(schema, message, self._rules))
+        write = protobuf_writer(schema, message, self._rules)
+        return _Writing(name, found, written_indexes(indexes), write)
 
     def _reading(self, given: tuple[int | UUID, tuple[int, ...]]) -> ProtobufReading:
         """Of a message of a schema."""
