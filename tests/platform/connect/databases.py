@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,13 +14,14 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from ottla.testing.cluster import free_ports
+
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """One that no connection is given while a server that is to have it starts."""
+    return free_ports(1)[0]
 
 
 def answers(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
