@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from tests.platform.connect.worker_process import Api, WorkerProcess, wait_until
 
 from ottla import client
 from ottla.testing import InProcessBroker, run_broker
+from ottla.testing.cluster import free_ports
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("java") is None, reason="needs Java 17 or newer"),
@@ -57,9 +57,7 @@ class JavaWorker:
             kafka = install(VERSION, pom=Path(__file__).parent / "rest.pom.xml", name="connect-rest")
         except KafkaUnavailableError as reason:
             pytest.skip(str(reason))
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        [self.port] = free_ports(1)
         given = {
             **settings(group),
             "bootstrap.servers": bootstrap,

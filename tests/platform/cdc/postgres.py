@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -15,6 +14,8 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from ottla.testing.cluster import free_ports
 
 BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))[-1:]
 USER = "postgres"
@@ -31,9 +32,7 @@ class PostgresServer:
         self._user: dict[str, Any] = {"user": USER, "group": USER} if os.getuid() == 0 else {}
         if self._user:
             shutil.chown(self._folder, USER)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        [self.port] = free_ports(1)
         self._data, self._log = self._folder / "data", self._folder / "log"
         subprocess.run(
             [BINARIES[0] / "initdb", "-D", self._data, "-U", USER, "-A", "trust", "-N", "-E", "UTF8",
