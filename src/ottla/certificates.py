@@ -68,6 +68,19 @@ def pem_of(data: bytes, password: str | None, *, with_key: bool) -> bytes:
     return own + pem
 
 
+def show_store(context: ssl.SSLContext, path: str, password: str | None, key_password: str | None) -> None:
+    """As `show`, of a file, whose key may have a password of its own."""
+    data = read_store(path)
+    pem = pem_of(data, password, with_key=True)
+    # What comes of PKCS12 is not encrypted any more.
+    show(context, pem, (key_password or password) if is_pem(data) else None)
+
+
+def trust_store(context: ssl.SSLContext, path: str, password: str | None) -> None:
+    """As `trust`, of a file."""
+    trust(context, pem_of(read_store(path), password, with_key=False))
+
+
 def show(context: ssl.SSLContext, pem: bytes, password: str | None) -> None:
     """Have the context show the certificate, with its key. Raises CertificateError."""
     try:

@@ -85,7 +85,7 @@ def _openssl_name(suite: str) -> str:
 
 def _show(context: ssl.SSLContext, settings: TlsSettings) -> None:
     """Its certificate and key."""
-    password, location = settings.key_password, settings.keystore_location
+    location = settings.keystore_location
     if location is None:
         key, origin = "ssl.keystore.key", "ssl.keystore.key=[hidden]"
     else:
@@ -94,12 +94,9 @@ def _show(context: ssl.SSLContext, settings: TlsSettings) -> None:
     try:
         if location is None:
             pem = f"{settings.keystore_key}\n{settings.keystore_certificate_chain}\n".encode()
+            certificates.show(context, pem, settings.key_password)
         else:
-            data = certificates.read_store(location)
-            pem = certificates.pem_of(data, settings.keystore_password, with_key=True)
-            # What comes of PKCS12 is not encrypted any more.
-            password = (password or settings.keystore_password) if certificates.is_pem(data) else None
-        certificates.show(context, pem, password)
+            certificates.show_store(context, location, settings.keystore_password, settings.key_password)
     except CertificateError as error:
         raise ConfigError(f"{origin}: {error}", key) from None
 
@@ -116,14 +113,12 @@ def _trust(context: ssl.SSLContext, settings: TlsSettings) -> None:
     key = origin = "ssl.truststore.certificates"
     try:
         if settings.truststore_certificates is not None:
-            pem = settings.truststore_certificates.encode()
+            certificates.trust(context, settings.truststore_certificates.encode())
         else:
             assert location is not None
             key = "ssl.truststore.location"
             origin = f"{key}={location}"
-            data = certificates.read_store(location)
-            pem = certificates.pem_of(data, settings.truststore_password, with_key=False)
-        certificates.trust(context, pem)
+            certificates.trust_store(context, location, settings.truststore_password)
     except CertificateError as error:
         raise ConfigError(f"{origin}: {error}", key) from None
 

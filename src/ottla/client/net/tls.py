@@ -65,8 +65,7 @@ def _trusting_store(path: str, password: str | None) -> ssl.SSLContext:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
-        data = certificates.read_store(path)
-        certificates.trust(context, certificates.pem_of(data, password, with_key=False))
+        certificates.trust_store(context, path, password)
     except certificates.CertificateError as error:
         raise ConfigurationError(f"ssl.truststore.location={path!r}: {error}") from None
     return context
@@ -76,9 +75,6 @@ def _show_store(context: ssl.SSLContext, path: str, settings: ClientSettings) ->
     from ottla import certificates
 
     try:
-        data = certificates.read_store(path)
-        pem = certificates.pem_of(data, settings.ssl_keystore_password, with_key=True)
-        password = settings.ssl_key_password or settings.ssl_keystore_password
-        certificates.show(context, pem, password if certificates.is_pem(data) else None)
+        certificates.show_store(context, path, settings.ssl_keystore_password, settings.ssl_key_password)
     except certificates.CertificateError as error:
         raise ConfigurationError(f"ssl.keystore.location={path!r}: {error}") from None
